@@ -1,0 +1,209 @@
+"""The border: what callers pass becomes C-contiguous float64, checked; every message names the argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from escala.errors import ScenarioError
+
+Floats = npt.NDArray[np.float64]
+_SHOWN = 3  # bad elements that a message lists
+_BLOCK = 65536  # elements that a check looks at together: memory does not grow with the input
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The values an argument may take."""
+
+    low: float
+    high: float
+    low_open: bool = False
+    high_open: bool = False
+    integer: bool = False
+    or_zero: bool = False
+
+    def contains(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Tell for each value whether it is allowed; NaN never is."""
+        above = values > self.low if self.low_open else values >= self.low
+        below = values < self.high if self.high_open else values <= self.high
+        inside = above & below
+        if self.integer:
+            inside &= np.equal(values, np.floor(values))
+        if self.or_zero:
+            inside |= values == 0.0
+        return inside
+
+    def __str__(self) -> str:
+        shown = int if self.integer else float
+        low, high = (f"{shown(bound):g}" if abs(bound) < 1e6 else repr(shown(bound)) for bound in (self.low, self.high))
+        interval = f"{'(' if self.low_open else '['}{low}, {high}{')' if self.high_open else ']'}"
+        return f"{'an integer ' if self.integer else ''}{'0 or ' if self.or_zero else ''}in {interval}"
+
+
+def to_floats(name: str, value: Any) -> Floats:
+    """Convert an argument to C-contiguous float64 of its own shape; never a copy of what already is that.
+
+    Raises
+    ------
+    ScenarioError
+        If it is not made of real numbers.
+    """
+    try:
+        given = np.asarray(value)
+        if given.dtype.kind in "OSU":  # objects and text: numbers among them are welcome, nothing else
+            given = given.astype(np.float64) if given.dtype.kind == "O" else _refuse_text(given)
+        if given.dtype.kind not in "fiub":
+            raise TypeError(f"it has dtype {given.dtype}")
+        return np.require(given, np.float64, ["C", "A"])
+    except (TypeError, ValueError) as error:
+        raise ScenarioError(f"{name} must be real numbers, not {_brief(value)}: {error}", arguments=(name,)) from None
+
+
+def _refuse_text(given: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    raise TypeError(f"it has dtype {given.dtype}")
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def broadcast_shape(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[int, ...]:
+    """Find the common shape of named arrays.
+
+    Raises
+    ------
+    ScenarioError
+        If there is none; names the two arguments that disagree first.
+    """
+    shape: tuple[int, ...] = ()
+    widest: dict[int, str] = {}  # axis counted from the end -> argument that gave it its length
+    for name, array in arrays.items():
+        try:
+            shape = np.broadcast_shapes(shape, array.shape)
+        except ValueError:
+            axis = next(
+                a for a in range(1, 1 + array.ndim) if a in widest and array.shape[-a] not in (1, arrays[widest[a]].shape[-a])
+            )
+            other = widest[axis]
+            message = f"{other} of shape {arrays[other].shape} and {name} of shape {array.shape} do not broadcast"
+            raise ScenarioError(message, arguments=(other, name)) from None
+        for axis in range(1, 1 + array.ndim):
+            if array.shape[-axis] != 1:
+                widest.setdefault(axis, name)
+    return shape
+
+
+def check_interval(name: str, values: Floats, interval: Interval) -> None:
+    """Check every element of one argument.
+
+    Raises
+    ------
+    ScenarioError
+        Names the first elements that are not allowed.
+    """
+    _check((name,), (values,), interval.contains, f"{name} must be {interval}")
+
+
+def check_order(low_name: str, low: Floats, high_name: str, high: Floats) -> None:
+    """Check ``low <= high`` element by element, over the broadcast shape of the two.
+
+    Raises
+    ------
+    ScenarioError
+        Names both arguments and their values where the first exceeds the second.
+    """
+    _check((low_name, high_name), (low, high), np.less_equal, f"{low_name} must not exceed {high_name}")
+
+
+def _check(
+    names: tuple[str, ...],
+    arrays: Sequence[Floats],
+    allowed: Callable[..., npt.NDArray[np.bool_]],
+    requirement: str,
+) -> None:
+    bad = 0
+    first: list[int] = []
+    position = 0
+    for block in _blocks(arrays):
+        wrong = np.flatnonzero(~allowed(*block))
+        bad += wrong.size
+        first.extend(position + int(k) for k in wrong[: _SHOWN - len(first)])
+        position += block[0].size
+    if not bad:
+        return
+    shape = np.broadcast_shapes(*(array.shape for array in arrays))
+    indexes = tuple(tuple(int(i) for i in np.unravel_index(k, shape)) for k in first)
+    views = [np.broadcast_to(array, shape) for array in arrays]
+    shown = "; ".join(
+        " and ".join(f"{name}{_subscript(index)} = {float(view[index])!r}" for name, view in zip(names, views, strict=True))
+        for index in indexes
+    )
+    more = f" and {bad - len(first):,} more" if bad > len(first) else ""
+    raise ScenarioError(f"{requirement}, but {shown}{more}", arguments=names, indexes=indexes, requirement=requirement)
+
+
+def _subscript(index: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, index))}]" if index else ""
+
+
+def _blocks(arrays: Sequence[Floats]) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+    """Walk the broadcast arrays in C order, some elements at a time."""
+    if any(array.size == 0 for array in arrays):
+        return
+    walk = np.nditer(
+        list(arrays),
+        flags=["external_loop", "buffered"],
+        op_flags=[["readonly"]] * len(arrays),
+        order="C",
+        buffersize=_BLOCK,
+    )
+    with walk:
+        for block in walk:
+            yield block if isinstance(block, tuple) else (block,)
+
+
+class Rows:
+    """Slices of broadcast arguments as the rows of one buffer, made chunk by chunk: memory does not grow with them.
+
+    Parameters
+    ----------
+    arrays : sequence of float64 arrays
+        One a row; each broadcasts to `shape`.
+    shape : tuple of int
+        The common shape; element i of a row is element i of the broadcast array in C order.
+    chunk : int
+        Most elements that :meth:`fill` will be asked for.
+    """
+
+    def __init__(self, arrays: Sequence[Floats], shape: tuple[int, ...], chunk: int) -> None:
+        size = int(np.prod(shape, dtype=np.int64))
+        # Rows that lie a power of two apart would all compete for the same cache lines.
+        self.buffer = np.empty((len(arrays), chunk + 8), dtype=np.float64)
+        self._copied: list[tuple[int, Floats]] = []
+        self._taken: list[tuple[int, Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
+        for row, array in enumerate(arrays):
+            if array.size == 1:
+                self.buffer[row] = array.reshape(())
+            elif array.size == size:
+                self._copied.append((row, array.reshape(-1)))
+            else:
+                view = np.broadcast_to(array, shape)
+                strides = np.array(view.strides, dtype=np.int64) // array.itemsize
+                self._taken.append((row, array.reshape(-1), np.array(shape, dtype=np.int64), strides))
+
+    def fill(self, start: int, stop: int) -> Floats:
+        """Put elements ``start <= i < stop`` of every row at the front of the buffer."""
+        for row, flat in self._copied:
+            self.buffer[row, : stop - start] = flat[start:stop]
+        if self._taken:
+            from escala.kernels.broadcast import take
+
+            for row, flat, shape, strides in self._taken:
+                take(flat, shape, strides, self.buffer[row], start, stop)
+        return self.buffer

@@ -1,0 +1,50 @@
+"""What escala raises.
+
+EscalaError
+├── ScenarioError (ValueError)          bad input of a lending scenario or strategy
+│   └── ScenarioFileError               a file of scenarios that cannot be read as such
+└── MissingExtraError (ImportError)     an optional library is not installed
+"""
+
+from __future__ import annotations
+
+
+class EscalaError(Exception):
+    """Base of everything that escala raises on purpose."""
+
+
+class ScenarioError(EscalaError, ValueError):
+    """Bad input of a lending scenario or strategy; nothing was computed.
+
+    Parameters
+    ----------
+    message : str
+        Names the argument, the first bad indexes, their values and what is allowed.
+    arguments : tuple of str
+        The argument, or both of a condition between two.
+    indexes : tuple of tuple of int
+        The first bad indexes; one empty tuple for a scalar, none where the fault is not an element's.
+    requirement : str
+        What was asked of the values, without their indexes.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        arguments: tuple[str, ...] = (),
+        indexes: tuple[tuple[int, ...], ...] = (),
+        requirement: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.arguments = arguments
+        self.indexes = indexes
+        self.requirement = requirement
+
+
+class ScenarioFileError(ScenarioError):
+    """A file of scenarios that cannot be read: a missing or unknown column, a value that is no number."""
+
+
+class MissingExtraError(EscalaError, ImportError):
+    """An optional library is not installed; the message says which extra brings it."""

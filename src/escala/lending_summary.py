@@ -1,0 +1,157 @@
+"""What a :class:`~escala.lending.LendingResult` says in words: net equity and debt first, profit only beside them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from escala.lending import LendingResult
+
+_STOPS = ("target reached", "stalled", "operations spent")  # in the order of StopReason
+_EQUITY_ALARM = 0.01  # share of the starting equity whose loss to fees is worth a warning
+
+
+def of_one(result: LendingResult) -> str:
+    """Describe one scenario from start to end."""
+    r = {name: float(np.reshape(value, ())) for name, value in result.to_dict().items()}
+    minimum = float(np.reshape(result.strategy.min_health_factor, ()))
+    operations = int(r["executed"] + r["skipped"])
+    head = f"{_STOPS[int(r['stop'])]} after {operations:,} operation{'' if operations == 1 else 's'}"
+    lines = [
+        f"{head} ({r['executed']:,.0f} executed, {r['skipped']:,.0f} skipped), target {amount(r['target'])}",
+        "",
+        f"  {'':<16}{'from':>14}{'to':>14}",
+        _line("supply", amount(r["supply"]), amount(r["final_supply"]), ""),
+        _line("debt", amount(r["borrow"]), amount(r["final_borrow"]), f"{amount(r['added_debt'])} added"),
+        _line("wallet", amount(r["wallet"]), amount(r["final_wallet"]), ""),
+        _line("buffer", amount(0.0), amount(r["final_buffer"]), "profit not yet supplied"),
+        _line("net equity", amount(r["start_net_equity"]), amount(r["net_equity"]), _equity_change(r)),
+        _line("cash drawn", amount(0.0), amount(r["drawn"]), f"{amount(r['repaid'])} of it repaid old debt"),
+        _line("profit", amount(0.0), amount(r["profit"]), "cash drawn by new debt and owed back, no return"),
+        _line(
+            "health factor",
+            ratio(r["start_health_factor"]),
+            ratio(r["health_factor"]),
+            f"lowest after an operation {ratio(r['lowest_health_factor'])}, must exceed {ratio(minimum)}"
+            if r["executed"]
+            else "no operation was executed",
+        ),
+        _line("LTV", ratio(r["borrow"] / r["supply"]), ratio(r["ltv"]), ""),
+        _line("leverage", _start_leverage(r), ratio(r["leverage"]), ""),
+        "",
+        f"  supply can never exceed {amount(r['supply_bound'])} (proven); rule of thumb {amount(r['expected_supply'])}",
+        f"  {_fall(r['health_factor'])}",
+    ]
+    return "\n".join(lines + [f"  warning: {warning}" for warning in _warnings_of_one(r, minimum)])
+
+
+def _line(name: str, start: str, end: str, remark: str) -> str:
+    return f"  {name:<16}{start:>14}{end:>14}{'   ' + remark if remark else ''}"
+
+
+def _equity_change(r: dict[str, float]) -> str:
+    start = r["start_net_equity"]
+    share = f" ({r['net_equity_change'] / start:+.2%})" if start > 0.0 else ""
+    return f"{amount(r['net_equity_change'])}{share}, all of it fees"
+
+
+def _start_leverage(r: dict[str, float]) -> str:
+    own = r["supply"] - r["borrow"]
+    return ratio(r["supply"] / own if own else math.inf)
+
+
+def _fall(health_factor: float) -> str:
+    if health_factor == math.inf:
+        return "no debt: nothing to liquidate"
+    if health_factor < 1.0:
+        return "the position can be liquidated as it is: its health factor is below 1"
+    return f"collateral may fall by {1.0 - 1.0 / health_factor:.2%} against the debt before it can be liquidated"
+
+
+def _warnings_of_one(r: dict[str, float], minimum: float) -> list[str]:
+    warnings = []
+    if r["fees"] > r["profit"]:
+        warnings.append(f"fees of {amount(r['fees'])} exceed the profit of {amount(r['profit'])}")
+    if r["fees"] > _EQUITY_ALARM * r["start_net_equity"]:
+        warnings.append(f"fees of {amount(r['fees'])} exceed 1 % of the starting equity {amount(r['start_net_equity'])}")
+    if r["start_health_factor"] <= minimum and not r["executed"]:
+        warnings.append("the position starts at or below the wanted health factor, and no operation could lift it")
+    if not r["reachable"]:
+        warnings.append("the target lies above what this position and strategy can ever reach")
+    return warnings
+
+
+def of_many(result: LendingResult) -> str:
+    """Describe many scenarios by counts and quantiles."""
+    if result.size == 0:
+        return "no scenarios"
+    return "\n".join([*_outcomes(result), "", *_quantiles(result), *_warnings_of_many(result)])
+
+
+def _outcomes(result: LendingResult) -> list[str]:
+    worked = result.executed + result.skipped > 0
+    reached = result.stop == 0
+    stalled = result.stop == 1
+    rows = (
+        ("target reached by operations", reached & worked),
+        ("target met at the start", reached & ~worked),
+        ("stalled though the target is below the proven bound", stalled & result.reachable),
+        ("stalled, target above the proven bound", stalled & ~result.reachable),
+        ("operations spent", result.stop == 2),
+        ("of all: could be liquidated at the start", result.start_health_factor < 1.0),
+        ("of all: no operation executed, target not met", (result.executed == 0) & ~reached),
+    )
+    counted = [(name, int(np.count_nonzero(where))) for name, where in rows]
+    return [
+        f"{result.size:,} scenarios, {int((result.executed + result.skipped).sum()):,} operations",
+        *(f"  {name:<52}{count:>12,}{count / result.size:>9.2%}" for name, count in counted),
+    ]
+
+
+def _quantiles(result: LendingResult) -> list[str]:
+    acting = np.reshape(result.executed > 0, -1)
+    if not acting.any():
+        return ["no scenario executed an operation"]
+
+    def of(values: object, levels: tuple[float, ...] = (0.05, 0.5, 0.95)) -> str:
+        quantiles = np.quantile(np.reshape(np.asarray(values), -1)[acting], levels)
+        return "".join(f"{amount(q):>16}" for q in quantiles)
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = 100.0 * np.asarray(result.net_equity_change) / np.asarray(result.start_net_equity)
+    lowest = float(np.min(np.reshape(result.lowest_health_factor, -1)[acting]))
+    return [
+        f"the {int(acting.sum()):,} that executed operations:{'':<6}{'5 %':>16}{'median':>16}{'95 %':>16}",
+        f"  {'net equity change, %':<38}{of(change)}",
+        f"  {'net equity change':<38}{of(result.net_equity_change)}",
+        f"  {'added debt':<38}{of(result.added_debt)}",
+        f"  {'profit (cash drawn by new debt)':<38}{of(result.profit)}",
+        f"  {'health factor at the end':<38}{of(result.health_factor)}",
+        f"  lowest health factor left by any operation: {ratio(lowest)}",
+    ]
+
+
+def _warnings_of_many(result: LendingResult) -> list[str]:
+    costly = int(np.count_nonzero(result.fees > _EQUITY_ALARM * np.maximum(result.start_net_equity, 0.0)))
+    losing = int(np.count_nonzero(result.fees > result.profit))
+    warnings = []
+    if losing:
+        warnings.append(f"  warning: fees exceed the profit in {losing:,} scenarios")
+    if costly:
+        warnings.append(f"  warning: fees exceed 1 % of the starting equity in {costly:,} scenarios")
+    return warnings
+
+
+def amount(value: float) -> str:
+    """Write an amount with two decimals where they say something, else with six digits."""
+    if value == 0.0 or 0.01 <= abs(value) < 1e12:
+        return f"{value:,.2f}"
+    return f"{value:.6g}"
+
+
+def ratio(value: float) -> str:
+    """Write a ratio with four decimals, or in six digits when it is large."""
+    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.6g}"

@@ -1,0 +1,133 @@
+"""The one place with threads: split a range, run a kernel on each part, report progress, stop at once when asked.
+
+Plain threads over a :class:`queue.SimpleQueue`: its ``get`` is C code that a signal interrupts, and no lock of ours
+is held there, so Ctrl-C ends a run at once (waiting on ``concurrent.futures`` can hang).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import TypeAlias
+
+#: Computes ``start <= i < stop`` in steps of some milliseconds, and yields after each of them.
+Part: TypeAlias = Callable[[int, int], Iterator[None]]
+#: Called in the caller's thread with the number of elements done so far.
+Progress: TypeAlias = Callable[[int], object]
+
+
+def default_threads() -> int:
+    """Threads to use when nobody says: ``ESCALA_THREADS``, else the processors this process may run on."""
+    chosen = os.environ.get("ESCALA_THREADS", "")
+    if chosen.isdecimal() and int(chosen) > 0:
+        return int(chosen)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def chunk_size(n: int, threads: int, *, largest: int, multiple: int) -> int:
+    """Size of the parts of a range of `n`: at least eight a thread while that leaves `multiple` elements in each."""
+    wanted = -(-n // (8 * threads))
+    return min(largest, max(multiple, -(-wanted // multiple) * multiple))
+
+
+class _Job:
+    """A range in parts, and the crew of threads that works through it."""
+
+    def __init__(self, n: int, chunk: int) -> None:
+        self.n = n
+        self.chunk = chunk
+        self.starts = iter(range(0, n, chunk))
+        self.take = threading.Lock()
+        self.news: SimpleQueue[int | BaseException | None] = SimpleQueue()
+        self.cancelled = False
+
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        while not self.cancelled:
+            with self.take:
+                start = next(self.starts, None)
+            if start is None:
+                return
+            yield start, min(start + self.chunk, self.n)
+
+    def work(self, make_part: Callable[[], Part]) -> None:
+        try:
+            part = make_part()
+            for start, stop in self.ranges():
+                for _ in part(start, stop):
+                    if self.cancelled:
+                        return
+                self.news.put(stop - start)
+        except BaseException as error:  # handed to the caller's thread, which raises it
+            self.cancelled = True
+            self.news.put(error)
+        finally:
+            self.news.put(None)
+
+
+def run(
+    make_part: Callable[[], Part],
+    n: int,
+    *,
+    chunk: int,
+    threads: int,
+    progress: Progress | None = None,
+) -> None:
+    """Compute the range ``0 <= i < n`` in parts of `chunk` elements.
+
+    Parameters
+    ----------
+    make_part : callable
+        Called once in each thread; returns the function that computes a part, with buffers of its own.
+    n, chunk, threads : int
+        Size of the range, of its parts, and number of threads. One thread, or one part, runs in the caller's.
+    progress : callable, optional
+        Called in the caller's thread with the number of elements done.
+
+    Raises
+    ------
+    BaseException
+        The first exception of any part; the others are stopped first. A KeyboardInterrupt in the caller's thread
+        stops all parts within one of their steps.
+    """
+    if threads <= 1 or n <= chunk:
+        _run_here(make_part, n, chunk, progress)
+        return
+    job = _Job(n, chunk)
+    crew = [threading.Thread(target=job.work, args=(make_part,), daemon=True) for _ in range(min(threads, -(-n // chunk)))]
+    failure: BaseException | None = None
+    done = 0
+    working = len(crew)
+    try:
+        for thread in crew:
+            thread.start()
+        while working:
+            news = job.news.get()
+            if news is None:
+                working -= 1
+            elif isinstance(news, BaseException):
+                failure = failure or news
+            else:
+                done += news
+                if progress is not None:
+                    progress(done)
+    finally:
+        job.cancelled = True
+        for thread in crew:
+            if thread.ident is not None:
+                thread.join()
+    if failure is not None:
+        raise failure
+
+
+def _run_here(make_part: Callable[[], Part], n: int, chunk: int, progress: Progress | None) -> None:
+    part = make_part()
+    for start in range(0, n, chunk):
+        stop = min(start + chunk, n)
+        for _ in part(start, stop):
+            pass
+        if progress is not None:
+            progress(stop)
