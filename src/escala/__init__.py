@@ -1,4 +1,4 @@
-"""escala: how far can capital grow before it stops working?
+"""How far can capital grow before it stops working.
 
 Names are attached when they are first used: importing escala loads neither numba nor scipy.
 """

@@ -88,7 +88,9 @@ def broadcast_shape(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[int, ...]:
             shape = np.broadcast_shapes(shape, array.shape)
         except ValueError:
             axis = next(
-                a for a in range(1, 1 + array.ndim) if a in widest and array.shape[-a] not in (1, arrays[widest[a]].shape[-a])
+                a
+                for a in range(1, 1 + array.ndim)
+                if a in widest and array.shape[-a] not in (1, arrays[widest[a]].shape[-a])
             )
             other = widest[axis]
             message = f"{other} of shape {arrays[other].shape} and {name} of shape {array.shape} do not broadcast"
@@ -141,7 +143,9 @@ def _check(
     indexes = tuple(tuple(int(i) for i in np.unravel_index(k, shape)) for k in first)
     views = [np.broadcast_to(array, shape) for array in arrays]
     shown = "; ".join(
-        " and ".join(f"{name}{_subscript(index)} = {float(view[index])!r}" for name, view in zip(names, views, strict=True))
+        " and ".join(
+            f"{name}{_subscript(index)} = {float(view[index])!r}" for name, view in zip(names, views, strict=True)
+        )
         for index in indexes
     )
     more = f" and {bad - len(first):,} more" if bad > len(first) else ""

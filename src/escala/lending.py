@@ -164,10 +164,10 @@ class LendingStrategy:
     --------
     >>> LendingStrategy(repay=0.05).repay
     0.05
-    >>> LendingStrategy(target_ltv=[0.6, 0.8])
+    >>> LendingStrategy(far_gap=[0.5, 0.1])
     Traceback (most recent call last):
         ...
-    escala.errors.ScenarioError: target_ltv must not exceed ltv_ceiling, but target_ltv[1] = 0.8 and ltv_ceiling[1] = 0.73
+    escala.errors.ScenarioError: near_gap must not exceed far_gap, but near_gap[1] = 0.2 and far_gap[1] = 0.1
     """
 
     min_profit: FloatLike = 1e-6
@@ -620,9 +620,9 @@ def _result(
 ) -> LendingResult:
     from escala.kernels import lending as kernels
 
-    start = {name: np.broadcast_to(array, shape)[()] for name, array in arguments.items()}
-    floats = {name: row.reshape(shape)[()] for name, row in zip(kernels.VALUES, values, strict=True)}
-    integers = {name: row.reshape(shape)[()] for name, row in zip(kernels.COUNTS, counts, strict=True)}
+    start: dict[str, Any] = {name: np.broadcast_to(array, shape)[()] for name, array in arguments.items()}
+    floats: dict[str, Any] = {name: row.reshape(shape)[()] for name, row in zip(kernels.VALUES, values, strict=True)}
+    integers: dict[str, Any] = {name: row.reshape(shape)[()] for name, row in zip(kernels.COUNTS, counts, strict=True)}
     return LendingResult(strategy=strategy, operations=operations, **start, **floats, **integers)
 
 
@@ -661,7 +661,9 @@ class DeFiSimulator:
         self._arguments = _checked_arguments(supply, borrow, target, wallet)
         for name, array in (self._arguments | self.strategy.arrays()).items():
             if array.size != 1:
-                message = f"{name} must be one number for a DeFiSimulator, not an array of shape {array.shape}: use simulate"
+                message = (
+                    f"{name} must be one number for a DeFiSimulator, not an array of shape {array.shape}: use simulate"
+                )
                 raise ScenarioError(message, arguments=(name,))
 
     def run(self) -> LendingResult:

@@ -76,7 +76,9 @@ def _warnings_of_one(r: dict[str, float], minimum: float) -> list[str]:
     if r["fees"] > r["profit"]:
         warnings.append(f"fees of {amount(r['fees'])} exceed the profit of {amount(r['profit'])}")
     if r["fees"] > _EQUITY_ALARM * r["start_net_equity"]:
-        warnings.append(f"fees of {amount(r['fees'])} exceed 1 % of the starting equity {amount(r['start_net_equity'])}")
+        warnings.append(
+            f"fees of {amount(r['fees'])} exceed 1 % of the starting equity {amount(r['start_net_equity'])}"
+        )
     if r["start_health_factor"] <= minimum and not r["executed"]:
         warnings.append("the position starts at or below the wanted health factor, and no operation could lift it")
     if not r["reachable"]:

@@ -97,7 +97,9 @@ def run(
         _run_here(make_part, n, chunk, progress)
         return
     job = _Job(n, chunk)
-    crew = [threading.Thread(target=job.work, args=(make_part,), daemon=True) for _ in range(min(threads, -(-n // chunk)))]
+    crew = [
+        threading.Thread(target=job.work, args=(make_part,), daemon=True) for _ in range(min(threads, -(-n // chunk)))
+    ]
     failure: BaseException | None = None
     done = 0
     working = len(crew)

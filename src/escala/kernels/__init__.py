@@ -11,3 +11,21 @@ The contract every kernel keeps
   are the same bits for any split, and equal to the plain-Python twin in ``tests/naive.py``.
 * One explicit signature a kernel, spelled with the types of :mod:`escala.kernels.jit`, the only file that knows numba.
 """
+
+from __future__ import annotations
+
+import importlib
+
+_MODULES = ("broadcast", "lending")
+_KERNELS = ("broadcast.take", "lending.lending", "lending.trace")
+
+
+def names() -> list[str]:
+    """Name every kernel."""
+    return list(_KERNELS)
+
+
+def load_all() -> None:
+    """Compile every kernel, or load it from the cache."""
+    for module in _MODULES:
+        importlib.import_module(f"escala.kernels.{module}")

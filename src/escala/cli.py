@@ -1,0 +1,320 @@
+"""The command line: parse, call, print. Nothing here imports NumPy before a command runs, so ``--help`` is quick."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from escala import __version__
+from escala.errors import EscalaError
+
+app = App(
+    name="escala",
+    version=__version__,
+    help="How far can capital grow before it stops working?",
+    default_parameter=Parameter(negative=()),
+    print_error=False,
+    exit_on_error=False,
+    help_on_error=False,
+    suppress_keyboard_interrupt=False,
+    result_action="return_none",
+)
+
+_SHOWN_OPERATIONS = 10
+
+
+@app.command
+def simulate(
+    *,
+    supply: float | None = None,
+    borrow: float | None = None,
+    target: float | None = None,
+    wallet: float = 0.0,
+    set_: Annotated[dict[str, float] | None, Parameter(name="--set")] = None,
+    csv: Path | None = None,
+    out: Path | None = None,
+    all_: Annotated[bool, Parameter(name="--all")] = False,
+    threads: int | None = None,
+    json: bool = False,
+) -> None:
+    """Run the lending loop: one scenario with its operations, or a file of scenarios.
+
+    Parameters
+    ----------
+    supply
+        Collateral at the start.
+    borrow
+        Debt at the start.
+    target
+        Collateral wanted.
+    wallet
+        Free cash at the start.
+    set_
+        A strategy field, such as --set.repay 0.05 (any number of them).
+    csv
+        A file of scenarios: columns are supply, borrow, target, wallet and strategy fields.
+    out
+        Where the results of --csv go, as .csv or .parquet; without it only the summary is printed.
+    all_
+        Show all operations, not only the first and the last ten.
+    threads
+        Threads to use; by default all processors.
+    json
+        Print JSON: every number of the result by name, null for infinity.
+    """
+    if csv is not None:
+        if any(value is not None for value in (supply, borrow, target, set_)):
+            raise UsageError("--csv brings all scenarios: leave out --supply, --borrow, --target and --set")
+        _simulate_file(csv, out, threads, json)
+        return
+    given = {"supply": supply, "borrow": borrow, "target": target, "wallet": wallet}
+    missing = [f"--{name}" for name, value in given.items() if value is None]
+    if missing:
+        raise UsageError(f"simulate needs {', '.join(missing)}, or --csv FILE")
+    if out is not None:
+        raise UsageError("--out goes with --csv")
+    _simulate_one({name: float(value) for name, value in given.items() if value is not None}, set_ or {}, all_, json)
+
+
+@app.command
+def demo(*, threads: int | None = None, json: bool = False) -> None:
+    """Run the main job: 374 real Aave accounts under 300,000 combinations of wallet, target and strategy.
+
+    Parameters
+    ----------
+    threads
+        Threads to use; by default all processors.
+    json
+        Print JSON: the counts by stop reason and the best strategies.
+    """
+    from escala import demo as main_job
+    from escala.parallel import default_threads
+
+    accounts = main_job.load_accounts()
+    with _progress("simulating", main_job.scenarios(accounts)) as progress:
+        study = main_job.run(accounts, threads=threads, progress=progress)
+    if json:
+        _print_json(
+            {
+                "scenarios": study.result.size,
+                "seconds": study.seconds,
+                "stops": _stops(study.result),
+                "strategies": [vars(ranked) for ranked in main_job.rank(study)],
+            }
+        )
+    else:
+        print(main_job.report(study, threads or default_threads()))
+
+
+@app.command
+def info(*, json: bool = False) -> None:
+    """Show version, processor, threads, where compiled kernels are kept and which are.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    """
+    import platform
+
+    import numpy
+
+    from escala import kernels
+    from escala.kernels import jit
+    from escala.parallel import default_threads
+
+    compiled = jit.compiled_kernels()
+    facts = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "numba": jit.numba_version(),
+        "processor": jit.target(),
+        "threads": default_threads(),
+        "cache": str(jit.cache_dir()),
+        "compiled": compiled,
+        "not_compiled": [name for name in kernels.names() if name not in compiled],
+    }
+    if json:
+        _print_json(facts)
+        return
+    for name, fact in facts.items():
+        shown = ", ".join(fact) or "none" if isinstance(fact, list) else fact
+        print(f"{name.replace('_', ' '):<14}{shown}")
+
+
+@app.command
+def warm() -> None:
+    """Compile every kernel once, so that no later run has to."""
+    import time
+
+    from escala import kernels
+    from escala.kernels import jit
+
+    before = set(jit.compiled_kernels())
+    started = time.perf_counter()
+    kernels.load_all()
+    fresh = len(set(jit.compiled_kernels()) - before)
+    print(f"{fresh} kernels compiled, {len(before)} were there already, {time.perf_counter() - started:.1f} s")
+    print(f"kept in {jit.cache_dir()}")
+
+
+class UsageError(EscalaError):
+    """Options that do not go together; ends with exit code 2."""
+
+
+def _simulate_one(arguments: Mapping[str, float], fields: Mapping[str, float], show_all: bool, json: bool) -> None:
+    from escala.lending import STRATEGY_FIELDS, DeFiSimulator, LendingStrategy
+
+    _check_fields(fields, STRATEGY_FIELDS)
+    result = DeFiSimulator(**arguments, strategy=LendingStrategy(**fields)).run()
+    operations = result.operations or {}
+    if json:
+        _print_json({**_plain(result.to_dict()), "stop": result.stop_reason.name.lower(), "operations": operations})
+        return
+    print(result.summary())
+    _print_operations(operations, show_all)
+
+
+def _check_fields(fields: Mapping[str, float], known: tuple[str, ...]) -> None:
+    import difflib
+
+    for name in fields:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise UsageError(f"--set.{name}: no such strategy field{f'; did you mean {near[0]}?' if near else ''}")
+
+
+def _simulate_file(path: Path, out: Path | None, threads: int | None, json: bool) -> None:
+    from escala import scenario_file
+
+    if out is not None:
+        scenario_file.check_output(out)
+    with _progress("simulating", None) as progress:
+        columns, result = scenario_file.run(path, threads=threads, progress=progress)
+    if out is not None:
+        scenario_file.write(out, columns, result)
+    if json:
+        stops = [tuple(_stops(result))[int(code)] for code in result.stop]
+        _print_json({**_plain(result.to_dict()), "stop": stops})
+        return
+    print(result.summary())
+    if out is not None:
+        print(f"{result.size:,} results written to {out}")
+
+
+def _stops(result: Any) -> dict[str, int]:
+    from escala.lending import StopReason
+
+    return {reason.name.lower(): result.count(reason) for reason in StopReason}
+
+
+#: Columns of the table of operations: heading, name, how a value is written.
+_COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("#", "operation", "d"),
+    ("supply", "supply", ",.2f"),
+    ("debt", "borrow", ",.2f"),
+    ("drawn", "drawn", ",.2f"),
+    ("repaid", "repaid", ",.2f"),
+    ("fee", "fee", ",.4f"),
+    ("reinvested", "reinvested", ",.4g"),
+    ("profit", "profit", ",.4g"),
+    ("health", "health_factor", ".4f"),
+    ("LTV", "ltv", ".4f"),
+    ("attempts", "attempts", "d"),
+)
+
+
+def _print_operations(operations: Mapping[str, Any], show_all: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    count = len(operations["operation"])
+    if count == 0:
+        return
+    rows: list[int | None] = list(range(count))
+    if not show_all and count > 2 * _SHOWN_OPERATIONS:
+        rows = [*range(_SHOWN_OPERATIONS), None, *range(count - _SHOWN_OPERATIONS, count)]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading, _, _ in _COLUMNS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        if row is None:
+            table.add_row("...")
+            continue
+        cells = [f"{operations[name][row]:{style}}" for _, name, style in _COLUMNS]
+        table.add_row(*cells, style="" if operations["executed"][row] else "dim")
+    print()
+    # A pipe has no width: give the table what it needs instead of cutting it at 80 columns.
+    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+    skipped = count - int(sum(operations["executed"]))
+    if skipped:
+        print(f"{skipped:,} operations were skipped: no plan kept both guarantees (rows with nothing drawn)")
+    if None in rows:
+        print(f"{count - 2 * _SHOWN_OPERATIONS:,} operations not shown: --all shows them")
+
+
+@contextlib.contextmanager
+def _progress(title: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
+    """Show a progress bar on a terminal; in a pipe there is none."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _print_json(content: Mapping[str, Any]) -> None:
+    import json
+
+    print(json.dumps(_plain(content), indent=2, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """Turn arrays into lists and what JSON cannot say (inf, NaN) into null."""
+    import math
+
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _fail(error: BaseException, code: int) -> int:
+    print("escala:", " ".join(str(error).split()), file=sys.stderr)
+    return code
+
+
+def main() -> int:
+    """Run the command line; returns the exit code: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+    try:
+        app()
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return _fail(EscalaError(f"{error} (see --help)"), 2)
+    except UsageError as error:
+        return _fail(error, 2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (EscalaError, OSError, UnicodeDecodeError) as error:
+        return _fail(error, 1)
+    except KeyboardInterrupt:
+        return 130
+    return 0

@@ -1,0 +1,150 @@
+"""Files of lending scenarios: columns are arguments of ``simulate`` or strategy fields, one row a scenario."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from escala.errors import MissingExtraError, ScenarioError, ScenarioFileError
+from escala.lending import ARGUMENT_NAMES, STRATEGY_FIELDS, LendingResult, LendingStrategy, StopReason, simulate
+
+Floats = npt.NDArray[np.float64]
+
+
+def read(path: Path) -> dict[str, Floats]:
+    """Read the columns of a CSV file of scenarios.
+
+    Raises
+    ------
+    ScenarioFileError
+        If a column is unknown, missing or given twice, a row has another number of values, or a value is no number;
+        names the row as the file counts it, the header being row 1.
+    """
+    known = (*ARGUMENT_NAMES, *STRATEGY_FIELDS)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(path, header, known)
+        columns: list[list[float]] = [[] for _ in header]
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise ScenarioFileError(f"{path} row {reader.line_num}: {len(row)} values for {len(header)} columns")
+            for name, column, text in zip(header, columns, row, strict=True):
+                try:
+                    column.append(float(text))
+                except ValueError:
+                    message = f"{path} row {reader.line_num}: {name} must be a number, not {text!r}"
+                    raise ScenarioFileError(message, arguments=(name,)) from None
+    return {name: np.array(column, dtype=np.float64) for name, column in zip(header, columns, strict=True)}
+
+
+def _check_header(path: Path, header: list[str], known: tuple[str, ...]) -> None:
+    for name in header:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+            raise ScenarioFileError(f"{path}: unknown column {name!r}{hint}", arguments=(name,))
+        if header.count(name) > 1:
+            raise ScenarioFileError(f"{path}: column {name} is given twice", arguments=(name,))
+    missing = [name for name in ARGUMENT_NAMES if name not in header]
+    if missing:
+        raise ScenarioFileError(f"{path}: missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}")
+
+
+def run(
+    path: Path, *, threads: int | None = None, progress: Callable[[int], object] | None = None
+) -> tuple[dict[str, Floats], LendingResult]:
+    """Read a file of scenarios and simulate them all; returns its columns and what became of them.
+
+    Raises
+    ------
+    ScenarioFileError
+        As :func:`read`, and for values that a scenario may not have, with their rows.
+    """
+    columns = read(path)
+    try:
+        strategy = LendingStrategy(**{name: columns[name] for name in columns if name in STRATEGY_FIELDS})
+        arguments = {name: columns[name] for name in ARGUMENT_NAMES}
+        return columns, simulate(**arguments, strategy=strategy, threads=threads, progress=progress)
+    except ScenarioError as error:
+        if not error.indexes or not error.indexes[0]:
+            raise
+        raise _by_row(path, columns, error) from None
+
+
+def _by_row(path: Path, columns: dict[str, Floats], error: ScenarioError) -> ScenarioFileError:
+    shown = []
+    for (index,) in error.indexes:
+        values = (f"{name} = {float(columns[name][index])!r}" for name in error.arguments if name in columns)
+        shown.append(f"row {_row_number(path, index)}: {' and '.join(values)}")
+    return ScenarioFileError(f"{path}: {error.requirement}, but {'; '.join(shown)}", arguments=error.arguments)
+
+
+def _row_number(path: Path, index: int) -> int:
+    """Line of the file on which scenario `index` ends: empty lines and line breaks inside quotes count too."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        next(reader)
+        for row in reader:
+            if row:
+                if index == 0:
+                    return reader.line_num
+                index -= 1
+    raise IndexError(index)
+
+
+def write(path: Path, columns: dict[str, Floats], result: LendingResult) -> None:
+    """Write inputs and results, one row a scenario, as CSV or, by the name's ending, Parquet.
+
+    Raises
+    ------
+    ScenarioFileError
+        If the name ends in neither .csv nor .parquet.
+    MissingExtraError
+        If it ends in .parquet and pyarrow is not installed.
+    """
+    table: dict[str, Any] = {**columns, **result.to_dict()}
+    table["stop"] = np.array([reason.name.lower() for reason in StopReason])[np.asarray(result.stop)]
+    if path.suffix == ".parquet":
+        _write_parquet(path, table)
+    else:
+        _write_csv(path, table)
+
+
+def check_output(path: Path) -> None:
+    """Refuse, before anything is computed, a file that :func:`write` could not write."""
+    if path.suffix not in {".csv", ".parquet"}:
+        raise ScenarioFileError(f"{path}: results are written as .csv or .parquet")
+    if path.suffix == ".parquet":
+        _pyarrow()
+    if not path.absolute().parent.is_dir():
+        raise ScenarioFileError(f"{path}: there is no directory {path.absolute().parent}")
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError("Parquet needs pyarrow: install escala[parquet], or write .csv") from None
+    return pyarrow, pyarrow.parquet
+
+
+def _write_parquet(path: Path, table: dict[str, Any]) -> None:
+    pyarrow, parquet = _pyarrow()
+    parquet.write_table(pyarrow.table(table), path)
+
+
+def _write_csv(path: Path, table: dict[str, Any]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(table)
+        writer.writerows(zip(*(np.asarray(column).tolist() for column in table.values()), strict=True))
