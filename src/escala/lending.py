@@ -53,7 +53,7 @@ _FIELDS: Final[Mapping[str, Interval]] = {
     "ltv_nudge": _FRACTION,
     "draw_fraction": _POSITIVE_FRACTION,
     "wallet_fraction": _FRACTION,
-    "fee_rate": Interval(0.0, 1.0, high_open=True),
+    "fee_rate": _FRACTION,
     "liquidation_threshold": _POSITIVE_FRACTION,
     "min_health_factor": Interval(1.0, 1e6),
     "free_collateral_factor": _FRACTION,
@@ -125,7 +125,7 @@ class LendingStrategy:
     wallet_fraction : array_like, default 0.70
         Most that is moved from the wallet at once, as a share of the supply, in [0, 1].
     fee_rate : array_like, default 0.0025
-        Cost of a repayment, as a share of it, in [0, 1).
+        Cost of a repayment, as a share of it, in [0, 1].
     liquidation_threshold : array_like, default 0.74
         Share of the supply that counts against the debt, in (0, 1].
     min_health_factor : array_like, default 1.01

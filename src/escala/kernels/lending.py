@@ -616,7 +616,7 @@ def _operate(w: Floats, j: int, columns: Floats) -> None:
             if need > cap and softened & SOFTENED_RAISED:
                 attempt = limit  # lowered after it was raised, with nothing reinvested: from here the ladder cycles
             elif need > cap and ltv == w[LTV + j]:
-                attempt += w[LTV_STEPS + j] - 1.0  # with nothing reinvested no smaller limit can fit
+                attempt = min(limit, attempt + max(0.0, w[LTV_STEPS + j] - 1.0))  # no smaller limit can fit either
                 ltv = w[LTV_LAST + j]
             else:
                 ltv = max(columns[_LTV_FLOOR, i], ltv - columns[_LTV_STEP, i])
@@ -630,7 +630,9 @@ def _operate(w: Floats, j: int, columns: Floats) -> None:
                 and rho == w[RHO + j]
                 and not ((cap - last - last_fee) * share * q > 0.0 or min_profit + last + last_fee <= cap)
             ):
-                attempt += w[REPAY_STEPS + j] - 1.0  # not even the smallest repayment fits
+                attempt = min(
+                    limit, attempt + max(0.0, w[REPAY_STEPS + j] - 1.0)
+                )  # not even the smallest repayment fits
                 rho = w[RHO_LAST + j]
             else:
                 rho = max(columns[_REPAY_FLOOR, i], rho - columns[_REPAY_STEP, i])

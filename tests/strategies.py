@@ -1,0 +1,116 @@
+"""What hypothesis draws: scenarios and strategies over the whole accepted range, weighted towards the odd corners."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import strategies as st
+
+Parameters = dict[str, float]
+
+
+def log_uniform(low: float, high: float) -> st.SearchStrategy[float]:
+    """Draw numbers whose logarithm is uniform, ends included."""
+    exponents = st.floats(math.log10(low), math.log10(high))
+    return exponents.map(lambda e: min(high, max(low, 10.0**e)))
+
+
+def fraction(*special: float) -> st.SearchStrategy[float]:
+    """Draw from [0, 1], now and then a special value."""
+    return st.one_of(st.floats(0.0, 1.0), st.sampled_from((0.0, 1.0, *special)))
+
+
+def positive_fraction(*special: float) -> st.SearchStrategy[float]:
+    """Draw from (0, 1]."""
+    return st.one_of(st.floats(1e-3, 1.0), st.sampled_from((1.0, *special)), log_uniform(1e-300, 1.0))
+
+
+_SCALES = st.one_of(st.just(1.0), st.just(1.0), log_uniform(1e-90, 1e90))
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> Parameters:
+    """Draw the arguments of one scenario."""
+    supply = draw(_SCALES) * draw(st.floats(0.01, 2000.0))
+
+    def amount(share: float) -> float:
+        return 0.0 if share == 0.0 else min(1e100, max(1e-100, supply * share))
+
+    # debts from none to more than the collateral; targets from met already to out of reach
+    borrow = draw(st.one_of(st.just(0.0), st.floats(0.3, 0.75), st.floats(0.0, 3.0), log_uniform(1e-30, 10.0)))
+    target = draw(st.one_of(st.floats(1.0, 3.0), st.floats(0.1, 50.0), log_uniform(1e-9, 1e9), st.just(1.0)))
+    wallet = draw(st.one_of(st.just(0.0), st.floats(0.0, 2.0), log_uniform(1e-20, 1e20)))
+    return {"supply": supply, "borrow": amount(borrow), "target": amount(target), "wallet": amount(wallet)}
+
+
+_MIN_PROFIT = st.one_of(st.just(1e-6), st.just(0.0), log_uniform(1e-12, 10.0), log_uniform(1e-100, 1e100))
+_SHARE = fraction(0.6, 0.2)
+
+
+@st.composite
+def lending_strategies(draw: st.DrawFn) -> Parameters:
+    """Draw a strategy; some fields keep their defaults, so that the common paths are visited too."""
+    ceiling = draw(st.one_of(st.just(0.73), st.floats(0.05, 0.9999), st.just(math.nextafter(1.0, 0.0))))
+    below = st.one_of(st.floats(0.0, ceiling), st.just(ceiling), st.just(0.0), st.just(min(0.69, ceiling)))
+    far = draw(st.one_of(st.just(0.5), st.floats(0.0, 5.0)))
+    stalling = draw(st.integers(0, 6))
+    drawn: Parameters = {
+        "min_profit": draw(_MIN_PROFIT),
+        "repay": draw(fraction(0.11)),
+        "repay_stalling": draw(fraction(0.07)),
+        "repay_stalled": draw(fraction(0.035)),
+        "repay_floor": draw(fraction(0.03)),
+        "repay_step": draw(positive_fraction(0.005)),
+        "target_ltv": draw(below),
+        "target_ltv_stalled": draw(below),
+        "ltv_floor": draw(below),
+        "ltv_ceiling": ceiling,
+        "ltv_step": draw(positive_fraction(0.01)),
+        "ltv_nudge": draw(st.one_of(st.just(1e-6), fraction(), log_uniform(1e-20, 1.0))),
+        "draw_fraction": draw(positive_fraction(0.8)),
+        "wallet_fraction": draw(fraction(0.7)),
+        "fee_rate": draw(st.one_of(st.just(0.0025), st.just(0.0), st.floats(0.0, 1.0))),
+        "liquidation_threshold": draw(st.one_of(st.just(0.74), st.floats(0.3, 1.0), positive_fraction())),
+        "min_health_factor": draw(st.one_of(st.just(1.01), st.just(1.0), st.floats(1.0, 2.0), log_uniform(1.0, 1e6))),
+        "free_collateral_factor": draw(fraction()),
+        "reinvest_far": draw(_SHARE),
+        "reinvest_mid": draw(_SHARE),
+        "reinvest_near": draw(_SHARE),
+        "far_gap": far,
+        "near_gap": draw(st.floats(0.0, far)),
+        "reinvest_stalling": draw(_SHARE),
+        "reinvest_stalled": draw(_SHARE),
+        "reinvest_decay": draw(st.one_of(st.just(0.95), st.just(0.0), st.floats(0.0, 0.9999))),
+        "reinvest_snap": draw(st.one_of(st.just(1e-9), st.just(0.0), log_uniform(1e-12, 1e3))),
+        "stalling_after": stalling,
+        "stalled_after": draw(st.integers(stalling, 10)),
+        "stagnation_tolerance": draw(st.one_of(st.just(3e-5), st.just(0.0), log_uniform(1e-12, 1e3))),
+        "max_rescale_attempts": draw(st.one_of(st.just(50), st.integers(1, 120), st.just(1))),
+        "max_fallback_attempts": draw(st.integers(0, 6)),
+        "max_stagnant_operations": draw(st.integers(1, 12)),
+        "max_operations": draw(st.integers(1, 40)),
+    }
+    kept = draw(st.one_of(st.just(frozenset[str]()), st.frozensets(st.sampled_from(sorted(drawn)))))
+    bounded = {"ltv_ceiling", "target_ltv", "target_ltv_stalled", "ltv_floor", "far_gap", "near_gap"}
+    kept -= bounded | {"stalling_after", "stalled_after", "max_operations", "max_stagnant_operations"}
+    return {name: value for name, value in drawn.items() if name not in kept}
+
+
+@st.composite
+def draw_everything(draw: st.DrawFn) -> Parameters:
+    """Draw the only way into the fallback: the whole safe maximum is drawn and nothing is reinvested."""
+    strategy = draw(lending_strategies())
+    none = dict.fromkeys(
+        ("reinvest_far", "reinvest_mid", "reinvest_near", "reinvest_stalling", "reinvest_stalled"), 0.0
+    )
+    if draw(st.booleans()):
+        none |= dict.fromkeys(("repay", "repay_stalling", "repay_stalled", "repay_floor"), 0.0)
+        strategy |= {"ltv_ceiling": math.nextafter(1.0, 0.0), "min_profit": 1e-6}
+        strategy |= {"target_ltv": 0.999, "target_ltv_stalled": 0.999}
+    return {**strategy, **none, "draw_fraction": 1.0, "max_fallback_attempts": draw(st.integers(0, 6))}
+
+
+def parameter_sets() -> st.SearchStrategy[Parameters]:
+    """Draw whole parameter sets: arguments and strategy fields."""
+    strategies = st.one_of(lending_strategies(), st.just(Parameters()), draw_everything())
+    return st.tuples(scenarios(), strategies).map(lambda pair: {"max_operations": 40, **pair[1], **pair[0]})
