@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -33,7 +34,8 @@ def run(sets: Sequence[Parameters], **options: Any) -> LendingResult:
     full = [{**naive.LENDING_DEFAULTS, **parameters} for parameters in sets]
     columns = {name: np.array([parameters[name] for parameters in full]) for name in full[0]}
     strategy = LendingStrategy(**{name: columns[name] for name in STRATEGY_FIELDS})
-    return simulate(**{name: columns[name] for name in ARGUMENT_NAMES}, strategy=strategy, **options)
+    supply, borrow, target, wallet = (columns[name] for name in ARGUMENT_NAMES)
+    return simulate(supply, borrow, target, wallet, strategy=strategy, **options)
 
 
 def bits(value: Any) -> bytes:
@@ -257,7 +259,7 @@ def test_same_bits_for_any_threads_split_and_order() -> None:
     for threads in (2, 7):
         assert everything(run(sets, threads=threads)) == everything(reference)
     for cuts in ([0, 1, 5000], [0, 1000, 1001, 4097, 5000]):
-        parts = [run(sets[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+        parts = [run(sets[a:b]) for a, b in itertools.pairwise(cuts)]
         for name in (*OUTPUTS, "stop"):
             assert bits(np.concatenate([getattr(part, name) for part in parts])) == bits(getattr(reference, name)), name
     backwards = run(sets[::-1], threads=2)

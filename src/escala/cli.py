@@ -135,7 +135,7 @@ def info(*, json: bool = False) -> None:
         "python": platform.python_version(),
         "numpy": numpy.__version__,
         "numba": jit.numba_version(),
-        "processor": jit.target(),
+        "processor": jit.processor(),
         "threads": default_threads(),
         "cache": str(jit.cache_dir()),
         "compiled": compiled,
@@ -172,6 +172,7 @@ class UsageError(EscalaError):
 def _simulate_one(arguments: Mapping[str, float], fields: Mapping[str, float], show_all: bool, json: bool) -> None:
     from escala.lending import STRATEGY_FIELDS, DeFiSimulator, LendingStrategy
 
+    fields = {name.replace("-", "_"): value for name, value in fields.items()}
     _check_fields(fields, STRATEGY_FIELDS)
     result = DeFiSimulator(**arguments, strategy=LendingStrategy(**fields)).run()
     operations = result.operations or {}
@@ -296,25 +297,27 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _fail(error: BaseException, code: int) -> int:
+def _fail(error: object, code: int) -> int:
     print("escala:", " ".join(str(error).split()), file=sys.stderr)
     return code
 
 
 def main() -> int:
     """Run the command line; returns the exit code: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+    code = 0
     try:
         app()
         sys.stdout.flush()
     except CycloptsError as error:
-        return _fail(EscalaError(f"{error} (see --help)"), 2)
+        code = _fail(f"{error} (see --help)", 2)
     except UsageError as error:
-        return _fail(error, 2)
+        code = _fail(error, 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (EscalaError, OSError, UnicodeDecodeError) as error:
-        return _fail(error, 1)
+    except OSError as error:
+        code = _fail(f"{error.filename}: {error.strerror}" if error.filename else error, 1)
+    except (EscalaError, UnicodeDecodeError) as error:
+        code = _fail(error, 1)
     except KeyboardInterrupt:
-        return 130
-    return 0
+        code = 130
+    return code

@@ -49,10 +49,15 @@ def source_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def target() -> str:
-    """The processor and the flags that compiled code is made for; numba's own cache key misses the flags."""
+def processor() -> str:
+    """Name the processor that code is compiled for."""
+    return str(config.CPU_NAME or llvm.get_host_cpu_name())
+
+
+def _setting() -> str:
+    """What compiled code depends on beside the sources; numba's own cache key misses the flags."""
     flags = (config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE)
-    return f"{config.CPU_NAME or llvm.get_host_cpu_name()} {flags}"
+    return f"{processor()} {flags} {sys.implementation.cache_tag}"
 
 
 @functools.cache
@@ -63,7 +68,7 @@ def cache_dir() -> Path:
     """
     chosen = os.environ.get("ESCALA_CACHE_DIR")
     base = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or _home_cache()) / "escala"
-    setting = hashlib.sha256(f"{target()} {sys.implementation.cache_tag}".encode()).hexdigest()[:8]
+    setting = hashlib.sha256(_setting().encode()).hexdigest()[:8]
     return base / f"{source_hash()}-{setting}-numba{numba.__version__}"
 
 
@@ -74,9 +79,14 @@ def _home_cache() -> Path:
         return Path("/nonexistent/.cache")
 
 
-@functools.cache
-def _warn_once(directory: Path, reason: str) -> None:
-    message = f"compiled kernels are not kept in {directory} (set ESCALA_CACHE_DIR to another place): {reason}"
+_warned: set[Path] = set()
+
+
+def _warn_once(reason: str) -> None:
+    if cache_dir() in _warned:
+        return
+    _warned.add(cache_dir())
+    message = f"compiled kernels are not kept in {cache_dir()} (set ESCALA_CACHE_DIR to another place): {reason}"
     warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
@@ -114,7 +124,7 @@ class KernelCache(FunctionCache):
         try:
             return super().load_overload(sig, target_context)
         except Exception as error:  # a damaged file may raise anything while it is unpickled
-            _warn_once(cache_dir(), f"{type(error).__name__}: {error}")
+            _warn_once(f"{type(error).__name__}: {error}")
             with contextlib.suppress(OSError):
                 self.flush()  # a damaged index is begun anew
             return None
@@ -123,7 +133,7 @@ class KernelCache(FunctionCache):
         try:
             super().save_overload(sig, data)
         except Exception as error:  # a full or read-only disk must not stop a computation
-            _warn_once(cache_dir(), f"{type(error).__name__}: {error}")
+            _warn_once(f"{type(error).__name__}: {error}")
 
 
 @contextlib.contextmanager
@@ -161,7 +171,8 @@ def compiled_kernels() -> list[str]:
     """Names of the kernels whose compiled code lies in the cache directory."""
     if not cache_dir().is_dir():
         return []
-    return sorted({path.name.split("-")[0] for path in cache_dir().glob("*.nbi")})
+    stems = {path.name.split("-")[0] for path in cache_dir().glob("*.nbi")}
+    return sorted(stem.removeprefix(f"{__package__}.") for stem in stems)
 
 
 def numba_version() -> str:

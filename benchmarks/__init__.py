@@ -1,0 +1,1 @@
+"""Benchmarks: every room beside a peer, in the same run."""

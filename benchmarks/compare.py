@@ -1,0 +1,40 @@
+"""Measure ours and a peer in turn, in one run: absolute times drift on shared machines, ratios of minima hardly do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """Time one call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def compare(
+    benchmark: Any, ours: Callable[[], Any], peer: Callable[[], Any], *, rounds: int, what: str, work: float, unit: str
+) -> float:
+    """Run A B A B … and record minima, their ratio peer/ours and what a unit of work costs, beside the benchmark.
+
+    `work` is the number of units (operations, scenarios) in one call; 0 when the call itself is the unit.
+    """
+    ours()
+    peer()
+    mine, theirs = [], []
+    for _ in range(rounds):
+        mine.append(seconds(ours))
+        theirs.append(seconds(peer))
+    ratio = min(theirs) / min(mine)
+    benchmark.extra_info.update(
+        what=what,
+        ours=min(mine) / (work or 1.0),
+        peer=min(theirs) / (work or 1.0),
+        unit=unit,
+        ratio=ratio,
+        spread=sorted(b / a for a, b in zip(mine, theirs, strict=True))[:: max(1, rounds - 1)],
+    )
+    benchmark.pedantic(ours, rounds=1)
+    return ratio

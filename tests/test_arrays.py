@@ -1,0 +1,103 @@
+"""The border: conversion, ranges, broadcasting and slices of broadcast arguments."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from escala.arrays import Interval, Rows, broadcast_shape, check_interval, check_order, to_floats
+from escala.errors import ScenarioError
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1, 2, 3],
+        (1.0, 2.0, 3.0),
+        np.arange(1, 7)[::2] / np.array([1.0, 1.5, 5 / 3]),
+        np.array([1, 2, 3], dtype=">f8"),
+        np.array([1, 2, 3], dtype=np.uint8),
+        np.array([1.0, 2.0, 3.0], dtype=object),
+        range(1, 4),
+    ],
+)
+def test_whatever_holds_real_numbers_is_welcome(value: Any) -> None:
+    converted = to_floats("x", value)
+    assert converted.dtype == np.float64
+    assert converted.flags.c_contiguous
+    assert converted.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_what_fits_is_not_copied() -> None:
+    array = np.arange(5.0)
+    assert np.shares_memory(to_floats("x", array), array)
+    assert to_floats("x", 3).shape == ()
+
+
+@pytest.mark.parametrize("value", ["text", b"text", [1, "2"], 1j, {"a": 1}, [[1], [2, 3]], np.array(["2020"], "M8[Y]")])
+def test_what_is_no_real_number_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(ScenarioError, match=r"^x must be real numbers, not ") as caught:
+        to_floats("x", value)
+    assert caught.value.arguments == ("x",)
+
+
+def test_only_the_first_bad_elements_are_listed_and_the_rest_counted() -> None:
+    values = np.ones(200_000)
+    values[[70_000, 70_001, 150_000, 199_999]] = 2.0
+    with pytest.raises(ScenarioError) as caught:
+        check_interval("x", values, Interval(0, 1))
+    assert str(caught.value) == "x must be in [0, 1], but x[70000] = 2.0; x[70001] = 2.0; x[150000] = 2.0 and 1 more"
+    assert caught.value.indexes == ((70_000,), (70_001,), (150_000,))
+
+
+@given(hnp.arrays(np.float64, hnp.array_shapes(max_dims=3, max_side=5), elements=st.floats(-2, 2)))
+def test_the_reported_index_is_the_first_bad_one(values: Any) -> None:
+    bad = np.argwhere(~(values <= 1.0))
+    if len(bad) == 0:
+        check_interval("x", values, Interval(-2, 1))
+        return
+    with pytest.raises(ScenarioError) as caught:
+        check_interval("x", values, Interval(-2, 1))
+    assert caught.value.indexes == tuple(map(tuple, bad[:3].tolist()))
+
+
+def test_order_is_checked_over_the_broadcast_shape() -> None:
+    with pytest.raises(ScenarioError, match=r"a must not exceed b, but a\[2, 1\] = 2.0 and b\[2, 1\] = 1.0$") as caught:
+        check_order("a", np.array([[0.0], [1.0], [2.0]]), "b", np.array([5.0, 1.0]))
+    assert caught.value.arguments == ("a", "b")
+    check_order("a", np.array([]), "b", np.array(0.0))
+
+
+def test_intervals_read_as_they_are_checked() -> None:
+    half_open = Interval(0, 1, low_open=True)
+    assert str(half_open) == "in (0, 1]"
+    assert half_open.contains(np.array([0.0, 1.0, math.nan, math.inf])).tolist() == [False, True, False, False]
+    whole = Interval(1, 10**6, integer=True)
+    assert str(whole) == "an integer in [1, 1000000]"
+    assert whole.contains(np.array([1.0, 1.5, 1e6, 1e6 + 1])).tolist() == [True, False, True, False]
+
+
+def test_the_two_arguments_that_disagree_are_named() -> None:
+    arrays = {"a": np.ones((4, 1)), "b": np.ones(3), "c": np.ones((1, 1)), "d": np.ones((5, 3))}
+    with pytest.raises(ScenarioError, match=r"^a of shape \(4, 1\) and d of shape \(5, 3\) do not broadcast$"):
+        broadcast_shape(arrays)
+    arrays.pop("d")
+    assert broadcast_shape(arrays) == (4, 3)
+
+
+@given(st.data())
+def test_slices_of_broadcast_rows_equal_numpy(data: st.DataObject) -> None:
+    shapes = data.draw(hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=4, max_side=5))
+    arrays = [np.random.default_rng(k).random(shape) for k, shape in enumerate(shapes.input_shapes)]
+    size = int(np.prod(shapes.result_shape, dtype=int))
+    start = data.draw(st.integers(0, size))
+    stop = data.draw(st.integers(start, size))
+    rows = Rows(arrays, shapes.result_shape, max(1, stop - start))
+    expected = [np.broadcast_to(array, shapes.result_shape).reshape(-1)[start:stop] for array in arrays]
+    assert rows.fill(start, stop)[:, : stop - start].tolist() == np.array(expected).tolist()

@@ -1,0 +1,64 @@
+"""The main job on the real accounts."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from escala import demo
+from tests.test_cli import escala
+
+
+def test_accounts_are_those_that_can_be_simulated() -> None:
+    accounts = demo.load_accounts()
+    assert accounts.supply.size == 374
+    assert accounts.left_over.tolist() == [0.04866954911749]
+    assert demo.scenarios(accounts) >= 300_000
+
+
+@pytest.fixture(scope="module")
+def study() -> demo.Study:
+    return demo.run(demo.load_accounts())
+
+
+def test_health_factors_equal_the_protocols(study: demo.Study) -> None:
+    ours = study.result.start_health_factor[0, :, 0, 0]
+    assert np.max(np.abs(ours / study.accounts.reported_health_factor - 1.0)) < 1e-12
+
+
+def test_ltv_limits_are_capped_at_the_accounts_own(study: demo.Study) -> None:
+    own = study.accounts.loan_to_value[:, None, None]
+    for name in ("target_ltv", "target_ltv_stalled", "ltv_floor", "ltv_ceiling"):
+        assert np.all(getattr(study.result.strategy, name) <= own)
+
+
+def test_strategies_are_ranked_by_targets_reached_then_equity(study: demo.Study) -> None:
+    ranked = demo.rank(study)
+    assert len(ranked) == len(study.strategies)
+    keys = [(-r.reached, -r.equity_change, -r.lowest_health_factor) for r in ranked]
+    assert keys == sorted(keys)
+    best = study.strategies.index(ranked[0].fields)
+    assert ranked[0].reached == np.mean(study.result.stop[best] == 0)
+
+
+def test_the_report_says_what_a_newcomer_needs(study: demo.Study) -> None:
+    text = demo.report(study, threads=2)
+    for part in (
+        "375 real Aave accounts; 1 has no collateral and a debt of 0.0486695 left over: not simulated",
+        "health factors equal the protocol's own to",
+        "302,940 scenarios",
+        "target reached by operations",
+        "could be liquidated at the start",
+        "net equity change, %",
+        "best strategies by targets reached",
+    ):
+        assert part in text
+
+
+def test_the_command_speaks_json() -> None:
+    content = json.loads(escala("demo", "--json").stdout)
+    assert content["scenarios"] == 302_940
+    assert sum(content["stops"].values()) == content["scenarios"]
+    assert set(content["strategies"][0]) == {"fields", "reached", "equity_change", "lowest_health_factor"}

@@ -1,0 +1,110 @@
+"""Threads: everything is done once, failures arrive, progress is told, Ctrl-C ends a run at once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from escala import parallel
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("n", [0, 1, 99, 100, 101])
+def test_every_element_is_computed_once(n: int, threads: int) -> None:
+    done = [0] * n
+    made: list[int] = []
+
+    def make_part() -> parallel.Part:
+        made.append(threading.get_ident())
+
+        def part(start: int, stop: int) -> Iterator[None]:
+            for i in range(start, stop):
+                done[i] += 1
+                yield
+
+        return part
+
+    told: list[int] = []
+    parallel.run(make_part, n, chunk=10, threads=threads, progress=told.append)
+    assert done == [1] * n
+    assert told == sorted(told)
+    assert (told[-1] if told else 0) == n
+    assert len(made) <= max(1, threads)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_first_failure_stops_the_others_and_is_raised(threads: int) -> None:
+    def make_part() -> parallel.Part:
+        def part(start: int, stop: int) -> Iterator[None]:
+            if start == 30:
+                raise ZeroDivisionError("part at 30")
+            for _ in range(1000 if start > 30 else 1):
+                time.sleep(0.001)
+                yield
+            assert stop > start
+
+        return part
+
+    before = threading.active_count()
+    started = time.perf_counter()
+    with pytest.raises(ZeroDivisionError, match="part at 30"):
+        parallel.run(make_part, 100, chunk=10, threads=threads)
+    assert time.perf_counter() - started < 0.9
+    assert threading.active_count() == before
+
+
+def test_a_failing_progress_callback_stops_the_run() -> None:
+    def fail(done: int) -> None:
+        raise RuntimeError(f"told of {done}")
+
+    with pytest.raises(RuntimeError, match="told of 10"):
+        parallel.run(lambda: lambda *_: iter(()), 100, chunk=10, threads=2, progress=fail)
+
+
+def test_parts_are_small_enough_to_share_and_large_enough_to_pay() -> None:
+    assert parallel.chunk_size(10**7, 2, largest=2048, multiple=32) == 2048
+    assert parallel.chunk_size(1000, 2, largest=2048, multiple=32) == 64
+    assert parallel.chunk_size(0, 2, largest=2048, multiple=32) == 32
+
+
+def test_the_number_of_threads_can_be_set_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ESCALA_THREADS", "3")
+    assert parallel.default_threads() == 3
+    monkeypatch.setenv("ESCALA_THREADS", "none")
+    assert parallel.default_threads() >= 1
+
+
+_LONG = """
+import sys, time, escala
+print("ready", flush=True)
+try:
+    # one scenario that takes minutes: it never makes progress and may try two thousand million times
+    escala.simulate([100.0] * {n}, 90, 1e9, 0, strategy=escala.LendingStrategy(
+        max_stagnant_operations=2**31 - 1, max_operations=2**31 - 1), threads={threads})
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("n", "threads"), [(1, 1), (5000, 2)])
+def test_ctrl_c_ends_a_long_run_at_once(n: int, threads: int) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", _LONG.format(n=n, threads=threads)], stdout=subprocess.PIPE, text=True
+    )
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(4.0)  # past the loading of the kernels
+        assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        sent = time.perf_counter()
+        out, _ = child.communicate(timeout=30)
+        assert time.perf_counter() - sent < 3.0
+        assert out == "interrupted\n"
+        assert child.returncode == 0
