@@ -19,12 +19,15 @@ $(READY): pyproject.toml
 demo: $(READY) ## run the main job: 374 real Aave accounts, 300,000 scenarios
 	@$(BIN)/escala demo
 
-test: $(READY) ## run all checks: lint, types, floors, tests
+test: $(READY) ## run all checks: lint, types, floors, tests on all and one thread, with bounds checks, without compiler
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+	ESCALA_THREADS=1 $(BIN)/python -m pytest -q tests/test_lending.py
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q tests/test_lending.py tests/test_arrays.py
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit tests/test_lending.py
 
 bench: $(READY) ## run the benchmarks and print ratios
 	$(BIN)/python -m benchmarks

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 
 
-@numba.njit(nogil=True, error_model="numpy", cache=True)
+@numba.njit(nogil=True, error_model="numpy")
 def scalar_lending(supply, borrow, target, wallet, strategies, values, counts):
     """The lending loop as one would write it: one scenario after the other, the ladder walked attempt by attempt.
 

@@ -582,8 +582,9 @@ def _run(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     from escala.kernels import lending as kernels
 
-    values = np.empty((len(kernels.VALUES), n), dtype=np.float64)
-    counts = np.empty((len(kernels.COUNTS), n), dtype=np.int64)
+    # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
+    values = np.empty((len(kernels.VALUES), n + 8), dtype=np.float64)
+    counts = np.empty((len(kernels.COUNTS), n + 8), dtype=np.int64)
     columns = [inputs[name] for name in kernels.COLUMNS]
     chunk = parallel.chunk_size(n, threads, largest=_LARGEST_CHUNK, multiple=_LANES)
     # A sweep may cost as much as the longest ladder: fewer of them at a time when ladders are long.
@@ -607,7 +608,7 @@ def _run(
         return part
 
     parallel.run(make_part, n, chunk=chunk, threads=threads, progress=progress)
-    return values, counts
+    return values[:, :n], counts[:, :n]
 
 
 def _result(
