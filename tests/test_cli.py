@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from escala import __version__
+from tests.test_parallel import interruptible
 
 ONE = ("simulate", "--supply", "1000", "--borrow", "600", "--target", "1500", "--wallet", "200")
 STALLS = ("simulate", "--supply", "500", "--borrow", "300", "--target", "2000", "--wallet", "50")
@@ -167,8 +167,8 @@ def test_a_closed_pipe_ends_quietly() -> None:
 def test_ctrl_c_ends_quietly() -> None:
     command = [sys.executable, "-m", "escala", *STALLS, "--set.max-stagnant-operations", "2000000000"]
     command += ["--set.max-operations", "2000000000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ) as child:
-        time.sleep(3.0)
+    with interruptible(command) as child:
+        time.sleep(4.0)
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=30)
         assert (child.returncode, out, err) == (130, "", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -80,6 +81,19 @@ def test_the_number_of_threads_can_be_set_from_outside(monkeypatch: pytest.Monke
     assert parallel.default_threads() >= 1
 
 
+@contextlib.contextmanager
+def interruptible(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a process that hears SIGINT even where this one was told to ignore it, as background jobs are."""
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, heard)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
+
+
 _LONG = """
 import sys, time, escala
 print("ready", flush=True)
@@ -94,10 +108,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize(("n", "threads"), [(1, 1), (5000, 2)])
 def test_ctrl_c_ends_a_long_run_at_once(n: int, threads: int) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", _LONG.format(n=n, threads=threads)], stdout=subprocess.PIPE, text=True
-    )
-    with child:
+    with interruptible([sys.executable, "-c", _LONG.format(n=n, threads=threads)]) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         time.sleep(4.0)  # past the loading of the kernels
