@@ -40,7 +40,23 @@ def test_what_fits_is_not_copied() -> None:
     assert to_floats("x", 3).shape == ()
 
 
-@pytest.mark.parametrize("value", ["text", b"text", [1, "2"], 1j, {"a": 1}, [[1], [2, 3]], np.array(["2020"], "M8[Y]")])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "text",
+        b"text",
+        [1, "2"],
+        1j,
+        {"a": 1},
+        [[1], [2, 3]],
+        np.array(["2020"], "M8[Y]"),
+        10**400,
+        np.array(["1000"], object),
+        np.array([b"1"], object),
+        np.ma.array([1.0, 2.0], mask=[False, True]),
+        np.ones([1] * 40),
+    ],
+)
 def test_what_is_no_real_number_is_refused_by_name(value: Any) -> None:
     with pytest.raises(ScenarioError, match=r"^x must be real numbers, not ") as caught:
         to_floats("x", value)

@@ -441,6 +441,28 @@ def test_a_simulator_takes_one_scenario() -> None:
         DeFiSimulator(1, 0, 1, 0, strategy=LendingStrategy(repay=[0.1, 0.2]))
 
 
+def test_a_simulator_takes_arrays_of_one_element() -> None:
+    result = DeFiSimulator([1000], 600, [[1500]], 200, strategy=LendingStrategy(liquidation_threshold=[0.74])).run()
+    assert result.summary() == DeFiSimulator(1000, 600, 1500, 200).run().summary()
+    assert result.to_dict() == DeFiSimulator(1000, 600, 1500, 200).run().to_dict()
+
+
+def test_a_strategy_keeps_its_values_when_the_callers_array_changes() -> None:
+    repay = np.array([0.1, 0.2])
+    strategy = LendingStrategy(repay=repay)
+    repay[1] = math.nan
+    assert np.asarray(strategy.repay).tolist() == [0.1, 0.2]
+    with pytest.raises(ValueError, match="read-only"):
+        np.asarray(strategy.repay)[0] = 0.5
+
+
+def test_a_strategy_must_be_one() -> None:
+    fields: Any = {"repay": 0.1}
+    for call in (simulate, DeFiSimulator):
+        with pytest.raises(ScenarioError, match=r"strategy must be a LendingStrategy, not \{'repay': 0.1\}"):
+            call(1, 0, 1, 0, strategy=fields)
+
+
 def test_progress_is_told_in_order_up_to_the_end() -> None:
     for threads in (1, 2):
         told: list[int] = []

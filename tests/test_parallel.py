@@ -106,9 +106,31 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize(("n", "threads"), [(1, 1), (5000, 2)])
-def test_ctrl_c_ends_a_long_run_at_once(n: int, threads: int) -> None:
-    with interruptible([sys.executable, "-c", _LONG.format(n=n, threads=threads)]) as child:
+_COSTLY = """
+import escala
+print("ready", flush=True)
+nothing = dict.fromkeys(("repay", "repay_stalling", "repay_stalled", "reinvest_far", "reinvest_mid", "reinvest_near",
+    "reinvest_stalling", "reinvest_stalled"), 0.0)
+try:
+    # every operation tries the fallback half a million times
+    escala.simulate(1000, 700 * (1 - 2e-16), 1e7, 0, strategy=escala.LendingStrategy(
+        **nothing, liquidation_threshold=0.7, min_health_factor=1, draw_fraction=1, min_profit=0, target_ltv=0.69,
+        max_fallback_attempts=10**6, max_stagnant_operations=10**9, max_operations=10**6))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        _LONG.format(n=1, threads=1),
+        _LONG.format(n=5000, threads=2),
+        _COSTLY,
+    ],
+)
+def test_ctrl_c_ends_a_long_run_at_once(program: str) -> None:
+    with interruptible([sys.executable, "-c", program]) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         time.sleep(4.0)  # past the loading of the kernels

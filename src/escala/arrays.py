@@ -13,6 +13,7 @@ from escala.errors import ScenarioError
 
 Floats = npt.NDArray[np.float64]
 _SHOWN = 3  # bad elements that a message lists
+_MOST_AXES = 32  # what NumPy broadcasts
 _BLOCK = 65536  # elements that a check looks at together: memory does not grow with the input
 
 
@@ -55,17 +56,22 @@ def to_floats(name: str, value: Any) -> Floats:
     """
     try:
         given = np.asarray(value)
-        if given.dtype.kind in "OSU":  # objects and text: numbers among them are welcome, nothing else
-            given = given.astype(np.float64) if given.dtype.kind == "O" else _refuse_text(given)
-        if given.dtype.kind not in "fiub":
-            raise TypeError(f"it has dtype {given.dtype}")
+        _refuse_what_is_no_number(value, given)
         return np.require(given, np.float64, ["C", "A"])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ScenarioError(f"{name} must be real numbers, not {_brief(value)}: {error}", arguments=(name,)) from None
 
 
-def _refuse_text(given: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    raise TypeError(f"it has dtype {given.dtype}")
+def _refuse_what_is_no_number(value: Any, given: npt.NDArray[Any]) -> None:
+    """Raise TypeError for what NumPy would silently make numbers of: text, masked elements, dates, complex numbers."""
+    if given.dtype.kind not in "fiubO":
+        raise TypeError(f"it has dtype {given.dtype}")
+    if given.dtype.kind == "O" and any(isinstance(element, str | bytes) for element in given.flat):
+        raise TypeError("it holds text")
+    if np.ma.is_masked(value):
+        raise TypeError("it has masked elements")
+    if given.ndim > _MOST_AXES:
+        raise TypeError(f"it has {given.ndim} axes")
 
 
 def _brief(value: Any) -> str:

@@ -91,6 +91,7 @@ _LARGEST_CHUNK = 2048  # scenarios: inputs and workspace of a chunk fit a second
 _LANES = 32
 _SWEEPS = 20_000  # operations a lane between two looks at Ctrl-C: some milliseconds
 _TABLE_BLOCK = 4096  # operations recorded in one call
+_COMMON_ATTEMPTS = 100  # attempts and tries of one operation that those two numbers are meant for
 
 
 class StopReason(IntEnum):
@@ -206,8 +207,13 @@ class LendingStrategy:
     max_operations: FloatLike = 10_000
 
     def __post_init__(self) -> None:
-        """Check every field, alone and against the fields it must agree with."""
+        """Check every field, alone and against the fields it must agree with, and keep arrays as they were checked."""
         arrays = self.arrays()
+        for name, array in arrays.items():
+            if array.ndim:
+                kept = array.copy()
+                kept.flags.writeable = False
+                object.__setattr__(self, name, kept)
         for name, interval in _FIELDS.items():
             check_interval(name, arrays[name], interval)
         broadcast_shape(arrays)
@@ -251,7 +257,7 @@ class LendingResult:
     Attributes
     ----------
     supply, borrow, target, wallet : float
-        The start, broadcast to the common shape (read-only views).
+        The start, broadcast to the common shape: read-only views of the arguments, not copies.
     strategy : LendingStrategy
         As given.
     final_supply, final_borrow, final_buffer, final_wallet : float
@@ -547,7 +553,7 @@ def simulate(
     >>> simulate(1000, 600, np.array([1500, 2000, 4000]), 200).stop
     array([0, 1, 1])
     """
-    strategy = LendingStrategy() if strategy is None else strategy
+    strategy = _checked_strategy(strategy)
     arguments = _checked_arguments(supply, borrow, target, wallet)
     inputs = {**arguments, **strategy.arrays()}
     shape = broadcast_shape(inputs)
@@ -563,6 +569,21 @@ def _checked_arguments(supply: FloatLike, borrow: FloatLike, target: FloatLike, 
     for name, interval in _ARGUMENTS.items():
         check_interval(name, arrays[name], interval)
     return arrays
+
+
+def _checked_strategy(strategy: LendingStrategy | None) -> LendingStrategy:
+    if strategy is None:
+        return LendingStrategy()
+    if not isinstance(strategy, LendingStrategy):
+        raise ScenarioError(f"strategy must be a LendingStrategy, not {strategy!r}", arguments=("strategy",))
+    return strategy
+
+
+def _at_once(inputs: Mapping[str, Floats], operations: int) -> int:
+    """Lower a number of operations between two looks at Ctrl-C by what the longest of them may cost."""
+    longest = float(np.max(inputs["max_rescale_attempts"], initial=1.0))
+    longest += float(np.max(inputs["max_fallback_attempts"], initial=0.0))
+    return max(1, int(operations * min(1.0, _COMMON_ATTEMPTS / longest)))
 
 
 def _checked_threads(threads: int | None) -> int:
@@ -587,9 +608,7 @@ def _run(
     counts = np.empty((len(kernels.COUNTS), n + 8), dtype=np.int64)
     columns = [inputs[name] for name in kernels.COLUMNS]
     chunk = parallel.chunk_size(n, threads, largest=_LARGEST_CHUNK, multiple=_LANES)
-    # A sweep may cost as much as the longest ladder: fewer of them at a time when ladders are long.
-    longest = float(np.max(inputs["max_rescale_attempts"], initial=1.0))
-    sweeps = max(1, int(_SWEEPS * min(1.0, 50.0 / longest)))
+    sweeps = _at_once(inputs, _SWEEPS)
 
     def make_part() -> parallel.Part:
         rows = Rows(columns, shape, chunk)
@@ -658,7 +677,7 @@ class DeFiSimulator:
         *,
         strategy: LendingStrategy | None = None,
     ) -> None:
-        self.strategy = LendingStrategy() if strategy is None else strategy
+        self.strategy = _checked_strategy(strategy)
         self._arguments = _checked_arguments(supply, borrow, target, wallet)
         for name, array in (self._arguments | self.strategy.arrays()).items():
             if array.size != 1:
@@ -666,6 +685,8 @@ class DeFiSimulator:
                     f"{name} must be one number for a DeFiSimulator, not an array of shape {array.shape}: use simulate"
                 )
                 raise ScenarioError(message, arguments=(name,))
+        scalars = {name: array.item() for name, array in self.strategy.arrays().items() if array.ndim}
+        self.strategy = self.strategy.replace(**scalars)
 
     def run(self) -> LendingResult:
         """Simulate; the result's `operations` holds one row an operation.
@@ -690,10 +711,11 @@ class DeFiSimulator:
         work = np.empty(kernels.WORK_SIZE, dtype=np.float64)
         cursor = np.array([0, kernels.GOES_ON], dtype=np.int64)
         blocks: list[npt.NDArray[np.float64]] = []
+        most = _at_once(inputs, _TABLE_BLOCK)
         while cursor[1] == kernels.GOES_ON:
             start = int(cursor[0])
-            block = np.empty((len(kernels.OPERATION), _TABLE_BLOCK), dtype=np.float64)
-            kernels.trace(columns, block, work, cursor, start, start + _TABLE_BLOCK)
+            block = np.empty((len(kernels.OPERATION), most), dtype=np.float64)
+            kernels.trace(columns, block, work, cursor, start, start + most)
             blocks.append(block[:, : int(cursor[0]) - start])
         table = dict(zip(kernels.OPERATION, np.concatenate(blocks, axis=1), strict=True))
         whole = {name: table[name].astype(np.int64) for name in ("attempts", "softened", "executed", "streak")}

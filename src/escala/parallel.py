@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import TypeAlias
 
+_MOST_THREADS = 256  # more would only wait for each other
+
 #: Computes ``start <= i < stop`` in steps of some milliseconds, and yields after each of them.
 Part: TypeAlias = Callable[[int, int], Iterator[None]]
 #: Called in the caller's thread with the number of elements done so far.
@@ -97,9 +99,8 @@ def run(
         _run_here(make_part, n, chunk, progress)
         return
     job = _Job(n, chunk)
-    crew = [
-        threading.Thread(target=job.work, args=(make_part,), daemon=True) for _ in range(min(threads, -(-n // chunk)))
-    ]
+    crowd = min(threads, _MOST_THREADS, -(-n // chunk))
+    crew = [threading.Thread(target=job.work, args=(make_part,), daemon=True) for _ in range(crowd)]
     failure: BaseException | None = None
     done = 0
     working = len(crew)
