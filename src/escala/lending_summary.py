@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,20 +119,21 @@ def _quantiles(result: LendingResult) -> list[str]:
     if not acting.any():
         return ["no scenario executed an operation"]
 
-    def of(values: object, levels: tuple[float, ...] = (0.05, 0.5, 0.95)) -> str:
-        quantiles = np.quantile(np.reshape(np.asarray(values), -1)[acting], levels)
-        return "".join(f"{amount(q):>16}" for q in quantiles)
+    def of(values: object, write: Callable[[float], str] = amount) -> str:
+        quantiles = np.quantile(np.reshape(np.asarray(values), -1)[acting], (0.05, 0.5, 0.95))
+        return "".join(f"{write(q):>16}" for q in quantiles)
 
+    # Whoever executed an operation ended it with a health factor above 1, so the equity was positive.
     with np.errstate(divide="ignore", invalid="ignore"):
-        change = 100.0 * np.asarray(result.net_equity_change) / np.asarray(result.start_net_equity)
+        percent = 100.0 * np.asarray(result.net_equity_change) / np.asarray(result.start_net_equity)
     lowest = float(np.min(np.reshape(result.lowest_health_factor, -1)[acting]))
     return [
         f"the {int(acting.sum()):,} that executed operations:{'':<6}{'5 %':>16}{'median':>16}{'95 %':>16}",
-        f"  {'net equity change, %':<38}{of(change)}",
+        f"  {'net equity change, %':<38}{of(percent, '{:+.3f}'.format)}",
         f"  {'net equity change':<38}{of(result.net_equity_change)}",
         f"  {'added debt':<38}{of(result.added_debt)}",
         f"  {'profit (cash drawn by new debt)':<38}{of(result.profit)}",
-        f"  {'health factor at the end':<38}{of(result.health_factor)}",
+        f"  {'health factor at the end':<38}{of(result.health_factor, ratio)}",
         f"  lowest health factor left by any operation: {ratio(lowest)}",
     ]
 
