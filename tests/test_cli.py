@@ -158,10 +158,11 @@ def test_help_loads_no_numpy() -> None:
 
 
 def test_a_closed_pipe_ends_quietly() -> None:
-    command = f"{sys.executable} -m escala {' '.join(STALLS)} --all | head -1; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "0"
-    assert done.stderr == ""
+    for reader in ("head -1", "true", "sleep 2"):
+        command = f"{sys.executable} -m escala {' '.join(STALLS)} --all | {reader}; echo ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "0"
+        assert done.stderr == ""
 
 
 def test_ctrl_c_ends_quietly() -> None:

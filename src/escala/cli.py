@@ -252,8 +252,12 @@ def _print_operations(operations: Mapping[str, Any], show_all: bool) -> None:
         cells = [f"{operations[name][row]:{style}}" for _, name, style in _COLUMNS]
         table.add_row(*cells, style="" if operations["executed"][row] else "dim")
     print()
-    # A pipe has no width: give the table what it needs instead of cutting it at 80 columns.
-    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+    # A pipe has no width: give the table what it needs instead of cutting it at 80 columns. Printed by ourselves,
+    # since rich would end the program with exit code 1 when the pipe is closed early.
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    with console.capture() as drawn:
+        console.print(table)
+    print(drawn.get(), end="")
     skipped = count - int(sum(operations["executed"]))
     if skipped:
         print(f"{skipped:,} operations were skipped: no plan kept both guarantees (rows with nothing drawn)")
