@@ -97,6 +97,7 @@ def demo(*, threads: int | None = None, json: bool = False) -> None:
     from escala.parallel import default_threads
 
     accounts = main_job.load_accounts()
+    _announce_compilation()
     with _progress("simulating", main_job.scenarios(accounts)) as progress:
         study = main_job.run(accounts, threads=threads, progress=progress)
     if json:
@@ -157,6 +158,7 @@ def warm() -> None:
     from escala import kernels
     from escala.kernels import jit
 
+    _announce_compilation()
     before = set(jit.compiled_kernels())
     started = time.perf_counter()
     kernels.load_all()
@@ -174,6 +176,7 @@ def _simulate_one(arguments: Mapping[str, float], fields: Mapping[str, float], s
 
     fields = {name.replace("-", "_"): value for name, value in fields.items()}
     _check_fields(fields, STRATEGY_FIELDS)
+    _announce_compilation()
     result = DeFiSimulator(**arguments, strategy=LendingStrategy(**fields)).run()
     operations = result.operations or {}
     if json:
@@ -197,6 +200,7 @@ def _simulate_file(path: Path, out: Path | None, threads: int | None, json: bool
 
     if out is not None:
         scenario_file.check_output(out)
+    _announce_compilation()
     with _progress("simulating", None) as progress:
         columns, result = scenario_file.run(path, threads=threads, progress=progress)
     if out is not None:
@@ -263,6 +267,17 @@ def _print_operations(operations: Mapping[str, Any], show_all: bool) -> None:
         print(f"{skipped:,} operations were skipped: no plan kept both guarantees (rows with nothing drawn)")
     if None in rows:
         print(f"{count - 2 * _SHOWN_OPERATIONS:,} operations not shown: --all shows them")
+
+
+def _announce_compilation() -> None:
+    """Say on a terminal why the first run takes its time."""
+    if not sys.stderr.isatty():
+        return
+    from escala import kernels
+    from escala.kernels import jit
+
+    if set(kernels.names()) - set(jit.compiled_kernels()):
+        print("compiling the kernels, once: about ten seconds", file=sys.stderr)
 
 
 @contextlib.contextmanager
