@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -35,10 +36,10 @@ def test_one_scenario_prints_summary_and_operations() -> None:
         "1,501.51",
         "909.12",
         "106.95",
-        "99.14",
+        "99.144",
         "0.2479",
         "1.512",
-        "6.05",
+        "6.050",
         "1.2222",
         "0.6055",
         "1",
@@ -75,8 +76,8 @@ def test_strategy_fields_are_set_by_name() -> None:
         (("simulate", "--supply", "5"), 2, "escala: simulate needs --borrow, --target, or --csv FILE"),
         ((*ONE, "--set.repai", "0.1"), 2, "escala: --set.repai: no such strategy field; did you mean repay?"),
         ((*ONE, "--set.near-gap", "0.7"), 1, "escala: near_gap must not exceed far_gap, but near_gap = 0.7 and far_gap = 0.5"),
-        ((*ONE, "--out", "x.csv"), 2, "escala: --out goes with --csv"),
-        ((*ONE, "--csv", "x.csv"), 2, "escala: --csv brings all scenarios: leave out --supply, --borrow, --target and --set"),
+        ((*ONE, "--out", "x.csv"), 2, "escala: --out and --threads go with --csv"),
+        ((*ONE, "--csv", "x.csv"), 2, "escala: --csv brings all scenarios: leave out --supply, --borrow, --target, --set and --all"),
         (("simulate", "--csv", "nothing.csv"), 1, "escala: nothing.csv: No such file or directory"),
         (("simulate", "--csv", "nothing.csv", "--out", "x.xls"), 1, "escala: x.xls: results are written as .csv or .parquet"),
         (("simulate", "--supply", "many"), 2, "escala: Invalid value"),
@@ -125,6 +126,8 @@ def test_a_file_of_scenarios_becomes_a_file_of_results(tmp_path: Path) -> None:
     [
         (("supply,borow,target,wallet", "1,0,2,0"), "unknown column 'borow'; did you mean borrow?"),
         (("supply,target", "1,2"), "missing columns borrow, wallet"),
+        (("",), "the file is empty"),
+        (("supply;borrow;target;wallet", "1;0;2;0"), "columns are supply, borrow, target, wallet and strategy fields, in a header line, separated by commas"),
         (("supply,supply,borrow,target,wallet", "1,1,0,2,0"), "column supply is given twice"),
         (("supply,borrow,target,wallet", "1,0,2,0", "", "1,0,two,0"), "row 4: target must be a number, not 'two'"),
         (("supply,borrow,target,wallet", "1,0,2"), "row 2: 3 values for 4 columns"),
@@ -137,6 +140,42 @@ def test_errors_in_files_carry_the_row(rows: tuple[str, ...], message: str, tmp_
     assert done.returncode == 1
     assert done.stderr.rstrip().endswith(message)
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_results_never_replace_their_scenarios(tmp_path: Path) -> None:
+    given = write(tmp_path / "in.csv", "", "supply,borrow,target,wallet,min-health-factor", "1000,600,1500,200,1.05")
+    before = Path(given).read_text()
+    done = escala("simulate", "--csv", given, "--out", str(tmp_path / "." / "in.csv"))
+    assert (done.returncode, Path(given).read_text()) == (1, before)
+    assert "results would replace the scenarios themselves" in done.stderr
+    (tmp_path / "bad.csv").write_bytes(b"\xff\xfe\x00")
+    assert "bad.csv: not a CSV file in UTF-8" in escala("simulate", "--csv", str(tmp_path / "bad.csv")).stderr
+    assert escala("simulate", "--csv", given).returncode == 0
+
+
+def test_amounts_of_any_size_keep_their_digits() -> None:
+    tiny = ("--set.min-profit", "0", "--set.stagnation-tolerance", "0", "--set.reinvest-snap", "0")
+    for scale, last in (("e-8", "1.50151e-08"), ("e12", "1.50151e+12")):
+        done = escala(
+            "simulate",
+            f"--supply=1{scale}",
+            f"--borrow=.6{scale}",
+            f"--target=1.5{scale}",
+            f"--wallet=.2{scale}",
+            *tiny,
+        )
+        row = done.stdout.splitlines()[-1].split()
+        assert (len(row), row[1]) == (11, last)
+
+
+def test_a_place_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "escala", "warm"]
+    env = {**os.environ, "ESCALA_CACHE_DIR": str(tmp_path / "file" / "below")}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+    assert "they could not be kept in" in done.stdout
+    assert done.stderr.startswith("escala: warning: compiled kernels are not kept in")
+    assert done.stderr.count("\n") == 1
 
 
 def test_info_and_warm_tell_about_the_compiled_kernels() -> None:

@@ -278,7 +278,9 @@ def test_any_broadcast_equals_the_full_arrays() -> None:
     repay = np.ascontiguousarray(np.broadcast_to(strategy.repay, result.shape))
     again = simulate(full[0], full[1], 1500.0, full[2], strategy=strategy.replace(repay=repay))
     assert everything(result) == everything(again)
-    assert result.to_dataframe().shape == (84, 36)
+    frame = result.to_dataframe()
+    assert frame.shape == (84, 37)
+    assert sorted(frame["repay"].unique()) == [0.05, 0.11]
 
 
 def test_inputs_are_not_modified_and_lists_and_series_are_welcome() -> None:
@@ -333,7 +335,7 @@ def test_summary_of_one_shows_equity_and_debt_and_warns() -> None:
     text = simulate(500, 300, 2000, 50).summary()
     for part in (
         "stalled after 1,795 operations (1,759 executed, 36 skipped)",
-        "net equity              250.00        191.32   -58.68 (-23.47%), all of it fees",
+        "net equity             250.00        191.32   -58.68 (-23.47%), all of it fees",
         "165.49 added",
         "supply can never exceed 925.93 (proven); rule of thumb 660.45",
         "collateral may fall by 4.23%",
@@ -344,7 +346,11 @@ def test_summary_of_one_shows_equity_and_debt_and_warns() -> None:
         assert part in text
     text = simulate(100, 90, 150, 0).summary()
     assert "the position can be liquidated as it is" in text
-    assert "warning: the position starts at or below the wanted health factor" in text
+    assert "warning: the health factor started and stays at or below the wanted minimum" in text
+    assert "net equity              10.00         10.00   unchanged" in text
+    indebted = simulate(1000, 1200, 1500, 10).summary()
+    assert "exceed 1 % of the starting equity" not in indebted
+    assert "target met at the start" in simulate(1000, 600, 900, 0).summary()
     assert "warning" not in simulate(1000, 600, 1500, 200).summary()
     assert "no debt: nothing to liquidate" in simulate(1000, 0, 900, 0).summary()
 
@@ -356,9 +362,9 @@ def test_summary_of_many_counts_outcomes() -> None:
         "target reached by operations                                   1   25.00%",
         "target met at the start                                        1   25.00%",
         "stalled, target above the proven bound                         2   50.00%",
-        "could be liquidated at the start                       1   25.00%",
-        "no operation executed, target not met                  1   25.00%",
-        "warning: fees exceed the profit in 1 scenarios",
+        "(of all) could be liquidated at the start                      1   25.00%",
+        "(of all) no operation executed, target not met                 1   25.00%",
+        "warning: fees exceed the profit in 1 scenario",
     ):
         assert part in text, text
 
@@ -386,7 +392,7 @@ def test_strategies_compare_replace_and_refuse_unknown_fields() -> None:
         ((1, 0, 1, -1), r"wallet must be 0 or in .*, but wallet = -1.0"),
         (("many", 0, 1, 0), r"supply must be real numbers, not 'many'"),
         ((1, 1j, 1, 0), r"borrow must be real numbers, not 1j"),
-        ((1, None, 1, 0), r"borrow must be 0 or in .*, but borrow = nan"),
+        ((1, None, 1, 0), r"borrow must be real numbers, not None: it holds text or None"),
         (([1, 2], 0, [1, 2, 3], 0), r"supply of shape \(2,\) and target of shape \(3,\) do not broadcast"),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from escala import parallel
+from escala.errors import ScenarioError
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
@@ -77,8 +78,12 @@ def test_parts_are_small_enough_to_share_and_large_enough_to_pay() -> None:
 def test_the_number_of_threads_can_be_set_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ESCALA_THREADS", "3")
     assert parallel.default_threads() == 3
-    monkeypatch.setenv("ESCALA_THREADS", "none")
+    monkeypatch.delenv("ESCALA_THREADS")
     assert parallel.default_threads() >= 1
+    for bad in ("none", "0", "-1", "1.5"):
+        monkeypatch.setenv("ESCALA_THREADS", bad)
+        with pytest.raises(ScenarioError, match=f"ESCALA_THREADS must be an integer of at least 1, not '{bad}'"):
+            parallel.default_threads()
 
 
 @contextlib.contextmanager

@@ -66,8 +66,8 @@ def _refuse_what_is_no_number(value: Any, given: npt.NDArray[Any]) -> None:
     """Raise TypeError for what NumPy would silently make numbers of: text, masked elements, dates, complex numbers."""
     if given.dtype.kind not in "fiubO":
         raise TypeError(f"it has dtype {given.dtype}")
-    if given.dtype.kind == "O" and any(isinstance(element, str | bytes) for element in given.flat):
-        raise TypeError("it holds text")
+    if given.dtype.kind == "O" and any(isinstance(e, str | bytes | None) for e in given.flat):
+        raise TypeError("it holds text or None")
     if np.ma.is_masked(value):
         raise TypeError("it has masked elements")
     if given.ndim > _MOST_AXES:

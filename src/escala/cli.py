@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,7 +57,7 @@ def simulate(
     wallet
         Free cash at the start.
     set_
-        A strategy field, such as --set.repay 0.05 (any number of them).
+        A strategy field, such as --set.repay 0.05 (any number of them); the README lists them all.
     csv
         A file of scenarios: columns are supply, borrow, target, wallet and strategy fields.
     out
@@ -64,21 +65,21 @@ def simulate(
     all_
         Show all operations, not only the first and the last ten.
     threads
-        Threads to use; by default all processors.
+        Threads to use with --csv; by default all processors.
     json
         Print JSON: every number of the result by name, null for infinity.
     """
     if csv is not None:
-        if any(value is not None for value in (supply, borrow, target, set_)):
-            raise UsageError("--csv brings all scenarios: leave out --supply, --borrow, --target and --set")
+        if any(value is not None for value in (supply, borrow, target, set_)) or all_:
+            raise UsageError("--csv brings all scenarios: leave out --supply, --borrow, --target, --set and --all")
         _simulate_file(csv, out, threads, json)
         return
     given = {"supply": supply, "borrow": borrow, "target": target, "wallet": wallet}
     missing = [f"--{name}" for name, value in given.items() if value is None]
     if missing:
         raise UsageError(f"simulate needs {', '.join(missing)}, or --csv FILE")
-    if out is not None:
-        raise UsageError("--out goes with --csv")
+    if out is not None or threads is not None:
+        raise UsageError("--out and --threads go with --csv")
     _simulate_one({name: float(value) for name, value in given.items() if value is not None}, set_ or {}, all_, json)
 
 
@@ -164,7 +165,8 @@ def warm() -> None:
     kernels.load_all()
     fresh = len(set(jit.compiled_kernels()) - before)
     print(f"{fresh} kernels compiled, {len(before)} were there already, {time.perf_counter() - started:.1f} s")
-    print(f"kept in {jit.cache_dir()}")
+    kept = set(kernels.names()) <= set(jit.compiled_kernels())
+    print(f"{'kept' if kept else 'they could not be kept'} in {jit.cache_dir()}")
 
 
 class UsageError(EscalaError):
@@ -199,7 +201,7 @@ def _simulate_file(path: Path, out: Path | None, threads: int | None, json: bool
     from escala import scenario_file
 
     if out is not None:
-        scenario_file.check_output(out)
+        scenario_file.check_output(out, path)
     _announce_compilation()
     with _progress("simulating", None) as progress:
         columns, result = scenario_file.run(path, threads=threads, progress=progress)
@@ -220,53 +222,57 @@ def _stops(result: Any) -> dict[str, int]:
     return {reason.name.lower(): result.count(reason) for reason in StopReason}
 
 
-#: Columns of the table of operations: heading, name, how a value is written.
-_COLUMNS: tuple[tuple[str, str, str], ...] = (
-    ("#", "operation", "d"),
-    ("supply", "supply", ",.2f"),
-    ("debt", "borrow", ",.2f"),
-    ("drawn", "drawn", ",.2f"),
-    ("repaid", "repaid", ",.2f"),
-    ("fee", "fee", ",.4f"),
-    ("reinvested", "reinvested", ",.4g"),
-    ("profit", "profit", ",.4g"),
-    ("health", "health_factor", ".4f"),
-    ("LTV", "ltv", ".4f"),
-    ("attempts", "attempts", "d"),
+#: Columns of the table of operations: heading and name.
+_COLUMNS = (
+    ("#", "operation"),
+    ("supply", "supply"),
+    ("debt", "borrow"),
+    ("drawn", "drawn"),
+    ("repaid", "repaid"),
+    ("fee", "fee"),
+    ("reinvested", "reinvested"),
+    ("profit", "profit"),
+    ("health", "health_factor"),
+    ("LTV", "ltv"),
+    ("attempts", "attempts"),
 )
 
 
 def _print_operations(operations: Mapping[str, Any], show_all: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     count = len(operations["operation"])
     if count == 0:
         return
-    rows: list[int | None] = list(range(count))
-    if not show_all and count > 2 * _SHOWN_OPERATIONS:
-        rows = [*range(_SHOWN_OPERATIONS), None, *range(count - _SHOWN_OPERATIONS, count)]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading, _, _ in _COLUMNS:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        if row is None:
-            table.add_row("...")
-            continue
-        cells = [f"{operations[name][row]:{style}}" for _, name, style in _COLUMNS]
-        table.add_row(*cells, style="" if operations["executed"][row] else "dim")
-    print()
-    # A pipe has no width: give the table what it needs instead of cutting it at 80 columns. Printed by ourselves,
-    # since rich would end the program with exit code 1 when the pipe is closed early.
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
-    with console.capture() as drawn:
-        console.print(table)
-    print(drawn.get(), end="")
+    ends = range(_SHOWN_OPERATIONS), range(count - _SHOWN_OPERATIONS, count)
+    cut = not show_all and count > 2 * _SHOWN_OPERATIONS
+    shown = [*ends[0], *ends[1]] if cut else list(range(count))
+    columns = [[heading, *_column([operations[name][row] for row in shown])] for heading, name in _COLUMNS]
+    widths = [max(map(len, column)) for column in columns]
+    lines = [
+        " ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in zip(*columns, strict=True)
+    ]
+    if cut:
+        lines.insert(1 + _SHOWN_OPERATIONS, f"{'...':>{widths[0]}}")
+    print("", *lines, sep="\n")
     skipped = count - int(sum(operations["executed"]))
     if skipped:
-        print(f"{skipped:,} operations were skipped: no plan kept both guarantees (rows with nothing drawn)")
-    if None in rows:
+        print(f"{skipped:,} operations were skipped, no plan kept both guarantees: rows with nothing drawn")
+    if cut:
         print(f"{count - 2 * _SHOWN_OPERATIONS:,} operations not shown: --all shows them")
+
+
+def _column(values: list[Any]) -> list[str]:
+    """Write the values of a column alike: about five digits of the largest, or six significant ones of each."""
+    import math
+
+    finite = [abs(float(value)) for value in values if math.isfinite(value)]
+    largest = max(finite, default=0.0)
+    if all(float(value).is_integer() for value in values) and largest < 1e6:
+        return [f"{value:.0f}" for value in values]
+    if not 1e-2 <= largest < 1e9:
+        return [f"{value:.6g}" for value in values]
+    decimals = min(4, max(2, 4 - math.floor(math.log10(largest))))
+    return [f"{value:,.{decimals}f}" for value in values]
 
 
 def _announce_compilation() -> None:
@@ -316,6 +322,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _show_warning(message: Warning | str, *_: object) -> None:
+    print("escala: warning:", message, file=sys.stderr)
+
+
 def _fail(error: object, code: int) -> int:
     print("escala:", " ".join(str(error).split()), file=sys.stderr)
     return code
@@ -324,6 +334,7 @@ def _fail(error: object, code: int) -> int:
 def main() -> int:
     """Run the command line; returns the exit code: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
     code = 0
+    warnings.showwarning = _show_warning  # type: ignore[assignment]  # ours needs the message alone
     try:
         app()
         sys.stdout.flush()

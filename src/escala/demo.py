@@ -151,10 +151,13 @@ def report(study: Study, threads: int) -> str:
         f"{result.size / study.seconds:,.0f} scenarios/s, {operations / study.seconds / 1e6:,.1f} million operations/s",
         "",
         "best strategies by targets reached, then least equity lost, then highest lowest health factor:",
-        "".join(f"{name:>18}" for name in VARIED) + f"{'reached':>12}{'mean equity':>14}{'lowest health':>16}",
+        "".join(f"{name:>18}" for name in VARIED) + f"{'reached':>12}{'equity change':>15}{'lowest health':>15}",
     ]
     for best in rank(study)[:_BEST]:
         values = "".join(f"{value:>18g}" for value in best.fields.values())
-        lines.append(f"{values}{best.reached:>12.2%}{best.equity_change:>+14.3%}{ratio(best.lowest_health_factor):>16}")
-    lines.append("all other fields at their defaults; profit is cash drawn by new debt, so it ranks nothing")
+        lowest = ratio(best.lowest_health_factor)
+        lines.append(f"{values}{best.reached:>12.2%}{best.equity_change:>+15.3%}{lowest:>15}")
+    lines.append(
+        "equity change is the mean; all other fields at their defaults; profit is cash drawn by new debt: no ranking"
+    )
     return "\n".join(lines)

@@ -408,7 +408,7 @@ class LendingResult:
 
     @property
     def reachable(self) -> npt.NDArray[np.bool_]:
-        """Tell where the target is within the proven bound; half of the runs that stall are reachable."""
+        """Tell where the target is within the proven bound; a run may stall below it all the same."""
         return self.target <= self.supply_bound
 
     @property
@@ -425,8 +425,15 @@ class LendingResult:
         return StopReason(int(np.reshape(self.stop, ())))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give every input, output and derived number by name, as arrays of the common shape."""
-        return {name: getattr(self, name) for name in RESULT_NAMES}
+        """Give arguments, outputs and derived numbers by name, and the strategy fields that were given as arrays.
+
+        Returns
+        -------
+        dict
+            Of arrays of the common shape.
+        """
+        varied = {name: self._field(name) for name, array in self.strategy.arrays().items() if array.ndim}
+        return {**{name: getattr(self, name) for name in RESULT_NAMES}, **varied}
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Give one row a scenario (in C order of the common shape), one column a number.
@@ -452,7 +459,7 @@ class LendingResult:
         return np.broadcast_to(to_floats(name, getattr(self.strategy, name)), self.shape)
 
 
-#: Names in :meth:`LendingResult.to_dict`.
+#: Names that are always in :meth:`LendingResult.to_dict`.
 RESULT_NAMES: Final = (
     "supply",
     "borrow",

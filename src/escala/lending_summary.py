@@ -19,12 +19,10 @@ def of_one(result: LendingResult) -> str:
     """Describe one scenario from start to end."""
     r = {name: float(np.reshape(value, ())) for name, value in result.to_dict().items()}
     minimum = float(np.reshape(result.strategy.min_health_factor, ()))
-    operations = int(r["executed"] + r["skipped"])
-    head = f"{_STOPS[int(r['stop'])]} after {operations:,} operation{'' if operations == 1 else 's'}"
     lines = [
-        f"{head} ({r['executed']:,.0f} executed, {r['skipped']:,.0f} skipped), target {amount(r['target'])}",
+        f"{_ending(r)}, target {amount(r['target'])}",
         "",
-        f"  {'':<16}{'from':>14}{'to':>14}",
+        _line("", "from", "to", ""),
         _line("supply", amount(r["supply"]), amount(r["final_supply"]), ""),
         _line("debt", amount(r["borrow"]), amount(r["final_borrow"]), f"{amount(r['added_debt'])} added"),
         _line("wallet", amount(r["wallet"]), amount(r["final_wallet"]), ""),
@@ -49,12 +47,26 @@ def of_one(result: LendingResult) -> str:
     return "\n".join(lines + [f"  warning: {warning}" for warning in _warnings_of_one(r, minimum)])
 
 
+def _ending(r: dict[str, float]) -> str:
+    operations = int(r["executed"] + r["skipped"])
+    if not operations:
+        return "target met at the start, nothing to do"
+    counts = f"({r['executed']:,.0f} executed, {r['skipped']:,.0f} skipped)"
+    return f"{_STOPS[int(r['stop'])]} after {_several(operations, 'operation')} {counts}"
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def _line(name: str, start: str, end: str, remark: str) -> str:
-    return f"  {name:<16}{start:>14}{end:>14}{'   ' + remark if remark else ''}"
+    return f"  {name:<15} {start:>13} {end:>13}{'   ' + remark if remark else ''}"
 
 
 def _equity_change(r: dict[str, float]) -> str:
     start = r["start_net_equity"]
+    if r["fees"] == 0.0:
+        return "unchanged"
     share = f" ({r['net_equity_change'] / start:+.2%})" if start > 0.0 else ""
     return f"{amount(r['net_equity_change'])}{share}, all of it fees"
 
@@ -74,16 +86,16 @@ def _fall(health_factor: float) -> str:
 
 def _warnings_of_one(r: dict[str, float], minimum: float) -> list[str]:
     warnings = []
+    if not r["reachable"]:
+        warnings.append("the target lies above what this position and strategy can ever reach")
     if r["fees"] > r["profit"]:
         warnings.append(f"fees of {amount(r['fees'])} exceed the profit of {amount(r['profit'])}")
-    if r["fees"] > _EQUITY_ALARM * r["start_net_equity"]:
+    if r["fees"] > _EQUITY_ALARM * max(r["start_net_equity"], 0.0):
         warnings.append(
             f"fees of {amount(r['fees'])} exceed 1 % of the starting equity {amount(r['start_net_equity'])}"
         )
-    if r["start_health_factor"] <= minimum and not r["executed"]:
-        warnings.append("the position starts at or below the wanted health factor, and no operation could lift it")
-    if not r["reachable"]:
-        warnings.append("the target lies above what this position and strategy can ever reach")
+    if r["health_factor"] <= minimum and not r["executed"]:
+        warnings.append("the health factor started and stays at or below the wanted minimum: no operation may lift it")
     return warnings
 
 
@@ -104,12 +116,12 @@ def _outcomes(result: LendingResult) -> list[str]:
         ("stalled though the target is below the proven bound", stalled & result.reachable),
         ("stalled, target above the proven bound", stalled & ~result.reachable),
         ("operations spent", result.stop == 2),
-        ("of all: could be liquidated at the start", result.start_health_factor < 1.0),
-        ("of all: no operation executed, target not met", (result.executed == 0) & ~reached),
+        ("(of all) could be liquidated at the start", result.start_health_factor < 1.0),
+        ("(of all) no operation executed, target not met", (result.executed == 0) & ~reached),
     )
     counted = [(name, int(np.count_nonzero(where))) for name, where in rows]
     return [
-        f"{result.size:,} scenarios, {int((result.executed + result.skipped).sum()):,} operations",
+        f"{_several(result.size, 'scenario')}, {_several(int((result.executed + result.skipped).sum()), 'operation')}",
         *(f"  {name:<52}{count:>12,}{count / result.size:>9.2%}" for name, count in counted),
     ]
 
@@ -121,7 +133,7 @@ def _quantiles(result: LendingResult) -> list[str]:
 
     def of(values: object, write: Callable[[float], str] = amount) -> str:
         quantiles = np.quantile(np.reshape(np.asarray(values), -1)[acting], (0.05, 0.5, 0.95))
-        return "".join(f"{write(q):>16}" for q in quantiles)
+        return "".join(f" {write(q):>15}" for q in quantiles)
 
     # Whoever executed an operation ended it with a health factor above 1, so the equity was positive.
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -143,15 +155,17 @@ def _warnings_of_many(result: LendingResult) -> list[str]:
     losing = int(np.count_nonzero(result.fees > result.profit))
     warnings = []
     if losing:
-        warnings.append(f"  warning: fees exceed the profit in {losing:,} scenarios")
+        warnings.append(f"  warning: fees exceed the profit in {_several(losing, 'scenario')}")
     if costly:
-        warnings.append(f"  warning: fees exceed 1 % of the starting equity in {costly:,} scenarios")
+        warnings.append(f"  warning: fees exceed 1 % of the starting equity in {_several(costly, 'scenario')}")
     return warnings
 
 
 def amount(value: float) -> str:
     """Write an amount with two decimals where they say something, else with six digits."""
-    if value == 0.0 or 0.01 <= abs(value) < 1e12:
+    if value == 0.0:
+        return "0.00"
+    if 0.01 <= abs(value) < 1e9:
         return f"{value:,.2f}"
     return f"{value:.6g}"
 

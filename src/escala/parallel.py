@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import TypeAlias
 
+from escala.errors import ScenarioError
+
 _MOST_THREADS = 256  # more would only wait for each other
 
 #: Computes ``start <= i < stop`` in steps of some milliseconds, and yields after each of them.
@@ -21,9 +23,17 @@ Progress: TypeAlias = Callable[[int], object]
 
 
 def default_threads() -> int:
-    """Threads to use when nobody says: ``ESCALA_THREADS``, else the processors this process may run on."""
-    chosen = os.environ.get("ESCALA_THREADS", "")
-    if chosen.isdecimal() and int(chosen) > 0:
+    """Threads to use when nobody says: ``ESCALA_THREADS``, else the processors this process may run on.
+
+    Raises
+    ------
+    ScenarioError
+        If ``ESCALA_THREADS`` is no integer of at least 1.
+    """
+    chosen = os.environ.get("ESCALA_THREADS")
+    if chosen:
+        if not chosen.isdecimal() or int(chosen) < 1:
+            raise ScenarioError(f"ESCALA_THREADS must be an integer of at least 1, not {chosen!r}")
         return int(chosen)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

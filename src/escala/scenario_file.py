@@ -15,6 +15,7 @@ from escala.errors import MissingExtraError, ScenarioError, ScenarioFileError
 from escala.lending import ARGUMENT_NAMES, STRATEGY_FIELDS, LendingResult, LendingStrategy, StopReason, simulate
 
 Floats = npt.NDArray[np.float64]
+_WANTED = "columns are supply, borrow, target, wallet and strategy fields, in a header line, separated by commas"
 
 
 def read(path: Path) -> dict[str, Floats]:
@@ -27,9 +28,19 @@ def read(path: Path) -> dict[str, Floats]:
         names the row as the file counts it, the header being row 1.
     """
     known = (*ARGUMENT_NAMES, *STRATEGY_FIELDS)
+    try:
+        return _read(path, known)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ScenarioFileError(f"{path}: not a CSV file in UTF-8: {error}") from None
+
+
+def _read(path: Path, known: tuple[str, ...]) -> dict[str, Floats]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
-        header = [name.strip() for name in next(reader, [])]
+        first = next((row for row in reader if row), None)
+        if first is None:
+            raise ScenarioFileError(f"{path}: the file is empty")
+        header = [name.strip().replace("-", "_") for name in first]
         _check_header(path, header, known)
         columns: list[list[float]] = [[] for _ in header]
         for row in reader:
@@ -50,7 +61,7 @@ def _check_header(path: Path, header: list[str], known: tuple[str, ...]) -> None
     for name in header:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+            hint = f"; did you mean {near[0]}?" if near else "; " + _WANTED
             raise ScenarioFileError(f"{path}: unknown column {name!r}{hint}", arguments=(name,))
         if header.count(name) > 1:
             raise ScenarioFileError(f"{path}: column {name} is given twice", arguments=(name,))
@@ -92,13 +103,8 @@ def _row_number(path: Path, index: int) -> int:
     """Line of the file on which scenario `index` ends: empty lines and line breaks inside quotes count too."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
-        next(reader)
-        for row in reader:
-            if row:
-                if index == 0:
-                    return reader.line_num
-                index -= 1
-    raise IndexError(index)
+        lines = [reader.line_num for row in reader if row]
+    return lines[1 + index]  # the header is the first
 
 
 def write(path: Path, columns: dict[str, Floats], result: LendingResult) -> None:
@@ -119,8 +125,10 @@ def write(path: Path, columns: dict[str, Floats], result: LendingResult) -> None
         _write_csv(path, table)
 
 
-def check_output(path: Path) -> None:
-    """Refuse, before anything is computed, a file that :func:`write` could not write."""
+def check_output(path: Path, source: Path) -> None:
+    """Refuse, before anything is computed, a file that :func:`write` could not write, or that holds the scenarios."""
+    if path.exists() and source.exists() and path.samefile(source):
+        raise ScenarioFileError(f"{path}: results would replace the scenarios themselves")
     if path.suffix not in {".csv", ".parquet"}:
         raise ScenarioFileError(f"{path}: results are written as .csv or .parquet")
     if path.suffix == ".parquet":
