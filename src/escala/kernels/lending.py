@@ -7,8 +7,8 @@ How it is fast
 * The ladder that softens a plan is resolved directly: the sweep evaluates the first attempt, the last attempt before
   the loan-to-value limit is raised, and the one after it. Between them nothing can stand, because the test that ends
   the walk is monotonic in the limit and in the repayment, rounded arithmetic included. What is softened by smaller
-  reinvestment, needs the fallback or stops between those points (about one operation in a hundred) is flagged and
-  handed to :func:`_operate`, the same definitions one lane at a time.
+  reinvestment, needs the fallback or stops between those points (no operation in 2 million of the default strategy,
+  every tenth with a large `min_profit`) is flagged and handed to :func:`_operate`, the same definitions for one lane.
 * A lane whose scenario ends takes the next one; when none is left the last lane moves into its place.
 
 Every expression keeps the order of operations of the definition, so lanes, scalar path and the plain-Python twin
