@@ -46,7 +46,7 @@ def test_the_first_failure_stops_the_others_and_is_raised(threads: int) -> None:
         def part(start: int, stop: int) -> Iterator[None]:
             if start == 30:
                 raise ZeroDivisionError("part at 30")
-            for _ in range(1000 if start > 30 else 1):
+            for _ in range(60_000 if start > 30 else 1):
                 time.sleep(0.001)
                 yield
             assert stop > start
@@ -57,7 +57,7 @@ def test_the_first_failure_stops_the_others_and_is_raised(threads: int) -> None:
     started = time.perf_counter()
     with pytest.raises(ZeroDivisionError, match="part at 30"):
         parallel.run(make_part, 100, chunk=10, threads=threads)
-    assert time.perf_counter() - started < 0.9
+    assert time.perf_counter() - started < 30  # a part that is not stopped takes a minute
     assert threading.active_count() == before
 
 
@@ -143,6 +143,6 @@ def test_ctrl_c_ends_a_long_run_at_once(program: str) -> None:
         child.send_signal(signal.SIGINT)
         sent = time.perf_counter()
         out, _ = child.communicate(timeout=30)
-        assert time.perf_counter() - sent < 3.0
+        assert time.perf_counter() - sent < 10  # of minutes to hours
         assert out == "interrupted\n"
         assert child.returncode == 0
