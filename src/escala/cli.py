@@ -27,8 +27,6 @@ app = App(
     result_action="return_none",
 )
 
-_SHOWN_OPERATIONS = 10
-
 
 @app.command
 def simulate(
@@ -174,6 +172,7 @@ class UsageError(EscalaError):
 
 
 def _simulate_one(arguments: Mapping[str, float], fields: Mapping[str, float], show_all: bool, json: bool) -> None:
+    from escala import lending_summary
     from escala.lending import STRATEGY_FIELDS, DeFiSimulator, LendingStrategy
 
     fields = {name.replace("-", "_"): value for name, value in fields.items()}
@@ -185,7 +184,7 @@ def _simulate_one(arguments: Mapping[str, float], fields: Mapping[str, float], s
         _print_json({**_plain(result.to_dict()), "stop": result.stop_reason.name.lower(), "operations": operations})
         return
     print(result.summary())
-    _print_operations(operations, show_all)
+    print(lending_summary.of_operations(operations, whole=show_all), end="")
 
 
 def _check_fields(fields: Mapping[str, float], known: tuple[str, ...]) -> None:
@@ -220,59 +219,6 @@ def _stops(result: Any) -> dict[str, int]:
     from escala.lending import StopReason
 
     return {reason.name.lower(): result.count(reason) for reason in StopReason}
-
-
-#: Columns of the table of operations: heading and name.
-_COLUMNS = (
-    ("#", "operation"),
-    ("supply", "supply"),
-    ("debt", "borrow"),
-    ("drawn", "drawn"),
-    ("repaid", "repaid"),
-    ("fee", "fee"),
-    ("reinvested", "reinvested"),
-    ("profit", "profit"),
-    ("health", "health_factor"),
-    ("LTV", "ltv"),
-    ("attempts", "attempts"),
-)
-
-
-def _print_operations(operations: Mapping[str, Any], show_all: bool) -> None:
-    count = len(operations["operation"])
-    if count == 0:
-        return
-    ends = range(_SHOWN_OPERATIONS), range(count - _SHOWN_OPERATIONS, count)
-    cut = not show_all and count > 2 * _SHOWN_OPERATIONS
-    shown = [*ends[0], *ends[1]] if cut else list(range(count))
-    columns = [[heading, *_column([operations[name][row] for row in shown])] for heading, name in _COLUMNS]
-    widths = [max(map(len, column)) for column in columns]
-    lines = [
-        " ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
-        for row in zip(*columns, strict=True)
-    ]
-    if cut:
-        lines.insert(1 + _SHOWN_OPERATIONS, f"{'...':>{widths[0]}}")
-    print("", *lines, sep="\n")
-    skipped = count - int(sum(operations["executed"]))
-    if skipped:
-        print(f"{skipped:,} operations were skipped, no plan kept both guarantees: rows with nothing drawn")
-    if cut:
-        print(f"{count - 2 * _SHOWN_OPERATIONS:,} operations not shown: --all shows them")
-
-
-def _column(values: list[Any]) -> list[str]:
-    """Write the values of a column alike: about five digits of the largest, or six significant ones of each."""
-    import math
-
-    finite = [abs(float(value)) for value in values if math.isfinite(value)]
-    largest = max(finite, default=0.0)
-    if all(float(value).is_integer() for value in values) and largest < 1e6:
-        return [f"{value:.0f}" for value in values]
-    if not 1e-2 <= largest < 1e9:
-        return [f"{value:.6g}" for value in values]
-    decimals = min(4, max(2, 4 - math.floor(math.log10(largest))))
-    return [f"{value:,.{decimals}f}" for value in values]
 
 
 def _announce_compilation() -> None:

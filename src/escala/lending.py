@@ -88,7 +88,6 @@ ARGUMENT_NAMES: Final = tuple(_ARGUMENTS)
 STRATEGY_FIELDS: Final = tuple(_FIELDS)
 
 _LARGEST_CHUNK = 2048  # scenarios: inputs and workspace of a chunk fit a second-level cache
-_LANES = 32
 _SWEEPS = 20_000  # operations a lane between two looks at Ctrl-C: some milliseconds
 _TABLE_BLOCK = 4096  # operations recorded in one call
 _COMMON_ATTEMPTS = 100  # attempts and tries of one operation that those two numbers are meant for
@@ -541,7 +540,7 @@ def simulate(
     ScenarioError
         If an argument is not real numbers, not finite, out of range, or does not broadcast; nothing was run.
     KeyboardInterrupt
-        Ctrl-C ends a run within milliseconds.
+        Ctrl-C ends a run at once: every thread looks up after some milliseconds of work.
 
     Notes
     -----
@@ -614,7 +613,7 @@ def _run(
     values = np.empty((len(kernels.VALUES), n + 8), dtype=np.float64)
     counts = np.empty((len(kernels.COUNTS), n + 8), dtype=np.int64)
     columns = [inputs[name] for name in kernels.COLUMNS]
-    chunk = parallel.chunk_size(n, threads, largest=_LARGEST_CHUNK, multiple=_LANES)
+    chunk = parallel.chunk_size(n, threads, largest=_LARGEST_CHUNK, multiple=kernels.LANES)
     sweeps = _at_once(inputs, _SWEEPS)
 
     def make_part() -> parallel.Part:

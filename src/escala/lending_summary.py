@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from escala.lending import LendingResult
 
 _STOPS = ("target reached", "stalled", "operations spent")  # in the order of StopReason
+_SHOWN_OPERATIONS = 10  # first and last ones of a long table
+#: Columns of the table of operations: heading and name.
+_COLUMNS = (
+    ("#", "operation"),
+    ("supply", "supply"),
+    ("debt", "borrow"),
+    ("drawn", "drawn"),
+    ("repaid", "repaid"),
+    ("fee", "fee"),
+    ("reinvested", "reinvested"),
+    ("profit", "profit"),
+    ("health", "health_factor"),
+    ("LTV", "ltv"),
+    ("attempts", "attempts"),
+)
 _EQUITY_ALARM = 0.01  # share of the starting equity whose loss to fees is worth a warning
 
 
@@ -159,6 +175,40 @@ def _warnings_of_many(result: LendingResult) -> list[str]:
     if costly:
         warnings.append(f"  warning: fees exceed 1 % of the starting equity in {_several(costly, 'scenario')}")
     return warnings
+
+
+def of_operations(operations: Mapping[str, npt.NDArray[Any]], *, whole: bool) -> str:
+    """Draw the table of operations, whole or its first and last rows; empty where there was none."""
+    count = len(operations["operation"])
+    if count == 0:
+        return ""
+    cut = not whole and count > 2 * _SHOWN_OPERATIONS
+    shown = [*range(_SHOWN_OPERATIONS), *range(count - _SHOWN_OPERATIONS, count)] if cut else list(range(count))
+    columns = [[heading, *_column([operations[name][row] for row in shown])] for heading, name in _COLUMNS]
+    widths = [max(map(len, column)) for column in columns]
+    lines = [
+        " ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in zip(*columns, strict=True)
+    ]
+    if cut:
+        lines.insert(1 + _SHOWN_OPERATIONS, f"{'...':>{widths[0]}}")
+    skipped = count - int(np.sum(operations["executed"]))
+    if skipped:
+        lines.append(f"{skipped:,} operations were skipped, no plan kept both guarantees: rows with nothing drawn")
+    if cut:
+        lines.append(f"{count - 2 * _SHOWN_OPERATIONS:,} operations not shown: --all shows them")
+    return "\n".join(["", *lines, ""])
+
+
+def _column(values: list[Any]) -> list[str]:
+    """Write the values of a column alike: about five digits of the largest, or six significant ones of each."""
+    largest = max((abs(float(value)) for value in values if math.isfinite(value)), default=0.0)
+    if all(float(value).is_integer() for value in values) and largest < 1e6:
+        return [f"{value:.0f}" for value in values]
+    if not 1e-2 <= largest < 1e9:
+        return [f"{value:.6g}" for value in values]
+    decimals = min(4, max(2, 4 - math.floor(math.log10(largest))))
+    return [f"{value:,.{decimals}f}" for value in values]
 
 
 def amount(value: float) -> str:
