@@ -16,8 +16,17 @@ from __future__ import annotations
 
 import importlib
 
-_MODULES = ("broadcast", "lending")
-_KERNELS = ("broadcast.take", "lending.lending", "lending.trace")
+_MODULES = ("broadcast", "curves", "fitting", "lending")
+_KERNELS = (
+    "broadcast.take",
+    "curves.evaluate",
+    "curves.limits",
+    "curves.predict",
+    "curves.threshold",
+    "fitting.fit",
+    "lending.lending",
+    "lending.trace",
+)
 
 
 def names() -> list[str]:

@@ -93,6 +93,7 @@ X, W, Y, S, H, U = range(0, 6 * LANES, LANES)
 POINT = 6 * LANES
 
 # The head of the workspace: rows of LANES values, sums first.
+SUMS = 7
 (
     T0,
     T1,
@@ -193,15 +194,15 @@ def _place(i: int, lane: int, shift: int) -> int:
 
 
 @helper
-def _zero(work: Floats, count: int) -> None:
-    for k in range(count * LANES):
+def _zero(work: Floats) -> None:
+    for k in range(SUMS * LANES):
         work[k] = 0.0
 
 
 @helper
-def _share(work: Floats, count: int) -> None:
+def _share(work: Floats) -> None:
     """Give every lane the sum over all lanes: they hold one instrument's partial sums."""
-    for row in range(0, count * LANES, LANES):
+    for row in range(0, SUMS * LANES, LANES):
         total = work[row]
         for lane in range(1, LANES):
             total += work[row + lane]
@@ -371,7 +372,7 @@ def _normalise(work: Floats, points: Floats, rows: int, roots: bool) -> None:
 @helper
 def _fit_lines(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """Centre the efficiencies; the line over x, and what makes x² orthogonal to x and 1."""
-    _zero(work, 2)
+    _zero(work)
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
@@ -379,14 +380,14 @@ def _fit_lines(work: Floats, points: Floats, rows: int, folded: bool) -> None:
             work[T0 + lane] += w * at[Y + lane]
             work[T1 + lane] += w * at[X + lane]
     if folded:
-        _share(work, 2)
+        _share(work)
     for lane in range(LANES):
         weight = work[WEIGHT + lane]
         constant = work[MEAN_Y + lane]
         mean = work[T0 + lane] / weight
         work[MEAN_Y + lane] = constant if work[FLAT + lane] > 0.0 else mean
         work[MEAN_X + lane] = work[T1 + lane] / weight
-    _zero(work, 4)
+    _zero(work)
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
@@ -400,14 +401,14 @@ def _fit_lines(work: Floats, points: Floats, rows: int, folded: bool) -> None:
             work[T2 + lane] += wdx * y
             work[T3 + lane] += wdx * dx * dx
     if folded:
-        _share(work, 4)
+        _share(work)
     for lane in range(LANES):
         work[SYY + lane] = work[T0 + lane]
         work[SXX + lane] = work[T1 + lane]
         work[SLOPE_X + lane] = work[T2 + lane] / work[T1 + lane]
         work[M2 + lane] = work[T1 + lane] / work[WEIGHT + lane]
         work[K2 + lane] = work[T3 + lane] / work[T1 + lane]
-    _zero(work, 3)
+    _zero(work)
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
@@ -421,7 +422,7 @@ def _fit_lines(work: Floats, points: Floats, rows: int, folded: bool) -> None:
             work[T1 + lane] += wq * y
             work[T2 + lane] += w * r * r
     if folded:
-        _share(work, 3)
+        _share(work)
     for lane in range(LANES):
         work[SQQ + lane] = work[T0 + lane]
         work[SLOPE_Q + lane] = work[T1 + lane] / work[T0 + lane]
@@ -430,7 +431,7 @@ def _fit_lines(work: Floats, points: Floats, rows: int, folded: bool) -> None:
 
 @helper
 def _fit_quadratics(work: Floats, points: Floats, rows: int, folded: bool) -> None:
-    _zero(work, 1)
+    _zero(work)
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
@@ -439,7 +440,7 @@ def _fit_quadratics(work: Floats, points: Floats, rows: int, folded: bool) -> No
             r = at[Y + lane] - work[SLOPE_X + lane] * dx - work[SLOPE_Q + lane] * q
             work[T0 + lane] += at[W + lane] * r * r
     if folded:
-        _share(work, 1)
+        _share(work)
     for lane in range(LANES):
         work[SSE_Q + lane] = work[T0 + lane]
 
@@ -447,16 +448,16 @@ def _fit_quadratics(work: Floats, points: Floats, rows: int, folded: bool) -> No
 @helper
 def _fit_roots(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """The line over √C."""
-    _zero(work, 1)
+    _zero(work)
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
             work[T0 + lane] += at[W + lane] * at[S + lane]
     if folded:
-        _share(work, 1)
+        _share(work)
     for lane in range(LANES):
         work[MEAN_S + lane] = work[T0 + lane] / work[WEIGHT + lane]
-    _zero(work, 2)
+    _zero(work)
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
@@ -465,18 +466,18 @@ def _fit_roots(work: Floats, points: Floats, rows: int, folded: bool) -> None:
             work[T0 + lane] += wds * ds
             work[T1 + lane] += wds * at[Y + lane]
     if folded:
-        _share(work, 2)
+        _share(work)
     for lane in range(LANES):
         work[SSS + lane] = work[T0 + lane]
         work[SLOPE_S + lane] = work[T1 + lane] / work[T0 + lane]
-    _zero(work, 1)
+    _zero(work)
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
             r = at[Y + lane] - work[SLOPE_S + lane] * (at[S + lane] - work[MEAN_S + lane])
             work[T0 + lane] += at[W + lane] * r * r
     if folded:
-        _share(work, 1)
+        _share(work)
     for lane in range(LANES):
         work[SSE_S + lane] = work[T0 + lane]
 
@@ -501,7 +502,7 @@ def _scan(work: Floats, points: Floats, rows: int, folded: bool, row: int, first
     The sums are written once for four points: a sum that is stored and loaded again waits for itself.
     """
     for step in range(first, STEPS, 4):
-        _zero(work, 6)
+        _zero(work)
         for i in range(0, rows, QUAD):
             at = points[i * POINT : (i + QUAD) * POINT]
             for lane in range(LANES):
@@ -523,7 +524,7 @@ def _scan(work: Floats, points: Floats, rows: int, folded: bool, row: int, first
                 at[row + lane], at[POINT + row + lane] = h0 * (h0 + 2.0), h1 * (h1 + 2.0)
                 at[2 * POINT + row + lane], at[3 * POINT + row + lane] = h2 * (h2 + 2.0), h3 * (h3 + 2.0)
         if folded:
-            _share(work, 6)
+            _share(work)
         for lane in range(LANES):
             sum_1, sum_2 = work[T0 + lane], work[T3 + lane]
             spread_1 = work[T1 + lane] - sum_1 * sum_1 / work[WEIGHT + lane]
@@ -556,7 +557,7 @@ def _next_brackets(work: Floats) -> None:
             bend = before + behind - 2.0 * f
             untried = (f > last) | ((f == last) & (number > last_k))
             hopeful = (f - bend < best) & (bend > SHALLOW * work[SYY + lane])
-            fits = (f <= before) & (f < behind) & untried & hopeful & (work[ACTIVE + lane] > 1.0)
+            fits = (f <= before) & (f < behind) & untried & hopeful & (work[ACTIVE + lane] > 0.0)
             lower = fits & (f < lowest)
             work[LEFT + lane] = left + 1.0 if fits else left
             work[T0 + lane] = f if lower else lowest
@@ -565,6 +566,7 @@ def _next_brackets(work: Floats) -> None:
         chosen = work[T1 + lane]
         work[ACTIVE + lane] = 1.0 if chosen > 0.0 else 0.0
         if chosen > 0.0:
+            work[LEFT + lane] -= 1.0
             step = int(chosen)
             work[LAST_F + lane], work[LAST_K + lane] = work[T0 + lane], chosen
             middle = LOWEST_RATE * float(1 << ((step - 1) >> 1)) * (1.0 if step & 1 == 1 else ROOT_2)
@@ -597,7 +599,7 @@ def _vertex(work: Floats, at: int, wide: bool) -> float:
 @helper
 def _project(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """At each lane's rate: h = e^(−βx) − 1, u = x·e^(−βx), their centred moments and those with y."""
-    _zero(work, 2)
+    _zero(work)
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
@@ -610,11 +612,11 @@ def _project(work: Floats, points: Floats, rows: int, folded: bool) -> None:
             work[T0 + lane] += w * h
             work[T1 + lane] += w * u
     if folded:
-        _share(work, 2)
+        _share(work)
     for lane in range(LANES):
         work[MEAN_H + lane] = work[T0 + lane] / work[WEIGHT + lane]
         work[MEAN_U + lane] = work[T1 + lane] / work[WEIGHT + lane]
-    _zero(work, 7)
+    _zero(work)
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
@@ -634,7 +636,7 @@ def _project(work: Floats, points: Floats, rows: int, folded: bool) -> None:
             work[T5 + lane] += w * y * v
             work[T6 + lane] += wdh * v
     if folded:
-        _share(work, 7)
+        _share(work)
 
 
 @helper
@@ -670,10 +672,10 @@ def _newton_steps(work: Floats) -> None:
 
 
 @helper
-def _any(work: Floats, row: int, above: float) -> bool:
+def _any(work: Floats, row: int) -> bool:
     found = False
-    for lane in range(LANES):
-        found = found | (work[row + lane] > above)
+    for lane in range(row, row + LANES):
+        found = found | (work[lane] > 0.0)
     return found
 
 
@@ -687,11 +689,11 @@ def _search_rates(work: Floats, points: Floats, rows: int, folded: bool) -> None
         work[LAST_K + lane] = 0.0
         work[RATE + lane] = 1.0
         enough = (work[DISTINCT + lane] >= 3.0) & (work[FLAT + lane] == 0.0)
-        work[LEFT + lane] = 2.0 if enough else 0.0
-    while _any(work, LEFT, 1.0):
+        work[LEFT + lane] = 1.0 if enough else 0.0
+    while _any(work, LEFT):
         _next_brackets(work)
         steps = 0
-        while steps < MOST_NEWTON_STEPS and _any(work, ACTIVE, 0.0):
+        while steps < MOST_NEWTON_STEPS and _any(work, ACTIVE):
             _project(work, points, rows, folded)
             _newton_steps(work)
             steps += 1
@@ -711,14 +713,14 @@ def _fit_exponentials(work: Floats, points: Floats, rows: int, folded: bool) -> 
         work[SGU + lane] = work[T1 + lane]
         work[SUU + lane] = work[T2 + lane]
         work[A + lane] = work[T3 + lane] / work[T0 + lane]
-    _zero(work, 1)
+    _zero(work)
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
             r = at[Y + lane] - work[A + lane] * (at[H + lane] - work[MEAN_H + lane])
             work[T0 + lane] += at[W + lane] * r * r
     if folded:
-        _share(work, 1)
+        _share(work)
     for lane in range(LANES):
         work[SSE_E + lane] = work[T0 + lane]
         best = work[BEST_F + lane]
@@ -923,8 +925,9 @@ def _follow_all(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     for lane in range(LANES):
         work[GROUP_X + lane] = -1.0
     if folded:
+        first = 0
         for i in range(int(work[N]) + 1):
-            _follow(work, points, _place(i, 0, LANE_BITS), 0)
+            _follow(work, points, (i >> LANE_BITS) * POINT + (i & (LANES - 1)), first)
     else:
         for i in range(rows + 1):
             for lane in range(LANES):

@@ -175,6 +175,11 @@ def helper(function: Function) -> Function:
     return cast(Function, numba.njit(**OPTIONS, forceinline=True)(function))
 
 
+def routine(function: Function) -> Function:
+    """Declare a longer function that kernels call; inlined only where the compiler sees a gain, which it finds sooner."""
+    return cast(Function, numba.njit(**OPTIONS)(function))
+
+
 def compiled_kernels() -> list[str]:
     """Names of the kernels whose compiled code lies in the cache directory."""
     if not cache_dir().is_dir():
