@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from escala import parallel
-from escala.errors import ScenarioError
+from escala.errors import InputError
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
@@ -82,7 +82,7 @@ def test_the_number_of_threads_can_be_set_from_outside(monkeypatch: pytest.Monke
     assert parallel.default_threads() >= 1
     for bad in ("none", "0", "-1", "1.5"):
         monkeypatch.setenv("ESCALA_THREADS", bad)
-        with pytest.raises(ScenarioError, match=f"ESCALA_THREADS must be an integer of at least 1, not '{bad}'"):
+        with pytest.raises(InputError, match=f"ESCALA_THREADS must be an integer of at least 1, not '{bad}'"):
             parallel.default_threads()
 
 

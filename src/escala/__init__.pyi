@@ -1,7 +1,17 @@
+from escala.curves import CurveSet as CurveSet
+from escala.curves import Family as Family
+from escala.curves import FitStatus as FitStatus
+from escala.curves import Prediction as Prediction
+from escala.curves import Saturation as Saturation
+from escala.errors import CurveError as CurveError
 from escala.errors import EscalaError as EscalaError
+from escala.errors import FitError as FitError
+from escala.errors import InputError as InputError
 from escala.errors import MissingExtraError as MissingExtraError
+from escala.errors import RecordError as RecordError
 from escala.errors import ScenarioError as ScenarioError
 from escala.errors import ScenarioFileError as ScenarioFileError
+from escala.fitting import fit as fit
 from escala.lending import DeFiSimulator as DeFiSimulator
 from escala.lending import LendingResult as LendingResult
 from escala.lending import LendingStrategy as LendingStrategy

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from escala.errors import ScenarioError
+from escala.errors import InputError, ScenarioError
 
 Floats = npt.NDArray[np.float64]
 _SHOWN = 3  # bad elements that a message lists
@@ -46,20 +46,20 @@ class Interval:
         return f"{'an integer ' if self.integer else ''}{'0 or ' if self.or_zero else ''}in {interval}"
 
 
-def to_floats(name: str, value: Any) -> Floats:
+def to_floats(name: str, value: Any, error: type[InputError] = ScenarioError) -> Floats:
     """Convert an argument to C-contiguous float64 of its own shape; never a copy of what already is that.
 
     Raises
     ------
-    ScenarioError
-        If it is not made of real numbers.
+    InputError
+        The class given, if it is not made of real numbers.
     """
     try:
         given = np.asarray(value)
         _refuse_what_is_no_number(value, given)
         return np.require(given, np.float64, ["C", "A"])
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ScenarioError(f"{name} must be real numbers, not {_brief(value)}: {error}", arguments=(name,)) from None
+    except (TypeError, ValueError, OverflowError) as reason:
+        raise error(f"{name} must be real numbers, not {_brief(value)}: {reason}", arguments=(name,)) from None
 
 
 def _refuse_what_is_no_number(value: Any, given: npt.NDArray[Any]) -> None:
@@ -107,15 +107,15 @@ def broadcast_shape(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[int, ...]:
     return shape
 
 
-def check_interval(name: str, values: Floats, interval: Interval) -> None:
+def check_interval(name: str, values: Floats, interval: Interval, error: type[InputError] = ScenarioError) -> None:
     """Check every element of one argument.
 
     Raises
     ------
-    ScenarioError
-        Names the first elements that are not allowed.
+    InputError
+        The class given; names the first elements that are not allowed.
     """
-    _check((name,), (values,), interval.contains, f"{name} must be {interval}")
+    _check((name,), (values,), interval.contains, f"{name} must be {interval}", error)
 
 
 def check_order(low_name: str, low: Floats, high_name: str, high: Floats) -> None:
@@ -126,7 +126,7 @@ def check_order(low_name: str, low: Floats, high_name: str, high: Floats) -> Non
     ScenarioError
         Names both arguments and their values where the first exceeds the second.
     """
-    _check((low_name, high_name), (low, high), np.less_equal, f"{low_name} must not exceed {high_name}")
+    _check((low_name, high_name), (low, high), np.less_equal, f"{low_name} must not exceed {high_name}", ScenarioError)
 
 
 def _check(
@@ -134,6 +134,7 @@ def _check(
     arrays: Sequence[Floats],
     allowed: Callable[..., npt.NDArray[np.bool_]],
     requirement: str,
+    error: type[InputError],
 ) -> None:
     bad = 0
     first: list[int] = []
@@ -155,7 +156,7 @@ def _check(
         for index in indexes
     )
     more = f" and {bad - len(first):,} more" if bad > len(first) else ""
-    raise ScenarioError(f"{requirement}, but {shown}{more}", arguments=names, indexes=indexes, requirement=requirement)
+    raise error(f"{requirement}, but {shown}{more}", arguments=names, indexes=indexes, requirement=requirement)
 
 
 def _subscript(index: tuple[int, ...]) -> str:

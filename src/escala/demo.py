@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from escala import kernels
 from escala.lending import LendingResult, LendingStrategy, StopReason, simulate
-from escala.lending_summary import ratio
+from escala.numerals import ratio
 
 Floats = npt.NDArray[np.float64]
 

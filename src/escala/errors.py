@@ -1,8 +1,12 @@
 """What escala raises.
 
 EscalaError
-├── ScenarioError (ValueError)          bad input of a lending scenario or strategy
-│   └── ScenarioFileError               a file of scenarios that cannot be read as such
+├── InputError (ValueError)             bad input; nothing was computed
+│   ├── ScenarioError                   of a lending scenario or strategy
+│   │   └── ScenarioFileError           a file of scenarios that cannot be read as such
+│   ├── RecordError                     of efficiency records; nothing of the batch was kept
+│   └── CurveError                      of a curve, or of what is asked of it
+├── FitError (ValueError)               an instrument without a curve, where that is to be an error
 └── MissingExtraError (ImportError)     an optional library is not installed
 """
 
@@ -13,8 +17,8 @@ class EscalaError(Exception):
     """Base of everything that escala raises on purpose."""
 
 
-class ScenarioError(EscalaError, ValueError):
-    """Bad input of a lending scenario or strategy; nothing was computed.
+class InputError(EscalaError, ValueError):
+    """Bad input; nothing was computed.
 
     Parameters
     ----------
@@ -40,6 +44,34 @@ class ScenarioError(EscalaError, ValueError):
         self.arguments = arguments
         self.indexes = indexes
         self.requirement = requirement
+
+
+class ScenarioError(InputError):
+    """Bad input of a lending scenario or strategy."""
+
+
+class RecordError(InputError):
+    """Bad efficiency records; nothing of the batch was kept."""
+
+
+class CurveError(InputError):
+    """Bad parameters of a curve, or a bad argument of what is asked of it."""
+
+
+class FitError(EscalaError, ValueError):
+    """Instruments without a curve, with ``on_error="raise"``; the message names the first and why.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    symbols : tuple of str
+        The instruments.
+    """
+
+    def __init__(self, message: str, *, symbols: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.symbols = symbols
 
 
 class ScenarioFileError(ScenarioError):

@@ -563,7 +563,7 @@ def simulate(
     arguments = _checked_arguments(supply, borrow, target, wallet)
     inputs = {**arguments, **strategy.arrays()}
     shape = broadcast_shape(inputs)
-    threads = _checked_threads(threads)
+    threads = parallel.checked_threads(threads)
     n = int(np.prod(shape, dtype=np.int64))
     values, counts = _run(inputs, shape, n, threads, progress)
     return _result(arguments, strategy, shape, values, counts)
@@ -590,14 +590,6 @@ def _at_once(inputs: Mapping[str, Floats], operations: int) -> int:
     longest = float(np.max(inputs["max_rescale_attempts"], initial=1.0))
     longest += float(np.max(inputs["max_fallback_attempts"], initial=0.0))
     return max(1, int(operations * min(1.0, _COMMON_ATTEMPTS / longest)))
-
-
-def _checked_threads(threads: int | None) -> int:
-    if threads is None:
-        return parallel.default_threads()
-    if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
-        raise ScenarioError(f"threads must be an integer of at least 1, not {threads!r}", arguments=("threads",))
-    return int(threads)
 
 
 def _run(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from escala.numerals import amount, ratio
+
 if TYPE_CHECKING:
     from escala.lending import LendingResult
 
@@ -209,17 +211,3 @@ def _column(values: list[Any]) -> list[str]:
         return [f"{value:.6g}" for value in values]
     decimals = min(4, max(2, 4 - math.floor(math.log10(largest))))
     return [f"{value:,.{decimals}f}" for value in values]
-
-
-def amount(value: float) -> str:
-    """Write an amount with two decimals where they say something, else with six digits."""
-    if value == 0.0:
-        return "0.00"
-    if 0.01 <= abs(value) < 1e9:
-        return f"{value:,.2f}"
-    return f"{value:.6g}"
-
-
-def ratio(value: float) -> str:
-    """Write a ratio with four decimals, or in six digits when it is large."""
-    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.6g}"

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from numbers import Integral
 from queue import SimpleQueue
 from typing import TypeAlias
 
-from escala.errors import ScenarioError
+from escala.errors import InputError
 
 _MOST_THREADS = 256  # more would only wait for each other
 
@@ -27,17 +28,32 @@ def default_threads() -> int:
 
     Raises
     ------
-    ScenarioError
+    InputError
         If ``ESCALA_THREADS`` is no integer of at least 1.
     """
     chosen = os.environ.get("ESCALA_THREADS")
     if chosen:
         if not chosen.isdecimal() or int(chosen) < 1:
-            raise ScenarioError(f"ESCALA_THREADS must be an integer of at least 1, not {chosen!r}")
+            raise InputError(f"ESCALA_THREADS must be an integer of at least 1, not {chosen!r}")
         return int(chosen)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def checked_threads(threads: int | None) -> int:
+    """Check a number of threads; None means :func:`default_threads`.
+
+    Raises
+    ------
+    InputError
+        If it is no integer of at least 1.
+    """
+    if threads is None:
+        return default_threads()
+    if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
+        raise InputError(f"threads must be an integer of at least 1, not {threads!r}", arguments=("threads",))
+    return int(threads)
 
 
 def chunk_size(n: int, threads: int, *, largest: int, multiple: int) -> int:

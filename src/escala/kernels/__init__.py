@@ -23,6 +23,7 @@ _KERNELS = (
     "curves.limits",
     "curves.predict",
     "curves.threshold",
+    "fitting.decay",
     "fitting.fit",
     "lending.lending",
     "lending.trace",

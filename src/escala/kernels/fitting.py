@@ -25,8 +25,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from escala.kernels.jit import (
     Codes,
     Floats,
@@ -42,7 +40,7 @@ from escala.kernels.jit import (
     integers_out,
     kernel,
 )
-from escala.kernels.special import expm1, log
+from escala.kernels.special import exp, expm1, log
 
 LINEAR, QUADRATIC, EXPONENTIAL, SQRT, AUTO = 0, 1, 2, 3, 4
 OK, TOO_FEW_POINTS, DEGENERATE, CONSTANT = 0, 1, 2, 3
@@ -70,7 +68,8 @@ LANES = 16
 LANE_BITS = 4
 FOLD = 128
 ROOT_2 = math.sqrt(2.0)
-HALF_LN_2 = 0.5 * math.log(2.0)
+LN_2 = math.log(2.0)
+HALF_LN_2 = 0.5 * LN_2
 C_3, C_4, C_5, C_6 = 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0
 #: Points are padded to a multiple of this.
 QUAD = 4
@@ -279,8 +278,16 @@ def _relative_weights(scratch: Floats, n: int) -> float:
 
 @helper
 def _load(
-    work: Floats, points: Floats, lane: int, shift: int, capital: Floats, efficiency: Floats, weight: Floats,
-    start: int, stop: int, scratch: Floats,
+    work: Floats,
+    points: Floats,
+    lane: int,
+    shift: int,
+    capital: Floats,
+    efficiency: Floats,
+    weight: Floats,
+    start: int,
+    stop: int,
+    scratch: Floats,
 ) -> int:
     """Put an instrument's points into one lane, or deal them out over all; returns how many."""
     if weight.size == 0:
@@ -326,8 +333,16 @@ def _load(
 
 @helper
 def _describe(
-    work: Floats, lane: int, shift: int, n: int, distinct: int, low: float, high: float, smallest: float,
-    largest: float, effective: float,
+    work: Floats,
+    lane: int,
+    shift: int,
+    n: int,
+    distinct: int,
+    low: float,
+    high: float,
+    smallest: float,
+    largest: float,
+    effective: float,
 ) -> None:
     for each in range(lane, lane + (1 << shift)):
         work[N + each] = n
@@ -1223,3 +1238,30 @@ def fit(
                 work, lane, i, family, status, n_points, params[i], origin[i : i + 1], root[i], covariance[i], figures[i]
             )  # fmt: skip
         done += lanes
+
+
+@kernel(integers_in, floats_in, floats_in, floats_in, floats_out, integer, integer)
+def decay(
+    offsets: Integers, times: Floats, weight: Floats, half_life: Floats, out: Floats, start: int, stop: int
+) -> None:
+    """Weights times 2^(−age/half-life) of the instruments ``start <= i < stop``; age before the newest record of each.
+
+    Parameters
+    ----------
+    offsets : (n + 1,) int64
+    times : (records,) float64
+    weight : (records,) or (0,) float64
+        Empty means 1 for all.
+    half_life : (1,) float64
+        Positive.
+    out : (records,) float64
+        Output.
+    """
+    for i in range(start, stop):
+        ages = times[offsets[i] : offsets[i + 1]]
+        newest = -math.inf
+        for k in range(ages.size):
+            newest = max(newest, ages[k])
+        for k in range(ages.size):
+            w = weight[offsets[i] + k] if weight.size > 0 else 1.0
+            out[offsets[i] + k] = w * exp(-LN_2 * ((newest - ages[k]) / half_life[0]))

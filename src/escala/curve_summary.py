@@ -1,0 +1,66 @@
+"""Curves in words and tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from escala.numerals import amount
+
+if TYPE_CHECKING:
+    from escala.curves import CurveSet
+
+_DISTRUST = 0.01  # a lack of fit below this is marked
+
+
+def families(curves: CurveSet) -> str:
+    """Count families, and instruments without a curve."""
+    found = curves.has_curve
+    counts = Counter(name for name, there in zip(curves.family_names, found.tolist(), strict=True) if there)
+    parts = [f"{name} {count:,}" for name, count in counts.most_common()]
+    without = len(curves) - int(found.sum())
+    return ", ".join([*parts, *([f"no curve {without:,}"] if without else [])]) or "empty"
+
+
+def of_curves(curves: CurveSet, rows: int) -> str:
+    """Say how many curves of which kind there are, and show the first of them."""
+    lines = [f"{len(curves):,} instruments, {int(curves.n_points.sum()):,} points: {families(curves)}"]
+    if curves.clipped.sum():
+        lines.append(f"{int(curves.clipped.sum()):,} efficiencies were clipped to [0, 1]")
+    if len(curves):
+        lines += ["", *table(curves[:rows])]
+    if len(curves) > rows:
+        lines.append(f"… and {len(curves) - rows:,} more")
+    return "\n".join(lines)
+
+
+def table(curves: CurveSet) -> list[str]:
+    """Give one line a curve: family, fit, and how far capital can grow."""
+    found = curves.saturation()
+    width = max(len("symbol"), *(len(symbol) for symbol in curves.symbols))
+    lines = [
+        f"{'symbol':<{width}}  {'family':<11}{'points':>8}{'R²':>8}{'resid. sd':>11}{'largest':>14}"
+        f"{'10 % lost at':>14}{'capacity':>14}"
+    ]
+    for i, symbol in enumerate(curves.symbols):
+        start = f"{symbol:<{width}}  {curves.family_names[i]:<11}{curves.n_points[i]:>8,}"
+        if not curves.has_curve[i]:
+            from escala.curves import FitStatus
+
+            lines.append(f"{start}  no curve: {FitStatus(curves.status[i]).name.lower().replace('_', ' ')}")
+            continue
+        marked = "*" if curves.lack_of_fit[i] < _DISTRUST else " "
+        largest, lost = amount(curves.observed[i, 1]), limit(found.saturation[i])
+        lines.append(
+            f"{start}{curves.r_squared[i]:>8.3f}{curves.residual_sd[i]:>10.4f}{marked}{largest:>14}{lost:>14}"
+            f"{limit(found.capacity[i]):>14}"
+        )
+    lines.append("10 % lost and capacity: within twice the largest capital seen, a dash where not")
+    if (curves.lack_of_fit < _DISTRUST).any():
+        lines.append("* the points follow a pattern that this curve does not (p < 0.01)")
+    return lines
+
+
+def limit(value: float) -> str:
+    """Write a capital that may lie beyond what the curve can be trusted with."""
+    return "–" if value == float("inf") else amount(value)

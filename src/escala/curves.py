@@ -1,0 +1,658 @@
+"""Efficiency curves: what share of the ideal return survives at a capital, how sure that is, and where it ends."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from escala import curve_summary, parallel
+from escala.arrays import Interval, check_interval, to_floats
+from escala.errors import CurveError, MissingExtraError
+
+if TYPE_CHECKING:
+    import pandas
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+FloatLike: TypeAlias = npt.ArrayLike
+
+#: Capital that a curve can be asked for.
+_CAPITAL: Final = Interval(0.0, np.inf, high_open=True)
+_LIMIT: Final = Interval(0.0, np.inf, low_open=True)
+_SHARE: Final = Interval(0.0, 1.0, low_open=True)
+_LEVEL: Final = Interval(0.0, 1.0, low_open=True, high_open=True)
+_TOLERANCE: Final = Interval(0.0, np.inf, high_open=True)
+_ANY: Final = Interval(-np.inf, np.inf)
+_FINITE: Final = Interval(-np.inf, np.inf, low_open=True, high_open=True)
+#: Level of the interval that goes with saturation and capacity.
+_LIMITS_LEVEL: Final = 0.90
+_STEP: Final = 1 << 17  # points between two looks at Ctrl-C
+
+
+class Family(IntEnum):
+    """Codes of the curve families, as in :attr:`CurveSet.family`."""
+
+    LINEAR = 0
+    QUADRATIC = 1
+    EXPONENTIAL = 2
+    SQRT = 3
+
+
+class FitStatus(IntEnum):
+    """Codes in :attr:`CurveSet.status`."""
+
+    #: A curve.
+    OK = 0
+    #: Fewer distinct capitals than the family has coefficients; there is no curve.
+    TOO_FEW_POINTS = 1
+    #: The records do not determine the coefficients (an exponential whose best rate lies on the border of the search,
+    #: capitals that cannot be told apart); there is no curve.
+    DEGENERATE = 2
+    #: All efficiencies are equal: a horizontal line.
+    CONSTANT = 3
+
+
+_COEFFICIENTS: Final = {Family.LINEAR: 2, Family.QUADRATIC: 3, Family.EXPONENTIAL: 3, Family.SQRT: 2}
+_ALIASES: Final = {"polynomial": "quadratic"}
+
+
+def family_code(name: str, *, also: Mapping[str, int] | None = None) -> int:
+    """Translate a family's name into its code.
+
+    Raises
+    ------
+    CurveError
+        If there is no such family.
+    """
+    known = {family.name.lower(): int(family) for family in Family} | dict(also or {})
+    code = known.get(_ALIASES.get(name, name)) if isinstance(name, str) else None
+    if code is None:
+        names = ", ".join([*known, *_ALIASES])
+        raise CurveError(f"family must be one of {names}, not {name!r}", arguments=("family",))
+    return code
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What new observations at some capital will be; arrays of the shape that :meth:`CurveSet.efficiency` gives.
+
+    Attributes
+    ----------
+    efficiency : float64
+        The curve, clipped to [0, 1]; NaN without a curve.
+    low, high : float64
+        Prediction interval for one new observation, clipped to [0, 1]; 0 and 1 where nothing is known.
+    confidence : float64
+        Probability that a new observation lies within ± `tolerance` of `efficiency`; 0 where nothing is known.
+    extrapolated : bool
+        Whether the capital lies outside the observed ones.
+    level, tolerance : float
+        As asked for.
+    """
+
+    efficiency: Floats
+    low: Floats
+    high: Floats
+    confidence: Floats
+    extrapolated: npt.NDArray[np.bool_]
+    level: float
+    tolerance: float
+
+
+@dataclass(frozen=True, eq=False)
+class Saturation:
+    """Where curves have lost efficiency and where more capital returns no more; arrays of shape (n,).
+
+    Attributes
+    ----------
+    peak : float64
+        Smallest capital in [0, limit] with the highest efficiency.
+    saturation : float64
+        Smallest capital from there on with an efficiency of at most (1 − drop) times the highest.
+    capacity : float64
+        Capital in [0, limit] at which capital × efficiency is highest.
+    saturation_low, saturation_high, capacity_low, capacity_high : float64
+        Confidence intervals of level 0.90. NaN for curves without data; 0 and inf where no degree of freedom is left.
+    drop : float64
+        As asked for.
+
+    Notes
+    -----
+    inf always means "not within the limit": nothing is clamped. NaN means that there is no curve. The intervals hold
+    every capital that the data cannot tell from the saturation or capacity (Fieller's method): they are not symmetric,
+    and one that ends with inf says that the data bound it on one side only.
+    """
+
+    peak: Floats
+    saturation: Floats
+    saturation_low: Floats
+    saturation_high: Floats
+    capacity: Floats
+    capacity_low: Floats
+    capacity_high: Floats
+    drop: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class CurveSet:
+    """Efficiency curves of n instruments, as arrays.
+
+    Made by :func:`escala.fit`, or without data by :meth:`from_params`. ``curves["BTC/USDT"]``, ``curves[3]``, slices and
+    masks give smaller sets; iterating gives sets of one.
+
+    Attributes
+    ----------
+    symbols : (n,) object array of str
+        Names of the instruments.
+    family : (n,) int8
+        Codes of :class:`Family`; `family_names` has them as text.
+    status : (n,) int8
+        Codes of :class:`FitStatus`.
+    params : (n, 3) float64
+        a, b, c in terms of d = capital − `origin`: linear a·d + b, quadratic a·d² + b·d + c, exponential
+        a·exp(−b·d) + c with b > 0, sqrt a·√capital + b. NaN where there is no curve; c is 0 where it has no meaning.
+    origin : (n,) float64
+        Smallest capital seen for exponentials (so that a cannot overflow), and for quadratics over a range less than
+        1/16 of the smallest capital; otherwise 0.
+    observed : (n, 2) float64
+        Smallest and largest capital seen.
+    limit : (n,) float64
+        Where trust ends: twice the largest capital seen; for a quadratic not past its minimum, or the largest capital
+        seen if the minimum lies inside the data.
+    n_points : (n,) int64
+        Records of positive weight.
+    covariance : (n, 3, 3) float64
+        Of a, b, c, estimated; NaN where no degree of freedom is left.
+    residual_sd : (n,) float64
+        √(SSE/freedom), weights scaled to the sum n_eff = (Σw)²/Σw².
+    freedom : (n,) float64
+        Degrees of freedom n_eff − coefficients; 0 where none is left.
+    r_squared : (n,) float64
+        1 − SSE/SST; 0 where all efficiencies are equal.
+    mean_error, max_error, rmse : (n,) float64
+        (Weighted) mean and largest absolute residual, root of the mean squared one.
+    aicc : (n,) float64
+        Corrected Akaike criterion; NaN where there are too few points for it.
+    clipped : (n,) int64
+        Efficiencies that ``clip=True`` brought back into [0, 1].
+    """
+
+    symbols: npt.NDArray[np.object_]
+    family: npt.NDArray[np.int8]
+    status: npt.NDArray[np.int8]
+    params: Floats
+    origin: Floats
+    observed: Floats
+    limit: Floats
+    n_points: npt.NDArray[np.int64]
+    covariance: Floats
+    residual_sd: Floats
+    freedom: Floats
+    r_squared: Floats
+    mean_error: Floats
+    max_error: Floats
+    rmse: Floats
+    aicc: Floats
+    clipped: npt.NDArray[np.int64]
+    _root: Floats
+    _neumann: Floats
+
+    @classmethod
+    def from_params(
+        cls,
+        symbols: Sequence[str],
+        families: str | Sequence[str],
+        params: FloatLike,
+        *,
+        limit: FloatLike = np.inf,
+        origin: FloatLike = 0.0,
+    ) -> CurveSet:
+        """Make curves of known coefficients, without data: their predictions have no finite interval.
+
+        Parameters
+        ----------
+        symbols : sequence of str
+            n names, none twice.
+        families : str or sequence of str
+            One for all, or one a curve.
+        params : (n, 2) or (n, 3) float64
+            a, b and c as in the class; b of an exponential must be positive.
+        limit, origin : float or (n,)
+            Where trust ends (positive, inf allowed); what capitals of quadratics and exponentials are counted from.
+
+        Raises
+        ------
+        CurveError
+            Names what is wrong with which curve.
+
+        Examples
+        --------
+        >>> curves = CurveSet.from_params(["A", "B"], ["linear", "sqrt"], [[-1e-6, 1.0], [-1e-3, 0.9]], limit=1e6)
+        >>> curves.efficiency(40_000.0)
+        array([0.96, 0.7 ])
+        >>> curves.saturation().capacity
+        array([500000., 360000.])
+        """
+        names = _names(symbols)
+        n = names.size
+        given = [families] * n if isinstance(families, str) else list(families)
+        if len(given) != n:
+            raise CurveError(f"families has {len(given)} entries for {n} symbols", arguments=("families", "symbols"))
+        family = np.array([family_code(name) for name in given], dtype=np.int8)
+        values = _coefficients(params, family)
+        limits = _per_curve("limit", limit, n)
+        check_interval("limit", limits, Interval(0.0, np.inf, low_open=True), CurveError)
+        origins = _per_curve("origin", origin, n)
+        check_interval("origin", origins, _FINITE, CurveError)
+        anchored = np.isin(family, (Family.QUADRATIC, Family.EXPONENTIAL))
+        nothing = np.full(n, np.nan)
+        return cls(
+            symbols=names,
+            family=family,
+            status=np.zeros(n, dtype=np.int8),
+            params=values,
+            origin=np.where(anchored, origins, 0.0),
+            observed=np.full((n, 2), np.nan),
+            limit=limits,
+            n_points=np.zeros(n, dtype=np.int64),
+            covariance=np.full((n, 3, 3), np.nan),
+            residual_sd=nothing,
+            freedom=np.zeros(n),
+            r_squared=nothing,
+            mean_error=nothing,
+            max_error=nothing,
+            rmse=nothing,
+            aicc=nothing,
+            clipped=np.zeros(n, dtype=np.int64),
+            _root=np.full((n, 6), np.nan),
+            _neumann=np.full((n, 3), np.nan),
+        )
+
+    def __len__(self) -> int:
+        return int(self.symbols.size)
+
+    def __iter__(self) -> Iterator[CurveSet]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, key: str | int | slice | npt.ArrayLike) -> CurveSet:
+        """Take some curves: by symbol, number, slice, mask, or a sequence of numbers or symbols."""
+        if isinstance(key, str):
+            chosen: Any = [self.index(key)]
+        elif isinstance(key, int | np.integer):
+            chosen = [range(len(self))[int(key)]]
+        elif isinstance(key, slice):
+            chosen = key
+        else:
+            chosen = np.asarray(key)
+            if chosen.dtype.kind in "UOT":
+                chosen = np.array([self.index(str(symbol)) for symbol in chosen.tolist()], dtype=np.intp)
+            elif chosen.size == 0:
+                chosen = chosen.astype(np.intp)
+        return CurveSet(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+
+    def index(self, symbol: str) -> int:
+        """Find a symbol's place.
+
+        Raises
+        ------
+        CurveError
+            If there is no such symbol.
+        """
+        place = self._places.get(symbol)
+        if place is None:
+            raise CurveError(f"no curve of {symbol!r} among {len(self):,}", arguments=("symbol",))
+        return place
+
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        return {symbol: place for place, symbol in enumerate(self.symbols.tolist())}
+
+    @property
+    def family_names(self) -> list[str]:
+        """Family of each curve as text."""
+        return [Family(code).name.lower() for code in self.family.tolist()]
+
+    @property
+    def has_curve(self) -> npt.NDArray[np.bool_]:
+        """Which instruments have a curve: status OK or CONSTANT."""
+        return np.isin(self.status, (FitStatus.OK, FitStatus.CONSTANT))
+
+    @functools.cached_property
+    def lack_of_fit(self) -> Floats:
+        """Probability of residuals that follow each other as closely along capital, had the family been right.
+
+        Notes
+        -----
+        The von Neumann ratio of the residuals in order of capital (those of one capital count by their mean), its
+        exact mean and variance for independent errors, and a beta distribution with these (Durbin and Watson). Small
+        values mark curves that no family follows. NaN where fewer than coefficients + 2 capitals differ or all
+        efficiencies are equal; 1 where the residuals are rounding.
+        """
+        from scipy.special import betainc
+
+        ratio, mean, variance = (self._neumann[:, k] for k in range(3))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            centre = mean / 4.0
+            size = centre * (1.0 - centre) / (variance / 16.0) - 1.0
+            alpha, beta = centre * size, (1.0 - centre) * size
+            sound = (alpha > 0.0) & (beta > 0.0) & np.isfinite(size)
+        bounded = np.clip(np.where(sound, ratio, 0.0), 0.0, 4.0) / 4.0
+        value = betainc(np.where(sound, alpha, 1.0), np.where(sound, beta, 1.0), bounded)
+        return np.where(sound, value, np.nan)
+
+    def efficiency(self, capital: FloatLike, *, threads: int | None = None) -> Floats:
+        """Evaluate η, clipped to [0, 1]; NaN where there is no curve.
+
+        Parameters
+        ----------
+        capital : float, (n,) or (n, m)
+            One for all curves, one a curve, or m a curve; (1, m) means the same m for all. A set of one curve takes
+            (m,) too. Finite and at least 0.
+        threads : int, optional
+            Threads to use; by default all processors. Results do not depend on it.
+
+        Returns
+        -------
+        (n,), (n, m) or (m,) float64
+
+        Raises
+        ------
+        CurveError
+            If a capital is negative or not finite, or the shape fits no case.
+
+        Examples
+        --------
+        >>> CurveSet.from_params(["A"], "exponential", [[0.4, 1e-6, 0.6]]).efficiency([0.0, 1e6, 1e9]).round(4)
+        array([1.    , 0.7472, 0.6   ])
+        """
+        return self._evaluate("EFFICIENCY", capital, threads)
+
+    def utility(self, capital: FloatLike, *, threads: int | None = None) -> Floats:
+        """Evaluate capital × efficiency, what the capital really returns; arguments as in :meth:`efficiency`."""
+        return self._evaluate("UTILITY", capital, threads)
+
+    def marginal(self, capital: FloatLike, *, threads: int | None = None) -> Floats:
+        """Evaluate η + C·η′, what the next unit of capital returns: 1 where η > 1, 0 where η < 0.
+
+        Arguments as in :meth:`efficiency`.
+        """
+        return self._evaluate("MARGINAL", capital, threads)
+
+    def predict(self, capital: FloatLike, *, level: float = 0.95, tolerance: float = 0.05) -> Prediction:
+        """Predict new observations, with an interval that holds a share `level` of them.
+
+        Parameters
+        ----------
+        capital
+            As in :meth:`efficiency`.
+        level : float
+            In (0, 1).
+        tolerance : float
+            Finite, at least 0.
+
+        Raises
+        ------
+        CurveError
+            If an argument is out of range.
+
+        Notes
+        -----
+        η ± t·s·√(1 + v): s the residual standard deviation, s²·v the variance of the fitted mean (delta method), t the
+        quantile of Student's distribution with the fit's degrees of freedom. The 1 is what a new observation varies by
+        itself; without it the interval would be the mean's. Inside the observed capitals and for the right family the
+        share of new observations in the interval is `level`; outside nothing is promised.
+        """
+        from scipy.special import stdtr, stdtrit
+
+        for name, value, interval in (("level", level, _LEVEL), ("tolerance", tolerance, _TOLERANCE)):
+            check_interval(name, to_floats(name, value, CurveError).reshape(()), interval, CurveError)
+        rows, shape = self._capital_rows(capital)
+        eta, spread = self._raw_predictions(rows)
+        known = (self.freedom > 0.0) & self.has_curve
+        freedom = np.where(known, self.freedom, 1.0)[:, None]
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            error = self.residual_sd[:, None] * spread
+            reach = stdtrit(freedom, 0.5 + 0.5 * level) * error
+            efficiency = np.clip(eta, 0.0, 1.0)
+            above = stdtr(freedom, (efficiency + tolerance - eta) / error)
+            below = stdtr(freedom, (efficiency - tolerance - eta) / error)
+        known_rows = known[:, None]
+        exact = (error == 0.0) & known_rows
+        low = np.where(known_rows, np.clip(eta - reach, 0.0, 1.0), 0.0)
+        high = np.where(known_rows, np.clip(eta + reach, 0.0, 1.0), 1.0)
+        confidence = np.where(exact, np.abs(efficiency - eta) <= tolerance, np.where(known_rows, above - below, 0.0))
+        inside = (rows >= self.observed[:, :1]) & (rows <= self.observed[:, 1:])
+        extrapolated = np.broadcast_to(~inside, eta.shape)
+        return Prediction(
+            *(np.reshape(array, shape) for array in (efficiency, low, high, confidence, extrapolated)),
+            level=float(level),
+            tolerance=float(tolerance),
+        )
+
+    def saturation(self, drop: FloatLike = 0.10) -> Saturation:
+        """Find peak, saturation and capacity of every curve on [0, limit].
+
+        Parameters
+        ----------
+        drop : float or (n,)
+            Share of the peak efficiency that must be lost, in (0, 1].
+
+        Raises
+        ------
+        CurveError
+            If `drop` is out of range.
+
+        Examples
+        --------
+        >>> curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-1e-7, 1.0]], limit=1e6)
+        >>> found = curves.saturation()
+        >>> found.saturation
+        array([100000.,     inf])
+        >>> found.capacity
+        array([500000.,     inf])
+        """
+        from scipy.special import stdtrit
+
+        from escala.kernels import curves as kernels
+
+        drops = _per_curve("drop", drop, len(self))
+        check_interval("drop", drops, _SHARE, CurveError)
+        fitted = np.isfinite(self._root[:, 0])
+        quantile = stdtrit(np.where(self.freedom > 0.0, self.freedom, 1.0), 0.5 + 0.5 * _LIMITS_LEVEL)
+        reach = np.where(self.freedom > 0.0, self.residual_sd * quantile, np.inf)
+        reach = np.where(fitted, reach, np.nan)
+        out = np.empty((len(self), len(kernels.LIMITS)))
+        kernels.limits(drops, reach, *self._arrays(), self._limits(), self._roots(), out, 0, len(self))
+        return Saturation(*(out[:, kernels.LIMITS.index(f.name)] for f in fields(Saturation)[:-1]), drop=drops)
+
+    def threshold(self, min_efficiency: FloatLike) -> Floats:
+        """Find the largest capital up to which the efficiency stays at least `min_efficiency`.
+
+        Parameters
+        ----------
+        min_efficiency : float or (n,)
+            Finite.
+
+        Returns
+        -------
+        (n,) float64
+            End of the first stretch on [0, limit] with η ≥ `min_efficiency`: 0 if there is none, inf if it goes on at
+            the limit, NaN where there is no curve.
+
+        Raises
+        ------
+        CurveError
+            If `min_efficiency` is not finite.
+
+        Examples
+        --------
+        >>> CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]]).threshold(0.99).round(6)
+        array([10000.])
+        """
+        from escala.kernels import curves as kernels
+
+        least = _per_curve("min_efficiency", min_efficiency, len(self))
+        check_interval("min_efficiency", least, _FINITE, CurveError)
+        first, last = np.empty(len(self)), np.empty(len(self))
+        kernels.threshold(least, *self._arrays(), self._limits(), first, last, 0, len(self))
+        return last
+
+    def to_dict(self) -> dict[str, npt.NDArray[Any]]:
+        """Give every array by name, one entry a curve."""
+        small = {
+            "symbol": self.symbols,
+            "family": np.array(self.family_names, dtype=object),
+            "status": np.array([FitStatus(code).name.lower() for code in self.status.tolist()], dtype=object),
+            "a": self.params[:, 0],
+            "b": self.params[:, 1],
+            "c": self.params[:, 2],
+            "origin": self.origin,
+            "smallest": self.observed[:, 0],
+            "largest": self.observed[:, 1],
+        }
+        same = ("limit", "n_points", "residual_sd", "freedom", "r_squared", "mean_error", "max_error", "rmse", "aicc")
+        return small | {name: getattr(self, name) for name in (*same, "lack_of_fit", "clipped")}
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Give one row a curve, one column a number.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingExtraError("to_dataframe needs pandas: install escala[frames]") from None
+        return pandas.DataFrame(self.to_dict())
+
+    def summary(self, *, rows: int = 20) -> str:
+        """Say how many curves of which kind there are, and show the first `rows` of them."""
+        return curve_summary.of_curves(self, rows)
+
+    def __repr__(self) -> str:
+        return f"<CurveSet of {len(self):,} curve{'' if len(self) == 1 else 's'}: {curve_summary.families(self)}>"
+
+    def _arrays(self) -> tuple[npt.NDArray[np.int8], Floats, Floats]:
+        return (
+            np.ascontiguousarray(self.family),
+            np.ascontiguousarray(self.params),
+            np.ascontiguousarray(self.origin),
+        )
+
+    def _limits(self) -> Floats:
+        return np.ascontiguousarray(self.limit)
+
+    def _roots(self) -> Floats:
+        return np.ascontiguousarray(self._root)
+
+    def _capital_rows(self, capital: FloatLike) -> tuple[Floats, tuple[int, ...]]:
+        """Bring capital to (n, m) or (1, m), with the shape of the result."""
+        given = to_floats("capital", capital, CurveError)
+        n = len(self)
+        if given.ndim == 0:
+            return given.reshape(1, 1), (n,)
+        if given.ndim == 1 and given.size == n:
+            return given.reshape(n, 1), (n,)
+        if given.ndim == 1 and n == 1:
+            return given.reshape(1, -1), (given.size,)
+        if given.ndim == 2 and given.shape[0] in (1, n):
+            return given, (n, given.shape[1])
+        raise CurveError(
+            f"capital of shape {given.shape} does not fit {n} curves: it must be a number, or of shape ({n},), "
+            f"({n}, m) or (1, m)",
+            arguments=("capital",),
+        )
+
+    def _evaluate(self, wanted: str, capital: FloatLike, threads: int | None) -> Floats:
+        from escala.kernels import curves as kernels
+
+        rows, shape = self._capital_rows(capital)
+        crew = parallel.checked_threads(threads)
+        out = np.empty((len(self), rows.shape[1]))
+        family, params, origin = self._arrays()
+        code = getattr(kernels, wanted)
+        invalid: list[int] = []
+
+        def make_part() -> parallel.Part:
+            bad = np.zeros(1, dtype=np.int64)
+
+            def part(start: int, stop: int) -> Iterator[None]:
+                for begin in range(start, stop, _STEP):
+                    kernels.evaluate(code, family, params, origin, rows, out, bad, begin, min(begin + _STEP, stop))
+                    if bad[0]:
+                        invalid.append(begin)
+                    yield
+
+            return part
+
+        chunk = parallel.chunk_size(out.size, crew, largest=_STEP, multiple=8192)
+        parallel.run(make_part, out.size, chunk=chunk, threads=crew)
+        if invalid:
+            check_interval("capital", to_floats("capital", capital, CurveError), _CAPITAL, CurveError)
+        return out.reshape(shape)
+
+    def _raw_predictions(self, rows: Floats) -> tuple[Floats, Floats]:
+        from escala.kernels import curves as kernels
+
+        eta = np.empty((len(self), rows.shape[1]))
+        spread = np.empty_like(eta)
+        bad = np.zeros(1, dtype=np.int64)
+        kernels.predict(*self._arrays(), self._roots(), rows, eta, spread, bad, 0, eta.size)
+        if bad[0]:
+            check_interval("capital", rows, _CAPITAL, CurveError)
+        return eta, spread
+
+
+def _names(symbols: Sequence[str]) -> npt.NDArray[np.object_]:
+    """Check n different, non-empty names."""
+    given = [symbols] if isinstance(symbols, str) else list(symbols)
+    names = np.empty(len(given), dtype=object)
+    seen: dict[str, int] = {}
+    for place, symbol in enumerate(given):
+        if not isinstance(symbol, str) or not symbol:
+            message = f"symbols must be text that is not empty, but symbols[{place}] = {symbol!r}"
+            raise CurveError(message, arguments=("symbols",), indexes=((place,),))
+        if symbol in seen:
+            message = f"symbols must differ, but symbols[{seen[symbol]}] and symbols[{place}] are both {symbol!r}"
+            raise CurveError(message, arguments=("symbols",), indexes=((seen[symbol],), (place,)))
+        seen[symbol] = place
+        names[place] = str(symbol)
+    return names
+
+
+def _per_curve(name: str, value: FloatLike, n: int) -> Floats:
+    """Bring an argument to one value a curve."""
+    given = to_floats(name, value, CurveError)
+    if given.ndim > 1 or given.size not in (1, n):
+        raise CurveError(f"{name} of shape {given.shape} must be a number or of shape ({n},)", arguments=(name,))
+    return np.ascontiguousarray(np.broadcast_to(given, (n,)))
+
+
+def _coefficients(params: FloatLike, family: npt.NDArray[np.int8]) -> Floats:
+    given = to_floats("params", params, CurveError)
+    n = family.size
+    if given.ndim != 2 or given.shape[0] != n or given.shape[1] not in (2, 3):
+        message = f"params of shape {given.shape} must be of shape ({n}, 2) or ({n}, 3)"
+        raise CurveError(message, arguments=("params",))
+    used = np.array([_COEFFICIENTS[Family(code)] for code in family], dtype=np.int64)
+    if given.shape[1] == 2 and np.any(used == 3):
+        place = int(np.argmax(used == 3))
+        name = Family(family[place]).name.lower()
+        raise CurveError(f"params[{place}] has 2 coefficients, a {name} curve has 3", arguments=("params",))
+    values = np.zeros((n, 3))
+    values[:, : given.shape[1]] = given
+    values[used == 2, 2] = 0.0
+    check_interval("params", values, _FINITE, CurveError)
+    rising = (family == Family.EXPONENTIAL) & ~(values[:, 1] > 0.0)
+    if rising.any():
+        place = int(np.argmax(rising))
+        message = f"b of an exponential must be positive, but params[{place}, 1] = {values[place, 1]!r}"
+        raise CurveError(message, arguments=("params",), indexes=((place, 1),))
+    return values
