@@ -23,11 +23,10 @@ FloatLike: TypeAlias = npt.ArrayLike
 
 #: Capital that a curve can be asked for.
 _CAPITAL: Final = Interval(0.0, np.inf, high_open=True)
-_LIMIT: Final = Interval(0.0, np.inf, low_open=True)
+_POSITIVE: Final = Interval(0.0, np.inf, low_open=True)
 _SHARE: Final = Interval(0.0, 1.0, low_open=True)
 _LEVEL: Final = Interval(0.0, 1.0, low_open=True, high_open=True)
 _TOLERANCE: Final = Interval(0.0, np.inf, high_open=True)
-_ANY: Final = Interval(-np.inf, np.inf)
 _FINITE: Final = Interval(-np.inf, np.inf, low_open=True, high_open=True)
 #: Level of the interval that goes with saturation and capacity.
 _LIMITS_LEVEL: Final = 0.90
@@ -142,8 +141,8 @@ class Saturation:
 class CurveSet:
     """Efficiency curves of n instruments, as arrays.
 
-    Made by :func:`escala.fit`, or without data by :meth:`from_params`. ``curves["BTC/USDT"]``, ``curves[3]``, slices and
-    masks give smaller sets; iterating gives sets of one.
+    Made by :func:`escala.fit`, or without data by :meth:`from_params`. ``curves["BTC/USDT"]``, ``curves[3]``, slices
+    and masks give smaller sets; iterating gives sets of one.
 
     Attributes
     ----------
@@ -246,7 +245,7 @@ class CurveSet:
         family = np.array([family_code(name) for name in given], dtype=np.int8)
         values = _coefficients(params, family)
         limits = _per_curve("limit", limit, n)
-        check_interval("limit", limits, Interval(0.0, np.inf, low_open=True), CurveError)
+        check_interval("limit", limits, _POSITIVE, CurveError)
         origins = _per_curve("origin", origin, n)
         check_interval("origin", origins, _FINITE, CurveError)
         anchored = np.isin(family, (Family.QUADRATIC, Family.EXPONENTIAL))
@@ -429,7 +428,11 @@ class CurveSet:
         inside = (rows >= self.observed[:, :1]) & (rows <= self.observed[:, 1:])
         extrapolated = np.broadcast_to(~inside, eta.shape)
         return Prediction(
-            *(np.reshape(array, shape) for array in (efficiency, low, high, confidence, extrapolated)),
+            efficiency=efficiency.reshape(shape),
+            low=low.reshape(shape),
+            high=high.reshape(shape),
+            confidence=confidence.reshape(shape),
+            extrapolated=extrapolated.reshape(shape),
             level=float(level),
             tolerance=float(tolerance),
         )
@@ -468,7 +471,7 @@ class CurveSet:
         reach = np.where(fitted, reach, np.nan)
         out = np.empty((len(self), len(kernels.LIMITS)))
         kernels.limits(drops, reach, *self._arrays(), self._limits(), self._roots(), out, 0, len(self))
-        return Saturation(*(out[:, kernels.LIMITS.index(f.name)] for f in fields(Saturation)[:-1]), drop=drops)
+        return Saturation(**{name: out[:, k] for k, name in enumerate(kernels.LIMITS)}, drop=drops)
 
     def threshold(self, min_efficiency: FloatLike) -> Floats:
         """Find the largest capital up to which the efficiency stays at least `min_efficiency`.

@@ -205,7 +205,7 @@ def _seconds(name: str, times: Any) -> Floats:
         seconds = np.fromiter((time.timestamp() for time in given.flat), np.float64, given.size)
         return seconds.reshape(given.shape)
     if given.dtype.kind == "M":
-        given = (given - given.min() if given.size else given.astype(np.int64)) / np.timedelta64(1, "s")
+        given = np.where(np.isnat(given), np.nan, given.astype("datetime64[us]").astype(np.int64) * 1e-6)
     return to_floats(name, given, RecordError)
 
 
@@ -264,7 +264,7 @@ def _rectangular(flat: Mapping[str, Floats], n: int) -> tuple[dict[str, Floats],
 
 def _concatenated(given: Mapping[str, Any], n: int) -> tuple[dict[str, Floats], npt.NDArray[np.int64]]:
     flat: dict[str, Floats] = {}
-    lengths: npt.NDArray[np.int64] | None = None
+    lengths = np.zeros(n, dtype=np.int64)
     for name, column in given.items():
         if len(column) != n:
             message = f"{name} has {len(column):,} arrays for {n:,} symbols"
@@ -274,7 +274,7 @@ def _concatenated(given: Mapping[str, Any], n: int) -> tuple[dict[str, Floats], 
             if part.ndim != 1:
                 raise RecordError(f"{name}[{i}] of shape {part.shape} must be one-dimensional", arguments=(name,))
         sizes = np.array([part.size for part in parts], dtype=np.int64)
-        if lengths is not None and not np.array_equal(sizes, lengths):
+        if flat and not np.array_equal(sizes, lengths):
             i = int(np.argmax(sizes != lengths))
             message = f"{name}[{i}] has {sizes[i]:,} values, capital[{i}] has {lengths[i]:,}"
             raise RecordError(message, arguments=(name, "capital"), indexes=((i,),))

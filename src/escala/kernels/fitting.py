@@ -306,10 +306,10 @@ def _load(
             distinct += 1 if c != last_c else 0
             low = y if y < low else low
             high = y if y > high else high
-            at = points[_place(i, lane, shift) :]
-            at[X] = c
-            at[W] = 1.0
-            at[Y] = y
+            point = points[_place(i, lane, shift) :]
+            point[X] = c
+            point[W] = 1.0
+            point[Y] = y
         if ordered:
             _describe(work, lane, shift, n, distinct, low, high, first, c, effective)
             return n
@@ -1186,7 +1186,7 @@ def fit(
     n_points : (n,) int64
         Output: records of positive weight.
     params, origin, root, covariance : (n, 3), (n,), (n, 6), (n, 9) float64
-        Outputs: coefficients a, b, c over capital minus origin, inverse root of the normal matrix, covariance of a, b, c.
+        Outputs: a, b, c over capital minus origin, inverse root of the normal matrix, covariance of a, b, c.
     figures : (n, len(FIGURES)) float64
         Output.
     work : (work_size(most records of an instrument),) float64
@@ -1235,7 +1235,8 @@ def fit(
         for lane in range(lanes):
             i = turns[done + lane]
             _finish(
-                work, lane, i, family, status, n_points, params[i], origin[i : i + 1], root[i], covariance[i], figures[i]
+                work, lane, i, family, status, n_points,
+                params[i], origin[i : i + 1], root[i], covariance[i], figures[i],
             )  # fmt: skip
         done += lanes
 

@@ -176,7 +176,7 @@ def helper(function: Function) -> Function:
 
 
 def routine(function: Function) -> Function:
-    """Declare a longer function that kernels call; inlined only where the compiler sees a gain, which it finds sooner."""
+    """Declare a longer function that kernels call; inlined only where the compiler sees a gain."""
     return cast(Function, numba.njit(**OPTIONS)(function))
 
 

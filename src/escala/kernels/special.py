@@ -79,10 +79,10 @@ def log(x: float) -> float:
     """Compute the natural logarithm of a positive normal number."""
     bits = np.float64(x).view(np.int64)
     k = (bits >> 52) - 1023
-    m = np.int64((bits & MANTISSA) | ONE).view(np.float64)
+    m: float = np.int64((bits & MANTISSA) | ONE).view(np.float64)
     large = m > SQRT_2
     m = 0.5 * m if large else m
-    exponent = np.float64(k + 1) if large else np.float64(k)
+    exponent = float(k + 1 if large else k)
     s = (m - 1.0) / (m + 1.0)
     z = s * s
     p = L3 + z * (L5 + z * (L7 + z * (L9 + z * (L11 + z * (L13 + z * L15)))))

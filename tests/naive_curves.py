@@ -1,0 +1,468 @@
+"""Curves in plain Python, one instrument and one point at a time: what the kernels must equal to the last bit.
+
+Each sum is taken in the order of its points; instruments of more than 128 records are dealt out to sixteen partial sums
+first, because that is how the kernels keep their lanes busy, and rounding depends on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+LINEAR, QUADRATIC, EXPONENTIAL, SQRT, AUTO = 0, 1, 2, 3, 4
+OK, TOO_FEW_POINTS, DEGENERATE, CONSTANT = 0, 1, 2, 3
+EPSILON = 2.0**-52
+ROOT_2 = math.sqrt(2.0)
+LN_2 = math.log(2.0)
+LN2_HI, LN2_LO = 0.6931471803691238, 1.9082149292705877e-10
+
+EXPM1 = (
+    0.5000000000000001,
+    0.16666666666666669,
+    0.04166666666662413,
+    0.008333333333330062,
+    0.0013888888917213717,
+    0.00019841269863053618,
+    2.4801521295954376e-05,
+    2.7557268459997064e-06,
+    2.7620088445409746e-07,
+    2.510038549551032e-08,
+)
+LOG = (
+    0.666666666666667,
+    0.39999999999899444,
+    0.2857142862600327,
+    0.22222211130259878,
+    0.18182889455674947,
+    0.15331710618210773,
+    0.14616585424888623,
+)
+
+
+def horner(coefficients: Iterable[float], x: float) -> float:
+    value = None
+    for c in reversed(list(coefficients)):
+        value = c if value is None else c + x * value
+    assert value is not None
+    return value
+
+
+def naive_expm1(t: float) -> float:
+    t = max(t, -708.0)
+    k = (t * 1.4426950408889634 + 6755399441055744.0) - 6755399441055744.0
+    r = (t - k * LN2_HI) - k * LN2_LO
+    two_k = math.ldexp(1.0, int(k))
+    return two_k * (r + r * r * horner(EXPM1, r)) + (two_k - 1.0)
+
+
+def naive_exp(t: float) -> float:
+    if t < -708.0:
+        return 0.0
+    if t > 709.78:
+        return math.inf
+    k = (t * 1.4426950408889634 + 6755399441055744.0) - 6755399441055744.0
+    r = (t - k * LN2_HI) - k * LN2_LO
+    half = math.ldexp(1.0, int(k) - 1)
+    return (half * (r + r * r * horner(EXPM1, r)) + half) * 2.0
+
+
+def naive_log(x: float) -> float:
+    m, k = math.frexp(x)  # m in [1/2, 1)
+    m, k = 2.0 * m, k - 1
+    if m > ROOT_2:
+        m, k = 0.5 * m, k + 1
+    s = (m - 1.0) / (m + 1.0)
+    z = s * s
+    return k * LN2_HI + (2.0 * s + (s * z * horner(LOG, z) + k * LN2_LO))
+
+
+@dataclass
+class NaiveCurve:
+    """What a fit of one instrument gives."""
+
+    family: int
+    status: int
+    n_points: int
+    params: list[float] = field(default_factory=lambda: [math.nan] * 3)
+    origin: float = 0.0
+    root: list[float] = field(default_factory=lambda: [math.nan] * 6)
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+class NaiveFit:
+    """Steps of one fit, each a method, in the order in which they run."""
+
+    def __init__(self, capital: list[float], efficiency: list[float], weight: list[float] | None = None) -> None:
+        weights = [1.0] * len(capital) if weight is None else weight
+        self.folded = len(capital) > 128
+        points = sorted((c, y, w) for c, y, w in zip(capital, efficiency, weights, strict=True) if w > 0.0)
+        self.n = len(points)
+        self.c = [p[0] for p in points]
+        self.y_raw = [p[1] for p in points]
+        self.w, self.total = self.relative([p[2] for p in points])
+        self.distinct = len(set(self.c))
+        self.flat = self.n > 0 and min(self.y_raw) == max(self.y_raw)
+
+    @staticmethod
+    def relative(w: list[float]) -> tuple[list[float], float]:
+        if len(set(w)) <= 1:
+            return [1.0] * len(w), float(len(w))
+        scaled = [v / max(w) for v in w]
+        total = squares = 0.0
+        for v in scaled:
+            total += v
+            squares += v * v
+        effective = total * total / squares
+        factor = effective / total
+        return [v * factor for v in scaled], effective
+
+    def sum(self, terms: Iterable[float]) -> float:
+        if not self.folded:
+            total = 0.0
+            for term in terms:
+                total += term
+            return total
+        partial = [0.0] * 16
+        for i, term in enumerate(terms):
+            partial[i % 16] += term
+        total = partial[0]
+        for term in partial[1:]:
+            total += term
+        return total
+
+    def lines(self) -> None:
+        c0, n = self.c[0], self.n
+        self.span = self.c[-1] - c0
+        inverse = 1.0 / self.span
+        self.root0 = math.sqrt(c0)
+        self.root_span = math.sqrt(self.c[-1]) - math.sqrt(c0)
+        inverse_root = 1.0 / self.root_span if self.root_span else math.inf
+        self.s = [(math.sqrt(c) - self.root0) * inverse_root for c in self.c]
+        self.x = [(c - c0) * inverse for c in self.c]
+        w, x = self.w, self.x
+        mean = self.sum(w[i] * self.y_raw[i] for i in range(n)) / self.total
+        self.mean_y = self.y_raw[0] if self.flat else mean
+        self.mean_x = self.sum(w[i] * x[i] for i in range(n)) / self.total
+        self.y = [y - self.mean_y for y in self.y_raw]
+        self.dx = [v - self.mean_x for v in x]
+        y, dx = self.y, self.dx
+        self.syy = self.sum(w[i] * y[i] * y[i] for i in range(n))
+        self.sxx = self.sum(w[i] * dx[i] * dx[i] for i in range(n))
+        self.slope_x = self.sum(w[i] * dx[i] * y[i] for i in range(n)) / self.sxx
+        self.m2 = self.sxx / self.total
+        self.k2 = self.sum(w[i] * dx[i] * dx[i] * dx[i] for i in range(n)) / self.sxx
+        self.q = [dx[i] * dx[i] - self.m2 - self.k2 * dx[i] for i in range(n)]
+        self.sqq = self.sum(w[i] * self.q[i] * self.q[i] for i in range(n))
+        top = self.sum(w[i] * self.q[i] * y[i] for i in range(n))
+        self.slope_q = top / self.sqq if self.sqq else math.nan
+        self.sse = {LINEAR: self.squares([y[i] - self.slope_x * dx[i] for i in range(n)])}
+        self.sse[QUADRATIC] = self.squares([y[i] - self.slope_x * dx[i] - self.slope_q * self.q[i] for i in range(n)])
+
+    def squares(self, residuals: list[float]) -> float:
+        return self.sum(w * r * r for w, r in zip(self.w, residuals, strict=True))
+
+    def roots(self) -> None:
+        n, w = self.n, self.w
+        self.mean_s = self.sum(w[i] * self.s[i] for i in range(n)) / self.total
+        self.ds = [v - self.mean_s for v in self.s]
+        self.sss = self.sum(w[i] * self.ds[i] * self.ds[i] for i in range(n))
+        top = self.sum(w[i] * self.ds[i] * self.y[i] for i in range(n))
+        self.slope_s = top / self.sss if self.sss else math.nan
+        self.sse[SQRT] = self.squares([self.y[i] - self.slope_s * self.ds[i] for i in range(n)])
+
+    def scan(self) -> list[float]:
+        """Squared errors on the grid of rates 2^-8.5, 2^-8, … 2^13."""
+        errors = [0.0] * 44
+        for first, rate in ((0, 2.0**-8 * (0.5 * ROOT_2)), (1, 2.0**-8)):
+            h = []
+            for x in self.x:
+                t = -rate * x
+                h.append(t * horner((1.0, 0.5, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0), t))
+            for step in range(first, 44, 2):
+                a = self.sum(w * v for w, v in zip(self.w, h, strict=True))
+                b = self.sum(w * v * v for w, v in zip(self.w, h, strict=True))
+                d = self.sum(w * v * y for w, v, y in zip(self.w, h, self.y, strict=True))
+                spread = b - a * a / self.total
+                errors[step] = self.syy - d * d / spread if spread else math.nan
+                h = [v * (v + 2.0) for v in h]
+        return errors
+
+    def project(self, rate: float) -> dict[str, float]:
+        w, x, y, n = self.w, self.x, self.y, self.n
+        self.h = [naive_expm1(-rate * v) for v in x]
+        self.u = [x[i] + x[i] * self.h[i] for i in range(n)]
+        self.mean_h = self.sum(w[i] * self.h[i] for i in range(n)) / self.total
+        self.mean_u = self.sum(w[i] * self.u[i] for i in range(n)) / self.total
+        dh = [v - self.mean_h for v in self.h]
+        du = [v - self.mean_u for v in self.u]
+        v = [x[i] * self.u[i] for i in range(n)]
+        return {
+            "gg": self.sum(w[i] * dh[i] * dh[i] for i in range(n)),
+            "gu": self.sum(w[i] * dh[i] * du[i] for i in range(n)),
+            "uu": self.sum(w[i] * du[i] * du[i] for i in range(n)),
+            "gy": self.sum(w[i] * dh[i] * y[i] for i in range(n)),
+            "uy": self.sum(w[i] * du[i] * y[i] for i in range(n)),
+            "vy": self.sum(w[i] * y[i] * v[i] for i in range(n)),
+            "gv": self.sum(w[i] * dh[i] * v[i] for i in range(n)),
+        }
+
+    @staticmethod
+    def vertex(f: list[float], k: int) -> float:
+        before, here, behind = f[k - 1], f[k], f[k + 1]
+        vertex = 0.5 * (before - behind) / (before - 2.0 * here + behind)
+        if k == 1:
+            return vertex
+        first, last = f[k - 2], f[k + 2]
+        d1 = (first - 8.0 * before + 8.0 * behind - last) * (1.0 / 12.0)
+        d2 = (16.0 * (before + behind) - 30.0 * here - first - last) * (1.0 / 12.0)
+        d3 = 0.5 * (last - first) + before - behind
+        d4 = first + last - 4.0 * (before + behind) + 6.0 * here
+        t = vertex
+        for _ in range(2):
+            below = d2 + t * (d3 + t * (0.5 * d4))
+            if below == 0.0:
+                return vertex
+            t -= (d1 + t * (d2 + t * (0.5 * d3 + t * (1.0 / 6.0 * d4)))) / below
+        return t if abs(t) <= 1.0 else vertex
+
+    def refine(self, f: list[float], k: int) -> tuple[float, float]:
+        """Newton's method within the bracket around grid step k; returns error and rate."""
+        middle = 2.0**-8 * float(1 << ((k - 1) >> 1)) * (1.0 if k % 2 else ROOT_2)
+        low, high = middle * (0.5 * ROOT_2), middle * ROOT_2
+        z = 0.5 * LN_2 * self.vertex(f, k)
+        rate = middle * horner((1.0, 1.0, 0.5, 1.0 / 6.0, 1.0 / 24.0), z)
+        last_step = math.inf
+        for _ in range(60):
+            m = self.project(rate)
+            a = m["gy"] / m["gg"]
+            stationary = m["uy"] - a * m["gu"]
+            a_slope = (2.0 * a * m["gu"] - m["uy"]) / m["gg"]
+            slope = a * (m["uu"] + m["gv"]) - m["vy"] - a_slope * m["gu"]
+            if a * stationary < 0.0:
+                low = rate
+            else:
+                high = rate
+            new = rate - stationary / slope if slope else math.nan
+            if not (a * slope > 0.0 and low <= new <= high):
+                new = 0.5 * (low + high)
+            step = abs(new - rate)
+            ended = step <= 2.0**-22 * rate or (step <= 2.0**-18 * rate and step >= 0.5 * last_step)
+            last_step, rate = step, new
+            if ended:
+                return self.syy - a * m["gy"], new
+        return math.inf, math.nan
+
+    def exponential(self) -> None:
+        f = self.scan()
+        minima = [
+            k
+            for k in range(1, 42)
+            if f[k] <= f[k - 1] and f[k] < f[k + 1] and f[k - 1] + f[k + 1] - 2.0 * f[k] > 2.0**-44 * self.syy
+        ]
+        best, self.rate = math.inf, math.nan
+        if self.distinct >= 3 and not self.flat:
+            for k in sorted(minima, key=lambda k: (f[k], k)):
+                if f[k] - (f[k - 1] + f[k + 1] - 2.0 * f[k]) < best:
+                    error, rate = self.refine(f, k)
+                    if error < best and 2.0**-8 <= rate <= 2.0**12:
+                        best, self.rate = error, rate
+        self.inside = best < f[1] - 1e-9 * abs(f[1]) and best < f[41] - 1e-9 * abs(f[41])
+        if not math.isfinite(self.rate):
+            self.sse[EXPONENTIAL] = math.nan
+            return
+        m = self.project(self.rate)
+        self.gg, self.gu, self.uu, self.a = m["gg"], m["gu"], m["uu"], m["gy"] / m["gg"]
+        self.sse[EXPONENTIAL] = self.squares([self.y[i] - self.a * (self.h[i] - self.mean_h) for i in range(self.n)])
+
+    def status(self, family: int) -> int:
+        if self.distinct < (3 if family in (QUADRATIC, EXPONENTIAL) else 2):
+            return TOO_FEW_POINTS
+        if family == SQRT and not self.sss > 0.0:
+            return DEGENERATE
+        if family == QUADRATIC and not self.sqq > 2.0**-40 * self.sxx:
+            return DEGENERATE
+        if self.flat:
+            return CONSTANT
+        if family == EXPONENTIAL and not self.inside:
+            return DEGENERATE
+        return OK
+
+    def floor(self) -> float:
+        return self.total * EPSILON * EPSILON * (self.syy + self.total * self.mean_y * self.mean_y)
+
+    def aicc(self, family: int) -> float:
+        n, p = self.total, 3.0 if family in (QUADRATIC, EXPONENTIAL) else 2.0
+        if n - p - 1.0 <= 0.0:
+            return math.nan
+        error = max(0.0 if self.flat else self.sse[family], self.floor())
+        if error == 0.0:
+            return -math.inf
+        return n * naive_log(error / n) + 2.0 * p + 2.0 * p * (p + 1.0) / (n - p - 1.0)
+
+    def minimum(self) -> float:
+        if not self.slope_q > 0.0:
+            return math.inf
+        return self.mean_x - (self.slope_x - self.slope_q * self.k2) / (2.0 * self.slope_q)
+
+    def choose(self) -> int:
+        if self.distinct < 2:
+            return LINEAR
+        chosen, best = -1, math.inf
+        for family in (LINEAR, SQRT, QUADRATIC, EXPONENTIAL):
+            p = 3.0 if family in (QUADRATIC, EXPONENTIAL) else 2.0
+            if self.status(family) != OK or self.total < p + 2.0:
+                continue
+            if family == QUADRATIC and 0.0 < self.minimum() < 1.0:
+                continue
+            aicc = self.aicc(family)
+            if chosen < 0 or aicc < best - 1e-9:
+                chosen, best = family, aicc
+        if chosen >= 0:
+            return chosen
+        noise = 64.0 * self.floor()
+        better = not self.flat and max(self.sse[SQRT], noise) < max(self.sse[LINEAR], noise) * (1.0 - 1e-9)
+        return SQRT if better and self.status(SQRT) == OK else LINEAR
+
+    def basis(self, family: int) -> tuple[list[float], list[float], float, float, float, float]:
+        """Two orthogonal basis functions at every point, their coefficients and squared norms."""
+        none = [0.0] * self.n
+        if family == EXPONENTIAL:
+            first = [v - self.mean_h for v in self.h]
+            ratio = self.gu / self.gg
+            second = [self.u[i] - self.mean_u - ratio * first[i] for i in range(self.n)]
+            return first, second, self.a, 0.0, self.gg, self.uu - self.gu * self.gu / self.gg
+        if family == SQRT:
+            return self.ds, none, self.slope_s, 0.0, self.sss, 0.0
+        if family == LINEAR:
+            return self.dx, none, self.slope_x, 0.0, self.sxx, 0.0
+        return self.dx, self.q, self.slope_x, self.slope_q, self.sxx, self.sqq
+
+    def run(self, choice: int) -> NaiveCurve:
+        if self.distinct >= 2:
+            self.lines()
+            self.roots()
+            if self.distinct >= 3 and choice in (EXPONENTIAL, AUTO):
+                self.exponential()
+            else:
+                self.inside = False
+                self.sse[EXPONENTIAL] = math.nan
+        family = self.choose() if choice == AUTO else choice
+        status = self.status(family)
+        curve = NaiveCurve(family, status, self.n)
+        if status in (TOO_FEW_POINTS, DEGENERATE):
+            return curve
+        if status == CONSTANT and family == EXPONENTIAL:
+            curve.params, curve.origin = [0.0, 1.0 / self.span, self.mean_y], self.c[0]
+            return curve
+        self.write(curve)
+        self.judge(curve)
+        return curve
+
+    def write(self, curve: NaiveCurve) -> None:
+        """Coefficients over capital."""
+        c0, span, mean, family = self.c[0], self.span, self.mean_y, curve.family
+        _, _, c1, c2, norm1, norm2 = self.basis(family)
+        if self.flat:
+            c1 = c2 = 0.0
+        i0 = 1.0 / math.sqrt(self.total)
+        i1, i2 = (1.0 / math.sqrt(norm) if norm > 0.0 else 0.0 for norm in (norm1, norm2))
+        if family == LINEAR:
+            centre = c0 + self.mean_x * span
+            a = c1 / span
+            curve.params = [a, mean - a * centre, 0.0]
+            curve.root = [i0, centre, i1 / span, 0.0, 0.0, 0.0]
+        elif family == SQRT:
+            centre = self.root0 + self.mean_s * self.root_span
+            a = c1 / self.root_span
+            curve.params = [a, mean - a * centre, 0.0]
+            curve.root = [i0, centre, i1 / self.root_span, 0.0, 0.0, 0.0]
+        elif family == QUADRATIC:
+            curve.origin = c0 if c0 > 16.0 * span else 0.0
+            centre = (c0 - curve.origin) + self.mean_x * span
+            a = c2 / span / span
+            slope = (c1 - c2 * self.k2) / span
+            curve.params = [a, slope - 2.0 * a * centre, mean - c2 * self.m2 - slope * centre + a * centre * centre]
+            m2 = centre * centre + span * span * self.m2
+            curve.root = [i0, centre, i1 / span, m2, 2.0 * centre + self.k2 * span, i2 / span / span]
+        else:
+            curve.origin = c0
+            level = 1.0 + self.mean_h
+            curve.params = [c1, self.rate / span, mean - c1 * level]
+            curve.root = [i0, level, i1, span * self.mean_u, span * (self.gu / self.gg), i2 / span]
+
+    def judge(self, curve: NaiveCurve) -> None:
+        """Figures of merit."""
+        family, n = curve.family, self.total
+        p = 3.0 if family in (QUADRATIC, EXPONENTIAL) else 2.0
+        error = 0.0 if self.flat else self.sse[family]
+        first, second, c1, c2, norm1, norm2 = self.basis(family)
+        largest = self.c[-1]
+        limit = 2.0 * largest
+        if family == QUADRATIC and not self.flat:
+            low = self.minimum()
+            if 0.0 < low < 1.0:
+                limit = largest
+            elif low >= 1.0:
+                limit = min(limit, max(largest, self.c[0] + low * self.span))
+        f = curve.figures
+        f["limit"] = limit
+        f["residual_sd"] = math.sqrt(error / (n - p)) if n > p else math.nan
+        f["r_squared"] = 0.0 if self.flat else 1.0 - error / self.syy
+        f["rmse"] = math.sqrt(error / n)
+        f["aicc"] = self.aicc(family)
+        if self.flat:
+            f["mean_error"] = f["max_error"] = 0.0
+            return
+        r = [self.y[i] - c1 * first[i] - c2 * second[i] for i in range(self.n)]
+        absolute = 0.0  # in order of capital, however many points there are
+        for w, v in zip(self.w, r, strict=True):
+            absolute += w * abs(v)
+        f["mean_error"] = absolute / n
+        f["max_error"] = max(abs(v) for v in r)
+        self.neumann(curve, r, first, second, norm1, norm2, p)
+
+    def neumann(
+        self, curve: NaiveCurve, r: list[float], first: list[float], second: list[float], norm1: float, norm2: float,
+        p: float,
+    ) -> None:  # fmt: skip
+        """Squared differences of neighbouring residuals over their squares; mean and variance by matrices."""
+        i1, i2 = (1.0 / math.sqrt(norm) if norm > 0.0 else 0.0 for norm in (norm1, norm2))
+        groups: list[list[int]] = []
+        for i in range(self.n):
+            if i == 0 or self.x[i] != self.x[i - 1]:
+                groups.append([])
+            groups[-1].append(i)
+        if len(groups) < p + 2:
+            return
+        z, e = [], []
+        for group in groups:
+            weight = residual = 0.0
+            for i in group:
+                weight += self.w[i]
+                residual += self.w[i] * r[i]
+            scale = math.sqrt(weight)
+            z.append(residual / scale)
+            e.append([scale / math.sqrt(self.total), scale * first[group[-1]] * i1, scale * second[group[-1]] * i2])
+        squares = differences = 0.0
+        for j, v in enumerate(z):
+            squares += v * v
+            if j:
+                differences += (v - z[j - 1]) * (v - z[j - 1])
+        if squares > 64.0 * self.floor():
+            curve.figures["neumann"] = differences / squares
+        curve.figures.update(durbin_watson_moments(e, int(p)))
+
+
+def durbin_watson_moments(e: list[list[float]], p: int) -> dict[str, float]:
+    """Moments of r'Ar/r'r for r = Mz, z independent normal, M = I − QQ' (Durbin and Watson), by whole matrices."""
+    import numpy as np
+
+    k = len(e)
+    q = np.array(e)
+    a = 2.0 * np.eye(k) - np.eye(k, k=1) - np.eye(k, k=-1)
+    a[0, 0] = a[-1, -1] = 1.0
+    ma = (np.eye(k) - q @ q.T) @ a
+    trace, trace_2, freedom = float(np.trace(ma)), float(np.trace(ma @ ma)), k - p
+    variance = 2.0 * (freedom * trace_2 - trace * trace) / (freedom * freedom * (freedom + 2.0))
+    return {"neumann_mean": trace / freedom, "neumann_variance": variance}
