@@ -90,7 +90,9 @@ class Prediction:
         Probability that a new observation lies within ± `tolerance` of `efficiency`; 0 where nothing is known.
     extrapolated : bool
         Whether the capital lies outside the observed ones.
-    level, tolerance : float
+    level : float
+        As asked for.
+    tolerance : (n,) float64
         As asked for.
     """
 
@@ -100,7 +102,7 @@ class Prediction:
     confidence: Floats
     extrapolated: npt.NDArray[np.bool_]
     level: float
-    tolerance: float
+    tolerance: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -382,7 +384,7 @@ class CurveSet:
         """
         return self._evaluate("MARGINAL", capital, threads)
 
-    def predict(self, capital: FloatLike, *, level: float = 0.95, tolerance: float = 0.05) -> Prediction:
+    def predict(self, capital: FloatLike, *, level: float = 0.95, tolerance: FloatLike = 0.05) -> Prediction:
         """Predict new observations, with an interval that holds a share `level` of them.
 
         Parameters
@@ -391,7 +393,7 @@ class CurveSet:
             As in :meth:`efficiency`.
         level : float
             In (0, 1).
-        tolerance : float
+        tolerance : float or (n,)
             Finite, at least 0.
 
         Raises
@@ -408,23 +410,28 @@ class CurveSet:
         """
         from scipy.special import stdtr, stdtrit
 
-        for name, value, interval in (("level", level, _LEVEL), ("tolerance", tolerance, _TOLERANCE)):
-            check_interval(name, to_floats(name, value, CurveError).reshape(()), interval, CurveError)
+        share = to_floats("level", level, CurveError)
+        if share.ndim:
+            raise CurveError(f"level must be one number, not of shape {share.shape}", arguments=("level",))
+        check_interval("level", share, _LEVEL, CurveError)
+        tolerances = _per_curve("tolerance", tolerance, len(self))
+        check_interval("tolerance", tolerances, _TOLERANCE, CurveError)
+        within = tolerances[:, None]
         rows, shape = self._capital_rows(capital)
         eta, spread = self._raw_predictions(rows)
         known = (self.freedom > 0.0) & self.has_curve
         freedom = np.where(known, self.freedom, 1.0)[:, None]
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             error = self.residual_sd[:, None] * spread
-            reach = stdtrit(freedom, 0.5 + 0.5 * level) * error
+            reach = stdtrit(freedom, 0.5 + 0.5 * share) * error
             efficiency = np.clip(eta, 0.0, 1.0)
-            above = stdtr(freedom, (efficiency + tolerance - eta) / error)
-            below = stdtr(freedom, (efficiency - tolerance - eta) / error)
+            above = stdtr(freedom, (efficiency + within - eta) / error)
+            below = stdtr(freedom, (efficiency - within - eta) / error)
         known_rows = known[:, None]
         exact = (error == 0.0) & known_rows
         low = np.where(known_rows, np.clip(eta - reach, 0.0, 1.0), 0.0)
         high = np.where(known_rows, np.clip(eta + reach, 0.0, 1.0), 1.0)
-        confidence = np.where(exact, np.abs(efficiency - eta) <= tolerance, np.where(known_rows, above - below, 0.0))
+        confidence = np.where(exact, np.abs(efficiency - eta) <= within, np.where(known_rows, above - below, 0.0))
         inside = (rows >= self.observed[:, :1]) & (rows <= self.observed[:, 1:])
         extrapolated = np.broadcast_to(~inside, eta.shape)
         return Prediction(
@@ -433,8 +440,8 @@ class CurveSet:
             high=high.reshape(shape),
             confidence=confidence.reshape(shape),
             extrapolated=extrapolated.reshape(shape),
-            level=float(level),
-            tolerance=float(tolerance),
+            level=float(share),
+            tolerance=tolerances,
         )
 
     def saturation(self, drop: FloatLike = 0.10) -> Saturation:

@@ -70,8 +70,8 @@ def exp(t: float) -> float:
     # 2^(k − 1), doubled at the end: 2^1024 itself is no number
     half = np.int64((np.float64(rounded).view(np.int64) << 52) + (ONE - (1 << 52))).view(np.float64)
     value = (half * p + half) * 2.0
-    value = 0.0 if t < EXP_LOWEST else value
-    return np.inf if t > EXP_HIGHEST else value
+    small = 0.0 if t < EXP_LOWEST else value
+    return np.inf if t > EXP_HIGHEST else small
 
 
 @helper
@@ -82,7 +82,7 @@ def log(x: float) -> float:
     m: float = np.int64((bits & MANTISSA) | ONE).view(np.float64)
     large = m > SQRT_2
     m = 0.5 * m if large else m
-    exponent = float(k + 1 if large else k)
+    exponent = 1.0 * (k + large)
     s = (m - 1.0) / (m + 1.0)
     z = s * s
     p = L3 + z * (L5 + z * (L7 + z * (L9 + z * (L11 + z * (L13 + z * L15)))))
