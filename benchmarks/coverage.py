@@ -30,6 +30,13 @@ class Truth:
         self.rate = rng.uniform(1.0, 6.0, (n, 1))
         self.bend = rng.uniform(-0.5, 0.5, (n, 1))
 
+    def __getitem__(self, i: int) -> Truth:
+        """Take one curve."""
+        one = Truth.__new__(Truth)
+        one.family = self.family
+        one.top, one.drop, one.rate, one.bend = (v[i : i + 1] for v in (self.top, self.drop, self.rate, self.bend))
+        return one
+
     def __call__(self, capital: np.ndarray) -> np.ndarray:
         """Evaluate at (n, m) capitals."""
         x = capital / _HIGHEST

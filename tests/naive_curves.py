@@ -142,9 +142,11 @@ class NaiveFit:
         self.x = [(c - c0) * inverse for c in self.c]
         w, x = self.w, self.x
         mean = self.sum(w[i] * self.y_raw[i] for i in range(n)) / self.total
-        self.mean_y = self.y_raw[0] if self.flat else mean
+        mean = self.y_raw[0] if self.flat else mean
+        rest = self.sum(w[i] * (self.y_raw[i] - mean) for i in range(n)) / self.total
+        self.mean_y = mean + rest
         self.mean_x = self.sum(w[i] * x[i] for i in range(n)) / self.total
-        self.y = [y - self.mean_y for y in self.y_raw]
+        self.y = [(y - mean) - rest for y in self.y_raw]
         self.dx = [v - self.mean_x for v in x]
         y, dx = self.y, self.dx
         self.syy = self.sum(w[i] * y[i] * y[i] for i in range(n))
@@ -255,19 +257,16 @@ class NaiveFit:
 
     def exponential(self) -> None:
         f = self.scan()
-        minima = [
-            k
-            for k in range(1, 42)
-            if f[k] <= f[k - 1] and f[k] < f[k + 1] and f[k - 1] + f[k + 1] - 2.0 * f[k] > 2.0**-44 * self.syy
-        ]
+        minima = [k for k in range(1, 42) if f[k] <= f[k - 1] and f[k] < f[k + 1]]
+        below = min(f[1] - 1e-9 * abs(f[1]), f[41] - 1e-9 * abs(f[41]))
         best, self.rate = math.inf, math.nan
         if self.distinct >= 3 and not self.flat:
             for k in sorted(minima, key=lambda k: (f[k], k)):
-                if f[k] - (f[k - 1] + f[k + 1] - 2.0 * f[k]) < best:
+                if f[k] - (f[k - 1] + f[k + 1] - 2.0 * f[k]) < min(best, below):
                     error, rate = self.refine(f, k)
                     if error < best and 2.0**-8 <= rate <= 2.0**12:
                         best, self.rate = error, rate
-        self.inside = best < f[1] - 1e-9 * abs(f[1]) and best < f[41] - 1e-9 * abs(f[41])
+        self.inside = best < below
         if not math.isfinite(self.rate):
             self.sse[EXPONENTIAL] = math.nan
             return

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from escala import demo
+from escala import demo_lending as demo
 from tests.test_cli import escala
 
 

@@ -83,33 +83,43 @@ def simulate(
 
 @app.command
 def demo(*, threads: int | None = None, json: bool = False) -> None:
-    """Run the main job: 374 real Aave accounts under 300,000 combinations of wallet, target and strategy.
+    """Run the main job: efficiency curves of 56 token pairs, and 374 Aave accounts under 300,000 combinations.
 
     Parameters
     ----------
     threads
         Threads to use; by default all processors.
     json
-        Print JSON: the counts by stop reason and the best strategies.
+        Print JSON: the curves with saturation, capacity and prediction; counts by stop reason and the best strategies.
     """
-    from escala import demo as main_job
+    from escala import demo_curves, demo_lending
     from escala.parallel import default_threads
 
-    accounts = main_job.load_accounts()
     _announce_compilation()
-    with _progress("simulating", main_job.scenarios(accounts)) as progress:
-        study = main_job.run(accounts, threads=threads, progress=progress)
+    curves = demo_curves.run(demo_curves.load_quotes(), threads=threads)
+    if not json:
+        print(demo_curves.report(curves), flush=True)
+        print()
+    accounts = demo_lending.load_accounts()
+    with _progress("simulating", demo_lending.scenarios(accounts)) as progress:
+        study = demo_lending.run(accounts, threads=threads, progress=progress)
     if json:
+        prediction, saturation = vars(curves.prediction), vars(curves.saturation)
         _print_json(
             {
+                "curves": {
+                    **curves.curves.to_dict(),
+                    **{name: saturation[name] for name in saturation if name != "drop"},
+                    **{f"at_1m_{name}": prediction[name] for name in ("efficiency", "low", "high", "confidence")},
+                },
                 "scenarios": study.result.size,
                 "seconds": study.seconds,
                 "stops": _stops(study.result),
-                "strategies": [vars(ranked) for ranked in main_job.rank(study)],
+                "strategies": [vars(ranked) for ranked in demo_lending.rank(study)],
             }
         )
     else:
-        print(main_job.report(study, threads or default_threads()))
+        print(demo_lending.report(study, threads or default_threads()))
 
 
 @app.command
@@ -229,7 +239,7 @@ def _announce_compilation() -> None:
     from escala.kernels import jit
 
     if set(kernels.names()) - set(jit.compiled_kernels()):
-        print("compiling the kernels, once: about ten seconds", file=sys.stderr)
+        print("compiling the kernels, once: about half a minute", file=sys.stderr)
 
 
 @contextlib.contextmanager

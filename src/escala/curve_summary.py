@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from escala.numerals import amount
+from escala.numerals import capital
 
 if TYPE_CHECKING:
     from escala.curves import CurveSet
@@ -50,17 +50,12 @@ def table(curves: CurveSet) -> list[str]:
             lines.append(f"{start}  no curve: {FitStatus(curves.status[i]).name.lower().replace('_', ' ')}")
             continue
         marked = "*" if curves.lack_of_fit[i] < _DISTRUST else " "
-        largest, lost = amount(curves.observed[i, 1]), limit(found.saturation[i])
+        largest, lost = capital(curves.observed[i, 1]), capital(found.saturation[i])
         lines.append(
             f"{start}{curves.r_squared[i]:>8.3f}{curves.residual_sd[i]:>10.4f}{marked}{largest:>14}{lost:>14}"
-            f"{limit(found.capacity[i]):>14}"
+            f"{capital(found.capacity[i]):>14}"
         )
     lines.append("10 % lost and capacity: within twice the largest capital seen, a dash where not")
     if (curves.lack_of_fit < _DISTRUST).any():
         lines.append("* the points follow a pattern that this curve does not (p < 0.01)")
     return lines
-
-
-def limit(value: float) -> str:
-    """Write a capital that may lie beyond what the curve can be trusted with."""
-    return "–" if value == float("inf") else amount(value)

@@ -663,6 +663,6 @@ def _coefficients(params: FloatLike, family: npt.NDArray[np.int8]) -> Floats:
     rising = (family == Family.EXPONENTIAL) & ~(values[:, 1] > 0.0)
     if rising.any():
         place = int(np.argmax(rising))
-        message = f"b of an exponential must be positive, but params[{place}, 1] = {values[place, 1]!r}"
+        message = f"b of an exponential must be positive, but params[{place}, 1] = {float(values[place, 1])!r}"
         raise CurveError(message, arguments=("params",), indexes=((place, 1),))
     return values

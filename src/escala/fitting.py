@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -50,7 +50,8 @@ def fit(
     symbols, capital, efficiency
         The records, in one of four forms. (1) Three columns of N values: symbol, capital, efficiency of each record, in
         any order; curves come in order of first appearance. (2) n symbols, (n, m) or (m,) capitals and (n, m)
-        efficiencies. (3) n symbols and two lists of n arrays, each instrument of its own length. (4) A data frame or
+        efficiencies. (3) n symbols and lists of n arrays, each
+        instrument of its own length, or one array of capitals for all. (4) A data frame or
         mapping alone with columns `symbol`, `capital`, `efficiency` and, if there, `weight` and `observed_at` (or
         `time`). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
     family : str or sequence of str
@@ -210,29 +211,44 @@ def _seconds(name: str, times: Any) -> Floats:
 
 
 def _unique_names(symbols: Any) -> npt.NDArray[np.object_]:
-    names, _, order = _grouped(symbols)
-    if order is not None or names.size != len(symbols):
+    """Names of instruments that come one by one, each with its own row."""
+    listed = _one_dimensional(symbols).tolist() if not isinstance(symbols, list) else symbols
+    places = dict.fromkeys(listed)
+    if len(places) != len(listed):
         raise RecordError("symbols must differ when every instrument comes with its own row", arguments=("symbols",))
+    if set(map(type, listed)) - {str} or "" in places:
+        _check_names(places, listed.index)
+    names = np.empty(len(listed), dtype=object)
+    names[:] = listed
     return names
+
+
+def _one_dimensional(symbols: Any) -> npt.NDArray[Any]:
+    array = np.asarray(symbols)
+    if array.ndim != 1:
+        raise RecordError(f"symbols of shape {array.shape} must be one-dimensional", arguments=("symbols",))
+    return array
+
+
+def _check_names(names: Iterable[Any], first_of: Callable[[Any], int]) -> None:
+    for symbol in names:
+        if not isinstance(symbol, str) or not symbol:
+            first = first_of(symbol)
+            message = f"symbols must be text that is not empty, but symbols[{first}] = {symbol!r}"
+            raise RecordError(message, arguments=("symbols",), indexes=((first,),))
 
 
 def _grouped(symbols: Any) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64], npt.NDArray[np.intp] | None]:
     """Names in order of first appearance, where each group starts, and how to sort records into groups if needed."""
     places: dict[Any, int] = {}
-    array = np.asarray(symbols)
-    if array.ndim != 1:
-        raise RecordError(f"symbols of shape {array.shape} must be one-dimensional", arguments=("symbols",))
+    array = _one_dimensional(symbols)
     codes = np.empty(array.size, dtype=np.int32)
     for start in range(0, array.size, _BLOCK):
         block = array[start : start + _BLOCK].tolist()
         codes[start : start + len(block)] = [places.setdefault(symbol, len(places)) for symbol in block]
+    _check_names(places, lambda symbol: int(np.argmax(codes == places[symbol])))
     names = np.empty(len(places), dtype=object)
-    for symbol, place in places.items():
-        if not isinstance(symbol, str) or not symbol:
-            first = int(np.argmax(codes == place))
-            message = f"symbols must be text that is not empty, but symbols[{first}] = {symbol!r}"
-            raise RecordError(message, arguments=("symbols",), indexes=((first,),))
-        names[place] = symbol
+    names[:] = list(places)
     offsets = np.zeros(names.size + 1, dtype=np.int64)
     np.cumsum(np.bincount(codes, minlength=names.size), out=offsets[1:])
     if np.all(codes[1:] >= codes[:-1]):
@@ -265,7 +281,8 @@ def _rectangular(flat: Mapping[str, Floats], n: int) -> tuple[dict[str, Floats],
 def _concatenated(given: Mapping[str, Any], n: int) -> tuple[dict[str, Floats], npt.NDArray[np.int64]]:
     flat: dict[str, Floats] = {}
     lengths = np.zeros(n, dtype=np.int64)
-    for name, column in given.items():
+    for name, values in given.items():
+        column = values if np.ndim(values[0] if len(values) else []) else [values] * n  # numbers serve every instrument
         if len(column) != n:
             message = f"{name} has {len(column):,} arrays for {n:,} symbols"
             raise RecordError(message, arguments=("symbols", name))

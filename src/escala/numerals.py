@@ -15,3 +15,10 @@ def amount(value: float) -> str:
 def ratio(value: float) -> str:
     """Write a ratio with four decimals, or in six digits when it is large."""
     return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.6g}"
+
+
+def capital(value: float) -> str:
+    """Write a capital: whole units from 1,000 on, else six digits; a dash for one that is not within a limit."""
+    if value == float("inf"):
+        return "–"
+    return f"{value:,.0f}" if 1e3 <= value < 1e12 else f"{value:.6g}"

@@ -81,7 +81,6 @@ LOWEST_RATE, HIGHEST_RATE = 2.0**-8, 2.0**12
 BELOW_BORDER = 1e-9  # by which relative amount an optimum must lie below both borders of the search
 CONVERGED, STAGNANT = 2.0**-22, 2.0**-18  # relative Newton steps; the error left is about their square
 MOST_NEWTON_STEPS = 60
-SHALLOW = 2.0**-44  # share of Σ w·(y − mean)² that a minimum's second difference must exceed
 DEPENDENT = 2.0**-40  # share of a quadratic's variance that must not be linear
 TIE = 1e-9  # differences of AICc that count as none
 EPSILON = 2.0**-52
@@ -111,6 +110,7 @@ SUMS = 7
     ROOT_SPAN,
     WEIGHT,
     MEAN_Y,
+    REST_Y,
     MEAN_X,
     MEAN_S,
     SYY,
@@ -174,8 +174,8 @@ SUMS = 7
     D22,
     ABSOLUTE,
     WORST,
-) = range(0, 80 * LANES, LANES)
-GRID = 80 * LANES
+) = range(0, 81 * LANES, LANES)
+GRID = 81 * LANES
 HEAD = GRID + STEPS * LANES
 
 
@@ -402,12 +402,26 @@ def _fit_lines(work: Floats, points: Floats, rows: int, folded: bool) -> None:
         mean = work[T0 + lane] / weight
         work[MEAN_Y + lane] = constant if work[FLAT + lane] > 0.0 else mean
         work[MEAN_X + lane] = work[T1 + lane] / weight
+    # Efficiencies that hardly differ lose digits to the rounding of their mean; their centred mean has them.
+    _zero(work)
+    for i in range(rows):
+        at = points[i * POINT : (i + 1) * POINT]
+        for lane in range(LANES):
+            y = at[Y + lane] - work[MEAN_Y + lane]
+            at[Y + lane] = y
+            work[T0 + lane] += at[W + lane] * y
+    if folded:
+        _share(work)
+    for lane in range(LANES):
+        rest = work[T0 + lane] / work[WEIGHT + lane]
+        work[REST_Y + lane] = rest
+        work[MEAN_Y + lane] += rest
     _zero(work)
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
             w = at[W + lane]
-            y = at[Y + lane] - work[MEAN_Y + lane]
+            y = at[Y + lane] - work[REST_Y + lane]
             dx = at[X + lane] - work[MEAN_X + lane]
             at[Y + lane] = y
             wdx = w * dx
@@ -551,15 +565,23 @@ def _scan(work: Floats, points: Floats, rows: int, folded: bool, row: int, first
 
 
 @helper
+def _below_borders(work: Floats, lane: int) -> float:
+    """Squared error that an optimum must be below."""
+    low, high = work[GRID + LANES + lane], work[GRID + LAST_STEP * LANES + lane]
+    return min(low - BELOW_BORDER * abs(low), high - BELOW_BORDER * abs(high))
+
+
+@helper
 def _next_brackets(work: Floats) -> None:
     """Choose each lane's lowest grid minimum that was not tried and may still beat the best; ACTIVE 0 if none is left.
 
     A parabola's minimum lies at most an eighth of the second difference below its lowest point; eight times that is
-    allowed for. A second difference that rounding can make is no minimum.
+    allowed for. What cannot lie below both borders is no optimum.
     """
     for lane in range(LANES):
         work[T0 + lane] = math.inf
         work[T1 + lane] = 0.0
+        work[T2 + lane] = _below_borders(work, lane)
         work[ACTIVE + lane] = work[LEFT + lane]
         work[LEFT + lane] = 0.0
     for step in range(1, LAST_STEP + 1):
@@ -571,7 +593,7 @@ def _next_brackets(work: Floats) -> None:
             lowest, chosen, left = work[T0 + lane], work[T1 + lane], work[LEFT + lane]
             bend = before + behind - 2.0 * f
             untried = (f > last) | ((f == last) & (number > last_k))
-            hopeful = (f - bend < best) & (bend > SHALLOW * work[SYY + lane])
+            hopeful = (f - bend < best) & (f - bend < work[T2 + lane])
             fits = (f <= before) & (f < behind) & untried & hopeful & (work[ACTIVE + lane] > 0.0)
             lower = fits & (f < lowest)
             work[LEFT + lane] = left + 1.0 if fits else left
@@ -738,9 +760,7 @@ def _fit_exponentials(work: Floats, points: Floats, rows: int, folded: bool) -> 
         _share(work)
     for lane in range(LANES):
         work[SSE_E + lane] = work[T0 + lane]
-        best = work[BEST_F + lane]
-        low, high = work[GRID + LANES + lane], work[GRID + LAST_STEP * LANES + lane]
-        inside = best < low - BELOW_BORDER * abs(low) and best < high - BELOW_BORDER * abs(high)
+        inside = work[BEST_F + lane] < _below_borders(work, lane)
         work[STATUS_E + lane] = OK if inside else DEGENERATE
 
 

@@ -1,4 +1,4 @@
-"""The main job on real input: the lending loop over 374 Aave accounts, wallets, targets and strategies."""
+"""The main job on real input, second half: the lending loop over 374 Aave accounts, wallets, targets and strategies."""
 
 from __future__ import annotations
 

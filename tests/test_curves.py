@@ -1,0 +1,376 @@
+"""CurveSet: evaluation, predictions, saturation and capacity against brute force, construction, bad input."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from escala import CurveError, CurveSet, Family, FitStatus, fit
+from tests.naive_curves import naive_exp
+
+Floats = npt.NDArray[np.float64]
+FAMILIES = ("linear", "quadratic", "exponential", "sqrt")
+
+
+def naive_efficiency(family: str, params: Floats, origin: float, capital: float) -> float:
+    a, b, c = (float(v) for v in params)
+    d = capital - origin
+    if family == "linear":
+        value = a * capital + b
+    elif family == "quadratic":
+        value = (a * d + b) * d + c
+    elif family == "exponential":
+        value = a * naive_exp(-b * d) + c
+    else:
+        value = a * math.sqrt(capital) + b
+    return min(max(value, 0.0), 1.0)
+
+
+def drawn_curves(rng: np.random.Generator, n: int) -> tuple[list[str], Floats, Floats]:
+    """Rising, falling, flat, convex and concave curves, above 1 and below 0, on capitals up to about 2."""
+    families = [FAMILIES[k] for k in rng.integers(0, 4, n)]
+    params = np.zeros((n, 3))
+    origin = np.where(rng.random(n) < 0.3, rng.uniform(0.0, 0.5, n), 0.0)
+    for i, family in enumerate(families):
+        sign = rng.choice([-1.0, 1.0, 0.0], p=[0.6, 0.35, 0.05])
+        top = rng.uniform(-0.3, 1.4)
+        if family == "exponential":
+            params[i] = -sign * rng.uniform(0.1, 1.0), 10.0 ** rng.uniform(-1.5, 1.5), top - 0.4
+        elif family == "quadratic":
+            params[i] = rng.uniform(-1.0, 1.0), sign * rng.uniform(0.0, 1.5), top
+        else:
+            params[i, :2] = sign * rng.uniform(0.05, 1.0), top
+    return families, params, origin
+
+
+def curve_set(families: list[str], params: Floats, origin: Floats, limit: Any = np.inf) -> CurveSet:
+    return CurveSet.from_params([f"S{i}" for i in range(len(families))], families, params, origin=origin, limit=limit)
+
+
+@given(st.integers(0, 2**32))
+def test_evaluation_equals_the_formulas_to_the_bit(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    families, params, origin = drawn_curves(rng, 12)
+    curves = curve_set(families, params, origin)
+    capital = np.where(rng.random((12, 9)) < 0.1, 0.0, 10.0 ** rng.uniform(-3, 1, (12, 9)))
+    got = curves.efficiency(capital)
+    for i, family in enumerate(families):
+        expected = [naive_efficiency(family, params[i], curves.origin[i], float(c)) for c in capital[i]]
+        assert got[i].tolist() == expected
+    assert np.array_equal(curves.utility(capital), capital * got)
+    assert np.array_equal(curves.efficiency(capital[:1]), np.stack([c.efficiency(capital[0]) for c in curves]))
+
+
+def test_marginal_is_the_slope_of_utility() -> None:
+    rng = np.random.default_rng(1)
+    families, params, origin = drawn_curves(rng, 400)
+    curves = curve_set(families, params, origin)
+    capital = rng.uniform(0.05, 2.0, (400, 20))
+    step = 1e-6
+    slope = (curves.utility(capital + step) - curves.utility(capital - step)) / (2 * step)
+    near, far = curves.efficiency(capital - step), curves.efficiency(capital + step)
+    smooth = ((near < 1.0) == (far < 1.0)) & ((near > 0.0) == (far > 0.0))
+    assert np.allclose(curves.marginal(capital)[smooth], slope[smooth], rtol=1e-6, atol=1e-7)
+    assert smooth.mean() > 0.99
+    ones = curves.efficiency(capital) == 1.0
+    assert np.all(curves.marginal(capital)[ones] == 1.0)
+
+
+def test_shapes_of_capital() -> None:
+    curves = CurveSet.from_params(["A", "B"], "linear", [[-0.1, 1.0], [-0.2, 0.9]])
+    assert curves.efficiency(1.0).tolist() == [0.9, 0.7]
+    assert np.allclose(curves.efficiency([1.0, 2.0]), [0.9, 0.5])
+    assert curves.efficiency([[1.0], [2.0]]).shape == (2, 1)
+    assert np.allclose(curves.efficiency([[1.0, 2.0, 3.0]]), [[0.9, 0.8, 0.7], [0.7, 0.5, 0.3]])
+    assert curves["B"].efficiency([1.0, 2.0, 3.0]).shape == (3,)
+    assert curves.predict(np.ones((2, 5))).confidence.shape == (2, 5)
+    assert curves.efficiency(np.empty((2, 0))).shape == (2, 0)
+    for shape in ((3,), (3, 2), (1, 2, 2)):
+        with pytest.raises(CurveError, match=r"capital of shape \(.*\) does not fit 2 curves: it must be a number, or"):
+            curves.efficiency(np.ones(shape))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_change_no_bit(threads: int) -> None:
+    rng = np.random.default_rng(2)
+    families, params, origin = drawn_curves(rng, 7)
+    curves = curve_set(families, params, origin)
+    capital = rng.uniform(0.0, 2.0, (7, 60_001))
+    whole = np.stack([curve.efficiency(row, threads=1) for curve, row in zip(curves, capital, strict=True)])
+    assert np.array_equal(curves.efficiency(capital, threads=threads), whole)
+
+
+# --- predictions -------------------------------------------------------------------------------------------------
+
+
+def fitted(family: str, n: int = 40, m: int = 12, seed: int = 3) -> tuple[CurveSet, Floats, Floats]:
+    rng = np.random.default_rng([seed, FAMILIES.index(family)])
+    capital = rng.uniform(1e4, 1e6, (n, m))
+    x = capital / 1e6
+    shape = {"linear": x, "quadratic": 0.5 * x + 0.5 * x * x, "exponential": 1 - np.exp(-3 * x), "sqrt": np.sqrt(x)}
+    efficiency = 0.8 - 0.4 * shape[family] + rng.normal(0, 0.01, (n, m))
+    return fit([f"S{i}" for i in range(n)], capital, efficiency, family=family), capital, efficiency
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_intervals_equal_the_textbook(family: str) -> None:
+    curves, capital, _ = fitted(family)
+    points = np.linspace(1e3, 2e6, 25)
+    got = curves.predict(points[None, :], level=0.9, tolerance=0.02)
+    for i in np.flatnonzero(curves.status == FitStatus.OK):
+        a, b, _ = curves.params[i]
+        d = points - curves.origin[i]
+        gradient = {
+            "linear": np.stack([d, np.ones(25), np.zeros(25)]),
+            "quadratic": np.stack([d * d, d, np.ones(25)]),
+            "exponential": np.stack([np.exp(-b * d), -a * d * np.exp(-b * d), np.ones(25)]),
+            "sqrt": np.stack([np.sqrt(points), np.ones(25), np.zeros(25)]),
+        }[family]
+        variance = np.einsum("jk,jl,lk->k", gradient, curves.covariance[i], gradient)
+        raw = gradient[0] * a + curves.params[i, 2] if family == "exponential" else curves.params[i] @ gradient
+        error = np.sqrt(variance + curves.residual_sd[i] ** 2)
+        t = stats.t(curves.freedom[i])
+        assert np.allclose(got.efficiency[i], np.clip(raw, 0, 1), atol=1e-9)
+        assert np.allclose(got.low[i], np.clip(raw - t.ppf(0.95) * error, 0, 1), atol=1e-7)
+        assert np.allclose(got.high[i], np.clip(raw + t.ppf(0.95) * error, 0, 1), atol=1e-7)
+        inside = (raw > 0) & (raw < 1)
+        assert np.allclose(got.confidence[i][inside], (2 * t.cdf(0.02 / error) - 1)[inside], atol=1e-6)
+        assert got.extrapolated[i].tolist() == ((points < capital[i].min()) | (points > capital[i].max())).tolist()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("m", [5, 12])
+def test_intervals_hold_what_they_promise(family: str, m: int) -> None:
+    """A small share of the study of benchmarks/coverage.py: 40,000 fits, four standard errors."""
+    from benchmarks.coverage import Experiment
+
+    experiment = Experiment(family, m, 40_000, 0.02, 7)
+    covered = experiment.covered(experiment.inside())
+    for level, share in zip((0.50, 0.80, 0.95, 0.99), covered, strict=True):
+        assert abs(share - level) < 4.0 * math.sqrt(level * (1.0 - level) / 40_000) + 0.002
+    bins = experiment.calibration()
+    assert np.abs(bins[:, 0] - bins[:, 1]).max() < 0.05
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_confidence_falls_with_distance_noise_and_few_points(family: str) -> None:
+    curves, _, _ = fitted(family)
+    known = curves[curves.status == FitStatus.OK]
+    near, far = known.predict(5e5).confidence, known.predict(1e7).confidence
+    assert np.all((near >= 0) & (near <= 1))
+    assert np.mean(near) > np.mean(far)
+    tight = known.predict(5e5, tolerance=0.001).confidence
+    assert np.all(tight < near)
+
+
+# --- saturation --------------------------------------------------------------------------------------------------
+
+
+def brute_force(curve: CurveSet, end: float, drop: float) -> tuple[float, float, float]:
+    """Peak, saturation and capacity on a dense grid; inf where not within the limit."""
+    grid = np.linspace(0.0, end, 200_001)
+    eta = curve.efficiency(grid)
+    peak = float(grid[np.argmax(eta)])
+    after = (grid >= peak) & (eta <= (1.0 - drop) * eta.max())
+    saturation = float(grid[np.argmax(after)]) if after.any() else math.inf
+    utility = grid * eta
+    top = int(np.argmax(utility))
+    rises = top == grid.size - 1 and utility[-1] > utility[-2]
+    return peak, saturation, math.inf if rises else float(grid[top])
+
+
+def test_saturation_and_capacity_by_brute_force() -> None:
+    rng = np.random.default_rng(4)
+    n = 700
+    families, params, origin = drawn_curves(rng, n)
+    limit = rng.uniform(0.3, 3.0, n)
+    drop = rng.uniform(0.02, 1.0, n)
+    curves = curve_set(families, params, origin, limit)
+    found = curves.saturation(drop)
+    infinite = 0
+    for i in range(n):
+        end, step = float(limit[i]), float(limit[i]) / 200_000
+        peak, saturation, capacity = brute_force(curves[i], end, drop[i])
+        here = curves[i]
+        # Where many capitals are as good, values decide, not places.
+        at_peak = here.efficiency([found.peak[i], peak])
+        assert math.isclose(at_peak[0], at_peak[1], rel_tol=1e-9, abs_tol=1e-9), i
+        if math.isinf(saturation) or math.isinf(found.saturation[i]):
+            edge = here.efficiency(end)[0] - (1.0 - drop[i]) * at_peak[0]
+            assert saturation == found.saturation[i] or abs(edge) < 1e-5, i
+            infinite += 1
+        else:
+            slope_is_flat = abs(here.efficiency(found.saturation[i])[0] - here.efficiency(saturation)[0]) < 1e-9
+            assert abs(found.saturation[i] - saturation) <= 2 * step or slope_is_flat, i
+        if math.isinf(capacity) or math.isinf(found.capacity[i]):
+            assert capacity == found.capacity[i], i
+        else:
+            best = here.utility([found.capacity[i], capacity])
+            assert best[0] >= best[1] - 1e-12, i
+            assert best[0] <= best[1] + 1e-5 * end, i
+    assert 50 < infinite < n - 50
+
+
+def test_threshold_by_brute_force() -> None:
+    rng = np.random.default_rng(5)
+    n = 700
+    families, params, origin = drawn_curves(rng, n)
+    limit = rng.uniform(0.3, 3.0, n)
+    least = np.where(rng.random(n) < 0.05, rng.choice([0.0, 1.0, 1.2, -0.5], n), rng.uniform(0.01, 0.99, n))
+    curves = curve_set(families, params, origin, limit)
+    found = curves.threshold(least)
+    kinds = {"none": 0, "open": 0, "closed": 0}
+    for i in range(n):
+        grid = np.linspace(0.0, limit[i], 100_001)
+        good = curves[i].efficiency(grid) >= least[i]
+        step = grid[1]
+        if not good.any():
+            kinds["none"] += 1
+            # a stretch narrower than the grid may be there
+            assert found[i] == 0.0 or curves[i].efficiency([found[i] * (1 - 1e-12)])[0] >= least[i] - 1e-9, i
+            continue
+        first = int(np.argmax(good))
+        bad_after = ~good[first:]
+        if not bad_after.any():
+            kinds["open"] += 1
+            assert math.isinf(found[i]) or abs(found[i] - limit[i]) <= 2 * step, i
+        else:
+            kinds["closed"] += 1
+            end = grid[first + int(np.argmax(bad_after))]
+            assert abs(found[i] - end) <= 2 * step, i
+    assert min(kinds.values()) > 20
+
+
+def test_known_saturations() -> None:
+    curves = CurveSet.from_params(
+        ["line", "rise", "flat", "root", "exp", "bowl", "above", "below"],
+        ["linear", "linear", "linear", "sqrt", "exponential", "quadratic", "linear", "linear"],
+        [[-1, 1, 0], [0.1, 0.2, 0], [0, 0.5, 0], [-1, 1, 0], [0.5, 1, 0.5], [0.5, -1, 1], [-1, 2, 0], [-1, 0, 0]],
+        limit=[1, 4, 4, 1, np.inf, 0.9, 4, 4],
+    )
+    found = curves.saturation(0.1)
+    assert np.allclose(found.peak, [0, 4, 0, 0, 0, 0, 0, 0])
+    assert np.allclose(found.saturation[[0, 3, 4, 5, 6, 7]], [0.1, 0.01, -math.log(0.8), 1 - math.sqrt(0.8), 1.1, 0])
+    assert np.isinf(found.saturation[[1, 2]]).all()
+    assert np.allclose(found.capacity[[0, 3, 6, 7]], [0.5, 4 / 9, 1.0, 0.0])
+    assert np.isinf(found.capacity[[1, 2, 4, 5]]).all()
+    assert np.isnan(found.capacity_low).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_intervals_of_saturation_and_capacity(family: str) -> None:
+    """90 % of the intervals hold the true saturation."""
+    from benchmarks.coverage import Experiment
+
+    experiment = Experiment(family, 25, 4000, 0.02, 9)
+    found = experiment.curves.saturation(0.10)
+    grid = np.concatenate([[0.0], np.linspace(1.0, 2.2e6, 40_001)])
+    inside = []
+    for k, i in enumerate(np.flatnonzero(experiment.kept)):
+        eta = experiment.truth[i](grid[None, :])[0]
+        lost = eta <= 0.9 * eta[0]
+        true = grid[np.argmax(lost)] if lost.any() else math.inf
+        inside.append(found.saturation_low[k] <= true <= found.saturation_high[k])
+    share = float(np.mean(inside))
+    assert 0.87 < share < 0.94
+    assert np.all(found.saturation_low <= found.saturation)
+    assert np.all(found.saturation <= found.saturation_high)
+    assert np.all(found.capacity_low <= found.capacity)
+    assert np.all(found.capacity <= found.capacity_high)
+
+
+# --- sets of curves ----------------------------------------------------------------------------------------------
+
+
+def test_taking_curves_out_of_a_set() -> None:
+    curves, _, _ = fitted("linear", 5)
+    assert curves["S3"].symbols.tolist() == ["S3"]
+    assert curves[3].symbols.tolist() == ["S3"]
+    assert curves[-1].symbols.tolist() == ["S4"]
+    assert curves[1:3].symbols.tolist() == ["S1", "S2"]
+    assert curves[[4, 0]].symbols.tolist() == ["S4", "S0"]
+    assert curves[["S4", "S0"]].symbols.tolist() == ["S4", "S0"]
+    assert len(curves[[]]) == 0
+    assert curves[curves.r_squared > 2].symbols.size == 0
+    assert [curve.symbols[0] for curve in curves] == ["S0", "S1", "S2", "S3", "S4"]
+    assert curves.index("S2") == 2
+    assert np.array_equal(curves[[4, 0]].efficiency(5e5), curves.efficiency(5e5)[[4, 0]])
+    with pytest.raises(CurveError, match="no curve of 'X' among 5"):
+        curves["X"]
+    with pytest.raises(IndexError):
+        curves[5]
+
+
+def test_sets_can_be_pickled_shown_and_tabled() -> None:
+    pytest.importorskip("pandas")
+    curves, _, _ = fitted("exponential", 3)
+    again = pickle.loads(pickle.dumps(curves))
+    assert np.array_equal(again.efficiency(5e5), curves.efficiency(5e5))
+    assert repr(curves) == "<CurveSet of 3 curves: exponential 3>"
+    frame = curves.to_dataframe()
+    assert frame.shape == (3, 20)
+    assert frame["family"].tolist() == ["exponential"] * 3
+    text = curves.summary(rows=2)
+    assert "3 instruments, 36 points: exponential 3" in text
+    assert "… and 1 more" in text
+    mixed = fit(["A", "B"], [[1.0, 2.0, 3.0], [1.0]], [[0.9, 0.8, 0.75], [0.5]])
+    assert "no curve: too few points" in mixed.summary()
+
+
+def test_curves_without_data_predict_without_bounds() -> None:
+    p = CurveSet.from_params(["A"], "linear", [[-0.1, 1.0]]).predict([1.0, 2.0])
+    assert p.efficiency.tolist() == [0.9, 0.8]
+    assert (p.low.tolist(), p.high.tolist(), p.confidence.tolist()) == ([0.0, 0.0], [1.0, 1.0], [0.0, 0.0])
+    assert p.extrapolated.all()
+
+
+def test_aliases_and_codes() -> None:
+    curves = CurveSet.from_params(["A"], "polynomial", [[0.0, -0.1, 1.0]])
+    assert curves.family.tolist() == [Family.QUADRATIC]
+    assert curves.family_names == ["quadratic"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((["A", "A"], "linear", [[1, 1], [1, 1]]), r"symbols must differ, but symbols\[0\] and symbols\[1\] are both 'A'"),
+        (([""], "linear", [[1, 1]]), r"symbols must be text that is not empty, but symbols\[0\] = ''"),
+        ((["A"], "cubic", [[1, 1]]), "family must be one of linear, quadratic, exponential, sqrt, polynomial, not 'cubic'"),
+        ((["A"], ["linear", "sqrt"], [[1, 1]]), "families has 2 entries for 1 symbols"),
+        ((["A"], "linear", [[1, 1], [2, 2]]), r"params of shape \(2, 2\) must be of shape \(1, 2\) or \(1, 3\)"),
+        ((["A"], "quadratic", [[1, 1]]), r"params\[0\] has 2 coefficients, a quadratic curve has 3"),
+        ((["A", "B"], "exponential", [[1, 1, 0], [1, -1, 0]]), r"b of an exponential must be positive, but params\[1, 1\] = -1.0"),
+        ((["A"], "linear", [[1, math.nan]]), r"params must be in \(-inf, inf\), but params\[0, 1\] = nan"),
+    ],
+)  # fmt: skip
+def test_bad_curves_are_refused(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(CurveError, match=f"^{message}"):
+        CurveSet.from_params(*arguments)
+
+
+def test_bad_arguments_are_refused() -> None:
+    curves = CurveSet.from_params(["A", "B"], "linear", [[-0.1, 1.0], [-0.2, 0.9]])
+    cases: list[tuple[Any, str]] = [
+        (lambda: curves.efficiency([1.0, -1.0]), r"capital must be in \[0, inf\), but capital\[1\] = -1.0"),
+        (lambda: curves.utility([[1.0, math.nan]]), r"capital must be in \[0, inf\), but capital\[0, 1\] = nan"),
+        (lambda: curves.predict(math.inf), r"capital must be in \[0, inf\), but capital.* = inf"),
+        (lambda: curves.efficiency("many"), "capital must be real numbers"),
+        (lambda: curves.predict(1.0, level=1.0), r"level must be in \(0, 1\), but level = 1.0"),
+        (lambda: curves.predict(1.0, level=[0.5, 0.9]), "level must be one number"),
+        (lambda: curves.predict(1.0, tolerance=-0.1), r"tolerance must be in \[0, inf\), but tolerance\[0\] = -0.1"),
+        (lambda: curves.saturation(0.0), r"drop must be in \(0, 1\], but drop\[0\] = 0.0"),
+        (lambda: curves.saturation([0.1, 0.2, 0.3]), r"drop of shape \(3,\) must be a number or of shape \(2,\)"),
+        (lambda: curves.threshold(math.nan), r"min_efficiency must be in \(-inf, inf\), but min_efficiency\[0\] = nan"),
+        (lambda: CurveSet.from_params(["A"], "linear", [[1, 1]], limit=0.0), r"limit must be in \(0, inf\], but limit\[0\] = 0.0"),
+    ]  # fmt: skip
+    for call, message in cases:
+        with pytest.raises(CurveError, match=f"^{message}"):
+            call()
