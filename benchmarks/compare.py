@@ -15,11 +15,20 @@ def seconds(call: Callable[[], Any]) -> float:
 
 
 def compare(
-    benchmark: Any, ours: Callable[[], Any], peer: Callable[[], Any], *, rounds: int, what: str, work: float, unit: str
+    benchmark: Any,
+    ours: Callable[[], Any],
+    peer: Callable[[], Any],
+    *,
+    rounds: int,
+    what: str,
+    work: float,
+    unit: str,
+    peer_work: float | None = None,
 ) -> float:
     """Run A B A B … and record minima, their ratio peer/ours and what a unit of work costs, beside the benchmark.
 
-    `work` is the number of units (operations, scenarios) in one call; 0 when the call itself is the unit.
+    `work` is the number of units (operations, scenarios) in one call; 0 when the call itself is the unit. `peer_work`
+    is that of the peer's call, where it is another.
     """
     ours()
     peer()
@@ -27,11 +36,12 @@ def compare(
     for _ in range(rounds):
         mine.append(seconds(ours))
         theirs.append(seconds(peer))
-    ratio = min(theirs) / min(mine)
+    each, peer_each = work or 1.0, peer_work or work or 1.0
+    ratio = (min(theirs) / peer_each) / (min(mine) / each)
     benchmark.extra_info.update(
         what=what,
-        ours=min(mine) / (work or 1.0),
-        peer=min(theirs) / (work or 1.0),
+        ours=min(mine) / each,
+        peer=min(theirs) / peer_each,
         unit=unit,
         ratio=ratio,
         spread=sorted(b / a for a, b in zip(mine, theirs, strict=True))[:: max(1, rounds - 1)],

@@ -6,6 +6,8 @@ import math
 
 import numba
 import numpy as np
+from lmfit import Model
+from scipy.optimize import curve_fit
 
 
 @numba.njit(nogil=True, error_model="numpy")
@@ -157,3 +159,35 @@ def scalar_lending_run(supply, borrow, target, wallet, strategies):
     counts = np.empty((7, supply.size), dtype=np.int64)
     scalar_lending(supply, borrow, target, wallet, strategies, values, counts)
     return values, counts
+
+
+def _decay(x, a, b, c):
+    return a * np.exp(-b * x) + c
+
+
+def scipy_exponentials(capital, efficiency, start):
+    """Fit one instrument after the other with scipy's Levenberg-Marquardt; gives (n, 3) coefficients."""
+    out = np.empty((len(capital), 3))
+    for i in range(len(capital)):
+        try:
+            out[i], _ = curve_fit(_decay, capital[i], efficiency[i], p0=start[i])
+        except RuntimeError:  # it gives up after 800 evaluations
+            out[i] = np.nan
+    return out
+
+
+def lmfit_exponentials(capital, efficiency, start):
+    """Fit one instrument after the other with lmfit's Model."""
+    model = Model(_decay)
+    return [
+        model.fit(efficiency[i], x=capital[i], a=start[i, 0], b=start[i, 1], c=start[i, 2]) for i in range(len(capital))
+    ]
+
+
+def numpy_quadratics(capital, efficiency, covariance):
+    """Fit one instrument after the other with numpy.polyfit; gives (n, 3) coefficients."""
+    out = np.empty((len(capital), 3))
+    for i in range(len(capital)):
+        fitted = np.polyfit(capital[i], efficiency[i], 2, cov=covariance)
+        out[i] = fitted[0] if covariance else fitted
+    return out

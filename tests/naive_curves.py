@@ -59,8 +59,7 @@ def naive_expm1(t: float) -> float:
 def naive_exp(t: float) -> float:
     if t < -708.0:
         return 0.0
-    if t > 709.78:
-        return math.inf
+    t = min(t, 709.78)
     k = (t * 1.4426950408889634 + 6755399441055744.0) - 6755399441055744.0
     r = (t - k * LN2_HI) - k * LN2_LO
     half = math.ldexp(1.0, int(k) - 1)
@@ -136,9 +135,9 @@ class NaiveFit:
         self.span = self.c[-1] - c0
         inverse = 1.0 / self.span
         self.root0 = math.sqrt(c0)
-        self.root_span = math.sqrt(self.c[-1]) - math.sqrt(c0)
+        self.root_span = self.span / (math.sqrt(self.c[-1]) + self.root0)
         inverse_root = 1.0 / self.root_span if self.root_span else math.inf
-        self.s = [(math.sqrt(c) - self.root0) * inverse_root for c in self.c]
+        self.s = [(c - c0) / (math.sqrt(c) + self.root0) * inverse_root for c in self.c]
         self.x = [(c - c0) * inverse for c in self.c]
         w, x = self.w, self.x
         mean = self.sum(w[i] * self.y_raw[i] for i in range(n)) / self.total
@@ -177,18 +176,22 @@ class NaiveFit:
         """Squared errors on the grid of rates 2^-8.5, 2^-8, … 2^13."""
         errors = [0.0] * 44
         for first, rate in ((0, 2.0**-8 * (0.5 * ROOT_2)), (1, 2.0**-8)):
-            h = []
-            for x in self.x:
-                t = -rate * x
-                h.append(t * horner((1.0, 0.5, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0), t))
+            h = [self.slow_decay(-rate * x) for x in self.x]
+            middle = self.slow_decay(-rate * self.mean_x)
             for step in range(first, 44, 2):
-                a = self.sum(w * v for w, v in zip(self.w, h, strict=True))
-                b = self.sum(w * v * v for w, v in zip(self.w, h, strict=True))
-                d = self.sum(w * v * y for w, v, y in zip(self.w, h, self.y, strict=True))
+                d = [v - middle for v in h]
+                a = self.sum(w * v for w, v in zip(self.w, d, strict=True))
+                b = self.sum(w * v * v for w, v in zip(self.w, d, strict=True))
+                e = self.sum(w * v * y for w, v, y in zip(self.w, d, self.y, strict=True))
                 spread = b - a * a / self.total
-                errors[step] = self.syy - d * d / spread if spread else math.nan
+                errors[step] = self.syy - e * e / spread if spread else math.nan if e == 0.0 else -math.inf
                 h = [v * (v + 2.0) for v in h]
+                middle = middle * (middle + 2.0)
         return errors
+
+    @staticmethod
+    def slow_decay(t: float) -> float:
+        return t * horner((1.0, 0.5, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0), t)
 
     def project(self, rate: float) -> dict[str, float]:
         w, x, y, n = self.w, self.x, self.y, self.n
@@ -258,7 +261,10 @@ class NaiveFit:
     def exponential(self) -> None:
         f = self.scan()
         minima = [k for k in range(1, 42) if f[k] <= f[k - 1] and f[k] < f[k + 1]]
-        below = min(f[1] - 1e-9 * abs(f[1]), f[41] - 1e-9 * abs(f[41]))
+        tiny = 2.0**-18 * self.syy
+        below = self.below(f[1], f[41])
+        if below < tiny:
+            below += 2.0**-48 * self.syy
         best, self.rate = math.inf, math.nan
         if self.distinct >= 3 and not self.flat:
             for k in sorted(minima, key=lambda k: (f[k], k)):
@@ -266,20 +272,30 @@ class NaiveFit:
                     error, rate = self.refine(f, k)
                     if error < best and 2.0**-8 <= rate <= 2.0**12:
                         best, self.rate = error, rate
-        self.inside = best < below
-        if not math.isfinite(self.rate):
-            self.sse[EXPONENTIAL] = math.nan
-            return
-        m = self.project(self.rate)
+        low, high = f[1], f[41]
+        if best < tiny:
+            low, high = self.residual_squares(2.0**-8), self.residual_squares(2.0**12)
+        self.inside = False
+        self.sse[EXPONENTIAL] = math.nan
+        if math.isfinite(self.rate):
+            error = self.sse[EXPONENTIAL] = self.residual_squares(self.rate)
+            self.inside = (error if best < tiny else best) < self.below(low, high)
+
+    @staticmethod
+    def below(low: float, high: float) -> float:
+        return min(low - 1e-9 * abs(low), high - 1e-9 * abs(high))
+
+    def residual_squares(self, rate: float) -> float:
+        m = self.project(rate)
         self.gg, self.gu, self.uu, self.a = m["gg"], m["gu"], m["uu"], m["gy"] / m["gg"]
-        self.sse[EXPONENTIAL] = self.squares([self.y[i] - self.a * (self.h[i] - self.mean_h) for i in range(self.n)])
+        return self.squares([self.y[i] - self.a * (self.h[i] - self.mean_h) for i in range(self.n)])
 
     def status(self, family: int) -> int:
         if self.distinct < (3 if family in (QUADRATIC, EXPONENTIAL) else 2):
             return TOO_FEW_POINTS
         if family == SQRT and not self.sss > 0.0:
             return DEGENERATE
-        if family == QUADRATIC and not self.sqq > 2.0**-40 * self.sxx:
+        if family == QUADRATIC and not self.sqq > 2.0**-60 * self.sxx:
             return DEGENERATE
         if self.flat:
             return CONSTANT
@@ -288,7 +304,11 @@ class NaiveFit:
         return OK
 
     def floor(self) -> float:
-        return self.total * EPSILON * EPSILON * (self.syy + self.total * self.mean_y * self.mean_y)
+        squares = self.syy + self.total * self.mean_y * self.mean_y
+        narrow = self.c[-1] / self.span
+        if narrow > 16.0:
+            squares += self.syy * narrow * narrow
+        return self.total * EPSILON * EPSILON * squares
 
     def aicc(self, family: int) -> float:
         n, p = self.total, 3.0 if family in (QUADRATIC, EXPONENTIAL) else 2.0
@@ -312,7 +332,7 @@ class NaiveFit:
             p = 3.0 if family in (QUADRATIC, EXPONENTIAL) else 2.0
             if self.status(family) != OK or self.total < p + 2.0:
                 continue
-            if family == QUADRATIC and 0.0 < self.minimum() < 1.0:
+            if family == QUADRATIC and 1e-9 < self.minimum() < 1.0 - 1e-9:
                 continue
             aicc = self.aicc(family)
             if chosen < 0 or aicc < best - 1e-9:
@@ -400,9 +420,9 @@ class NaiveFit:
         limit = 2.0 * largest
         if family == QUADRATIC and not self.flat:
             low = self.minimum()
-            if 0.0 < low < 1.0:
+            if 1e-9 < low < 1.0 - 1e-9:
                 limit = largest
-            elif low >= 1.0:
+            elif low >= 1.0 - 1e-9:
                 limit = min(limit, max(largest, self.c[0] + low * self.span))
         f = curve.figures
         f["limit"] = limit

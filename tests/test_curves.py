@@ -98,6 +98,16 @@ def test_shapes_of_capital() -> None:
             curves.efficiency(np.ones(shape))
 
 
+def test_results_go_where_they_are_wanted() -> None:
+    curves = CurveSet.from_params(["A", "B"], "linear", [[-0.1, 1.0], [-0.2, 0.9]])
+    out = np.empty((2, 3))
+    assert curves.utility([[1.0, 2.0, 3.0]], out=out) is out
+    assert np.array_equal(out, curves.utility([[1.0, 2.0, 3.0]]))
+    for bad in (np.empty((3, 2)), np.empty((2, 3), np.float32), np.empty((3, 2)).T, [[0.0] * 3] * 2):
+        with pytest.raises(CurveError, match=r"out must be a writable C-contiguous float64 array of shape \(2, 3\)"):
+            curves.utility([[1.0, 2.0, 3.0]], out=bad)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_threads_change_no_bit(threads: int) -> None:
     rng = np.random.default_rng(2)
@@ -253,7 +263,16 @@ def test_known_saturations() -> None:
     curves = CurveSet.from_params(
         ["line", "rise", "flat", "root", "exp", "bowl", "above", "below"],
         ["linear", "linear", "linear", "sqrt", "exponential", "quadratic", "linear", "linear"],
-        [[-1, 1, 0], [0.1, 0.2, 0], [0, 0.5, 0], [-1, 1, 0], [0.5, 1, 0.5], [0.5, -1, 1], [-1, 2, 0], [-1, 0, 0]],
+        [
+            [-1.0, 1, 0],
+            [0.1, 0.2, 0],
+            [0.0, 0.5, 0],
+            [-1.0, 1, 0],
+            [0.5, 1, 0.5],
+            [0.5, -1, 1],
+            [-1.0, 2, 0],
+            [-1.0, 0, 0],
+        ],
         limit=[1, 4, 4, 1, np.inf, 0.9, 4, 4],
     )
     found = curves.saturation(0.1)
@@ -275,7 +294,7 @@ def test_intervals_of_saturation_and_capacity(family: str) -> None:
     grid = np.concatenate([[0.0], np.linspace(1.0, 2.2e6, 40_001)])
     inside = []
     for k, i in enumerate(np.flatnonzero(experiment.kept)):
-        eta = experiment.truth[i](grid[None, :])[0]
+        eta = experiment.truth[int(i)](grid[None, :])[0]
         lost = eta <= 0.9 * eta[0]
         true = grid[np.argmax(lost)] if lost.any() else math.inf
         inside.append(found.saturation_low[k] <= true <= found.saturation_high[k])
@@ -364,7 +383,7 @@ def test_bad_arguments_are_refused() -> None:
         (lambda: curves.predict(math.inf), r"capital must be in \[0, inf\), but capital.* = inf"),
         (lambda: curves.efficiency("many"), "capital must be real numbers"),
         (lambda: curves.predict(1.0, level=1.0), r"level must be in \(0, 1\), but level = 1.0"),
-        (lambda: curves.predict(1.0, level=[0.5, 0.9]), "level must be one number"),
+        (lambda: curves.predict(1.0, **{"level": np.ones(2)}), "level must be one number"),
         (lambda: curves.predict(1.0, tolerance=-0.1), r"tolerance must be in \[0, inf\), but tolerance\[0\] = -0.1"),
         (lambda: curves.saturation(0.0), r"drop must be in \(0, 1\], but drop\[0\] = 0.0"),
         (lambda: curves.saturation([0.1, 0.2, 0.3]), r"drop of shape \(3,\) must be a number or of shape \(2,\)"),

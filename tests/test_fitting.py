@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +40,15 @@ def raw_fit(
 def kernel_fit(x: list[float], y: list[float], family: Family) -> tuple[list[float], list[float], dict[str, float]]:
     """The kernel itself: the reference data are no efficiencies."""
     n = len(x)
-    out: dict[str, Any] = {
-        "family": np.empty(1, np.int8), "status": np.empty(1, np.int8), "n": np.empty(1, np.int64),
-        "params": np.empty((1, 3)), "origin": np.empty(1), "root": np.empty((1, 6)), "covariance": np.empty((1, 9)),
-        "figures": np.empty((1, len(kernels.FIGURES))),
-    }  # fmt: skip
+    params, root, covariance = np.empty((1, 3)), np.empty((1, 6)), np.empty((1, 9))
+    figures = np.empty((1, len(kernels.FIGURES)))
     kernels.fit(
         np.zeros(1, np.int64), np.array([0, n]), np.array([family], np.int8), np.array(x, float), np.array(y, float),
-        np.empty(0), *out.values(), np.empty(kernels.work_size(n)), np.empty(3 * n), 0, 1,
+        np.empty(0), np.empty(1, np.int8), np.empty(1, np.int8), np.empty(1, np.int64), params, np.empty(1), root,
+        covariance, figures, np.empty(kernels.work_size(n)), np.empty(3 * n), 0, 1,
     )  # fmt: skip
-    deviations = np.sqrt(out["covariance"].reshape(3, 3).diagonal())
-    return out["params"][0].tolist(), deviations.tolist(), dict(zip(kernels.FIGURES, out["figures"][0], strict=True))
+    deviations = np.sqrt(covariance.reshape(3, 3).diagonal())
+    return params[0].tolist(), deviations.tolist(), dict(zip(kernels.FIGURES, figures[0].tolist(), strict=True))
 
 
 def test_nist_norris() -> None:
@@ -292,11 +291,10 @@ def test_the_order_of_records_changes_no_bit(weighted: bool) -> None:
     keep = [i for i, part in enumerate(capital) if part.size]
     long_symbols = np.repeat([symbols[i] for i in keep], [capital[i].size for i in keep])
     columns = [np.concatenate([part[i] for i in keep]) for part in (capital, efficiency, weights)]
-    given_weights = {"weights": columns[2]} if weighted else {}
-    one = fit(long_symbols, columns[0], columns[1], **given_weights)
+    one = fit(long_symbols, columns[0], columns[1], weights=columns[2] if weighted else None)
     order = np.random.default_rng(1).permutation(long_symbols.size)
-    given_weights = {"weights": columns[2][order]} if weighted else {}
-    other = fit(long_symbols[order], columns[0][order], columns[1][order], **given_weights)
+    shuffled = columns[2][order] if weighted else None
+    other = fit(long_symbols[order], columns[0][order], columns[1][order], weights=shuffled)
     assert_same_bits(one, other[one.symbols])
     apart = fit(
         [symbols[i] for i in keep], [capital[i] for i in keep], [efficiency[i] for i in keep],
@@ -329,11 +327,12 @@ def test_a_bad_instrument_leaves_thousands_alone() -> None:
 
 def test_least_squares_by_a_library() -> None:
     symbols, capital, efficiency = market(50, 20, 12)
-    for family, design in (
+    designs: tuple[tuple[str, Callable[[Floats], Floats]], ...] = (
         ("linear", lambda c: np.stack([c, np.ones_like(c)], 1)),
         ("sqrt", lambda c: np.stack([np.sqrt(c), np.ones_like(c)], 1)),
         ("quadratic", lambda c: np.stack([c * c, c, np.ones_like(c)], 1)),
-    ):
+    )
+    for family, design in designs:
         curves = fit(symbols, capital, efficiency, family=family)
         for i in range(50):
             X = design(capital[i])

@@ -18,14 +18,14 @@ Floats = npt.NDArray[np.float64]
 
 
 def mapped(function: Callable[[float], float]) -> Callable[[Floats], Floats]:
-    @numba.njit(error_model="numpy")  # type: ignore[untyped-decorator]
+    @numba.njit(error_model="numpy")
     def run(x: Floats) -> Floats:
         out = np.empty_like(x)
         for i in range(x.size):
             out[i] = function(x[i])
         return out
 
-    return run  # type: ignore[no-any-return]
+    return run
 
 
 EXP, EXPM1, LOG = mapped(special.exp), mapped(special.expm1), mapped(special.log)

@@ -39,6 +39,13 @@ class Interval:
             inside |= values == 0.0
         return inside
 
+    def holds_all(self, values: npt.NDArray[Any]) -> bool:
+        """Tell quickly, by the extremes, that all values are allowed; False may also mean that this cannot tell."""
+        if self.integer or values.size == 0:
+            return False
+        extremes = np.array([values.min(), values.max()])  # NaN if there is one
+        return bool(self.contains(extremes).all()) and (extremes[0] > 0.0 or not self.or_zero)
+
     def __str__(self) -> str:
         shown = int if self.integer else float
         low, high = (f"{shown(bound):g}" if abs(bound) < 1e6 else repr(shown(bound)) for bound in (self.low, self.high))
@@ -115,7 +122,8 @@ def check_interval(name: str, values: Floats, interval: Interval, error: type[In
     InputError
         The class given; names the first elements that are not allowed.
     """
-    _check((name,), (values,), interval.contains, f"{name} must be {interval}", error)
+    if not interval.holds_all(values):
+        _check((name,), (values,), interval.contains, f"{name} must be {interval}", error)
 
 
 def check_order(low_name: str, low: Floats, high_name: str, high: Floats) -> None:

@@ -346,7 +346,7 @@ class CurveSet:
         value = betainc(np.where(sound, alpha, 1.0), np.where(sound, beta, 1.0), bounded)
         return np.where(sound, value, np.nan)
 
-    def efficiency(self, capital: FloatLike, *, threads: int | None = None) -> Floats:
+    def efficiency(self, capital: FloatLike, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate η, clipped to [0, 1]; NaN where there is no curve.
 
         Parameters
@@ -354,6 +354,9 @@ class CurveSet:
         capital : float, (n,) or (n, m)
             One for all curves, one a curve, or m a curve; (1, m) means the same m for all. A set of one curve takes
             (m,) too. Finite and at least 0.
+        out : float64 array, optional
+            Where the result goes, C-contiguous and of its shape; for large arrays new memory takes longer than the
+            evaluation. After an error its content means nothing.
         threads : int, optional
             Threads to use; by default all processors. Results do not depend on it.
 
@@ -371,18 +374,18 @@ class CurveSet:
         >>> CurveSet.from_params(["A"], "exponential", [[0.4, 1e-6, 0.6]]).efficiency([0.0, 1e6, 1e9]).round(4)
         array([1.    , 0.7472, 0.6   ])
         """
-        return self._evaluate("EFFICIENCY", capital, threads)
+        return self._evaluate("EFFICIENCY", capital, out, threads)
 
-    def utility(self, capital: FloatLike, *, threads: int | None = None) -> Floats:
+    def utility(self, capital: FloatLike, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate capital × efficiency, what the capital really returns; arguments as in :meth:`efficiency`."""
-        return self._evaluate("UTILITY", capital, threads)
+        return self._evaluate("UTILITY", capital, out, threads)
 
-    def marginal(self, capital: FloatLike, *, threads: int | None = None) -> Floats:
+    def marginal(self, capital: FloatLike, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate η + C·η′, what the next unit of capital returns: 1 where η > 1, 0 where η < 0.
 
         Arguments as in :meth:`efficiency`.
         """
-        return self._evaluate("MARGINAL", capital, threads)
+        return self._evaluate("MARGINAL", capital, out, threads)
 
     def predict(self, capital: FloatLike, *, level: float = 0.95, tolerance: FloatLike = 0.05) -> Prediction:
         """Predict new observations, with an interval that holds a share `level` of them.
@@ -580,12 +583,13 @@ class CurveSet:
             arguments=("capital",),
         )
 
-    def _evaluate(self, wanted: str, capital: FloatLike, threads: int | None) -> Floats:
+    def _evaluate(self, wanted: str, capital: FloatLike, given: Floats | None, threads: int | None) -> Floats:
         from escala.kernels import curves as kernels
 
         rows, shape = self._capital_rows(capital)
         crew = parallel.checked_threads(threads)
-        out = np.empty((len(self), rows.shape[1]))
+        result = np.empty(shape) if given is None else _checked_out(given, shape)
+        out = result.reshape(len(self), rows.shape[1])
         family, params, origin = self._arrays()
         code = getattr(kernels, wanted)
         invalid: list[int] = []
@@ -606,7 +610,7 @@ class CurveSet:
         parallel.run(make_part, out.size, chunk=chunk, threads=crew)
         if invalid:
             check_interval("capital", to_floats("capital", capital, CurveError), _CAPITAL, CurveError)
-        return out.reshape(shape)
+        return result
 
     def _raw_predictions(self, rows: Floats) -> tuple[Floats, Floats]:
         from escala.kernels import curves as kernels
@@ -635,6 +639,13 @@ def _names(symbols: Sequence[str]) -> npt.NDArray[np.object_]:
         seen[symbol] = place
         names[place] = str(symbol)
     return names
+
+
+def _checked_out(out: Floats, shape: tuple[int, ...]) -> Floats:
+    sound = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.flags.c_contiguous and out.flags.writeable
+    if not sound or out.shape != shape:
+        raise CurveError(f"out must be a writable C-contiguous float64 array of shape {shape}", arguments=("out",))
+    return out
 
 
 def _per_curve(name: str, value: FloatLike, n: int) -> Floats:

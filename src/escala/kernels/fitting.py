@@ -81,7 +81,10 @@ LOWEST_RATE, HIGHEST_RATE = 2.0**-8, 2.0**12
 BELOW_BORDER = 1e-9  # by which relative amount an optimum must lie below both borders of the search
 CONVERGED, STAGNANT = 2.0**-22, 2.0**-18  # relative Newton steps; the error left is about their square
 MOST_NEWTON_STEPS = 60
-DEPENDENT = 2.0**-40  # share of a quadratic's variance that must not be linear
+GRID_NOISE = 2.0**-48  # of Σ w·(y − mean)²: bounds what rounding does to an error on the grid
+TINY = 2.0**-18  # of the same: below, errors are compared as sums of squared residuals
+DEPENDENT = 2.0**-60  # share of a quadratic's variance that must not be linear
+EDGE = 1e-9  # share of the range in which a minimum counts as lying on its end
 TIE = 1e-9  # differences of AICc that count as none
 EPSILON = 2.0**-52
 NARROW = 16.0  # a quadratic is anchored where the smallest capital exceeds this many spans: its terms would cancel
@@ -353,7 +356,7 @@ def _describe(
         work[LARGEST + each] = largest
         work[SPAN + each] = largest - smallest
         work[ROOT0 + each] = math.sqrt(smallest)
-        work[ROOT_SPAN + each] = math.sqrt(largest) - math.sqrt(smallest)
+        work[ROOT_SPAN + each] = (largest - smallest) / (math.sqrt(largest) + math.sqrt(smallest))
         work[WEIGHT + each] = effective
 
 
@@ -377,7 +380,8 @@ def _normalise(work: Floats, points: Floats, rows: int, roots: bool) -> None:
         for i in range(rows):
             at = points[i * POINT : (i + 1) * POINT]
             for lane in range(LANES):
-                at[S + lane] = (math.sqrt(at[X + lane]) - work[ROOT0 + lane]) * work[T1 + lane]
+                c = at[X + lane]
+                at[S + lane] = (c - work[C0 + lane]) / (math.sqrt(c) + work[ROOT0 + lane]) * work[T1 + lane]
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
@@ -512,23 +516,31 @@ def _fit_roots(work: Floats, points: Floats, rows: int, folded: bool) -> None:
 
 
 @helper
-def _begin_scan(points: Floats, rows: int) -> None:
-    """Set h = e^t − 1 for the first two rates; for t down to −2^-8 six terms of the series leave no error."""
+def _slow_decay(t: float) -> float:
+    """e^t − 1; for t down to −2^-8 six terms of the series leave no error."""
+    return t * (1.0 + t * (0.5 + t * (C_3 + t * (C_4 + t * (C_5 + t * C_6)))))
+
+
+@helper
+def _begin_scan(work: Floats, points: Floats, rows: int) -> None:
+    """Set h = e^t − 1 for the first two rates, at every point and at the mean capital."""
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
             x = at[X + lane]
-            t = -LOWEST_RATE * (0.5 * ROOT_2) * x
-            at[H + lane] = t * (1.0 + t * (0.5 + t * (C_3 + t * (C_4 + t * (C_5 + t * C_6)))))
-            t = -LOWEST_RATE * x
-            at[U + lane] = t * (1.0 + t * (0.5 + t * (C_3 + t * (C_4 + t * (C_5 + t * C_6)))))
+            at[H + lane] = _slow_decay(-LOWEST_RATE * (0.5 * ROOT_2) * x)
+            at[U + lane] = _slow_decay(-LOWEST_RATE * x)
+    for lane in range(LANES):
+        work[MEAN_H + lane] = _slow_decay(-LOWEST_RATE * (0.5 * ROOT_2) * work[MEAN_X + lane])
+        work[MEAN_U + lane] = _slow_decay(-LOWEST_RATE * work[MEAN_X + lane])
 
 
 @helper
-def _scan(work: Floats, points: Floats, rows: int, folded: bool, row: int, first: int) -> None:
+def _scan(work: Floats, points: Floats, rows: int, folded: bool, row: int, middle: int, first: int) -> None:
     """Squared error at every second step of the grid, from `first` on; two steps and four points at a time.
 
-    The sums are written once for four points: a sum that is stored and loaded again waits for itself.
+    Moments are taken about h at the mean capital: about 0, those of a fast decay would cancel where its first point
+    weighs little. The sums are written once for four points: a sum that is stored and loaded again waits for itself.
     """
     for step in range(first, STEPS, 4):
         _zero(work)
@@ -541,15 +553,19 @@ def _scan(work: Floats, points: Floats, rows: int, folded: bool, row: int, first
                 w2, w3 = at[2 * POINT + W + lane], at[3 * POINT + W + lane]
                 y0, y1 = at[Y + lane], at[POINT + Y + lane]
                 y2, y3 = at[2 * POINT + Y + lane], at[3 * POINT + Y + lane]
-                a0, a1, a2, a3 = w0 * h0, w1 * h1, w2 * h2, w3 * h3
+                m = work[middle + lane]
+                d0, d1, d2, d3 = h0 - m, h1 - m, h2 - m, h3 - m
+                a0, a1, a2, a3 = w0 * d0, w1 * d1, w2 * d2, w3 * d3
                 work[T0 + lane] = work[T0 + lane] + a0 + a1 + a2 + a3
-                work[T1 + lane] = work[T1 + lane] + a0 * h0 + a1 * h1 + a2 * h2 + a3 * h3
+                work[T1 + lane] = work[T1 + lane] + a0 * d0 + a1 * d1 + a2 * d2 + a3 * d3
                 work[T2 + lane] = work[T2 + lane] + a0 * y0 + a1 * y1 + a2 * y2 + a3 * y3
                 h0, h1, h2, h3 = h0 * (h0 + 2.0), h1 * (h1 + 2.0), h2 * (h2 + 2.0), h3 * (h3 + 2.0)
-                b0, b1, b2, b3 = w0 * h0, w1 * h1, w2 * h2, w3 * h3
-                work[T3 + lane] = work[T3 + lane] + b0 + b1 + b2 + b3
-                work[T4 + lane] = work[T4 + lane] + b0 * h0 + b1 * h1 + b2 * h2 + b3 * h3
-                work[T5 + lane] = work[T5 + lane] + b0 * y0 + b1 * y1 + b2 * y2 + b3 * y3
+                m = m * (m + 2.0)
+                d0, d1, d2, d3 = h0 - m, h1 - m, h2 - m, h3 - m
+                a0, a1, a2, a3 = w0 * d0, w1 * d1, w2 * d2, w3 * d3
+                work[T3 + lane] = work[T3 + lane] + a0 + a1 + a2 + a3
+                work[T4 + lane] = work[T4 + lane] + a0 * d0 + a1 * d1 + a2 * d2 + a3 * d3
+                work[T5 + lane] = work[T5 + lane] + a0 * y0 + a1 * y1 + a2 * y2 + a3 * y3
                 at[row + lane], at[POINT + row + lane] = h0 * (h0 + 2.0), h1 * (h1 + 2.0)
                 at[2 * POINT + row + lane], at[3 * POINT + row + lane] = h2 * (h2 + 2.0), h3 * (h3 + 2.0)
         if folded:
@@ -560,6 +576,9 @@ def _scan(work: Floats, points: Floats, rows: int, folded: bool, row: int, first
             spread_2 = work[T4 + lane] - sum_2 * sum_2 / work[WEIGHT + lane]
             explained_1, explained_2 = work[T2 + lane], work[T5 + lane]
             total = work[SYY + lane]
+            m = work[middle + lane]
+            m = m * (m + 2.0)
+            work[middle + lane] = m * (m + 2.0)
             work[GRID + step * LANES + lane] = total - explained_1 * explained_1 / spread_1
             work[GRID + (step + 2) * LANES + lane] = total - explained_2 * explained_2 / spread_2
 
@@ -581,7 +600,10 @@ def _next_brackets(work: Floats) -> None:
     for lane in range(LANES):
         work[T0 + lane] = math.inf
         work[T1 + lane] = 0.0
-        work[T2 + lane] = _below_borders(work, lane)
+        below = _below_borders(work, lane)
+        total = work[SYY + lane]
+        # what rounding may have taken from a tiny error is given back
+        work[T2 + lane] = below + GRID_NOISE * total if below < TINY * total else below
         work[ACTIVE + lane] = work[LEFT + lane]
         work[LEFT + lane] = 0.0
     for step in range(1, LAST_STEP + 1):
@@ -738,12 +760,30 @@ def _search_rates(work: Floats, points: Floats, rows: int, folded: bool) -> None
 
 @helper
 def _fit_exponentials(work: Floats, points: Floats, rows: int, folded: bool) -> None:
-    _begin_scan(points, rows)
-    _scan(work, points, rows, folded, H, 0)
-    _scan(work, points, rows, folded, U, 1)
+    _begin_scan(work, points, rows)
+    _scan(work, points, rows, folded, H, MEAN_H, 0)
+    _scan(work, points, rows, folded, U, MEAN_U, 1)
     _search_rates(work, points, rows, folded)
+    tiny = False
+    for lane in range(LANES):
+        tiny = tiny | (work[BEST_F + lane] < TINY * work[SYY + lane])
+    if tiny:
+        _exact_border(work, points, rows, folded, LOWEST_RATE, 1)
+        _exact_border(work, points, rows, folded, HIGHEST_RATE, LAST_STEP)
     for lane in range(LANES):
         work[RATE + lane] = work[BEST_RATE + lane]
+    _residual_squares(work, points, rows, folded)
+    for lane in range(LANES):
+        error = work[T0 + lane]
+        work[SSE_E + lane] = error
+        best = work[BEST_F + lane]
+        best = error if best < TINY * work[SYY + lane] else best
+        work[STATUS_E + lane] = OK if best < _below_borders(work, lane) else DEGENERATE
+
+
+@helper
+def _residual_squares(work: Floats, points: Floats, rows: int, folded: bool) -> None:
+    """Best amplitude at each lane's rate, the moments of its basis, and in T0 the sum of squared residuals."""
     _project(work, points, rows, folded)
     for lane in range(LANES):
         work[SGG + lane] = work[T0 + lane]
@@ -758,10 +798,18 @@ def _fit_exponentials(work: Floats, points: Floats, rows: int, folded: bool) -> 
             work[T0 + lane] += at[W + lane] * r * r
     if folded:
         _share(work)
+
+
+@helper
+def _exact_border(work: Floats, points: Floats, rows: int, folded: bool, rate: float, step: int) -> None:
+    """Replace a border's squared error by the sum of squared residuals, in lanes whose best error is tiny."""
     for lane in range(LANES):
-        work[SSE_E + lane] = work[T0 + lane]
-        inside = work[BEST_F + lane] < _below_borders(work, lane)
-        work[STATUS_E + lane] = OK if inside else DEGENERATE
+        work[RATE + lane] = rate
+    _residual_squares(work, points, rows, folded)
+    for lane in range(LANES):
+        exact, rounded = work[T0 + lane], work[GRID + step * LANES + lane]
+        tiny = work[BEST_F + lane] < TINY * work[SYY + lane]
+        work[GRID + step * LANES + lane] = exact if tiny else rounded
 
 
 @helper
@@ -795,10 +843,14 @@ def _error(work: Floats, lane: int, family: int) -> float:
 
 @helper
 def _floor(work: Floats, lane: int) -> float:
-    """Squared error that rounding alone may leave."""
+    """Squared error that rounding alone may leave: of the efficiencies and, on narrow ranges, of the capitals."""
     n = work[WEIGHT + lane]
     mean = work[MEAN_Y + lane]
-    return n * EPSILON * EPSILON * (work[SYY + lane] + n * mean * mean)
+    squares = work[SYY + lane] + n * mean * mean
+    narrow = work[LARGEST + lane] / work[SPAN + lane]
+    if narrow > NARROW:
+        squares += work[SYY + lane] * narrow * narrow
+    return n * EPSILON * EPSILON * squares
 
 
 @helper
@@ -824,6 +876,13 @@ def _minimum(work: Floats, lane: int) -> float:
 
 
 @helper
+def _turns_inside(work: Floats, lane: int) -> bool:
+    """Tell whether a quadratic has its minimum inside the data, clearly enough for rounding not to decide."""
+    minimum = _minimum(work, lane)
+    return EDGE < minimum < 1.0 - EDGE
+
+
+@helper
 def _choose(work: Floats, lane: int) -> int:
     """Lowest AICc; ties go to fewer parameters, then linear, sqrt, quadratic, exponential."""
     chosen = -1
@@ -832,7 +891,7 @@ def _choose(work: Floats, lane: int) -> int:
         p = 3.0 if family in (QUADRATIC, EXPONENTIAL) else 2.0
         if _status(work, lane, family) != OK or work[WEIGHT + lane] < p + 2.0:
             continue
-        if family == QUADRATIC and 0.0 < _minimum(work, lane) < 1.0:
+        if family == QUADRATIC and _turns_inside(work, lane):
             continue
         aicc = _aicc(work, lane, family)
         if chosen < 0 or aicc < best - TIE:
@@ -1037,9 +1096,9 @@ def _write_curve(work: Floats, lane: int, family: int, params: Floats, origin: F
         root[4] = 2.0 * at_mean + work[K2 + lane] * span
         root[5] = i2 / span / span
         minimum = _minimum(work, lane) if work[FLAT + lane] == 0.0 else math.inf
-        if 0.0 < minimum < 1.0:
+        if EDGE < minimum < 1.0 - EDGE:
             limit = largest
-        elif minimum >= 1.0:
+        elif minimum >= 1.0 - EDGE:
             limit = min(limit, max(largest, c0 + minimum * span))
     else:
         flat = work[FLAT + lane] > 0.0
@@ -1265,7 +1324,8 @@ def fit(
 def decay(
     offsets: Integers, times: Floats, weight: Floats, half_life: Floats, out: Floats, start: int, stop: int
 ) -> None:
-    """Weights times 2^(−age/half-life) of the instruments ``start <= i < stop``; age before the newest record of each.
+    """Weights times 2^(−age/half-life) of the instruments ``start <= i < stop``; age before the newest record of each
+    that has a positive weight.
 
     Parameters
     ----------
@@ -1282,7 +1342,8 @@ def decay(
         ages = times[offsets[i] : offsets[i + 1]]
         newest = -math.inf
         for k in range(ages.size):
-            newest = max(newest, ages[k])
+            if weight.size == 0 or weight[offsets[i] + k] > 0.0:
+                newest = max(newest, ages[k])
         for k in range(ages.size):
             w = weight[offsets[i] + k] if weight.size > 0 else 1.0
-            out[offsets[i] + k] = w * exp(-LN_2 * ((newest - ages[k]) / half_life[0]))
+            out[offsets[i] + k] = w * exp(-LN_2 * ((newest - ages[k]) / half_life[0])) if w > 0.0 else 0.0

@@ -59,7 +59,7 @@ def expm1(t: float) -> float:
 
 @helper
 def exp(t: float) -> float:
-    """Compute e^t: 0 below −708 (where it is less than 3.3e-308), inf above 709.78. NaN gives NaN."""
+    """Compute e^t: 0 below −708 (where it is less than 3.3e-308), e^709.78 above (so that 0·e^t is 0). NaN gives NaN."""
     bounded = EXP_LOWEST if t < EXP_LOWEST else t
     bounded = EXP_HIGHEST if bounded > EXP_HIGHEST else bounded
     rounded = bounded * LOG2_E + ROUND
@@ -70,8 +70,7 @@ def exp(t: float) -> float:
     # 2^(k − 1), doubled at the end: 2^1024 itself is no number
     half = np.int64((np.float64(rounded).view(np.int64) << 52) + (ONE - (1 << 52))).view(np.float64)
     value = (half * p + half) * 2.0
-    small = 0.0 if t < EXP_LOWEST else value
-    return np.inf if t > EXP_HIGHEST else small
+    return 0.0 if t < EXP_LOWEST else value
 
 
 @helper

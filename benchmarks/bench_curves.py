@@ -1,0 +1,171 @@
+"""Curves beside SciPy, NumPy and lmfit; memory; and the study of what the intervals hold."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import coverage, peers
+from benchmarks.compare import compare
+from escala import CurveSet, fit
+
+Draw = tuple[list[str], np.ndarray, np.ndarray, np.ndarray]
+ROOT = Path(__file__).parent.parent
+
+
+def decays(n: int, m: int, seed: int = 1) -> Draw:
+    """Exponential curves with a noise of 0.01: symbols, (n, m) capitals and efficiencies, true (n, 3) coefficients."""
+    rng = np.random.default_rng(seed)
+    truth = np.stack([rng.uniform(0.3, 0.6, n), 10.0 ** rng.uniform(-6.3, -5.0, n), rng.uniform(0.15, 0.35, n)], 1)
+    capital = np.sort(rng.uniform(1e3, 1e6, (n, m)), 1)
+    a, b, c = (truth[:, [k]] for k in range(3))
+    efficiency = np.clip(a * np.exp(-b * capital) + c + rng.normal(0, 0.01, (n, m)), 0, 1)
+    return [f"S{i}" for i in range(n)], capital, efficiency, truth
+
+
+@pytest.mark.benchmark(group="curves")
+@pytest.mark.parametrize("m", [9, 25])
+def test_exponential(benchmark: Any, m: int) -> None:
+    symbols, capital, efficiency, truth = decays(20_000, m)
+    few = 150
+    ours = fit(symbols, capital, efficiency, family="exponential", threads=1)
+    theirs = peers.scipy_exponentials(capital[:few], efficiency[:few], truth[:few])
+    identified = (ours.status[:few] == 0) & np.isfinite(theirs[:, 1])
+    assert np.median(np.abs(ours.params[:few, 1] / theirs[:, 1] - 1.0)[identified]) < 1e-5
+    compare(
+        benchmark,
+        lambda: fit(symbols, capital, efficiency, family="exponential", threads=1),
+        lambda: peers.scipy_exponentials(capital[:few], efficiency[:few], truth[:few]),
+        rounds=9,
+        what=f"exponential, {m} points, one thread / scipy curve_fit from the true values",
+        work=len(symbols),
+        peer_work=few,
+        unit="fit",
+    )
+
+
+@pytest.mark.benchmark(group="curves")
+def test_exponential_lmfit(benchmark: Any) -> None:
+    symbols, capital, efficiency, truth = decays(20_000, 25)
+    compare(
+        benchmark,
+        lambda: fit(symbols, capital, efficiency, family="exponential", threads=1),
+        lambda: peers.lmfit_exponentials(capital[:20], efficiency[:20], truth[:20]),
+        rounds=5,
+        what="exponential, 25 points, one thread / lmfit from the true values",
+        work=len(symbols),
+        peer_work=20,
+        unit="fit",
+    )
+
+
+@pytest.mark.benchmark(group="curves")
+@pytest.mark.parametrize("with_covariance", [False, True])
+def test_quadratic(benchmark: Any, with_covariance: bool) -> None:
+    symbols, capital, efficiency, _ = decays(20_000, 25)
+    few = 400
+    ours = fit(symbols, capital, efficiency, family="quadratic", threads=1)
+    theirs = peers.numpy_quadratics(capital[:few], efficiency[:few], with_covariance)
+    assert np.allclose(ours.params[:few], theirs, rtol=1e-6)
+    compare(
+        benchmark,
+        lambda: fit(symbols, capital, efficiency, family="quadratic", threads=1),
+        lambda: peers.numpy_quadratics(capital[:few], efficiency[:few], with_covariance),
+        rounds=9,
+        what=f"quadratic, 25 points, one thread / numpy polyfit{' with covariance' if with_covariance else ''}",
+        work=len(symbols),
+        peer_work=few,
+        unit="fit",
+    )
+
+
+@pytest.mark.benchmark(group="curves")
+def test_auto_on_two_threads(benchmark: Any) -> None:
+    symbols, capital, efficiency, _ = decays(100_000, 25)
+    compare(
+        benchmark,
+        lambda: fit(symbols, capital, efficiency, threads=2),
+        lambda: fit(symbols, capital, efficiency, threads=1),
+        rounds=9,
+        what="best of four families, 25 points, two threads / one thread",
+        work=len(symbols),
+        unit="instrument",
+    )
+
+
+@pytest.mark.benchmark(group="curves")
+@pytest.mark.parametrize("fresh", [False, True], ids=["out", "fresh"])
+@pytest.mark.parametrize("family", ["linear", "quadratic", "exponential"])
+def test_evaluation(benchmark: Any, family: str, fresh: bool) -> None:
+    capital = np.random.default_rng(1).uniform(0.0, 1e6, (1, 10_000_000))
+    params = {"linear": [-4e-7, 0.9, 0], "quadratic": [-1e-13, -3e-7, 0.9], "exponential": [0.5, 3e-6, 0.4]}[family]
+    curve = CurveSet.from_params(["A"], family, [params])
+    exponents = capital * -3e-6
+    out, peers_out = (None, None) if fresh else (np.empty_like(capital), np.empty_like(capital))
+
+    def numpy_copy() -> None:
+        if peers_out is None:
+            capital.copy()
+        else:
+            np.copyto(peers_out, capital)
+
+    def numpy_exp() -> None:
+        np.exp(exponents, out=peers_out)
+
+    compare(
+        benchmark,
+        lambda: curve.efficiency(capital, out=out, threads=1),
+        numpy_exp if family == "exponential" else numpy_copy,
+        rounds=15,
+        what=f"{family} at 10 M capitals, {'new memory' if fresh else 'out given'}, one thread / "
+        f"numpy {'exp' if family == 'exponential' else 'copy'}",
+        work=capital.size,
+        unit="capital",
+    )
+
+
+_MEMORY = """
+import re, numpy as np
+from pathlib import Path
+from escala import fit
+fit(["A"], [[1.0, 2.0]], [[0.9, 0.8]])
+def megabytes(name):
+    return int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+n, m = 1_000_000, 12
+rng = np.random.default_rng(1)
+capital = rng.uniform(1e3, 1e6, (n, m))
+efficiency = 0.9 - 3e-7 * capital
+symbols = [f"S{i}" for i in range(n)]
+Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+before = megabytes("VmRSS")
+curves = fit(symbols, capital, efficiency)
+print(megabytes("VmHWM") - before)
+"""
+
+
+@pytest.mark.benchmark(group="curves")
+def test_memory(benchmark: Any) -> None:
+    def measure() -> float:
+        done = subprocess.run([sys.executable, "-c", _MEMORY], capture_output=True, text=True, check=True)
+        return float(done.stdout)
+
+    beyond = benchmark.pedantic(measure, rounds=1)
+    what = "memory beyond the input, results included: 1 M instruments of 12 points"
+    benchmark.extra_info.update(what=what, figure=f"{beyond:.0f} MB")
+
+
+@pytest.mark.benchmark(group="curves")
+def test_coverage(benchmark: Any) -> None:
+    """Write the study's table into the README."""
+    table = benchmark.pedantic(lambda: coverage.table(100_000), rounds=1)
+    readme = ROOT / "README.md"
+    marked = re.compile(r"(<!-- coverage: begin -->\n).*?(<!-- coverage: end -->)", re.DOTALL)
+    readme.write_text(marked.sub(lambda m: f"{m[1]}{table}\n{m[2]}", readme.read_text()))
+    seconds = benchmark.stats.stats.min
+    benchmark.extra_info.update(what="study of the prediction intervals, 3.2 M fits", figure=f"{seconds:.0f} s")
