@@ -17,6 +17,7 @@ from escala import CurveError, CurveSet, Family, FitStatus, fit
 from tests.naive_curves import naive_exp
 
 Floats = npt.NDArray[np.float64]
+BOTH: Any = np.ones(2)
 FAMILIES = ("linear", "quadratic", "exponential", "sqrt")
 
 
@@ -306,6 +307,19 @@ def test_intervals_of_saturation_and_capacity(family: str) -> None:
     assert np.all(found.capacity <= found.capacity_high)
 
 
+def test_intervals_on_narrow_ranges() -> None:
+    rng = np.random.default_rng(0)
+    capital = 1e6 + np.sort(rng.random(12))
+    efficiency = 0.3 + 0.6 * np.exp(-2 * (capital - 1e6)) + 0.01 * rng.standard_normal(12)
+    curve = fit(["A"], [capital], [efficiency], family="exponential")
+    far = curve.predict([10.0, 5e5])
+    assert (far.low.tolist(), far.high.tolist(), far.confidence.tolist()) == ([0.0, 0.0], [1.0, 1.0], [0.0, 0.0])
+    flat = fit(["A"], [1e6 + np.arange(4.0)], [[0.5] * 4], family="exponential")
+    assert flat.efficiency([0.0, 10.0]).tolist() == [0.5, 0.5]
+    assert flat.marginal([10.0]).tolist() == [0.5]
+    assert np.isinf(flat.threshold(0.4)).all()
+
+
 # --- sets of curves ----------------------------------------------------------------------------------------------
 
 
@@ -383,7 +397,7 @@ def test_bad_arguments_are_refused() -> None:
         (lambda: curves.predict(math.inf), r"capital must be in \[0, inf\), but capital.* = inf"),
         (lambda: curves.efficiency("many"), "capital must be real numbers"),
         (lambda: curves.predict(1.0, level=1.0), r"level must be in \(0, 1\), but level = 1.0"),
-        (lambda: curves.predict(1.0, **{"level": np.ones(2)}), "level must be one number"),
+        (lambda: curves.predict(1.0, level=np.ones(2)), "level must be one number"),
         (lambda: curves.predict(1.0, tolerance=-0.1), r"tolerance must be in \[0, inf\), but tolerance\[0\] = -0.1"),
         (lambda: curves.saturation(0.0), r"drop must be in \(0, 1\], but drop\[0\] = 0.0"),
         (lambda: curves.saturation([0.1, 0.2, 0.3]), r"drop of shape \(3,\) must be a number or of shape \(2,\)"),

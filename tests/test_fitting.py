@@ -428,6 +428,52 @@ def test_times_may_be_dates() -> None:
             assert np.allclose(dated.params, numbers.params, rtol=1e-9)
 
 
+def test_dates_without_a_zone_are_utc_and_come_ragged_too() -> None:
+    _, capital, efficiency = market(1, 6, 23)
+    naive = [datetime.datetime(2024, 3, 10, hour) for hour in range(6)]
+    aware = [time.replace(tzinfo=datetime.UTC) for time in naive]
+    one = fit(["A"], capital, efficiency, observed_at=np.array([aware]), half_life=3600.0)
+    for times in ([naive], [aware], [np.array(naive, dtype="datetime64[us]")]):
+        assert_same_bits(one, fit(["A"], list(capital), list(efficiency), observed_at=times, half_life=3600.0))
+
+
+def test_a_record_without_weight_is_absent_whatever_its_time() -> None:
+    t = np.arange(12.0)
+    capital, efficiency = np.linspace(1e4, 9e4, 12), 0.9 - 0.05 * t
+    one = fit(["A"], [capital], [efficiency], observed_at=[t], half_life=7.0)
+    other = fit(
+        ["A"], [np.append(capital, 5e4)], [np.append(efficiency, 0.5)],
+        observed_at=[np.append(t, 1e6)], half_life=7.0, weights=[np.append(np.ones(12), 0.0)],
+    )  # fmt: skip
+    assert_same_bits(one, other)
+
+
+@pytest.mark.parametrize("weight", [1e-14, 1e-16, 1e-20, 1e-40, 1e-200])
+def test_a_record_that_hardly_weighs_spoils_nothing(weight: float) -> None:
+    rng = np.random.default_rng(0)
+    capital = np.append(1000.0, 2000 + 2e4 * rng.random(20))
+    efficiency = np.append(0.95, 0.3 + 0.6 * np.exp(-capital[1:] / 8e3) + 0.01 * rng.standard_normal(20))
+    without = fit(["A"], [capital[1:]], [efficiency[1:]], family="exponential")
+    curve = fit(["A"], [capital], [efficiency], weights=[np.append(weight, np.ones(20))], family="exponential")
+    assert curve.status[0] == FitStatus.OK
+    assert np.allclose(curve.efficiency(capital[1:]), without.efficiency(capital[1:]), atol=1e-6)
+
+
+def test_rounding_does_not_decide_the_status_of_nearly_exact_records() -> None:
+    capital = np.array(
+        [6440202085.101589, 18364049727.99156, 2299264494.233211, 16149391921.758875, 17092937710.426342]
+    )
+    efficiency = [0.26162829936402465, 0.2617800444078804, 0.36891205885407485, 0.2618246513460207, 0.26172984714988645]
+    for factor in (1.0, 2.3, 7.7, 1e-4, 123.0, 0.01):
+        assert fit(["A"], [capital * factor], [efficiency], family="exponential").status[0] == FitStatus.DEGENERATE
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.1, 7.7, 1e-5, 12_345.0])
+def test_a_parabola_that_turns_at_the_edge_is_one_in_every_currency(factor: float) -> None:
+    x = np.arange(1.0, 7.0)
+    assert fit(["A"], [x * factor], [0.3 + 0.02 * (x - 6.0) ** 2]).family_names == ["quadratic"]
+
+
 def test_auto_finds_the_family() -> None:
     rng = np.random.default_rng(30)
     x = np.linspace(1e4, 1e6, 25)
@@ -509,6 +555,9 @@ def test_forms_of_input_agree() -> None:
     assert_same_bits(one, fit(pandas.DataFrame(columns)))
     assert_same_bits(one, fit(pandas.DataFrame(columns).astype({"symbol": "category"})))
     assert_same_bits(one, fit(symbols, list(capital), list(efficiency)))
+    assert_same_bits(one, fit(symbols, capital.tolist(), efficiency.tolist()))
+    shared = [efficiency[:, ::-1].tolist(), capital[0].tolist()]
+    assert_same_bits(fit(symbols, capital[0], efficiency[:, ::-1]), fit(symbols, shared[1], shared[0]))
     weighted = fit(columns | {"weight": np.arange(1.0, 25.0)})
     assert_same_bits(weighted, fit(symbols, capital, efficiency, weights=np.arange(1.0, 25.0).reshape(4, 6)))
     timed = fit(columns | {"time": np.arange(24.0)}, half_life=3.0)
@@ -556,6 +605,11 @@ def test_clipping_is_counted() -> None:
         ((["A"], [1, 2], [0.5, 0.5]), r"capital of shape \(2,\) does not go with 1 symbols"),
         ((["A", "B"], [[1, 2]], [[0.5, 0.5]]), r"capital has 1 arrays for 2 symbols"),
         ((["A", "A"], [[1, 2], [1, 2]], [[0.5, 0.5], [1, 1]]), "symbols must differ when every instrument comes with its own row"),
+        ((["A", "B"], [[1, 2], [1, -1]], [[0.5, 0.5], [1, 1]]), r"capital\[1\] must be in .*, but capital\[1\]\[1\] = -1.0"),
+        ((["A", math.nan], [1, 2], [0.5, 0.5]), r"symbols must be text that is not empty, but symbols\[1\] = nan"),
+        ((["A", True], [1, 2], [0.5, 0.5]), r"symbols must be text that is not empty, but symbols\[1\] = True"),
+        ((["A", []], [1, 2], [0.5, 0.5]), r"symbols must be text that is not empty, but symbols\[1\] = \[\]"),
+        (("AB", [1, 2], [0.5, 0.5]), "symbols must be a sequence, not the one text 'AB'"),
         ((["A", "B"], [[1, 2], [1]], [[0.5, 0.5], [1, 1]]), r"efficiency\[1\] has 2 values, capital\[1\] has 1"),
         ((["A"], np.ones((1, 3)), np.ones((2, 3))), r"efficiency of shape \(2, 3\) does not go with 1 symbols"),
         ((["A"], np.ones((1, 2)), np.ones((1, 3))), r"capital of shape \(1, 2\) does not go with efficiency of shape \(1, 3\)"),
@@ -580,6 +634,10 @@ def test_bad_records_are_refused(arguments: tuple[Any, ...], message: str) -> No
         ({"half_life": 1.0, "observed_at": [1, math.nan]}, RecordError, r"observed_at must be in \(-inf, inf\), but observed_at\[1\] = nan"),
         ({"family": "hill"}, CurveError, "family must be one of linear, quadratic, exponential, sqrt, auto, polynomial, not 'hill'"),
         ({"family": ["auto", "auto"]}, CurveError, "family has 2 entries for 1 instruments"),
+        ({"family": None}, CurveError, "family must be one of linear, .* not None"),
+        ({"half_life": np.timedelta64(1, "M"), "observed_at": [1, 2]}, RecordError, "half_life must have a fixed length"),
+        ({"half_life": 1.0, "observed_at": [datetime.datetime(2026, 1, 1), 5]}, RecordError, "observed_at must be dates with times or numbers, but holds 5"),
+        ({"half_life": 1.0, "observed_at": np.array(["2026-01-01", "NaT"], "M8[s]")}, RecordError, r"observed_at must be .*, but observed_at\[1\] = nan$"),
         ({"on_error": "ignore"}, RecordError, "on_error must be 'mark' or 'raise', not 'ignore'"),
         ({"threads": 0}, InputError, "threads must be an integer of at least 1, not 0"),
     ],

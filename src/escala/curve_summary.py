@@ -24,7 +24,8 @@ def families(curves: CurveSet) -> str:
 
 def of_curves(curves: CurveSet, rows: int) -> str:
     """Say how many curves of which kind there are, and show the first of them."""
-    lines = [f"{len(curves):,} instruments, {int(curves.n_points.sum()):,} points: {families(curves)}"]
+    noun = "instrument" if len(curves) == 1 else "instruments"
+    lines = [f"{len(curves):,} {noun}, {int(curves.n_points.sum()):,} points: {families(curves)}"]
     if curves.clipped.sum():
         lines.append(f"{int(curves.clipped.sum()):,} efficiencies were clipped to [0, 1]")
     if len(curves):

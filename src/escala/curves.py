@@ -421,7 +421,7 @@ class CurveSet:
         check_interval("tolerance", tolerances, _TOLERANCE, CurveError)
         within = tolerances[:, None]
         rows, shape = self._capital_rows(capital)
-        eta, spread = self._raw_predictions(rows)
+        eta, spread = self._raw_predictions(rows, capital)
         known = (self.freedom > 0.0) & self.has_curve
         freedom = np.where(known, self.freedom, 1.0)[:, None]
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
@@ -432,6 +432,7 @@ class CurveSet:
             below = stdtr(freedom, (efficiency - within - eta) / error)
         known_rows = known[:, None]
         exact = (error == 0.0) & known_rows
+        known_rows = known_rows & np.isfinite(error)  # far off an error may exceed all numbers
         low = np.where(known_rows, np.clip(eta - reach, 0.0, 1.0), 0.0)
         high = np.where(known_rows, np.clip(eta + reach, 0.0, 1.0), 1.0)
         confidence = np.where(exact, np.abs(efficiency - eta) <= within, np.where(known_rows, above - below, 0.0))
@@ -480,7 +481,8 @@ class CurveSet:
         reach = np.where(self.freedom > 0.0, self.residual_sd * quantile, np.inf)
         reach = np.where(fitted, reach, np.nan)
         out = np.empty((len(self), len(kernels.LIMITS)))
-        kernels.limits(drops, reach, *self._arrays(), self._limits(), self._roots(), out, 0, len(self))
+        span = np.subtract(self.observed[:, 1], self.observed[:, 0])
+        kernels.limits(drops, reach, *self._arrays(), self._limits(), self._roots(), span, out, 0, len(self))
         return Saturation(**{name: out[:, k] for k, name in enumerate(kernels.LIMITS)}, drop=drops)
 
     def threshold(self, min_efficiency: FloatLike) -> Floats:
@@ -612,7 +614,7 @@ class CurveSet:
             check_interval("capital", to_floats("capital", capital, CurveError), _CAPITAL, CurveError)
         return result
 
-    def _raw_predictions(self, rows: Floats) -> tuple[Floats, Floats]:
+    def _raw_predictions(self, rows: Floats, capital: FloatLike) -> tuple[Floats, Floats]:
         from escala.kernels import curves as kernels
 
         eta = np.empty((len(self), rows.shape[1]))
@@ -620,7 +622,7 @@ class CurveSet:
         bad = np.zeros(1, dtype=np.int64)
         kernels.predict(*self._arrays(), self._roots(), rows, eta, spread, bad, 0, eta.size)
         if bad[0]:
-            check_interval("capital", rows, _CAPITAL, CurveError)
+            check_interval("capital", to_floats("capital", capital, CurveError), _CAPITAL, CurveError)
         return eta, spread
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
@@ -158,7 +159,8 @@ def _columns_of(frame: Any, weights: Any, observed_at: Any) -> tuple[Any, Any, A
 def _records(symbols: Any, capital: Any, efficiency: Any, weights: Any, times: Any, *, clip: bool) -> _Records:
     columns = {"capital": capital, "efficiency": efficiency, "weights": weights, "observed_at": times}
     given = {name: column for name, column in columns.items() if column is not None}
-    if _is_ragged(capital) or _is_ragged(efficiency):
+    is_ragged = _is_ragged(capital) or _is_ragged(efficiency)
+    if is_ragged:
         names = _unique_names(symbols)
         flat, offsets = _concatenated(given, names.size)
         order = None
@@ -169,9 +171,16 @@ def _records(symbols: Any, capital: Any, efficiency: Any, weights: Any, times: A
             flat, offsets = _rectangular(flat, names.size)
             order = None
         else:
+            symbols = symbols if hasattr(symbols, "__len__") and not isinstance(symbols, str) else _listed(symbols)
             _check_lengths(symbols, flat)
             names, offsets, order = _grouped(symbols)
-    clipped = _check_values(flat, clip=clip)
+    try:
+        clipped = _check_values(flat, clip=clip)
+    except RecordError:
+        if not is_ragged:
+            raise
+        _name_the_part(flat, offsets, clip=clip)
+        raise
     if order is not None:
         flat = {name: column[order] for name, column in flat.items()}
         clipped = clipped[order] if clipped is not None else None
@@ -196,23 +205,30 @@ def _is_ragged(column: Any) -> bool:
 
 
 def _column(name: str, column: Any) -> Floats:
-    return _seconds(name, column) if name == "observed_at" else to_floats(name, column, RecordError)
+    return _seconds(name, column) if name.startswith("observed_at") else to_floats(name, column, RecordError)
 
 
 def _seconds(name: str, times: Any) -> Floats:
-    """Turn dates into seconds, leave numbers as they are."""
+    """Turn dates into seconds, leave numbers as they are; dates without a zone are UTC."""
     given = np.asarray(times)
-    if given.dtype.kind == "O" and given.size and hasattr(given.flat[0], "timestamp"):
-        seconds = np.fromiter((time.timestamp() for time in given.flat), np.float64, given.size)
-        return seconds.reshape(given.shape)
-    if given.dtype.kind == "M":
+    if given.dtype.kind == "O" and any(hasattr(time, "timestamp") for time in given.flat):
+        given = np.array([_timestamp(name, time) for time in given.flat]).reshape(given.shape)
+    elif given.dtype.kind == "M":
         given = np.where(np.isnat(given), np.nan, given.astype("datetime64[us]").astype(np.int64) * 1e-6)
     return to_floats(name, given, RecordError)
 
 
+def _timestamp(name: str, time: Any) -> float:
+    if time != time:  # noqa: PLR0124 - NaT is the one that differs from itself
+        return math.nan
+    if not isinstance(time, datetime.datetime):
+        raise RecordError(f"{name} must be dates with times or numbers, but holds {time!r}", arguments=(name,))
+    return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()
+
+
 def _unique_names(symbols: Any) -> npt.NDArray[np.object_]:
     """Names of instruments that come one by one, each with its own row."""
-    listed = _one_dimensional(symbols).tolist() if not isinstance(symbols, list) else symbols
+    listed = _listed(symbols)
     places = dict.fromkeys(listed)
     if len(places) != len(listed):
         raise RecordError("symbols must differ when every instrument comes with its own row", arguments=("symbols",))
@@ -223,11 +239,22 @@ def _unique_names(symbols: Any) -> npt.NDArray[np.object_]:
     return names
 
 
-def _one_dimensional(symbols: Any) -> npt.NDArray[Any]:
-    array = np.asarray(symbols)
-    if array.ndim != 1:
-        raise RecordError(f"symbols of shape {array.shape} must be one-dimensional", arguments=("symbols",))
-    return array
+def _listed(symbols: Any) -> list[Any]:
+    """Give symbols as they are: NumPy would make text of what is none."""
+    if isinstance(symbols, str):
+        raise RecordError(f"symbols must be a sequence, not the one text {symbols!r}", arguments=("symbols",))
+    if isinstance(symbols, list | tuple):
+        listed = list(symbols)
+    else:
+        array = np.asarray(symbols)
+        if array.ndim != 1:
+            raise RecordError(f"symbols must be a sequence, not of shape {array.shape}", arguments=("symbols",))
+        listed = array.tolist()
+    for place, symbol in enumerate(listed):
+        if symbol.__hash__ is None:
+            message = f"symbols must be text that is not empty, but symbols[{place}] = {symbol!r}"
+            raise RecordError(message, arguments=("symbols",), indexes=((place,),))
+    return listed
 
 
 def _check_names(names: Iterable[Any], first_of: Callable[[Any], int]) -> None:
@@ -241,10 +268,10 @@ def _check_names(names: Iterable[Any], first_of: Callable[[Any], int]) -> None:
 def _grouped(symbols: Any) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64], npt.NDArray[np.intp] | None]:
     """Names in order of first appearance, where each group starts, and how to sort records into groups if needed."""
     places: dict[Any, int] = {}
-    array = _one_dimensional(symbols)
-    codes = np.empty(array.size, dtype=np.int32)
-    for start in range(0, array.size, _BLOCK):
-        block = array[start : start + _BLOCK].tolist()
+    n = len(symbols)
+    codes = np.empty(n, dtype=np.int32)
+    for start in range(0, n, _BLOCK):
+        block = _listed(symbols[start : start + _BLOCK])
         codes[start : start + len(block)] = [places.setdefault(symbol, len(places)) for symbol in block]
     _check_names(places, lambda symbol: int(np.argmax(codes == places[symbol])))
     names = np.empty(len(places), dtype=object)
@@ -302,19 +329,29 @@ def _concatenated(given: Mapping[str, Any], n: int) -> tuple[dict[str, Floats], 
     return flat, offsets
 
 
-def _check_values(flat: dict[str, Floats], *, clip: bool) -> npt.NDArray[np.bool_] | None:
+def _check_values(flat: dict[str, Floats], *, clip: bool, suffix: str = "") -> npt.NDArray[np.bool_] | None:
     """Refuse bad records; with `clip` mark efficiencies that are outside [0, 1] and bring them back."""
-    check_interval("capital", flat["capital"], _CAPITAL, RecordError)
-    check_interval("efficiency", flat["efficiency"], _FINITE if clip else _EFFICIENCY, RecordError)
-    if "weights" in flat:
-        check_interval("weights", flat["weights"], _WEIGHT, RecordError)
-    if "observed_at" in flat:
-        check_interval("observed_at", flat["observed_at"], _FINITE, RecordError)
+    allowed = {
+        "capital": _CAPITAL,
+        "efficiency": _FINITE if clip else _EFFICIENCY,
+        "weights": _WEIGHT,
+        "observed_at": _FINITE,
+    }
+    for name, interval in allowed.items():
+        if name in flat:
+            check_interval(f"{name}{suffix}", flat[name], interval, RecordError)
     if not clip:
         return None
     outside = (flat["efficiency"] < 0.0) | (flat["efficiency"] > 1.0)
     flat["efficiency"] = np.clip(flat["efficiency"], 0.0, 1.0)
     return outside
+
+
+def _name_the_part(flat: Mapping[str, Floats], offsets: npt.NDArray[np.int64], *, clip: bool) -> None:
+    """Find the first instrument with a bad record and raise the error in terms of its own array."""
+    for i in range(offsets.size - 1):
+        part = {name: column[offsets[i] : offsets[i + 1]] for name, column in flat.items()}
+        _check_values(part, clip=clip, suffix=f"[{i}]")
 
 
 def _decayed(records: _Records, half_life: float | datetime.timedelta | np.timedelta64) -> Floats:
@@ -323,7 +360,7 @@ def _decayed(records: _Records, half_life: float | datetime.timedelta | np.timed
     if isinstance(half_life, datetime.timedelta):
         half_life = half_life.total_seconds()
     elif isinstance(half_life, np.timedelta64):
-        half_life = float(half_life / np.timedelta64(1, "s"))
+        half_life = _seconds_of(half_life)
     value = to_floats("half_life", half_life, RecordError)
     if value.ndim:
         raise RecordError(f"half_life must be one number, not of shape {value.shape}", arguments=("half_life",))
@@ -334,9 +371,19 @@ def _decayed(records: _Records, half_life: float | datetime.timedelta | np.timed
     return out
 
 
+def _seconds_of(half_life: np.timedelta64) -> float:
+    try:
+        return float(half_life / np.timedelta64(1, "s"))
+    except TypeError:
+        message = f"half_life must have a fixed length, not {half_life!r}"
+        raise RecordError(message, arguments=("half_life",)) from None
+
+
 def _choices(family: str | Sequence[str], n: int) -> npt.NDArray[np.int8]:
     if isinstance(family, str):
         return np.full(n, family_code(family, also=_AUTO), dtype=np.int8)
+    if not isinstance(family, Iterable):
+        family_code(family, also=_AUTO)
     names = list(family)
     if len(names) != n:
         raise CurveError(f"family has {len(names):,} entries for {n:,} instruments", arguments=("family",))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.fitting import EXPONENTIAL, LINEAR, QUADRATIC, SQRT
+from escala.kernels.fitting import EXPONENTIAL, LINEAR, QUADRATIC, ROOT_2, SQRT
 from escala.kernels.jit import (
     Codes,
     Floats,
@@ -47,7 +47,7 @@ LIMITS = (
 )
 FAR = 1e300  # stands for an infinite limit; whatever lies there is infinite
 BISECTIONS = 60
-SCAN = 64  # steps in which the end of an interval is looked for before it is bisected
+FIRST_STEP = 2.0**-12  # of the observed range: where the search for the end of an interval begins
 
 
 @helper
@@ -266,7 +266,8 @@ def predict(
         bad[0] += _invalid(x)
         eta[i, j] = _raw(family[i], params[i, 0], b, params[i, 2], origin[i], x)
         f1, f2 = _basis(family[i], b, origin[i], x)
-        spread[i, j] = math.sqrt(1.0 + _deviation(root[i], 1.0, f1, f2))
+        deviation = _deviation(root[i], 1.0, f1, f2)
+        spread[i, j] = math.sqrt(1.0 + deviation) if deviation >= 0.0 else math.inf  # far off, the basis overflows
 
 
 @routine
@@ -412,6 +413,26 @@ def _margin(
     root: Floats,
     x: float,
 ) -> float:
+    """How far :func:`_distance` is above 0; where it overflows, far from all data, its error covers everything."""
+    margin = _distance(test, sign, reach, drop, top, family, a, b, c, origin, root, x)
+    return sign * math.inf if math.isnan(margin) else margin
+
+
+@routine
+def _distance(
+    test: int,
+    sign: float,
+    reach: float,
+    drop: float,
+    top: float,
+    family: int,
+    a: float,
+    b: float,
+    c: float,
+    origin: float,
+    root: Floats,
+    x: float,
+) -> float:
     """How far a quantity that is 0 at a saturation or capacity is from 0 at x, less (sign −1) or plus its error.
 
     SATURATES: η(x) − (1 − drop)·η(top), η(top) counting as exactly 1 where it exceeds it. TURNS: d(C·η)/dC.
@@ -450,23 +471,30 @@ def _interval_end(
     root: Floats,
     start: float,
     stop: float,
+    step: float,
 ) -> float:
-    """First place from `start` towards `stop` where the margin changes its sign; inf if it never does."""
-    at = start
-    before = _margin(test, sign, reach, drop, top, family, a, b, c, origin, root, at)
-    for k in range(1, SCAN + 1):
-        following = start + (stop - start) * (k / SCAN)
-        margin = _margin(test, sign, reach, drop, top, family, a, b, c, origin, root, following)
-        if (margin <= 0.0) != (before <= 0.0):
+    """First place from `start` towards `stop` where the margin changes its sign; inf if it never does.
+
+    Looked for at distances that grow by √2 from `step` on, then bisected.
+    """
+    whole = abs(stop - start)
+    direction = 1.0 if stop >= start else -1.0
+    near = 0.0
+    far = min(step, whole)
+    before = _margin(test, sign, reach, drop, top, family, a, b, c, origin, root, start) <= 0.0
+    while near < whole:
+        place = stop if far == whole else start + direction * far
+        if (_margin(test, sign, reach, drop, top, family, a, b, c, origin, root, place) <= 0.0) != before:
             for _ in range(BISECTIONS):
-                middle = 0.5 * (at + following)
-                inside = _margin(test, sign, reach, drop, top, family, a, b, c, origin, root, middle)
-                if (inside <= 0.0) == (before <= 0.0):
-                    at = middle
+                middle = 0.5 * (near + far)
+                place = start + direction * middle
+                if (_margin(test, sign, reach, drop, top, family, a, b, c, origin, root, place) <= 0.0) == before:
+                    near = middle
                 else:
-                    following = middle
-            return 0.5 * (at + following)
-        at = following
+                    far = middle
+            return start + direction * (0.5 * (near + far))
+        near = far
+        far = min(far * ROOT_2, whole)
     return math.inf
 
 
@@ -485,6 +513,7 @@ def _interval(
     c: float,
     origin: float,
     root: Floats,
+    step: float,
 ) -> tuple[float, float]:
     if not reach >= 0.0:
         return math.nan, math.nan
@@ -495,10 +524,10 @@ def _interval(
     if estimate == math.inf:
         if _margin(test, -1.0, reach, drop, top, family, a, b, c, origin, root, begin) <= 0.0:
             return begin, math.inf
-        low = _interval_end(test, -1.0, reach, drop, top, family, a, b, c, origin, root, begin, end)
+        low = _interval_end(test, -1.0, reach, drop, top, family, a, b, c, origin, root, begin, end, step)
         return low, math.inf
-    low = _interval_end(test, -1.0, reach, drop, top, family, a, b, c, origin, root, estimate, begin)
-    high = _interval_end(test, 1.0, reach, drop, top, family, a, b, c, origin, root, estimate, end)
+    low = _interval_end(test, -1.0, reach, drop, top, family, a, b, c, origin, root, estimate, begin, step)
+    high = _interval_end(test, 1.0, reach, drop, top, family, a, b, c, origin, root, estimate, end, step)
     return min(low, begin) if low == math.inf else low, high
 
 
@@ -510,6 +539,7 @@ def _interval(
     floats_in,
     floats_in,
     float_rows_in,
+    floats_in,
     float_rows_out,
     integer,
     integer,
@@ -522,6 +552,7 @@ def limits(
     origin: Floats,
     limit: Floats,
     root: Floats,
+    span: Floats,
     out: Floats,
     start: int,
     stop: int,
@@ -536,6 +567,8 @@ def limits(
         Residual standard deviation times the t quantile of the interval; NaN gives NaN intervals, inf unbounded ones.
     family, params, origin, limit, root
         The curves; a limit may be inf. NaN parameters give NaN.
+    span : (n,) float64
+        Range of the observed capitals; only intervals need it.
     out : (n, len(LIMITS)) float64
         Output.
     start, stop : int
@@ -556,10 +589,11 @@ def limits(
         if highest == 0.0:
             saturation = peak
         top = peak if peak < end else 0.0
-        low, high = _interval(SATURATES, saturation, top, end, reach[i], drop[i], top, kind, a, b, c, o, root[i])
+        step = span[i] * FIRST_STEP
+        low, high = _interval(SATURATES, saturation, top, end, reach[i], drop[i], top, kind, a, b, c, o, root[i], step)
         capacity, kinked = _capacity(kind, a, b, c, o, end)
         test = LEAVES_ONE if kinked else TURNS
-        first, last = _interval(test, capacity, 0.0, end, reach[i], drop[i], top, kind, a, b, c, o, root[i])
+        first, last = _interval(test, capacity, 0.0, end, reach[i], drop[i], top, kind, a, b, c, o, root[i], step)
         out[i, 0] = math.inf if peak >= FAR else peak
         out[i, 1], out[i, 2], out[i, 3] = saturation, low, high
         out[i, 4], out[i, 5], out[i, 6] = capacity, first, last

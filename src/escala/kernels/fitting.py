@@ -1324,8 +1324,9 @@ def fit(
 def decay(
     offsets: Integers, times: Floats, weight: Floats, half_life: Floats, out: Floats, start: int, stop: int
 ) -> None:
-    """Weights times 2^(−age/half-life) of the instruments ``start <= i < stop``; age before the newest record of each
-    that has a positive weight.
+    """Weights times 2^(−age/half-life) of the instruments ``start <= i < stop``.
+
+    Age counts from the instrument's newest record of positive weight.
 
     Parameters
     ----------

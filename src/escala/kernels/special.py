@@ -59,7 +59,7 @@ def expm1(t: float) -> float:
 
 @helper
 def exp(t: float) -> float:
-    """Compute e^t: 0 below −708 (where it is less than 3.3e-308), e^709.78 above (so that 0·e^t is 0). NaN gives NaN."""
+    """Compute e^t: 0 below −708 (it is less than 3.3e-308), e^709.78 above (so that 0·e^t is 0). NaN gives NaN."""
     bounded = EXP_LOWEST if t < EXP_LOWEST else t
     bounded = EXP_HIGHEST if bounded > EXP_HIGHEST else bounded
     rounded = bounded * LOG2_E + ROUND
