@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev
 	@touch $@
 
-demo: $(READY) ## run the main job: 374 real Aave accounts, 300,000 scenarios
+demo: $(READY) ## run the main job: curves of 56 token pairs, 374 real Aave accounts
 	@$(BIN)/escala demo
 
 test: $(READY) ## run all checks: lint, types, floors, tests on all and one thread, with bounds checks, without compiler
@@ -25,9 +25,9 @@ test: $(READY) ## run all checks: lint, types, floors, tests on all and one thre
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
-	ESCALA_THREADS=1 $(BIN)/python -m pytest -q tests/test_lending.py
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q tests/test_lending.py tests/test_arrays.py
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit tests/test_lending.py
+	ESCALA_THREADS=1 $(BIN)/python -m pytest -q tests/test_lending.py tests/test_fitting.py tests/test_curves.py
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q tests/test_lending.py tests/test_arrays.py tests/test_fitting.py tests/test_curves.py
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit tests/test_lending.py tests/test_fitting.py
 
 bench: $(READY) ## run the benchmarks and print ratios
 	$(BIN)/python -m benchmarks

@@ -17,7 +17,6 @@ from escala import CurveError, CurveSet, Family, FitStatus, fit
 from tests.naive_curves import naive_exp
 
 Floats = npt.NDArray[np.float64]
-BOTH: Any = np.ones(2)
 FAMILIES = ("linear", "quadratic", "exponential", "sqrt")
 
 
@@ -397,7 +396,7 @@ def test_bad_arguments_are_refused() -> None:
         (lambda: curves.predict(math.inf), r"capital must be in \[0, inf\), but capital.* = inf"),
         (lambda: curves.efficiency("many"), "capital must be real numbers"),
         (lambda: curves.predict(1.0, level=1.0), r"level must be in \(0, 1\), but level = 1.0"),
-        (lambda: curves.predict(1.0, level=np.ones(2)), "level must be one number"),
+        (lambda: curves.predict(1.0, level=two), "level must be one number"),
         (lambda: curves.predict(1.0, tolerance=-0.1), r"tolerance must be in \[0, inf\), but tolerance\[0\] = -0.1"),
         (lambda: curves.saturation(0.0), r"drop must be in \(0, 1\], but drop\[0\] = 0.0"),
         (lambda: curves.saturation([0.1, 0.2, 0.3]), r"drop of shape \(3,\) must be a number or of shape \(2,\)"),
@@ -407,3 +406,6 @@ def test_bad_arguments_are_refused() -> None:
     for call, message in cases:
         with pytest.raises(CurveError, match=f"^{message}"):
             call()
+    two: Any = np.ones(2)
+    with pytest.raises(CurveError, match=r"level must be one number, not of shape \(2,\)"):
+        curves.predict(1.0, level=two)

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from escala import demo_curves
 from escala import demo_lending as demo
 from tests.test_cli import escala
 
@@ -57,8 +58,27 @@ def test_the_report_says_what_a_newcomer_needs(study: demo.Study) -> None:
         assert part in text
 
 
+def test_curves_of_the_real_quotes() -> None:
+    found = demo_curves.run(demo_curves.load_quotes())
+    assert len(found.curves) == 56
+    assert found.curves.n_points.sum() == 19_278
+    assert found.curves.has_curve.all()
+    text = demo_curves.report(found)
+    assert len(text.splitlines()) == 62
+    for part in (
+        "19,278 real swap quotes, 500 to 172,243,000 USD; 56 pairs fitted in",
+        "efficiency at 1 M USD  10 % lost at, M USD     capacity, M USD",
+        "USDC/WBTC       quadratic    0.993  0.9975 [0.989, 1.000]  68.6 [68, 69.3]         169 [168, 171]",
+        "pairs follow a pattern that no family here does",
+    ):
+        assert part in text
+
+
 def test_the_command_speaks_json() -> None:
     content = json.loads(escala("demo", "--json").stdout)
+    assert len(content["curves"]["symbol"]) == 56
+    assert content["curves"]["family"].count("quadratic") == 29
+    assert 0.99 < content["curves"]["at_1m_efficiency"][content["curves"]["symbol"].index("USDC/WBTC")] < 1.0
     assert content["scenarios"] == 302_940
     assert sum(content["stops"].values()) == content["scenarios"]
     assert set(content["strategies"][0]) == {"fields", "reached", "equity_change", "lowest_health_factor"}

@@ -15,7 +15,10 @@ import pytest
 import escala
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("lending", "arrays", "parallel", "errors", "scenario_file", "demo", "lending_summary")
+ROOMS = (
+    "curves", "fitting", "lending", "arrays", "parallel", "errors", "scenario_file", "lending_summary", "demo_curves",
+    "demo_lending", "numerals", "curve_summary",
+)  # fmt: skip
 
 
 def python(code: str, cwd: Path | None = None) -> str:

@@ -463,7 +463,7 @@ class CurveSet:
 
         Examples
         --------
-        >>> curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-1e-7, 1.0]], limit=1e6)
+        >>> curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-5e-8, 1.0]], limit=1e6)
         >>> found = curves.saturation()
         >>> found.saturation
         array([100000.,     inf])
