@@ -297,7 +297,7 @@ def _load(
         capitals, efficiencies = capital[start:stop], efficiency[start:stop]
         n = stop - start
         effective = float(n)
-        c, y = (capitals[0], efficiencies[0]) if n > 0 else (0.0, 0.0)
+        c, y = (capitals[0], efficiencies[0]) if n > 0 else (1.0, 0.0)
         first = c
         low = high = y
         distinct = 1 if n > 0 else 0
@@ -329,7 +329,7 @@ def _load(
         points[at + X] = c
         points[at + W] = scratch[3 * i + 2]
         points[at + Y] = y
-    first, c = (scratch[0], scratch[3 * (n - 1)]) if n > 0 else (0.0, 0.0)
+    first, c = (scratch[0], scratch[3 * (n - 1)]) if n > 0 else (1.0, 1.0)
     _describe(work, lane, shift, n, distinct, low, high, first, c, effective)
     return n
 
@@ -1296,7 +1296,7 @@ def fit(
         rows = (rows + QUAD - 1) // QUAD * QUAD
         if not folded:
             for lane in range(lanes, LANES):
-                _describe(work, lane, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
+                _describe(work, lane, 0, 0, 0, 0.0, 0.0, 1.0, 1.0, 0.0)
         for lane in range(1 if folded else LANES):
             _pad(work, points, lane, shift, int(work[N + lane]), rows + 1)
         _normalise(work, points, rows + 1, roots)
