@@ -61,6 +61,21 @@ FIGURES = (
     "neumann_mean",
     "neumann_variance",
 )
+(
+    F_SMALLEST,
+    F_LARGEST,
+    F_LIMIT,
+    F_RESIDUAL_SD,
+    F_FREEDOM,
+    F_R_SQUARED,
+    F_MEAN_ERROR,
+    F_MAX_ERROR,
+    F_RMSE,
+    F_AICC,
+    F_RATIO,
+    F_RATIO_MEAN,
+    F_RATIO_VARIANCE,
+) = range(len(FIGURES))
 #: Columns of `root`: see :func:`escala.kernels.curves.deviation`.
 ROOT = ("i0", "m1", "i1", "m2", "k", "i2")
 
@@ -1041,18 +1056,18 @@ def _write_residuals(work: Floats, lane: int, family: int, figures: Floats) -> N
     d00, d11, d22 = work[D00 + lane], work[D11 + lane], work[D22 + lane]
     d01, d02, d12 = work[D01 + lane], work[D02 + lane], work[D12 + lane]
     seconds = work[SECONDS + lane] + (p0 * p0 + p1 * p1 + p2 * p2)
-    figures[6] = work[ABSOLUTE + lane] / work[WEIGHT + lane]
-    figures[7] = work[WORST + lane]
-    figures[10] = figures[11] = figures[12] = math.nan
+    figures[F_MEAN_ERROR] = work[ABSOLUTE + lane] / work[WEIGHT + lane]
+    figures[F_MAX_ERROR] = work[WORST + lane]
+    figures[F_RATIO] = figures[F_RATIO_MEAN] = figures[F_RATIO_VARIANCE] = math.nan
     freedom = groups - p
     if freedom >= 2.0:
         trace = 2.0 * (groups - 1.0) - (d00 + d11 + d22)
         cross = d00 * d00 + d11 * d11 + d22 * d22 + 2.0 * (d01 * d01 + d02 * d02 + d12 * d12)
         trace_2 = (6.0 * groups - 8.0) - 2.0 * seconds + cross
         rounding = work[SQUARES + lane] <= 64.0 * _floor(work, lane)
-        figures[10] = math.inf if rounding else work[DIFFERENCES + lane] / work[SQUARES + lane]
-        figures[11] = trace / freedom
-        figures[12] = 2.0 * (freedom * trace_2 - trace * trace) / (freedom * freedom * (freedom + 2.0))
+        figures[F_RATIO] = math.inf if rounding else work[DIFFERENCES + lane] / work[SQUARES + lane]
+        figures[F_RATIO_MEAN] = trace / freedom
+        figures[F_RATIO_VARIANCE] = 2.0 * (freedom * trace_2 - trace * trace) / (freedom * freedom * (freedom + 2.0))
 
 
 @helper
@@ -1185,23 +1200,23 @@ def _finish(
         for j in range(figures.size):
             figures[j] = math.nan
         origin[0] = 0.0
-        figures[4] = 0.0
+        figures[F_FREEDOM] = 0.0
         if n > 0.0:
-            figures[0], figures[1] = work[C0 + lane], work[LARGEST + lane]
+            figures[F_SMALLEST], figures[F_LARGEST] = work[C0 + lane], work[LARGEST + lane]
         return
-    figures[0], figures[1] = work[C0 + lane], work[LARGEST + lane]
-    figures[2] = _write_curve(work, lane, chosen, params, origin, root)
+    figures[F_SMALLEST], figures[F_LARGEST] = work[C0 + lane], work[LARGEST + lane]
+    figures[F_LIMIT] = _write_curve(work, lane, chosen, params, origin, root)
     error = _error(work, lane, chosen)
     determined = freedom > 0.0
-    figures[3] = math.sqrt(error / freedom) if determined else math.nan
-    figures[4] = freedom if determined else 0.0
-    figures[5] = 1.0 - error / work[SYY + lane] if result == OK else 0.0
-    figures[8] = math.sqrt(error / n)
-    figures[9] = _aicc(work, lane, chosen)
-    _write_covariance(chosen, params, root, figures[3] * figures[3], covariance)
+    figures[F_RESIDUAL_SD] = math.sqrt(error / freedom) if determined else math.nan
+    figures[F_FREEDOM] = freedom if determined else 0.0
+    figures[F_R_SQUARED] = 1.0 - error / work[SYY + lane] if result == OK else 0.0
+    figures[F_RMSE] = math.sqrt(error / n)
+    figures[F_AICC] = _aicc(work, lane, chosen)
+    _write_covariance(chosen, params, root, figures[F_RESIDUAL_SD] * figures[F_RESIDUAL_SD], covariance)
     if result == CONSTANT:
-        figures[6] = figures[7] = 0.0
-        figures[10] = figures[11] = figures[12] = math.nan
+        figures[F_MEAN_ERROR] = figures[F_MAX_ERROR] = 0.0
+        figures[F_RATIO] = figures[F_RATIO_MEAN] = figures[F_RATIO_VARIANCE] = math.nan
     else:
         _write_residuals(work, lane, chosen, figures)
 
