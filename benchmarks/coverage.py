@@ -116,7 +116,7 @@ def rows(fits: int) -> Iterator[tuple[str, list[float]]]:
         yield f"{family}, 12 points, outside: up to twice the largest capital", experiment.covered(beyond)
     for noise in (0.10, 0.20, 0.30):
         experiment = Experiment("exponential", 12, fits, noise, 3)
-        name = f"exponential, 12 points, noise {noise:.0%} of the drop ({experiment.kept.mean():.0%} OK)"
+        name = f"exponential, 12 points, noise {noise:.0%} of the fall ({experiment.kept.mean():.0%} of the fits OK)"
         yield name, experiment.covered(experiment.inside())
 
 

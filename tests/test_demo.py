@@ -64,12 +64,12 @@ def test_curves_of_the_real_quotes() -> None:
     assert found.curves.n_points.sum() == 19_278
     assert found.curves.has_curve.all()
     text = demo_curves.report(found)
-    assert len(text.splitlines()) == 62
+    assert len(text.splitlines()) == 63
     for part in (
         "19,278 real swap quotes, 500 to 172,243,000 USD; 56 pairs fitted in",
         "efficiency at 1 M USD  10 % lost at, M USD     capacity, M USD",
         "USDC/WBTC       quadratic    0.993  0.9975 [0.989, 1.000]  68.6 [68, 69.3]         169 [168, 171]",
-        "pairs follow a pattern that no family here does",
+        "pairs follow a pattern that their curve does not",
     ):
         assert part in text
 

@@ -21,6 +21,7 @@ from tests import naive_curves
 
 Floats = npt.NDArray[np.float64]
 GOLDEN = json.loads((Path(__file__).parent / "data" / "curve_fits.json").read_text())
+HOUR = datetime.timedelta(hours=1)
 NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto")
 
 
@@ -423,7 +424,7 @@ def test_times_may_be_dates() -> None:
     dates = [start + datetime.timedelta(hours=7 * k) for k in range(6)]
     numbers = fit(["A"] * 6, capital[0], efficiency[0], observed_at=np.arange(6) * 7.0, half_life=24.0)
     for times in (dates, np.array([d.replace(tzinfo=None) for d in dates], dtype="datetime64[s]")):
-        for half_life in (datetime.timedelta(days=1), np.timedelta64(1, "D"), 86_400.0):
+        for half_life in (datetime.timedelta(days=1), np.timedelta64(1, "D")):
             dated = fit(["A"] * 6, capital[0], efficiency[0], observed_at=times, half_life=half_life)
             assert np.allclose(dated.params, numbers.params, rtol=1e-9)
 
@@ -432,9 +433,9 @@ def test_dates_without_a_zone_are_utc_and_come_ragged_too() -> None:
     _, capital, efficiency = market(1, 6, 23)
     naive = [datetime.datetime(2024, 3, 10, hour) for hour in range(6)]
     aware = [time.replace(tzinfo=datetime.UTC) for time in naive]
-    one = fit(["A"], capital, efficiency, observed_at=np.array([aware]), half_life=3600.0)
+    one = fit(["A"], capital, efficiency, observed_at=np.array([aware]), half_life=HOUR)
     for times in ([naive], [aware], [np.array(naive, dtype="datetime64[us]")]):
-        assert_same_bits(one, fit(["A"], list(capital), list(efficiency), observed_at=times, half_life=3600.0))
+        assert_same_bits(one, fit(["A"], list(capital), list(efficiency), observed_at=times, half_life=HOUR))
 
 
 def test_a_record_without_weight_is_absent_whatever_its_time() -> None:
@@ -520,7 +521,8 @@ def test_status_and_freedom() -> None:
         assert (flat.status[0], flat.r_squared[0]) == (constant, 0.0)
         assert flat.efficiency([0.0, 2.5, 8.0]).tolist() == [0.3, 0.3, 0.3]
     with pytest.raises(
-        FitError, match=r"no curve for none: too few points \(0 points\); one: too few points \(1 points\)"
+        FitError,
+        match=r"no curve for none: too few distinct capitals \(0 points\); one: too few distinct capitals \(1 point\)",
     ):
         fit(["none", "one"], [[], [5.0]], [[], [0.5]], on_error="raise")
 
@@ -635,9 +637,11 @@ def test_bad_records_are_refused(arguments: tuple[Any, ...], message: str) -> No
         ({"family": "hill"}, CurveError, "family must be one of linear, quadratic, exponential, sqrt, auto, polynomial, not 'hill'"),
         ({"family": ["auto", "auto"]}, CurveError, "family has 2 entries for 1 instruments"),
         ({"family": None}, CurveError, "family must be one of linear, .* not None"),
-        ({"half_life": np.timedelta64(1, "M"), "observed_at": [1, 2]}, RecordError, "half_life must have a fixed length"),
-        ({"half_life": 1.0, "observed_at": [datetime.datetime(2026, 1, 1), 5]}, RecordError, "observed_at must be dates with times or numbers, but holds 5"),
-        ({"half_life": 1.0, "observed_at": np.array(["2026-01-01", "NaT"], "M8[s]")}, RecordError, r"observed_at must be .*, but observed_at\[1\] = nan$"),
+        ({"half_life": np.timedelta64(1, "M"), "observed_at": np.array(["2026-01-01", "2026-01-02"], "M8[s]")}, RecordError, "half_life must have a fixed length"),
+        ({"half_life": HOUR, "observed_at": [datetime.datetime(2026, 1, 1), 5]}, RecordError, "observed_at must be dates with times or numbers, but holds 5"),
+        ({"half_life": 1.0, "observed_at": np.array(["2026-01-01"] * 2, "M8[s]")}, RecordError, "observed_at holds dates: half_life must be a timedelta, not 1.0"),
+        ({"half_life": HOUR, "observed_at": [1, 2]}, RecordError, "observed_at holds numbers: half_life must be one too, not datetime.timedelta"),
+        ({"half_life": HOUR, "observed_at": np.array(["2026-01-01", "NaT"], "M8[s]")}, RecordError, r"observed_at must be .*, but observed_at\[1\] = nan$"),
         ({"on_error": "ignore"}, RecordError, "on_error must be 'mark' or 'raise', not 'ignore'"),
         ({"threads": 0}, InputError, "threads must be an integer of at least 1, not 0"),
     ],

@@ -10,6 +10,11 @@ from escala.numerals import capital
 if TYPE_CHECKING:
     from escala.curves import CurveSet
 
+#: Why there is no curve.
+REASONS = {
+    "too_few_points": "too few distinct capitals",
+    "degenerate": "the records do not determine it",
+}
 _DISTRUST = 0.01  # a lack of fit below this is marked
 
 
@@ -25,18 +30,21 @@ def families(curves: CurveSet) -> str:
 def of_curves(curves: CurveSet, rows: int) -> str:
     """Say how many curves of which kind there are, and show the first of them."""
     noun = "instrument" if len(curves) == 1 else "instruments"
-    lines = [f"{len(curves):,} {noun}, {int(curves.n_points.sum()):,} points: {families(curves)}"]
+    lines = [f"{len(curves):,} {noun}, {points(int(curves.n_points.sum()))}: {families(curves)}"]
     if curves.clipped.sum():
         lines.append(f"{int(curves.clipped.sum()):,} efficiencies were clipped to [0, 1]")
     if len(curves):
-        lines += ["", *table(curves[:rows])]
-    if len(curves) > rows:
-        lines.append(f"… and {len(curves) - rows:,} more")
+        lines += ["", *table(curves[:rows], len(curves) - rows)]
     return "\n".join(lines)
 
 
-def table(curves: CurveSet) -> list[str]:
-    """Give one line a curve: family, fit, and how far capital can grow."""
+def points(n: int) -> str:
+    """Count points."""
+    return f"{n:,} point{'' if n == 1 else 's'}"
+
+
+def table(curves: CurveSet, more: int) -> list[str]:
+    """Give one line a curve: family, fit, and how far capital can grow; `more` curves are not among them."""
     found = curves.saturation()
     width = max(len("symbol"), *(len(symbol) for symbol in curves.symbols))
     lines = [
@@ -44,11 +52,10 @@ def table(curves: CurveSet) -> list[str]:
         f"{'10 % lost at':>14}{'capacity':>14}"
     ]
     for i, symbol in enumerate(curves.symbols):
-        start = f"{symbol:<{width}}  {curves.family_names[i]:<11}{curves.n_points[i]:>8,}"
+        family = "constant" if curves.status_names[i] == "constant" else curves.family_names[i]
+        start = f"{symbol:<{width}}  {family if curves.has_curve[i] else '–':<11}{curves.n_points[i]:>8,}"
         if not curves.has_curve[i]:
-            from escala.curves import FitStatus
-
-            lines.append(f"{start}  no curve: {FitStatus(curves.status[i]).name.lower().replace('_', ' ')}")
+            lines.append(f"{start}  no curve: {REASONS[curves.status_names[i]]}")
             continue
         marked = "*" if curves.lack_of_fit[i] < _DISTRUST else " "
         largest, lost = capital(curves.observed[i, 1]), capital(found.saturation[i])
@@ -56,7 +63,9 @@ def table(curves: CurveSet) -> list[str]:
             f"{start}{curves.r_squared[i]:>8.3f}{curves.residual_sd[i]:>10.4f}{marked}{largest:>14}{lost:>14}"
             f"{capital(found.capacity[i]):>14}"
         )
-    lines.append("10 % lost and capacity: within twice the largest capital seen, a dash where not")
+    if more > 0:
+        lines.append(f"… and {more:,} more")
+    lines.append("10 % lost, of the highest efficiency, and capacity: within the curve's limit, a dash where not")
     if (curves.lack_of_fit < _DISTRUST).any():
         lines.append("* the points follow a pattern that this curve does not (p < 0.01)")
     return lines

@@ -246,10 +246,8 @@ class CurveSet:
             raise CurveError(f"families has {len(given)} entries for {n} symbols", arguments=("families", "symbols"))
         family = np.array([family_code(name) for name in given], dtype=np.int8)
         values = _coefficients(params, family)
-        limits = _per_curve("limit", limit, n)
-        check_interval("limit", limits, _POSITIVE, CurveError)
-        origins = _per_curve("origin", origin, n)
-        check_interval("origin", origins, _FINITE, CurveError)
+        limits = _per_curve("limit", limit, n, _POSITIVE)
+        origins = _per_curve("origin", origin, n, _FINITE)
         anchored = np.isin(family, (Family.QUADRATIC, Family.EXPONENTIAL))
         nothing = np.full(n, np.nan)
         return cls(
@@ -276,6 +274,10 @@ class CurveSet:
 
     def __len__(self) -> int:
         return int(self.symbols.size)
+
+    def __contains__(self, symbol: object) -> bool:
+        """Tell whether there is a curve of this symbol."""
+        return symbol in self._places
 
     def __iter__(self) -> Iterator[CurveSet]:
         return (self[i] for i in range(len(self)))
@@ -319,13 +321,18 @@ class CurveSet:
         return [Family(code).name.lower() for code in self.family.tolist()]
 
     @property
+    def status_names(self) -> list[str]:
+        """Status of each curve as text: ok, too_few_points, degenerate, constant."""
+        return [FitStatus(code).name.lower() for code in self.status.tolist()]
+
+    @property
     def has_curve(self) -> npt.NDArray[np.bool_]:
         """Which instruments have a curve: status OK or CONSTANT."""
         return np.isin(self.status, (FitStatus.OK, FitStatus.CONSTANT))
 
     @functools.cached_property
     def lack_of_fit(self) -> Floats:
-        """Probability of residuals that follow each other as closely along capital, had the family been right.
+        """Give the p-value of a test for patterns in the residuals along capital; small where the curve does not fit.
 
         Notes
         -----
@@ -417,8 +424,7 @@ class CurveSet:
         if share.ndim:
             raise CurveError(f"level must be one number, not of shape {share.shape}", arguments=("level",))
         check_interval("level", share, _LEVEL, CurveError)
-        tolerances = _per_curve("tolerance", tolerance, len(self))
-        check_interval("tolerance", tolerances, _TOLERANCE, CurveError)
+        tolerances = _per_curve("tolerance", tolerance, len(self), _TOLERANCE)
         within = tolerances[:, None]
         rows, shape = self._capital_rows(capital)
         eta, spread = self._raw_predictions(rows, capital)
@@ -474,8 +480,7 @@ class CurveSet:
 
         from escala.kernels import curves as kernels
 
-        drops = _per_curve("drop", drop, len(self))
-        check_interval("drop", drops, _SHARE, CurveError)
+        drops = _per_curve("drop", drop, len(self), _SHARE)
         fitted = np.isfinite(self._root[:, 0])
         quantile = stdtrit(np.where(self.freedom > 0.0, self.freedom, 1.0), 0.5 + 0.5 * _LIMITS_LEVEL)
         reach = np.where(self.freedom > 0.0, self.residual_sd * quantile, np.inf)
@@ -511,8 +516,7 @@ class CurveSet:
         """
         from escala.kernels import curves as kernels
 
-        least = _per_curve("min_efficiency", min_efficiency, len(self))
-        check_interval("min_efficiency", least, _FINITE, CurveError)
+        least = _per_curve("min_efficiency", min_efficiency, len(self), _FINITE)
         first, last = np.empty(len(self)), np.empty(len(self))
         kernels.threshold(least, *self._arrays(), self._limits(), first, last, 0, len(self))
         return last
@@ -522,7 +526,7 @@ class CurveSet:
         small = {
             "symbol": self.symbols,
             "family": np.array(self.family_names, dtype=object),
-            "status": np.array([FitStatus(code).name.lower() for code in self.status.tolist()], dtype=object),
+            "status": np.array(self.status_names, dtype=object),
             "a": self.params[:, 0],
             "b": self.params[:, 1],
             "c": self.params[:, 2],
@@ -650,11 +654,12 @@ def _checked_out(out: Floats, shape: tuple[int, ...]) -> Floats:
     return out
 
 
-def _per_curve(name: str, value: FloatLike, n: int) -> Floats:
-    """Bring an argument to one value a curve."""
+def _per_curve(name: str, value: FloatLike, n: int, interval: Interval) -> Floats:
+    """Check an argument and bring it to one value a curve."""
     given = to_floats(name, value, CurveError)
     if given.ndim > 1 or given.size not in (1, n):
         raise CurveError(f"{name} of shape {given.shape} must be a number or of shape ({n},)", arguments=(name,))
+    check_interval(name, given, interval, CurveError)
     return np.ascontiguousarray(np.broadcast_to(given, (n,)))
 
 
@@ -671,7 +676,12 @@ def _coefficients(params: FloatLike, family: npt.NDArray[np.int8]) -> Floats:
         raise CurveError(f"params[{place}] has 2 coefficients, a {name} curve has 3", arguments=("params",))
     values = np.zeros((n, 3))
     values[:, : given.shape[1]] = given
-    values[used == 2, 2] = 0.0
+    unused = (used == 2) & (values[:, 2] != 0.0)
+    if unused.any():
+        place = int(np.argmax(unused))
+        name = Family(family[place]).name.lower()
+        message = f"a {name} curve has 2 coefficients, but params[{place}, 2] = {float(values[place, 2])!r}"
+        raise CurveError(message, arguments=("params",), indexes=((place, 2),))
     check_interval("params", values, _FINITE, CurveError)
     rising = (family == Family.EXPONENTIAL) & ~(values[:, 1] > 0.0)
     if rising.any():

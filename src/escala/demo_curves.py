@@ -82,8 +82,9 @@ def report(study: Study) -> str:
         lines.append(f"{symbol:<16}{family:<12}{curves.r_squared[i]:>6.3f}{mark} {predicted:<23}{lost:<24}{capacity}")
     marked = int((curves.lack_of_fit < _DISTRUST).sum())
     lines += [
-        "– lies beyond twice the largest quote: the data do not say",
-        f"* {marked} of {len(curves)} pairs follow a pattern that no family here does (lack of fit, p < 0.01): "
+        "10 % lost: of the highest efficiency; capacity: where capital x efficiency is highest; –: beyond the limit",
+        "≥: returns rise again far out, by the fitted floor alone; the data allow a capacity from there on",
+        f"* {marked} of {len(curves)} pairs follow a pattern that their curve does not (lack of fit, p < 0.01): "
         "read their intervals with care",
     ]
     return "\n".join(lines)
@@ -91,7 +92,7 @@ def report(study: Study) -> str:
 
 def _interval(value: float, low: float, high: float) -> str:
     if np.isinf(value):
-        return "–" if np.isinf(low) else f"beyond {_millions(low)}"
+        return "–" if np.isinf(low) else f"≥ {_millions(low)}"
     return f"{_millions(value)} [{_millions(low)}, {_millions(high)}]"
 
 

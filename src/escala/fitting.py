@@ -11,9 +11,9 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala import parallel
+from escala import curve_summary, parallel
 from escala.arrays import Interval, check_interval, to_floats
-from escala.curves import CurveSet, FitStatus, family_code
+from escala.curves import CurveSet, family_code
 from escala.errors import CurveError, FitError, RecordError
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -54,7 +54,7 @@ def fit(
         efficiencies. (3) n symbols and lists of n arrays, each
         instrument of its own length, or one array of capitals for all. (4) A data frame or
         mapping alone with columns `symbol`, `capital`, `efficiency` and, if there, `weight` and `observed_at` (or
-        `time`). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
+        `time`; arguments given beside it take their place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
     family : str or sequence of str
         ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, or ``"auto"`` for the one of
         lowest AICc; one for all or one an instrument.
@@ -63,7 +63,8 @@ def fit(
         n_eff = (Σw)²/Σw² points.
     observed_at, half_life : optional
         Times of the records and after how long one counts half: weights are multiplied by 2^(−age/half_life), age
-        before the instrument's newest record. Numbers in any unit, or dates (then a number of seconds or a timedelta).
+        before the instrument's newest record. Both numbers of one unit, or datetimes (UTC where they have no zone) and
+        a timedelta.
     clip : bool
         Move efficiencies outside [0, 1] to its ends instead of refusing them; `CurveSet.clipped` counts them.
     on_error : {"mark", "raise"}
@@ -117,8 +118,7 @@ def fit(
         symbols, capital, efficiency, weights, observed_at = _columns_of(symbols, weights, observed_at)
     elif capital is None or efficiency is None:
         raise RecordError("fit needs symbols, capital and efficiency, or a data frame or mapping alone")
-    if half_life is not None and observed_at is None:
-        raise RecordError("half_life needs observed_at", arguments=("half_life", "observed_at"))
+    _check_units(observed_at, half_life)
     crew = parallel.checked_threads(threads)
     records = _records(symbols, capital, efficiency, weights, observed_at, clip=clip)
     if half_life is not None:
@@ -379,6 +379,22 @@ def _seconds_of(half_life: np.timedelta64) -> float:
         raise RecordError(message, arguments=("half_life",)) from None
 
 
+def _check_units(observed_at: Any, half_life: Any) -> None:
+    """Refuse a number for dates, whose unit nobody said, and a timedelta for numbers."""
+    if half_life is None:
+        return
+    both = ("half_life", "observed_at")
+    if observed_at is None:
+        raise RecordError("half_life needs observed_at", arguments=both)
+    given = np.asarray(observed_at[0] if _is_ragged(observed_at) else observed_at)
+    dates = given.dtype.kind == "M" or (given.dtype.kind == "O" and any(hasattr(t, "timestamp") for t in given.flat))
+    length = isinstance(half_life, datetime.timedelta | np.timedelta64)
+    if dates and not length:
+        raise RecordError(f"observed_at holds dates: half_life must be a timedelta, not {half_life!r}", arguments=both)
+    if length and not dates and given.size:
+        raise RecordError(f"observed_at holds numbers: half_life must be one too, not {half_life!r}", arguments=both)
+
+
 def _choices(family: str | Sequence[str], n: int) -> npt.NDArray[np.int8]:
     if isinstance(family, str):
         return np.full(n, family_code(family, also=_AUTO), dtype=np.int8)
@@ -462,8 +478,8 @@ def _raise_without_curve(curves: CurveSet) -> None:
     if without.size == 0:
         return
     shown = "; ".join(
-        f"{curves.symbols[i]}: {FitStatus(curves.status[i]).name.lower().replace('_', ' ')} "
-        f"({curves.n_points[i]:,} points)"
+        f"{curves.symbols[i]}: {curve_summary.REASONS[curves.status_names[i]]} "
+        f"({curve_summary.points(int(curves.n_points[i]))})"
         for i in without[:_SHOWN]
     )
     more = f" and {without.size - _SHOWN:,} more" if without.size > _SHOWN else ""
