@@ -229,7 +229,10 @@ def _timestamp(name: str, time: Any) -> float:
 def _unique_names(symbols: Any) -> npt.NDArray[np.object_]:
     """Names of instruments that come one by one, each with its own row."""
     listed = _listed(symbols)
-    places = dict.fromkeys(listed)
+    try:
+        places = dict.fromkeys(listed)
+    except TypeError:
+        raise _no_text(listed) from None
     if len(places) != len(listed):
         raise RecordError("symbols must differ when every instrument comes with its own row", arguments=("symbols",))
     if set(map(type, listed)) - {str} or "" in places:
@@ -250,11 +253,14 @@ def _listed(symbols: Any) -> list[Any]:
         if array.ndim != 1:
             raise RecordError(f"symbols must be a sequence, not of shape {array.shape}", arguments=("symbols",))
         listed = array.tolist()
-    for place, symbol in enumerate(listed):
-        if symbol.__hash__ is None:
-            message = f"symbols must be text that is not empty, but symbols[{place}] = {symbol!r}"
-            raise RecordError(message, arguments=("symbols",), indexes=((place,),))
     return listed
+
+
+def _no_text(listed: list[Any], start: int = 0) -> RecordError:
+    """Name the first symbol that cannot even be looked up."""
+    place = next(k for k, symbol in enumerate(listed) if type(symbol).__hash__ is None)
+    message = f"symbols must be text that is not empty, but symbols[{start + place}] = {listed[place]!r}"
+    return RecordError(message, arguments=("symbols",), indexes=((start + place,),))
 
 
 def _check_names(names: Iterable[Any], first_of: Callable[[Any], int]) -> None:
@@ -272,7 +278,10 @@ def _grouped(symbols: Any) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int6
     codes = np.empty(n, dtype=np.int32)
     for start in range(0, n, _BLOCK):
         block = _listed(symbols[start : start + _BLOCK])
-        codes[start : start + len(block)] = [places.setdefault(symbol, len(places)) for symbol in block]
+        try:
+            codes[start : start + len(block)] = [places.setdefault(symbol, len(places)) for symbol in block]
+        except TypeError:
+            raise _no_text(block, start) from None
     _check_names(places, lambda symbol: int(np.argmax(codes == places[symbol])))
     names = np.empty(len(places), dtype=object)
     names[:] = list(places)
