@@ -345,7 +345,6 @@ def test_taking_curves_out_of_a_set() -> None:
 
 
 def test_sets_can_be_pickled_shown_and_tabled() -> None:
-    pytest.importorskip("pandas")
     curves, _, _ = fitted("exponential", 3)
     again = pickle.loads(pickle.dumps(curves))
     assert np.array_equal(again.efficiency(5e5), curves.efficiency(5e5))

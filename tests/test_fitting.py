@@ -547,7 +547,8 @@ def test_lack_of_fit_is_calibrated_and_sees_patterns() -> None:
 
 
 def test_forms_of_input_agree() -> None:
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     symbols, capital, efficiency = market(4, 6, 50)
     one = fit(symbols, capital, efficiency)
     columns = {"symbol": np.repeat(symbols, 6), "capital": capital.ravel(), "efficiency": efficiency.ravel()}
@@ -643,7 +644,7 @@ def test_bad_records_are_refused(arguments: tuple[Any, ...], message: str) -> No
         ({"half_life": HOUR, "observed_at": [1, 2]}, RecordError, "observed_at holds numbers: half_life must be one too, not datetime.timedelta"),
         ({"half_life": HOUR, "observed_at": np.array(["2026-01-01", "NaT"], "M8[s]")}, RecordError, r"observed_at must be .*, but observed_at\[1\] = nan$"),
         ({"on_error": "ignore"}, RecordError, "on_error must be 'mark' or 'raise', not 'ignore'"),
-        ({"threads": 0}, InputError, "threads must be an integer of at least 1, not 0"),
+        ({"threads": 0}, RecordError, "threads must be an integer of at least 1, not 0"),
     ],
 )  # fmt: skip
 def test_bad_options_are_refused(options: dict[str, Any], error: type[InputError], message: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escala import DeFiSimulator, InputError, LendingResult, LendingStrategy, ScenarioError, StopReason, simulate
+from escala import DeFiSimulator, LendingResult, LendingStrategy, ScenarioError, StopReason, simulate
 from escala.lending import ARGUMENT_NAMES, STRATEGY_FIELDS
 from tests import naive
 from tests.strategies import Parameters, parameter_sets
@@ -436,7 +436,7 @@ def test_every_field_has_its_range_checked() -> None:
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])
 def test_bad_threads(threads: Any) -> None:
-    with pytest.raises(InputError, match="threads must be an integer of at least 1"):
+    with pytest.raises(ScenarioError, match="threads must be an integer of at least 1"):
         simulate(1, 0, 1, 0, threads=threads)
 
 

@@ -86,6 +86,12 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def no_symbol(place: int, symbol: object, error: type[InputError]) -> InputError:
+    """Give the error of a symbol that is no text, or an empty one."""
+    message = f"symbols must be text that is not empty, but symbols[{place}] = {symbol!r}"
+    return error(message, arguments=("symbols",), indexes=((place,),))
+
+
 def broadcast_shape(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[int, ...]:
     """Find the common shape of named arrays.
 

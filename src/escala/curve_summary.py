@@ -15,7 +15,8 @@ REASONS = {
     "too_few_points": "too few distinct capitals",
     "degenerate": "the records do not determine it",
 }
-_DISTRUST = 0.01  # a lack of fit below this is marked
+#: A lack of fit below this is marked.
+DISTRUST = 0.01
 
 
 def families(curves: CurveSet) -> str:
@@ -57,7 +58,7 @@ def table(curves: CurveSet, more: int) -> list[str]:
         if not curves.has_curve[i]:
             lines.append(f"{start}  no curve: {REASONS[curves.status_names[i]]}")
             continue
-        marked = "*" if curves.lack_of_fit[i] < _DISTRUST else " "
+        marked = "*" if curves.lack_of_fit[i] < DISTRUST else " "
         largest, lost = capital(curves.observed[i, 1]), capital(found.saturation[i])
         lines.append(
             f"{start}{curves.r_squared[i]:>8.3f}{curves.residual_sd[i]:>10.4f}{marked}{largest:>14}{lost:>14}"
@@ -66,6 +67,6 @@ def table(curves: CurveSet, more: int) -> list[str]:
     if more > 0:
         lines.append(f"… and {more:,} more")
     lines.append("10 % lost, of the highest efficiency, and capacity: within the curve's limit, a dash where not")
-    if (curves.lack_of_fit < _DISTRUST).any():
+    if (curves.lack_of_fit < DISTRUST).any():
         lines.append("* the points follow a pattern that this curve does not (p < 0.01)")
     return lines

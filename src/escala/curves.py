@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import curve_summary, parallel
-from escala.arrays import Interval, check_interval, to_floats
+from escala.arrays import Interval, check_interval, no_symbol, to_floats
 from escala.errors import CurveError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -593,7 +593,7 @@ class CurveSet:
         from escala.kernels import curves as kernels
 
         rows, shape = self._capital_rows(capital)
-        crew = parallel.checked_threads(threads)
+        crew = parallel.checked_threads(threads, CurveError)
         result = np.empty(shape) if given is None else _checked_out(given, shape)
         out = result.reshape(len(self), rows.shape[1])
         family, params, origin = self._arrays()
@@ -637,8 +637,7 @@ def _names(symbols: Sequence[str]) -> npt.NDArray[np.object_]:
     seen: dict[str, int] = {}
     for place, symbol in enumerate(given):
         if not isinstance(symbol, str) or not symbol:
-            message = f"symbols must be text that is not empty, but symbols[{place}] = {symbol!r}"
-            raise CurveError(message, arguments=("symbols",), indexes=((place,),))
+            raise no_symbol(place, symbol, CurveError)
         if symbol in seen:
             message = f"symbols must differ, but symbols[{seen[symbol]}] and symbols[{place}] are both {symbol!r}"
             raise CurveError(message, arguments=("symbols",), indexes=((seen[symbol],), (place,)))

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import curve_summary, parallel
-from escala.arrays import Interval, check_interval, to_floats
+from escala.arrays import Interval, check_interval, no_symbol, to_floats
 from escala.curves import CurveSet, family_code
-from escala.errors import CurveError, FitError, RecordError
+from escala.errors import CurveError, FitError, InputError, RecordError
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -119,7 +119,7 @@ def fit(
     elif capital is None or efficiency is None:
         raise RecordError("fit needs symbols, capital and efficiency, or a data frame or mapping alone")
     _check_units(observed_at, half_life)
-    crew = parallel.checked_threads(threads)
+    crew = parallel.checked_threads(threads, RecordError)
     records = _records(symbols, capital, efficiency, weights, observed_at, clip=clip)
     if half_life is not None:
         records.weights = _decayed(records, half_life)
@@ -211,11 +211,16 @@ def _column(name: str, column: Any) -> Floats:
 def _seconds(name: str, times: Any) -> Floats:
     """Turn dates into seconds, leave numbers as they are; dates without a zone are UTC."""
     given = np.asarray(times)
-    if given.dtype.kind == "O" and any(hasattr(time, "timestamp") for time in given.flat):
+    if given.dtype.kind == "O" and _holds_dates(given):
         given = np.array([_timestamp(name, time) for time in given.flat]).reshape(given.shape)
     elif given.dtype.kind == "M":
         given = np.where(np.isnat(given), np.nan, given.astype("datetime64[us]").astype(np.int64) * 1e-6)
     return to_floats(name, given, RecordError)
+
+
+def _holds_dates(times: npt.NDArray[Any]) -> bool:
+    kind = times.dtype.kind
+    return kind == "M" or (kind == "O" and any(hasattr(time, "timestamp") for time in times.flat))
 
 
 def _timestamp(name: str, time: Any) -> float:
@@ -232,7 +237,7 @@ def _unique_names(symbols: Any) -> npt.NDArray[np.object_]:
     try:
         places = dict.fromkeys(listed)
     except TypeError:
-        raise _no_text(listed) from None
+        raise _unhashable(listed) from None
     if len(places) != len(listed):
         raise RecordError("symbols must differ when every instrument comes with its own row", arguments=("symbols",))
     if set(map(type, listed)) - {str} or "" in places:
@@ -247,28 +252,24 @@ def _listed(symbols: Any) -> list[Any]:
     if isinstance(symbols, str):
         raise RecordError(f"symbols must be a sequence, not the one text {symbols!r}", arguments=("symbols",))
     if isinstance(symbols, list | tuple):
-        listed = list(symbols)
-    else:
-        array = np.asarray(symbols)
-        if array.ndim != 1:
-            raise RecordError(f"symbols must be a sequence, not of shape {array.shape}", arguments=("symbols",))
-        listed = array.tolist()
+        return list(symbols)
+    array = np.asarray(symbols)
+    if array.ndim != 1:
+        raise RecordError(f"symbols must be a sequence, not of shape {array.shape}", arguments=("symbols",))
+    listed: list[Any] = array.tolist()
     return listed
 
 
-def _no_text(listed: list[Any], start: int = 0) -> RecordError:
+def _unhashable(listed: list[Any], start: int = 0) -> InputError:
     """Name the first symbol that cannot even be looked up."""
     place = next(k for k, symbol in enumerate(listed) if type(symbol).__hash__ is None)
-    message = f"symbols must be text that is not empty, but symbols[{start + place}] = {listed[place]!r}"
-    return RecordError(message, arguments=("symbols",), indexes=((start + place,),))
+    return no_symbol(start + place, listed[place], RecordError)
 
 
 def _check_names(names: Iterable[Any], first_of: Callable[[Any], int]) -> None:
     for symbol in names:
         if not isinstance(symbol, str) or not symbol:
-            first = first_of(symbol)
-            message = f"symbols must be text that is not empty, but symbols[{first}] = {symbol!r}"
-            raise RecordError(message, arguments=("symbols",), indexes=((first,),))
+            raise no_symbol(first_of(symbol), symbol, RecordError)
 
 
 def _grouped(symbols: Any) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64], npt.NDArray[np.intp] | None]:
@@ -281,7 +282,7 @@ def _grouped(symbols: Any) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int6
         try:
             codes[start : start + len(block)] = [places.setdefault(symbol, len(places)) for symbol in block]
         except TypeError:
-            raise _no_text(block, start) from None
+            raise _unhashable(block, start) from None
     _check_names(places, lambda symbol: int(np.argmax(codes == places[symbol])))
     names = np.empty(len(places), dtype=object)
     names[:] = list(places)
@@ -395,12 +396,12 @@ def _check_units(observed_at: Any, half_life: Any) -> None:
     both = ("half_life", "observed_at")
     if observed_at is None:
         raise RecordError("half_life needs observed_at", arguments=both)
-    given = np.asarray(observed_at[0] if _is_ragged(observed_at) else observed_at)
-    dates = given.dtype.kind == "M" or (given.dtype.kind == "O" and any(hasattr(t, "timestamp") for t in given.flat))
+    parts = [np.asarray(part) for part in (observed_at if _is_ragged(observed_at) else [observed_at])]
+    dates = any(map(_holds_dates, parts))
     length = isinstance(half_life, datetime.timedelta | np.timedelta64)
     if dates and not length:
         raise RecordError(f"observed_at holds dates: half_life must be a timedelta, not {half_life!r}", arguments=both)
-    if length and not dates and given.size:
+    if length and not dates and any(part.size for part in parts):
         raise RecordError(f"observed_at holds numbers: half_life must be one too, not {half_life!r}", arguments=both)
 
 

@@ -563,7 +563,7 @@ def simulate(
     arguments = _checked_arguments(supply, borrow, target, wallet)
     inputs = {**arguments, **strategy.arrays()}
     shape = broadcast_shape(inputs)
-    threads = parallel.checked_threads(threads)
+    threads = parallel.checked_threads(threads, ScenarioError)
     n = int(np.prod(shape, dtype=np.int64))
     values, counts = _run(inputs, shape, n, threads, progress)
     return _result(arguments, strategy, shape, values, counts)

@@ -23,36 +23,36 @@ Part: TypeAlias = Callable[[int, int], Iterator[None]]
 Progress: TypeAlias = Callable[[int], object]
 
 
-def default_threads() -> int:
+def default_threads(error: type[InputError] = InputError) -> int:
     """Threads to use when nobody says: ``ESCALA_THREADS``, else the processors this process may run on.
 
     Raises
     ------
     InputError
-        If ``ESCALA_THREADS`` is no integer of at least 1.
+        The class given, if ``ESCALA_THREADS`` is no integer of at least 1.
     """
     chosen = os.environ.get("ESCALA_THREADS")
     if chosen:
         if not chosen.isdecimal() or int(chosen) < 1:
-            raise InputError(f"ESCALA_THREADS must be an integer of at least 1, not {chosen!r}")
+            raise error(f"ESCALA_THREADS must be an integer of at least 1, not {chosen!r}")
         return int(chosen)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def checked_threads(threads: int | None) -> int:
+def checked_threads(threads: int | None, error: type[InputError]) -> int:
     """Check a number of threads; None means :func:`default_threads`.
 
     Raises
     ------
     InputError
-        If it is no integer of at least 1.
+        The class given, if it is no integer of at least 1.
     """
     if threads is None:
-        return default_threads()
+        return default_threads(error)
     if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
-        raise InputError(f"threads must be an integer of at least 1, not {threads!r}", arguments=("threads",))
+        raise error(f"threads must be an integer of at least 1, not {threads!r}", arguments=("threads",))
     return int(threads)
 
 

@@ -45,6 +45,8 @@ LIMITS = (
     "capacity_low",
     "capacity_high",
 )
+#: What :func:`_margin` tests.
+SATURATES, TURNS, LEAVES_ONE = 0, 1, 2
 FAR = 1e300  # stands for an infinite limit; whatever lies there is infinite
 BISECTIONS = 60
 FIRST_STEP = 2.0**-12  # of the observed range: where the search for the end of an interval begins
@@ -284,7 +286,7 @@ def _quadratic_roots(a: float, b: float, c: float) -> tuple[float, float]:
 
 @routine
 def _crossings(family: int, a: float, b: float, c: float, origin: float, y: float) -> tuple[float, float]:
-    """Where the curve falls through y, and where it rises through y; inf where it never does, −1 if before 0."""
+    """Where the curve falls through y, and where it rises through y; inf where it never does, negative if before 0."""
     falls = rises = math.inf
     if family == QUADRATIC and a != 0.0:
         first, second = _quadratic_roots(a, b, c - y)
@@ -327,7 +329,6 @@ def _peak(family: int, a: float, b: float, c: float, origin: float, end: float) 
             best = _clipped(family, a, b, c, origin, vertex)
     if _clipped(family, a, b, c, origin, end) > best:
         at = end
-        best = 1.0 if _clipped(family, a, b, c, origin, end) >= 1.0 else best
     if at > 0.0 and _clipped(family, a, b, c, origin, at) >= 1.0:
         _, rises = _crossings(family, a, b, c, origin, 1.0)
         at = min(at, rises)
@@ -395,31 +396,8 @@ def _capacity(family: int, a: float, b: float, c: float, origin: float, end: flo
     return at, kinked
 
 
-SATURATES, TURNS, LEAVES_ONE = 0, 1, 2
-
-
 @routine
 def _margin(
-    test: int,
-    sign: float,
-    reach: float,
-    drop: float,
-    top: float,
-    family: int,
-    a: float,
-    b: float,
-    c: float,
-    origin: float,
-    root: Floats,
-    x: float,
-) -> float:
-    """How far :func:`_distance` is above 0; where it overflows, far from all data, its error covers everything."""
-    margin = _distance(test, sign, reach, drop, top, family, a, b, c, origin, root, x)
-    return sign * math.inf if math.isnan(margin) else margin
-
-
-@routine
-def _distance(
     test: int,
     sign: float,
     reach: float,
@@ -437,23 +415,30 @@ def _distance(
 
     SATURATES: η(x) − (1 − drop)·η(top), η(top) counting as exactly 1 where it exceeds it. TURNS: d(C·η)/dC.
     LEAVES_ONE: η(x) − 1. All are linear in the parameters (the exponential to first order), so the values of x where
-    the error covers 0 are a confidence set (Fieller), one-sided and unbounded where the data say no more.
+    the error covers 0 are a confidence set (Fieller), one-sided and unbounded where the data say no more. Where it
+    overflows, far from all data, the error covers everything.
     """
+    one = 1.0
     if test == TURNS:
         f1, f2 = _marginal_basis(family, b, origin, x)
         value = _raw_marginal(family, a, b, c, origin, x)
-        return value + sign * reach * math.sqrt(_deviation(root, 1.0, f1, f2))
-    f1, f2 = _basis(family, b, origin, x)
-    value = _raw(family, a, b, c, origin, x)
-    if test == LEAVES_ONE:
-        return value - 1.0 + sign * reach * math.sqrt(_deviation(root, 1.0, f1, f2))
-    highest = _raw(family, a, b, c, origin, top)
-    if highest >= 1.0:
-        return value - (1.0 - drop) + sign * reach * math.sqrt(_deviation(root, 1.0, f1, f2))
-    t1, t2 = _basis(family, b, origin, top)
-    kept = 1.0 - drop
-    error = math.sqrt(_deviation(root, drop, f1 - kept * t1, f2 - kept * t2))
-    return value - kept * highest + sign * reach * error
+    else:
+        f1, f2 = _basis(family, b, origin, x)
+        value = _raw(family, a, b, c, origin, x)
+        highest = _raw(family, a, b, c, origin, top)
+        kept = 1.0 - drop
+        if test == LEAVES_ONE:
+            value -= 1.0
+        elif highest >= 1.0:
+            value -= kept
+        else:
+            t1, t2 = _basis(family, b, origin, top)
+            one = drop
+            f1 -= kept * t1
+            f2 -= kept * t2
+            value -= kept * highest
+    margin = value + sign * reach * math.sqrt(_deviation(root, one, f1, f2))
+    return sign * math.inf if math.isnan(margin) else margin
 
 
 @routine

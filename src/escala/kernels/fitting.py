@@ -1,15 +1,15 @@
-"""Least-squares curves for many instruments: eight are fitted side by side, point by point.
+"""Least-squares curves for many instruments: sixteen are fitted side by side, point by point.
 
 How it is fast
 --------------
-* The points of eight instruments lie side by side in the workspace (`LANES`); every sum runs over points in the outer
+* The points of sixteen instruments lie side by side in the workspace (`LANES`); every sum runs over points in the outer
   loop and over lanes in the inner one, which the compiler vectorises without changing the order of any sum. Shorter
   instruments are padded with points of weight 0, which add exact zeros. An instrument of more than `FOLD` points is
   dealt out over all lanes instead; its partial sums are then added in a fixed order.
 * The exponential is separable (variable projection): for a given decay rate the other two coefficients are linear, so
   only the rate is searched, first on a grid of all rates in steps of √2, then by Newton's method with exact second
   derivatives inside each bracket that can still hold the optimum. On the grid, h = e^(−βx) − 1 of the doubled rate is
-  h·(h + 2): no exponential is evaluated, and nothing cancels for slow decays.
+  h·(h + 2): no exponential is evaluated. Moments are taken about h at the mean capital, so that nothing cancels.
 
 Capitals are shifted and scaled to x = (C − smallest)/(largest − smallest) first, so results do not depend on the
 currency, and a power of four changes no bit.
@@ -76,10 +76,10 @@ FIGURES = (
     F_RATIO_MEAN,
     F_RATIO_VARIANCE,
 ) = range(len(FIGURES))
-#: Columns of `root`: see :func:`escala.kernels.curves.deviation`.
+#: Columns of `root`: see `_deviation` in :mod:`escala.kernels.curves`.
 ROOT = ("i0", "m1", "i1", "m2", "k", "i2")
 
-LANES = 16
+LANES = 16  # of eight, the compiler unrolls the loops over lanes before it could vectorise them
 LANE_BITS = 4
 FOLD = 128
 ROOT_2 = math.sqrt(2.0)
@@ -104,7 +104,7 @@ TIE = 1e-9  # differences of AICc that count as none
 EPSILON = 2.0**-52
 NARROW = 16.0  # a quadratic is anchored where the smallest capital exceeds this many spans: its terms would cancel
 
-# One point of eight instruments: rows of LANES values.
+# One point of each instrument: rows of LANES values.
 X, W, Y, S, H, U = range(0, 6 * LANES, LANES)
 POINT = 6 * LANES
 
