@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 
+import clarabel
+import cvxpy as cp
 import numba
 import numpy as np
+from cvxpy.reductions.solvers.conic_solvers.clarabel_conif import dims_to_solver_cones
 from lmfit import Model
-from scipy.optimize import curve_fit
+from scipy.optimize import curve_fit, minimize
+from scipy.optimize.elementwise import find_root
+from scipy.special import lambertw
 
 
 @numba.njit(nogil=True, error_model="numpy")
@@ -191,3 +196,176 @@ def numpy_quadratics(capital, efficiency, covariance):
         fitted = np.polyfit(capital[i], efficiency[i], 2, cov=covariance)
         out[i] = fitted[0] if covariance else fitted
     return out
+
+
+class ConicAllocation:
+    """Linear and sqrt instruments, concave (a < 0), as cvxpy states them: compiled once, the budget a parameter."""
+
+    def __init__(self, family, params, limit):
+        self.amounts = cp.Variable(len(family))
+        self.budget = cp.Parameter(nonneg=True)
+        a, b = params[:, 0], params[:, 1]
+        linear, root = np.flatnonzero(family == 0), np.flatnonzero(family == 3)
+        # power cones: faster here than the second-order cones of approx=True
+        bends = a[linear] @ cp.square(self.amounts[linear]) + a[root] @ cp.power(self.amounts[root], 1.5, approx=False)
+        within = [self.amounts >= 0, self.amounts <= limit, cp.sum(self.amounts) <= self.budget]
+        self.problem = cp.Problem(cp.Maximize(b @ self.amounts + bends), within)
+        assert self.problem.is_dcp(dpp=True)
+        cones, zero = self._cones(0.0)
+        self._zero, self._slope = zero, self._cones(1.0)[1] - zero
+        start = cones["param_prob"].var_id_to_col[self.amounts.id]
+        self._place = slice(start, start + len(family))
+        settings = clarabel.DefaultSettings()
+        settings.verbose, settings.max_threads = False, 1
+        settings.presolve_enable = False  # or no update is allowed
+        self._solver = clarabel.DefaultSolver(
+            cones["P"], cones["c"], cones["A"], zero + self._slope, dims_to_solver_cones(cones["dims"]), settings
+        )
+
+    def _cones(self, budget):
+        self.budget.value = budget
+        data, _, _ = self.problem.get_problem_data(cp.CLARABEL)
+        return data, data["b"]
+
+    def through_cvxpy(self, totals):
+        """Solve for one total after the other; gives (totals, n) amounts."""
+        out = np.empty((len(totals), self.amounts.size))
+        for i, total in enumerate(totals):
+            self.budget.value = total
+            self.problem.solve(solver=cp.CLARABEL, max_threads=1)
+            out[i] = self.amounts.value
+        return out
+
+    def through_clarabel(self, totals):
+        """Solve with Clarabel itself: its cones stay in place, only the right-hand side is new."""
+        out = np.empty((len(totals), self.amounts.size))
+        for i, total in enumerate(totals):
+            self._solver.update(b=self._zero + self._slope * total)
+            out[i] = self._solver.solve().x[self._place]
+        return out
+
+
+class Instruments:
+    """Utilities of all families in NumPy, and what one would write with SciPy to allocate capital over them.
+
+    `params` is (n, 3), or (draws, n, 3) for as many problems over the same families and limits. Efficiencies must lie
+    in [0, 1] from 0 to `limit`; `concave` promises that utilities are concave there.
+    """
+
+    def __init__(self, family, params, limit, *, concave):
+        self.limit, self.concave = limit, concave
+        self.params = params.reshape(-1, len(family), 3)
+        self.places = [np.flatnonzero(family == code) for code in range(4)]
+        a, b, c = np.moveaxis(self.params, -1, 0)
+        linear, quadratic, decay, root = (family == code for code in range(4))
+        # η = p·C² + q·C + r + s·√C + e·exp(−k·C) for all of them: no selection when evaluated
+        self.p, self.s = a * quadratic, a * root
+        self.q = np.where(linear, a, b * quadratic)
+        self.r = np.where(linear | root, b, c)
+        self.e, self.k = a * decay, b * decay
+
+    def efficiency(self, capital, draw=0):
+        """Evaluate η of (n,) capitals, or of (…, n) with as many draws."""
+        draw = 0 if len(self.params) == 1 else draw
+        p, q, r, s, e, k = (x[draw] for x in (self.p, self.q, self.r, self.s, self.e, self.k))
+        return (p * capital + q) * capital + r + s * np.sqrt(capital) + e * np.exp(-k * capital)
+
+    def utility(self, capital, draw=0):
+        """Sum C·η over the instruments."""
+        return (capital * self.efficiency(capital, draw)).sum(-1)
+
+    def slsqp(self, totals, draws):
+        """Maximise with SLSQP and the exact gradient, problem after problem, each from the last one's answer."""
+        out = np.empty((len(totals), len(self.limit)))
+        bounds = np.stack([np.zeros_like(self.limit), self.limit], 1)
+        downhill = -np.ones(len(self.limit))
+        start = np.minimum(self.limit, totals[0] / len(self.limit))
+        for i, (total, draw) in enumerate(zip(totals, draws, strict=True)):
+            p, q, r, s, e, k = (x[draw] for x in (self.p, self.q, self.r, self.s, self.e, self.k))
+
+            def loss(x, p=p, q=q, r=r, s=s, e=e, k=k, total=total):
+                px, root, decay = p * x, s * np.sqrt(x), e * np.exp(-k * x)
+                value = x @ ((px + q) * x + r + root + decay)
+                slope = (3.0 * px + 2.0 * q) * x + r + 1.5 * root + decay * (1.0 - k * x)
+                return -value / total, -slope / total
+
+            budget = {"type": "ineq", "fun": lambda x, t=total: t - x.sum(), "jac": lambda _: downhill}
+            found = minimize(
+                loss,
+                start,
+                jac=True,
+                method="SLSQP",
+                bounds=bounds,
+                constraints=budget,
+                options={"ftol": 1e-9, "maxiter": 1000},
+            )
+            assert found.success, found.message
+            out[i] = start = np.clip(found.x, 0.0, self.limit)
+        return out
+
+    def best(self, price, draw):
+        """Maximise C·η − price·C for every instrument: (k,) prices and draws give (k, n) capitals."""
+        price = price[:, None]
+        single = len(self.params) == 1
+        at = [(self.params[:, i] if single else self.params[np.ix_(draw, i)]) for i in self.places]
+        out = np.empty((len(price), len(self.limit)))
+        linear, quadratic, decay, root = (np.moveaxis(x, -1, 0) for x in at)
+        a, b, _ = linear
+        out[:, self.places[0]] = (price - b) / (2.0 * a)
+        a, b, c = quadratic
+        out[:, self.places[1]] = (-b - np.sqrt(np.maximum(b * b - 3.0 * a * (c - price), 0.0))) / (3.0 * a)
+        a, b, c = decay
+        out[:, self.places[2]] = self._decay_best(price, a, b, c)
+        a, b, _ = root
+        out[:, self.places[3]] = np.maximum((price - b) / (1.5 * a), 0.0) ** 2
+        np.clip(out, 0.0, self.limit, out=out)
+        if self.concave:
+            return out
+        inside = out * (self.efficiency(out, draw) - price)
+        end = self.limit * (self.efficiency(self.limit, draw) - price)
+        return np.where(end > np.maximum(inside, 0.0), self.limit, np.where(inside > 0.0, out, 0.0))
+
+    def _decay_best(self, price, a, b, c):
+        argument = np.maximum((price - c) * math.e / a, -1.0 / math.e + 1e-16)  # lambertw is NaN at −1/e
+        if self.concave:
+            return (1.0 - lambertw(argument).real) / b
+        falls = np.flatnonzero(a[0] > 0.0)  # the others rise: their stationary point lies on the other branch
+        rises = np.flatnonzero(a[0] < 0.0)
+        w = np.empty_like(argument)
+        w[:, falls] = lambertw(argument[:, falls]).real
+        w[:, rises] = lambertw(np.minimum(argument[:, rises], -1e-300), -1).real
+        return (1.0 - w) / b
+
+    def dual(self, totals, draws):
+        """Find the price at which the best capitals sum to the total, for all problems side by side.
+
+        Gives (problems, n) amounts and the bounds D(λ) that no allocation exceeds. Where capital jumps at that price,
+        the instruments that jump share what is left in their order.
+        """
+
+        def excess(price, problem):
+            problem = problem.astype(np.intp)
+            return self.best(price, draws[problem]).sum(-1) / totals[problem] - 1.0
+
+        every = np.arange(len(totals))
+        price = np.zeros(len(totals))
+        binds = np.flatnonzero(excess(price, every) > 0.0)
+        amounts = self.best(price, draws)
+        if binds.size:
+            tolerances = {"fatol": 1e-10, "xatol": 1e-13, "xrtol": 0.0}
+            # no efficiency exceeds 1, so nothing is bought at a price of 1
+            found = find_root(excess, (price[binds], price[binds] + 1.0), args=(binds,), tolerances=tolerances)
+            assert found.success.all()
+            price[binds] = found.x
+            amounts[binds] = self.best(found.x, draws[binds])
+            amounts[binds] *= np.minimum(1.0, totals[binds] / amounts[binds].sum(-1))[:, None]
+            jumps = np.abs(found.f_x) > 1e-9
+            if jumps.any():
+                which = binds[jumps]
+                more, less = (self.best(side[jumps], draws[which]) for side in found.bracket)
+                step = np.maximum(more - less, 0.0)
+                room = (totals[which] - less.sum(-1))[:, None]
+                amounts[which] = less + np.clip(room - (np.cumsum(step, -1) - step), 0.0, step)
+        chosen = self.best(price, draws)
+        bound = price * totals + self.utility(chosen, draws) - price * chosen.sum(-1)
+        return amounts, bound

@@ -319,6 +319,143 @@ def test_intervals_on_narrow_ranges() -> None:
     assert np.isinf(flat.threshold(0.4)).all()
 
 
+# --- drawn coefficients ------------------------------------------------------------------------------------------
+
+
+def assert_moments(draws: Floats, mean: Floats, covariance: Floats, slack: float = 0.0) -> None:
+    """Five standard errors of the means, variances and correlations of normal draws, and `slack` beyond them."""
+    n, size = draws.shape
+    sd = np.sqrt(np.diag(covariance))
+    used = sd > 0.0
+    assert np.all(draws[:, ~used] == mean[~used])
+    scaled = (draws[:, used] - mean[used]) / sd[used]
+    assert np.abs(scaled.mean(0)).max() < 5.0 / math.sqrt(n) + slack
+    correlation = (covariance / np.outer(np.where(used, sd, 1.0), np.where(used, sd, 1.0)))[np.ix_(used, used)]
+    assert np.abs(np.cov(scaled.T) - correlation).max() < 5.0 * math.sqrt(2.0 / n) + slack
+    assert size == 3
+
+
+@pytest.mark.parametrize("family", ["linear", "quadratic", "sqrt"])
+def test_draws_have_the_mean_and_covariance_of_the_fit(family: str) -> None:
+    curves, _, _ = fitted(family, 4)
+    draws = curves.draw_params(100_000, seed=1)
+    assert draws.shape == (100_000, 4, 3)
+    assert draws.dtype == np.float64
+    assert draws.flags.c_contiguous
+    for i in range(4):
+        assert_moments(draws[:, i], curves.params[i], curves.covariance[i])
+    assert np.all(draws[:, :, 2] == 0.0) or family == "quadratic"
+    between = np.corrcoef(draws[:, :, 0].T)
+    assert np.abs(between - np.eye(4)).max() < 0.02
+
+
+@pytest.mark.parametrize("family", ["linear", "quadratic"])
+def test_draws_of_curves_over_narrow_ranges_stay_on_the_data(family: str) -> None:
+    """With origins far from the data the coefficients cancel to many digits."""
+    rng = np.random.default_rng(2)
+    capital = 1e6 * (1.0 + 0.1 * np.sort(rng.random(20)))
+    curve = fit(["A"], [capital], [0.8 - (capital / 1e6 - 1.0) + 0.002 * rng.standard_normal(20)], family=family)
+    a, b, c = curve.draw_params(50_000, seed=2)[:, 0].T
+    d = float(np.median(capital)) - curve.origin[0]
+    eta = a * d + b if family == "linear" else (a * d + b) * d + c
+    gradient = np.array([d, 1.0, 0.0] if family == "linear" else [d * d, d, 1.0])
+    sd = math.sqrt(gradient @ curve.covariance[0] @ gradient)
+    assert abs(eta.mean() - curve.efficiency(float(np.median(capital)))[0]) < 5.0 * sd / math.sqrt(50_000)
+    assert abs(eta.std() / sd - 1.0) < 0.02
+
+
+def exponential_fit(noise: float, n: int = 1, m: int = 12) -> CurveSet:
+    rng = np.random.default_rng([4, m])
+    capital = rng.uniform(1e4, 1e6, (n, m))
+    efficiency = 0.3 + 0.5 * np.exp(-3e-6 * capital) + noise * rng.standard_normal((n, m))
+    return fit([f"S{i}" for i in range(n)], capital, efficiency, family="exponential")
+
+
+def test_draws_of_sharp_exponentials_have_the_mean_and_covariance_of_the_fit() -> None:
+    curve = exponential_fit(1e-4, m=30)
+    assert_moments(curve.draw_params(100_000, seed=1)[:, 0], curve.params[0], curve.covariance[0], slack=0.01)
+
+
+def test_draws_of_blurred_exponentials_are_exponentials_through_the_data() -> None:
+    curves = exponential_fit(0.05, 400)
+    curves = curves[curves.has_curve]
+    span = curves.observed[:, 1] - curves.observed[:, 0]
+    uncertain = np.sqrt(curves.covariance[:, 1, 1]) / curves.params[:, 1]
+    assert (uncertain > 0.5).sum() > 50
+    draws = curves.draw_params(2000, seed=3)
+    a, b, c = np.moveaxis(draws, -1, 0)
+    assert np.isfinite(draws).all()
+    assert np.all((b * span > 2.0**-8 * (1 - 1e-12)) & (b * span < 2.0**12 * (1 + 1e-12)))
+    assert np.allclose(np.median(b[:, uncertain < 1.0], axis=0), curves.params[uncertain < 1.0, 1], rtol=0.15)
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        d = share * span
+        eta = a * np.exp(-b * d) + c
+        mean = curves.params[:, 0] * np.exp(-curves.params[:, 1] * d) + curves.params[:, 2]
+        left = np.exp(-curves.params[:, 1] * d)
+        gradient = np.stack([left, -curves.params[:, 0] * d * left, np.ones_like(d)], axis=-1)
+        sd = np.sqrt(np.einsum("nj,njk,nk->n", gradient, curves.covariance, gradient))
+        if share in (0.0, 1.0):  # normal there, whatever the rate
+            assert np.abs((eta.mean(0) - mean) / sd).max() < 5.0 / math.sqrt(2000)
+            assert np.abs(eta.std(0) / sd - 1.0).max() < 5.0 * math.sqrt(0.5 / 2000)
+        low, high = np.quantile(eta, [0.05, 0.95], axis=0)
+        truth = 0.3 + 0.5 * np.exp(-3e-6 * (curves.origin + d))
+        assert 0.80 < np.mean((low <= truth) & (truth <= high)) < 0.95
+
+
+def test_draws_depend_on_seed_and_symbol_only() -> None:
+    mixed = fit(
+        [f"S{i}" for i in range(8)],
+        *fitted("exponential", 8)[1:],
+        family="auto",
+    )
+    draws = mixed.draw_params(50, seed=7)
+    same: Any = np.int64(7)
+    assert np.array_equal(draws, mixed.draw_params(50, seed=same))
+    assert not np.array_equal(draws, mixed.draw_params(50, seed=8))
+    assert np.array_equal(draws[:20], mixed.draw_params(20, seed=7))
+    for i, curve in enumerate(mixed):
+        assert np.array_equal(draws[:, i : i + 1], curve.draw_params(50, seed=7))
+    assert np.array_equal(draws[:, [5, 2]], mixed[["S5", "S2"]].draw_params(50, seed=7))
+    first, again = np.random.default_rng(9), np.random.default_rng(9)
+    one = mixed.draw_params(50, seed=first)
+    assert np.array_equal(one, mixed.draw_params(50, seed=again))
+    assert not np.array_equal(one, mixed.draw_params(50, seed=first))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_draws_of_curves_without_residuals_and_without_curve(family: str) -> None:
+    capital = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    curves = fit(["flat", "none", "new"], [capital, [1.0, 1.0], []], [[0.5] * 5, [0.5, 0.4], []], family=family)
+    assert curves.status_names == ["constant", "too_few_points", "too_few_points"]
+    draws = curves.draw_params(10, seed=1)
+    assert np.array_equal(draws[:, 0], np.broadcast_to(curves.params[0], (10, 3)))
+    assert np.isnan(draws[:, 1:]).all()
+    assert curves[[]].draw_params(10, seed=1).shape == (10, 0, 3)
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    made = CurveSet.from_params([f"S{i}" for i in range(5)], "linear", [[-0.1, 1.0]] * 5)
+    message = (
+        r"^nothing is known of the errors of 'S0', 'S1', 'S2' and 2 more: there are no data, or no degrees of freedom$"
+    )
+    with pytest.raises(CurveError, match=message):
+        made.draw_params(10, seed=1)
+    exact = fit(["A", "B"], [[1.0, 2.0], [1.0, 2.0, 3.0]], [[0.9, 0.8], [0.9, 0.8, 0.75]], family="linear")
+    with pytest.raises(CurveError, match=r"^nothing is known of the errors of 'A': there are") as caught:
+        exact.draw_params(10, seed=1)
+    assert caught.value.indexes == ((0,),)
+    assert exact["B"].draw_params(10, seed=1).shape == (10, 1, 3)
+    known: Any = exact["B"]
+    for draws in (0, -1, 1.5, True, "2", None):
+        with pytest.raises(CurveError, match=f"^draws must be an integer of at least 1, not {draws!r}$"):
+            known.draw_params(draws, seed=1)
+    for seed in (-1, 1.5, True, "2", None):
+        with pytest.raises(
+            CurveError, match=f"^seed must be an integer of at least 0 or a numpy.random.Generator, not {seed!r}$"
+        ):
+            known.draw_params(10, seed=seed)
+
+
 # --- sets of curves ----------------------------------------------------------------------------------------------
 
 

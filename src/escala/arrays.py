@@ -132,6 +132,21 @@ def check_interval(name: str, values: Floats, interval: Interval, error: type[In
         _check((name,), (values,), interval.contains, f"{name} must be {interval}", error)
 
 
+def per_item(name: str, value: Any, n: int, interval: Interval, error: type[InputError] = ScenarioError) -> Floats:
+    """Check an argument that is one number or one for each of n items, and bring it to shape (n,).
+
+    Raises
+    ------
+    InputError
+        The class given, naming the argument, and the index and value of what is outside the interval.
+    """
+    given = to_floats(name, value, error)
+    if given.ndim > 1 or given.size not in (1, n):
+        raise error(f"{name} of shape {given.shape} must be a number or of shape ({n},)", arguments=(name,))
+    check_interval(name, given, interval, error)
+    return np.ascontiguousarray(np.broadcast_to(given, (n,)))
+
+
 def check_order(low_name: str, low: Floats, high_name: str, high: Floats) -> None:
     """Check ``low <= high`` element by element, over the broadcast shape of the two.
 
@@ -191,6 +206,13 @@ def _blocks(arrays: Sequence[Floats]) -> Iterator[tuple[npt.NDArray[Any], ...]]:
     with walk:
         for block in walk:
             yield block if isinstance(block, tuple) else (block,)
+
+
+def aligned(size: int) -> Floats:
+    """Give memory that begins with a cache line: a vector across two of them is read twice."""
+    room = np.empty(size + 8)
+    start = -room.ctypes.data // room.itemsize % 8
+    return room[start : start + size]
 
 
 class Rows:

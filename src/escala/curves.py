@@ -6,13 +6,14 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from escala import curve_summary, parallel
-from escala.arrays import Interval, check_interval, no_symbol, to_floats
+from escala.arrays import Interval, check_interval, no_symbol, per_item, to_floats
 from escala.errors import CurveError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _FINITE: Final = Interval(-np.inf, np.inf, low_open=True, high_open=True)
 #: Level of the interval that goes with saturation and capacity.
 _LIMITS_LEVEL: Final = 0.90
 _STEP: Final = 1 << 17  # points between two looks at Ctrl-C
+_SHOWN: Final = 3  # symbols that a message lists
 
 
 class Family(IntEnum):
@@ -246,8 +248,8 @@ class CurveSet:
             raise CurveError(f"families has {len(given)} entries for {n} symbols", arguments=("families", "symbols"))
         family = np.array([family_code(name) for name in given], dtype=np.int8)
         values = _coefficients(params, family)
-        limits = _per_curve("limit", limit, n, _POSITIVE)
-        origins = _per_curve("origin", origin, n, _FINITE)
+        limits = per_item("limit", limit, n, _POSITIVE, CurveError)
+        origins = per_item("origin", origin, n, _FINITE, CurveError)
         anchored = np.isin(family, (Family.QUADRATIC, Family.EXPONENTIAL))
         nothing = np.full(n, np.nan)
         return cls(
@@ -424,7 +426,7 @@ class CurveSet:
         if share.ndim:
             raise CurveError(f"level must be one number, not of shape {share.shape}", arguments=("level",))
         check_interval("level", share, _LEVEL, CurveError)
-        tolerances = _per_curve("tolerance", tolerance, len(self), _TOLERANCE)
+        tolerances = per_item("tolerance", tolerance, len(self), _TOLERANCE, CurveError)
         within = tolerances[:, None]
         rows, shape = self._capital_rows(capital)
         eta, spread = self._raw_predictions(rows, capital)
@@ -480,7 +482,7 @@ class CurveSet:
 
         from escala.kernels import curves as kernels
 
-        drops = _per_curve("drop", drop, len(self), _SHARE)
+        drops = per_item("drop", drop, len(self), _SHARE, CurveError)
         fitted = np.isfinite(self._root[:, 0])
         quantile = stdtrit(np.where(self.freedom > 0.0, self.freedom, 1.0), 0.5 + 0.5 * _LIMITS_LEVEL)
         reach = np.where(self.freedom > 0.0, self.residual_sd * quantile, np.inf)
@@ -516,10 +518,89 @@ class CurveSet:
         """
         from escala.kernels import curves as kernels
 
-        least = _per_curve("min_efficiency", min_efficiency, len(self), _FINITE)
+        least = per_item("min_efficiency", min_efficiency, len(self), _FINITE, CurveError)
         first, last = np.empty(len(self)), np.empty(len(self))
         kernels.threshold(least, *self._arrays(), self._limits(), first, last, 0, len(self))
         return last
+
+    def draw_params(self, draws: int, *, seed: int | np.random.Generator) -> Floats:
+        """Draw coefficients from what the fits leave open, to see what follows if the curves are off.
+
+        Parameters
+        ----------
+        draws : int
+            How many sets of curves, at least 1.
+        seed : int or numpy.random.Generator
+            An integer of at least 0, or a generator; from that one integer is drawn, and counts as the seed.
+
+        Returns
+        -------
+        (draws, n, 3) float64
+            a, b, c as in `params` and over the same `origin`. Exactly 0 where a coefficient is not used, NaN where
+            there is no curve; a curve without residuals is drawn as it is.
+
+        Raises
+        ------
+        CurveError
+            If `draws` or `seed` is out of range, or if nothing is known of a curve's errors: it was made without data,
+            or no degree of freedom is left.
+
+        Notes
+        -----
+        Linear, quadratic and sqrt: normal with mean `params` and `covariance`. Exponentials: η at the smallest and at
+        the largest observed capital and log b are normal, with the means of the fit and the covariance that
+        `covariance` gives them (delta method); a and c follow from them. So b stays positive, its median is that of
+        the fit and its mean above it, and where errors are small the draws have the mean `params` and `covariance`
+        too. Normal a, b and c would not do for exponentials: where the rate is uncertain by a third or more, many such
+        draws miss the data. b times the range of capital is kept within what :func:`escala.fit` searches, 2⁻⁸ to
+        2¹²: lines and steps.
+
+        Instruments are independent, and each has a stream of numbers of its own, made from the seed and its symbol.
+        Its draws depend on no other instrument, nor on its place, and more draws begin with the same ones. The bits
+        are the same on one machine and version of NumPy.
+
+        Errors of the residual standard deviation are left out: below some ten degrees of freedom the draws are
+        narrower than the intervals of :meth:`predict`, which are Student's.
+
+        Examples
+        --------
+        >>> from escala import fit
+        >>> curves = fit(["A"], [[1e4, 2e4, 4e4, 6e4, 8e4]], [[0.99, 0.98, 0.97, 0.94, 0.93]], family="linear")
+        >>> params = curves.draw_params(1000, seed=7)
+        >>> params.shape
+        (1000, 1, 3)
+        >>> efficiency = params[:, 0, 0] * 1e5 + params[:, 0, 1]
+        >>> bool(abs(efficiency.mean() - curves.efficiency(1e5)[0]) < 0.001)
+        True
+        """
+        from escala.kernels.fitting import HIGHEST_RATE, LOWEST_RATE
+
+        if isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 1:
+            raise CurveError(f"draws must be an integer of at least 1, not {draws!r}", arguments=("draws",))
+        self._refuse_unknown_errors()
+        entropy = _entropy(seed)
+        normal = np.empty((len(self), int(draws), 3))
+        for row, symbol in zip(normal, self.symbols.tolist(), strict=True):
+            _stream(entropy, symbol).standard_normal(out=row)
+        mean, factor = self._nearly_normal()
+        out = np.empty((int(draws), len(self), 3))
+        for k in range(3):
+            # Term by term: a matrix product would round as its library, and the number of draws, please.
+            error = factor[:, k, :1] * normal[:, :, 0]
+            for j in (1, 2):
+                error += factor[:, k, j : j + 1] * normal[:, :, j]
+            error += mean[:, k, None]
+            out[:, :, k] = error.T
+        bent = self._bent
+        if bent.any():
+            span = (self.observed[:, 1] - self.origin)[bent]
+            rate = self.params[bent, 1]
+            first, last, change = np.moveaxis(out[:, bent], -1, 0)
+            lowest, highest = np.log(LOWEST_RATE / (rate * span)), np.log(HIGHEST_RATE / (rate * span))
+            b = rate * np.exp(np.clip(change, lowest, highest))
+            a = (last - first) / np.expm1(-b * span)
+            out[:, bent] = np.stack([a, b, first - a], axis=-1)
+        return out
 
     def to_dict(self) -> dict[str, npt.NDArray[Any]]:
         """Give every array by name, one entry a curve."""
@@ -570,6 +651,43 @@ class CurveSet:
 
     def _roots(self) -> Floats:
         return np.ascontiguousarray(self._root)
+
+    @property
+    def _bent(self) -> npt.NDArray[np.bool_]:
+        """Tell which exponentials have residuals."""
+        bent: npt.NDArray[np.bool_] = (self.family == Family.EXPONENTIAL) & (self.residual_sd > 0.0)
+        return bent
+
+    def _refuse_unknown_errors(self) -> None:
+        unknown = np.flatnonzero(self.has_curve & ~np.isfinite(self.covariance).all(axis=(1, 2)))
+        if unknown.size:
+            shown = ", ".join(repr(self.symbols[i]) for i in unknown[:_SHOWN])
+            more = f" and {unknown.size - _SHOWN:,} more" if unknown.size > _SHOWN else ""
+            message = f"nothing is known of the errors of {shown}{more}: there are no data, or no degrees of freedom"
+            raise CurveError(message, indexes=tuple((int(i),) for i in unknown[:_SHOWN]))
+
+    def _nearly_normal(self) -> tuple[Floats, Floats]:
+        """Give means and factors, (n, 3) and (n, 3, 3): mean + factor·(three standard normal numbers) is a draw.
+
+        Of a, b, c; for exponentials with residuals of η at both ends of the data and of the change of log b. The
+        factors come from the inverse root of the normal matrix, not from `covariance`, of which small numbers are
+        differences of large ones.
+        """
+        none = np.where(self.has_curve, 0.0, np.nan)
+        constant, first, second = (_effects(self._root, *weights) for weights in np.eye(3))
+        mean = self.params.copy()
+        factor = np.stack([first, constant, np.stack([none] * 3, axis=-1)], axis=1)
+        square = self.family == Family.QUADRATIC
+        factor[square] = np.stack([second, first, constant], axis=1)[square]
+        bent = self._bent
+        a, b, c = self.params[bent].T
+        span = (self.observed[:, 1] - self.origin)[bent]
+        left = np.exp(-b * span)  # of a, at the largest capital
+        mean[bent] = np.stack([a + c, a * left + c, np.zeros_like(a)], axis=-1)
+        at_smallest = _effects(self._root[bent], 1.0, 1.0, 0.0)
+        at_largest = _effects(self._root[bent], 1.0, left, left * span)
+        factor[bent] = np.stack([at_smallest, at_largest, second[bent] / (-a * b)[:, None]], axis=1)
+        return mean, factor * self.residual_sd[:, None, None]
 
     def _capital_rows(self, capital: FloatLike) -> tuple[Floats, tuple[int, ...]]:
         """Bring capital to (n, m) or (1, m), with the shape of the result."""
@@ -653,15 +771,6 @@ def _checked_out(out: Floats, shape: tuple[int, ...]) -> Floats:
     return out
 
 
-def _per_curve(name: str, value: FloatLike, n: int, interval: Interval) -> Floats:
-    """Check an argument and bring it to one value a curve."""
-    given = to_floats(name, value, CurveError)
-    if given.ndim > 1 or given.size not in (1, n):
-        raise CurveError(f"{name} of shape {given.shape} must be a number or of shape ({n},)", arguments=(name,))
-    check_interval(name, given, interval, CurveError)
-    return np.ascontiguousarray(np.broadcast_to(given, (n,)))
-
-
 def _coefficients(params: FloatLike, family: npt.NDArray[np.int8]) -> Floats:
     given = to_floats("params", params, CurveError)
     n = family.size
@@ -688,3 +797,26 @@ def _coefficients(params: FloatLike, family: npt.NDArray[np.int8]) -> Floats:
         message = f"b of an exponential must be positive, but params[{place}, 1] = {float(values[place, 1])!r}"
         raise CurveError(message, arguments=("params",), indexes=((place, 1),))
     return values
+
+
+def _effects(root: Floats, one: float, f1: float | Floats, f2: float | Floats) -> Floats:
+    """Give the effects of three uncorrelated parts of equal variance on one·c₀ + f₁·c₁ + f₂·c₂, a sum of the basis."""
+    i0, m1, i1, m2, k, i2 = root.T
+    first = f1 - one * m1
+    return np.stack([one * i0, first * i1, (f2 - one * m2 - k * first) * i2], axis=-1)
+
+
+def _entropy(seed: int | np.random.Generator) -> int:
+    """Check a seed; a generator gives one."""
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(1 << 63))
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        message = f"seed must be an integer of at least 0 or a numpy.random.Generator, not {seed!r}"
+        raise CurveError(message, arguments=("seed",))
+    return int(seed)
+
+
+def _stream(entropy: int, symbol: str) -> np.random.Generator:
+    """Make the random numbers of one instrument."""
+    key = int.from_bytes(symbol.encode("utf-8", "surrogatepass"), "little")
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy, spawn_key=(key,))))

@@ -5,7 +5,9 @@ EscalaError
 │   ├── ScenarioError                   of a lending scenario or strategy
 │   │   └── ScenarioFileError           a file of scenarios that cannot be read as such
 │   ├── RecordError                     of efficiency records; nothing of the batch was kept
-│   └── CurveError                      of a curve, or of what is asked of it
+│   ├── CurveError                      of a curve, or of what is asked of it
+│   └── AllocationError                 of an argument of an allocation
+├── InfeasibleError (ValueError)        bounds that no allocation can meet together
 ├── FitError (ValueError)               an instrument without a curve, where that is to be an error
 └── MissingExtraError (ImportError)     an optional library is not installed
 """
@@ -56,6 +58,34 @@ class RecordError(InputError):
 
 class CurveError(InputError):
     """Bad parameters of a curve, or a bad argument of what is asked of it."""
+
+
+class AllocationError(InputError):
+    """Bad argument of an allocation."""
+
+
+class InfeasibleError(EscalaError, ValueError):
+    """Bounds that no allocation can meet together; the message names them, and by how much they conflict.
+
+    Parameters
+    ----------
+    message : str
+        What conflicts.
+    symbol : str or None
+        The instrument whose own bounds conflict; None where it is all of them together.
+    problem : tuple of int
+        Index of the first such problem among many; empty for a single one.
+    excess : float
+        By how much; NaN where that is not known.
+    """
+
+    def __init__(
+        self, message: str, *, symbol: str | None = None, problem: tuple[int, ...] = (), excess: float = float("nan")
+    ) -> None:
+        super().__init__(message)
+        self.symbol = symbol
+        self.problem = problem
+        self.excess = excess
 
 
 class FitError(EscalaError, ValueError):

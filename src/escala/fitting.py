@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import curve_summary, parallel
-from escala.arrays import Interval, check_interval, no_symbol, to_floats
+from escala.arrays import Interval, aligned, check_interval, no_symbol, to_floats
 from escala.curves import CurveSet, family_code
 from escala.errors import CurveError, FitError, InputError, RecordError
 
@@ -433,7 +433,7 @@ def _fit(
     figures = np.empty((n, len(kernels.FIGURES)))
 
     def make_part() -> parallel.Part:
-        work = _aligned(kernels.work_size(most))
+        work = aligned(kernels.work_size(most))
         scratch = np.empty(3 * most)
 
         def part(start: int, stop: int) -> Iterator[None]:
@@ -474,13 +474,6 @@ def _fit(
         _root=root,
         _neumann=figures[:, -3:],
     )
-
-
-def _aligned(size: int) -> Floats:
-    """Give memory that begins with a cache line: a vector across two of them is read twice."""
-    room = np.empty(size + 8)
-    start = -room.ctypes.data // room.itemsize % 8
-    return room[start : start + size]
 
 
 def _raise_without_curve(curves: CurveSet) -> None:

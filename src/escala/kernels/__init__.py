@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import importlib
 
-_MODULES = ("broadcast", "curves", "fitting", "lending")
+_MODULES = ("allocation", "broadcast", "curves", "fitting", "lending")
 _KERNELS = (
+    "allocation.allocate",
+    "allocation.greedy",
     "broadcast.take",
     "curves.evaluate",
     "curves.limits",

@@ -166,7 +166,7 @@ def evaluate(
 
 
 @helper
-def _raw(family: int, a: float, b: float, c: float, origin: float, x: float) -> float:
+def raw(family: int, a: float, b: float, c: float, origin: float, x: float) -> float:
     """Give η without clipping."""
     if family == LINEAR:
         return a * x + b
@@ -179,7 +179,7 @@ def _raw(family: int, a: float, b: float, c: float, origin: float, x: float) -> 
 
 
 @helper
-def _raw_marginal(family: int, a: float, b: float, c: float, origin: float, x: float) -> float:
+def raw_marginal(family: int, a: float, b: float, c: float, origin: float, x: float) -> float:
     """Give d(C·η)/dC without clipping."""
     if family == LINEAR:
         return 2.0 * (a * x) + b
@@ -189,6 +189,18 @@ def _raw_marginal(family: int, a: float, b: float, c: float, origin: float, x: f
     if family == SQRT:
         return 1.5 * (a * math.sqrt(x)) + b
     return a * exp(-b * (x - origin)) * (1.0 - b * x) + c
+
+
+@helper
+def curvature(family: int, a: float, b: float, c: float, origin: float, x: float) -> float:  # noqa: ARG001
+    """Give d²(C·η)/dC² without clipping, for x > 0."""
+    if family == LINEAR:
+        return 2.0 * a
+    if family == QUADRATIC:
+        return 2.0 * (3.0 * (a * (x - origin)) + b + a * origin)
+    if family == SQRT:
+        return 0.75 * a / math.sqrt(x)
+    return a * exp(-b * (x - origin)) * (b * (b * x - 2.0))
 
 
 @helper
@@ -266,7 +278,7 @@ def predict(
         x = capital[i if capital.shape[0] > 1 else 0, j]
         b = params[i, 1]
         bad[0] += _invalid(x)
-        eta[i, j] = _raw(family[i], params[i, 0], b, params[i, 2], origin[i], x)
+        eta[i, j] = raw(family[i], params[i, 0], b, params[i, 2], origin[i], x)
         f1, f2 = _basis(family[i], b, origin[i], x)
         deviation = _deviation(root[i], 1.0, f1, f2)
         spread[i, j] = math.sqrt(1.0 + deviation) if deviation >= 0.0 else math.inf  # far off, the basis overflows
@@ -285,7 +297,7 @@ def _quadratic_roots(a: float, b: float, c: float) -> tuple[float, float]:
 
 
 @routine
-def _crossings(family: int, a: float, b: float, c: float, origin: float, y: float) -> tuple[float, float]:
+def crossings(family: int, a: float, b: float, c: float, origin: float, y: float) -> tuple[float, float]:
     """Where the curve falls through y, and where it rises through y; inf where it never does, negative if before 0."""
     falls = rises = math.inf
     if family == QUADRATIC and a != 0.0:
@@ -313,24 +325,25 @@ def _crossings(family: int, a: float, b: float, c: float, origin: float, y: floa
 
 
 @routine
-def _clipped(family: int, a: float, b: float, c: float, origin: float, x: float) -> float:
-    return min(max(_raw(family, a, b, c, origin, x), 0.0), 1.0)
+def clipped(family: int, a: float, b: float, c: float, origin: float, x: float) -> float:
+    """Give η as a fraction: between 0 and 1."""
+    return min(max(raw(family, a, b, c, origin, x), 0.0), 1.0)
 
 
 @routine
 def _peak(family: int, a: float, b: float, c: float, origin: float, end: float) -> float:
     """Smallest capital in [0, end] where the clipped efficiency is highest."""
     at = 0.0
-    best = _clipped(family, a, b, c, origin, 0.0)
+    best = clipped(family, a, b, c, origin, 0.0)
     if family == QUADRATIC and a < 0.0:
         vertex = origin - b / (2.0 * a)
-        if 0.0 < vertex < end and _clipped(family, a, b, c, origin, vertex) > best:
+        if 0.0 < vertex < end and clipped(family, a, b, c, origin, vertex) > best:
             at = vertex
-            best = _clipped(family, a, b, c, origin, vertex)
-    if _clipped(family, a, b, c, origin, end) > best:
+            best = clipped(family, a, b, c, origin, vertex)
+    if clipped(family, a, b, c, origin, end) > best:
         at = end
-    if at > 0.0 and _clipped(family, a, b, c, origin, at) >= 1.0:
-        _, rises = _crossings(family, a, b, c, origin, 1.0)
+    if at > 0.0 and clipped(family, a, b, c, origin, at) >= 1.0:
+        _, rises = crossings(family, a, b, c, origin, 1.0)
         at = min(at, rises)
     return at
 
@@ -371,7 +384,7 @@ def _stationary(family: int, a: float, b: float, c: float, origin: float) -> flo
 
 @routine
 def _utility(family: int, a: float, b: float, c: float, origin: float, x: float) -> float:
-    return x * _clipped(family, a, b, c, origin, x)
+    return x * clipped(family, a, b, c, origin, x)
 
 
 @routine
@@ -380,7 +393,7 @@ def _capacity(family: int, a: float, b: float, c: float, origin: float, end: flo
     at = 0.0
     best = 0.0
     kinked = False
-    falls, _ = _crossings(family, a, b, c, origin, 1.0)
+    falls, _ = crossings(family, a, b, c, origin, 1.0)
     if 0.0 < falls <= end and _utility(family, a, b, c, origin, falls) > best:
         at = falls
         best = _utility(family, a, b, c, origin, falls)
@@ -391,7 +404,7 @@ def _capacity(family: int, a: float, b: float, c: float, origin: float, end: flo
         best = _utility(family, a, b, c, origin, turns)
         kinked = False
     if _utility(family, a, b, c, origin, end) > best:
-        rising = _raw(family, a, b, c, origin, end) > 1.0 or _raw_marginal(family, a, b, c, origin, end) > 0.0
+        rising = raw(family, a, b, c, origin, end) > 1.0 or raw_marginal(family, a, b, c, origin, end) > 0.0
         return math.inf if rising or end >= FAR else end, False
     return at, kinked
 
@@ -421,11 +434,11 @@ def _margin(
     one = 1.0
     if test == TURNS:
         f1, f2 = _marginal_basis(family, b, origin, x)
-        value = _raw_marginal(family, a, b, c, origin, x)
+        value = raw_marginal(family, a, b, c, origin, x)
     else:
         f1, f2 = _basis(family, b, origin, x)
-        value = _raw(family, a, b, c, origin, x)
-        highest = _raw(family, a, b, c, origin, top)
+        value = raw(family, a, b, c, origin, x)
+        highest = raw(family, a, b, c, origin, top)
         kept = 1.0 - drop
         if test == LEAVES_ONE:
             value -= 1.0
@@ -568,8 +581,8 @@ def limits(
             continue
         end = min(limit[i], FAR)
         peak = _peak(kind, a, b, c, o, end)
-        highest = _clipped(kind, a, b, c, o, peak)
-        falls, _ = _crossings(kind, a, b, c, o, (1.0 - drop[i]) * highest)
+        highest = clipped(kind, a, b, c, o, peak)
+        falls, _ = crossings(kind, a, b, c, o, (1.0 - drop[i]) * highest)
         saturation = falls if peak <= falls <= end else math.inf
         if highest == 0.0:
             saturation = peak
@@ -609,8 +622,8 @@ def threshold(
         elif least[i] <= 0.0:
             last[i] = math.inf
         elif least[i] <= 1.0:
-            falls, rises = _crossings(kind, a, b, c, o, least[i])
-            begins = 0.0 if _raw(kind, a, b, c, o, 0.0) >= least[i] else rises
+            falls, rises = crossings(kind, a, b, c, o, least[i])
+            begins = 0.0 if raw(kind, a, b, c, o, 0.0) >= least[i] else rises
             if 0.0 <= begins <= limit[i] and begins < math.inf:
                 first[i] = begins
                 last[i] = falls if begins <= falls <= limit[i] else math.inf

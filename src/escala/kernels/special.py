@@ -1,12 +1,16 @@
-"""Branch-free exp, expm1 and log for the inner loops: nothing here calls the C library, so loops around it vectorise.
+"""Branch-free exp, expm1, log and Lambert's W₀ for the inner loops: none calls the C library, so the loops vectorise.
 
 A number is split as ``t = k·ln 2 + r`` with ``|r| ≤ ln 2/2`` (exp) or ``x = 2^k·m`` with ``√½ ≤ m < √2`` (log), and a
-polynomial takes the rest. Its coefficients interpolate at Chebyshev nodes, computed with 40 digits. Errors were
-measured against 40 digits on 30,000 drawn arguments: below 1 unit in the last place (ulp) for exp, 2.2 for expm1 and 2
-for log. The same bits come out on every machine, which no two C libraries promise.
+polynomial takes the rest. Its coefficients interpolate at Chebyshev nodes, computed with 40 digits. W₀ is one rational
+function of the root that it has at −1/e, found in the same way with 60 digits: no iteration, which would divide by zero
+there. Errors were measured against 40 digits and more on 30,000 drawn arguments (60,000 for W₀): below 1 unit in the
+last place (ulp) for exp, 2.2 for expm1, 2 for log and 4.5 for W₀, which is 5e-16. The same bits come out on every
+machine, which no two C libraries promise.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -42,6 +46,30 @@ L9 = 0.22222211130259878
 L11 = 0.18182889455674947
 L13 = 0.15331710618210773
 L15 = 0.14616585424888623
+
+E = 2.718281828459045
+INVERSE_E = 0.36787944117144233  # z + INVERSE_E is exact near −1/e, so that z + 1/e is right to an ulp
+INVERSE_E_LO = -1.2428753672788363e-17
+
+# W₀(z)/z = e^−W₀(z) on −1/e ≤ z ≤ e as (e + WN1·r + … + WN8·r⁸)/(1 + WD1·r + … + WD9·r⁹), r = √(z + 1/e), relative
+# error below 5.4e-17; all coefficients are positive, so that nothing cancels, and e itself makes W₀(−1/e) = −1
+WN1 = 12.330508578167766
+WN2 = 21.61018827246387
+WN3 = 18.546818660088526
+WN4 = 8.17268738519753
+WN5 = 1.776602479367239
+WN6 = 0.16698090410889566
+WN7 = 0.004895781330959134
+WN8 = 9.437489811163391e-06
+WD1 = 6.86778458669314
+WD2 = 19.43270286965483
+WD3 = 29.29354448349162
+WD4 = 25.42959748128593
+WD5 = 12.85127159481418
+WD6 = 3.652242242728469
+WD7 = 0.5359773838281758
+WD8 = 0.03421903611599541
+WD9 = 0.0006363499168566141
 
 
 @helper
@@ -86,3 +114,24 @@ def log(x: float) -> float:
     z = s * s
     p = L3 + z * (L5 + z * (L7 + z * (L9 + z * (L11 + z * (L13 + z * L15)))))
     return exponent * LN2_HI + (2.0 * s + (s * z * p + exponent * LN2_LO))
+
+
+@helper
+def lambert_w0(z: float) -> float:
+    """Compute W₀(z), the w ≥ −1 with w·e^w = z, for z in [−1/e, e]; −1 below and 1 above. NaN gives NaN.
+
+    The error belongs to the z given. What z itself was rounded by, δ, moves W₀ by δ·e^−w/(1 + w), at −1/e by √(2e·δ):
+    half an ulp there is 1.2e-8.
+    """
+    bounded = E if z > E else z
+    x = (bounded + INVERSE_E) + INVERSE_E_LO
+    x = 0.0 if x < 0.0 else x
+    r = math.sqrt(x)
+    even = E + x * (WN2 + x * (WN4 + x * (WN6 + x * WN8)))
+    odd = WN1 + x * (WN3 + x * (WN5 + x * WN7))
+    numerator = even + r * odd
+    even = 1.0 + x * (WD2 + x * (WD4 + x * (WD6 + x * WD8)))
+    odd = WD1 + x * (WD3 + x * (WD5 + x * (WD7 + x * WD9)))
+    w = bounded * (numerator / (even + r * odd))
+    w = -1.0 if w < -1.0 else w
+    return 1.0 if z >= E else w

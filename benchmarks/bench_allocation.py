@@ -1,0 +1,207 @@
+"""Allocation beside cvxpy with Clarabel, SciPy's SLSQP, and a dual method written with SciPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import peers
+from benchmarks.compare import compare
+from escala import Allocation, CurveSet, Family, allocate
+
+LINEAR, QUADRATIC, EXPONENTIAL, SQRT = Family
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Instruments as both sides want them."""
+
+    curves: CurveSet
+    family: np.ndarray
+    params: np.ndarray
+    limit: np.ndarray
+
+    def totals(self, count: int) -> np.ndarray:
+        """Give a budget path; its last totals are more than there is use for."""
+        return np.linspace(0.01, 1.0, count) * self.limit.sum()
+
+    def instruments(self, *, concave: bool) -> peers.Instruments:
+        """Give them to the peers."""
+        return peers.Instruments(self.family, self.params, self.limit, concave=concave)
+
+
+def draw(n: int, families: tuple[Family, ...], *, convex: float = 0.0, seed: int = 1) -> Draw:
+    """Efficiencies of 0.5–0.9 that lose 40–90 % up to their limits, which range from 0.1 to 10.
+
+    Utilities are concave, but for a share `convex` of the quadratics and exponentials: quadratics whose limit is their
+    minimum, exponentials that run on to their floor, and (half of those) exponentials that rise.
+    """
+    rng = np.random.default_rng(seed)
+    family = np.array([families[i % len(families)] for i in range(n)], dtype=np.int8)
+    top, loss = rng.uniform(0.5, 0.9, n), rng.uniform(0.4, 0.9, n)
+    limit = 10.0 ** rng.uniform(-1.0, 1.0, n)
+    bent, rising = rng.uniform(size=n) < convex, rng.uniform(size=n) < 0.5
+    minimum = limit * np.where(bent, 1.0, rng.uniform(1.5, 3.0, n))
+    rate = np.where(bent, rng.uniform(3.0, 8.0, n), rng.uniform(0.5, 1.8, n)) / limit
+    zero = np.zeros(n)
+    per_family = {
+        LINEAR: (-top * loss / limit, top, zero),
+        QUADRATIC: (top * loss / minimum**2, -2.0 * top * loss / minimum, top),
+        EXPONENTIAL: (
+            np.where(bent & rising, -top * loss, top * loss),
+            rate,
+            np.where(bent & rising, top, top * (1.0 - loss)),
+        ),
+        SQRT: (-top * loss / np.sqrt(limit), top, zero),
+    }
+    params = np.empty((n, 3))
+    for code, rows in per_family.items():
+        params[family == code] = np.stack(rows, 1)[family == code]
+    names = [Family(code).name.lower() for code in family]
+    curves = CurveSet.from_params([f"S{i}" for i in range(n)], names, params, limit=limit)
+    return Draw(curves, family, params, limit)
+
+
+def posterior(at: Draw, draws: int, seed: int = 2) -> np.ndarray:
+    """Draw (draws, n, 3) parameters: level and slope of each efficiency vary by up to 5 %, decay rates by 10 %."""
+    rng = np.random.default_rng(seed)
+    level, slope, rate = (
+        np.clip(rng.normal(1.0, sd, (draws, at.limit.size)), 1.0 - 2.0 * sd, 1.0 + 2.0 * sd)
+        for sd in (0.025, 0.025, 0.05)
+    )
+    params = np.empty((draws, at.limit.size, 3))
+    params[...] = at.params * level[..., None]
+    params[..., 0] *= slope
+    quadratic, decay = at.family == QUADRATIC, at.family == EXPONENTIAL
+    params[:, quadratic, 1] *= slope[:, quadratic]
+    params[:, decay, 1] = (at.params[:, 1] * rate)[:, decay]
+    return params
+
+
+def agree(at: peers.Instruments, ours: Allocation, totals: np.ndarray, theirs: np.ndarray, within: float) -> None:
+    """Bring the peer's amounts inside the constraints; ours must be worth as much, and no more than `within` beyond."""
+    every = np.arange(len(totals))
+    theirs = np.clip(theirs, 0.0, at.limit)
+    theirs *= np.minimum(1.0, totals / theirs.sum(-1))[:, None]
+    own, other = at.utility(ours.amounts, every), at.utility(theirs, every)
+    assert np.allclose(own, ours.utility, rtol=1e-12, atol=0.0)
+    assert (own >= other * (1.0 - 1e-9 - ours.gap)).all()
+    assert (own <= other * (1.0 + within)).all()
+
+
+FEW = 20  # problems that the slow peers get, spread along the path
+
+
+@pytest.mark.benchmark(group="allocation")
+@pytest.mark.parametrize("n", [5, 50])
+@pytest.mark.parametrize("peer", ["cvxpy with Clarabel, compiled once", "Clarabel itself, updated in place"])
+def test_conic(benchmark: Any, n: int, peer: str) -> None:
+    at = draw(n, (LINEAR, SQRT))
+    totals = at.totals(200)
+    few = totals[:: len(totals) // FEW]
+    conic = peers.ConicAllocation(at.family, at.params, at.limit)
+    solve = conic.through_cvxpy if peer.startswith("cvxpy") else conic.through_clarabel
+    agree(at.instruments(concave=True), allocate(at.curves, few, threads=1), few, solve(few), 1e-6)
+    compare(
+        benchmark,
+        lambda: allocate(at.curves, totals, threads=1),
+        lambda: solve(few),
+        rounds=9,
+        what=f"{n} concave instruments, 200 totals, one thread / {peer}",
+        work=len(totals),
+        peer_work=FEW,
+        unit="total",
+    )
+
+
+@pytest.mark.benchmark(group="allocation")
+@pytest.mark.parametrize("n", [5, 50])
+def test_single_calls(benchmark: Any, n: int) -> None:
+    at = draw(n, (LINEAR, SQRT))
+    totals = at.totals(FEW)
+    conic = peers.ConicAllocation(at.family, at.params, at.limit)
+    compare(
+        benchmark,
+        lambda: [allocate(at.curves, total, threads=1) for total in totals],
+        lambda: conic.through_cvxpy(totals),
+        rounds=9,
+        what=f"{n} concave instruments, a call for each total, one thread / cvxpy with Clarabel, compiled once",
+        work=FEW,
+        unit="total",
+    )
+
+
+@pytest.mark.benchmark(group="allocation")
+@pytest.mark.parametrize("n", [5, 50])
+def test_slsqp(benchmark: Any, n: int) -> None:
+    at = draw(n, tuple(Family))
+    totals = at.totals(200)
+    few = totals[:: len(totals) // FEW]
+    theirs = at.instruments(concave=True)
+    same = np.zeros(FEW, dtype=np.intp)
+    agree(theirs, allocate(at.curves, few, threads=1), few, theirs.slsqp(few, same), 1e-6)
+    compare(
+        benchmark,
+        lambda: allocate(at.curves, totals, threads=1),
+        lambda: theirs.slsqp(few, same),
+        rounds=5,
+        what=f"{n} concave instruments of all families, 200 totals, one thread / SciPy's SLSQP with gradient",
+        work=len(totals),
+        peer_work=FEW,
+        unit="total",
+    )
+
+
+@pytest.mark.benchmark(group="allocation")
+@pytest.mark.parametrize(("n", "count"), [(1000, 200), (100_000, 1)])
+@pytest.mark.parametrize("convex", [0.0, 0.3], ids=["concave", "convex"])
+def test_many(benchmark: Any, n: int, count: int, convex: float) -> None:
+    """Beside the dual problem alone: its peer fills what the price leaves in order, and does not search."""
+    at = draw(n, tuple(Family), convex=convex)
+    totals = at.totals(count) if count > 1 else np.array([0.3 * at.limit.sum()])
+    theirs = at.instruments(concave=convex == 0.0)
+    same = np.zeros(count, dtype=np.intp)
+    ours = allocate(at.curves, totals, threads=1)
+    amounts, bound = theirs.dual(totals, same)
+    agree(theirs, ours, totals, amounts, 1e-2 if convex else 1e-9)
+    assert (ours.utility <= bound * (1.0 + 1e-12)).all()
+    shape = "some S-shaped" if convex else "concave"
+    along = f"{count} totals" if count > 1 else "one total"
+    compare(
+        benchmark,
+        lambda: allocate(at.curves, totals, threads=1),
+        lambda: theirs.dual(totals, same),
+        rounds=5,
+        what=f"{n:,} instruments of all families, {shape}, {along}, one thread / dual method in SciPy",
+        work=count,
+        unit="total",
+    )
+
+
+@pytest.mark.benchmark(group="allocation")
+@pytest.mark.parametrize("peer", ["SciPy's SLSQP with gradient", "dual method in SciPy"])
+def test_posterior(benchmark: Any, peer: str) -> None:
+    at = draw(50, tuple(Family))
+    params = posterior(at, 10_000)
+    total = 0.3 * at.limit.sum()
+    few = FEW if "SLSQP" in peer else 500
+    some = peers.Instruments(at.family, params[:few], at.limit, concave=True)
+    totals, draws = np.full(few, total), np.arange(few)
+
+    def solve() -> np.ndarray:
+        return some.slsqp(totals, draws) if "SLSQP" in peer else some.dual(totals, draws)[0]
+
+    agree(some, allocate(at.curves, total, params=params[:few]), totals, solve(), 1e-6)
+    compare(
+        benchmark,
+        lambda: allocate(at.curves, total, params=params),
+        solve,
+        rounds=5,
+        what=f"50 concave instruments of all families, 10,000 draws, all threads / {peer}, one thread",
+        work=len(params),
+        peer_work=few,
+        unit="draw",
+    )

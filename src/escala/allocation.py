@@ -1,0 +1,751 @@
+"""Allocation of money over instruments by marginal utility, at the global optimum, with an upper bound as proof."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from numbers import Integral
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from escala import allocation_summary, parallel
+from escala.arrays import Interval, aligned, check_interval, per_item, to_floats
+from escala.curves import CurveSet, Family
+from escala.errors import AllocationError, InfeasibleError
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+FloatLike: TypeAlias = npt.ArrayLike
+
+_FRACTION: Final = Interval(0.0, 1.0)
+_FROM_ZERO: Final = Interval(0.0, np.inf)
+_FINITE_FROM_ZERO: Final = Interval(0.0, np.inf, high_open=True)
+_RESERVE: Final = Interval(0.0, 1.0, high_open=True)
+_POSITIVE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
+#: What a setting may be; in the order of the kernels' rows.
+_SETTINGS: Final = {
+    "min_efficiency": _FRACTION,
+    "lower": _FINITE_FROM_ZERO,
+    "upper": _FROM_ZERO,
+    "min_ticket": _FINITE_FROM_ZERO,
+    "max_share": _FRACTION,
+    "priority": _FINITE_FROM_ZERO,
+}
+_MIN_EFFICIENCY: Final = 0
+#: Gap at which the search stops: this times n², at most the second.
+_TOLERANCE: Final = 1e-9
+_MOST_TOLERANCE: Final = 1e-4
+_MOST_NODES: Final = 10_000_000
+#: Relative: money that is not there.
+_NOTHING: Final = 1e-12
+_CHUNK: Final = 4096
+
+
+class Binding(IntEnum):
+    """What keeps an instrument's capital where it is; codes in :attr:`Allocation.binding`."""
+
+    #: Nothing: its marginal utility is the shadow price.
+    NONE = 0
+    #: The next unit (or the first, or the smallest ticket) would return less than the shadow price.
+    PRICE = 1
+    #: `lower` keeps it up.
+    LOWER = 2
+    #: `upper` keeps it down.
+    UPPER = 3
+    #: `max_share` keeps it down.
+    SHARE = 4
+    #: The curve is trusted no further.
+    LIMIT = 5
+    #: Efficiency would fall below `min_efficiency`, or has not reached it below this capital.
+    THRESHOLD = 6
+    #: `min_ticket` keeps it up, or out.
+    TICKET = 7
+    #: There is no curve.
+    NO_CURVE = 8
+
+
+class AllocationStatus(IntEnum):
+    """Codes in :attr:`Allocation.status`."""
+
+    #: The gap is within the tolerance.
+    OPTIMAL = 0
+    #: The search ended at `max_nodes`: the best allocation found, and how far from the optimum it may be at most.
+    GAP_OPEN = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """Money allocated over n instruments, and how good that is.
+
+    One problem has the shape P = (), many totals that of `total`, drawn curves one more axis in front. In `first` are
+    the amounts before the remainder was distributed, with their own figures.
+
+    Attributes
+    ----------
+    symbols : (n,) object array of str
+        The instruments.
+    total : P float64
+        Money there is, the reserve included.
+    amounts : P + (n,) float64
+        Capital of each instrument.
+    utility : P float64
+        V = Σ w·U − hurdle·ΣC.
+    upper_bound : P float64
+        No feasible allocation has a higher utility (after a second solve: none that holds at least the first amounts).
+    gap : P float64
+        (upper_bound − utility)/|upper_bound|, 0 where both are 0; after a second solve the larger of the two.
+    dual_price, dual_bound : P float64
+        λ, and D(λ) = λT + Σ max(w·U(C) − (hurdle + λ)·C), the bound before the search.
+    shadow_price : P float64
+        What one more unit of money returns: the w·U′ that all instruments without a binding reason share.
+    binding : P + (n,) int8
+        Codes of :class:`Binding`; `binding_names` has them as text.
+    status : P int8
+        Codes of :class:`AllocationStatus`.
+    nodes : P int64
+        Problems solved by the search.
+    first : Allocation or None
+        The first solve, where ``remainder="distribute"`` made a second one for any problem.
+    """
+
+    symbols: npt.NDArray[np.object_]
+    total: Any
+    amounts: Floats
+    utility: Any
+    upper_bound: Any
+    gap: Any
+    dual_price: Any
+    dual_bound: Any
+    shadow_price: Any
+    binding: npt.NDArray[np.int8]
+    status: Any
+    nodes: Any
+    first: Allocation | None
+    _request: _Request
+
+    def __len__(self) -> int:
+        return int(self.symbols.size)
+
+    @property
+    def money(self) -> Any:
+        """Money that may be allocated: total·(1 − reserve), P."""
+        return self.total * (1.0 - self._request.controls["reserve"])
+
+    @functools.cached_property
+    def _placed(self) -> Any:
+        return self.amounts.sum(axis=-1)
+
+    @functools.cached_property
+    def shares(self) -> Floats:
+        """Share of each instrument in what is allocated, P + (n,); zeros where nothing is."""
+        placed = np.asarray(self._placed)[..., None]
+        return self.amounts / np.where(placed > 0.0, placed, 1.0)
+
+    @functools.cached_property
+    def efficiency(self) -> Floats:
+        """Efficiency η of each instrument at its capital, P + (n,); NaN without a curve."""
+        return self._request.evaluate("EFFICIENCY", self.amounts)
+
+    @functools.cached_property
+    def marginal(self) -> Floats:
+        """Marginal utility U′ of each instrument at its capital, without its priority, P + (n,)."""
+        return self._request.evaluate("MARGINAL", self.amounts)
+
+    @functools.cached_property
+    def global_efficiency(self) -> Any:
+        """Mean efficiency of the money allocated, ΣC·η/ΣC, P; NaN where nothing is."""
+        earned = np.where(self.amounts > 0.0, self.amounts * self.efficiency, 0.0).sum(axis=-1)
+        with np.errstate(invalid="ignore"):
+            return (earned / np.asarray(self._placed))[()]
+
+    @functools.cached_property
+    def unallocated(self) -> Any:
+        """Money that is left, P; 0 if it is a rounding error."""
+        left = np.asarray(self.money - self._placed)
+        return np.where(left > _NOTHING * np.asarray(self.money), left, 0.0)[()]
+
+    @functools.cached_property
+    def utilisation(self) -> Any:
+        """Allocated part of the money that may be, P; 1 where there is none."""
+        money = np.asarray(self.money)
+        used = np.asarray(self._placed) / np.where(money > 0.0, money, 1.0)
+        return np.where(money > 0.0, np.minimum(used, 1.0), 1.0)[()]
+
+    @functools.cached_property
+    def entropy(self) -> Any:
+        """Shannon entropy −Σ s·ln s of the shares, P: 0 for one instrument, ln n for equal ones."""
+        shares = self.shares
+        logs = np.log(np.where(shares > 0.0, shares, 1.0))
+        return (0.0 - (shares * logs).sum(axis=-1))[()]
+
+    @functools.cached_property
+    def below_threshold(self) -> npt.NDArray[np.bool_]:
+        """Which instruments hold capital at an efficiency below `min_efficiency`, P + (n,)."""
+        least = self._request.settings[_MIN_EFFICIENCY]
+        if not least.any():
+            return np.zeros(self.amounts.shape, dtype=np.bool_)
+        below: npt.NDArray[np.bool_] = (self.amounts > 0.0) & (self.efficiency < least - _NOTHING)
+        return below
+
+    @property
+    def binding_names(self) -> npt.NDArray[np.object_]:
+        """What binds each instrument, as text, P + (n,)."""
+        return np.array([reason.name.lower() for reason in Binding], dtype=object)[self.binding]
+
+    @property
+    def status_name(self) -> Any:
+        """Status as text, P."""
+        return np.array([status.name.lower() for status in AllocationStatus], dtype=object)[self.status]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give symbol → amount; for many problems symbol → nested lists of shape P."""
+        moved = np.moveaxis(self.amounts, -1, 0)
+        return dict(zip(self.symbols.tolist(), moved.tolist(), strict=True))
+
+    def summary(self, rows: int = 60) -> str:
+        """Describe the allocation in words, with a table of the instruments or, for many problems, of the problems."""
+        return allocation_summary.of_allocation(self, rows)
+
+
+def allocate(
+    curves: CurveSet,
+    total: FloatLike,
+    *,
+    min_efficiency: FloatLike = 0.0,
+    lower: FloatLike = 0.0,
+    upper: FloatLike = np.inf,
+    min_ticket: FloatLike = 0.0,
+    max_share: FloatLike = 1.0,
+    priority: FloatLike = 1.0,
+    reserve: float = 0.0,
+    spend: str = "at_most",
+    hurdle: float = 0.0,
+    remainder: str = "distribute",
+    method: str = "exact",
+    step: float | None = None,
+    max_nodes: int = 2000,
+    tolerance: float | None = None,
+    params: FloatLike | None = None,
+    threads: int | None = None,
+) -> Allocation:
+    """Allocate a total over instruments so that Σ w·U(C) − hurdle·ΣC is highest, and prove it by an upper bound.
+
+    Parameters
+    ----------
+    curves : CurveSet
+        n curves.
+    total : float or array
+        Money, at least 0; an array gives one problem an element (a budget path).
+    min_efficiency : float or (n,)
+        In [0, 1]: an instrument holds only capital on the first stretch where its efficiency is at least this (and at
+        least 0).
+    lower : float or (n,)
+        Where it is positive the instrument must hold at least this.
+    upper : float or (n,)
+        Most capital, inf allowed.
+    min_ticket : float or (n,)
+        Least capital of an instrument that holds any.
+    max_share : float or (n,)
+        Most capital as a share of `total`, in [0, 1]; 1 is no bound.
+    priority : float or (n,)
+        Weight w of the utility, at least 0.
+    reserve : float
+        Share of `total` that stays out, in [0, 1).
+    spend : {"at_most", "exactly"}
+        Whether money that would return less than the hurdle stays unallocated, or all of it must be placed.
+    hurdle : float
+        What money returns elsewhere, at least 0.
+    remainder : {"distribute", "hold"}
+        Whether money that `min_efficiency` leaves over is placed in a second solve, without that threshold but with the
+        first amounts as lower bounds and within all other bounds; what then lies below is in ``below_threshold``.
+    method : {"exact", "greedy"}
+        The optimum with its proof, or increments of `step`, each to the instrument of highest marginal utility.
+    step : float, optional
+        Increment of the greedy method; by default a thousandth of the total.
+    max_nodes : int
+        Where the search ends at the latest; then `status` is GAP_OPEN. 0 bounds without search.
+    tolerance : float, optional
+        Gap at which the search ends, by default 1e-9·n², at most 1e-4.
+    params : (draws, n, 3), optional
+        Coefficients instead of ``curves.params``, one problem (or path) a draw: see :meth:`CurveSet.draw_params`.
+    threads : int, optional
+        Threads for many problems; by default all processors. Results do not depend on it.
+
+    Returns
+    -------
+    Allocation
+
+    Raises
+    ------
+    AllocationError
+        If an argument is out of range; names it, the index and the value.
+    InfeasibleError
+        If bounds conflict; names them, and by how much.
+
+    Notes
+    -----
+    U(C) = C·min(η(C), 1). Capital is 0 or in [L, H], H = min(upper, max_share·total, limit, end of the stretch),
+    L = max(lower, min_ticket, begin of the stretch); only the latter where `lower` is positive. In the bounds H is also
+    at most what the L of the forced instruments leave of the money T = total·(1 − reserve).
+
+    For every λ ≥ 0 (any λ if all must be spent) D(λ) = λT + Σ max(w·U(C) − (hurdle + λ)·C), the maxima over each
+    instrument's own bounds, is at least the value of every feasible allocation (weak Lagrangian duality). The λ used is
+    the one that minimises it. What is left between it and the best allocation, because utilities may be convex in
+    parts and tickets are all or nothing, is closed by branch and bound. With a second solve each of the two is optimal
+    in its turn; the better of that and of the same after a greedy first solve is returned.
+
+    References
+    ----------
+    Everett (1963), Generalized Lagrange multiplier method for solving problems of optimum allocation of resources.
+    Falk and Soland (1969), An algorithm for separable nonconvex programming problems.
+
+    Examples
+    --------
+    >>> curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-2e-6, 1.0]])
+    >>> found = allocate(curves, 300_000.0)
+    >>> found.to_dict()
+    {'A': 200000.0, 'B': 100000.0}
+    >>> print(f"{found.shadow_price:.4f}")
+    0.6000
+    """
+    request = _Request.checked(
+        curves, total, params,
+        {
+            "min_efficiency": min_efficiency, "lower": lower, "upper": upper,
+            "min_ticket": min_ticket, "max_share": max_share, "priority": priority,
+        },
+        {"reserve": reserve, "hurdle": hurdle, "tolerance": tolerance, "max_nodes": max_nodes},
+        {"spend": spend, "remainder": remainder, "method": method},
+        step,
+    )  # fmt: skip
+    return _solved(request, parallel.checked_threads(threads, AllocationError))
+
+
+@dataclass(frozen=True, eq=False)
+class _Request:
+    """The arguments of an allocation, checked: P problems over n instruments."""
+
+    curves: CurveSet
+    total: Floats
+    shape: tuple[int, ...]
+    params: Floats  # (draws·n, 3)
+    settings: Floats  # (6, n)
+    controls: dict[str, float]
+    exactly: bool
+    distribute: bool
+    greedy: bool
+    step: float  # of the greedy method; 0: a part of the total
+
+    @classmethod
+    def checked(
+        cls,
+        curves: CurveSet,
+        total: FloatLike,
+        params: FloatLike | None,
+        settings: dict[str, FloatLike],
+        controls: dict[str, Any],
+        choices: dict[str, str],
+        step: float | None,
+    ) -> _Request:
+        if not isinstance(curves, CurveSet):
+            raise AllocationError(f"curves must be a CurveSet, not {type(curves).__name__}", arguments=("curves",))
+        n = len(curves)
+        totals = to_floats("total", total, AllocationError)
+        check_interval("total", totals, _FINITE_FROM_ZERO, AllocationError)
+        rows = np.empty((len(_SETTINGS), n))
+        for row, (name, interval) in zip(rows, _SETTINGS.items(), strict=True):
+            row[:] = _setting(name, settings[name], n, interval)
+        given = None if params is None else _drawn(curves, params)
+        draws = 1 if given is None else given.shape[0]
+        rate = controls["tolerance"]
+        return cls(
+            curves=curves,
+            total=totals,
+            shape=totals.shape if given is None else (draws, *totals.shape),
+            params=np.ascontiguousarray(curves.params) if given is None else given.reshape(draws * n, 3),
+            settings=rows,
+            controls={
+                "reserve": _number("reserve", controls["reserve"], _RESERVE),
+                "hurdle": _number("hurdle", controls["hurdle"], _FINITE_FROM_ZERO),
+                "tolerance": (
+                    min(_TOLERANCE * n * n, _MOST_TOLERANCE) if rate is None else _number("tolerance", rate, _FRACTION)
+                ),
+                "max_nodes": _count("max_nodes", controls["max_nodes"]),
+            },
+            exactly=_choice("spend", choices["spend"], ("at_most", "exactly")) == "exactly",
+            distribute=_choice("remainder", choices["remainder"], ("distribute", "hold")) == "distribute",
+            greedy=_choice("method", choices["method"], ("exact", "greedy")) == "greedy",
+            step=0.0 if step is None else _number("step", step, _POSITIVE),
+        )
+
+    @property
+    def problems(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @functools.cached_property
+    def money(self) -> Floats:
+        """Money of each problem, flat."""
+        whole = np.broadcast_to(self.total, self.shape).reshape(-1)
+        return whole * (1.0 - self.controls["reserve"])
+
+    def evaluate(self, wanted: str, amounts: Floats) -> Floats:
+        """Evaluate every problem's curves at its amounts."""
+        from escala.kernels import curves as kernels
+
+        n = len(self.curves)
+        draws = self.params.shape[0] // n if n else 1
+        capital = amounts.reshape(draws, -1, n)
+        rows = np.ascontiguousarray(capital.transpose(0, 2, 1)).reshape(draws * n, -1)
+        out = np.empty_like(rows)
+        if rows.size:
+            family, _, origin = self.curves._arrays()
+            bad = np.zeros(1, dtype=np.int64)
+            kernels.evaluate(
+                getattr(kernels, wanted), np.tile(family, draws), self.params, np.tile(origin, draws), rows, out, bad,
+                0, rows.size,
+            )  # fmt: skip
+        values: Floats = out.reshape(draws, n, -1).transpose(0, 2, 1).reshape(amounts.shape)
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    """What the kernels say about some problems: one row each."""
+
+    amounts: Floats
+    binding: npt.NDArray[np.int8]
+    facts: Floats
+
+    def column(self, name: str) -> Floats:
+        from escala.kernels.allocation import FACTS
+
+        return self.facts[:, FACTS.index(name)]
+
+    @property
+    def status(self) -> npt.NDArray[np.int64]:
+        return self.column("status").astype(np.int64)
+
+    @property
+    def gap(self) -> Floats:
+        """(upper bound − utility)/|upper bound|, 0 where both are 0."""
+        bound = self.column("upper_bound")
+        size = np.abs(bound)
+        return (bound - self.column("utility")) / np.where(size > 0.0, size, 1.0)
+
+    def taken(self, where: npt.NDArray[Any]) -> _Answers:
+        return _Answers(self.amounts[where], self.binding[where], self.facts[where])
+
+    def put(self, where: npt.NDArray[Any], other: _Answers) -> None:
+        self.amounts[where], self.binding[where], self.facts[where] = other.amounts, other.binding, other.facts
+
+    def copy(self) -> _Answers:
+        return _Answers(self.amounts.copy(), self.binding.copy(), self.facts.copy())
+
+
+def _solved(request: _Request, threads: int) -> Allocation:
+    """Solve once, or once more where the threshold left money over."""
+    everything = np.arange(request.problems, dtype=np.int64)
+    thresholds = request.settings[_MIN_EFFICIENCY].any()
+    if not (request.distribute and thresholds):
+        answers = _run(request, everything, request.exactly, request.greedy, None, threads)
+        _raise_infeasible(request, everything, answers)
+        return _named(request, answers, answers.gap, None)
+    first = _first_phase(request, everything, threads)
+    left = request.money - first.amounts.sum(axis=1)
+    again = np.flatnonzero(left > _NOTHING * request.money)
+    if again.size == 0:
+        return _named(request, first, first.gap, None)
+    answers, gap = first.copy(), first.gap
+    second, gap_again = _second_phase(request, again, first.taken(again), request.greedy, threads)
+    if not request.greedy:
+        _improve_by_greedy_start(request, again, second, gap_again, threads)
+    answers.put(again, second)
+    gap[again] = gap_again
+    return _named(request, answers, gap, _named(request, first, first.gap, None))
+
+
+def _first_phase(request: _Request, problems: npt.NDArray[np.int64], threads: int) -> _Answers:
+    """Solve under the threshold; where that cannot take all the money, the second phase places the rest."""
+    from escala.kernels.allocation import NO_COMBINATION, NOT_FOUND, TOO_LITTLE_ROOM
+
+    answers = _run(request, problems, request.exactly, request.greedy, None, threads)
+    if request.exactly:
+        short = np.flatnonzero(np.isin(answers.status, (TOO_LITTLE_ROOM, NO_COMBINATION, NOT_FOUND)))
+        if short.size:
+            answers.put(short, _run(request, problems[short], False, request.greedy, None, threads))
+    _raise_infeasible(request, problems, answers)
+    return answers
+
+
+def _second_phase(
+    request: _Request, problems: npt.NDArray[np.int64], first: _Answers, greedy: bool, threads: int
+) -> tuple[_Answers, Floats]:
+    """Solve without the threshold, the first amounts as lower bounds; also the larger of both gaps."""
+    from escala.kernels.allocation import AT_LOWER
+
+    settings = request.settings.copy()
+    settings[_MIN_EFFICIENCY] = 0.0
+    free = replace(request, settings=settings)
+    second = _run(free, problems, request.exactly, greedy, first.amounts, threads)
+    _raise_infeasible(free, problems, second)
+    kept = (second.binding == AT_LOWER) & (first.amounts > 0.0)
+    second.binding[kept] = first.binding[kept]
+    return second, np.maximum(first.gap, second.gap)
+
+
+def _improve_by_greedy_start(
+    request: _Request, problems: npt.NDArray[np.int64], answers: _Answers, gap: Floats, threads: int
+) -> None:
+    """Replace answers by those after a greedy first phase where these are better: neither order wins always."""
+    from escala.kernels.allocation import NO_ROOM
+
+    first = _run(request, problems, False, True, None, threads)
+    sound = np.flatnonzero(first.status < NO_ROOM)
+    if sound.size == 0:
+        return
+    other, gap_other = _second_phase(request, problems[sound], first.taken(sound), False, threads)
+    better = other.column("utility") > answers.column("utility")[sound]
+    answers.put(sound[better], other.taken(better))
+    gap[sound[better]] = gap_other[better]
+
+
+def _run(
+    request: _Request,
+    problems: npt.NDArray[np.int64],
+    exactly: bool,
+    greedy: bool,
+    floors: Floats | None,
+    threads: int,
+) -> _Answers:
+    """Run the kernels over some problems."""
+    from escala.kernels import allocation as kernels
+
+    n, m = len(request.curves), problems.size
+    answers = _Answers(np.empty((m, n)), np.empty((m, n), dtype=np.int8), np.empty((m, len(kernels.FACTS))))
+    family, _, origin = request.curves._arrays()
+    limit = request.curves._limits()
+    most = 0 if greedy else int(request.controls["max_nodes"])
+    control = request.controls
+    controls = np.array(
+        [control["reserve"], control["hurdle"], float(exactly), control["tolerance"], most, request.step]
+    )
+    totals = request.total.reshape(-1)
+    lowest = np.empty(0) if floors is None else floors.reshape(-1)
+
+    def make_part() -> parallel.Part:
+        work = aligned(kernels.work_size(n))
+        integers = np.empty(kernels.ints_size(n, most), dtype=np.int64)
+        nodes = np.empty((most + 2, kernels.NODE_INTEGERS), dtype=np.int64)
+        bounds = np.empty((most + 2, kernels.NODE_FLOATS))
+
+        def part(start: int, stop: int) -> Iterator[None]:
+            for begin in range(start, stop, kernels.WARM):
+                given = (
+                    family, request.params, origin, limit, request.settings, totals, lowest, controls, problems,
+                    answers.amounts, answers.binding, answers.facts, work, integers,
+                )  # fmt: skip
+                end = min(begin + kernels.WARM, stop)
+                if greedy:
+                    kernels.greedy(*given, begin, end)
+                else:
+                    kernels.allocate(*given, nodes, bounds, begin, end)
+                yield
+
+        return part
+
+    parallel.run(
+        make_part, m, chunk=parallel.chunk_size(m, threads, largest=_CHUNK, multiple=kernels.WARM), threads=threads
+    )
+    return answers
+
+
+def _named(request: _Request, answers: _Answers, gap: Floats, first: Allocation | None) -> Allocation:
+    """Give the kernels' answers their names and shapes."""
+    shape = request.shape
+
+    def fact(name: str) -> Any:
+        return answers.column(name).reshape(shape)[()]
+
+    return Allocation(
+        symbols=request.curves.symbols,
+        total=np.broadcast_to(request.total, shape)[()],
+        amounts=answers.amounts.reshape(*shape, len(request.curves)),
+        utility=fact("utility"),
+        upper_bound=fact("upper_bound"),
+        gap=gap.reshape(shape)[()],
+        dual_price=fact("dual_price"),
+        dual_bound=fact("dual_bound"),
+        shadow_price=fact("shadow_price"),
+        binding=answers.binding.reshape(*shape, len(request.curves)),
+        status=answers.status.astype(np.int8).reshape(shape)[()],
+        nodes=answers.column("nodes").astype(np.int64).reshape(shape)[()],
+        first=first,
+        _request=request,
+    )
+
+
+def _raise_infeasible(request: _Request, problems: npt.NDArray[np.int64], answers: _Answers) -> None:
+    """Raise for the first problem without an allocation, naming the bounds that conflict."""
+    from escala.kernels import allocation as kernels
+
+    failed = np.flatnonzero(answers.status >= kernels.NO_ROOM)
+    if failed.size == 0:
+        return
+    at = int(failed[0])
+    status, excess = int(answers.status[at]), float(answers.column("excess")[at])
+    culprit = int(answers.column("culprit")[at])
+    problem = int(problems[at])
+    place = tuple(int(k) for k in np.unravel_index(problem, request.shape)) if request.shape else ()
+    total = float(request.total.reshape(-1)[problem % request.total.size])
+    symbol = None
+    if status == kernels.NO_CURVE_FORCED:
+        symbol = request.curves.symbols[culprit]
+        lower = request.settings[1, culprit]
+        if np.isnan(request.params[(problem // request.total.size) * len(request.curves) + culprit, 0]):
+            message = f"lower[{culprit}] = {lower!r} forces {symbol!r} in, which has no curve"
+        else:
+            least = float(request.settings[0, culprit])
+            message = (
+                f"lower[{culprit}] = {lower!r} forces {symbol!r} in, whose efficiency reaches min_efficiency = "
+                f"{least!r} nowhere within its limit"
+            )
+    elif status == kernels.NO_ROOM:
+        symbol = request.curves.symbols[culprit]
+        message = f"{symbol!r} must hold at least {_least(request, problem, culprit)}: {excess:.6g} too much"
+    elif status == kernels.LOWER_ABOVE_MONEY:
+        money = float(request.money[problem])
+        message = (
+            f"what the forced instruments must hold (lower, min_ticket, min_efficiency) adds up to "
+            f"{money + excess:.6g}, {excess:.6g} above the money {money:.6g} (total·(1 − reserve))"
+        )
+    elif status == kernels.TOO_LITTLE_ROOM:
+        money = float(request.money[problem])
+        message = (
+            f'spend="exactly" must place {money:.6g}, but upper, max_share, min_ticket, min_efficiency and the limits '
+            f"of the curves leave room for {money - excess:.6g}: {excess:.6g} too little"
+        )
+    elif status == kernels.NO_COMBINATION:
+        money = float(request.money[problem])
+        excess = money - _most_that_fits(request, problem)
+        message = (
+            f'spend="exactly": no combination of instruments adds up to {money:.6g} between lower bounds (lower, '
+            f"min_ticket, min_efficiency) and upper ones; the nearest below is {excess:.6g} short"
+        )
+    else:
+        message = (
+            f'spend="exactly": no allocation was found that adds up to the money; {excess:.6g} would be left. '
+            'method="exact" or a higher max_nodes may find one'
+        )
+    if place:
+        message = f"{_problem(request, place, total)}: {message}"
+    raise InfeasibleError(message, symbol=symbol, problem=place, excess=excess)
+
+
+def _problem(request: _Request, place: tuple[int, ...], total: float) -> str:
+    """Name one of many problems by what it was made of."""
+    at = place[len(place) - request.total.ndim :]
+    drawn = f"params[{place[0]}] and " if len(place) > len(at) else ""
+    return f"{drawn}total{list(at) if at else ''} = {total:.6g}"
+
+
+def _least(request: _Request, problem: int, i: int) -> str:
+    """Say what an instrument must hold, what it may, and which arguments say so."""
+    least, lower, upper, ticket, share, _ = request.settings[:, i].tolist()
+    total = float(request.total.reshape(-1)[problem % request.total.size])
+    one = request.curves[i]
+    start = (problem // request.total.size) * len(request.curves) + i
+    first, last = _stretch(one, request.params[start : start + 1], least)
+    low, low_name = max(
+        (lower, f"lower[{i}]"), (ticket, f"min_ticket[{i}]"), (first, f"min_efficiency[{i}] = {least!r}")
+    )
+    high, high_name = min(
+        (upper, f"upper[{i}]"),
+        (share * total if share < 1.0 else np.inf, f"max_share[{i}] = {share!r}"),
+        (float(one.limit[0]), "the limit of its curve"),
+        (last, f"min_efficiency[{i}] = {least!r}"),
+    )
+    return f"{low:.6g} ({low_name}) and at most {high:.6g} ({high_name})"
+
+
+def _most_that_fits(request: _Request, problem: int) -> float:
+    """Give the most money that the bounds let place: an allocation where every unit returns the same."""
+    n = len(request.curves)
+    least, lower, upper, ticket, share, _ = request.settings
+    draw, at = divmod(problem, request.total.size)
+    total = float(request.total.reshape(-1)[at])
+    stretches = [
+        _stretch(request.curves[i], request.params[draw * n + i : draw * n + i + 1], float(least[i])) for i in range(n)
+    ]
+    first, last = np.array(stretches).reshape(n, 2).T
+    shared = np.where(share < 1.0, share * total, np.inf)
+    there = ~np.isnan(last) & (last > 0.0)
+    same = CurveSet.from_params(request.curves.symbols.tolist(), "linear", np.tile([0.0, 1.0], (n, 1)))
+    found = allocate(
+        same,
+        float(request.money[problem]),
+        lower=np.where(there, np.where(lower > 0.0, np.maximum(lower, first), 0.0), 0.0),
+        min_ticket=np.where(there, np.maximum(ticket, first), 0.0),
+        upper=np.where(there, np.min([upper, shared, last, request.curves.limit], axis=0), 0.0),
+    )
+    return float(found.amounts.sum())
+
+
+def _stretch(one: CurveSet, params: Floats, least: float) -> tuple[float, float]:
+    """Ends of the first stretch of a curve with an efficiency of at least `least`."""
+    from escala.kernels import curves as kernels
+
+    family, _, origin = one._arrays()
+    first, last = np.empty(1), np.empty(1)
+    kernels.threshold(np.array([least]), family, params, origin, one._limits(), first, last, 0, 1)
+    return float(first[0]), float(last[0])
+
+
+def _setting(name: str, value: FloatLike, n: int, interval: Interval) -> FloatLike:
+    """Check one value for all instruments, or one for each; a plain number takes the short way."""
+    if type(value) is float and interval.low <= value < interval.high:
+        return value
+    return per_item(name, value, n, interval, AllocationError)
+
+
+def _number(name: str, value: Any, interval: Interval) -> float:
+    """Check a single number."""
+    given = to_floats(name, value, AllocationError)
+    if given.ndim:
+        raise AllocationError(f"{name} must be one number, not of shape {given.shape}", arguments=(name,))
+    check_interval(name, given, interval, AllocationError)
+    return float(given)
+
+
+def _count(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) <= _MOST_NODES:
+        raise AllocationError(f"{name} must be an integer in [0, {_MOST_NODES:,}], not {value!r}", arguments=(name,))
+    return int(value)
+
+
+def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        known = " or ".join(repr(one) for one in allowed)
+        raise AllocationError(f"{name} must be {known}, not {value!r}", arguments=(name,))
+    return str(value)
+
+
+def _drawn(curves: CurveSet, params: FloatLike) -> Floats:
+    """Check coefficients of many sets of curves."""
+    given = to_floats("params", params, AllocationError)
+    n = len(curves)
+    if given.ndim != 3 or given.shape[1:] != (n, 3):
+        message = f"params of shape {given.shape} must be of shape (draws, {n}, 3)"
+        raise AllocationError(message, arguments=("params",))
+    decays = curves.family == Family.EXPONENTIAL
+    unknown = np.isnan(given)
+    wrong = np.isinf(given) | (unknown & ~unknown.all(axis=-1, keepdims=True))
+    wrong[..., 1] |= decays & (given[..., 1] <= 0.0)
+    if wrong.any():
+        place = tuple(int(k) for k in np.argwhere(wrong)[0])
+        allowed = "must be finite, or all three NaN where there is no curve; b of an exponential must be positive"
+        message = f"params {allowed}, but params{list(place)} = {float(given[place])!r}"
+        raise AllocationError(message, arguments=("params",), indexes=(place,), requirement=allowed)
+    return given
