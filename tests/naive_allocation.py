@@ -98,7 +98,8 @@ class Problem:
     def affordable(self) -> Floats:
         """Upper bounds that the money allows, what the forced instruments must hold being paid first."""
         spoken_for = np.where(self.forced, self.low, 0.0)
-        return np.minimum(self.high, self.money - (spoken_for.sum() - spoken_for))
+        left: Floats = np.minimum(self.high, self.money - (spoken_for.sum() - spoken_for))
+        return left
 
     def settings(self) -> dict[str, Any]:
         """Give the keywords of the call that solves this."""

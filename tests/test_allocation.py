@@ -824,7 +824,7 @@ def test_inputs_are_left_alone() -> None:
     result = allocate(curves_of(p), totals, params=draws, **p.settings())
     assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
     with pytest.raises(AttributeError):
-        result.gap = 0.0  # type: ignore[misc, assignment]
+        result.gap = 0.0  # type: ignore[misc]
 
 
 # --- what cannot be ----------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from escala import allocation_summary, parallel
 from escala.arrays import Interval, aligned, check_interval, per_item, to_floats
 from escala.curves import CurveSet, Family
 from escala.errors import AllocationError, InfeasibleError
+from escala.numerals import capital
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 FloatLike: TypeAlias = npt.ArrayLike
@@ -76,7 +77,7 @@ class AllocationStatus(IntEnum):
     GAP_OPEN = 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Allocation:
     """Money allocated over n instruments, and how good that is.
 
@@ -128,6 +129,10 @@ class Allocation:
 
     def __len__(self) -> int:
         return int(self.symbols.size)
+
+    def __repr__(self) -> str:
+        """Say in a line what was allocated."""
+        return f"<Allocation of {allocation_summary.in_a_line(self)}>"
 
     @property
     def money(self) -> Any:
@@ -397,8 +402,8 @@ class _Request:
 
         n = len(self.curves)
         draws = self.params.shape[0] // n if n else 1
-        capital = amounts.reshape(draws, -1, n)
-        rows = np.ascontiguousarray(capital.transpose(0, 2, 1)).reshape(draws * n, -1)
+        levels = amounts.reshape(draws, -1, n)
+        rows = np.ascontiguousarray(levels.transpose(0, 2, 1)).reshape(draws * n, -1)
         out = np.empty_like(rows)
         if rows.size:
             family, _, origin = self.curves._arrays()
@@ -614,29 +619,29 @@ def _raise_infeasible(request: _Request, problems: npt.NDArray[np.int64], answer
             )
     elif status == kernels.NO_ROOM:
         symbol = request.curves.symbols[culprit]
-        message = f"{symbol!r} must hold at least {_least(request, problem, culprit)}: {excess:.6g} too much"
+        message = f"{symbol!r} must hold at least {_least(request, problem, culprit)}: {capital(excess)} too much"
     elif status == kernels.LOWER_ABOVE_MONEY:
         money = float(request.money[problem])
         message = (
             f"what the forced instruments must hold (lower, min_ticket, min_efficiency) adds up to "
-            f"{money + excess:.6g}, {excess:.6g} above the money {money:.6g} (total·(1 − reserve))"
+            f"{capital(money + excess)}, {capital(excess)} above the money {capital(money)} (total·(1 − reserve))"
         )
     elif status == kernels.TOO_LITTLE_ROOM:
         money = float(request.money[problem])
         message = (
-            f'spend="exactly" must place {money:.6g}, but upper, max_share, min_ticket, min_efficiency and the limits '
-            f"of the curves leave room for {money - excess:.6g}: {excess:.6g} too little"
+            f'spend="exactly" must place {capital(money)}, but upper, max_share, min_ticket, min_efficiency and the '
+            f"limits of the curves leave room for {capital(money - excess)}: {capital(excess)} too little"
         )
     elif status == kernels.NO_COMBINATION:
         money = float(request.money[problem])
         excess = money - _most_that_fits(request, problem)
         message = (
-            f'spend="exactly": no combination of instruments adds up to {money:.6g} between lower bounds (lower, '
-            f"min_ticket, min_efficiency) and upper ones; the nearest below is {excess:.6g} short"
+            f'spend="exactly": no combination of instruments adds up to {capital(money)} between lower bounds (lower, '
+            f"min_ticket, min_efficiency) and upper ones; the nearest below is {capital(excess)} short"
         )
     else:
         message = (
-            f'spend="exactly": no allocation was found that adds up to the money; {excess:.6g} would be left. '
+            f'spend="exactly": no allocation was found that adds up to the money; {capital(excess)} would be left. '
             'method="exact" or a higher max_nodes may find one'
         )
     if place:
@@ -648,7 +653,7 @@ def _problem(request: _Request, place: tuple[int, ...], total: float) -> str:
     """Name one of many problems by what it was made of."""
     at = place[len(place) - request.total.ndim :]
     drawn = f"params[{place[0]}] and " if len(place) > len(at) else ""
-    return f"{drawn}total{list(at) if at else ''} = {total:.6g}"
+    return f"{drawn}total{list(at) if at else ''} = {capital(total)}"
 
 
 def _least(request: _Request, problem: int, i: int) -> str:
@@ -667,7 +672,7 @@ def _least(request: _Request, problem: int, i: int) -> str:
         (float(one.limit[0]), "the limit of its curve"),
         (last, f"min_efficiency[{i}] = {least!r}"),
     )
-    return f"{low:.6g} ({low_name}) and at most {high:.6g} ({high_name})"
+    return f"{capital(low)} ({low_name}) and at most {capital(high)} ({high_name})"
 
 
 def _most_that_fits(request: _Request, problem: int) -> float:
@@ -704,14 +709,16 @@ def _stretch(one: CurveSet, params: Floats, least: float) -> tuple[float, float]
 
 
 def _setting(name: str, value: FloatLike, n: int, interval: Interval) -> FloatLike:
-    """Check one value for all instruments, or one for each; a plain number takes the short way."""
-    if type(value) is float and interval.low <= value < interval.high:
+    """Check one value for all instruments, or one for each."""
+    if type(value) is float and interval.has(value):
         return value
     return per_item(name, value, n, interval, AllocationError)
 
 
 def _number(name: str, value: Any, interval: Interval) -> float:
     """Check a single number."""
+    if type(value) is float and interval.has(value):
+        return value
     given = to_floats(name, value, AllocationError)
     if given.ndim:
         raise AllocationError(f"{name} must be one number, not of shape {given.shape}", arguments=(name,))

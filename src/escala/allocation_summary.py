@@ -14,20 +14,38 @@ if TYPE_CHECKING:
 #: Why an instrument's capital ends where it does, by the names of :class:`escala.Binding`.
 REASONS = {
     "none": "its next unit returns the shadow price",
-    "price": "more would return less than the shadow price",
-    "lower": "lower",
+    "price": "its next unit returns less than the shadow price",
+    "lower": "lower keeps it up",
     "upper": "upper",
     "share": "max_share",
     "limit": "its curve is trusted no further",
     "threshold": "min_efficiency",
-    "ticket": "min_ticket",
-    "no_curve": "no curve",
+    "ticket": "min_ticket keeps it up",
+    "no_curve": "there is no curve",
 }
+#: The same where there is no capital.
+WHY_NOTHING = {
+    "price": "the first unit would return less than the shadow price",
+    "threshold": "min_efficiency is not reached, or only by more than they are worth",
+    "ticket": "min_ticket is more than they are worth",
+}
+_SHOWN = 6
 
 
 def of_allocation(found: Allocation, rows: int) -> str:
     """Describe one allocation with a line an instrument, or many with a line a problem."""
     return "\n".join(_of_one(found, rows) if np.ndim(found.total) == 0 else _of_many(found, rows))
+
+
+def in_a_line(found: Allocation) -> str:
+    """Say what was allocated, and how good it is."""
+    if np.ndim(found.total):
+        return f"{np.size(found.total):,} problems over {len(found):,} instruments: gap up to {gap(np.max(found.gap))}"
+    held = int((found.amounts > 0.0).sum())
+    return (
+        f"{capital(float(found.amounts.sum()))} over {held:,} of {len(found):,} instruments: "
+        f"utility {capital(float(found.utility))}, gap {gap(found.gap)}"
+    )
 
 
 def _of_one(found: Allocation, rows: int) -> list[str]:
@@ -45,17 +63,36 @@ def _of_one(found: Allocation, rows: int) -> list[str]:
             f"{capital(moved)} found no place under min_efficiency and went, in a second solve, where it adds most: "
             f"{int(found.below_threshold.sum())} instruments lie below it (*)"
         )
-    width = max(len("symbol"), *(len(symbol) for symbol in found.symbols.tolist())) if len(found) else 0
-    lines += ["", f"{'symbol':<{width}}{'capital':>16}{'share':>8}{'efficiency':>12}{'marginal':>10}  stops because of"]
-    order = np.argsort(-found.amounts, kind="stable")
-    for i in order[:rows].tolist():
+    lines += ["", *_table(found, rows), *_without(found)]
+    return lines
+
+
+def _table(found: Allocation, rows: int) -> list[str]:
+    """One line an instrument that holds capital, the largest first."""
+    order = [i for i in np.argsort(-found.amounts, kind="stable").tolist() if found.amounts[i] > 0.0]
+    if not order:
+        return []
+    width = max(len("symbol"), *(len(found.symbols[i]) for i in order[:rows]))
+    lines = [f"{'symbol':<{width}}{'capital':>16}{'share':>8}{'efficiency':>12}{'marginal':>10}  stops because"]
+    for i in order[:rows]:
         mark = "*" if found.below_threshold[i] else " "
         lines.append(
             f"{found.symbols[i]:<{width}}{capital(float(found.amounts[i])):>16}{found.shares[i]:>8.2%}"
             f"{_four(found.efficiency[i]):>11}{mark}{_four(found.marginal[i]):>10}  {REASONS[found.binding_names[i]]}"
         )
-    if len(found) > rows:
-        lines.append(f"… and {len(found) - rows:,} more")
+    if len(order) > rows:
+        lines.append(f"… and {len(order) - rows:,} more")
+    return lines
+
+
+def _without(found: Allocation) -> list[str]:
+    """Who holds nothing, by reason."""
+    empty = found.amounts == 0.0
+    lines = []
+    for reason in dict.fromkeys(found.binding_names[empty].tolist()):
+        symbols = found.symbols[empty & (found.binding_names == reason)].tolist()
+        shown = ", ".join(symbols[:_SHOWN]) + (f" and {len(symbols) - _SHOWN:,} more" if len(symbols) > _SHOWN else "")
+        lines.append(f"nothing for {len(symbols):,}, {WHY_NOTHING.get(reason, REASONS[reason])}: {shown}")
     return lines
 
 

@@ -28,6 +28,12 @@ class Interval:
     integer: bool = False
     or_zero: bool = False
 
+    def has(self, value: float) -> bool:
+        """Tell quickly that a single number is allowed; False may also mean that this cannot tell."""
+        inside = self.low < value < self.high
+        edge = (value == self.low and not self.low_open) or (value == self.high and not self.high_open)
+        return not self.integer and (inside or edge)
+
     def contains(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """Tell for each value whether it is allowed; NaN never is."""
         above = values > self.low if self.low_open else values >= self.low

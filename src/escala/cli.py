@@ -83,22 +83,27 @@ def simulate(
 
 @app.command
 def demo(*, threads: int | None = None, json: bool = False) -> None:
-    """Run the main job: efficiency curves of 56 token pairs, and 374 Aave accounts under 300,000 combinations.
+    """Run the main job: curves of 56 token pairs, 50 M USD over them, 374 Aave accounts in 300,000 combinations.
 
     Parameters
     ----------
     threads
         Threads to use; by default all processors.
     json
-        Print JSON: the curves with saturation, capacity and prediction; counts by stop reason and the best strategies.
+        Print JSON: the curves with saturation, capacity and prediction; the allocation; counts by stop reason and the
+        best strategies.
     """
-    from escala import demo_curves, demo_lending
+    from escala import demo_allocation, demo_curves, demo_lending
     from escala.parallel import default_threads
 
     _announce_compilation()
     curves = demo_curves.run(demo_curves.load_quotes(), threads=threads)
     if not json:
         print(demo_curves.report(curves), flush=True)
+        print()
+    plan = demo_allocation.run(curves.curves, threads=threads)
+    if not json:
+        print(demo_allocation.report(plan), flush=True)
         print()
     accounts = demo_lending.load_accounts()
     with _progress("simulating", demo_lending.scenarios(accounts)) as progress:
@@ -112,6 +117,7 @@ def demo(*, threads: int | None = None, json: bool = False) -> None:
                     **{name: saturation[name] for name in saturation if name != "drop"},
                     **{f"at_1m_{name}": prediction[name] for name in ("efficiency", "low", "high", "confidence")},
                 },
+                "allocation": demo_allocation.content(plan),
                 "scenarios": study.result.size,
                 "seconds": study.seconds,
                 "stops": _stops(study.result),
@@ -239,7 +245,7 @@ def _announce_compilation() -> None:
     from escala.kernels import jit
 
     if set(kernels.names()) - set(jit.compiled_kernels()):
-        print("compiling the kernels, once: about half a minute", file=sys.stderr)
+        print("compiling the kernels, once: about a minute", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -2,11 +2,11 @@
 
 For any price λ ≥ 0 of money (any λ if all of it must be placed) D(λ) = λT + Σ max_C(wᵢUᵢ(C) − (hurdle + λ)·C)
 bounds every feasible allocation, whatever the shapes of the utilities (weak duality). The inner maxima are those of
-the concave envelopes of :mod:`escala.kernels.envelope`. The price at which the amounts add up to the money is found by Newton's
-method inside a bracket; where the amounts jump there (chords), at most one instrument ends inside a chord, where its
-utility lies below the envelope. Branch and bound on that instrument (in or out; below or above a capital) closes the
-gap, with two cuts: of instruments that have a smallest ticket only as many can hold capital as the smallest tickets fit
-into the money, and identical instruments are ordered.
+the concave envelopes of :mod:`escala.kernels.envelope`. The price at which the amounts add up to the money is found
+by Newton's method inside a bracket; where the amounts jump there (chords), at most one instrument ends inside a chord,
+where its utility lies below the envelope. Branch and bound on that instrument (in or out; below or above a capital)
+closes the gap, with two cuts: of instruments that have a smallest ticket only as many can hold capital as the smallest
+tickets fit into the money, and identical instruments are ordered.
 """
 
 from __future__ import annotations
