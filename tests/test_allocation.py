@@ -5,7 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +37,7 @@ from tests.naive_allocation import Problem, make_problem
 Floats = npt.NDArray[np.float64]
 FAMILIES = ("linear", "quadratic", "exponential", "sqrt")
 SEEDS = st.integers(0, 2**32)
+ROOT = Path(__file__).parents[1]
 #: What every field of an Allocation with one entry a problem or an instrument is called.
 NUMBERS = (
     "amounts",
@@ -802,6 +807,31 @@ def test_greedy_batches_equal_single_solves(threads: int) -> None:
     for k, i, j in itertools.product(range(4), range(2), range(3)):
         q = replace(p, params=draws[k], total=float(totals[i, j]))
         assert equal_to_the_bit(solve(q, method="greedy", remainder="distribute"), many, (k, i, j))
+
+
+PLAIN = """
+import numpy as np
+from tests.test_allocation import batch, curves_of
+from escala import allocate
+p, totals, draws = batch()
+for options in ({}, {"remainder": "hold"}, {"method": "greedy"}):
+    found = allocate(curves_of(p), totals[0], params=draws[:1], threads=1, **p.settings(), **options)
+    print(found.amounts.tobytes().hex(), found.upper_bound.tobytes().hex(), found.shadow_price.tobytes().hex())
+"""
+
+
+def test_compiled_kernels_give_the_bits_of_plain_python() -> None:
+    """The kernels are their own naive twin: Python without the compiler runs the same operations in the same order."""
+
+    def printed(**variables: str) -> str:
+        command = [sys.executable, "-W", "ignore", "-c", PLAIN]
+        return subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **variables}, check=True, capture_output=True, text=True
+        ).stdout
+
+    compiled = printed()
+    assert len(compiled) > 1000
+    assert printed(NUMBA_DISABLE_JIT="1") == compiled
 
 
 def test_shapes_of_results() -> None:

@@ -104,7 +104,8 @@ NODE_LOW, NODE_HIGH, BOUND, POINT = range(4)  # of a node, floats
 NODE_INTEGERS, NODE_FLOATS = 5, 4
 ROUNDING = 2.0**-46  # of the sizes of the terms: more than a bound can be wrong by
 SETTLED = 1e-9  # relative: less unspent money is a rounding error of the search
-MARGIN = 2.0**-50  # of the money: what sums of 8 and more amounts may be rounded by
+FEW = 8  # amounts that are added in their order, whoever adds them
+MARGIN = 2.0**-50  # of the money: what sums of more amounts may be rounded by
 NOTHING = 1e-14  # relative to the money: not worth opening an instrument for
 CLOSE_ENOUGH = 1e-12  # relative: amounts that close to the money are corrected along the arcs
 KINKED = 1e-9  # closer to 1 efficiency counts as 1
@@ -1063,7 +1064,7 @@ def _settle(work: Floats, slot: Integers, money: float) -> None:
     unspent = _unfilled(work, slot, money, BEST)
     if unspent > SETTLED * money:
         return
-    spare = money * MARGIN if slot.size >= 8 else 0.0
+    spare = 0.0 if slot.size < FEW else money * MARGIN
     for _ in range(4):
         most = 0.0
         chosen = -1
@@ -1085,8 +1086,9 @@ def _settle(work: Floats, slot: Integers, money: float) -> None:
         at = slot[chosen]
         work[at + BEST * LANES] += short
         total = 0.0
-        for i in range(slot.size):
-            total += work[slot[i] + BEST * LANES]
+        if slot.size < FEW:
+            for i in range(slot.size):
+                total += work[slot[i] + BEST * LANES]
         if total <= money and _unfilled(work, slot, money, BEST) >= 0.0:
             return
         spare += money * 2.0**-53
