@@ -255,11 +255,18 @@ def test_the_bound_holds_wherever_the_search_stops(seed: int) -> None:
     rng = np.random.default_rng(seed)
     p = mixed_problem(rng, 6)
     best = naive.best_found(p)
+    refusals: list[str] = []
     for most in (1, 4):
-        result = solve(p, max_nodes=most)
+        try:
+            result = solve(p, max_nodes=most)
+        except InfeasibleError as error:  # to place exactly all the money may take more nodes
+            refusals.append(str(error))
+            continue
         check_certificate(p, result)
         assert int(result.nodes) <= most
         assert best is None or naive.value_of(p, best) <= float(result.upper_bound) + rounding(p)
+    assert not refusals or p.spend == "exactly"
+    assert all("max_nodes" in text and "nan" not in text for text in refusals), refusals
 
 
 @settings(max_examples=40)
@@ -437,6 +444,68 @@ def test_conditions_of_mixed_problems(seed: int) -> None:
     check_conditions(p, solve(p), 1e-6)
 
 
+CORNERS: dict[str, tuple[list[str], list[list[float]], float, dict[str, Any]]] = {
+    "all the money in one convex tail": (["exponential"], [[0.87, 1.93, 0.38]], 10.224, {}),
+    "limits where a curve turns convex": (
+        ["exponential"] * 3,
+        [
+            [0.41770496058044443, 0.35955696902230944, 0.043884804909348124],
+            [0.41814162918039194, 4.04760701423437, 0.14785170449638366],
+            [0.5761923433323034, 3.9934455882458377, 0.34347040129265716],
+        ],
+        1.0142706751768888,
+        {
+            "limit": [math.inf, 0.49411911605215764, 0.5008206461825164],
+            "upper": [0.23, math.inf, math.inf],
+            "spend": "exactly",
+        },
+    ),
+    "all the money up to such limits": (
+        ["linear", "exponential"],
+        [[-0.44656281340356946, 0.5031123511130089, 0.0], [0.4736959100440675, 7.170069386322634, 0.3229657609526233]],
+        1.1574948556433573,
+        {"limit": [1.27587454, 2.0 / 7.170069386322634], "spend": "exactly"},
+    ),
+    "a kink on the way up": (
+        ["sqrt", "linear"],
+        [[0.92, 0.47, 0.0], [0.98, 0.41, 0.0]],
+        3.82,
+        {"priority": [2.49, 2.21], "reserve": 0.25160648550273357, "limit": [2.41, math.inf]},
+    ),
+    "an interior point of a convex tail": (
+        ["linear", "quadratic", "quadratic", "sqrt", "exponential", "exponential", "exponential"],
+        [
+            [0.91, 0.5, 0.0],
+            [0.57, -1.19, 1.27],
+            [-0.25, -0.1, 0.77],
+            [0.86, -0.19, 0.0],
+            [0.93, 0.53, -0.19],
+            [0.59, 5.82, 0.22],
+            [0.95, 1.3, 0.01],
+        ],
+        8.94,
+        {"upper": [1.21, 9.0, 9.0, 1.49, 9.0, 9.0, 9.0], "limit": [9.0, 0.95, 9.0, 9.0, 9.0, 9.0, 9.0]},
+    ),
+    "capital that returns what the hurdle does": (
+        ["exponential", "linear"],
+        [[1.05, 4.8, 0.32], [-1.0, 0.5, 0.0]],
+        1.9,
+        {"hurdle": 1.0, "lower": [0.07, 0.0]},
+    ),
+}
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+def test_corners(corner: str) -> None:
+    """What random problems meet once in a hundred times."""
+    family, params, total, options = CORNERS[corner]
+    p = make_problem(family, params, total, **options)
+    result = solve(p)
+    check_certificate(p, result)
+    check_conditions(p, result, 1e-9)
+    assert float(result.gap) <= 1e-6
+
+
 @settings(max_examples=30)
 @given(SEEDS)
 def test_the_budget_is_met_and_never_exceeded(seed: int) -> None:
@@ -583,9 +652,10 @@ def test_greedy_tends_to_exact(seed: int) -> None:
     best = float(solve(p).utility)
     short = [best - float(solve(p, method="greedy", step=p.total / k).utility) for k in (10.0, 100.0, 10_000.0)]
     scale = p.money * float(p.priority.max())
-    assert short[0] >= short[1] - 1e-12 * scale
-    assert short[1] >= short[2] - 1e-12 * scale
-    assert -1e-10 * scale <= short[2] <= 1e-3 * scale
+    # a coarse step may end on the optimum by luck, so steps are not compared with each other
+    assert min(short) >= -1e-10 * scale
+    assert short[1] <= 0.02 * scale
+    assert short[2] <= 2e-4 * scale
     default = best - float(solve(p, method="greedy").utility)
     assert math.isclose(default, best - float(solve(p, method="greedy", step=p.total / 1000.0).utility), abs_tol=1e-15)
 
@@ -645,8 +715,10 @@ def test_the_second_phase_adds_to_the_first(seed: int) -> None:
     check_certificate(p, result.first)
     first = result.first.amounts
     second = replace(p, min_efficiency=np.zeros(len(p)), lower=first)
-    assert naive.is_feasible(second, result.amounts, 1e-9)
     assert math.fsum(result.amounts.tolist()) <= p.money
+    if not naive.is_feasible(second, result.amounts, 1e-9):  # after a greedy first phase, which must then be better
+        assert naive.is_feasible(replace(second, lower=np.zeros(len(p))), result.amounts, 1e-9)
+        assert float(result.utility) > float(solve(second).utility)
     assert float(result.gap) >= float(result.first.gap)
     assert float(result.utility) >= float(result.first.utility) - rounding(p)
     assert float(result.utility) >= float(held.utility) - margin(p, held)
@@ -678,7 +750,7 @@ def test_figures_follow_from_the_amounts(seed: int) -> None:
     assert math.isclose(float(result.utilisation), spent / p.money, rel_tol=1e-12)
     assert result.symbols.tolist() == curves.symbols.tolist()
     assert result.to_dict() == dict(zip(curves.symbols.tolist(), amounts.tolist(), strict=True))
-    assert all(str(symbol) in result.summary() for symbol in curves.symbols)
+    assert all(str(symbol) in result.summary() for symbol in curves.symbols[amounts > 0.0])
     if spent > 0.0:
         assert np.allclose(result.shares, amounts / spent, rtol=1e-12)
         assert math.isclose(float(result.shares.sum()), 1.0, rel_tol=1e-12)
