@@ -402,7 +402,9 @@ class Request:
         from escala.kernels import curves as kernels
 
         n = len(self.curves)
-        draws = self.params.shape[0] // n if n else 1
+        if amounts.size == 0:
+            return np.empty(amounts.shape)
+        draws = self.params.shape[0] // n
         levels = amounts.reshape(draws, -1, n)
         rows = np.ascontiguousarray(levels.transpose(0, 2, 1)).reshape(draws * n, -1)
         out = np.empty_like(rows)
@@ -436,13 +438,6 @@ class Answers:
         """Say how every problem ended."""
         return self.column("status").astype(np.int64)
 
-    @property
-    def gap(self) -> Floats:
-        """(upper bound − utility)/|upper bound|, 0 where both are 0."""
-        bound = self.column("upper_bound")
-        size = np.abs(bound)
-        return (bound - self.column("utility")) / np.where(size > 0.0, size, 1.0)
-
     def taken(self, where: npt.NDArray[Any]) -> Answers:
         """Take some rows, as a copy."""
         return Answers(self.amounts[where], self.binding[where], self.facts[where])
@@ -459,23 +454,20 @@ class Answers:
 def _solved(request: Request, threads: int) -> Allocation:
     """Solve once, or once more where the threshold left money over."""
     everything = np.arange(request.problems, dtype=np.int64)
-    thresholds = request.settings[_MIN_EFFICIENCY].any()
-    if not (request.distribute and thresholds):
+    if not (request.distribute and request.settings[_MIN_EFFICIENCY].any()):
         answers = _run(request, everything, request.exactly, request.greedy, None, threads)
         infeasible.raise_infeasible(request, everything, answers)
-        return _named(request, answers, answers.gap, None)
+        return _named(request, answers, None)
     first = _first_phase(request, everything, threads)
     left = request.money - first.amounts.sum(axis=1)
     again = np.flatnonzero(left > _NOTHING * request.money)
     if again.size == 0:
-        return _named(request, first, first.gap, None)
-    answers, gap = first.copy(), first.gap
-    second, gap_again = _second_phase(request, again, first.taken(again), request.greedy, threads)
-    if not request.greedy:
-        _improve_by_greedy_start(request, again, second, gap_again, threads)
-    answers.put(again, second)
-    gap[again] = gap_again
-    return _named(request, answers, gap, _named(request, first, first.gap, None))
+        return _named(request, first, None)
+    answers = first.copy()
+    begun = first.taken(again)
+    answers.put(again, _distributed(request, again, begun, threads))
+    first.put(again, begun)
+    return _named(request, answers, _named(request, first, None))
 
 
 def _first_phase(request: Request, problems: npt.NDArray[np.int64], threads: int) -> Answers:
@@ -491,36 +483,46 @@ def _first_phase(request: Request, problems: npt.NDArray[np.int64], threads: int
     return answers
 
 
-def _second_phase(
-    request: Request, problems: npt.NDArray[np.int64], first: Answers, greedy: bool, threads: int
-) -> tuple[Answers, Floats]:
-    """Solve without the threshold, the first amounts as lower bounds; also the larger of both gaps."""
-    from escala.kernels.allocation import AT_LOWER
+def _distributed(request: Request, problems: npt.NDArray[np.int64], first: Answers, threads: int) -> Answers:
+    """Place what `first` left over, without the threshold; `first` becomes the phase that the answers are built on."""
+    from escala.kernels.search import NO_ROOM
 
     settings = request.settings.copy()
     settings[_MIN_EFFICIENCY] = 0.0
     free = replace(request, settings=settings)
-    second = _run(free, problems, request.exactly, greedy, first.amounts, threads)
-    infeasible.raise_infeasible(free, problems, second)
-    kept = (second.binding == AT_LOWER) & (first.amounts > 0.0)
-    second.binding[kept] = first.binding[kept]
-    return second, np.maximum(first.gap, second.gap)
+    answers = _second_phase(free, problems, first, request.greedy, threads)
+    if not request.greedy:
+        # neither order wins always: the same after a greedy first phase may be better
+        start = _run(request, problems, False, True, None, threads)
+        other = _second_phase(free, problems, start, False, threads)
+        lost = answers.status >= NO_ROOM
+        sound = (start.status < NO_ROOM) & (other.status < NO_ROOM)
+        better = np.flatnonzero(sound & (lost | (other.column("utility") > answers.column("utility"))))
+        answers.put(better, other.taken(better))
+        first.put(better, start.taken(better))
+    stuck = np.flatnonzero(answers.status >= NO_ROOM)
+    if stuck.size:  # the first amounts stand in the way of spending all: begin anew without the threshold
+        answers.put(stuck, _run(free, problems[stuck], request.exactly, request.greedy, None, threads))
+        infeasible.raise_infeasible(free, problems, answers)
+    return answers
 
 
-def _improve_by_greedy_start(
-    request: Request, problems: npt.NDArray[np.int64], answers: Answers, gap: Floats, threads: int
-) -> None:
-    """Replace answers by those after a greedy first phase where these are better: neither order wins always."""
+def _second_phase(
+    free: Request, problems: npt.NDArray[np.int64], first: Answers, greedy: bool, threads: int
+) -> Answers:
+    """Solve without the threshold, the first amounts as lower bounds; gap and status are the worse of both."""
+    from escala.kernels.allocation import AT_LOWER
     from escala.kernels.search import NO_ROOM
 
-    first = _run(request, problems, False, True, None, threads)
     sound = np.flatnonzero(first.status < NO_ROOM)
-    if sound.size == 0:
-        return
-    other, gap_other = _second_phase(request, problems[sound], first.taken(sound), False, threads)
-    better = other.column("utility") > answers.column("utility")[sound]
-    answers.put(sound[better], other.taken(better))
-    gap[sound[better]] = gap_other[better]
+    second = first.copy()
+    second.put(sound, _run(free, problems[sound], free.exactly, greedy, first.amounts[sound], threads))
+    kept = (second.binding == AT_LOWER) & (first.amounts > 0.0)
+    second.binding[kept] = first.binding[kept]
+    for name in ("gap", "status"):
+        column = second.column(name)
+        column[:] = np.maximum(column, first.column(name))
+    return second
 
 
 def _run(
@@ -574,7 +576,7 @@ def _run(
     return answers
 
 
-def _named(request: Request, answers: Answers, gap: Floats, first: Allocation | None) -> Allocation:
+def _named(request: Request, answers: Answers, first: Allocation | None) -> Allocation:
     """Give the kernels' answers their names and shapes."""
     shape = request.shape
 
@@ -587,7 +589,7 @@ def _named(request: Request, answers: Answers, gap: Floats, first: Allocation | 
         amounts=answers.amounts.reshape(*shape, len(request.curves)),
         utility=fact("utility"),
         upper_bound=fact("upper_bound"),
-        gap=gap.reshape(shape)[()],
+        gap=fact("gap"),
         dual_price=fact("dual_price"),
         dual_bound=fact("dual_bound"),
         shadow_price=fact("shadow_price"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from escala.allocation import Answers, Request
 
 Floats = npt.NDArray[np.float64]
+_ABOVE_ZERO = 1e-300
 
 
 def raise_infeasible(request: Request, problems: npt.NDArray[np.int64], answers: Answers) -> None:
@@ -30,45 +32,37 @@ def raise_infeasible(request: Request, problems: npt.NDArray[np.int64], answers:
     problem = int(problems[at])
     place = tuple(int(k) for k in np.unravel_index(problem, request.shape)) if request.shape else ()
     total = float(request.total.reshape(-1)[problem % request.total.size])
-    symbol = None
+    symbol = request.curves.symbols[culprit] if culprit >= 0 else None
+    money = float(request.money[problem])
     if status == kernels.NO_CURVE_FORCED:
-        symbol = request.curves.symbols[culprit]
-        lower = request.settings[1, culprit]
-        if np.isnan(request.params[(problem // request.total.size) * len(request.curves) + culprit, 0]):
-            message = f"lower[{culprit}] = {lower!r} forces {symbol!r} in, which has no curve"
-        else:
-            least = float(request.settings[0, culprit])
-            message = (
-                f"lower[{culprit}] = {lower!r} forces {symbol!r} in, whose efficiency reaches min_efficiency = "
-                f"{least!r} nowhere within its limit"
-            )
+        message = f"lower[{culprit}] = {float(request.settings[1, culprit])!r} forces {symbol!r} in, "
+        message += _without_stretch(request, problem, culprit)
     elif status == kernels.NO_ROOM:
-        symbol = request.curves.symbols[culprit]
         message = f"{symbol!r} must hold at least {_least(request, problem, culprit)}: {capital(excess)} too much"
     elif status == kernels.LOWER_ABOVE_MONEY:
-        money = float(request.money[problem])
         message = (
             f"what the forced instruments must hold (lower, min_ticket, min_efficiency) adds up to "
             f"{capital(money + excess)}, {capital(excess)} above the money {capital(money)} (total·(1 − reserve))"
         )
     elif status == kernels.TOO_LITTLE_ROOM:
-        money = float(request.money[problem])
         message = (
             f'spend="exactly" must place {capital(money)}, but upper, max_share, min_ticket, min_efficiency and the '
             f"limits of the curves leave room for {capital(money - excess)}: {capital(excess)} too little"
         )
     elif status == kernels.NO_COMBINATION:
-        money = float(request.money[problem])
         excess = money - _most_that_fits(request, problem)
         message = (
             f'spend="exactly": no combination of instruments adds up to {capital(money)} between lower bounds (lower, '
             f"min_ticket, min_efficiency) and upper ones; the nearest below is {capital(excess)} short"
         )
-    else:
+    elif status == kernels.NOT_FOUND:
+        left = "" if math.isnan(excess) else f"; {capital(excess)} would be left"
         message = (
-            f'spend="exactly": no allocation was found that adds up to the money; {capital(excess)} would be left. '
+            f'spend="exactly": no allocation was found that adds up to {capital(money)}{left}. '
             'method="exact" or a higher max_nodes may find one'
         )
+    else:
+        message = f"no price was found at which the amounts add up to {capital(money)}: the numbers are too far apart"
     if place:
         message = f"{_problem(request, place, total)}: {message}"
     raise InfeasibleError(message, symbol=symbol, problem=place, excess=excess)
@@ -81,6 +75,16 @@ def _problem(request: Request, place: tuple[int, ...], total: float) -> str:
     return f"{drawn}total{list(at) if at else ''} = {capital(total)}"
 
 
+def _without_stretch(request: Request, problem: int, i: int) -> str:
+    """Say why an instrument may hold nothing."""
+    if np.isnan(request.params[(problem // request.total.size) * len(request.curves) + i, 0]):
+        return "which has no curve"
+    least = float(request.settings[0, i])
+    if least == 0.0:
+        return "whose efficiency is above 0 nowhere within its limit"
+    return f"whose efficiency reaches min_efficiency = {least!r} nowhere within its limit"
+
+
 def _least(request: Request, problem: int, i: int) -> str:
     """Say what an instrument must hold, what it may, and which arguments say so."""
     least, lower, upper, ticket, share, _ = request.settings[:, i].tolist()
@@ -88,14 +92,13 @@ def _least(request: Request, problem: int, i: int) -> str:
     one = request.curves[i]
     start = (problem // request.total.size) * len(request.curves) + i
     first, last = _stretch(one, request.params[start : start + 1], least)
-    low, low_name = max(
-        (lower, f"lower[{i}]"), (ticket, f"min_ticket[{i}]"), (first, f"min_efficiency[{i}] = {least!r}")
-    )
+    end = f"min_efficiency[{i}] = {least!r}" if least > 0.0 else "where its efficiency is no longer above 0"
+    low, low_name = max((lower, f"lower[{i}]"), (ticket, f"min_ticket[{i}]"), (first, end))
     high, high_name = min(
         (upper, f"upper[{i}]"),
         (share * total if share < 1.0 else np.inf, f"max_share[{i}] = {share!r}"),
         (float(one.limit[0]), "the limit of its curve"),
-        (last, f"min_efficiency[{i}] = {least!r}"),
+        (last, end),
     )
     return f"{capital(low)} ({low_name}) and at most {capital(high)} ({high_name})"
 
@@ -126,10 +129,10 @@ def _most_that_fits(request: Request, problem: int) -> float:
 
 
 def _stretch(one: CurveSet, params: Floats, least: float) -> tuple[float, float]:
-    """Ends of the first stretch of a curve with an efficiency of at least `least`."""
+    """Ends of the first stretch of a curve with an efficiency of at least `least`, or above 0."""
     from escala.kernels import curves as kernels
 
     family, _, origin = one._arrays()
     first, last = np.empty(1), np.empty(1)
-    kernels.threshold(np.array([least]), family, params, origin, one._limits(), first, last, 0, 1)
+    kernels.threshold(np.array([max(least, _ABOVE_ZERO)]), family, params, origin, one._limits(), first, last, 0, 1)
     return float(first[0]), float(last[0])

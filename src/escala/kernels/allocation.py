@@ -15,7 +15,7 @@ import math
 
 from escala.kernels import envelope
 from escala.kernels.curves import crossings, raw
-from escala.kernels.dual import AT_BOUND, relax, unfilled
+from escala.kernels.dual import AT_BOUND, ROUNDING, relax, unfilled
 from escala.kernels.envelope import (
     AMOUNT,
     BEST,
@@ -65,6 +65,8 @@ from escala.kernels.search import (
     DUAL_BOUND,
     DUAL_PRICE,
     EXCESS,
+    GAP,
+    GAP_OPEN,
     LOWER_ABOVE_MONEY,
     NO_CURVE_FORCED,
     NO_ROOM,
@@ -93,6 +95,7 @@ FEW = 8  # amounts that are added in their order, whoever adds them
 MARGIN = 2.0**-50  # of the money: what sums of more amounts may be rounded by
 KINKED = 1e-9  # closer to 1 efficiency counts as 1
 POLISH_STEPS = 12
+LEVELLED = 1e-13  # relative: closer marginal utilities are one price
 GREEDY_PARTS = 1000.0  # of the total: increments of the greedy method, if none is given
 WITHOUT_CURVE, NOWHERE = -2.0, -1.0  # instead of the end of a stretch
 
@@ -215,11 +218,11 @@ def _bound_domains(
         low, high, state = work[at + LOW * LANES], work[at + HIGH * LANES], work[at + STATE * LANES]
         most = left + (low if state == FORCED else 0.0)
         reach = min(high, 2.0 * most)
-        if (state == FREE) & (low > left):
+        if (state == FREE) & (low > left + AT_BOUND * money):
             state = CLOSED
         if state != CLOSED:
             room += min(high, most)
-        high = min(high, most)
+        high = max(min(high, most), low)
         if state == CLOSED:
             low = high = reach = 0.0
         work[at + LOW * LANES], work[at + HIGH * LANES] = low, high
@@ -239,14 +242,35 @@ def _bound_domains(
 
 
 @helper
-def _interior(work: Floats, at: int, kind: int) -> bool:
-    """Whether the best amount lies where the instrument's own marginal utility sets the price."""
+def _between(work: Floats, at: int) -> bool:
+    """Whether the best amount lies inside the instrument's own bounds."""
     x = work[at + BEST * LANES]
     low, high = work[at + ROOT_LOW * LANES], work[at + ROOT_REACH * LANES]
-    if not ((x > low * (1.0 + AT_BOUND)) & (x < high * (1.0 - AT_BOUND)) & (x > 0.0)):
+    return (x > low * (1.0 + AT_BOUND)) & (x < high * (1.0 - AT_BOUND)) & (x > 0.0)
+
+
+@helper
+def _interior(work: Floats, at: int, kind: int) -> bool:
+    """Whether the best amount lies where the instrument's own marginal utility sets the price, and bends."""
+    if not _between(work, at):
         return False
+    x = work[at + BEST * LANES]
     value = envelope.eta(work, at, kind, x)
-    return (value > 0.0) & (value < 1.0 - AT_BOUND)
+    bend = envelope.weighted_curvature(work, at, kind, x)
+    return (value > 0.0) & (value < 1.0 - KINKED) & (bend != 0.0) & (abs(bend) < math.inf)
+
+
+@helper
+def _straight_price(work: Floats, at: int, kind: int) -> float:
+    """Marginal utility of an instrument that ends inside a straight stretch; −inf elsewhere."""
+    if not _between(work, at):
+        return -math.inf
+    x = work[at + BEST * LANES]
+    value = envelope.eta(work, at, kind, x)
+    if value > 1.0 + KINKED:
+        return work[at + WEIGHT * LANES]
+    level = envelope.weighted_curvature(work, at, kind, x) == 0.0
+    return work[at + WEIGHT * LANES] * min(max(value, 0.0), 1.0) if level else -math.inf
 
 
 @routine
@@ -262,46 +286,73 @@ def _level_marginals(
         if (work[at + ROOT_LOW * LANES] == 0.0) & (work[at + BEST * LANES] < AT_BOUND * money):
             work[at + BEST * LANES] = 0.0  # left by rounding
     slack = unfilled(work, slot, money, BEST) > SETTLED * money
+    straight = -math.inf
+    for i in range(slot.size):
+        at = slot[i]
+        straight = max(straight, _straight_price(work, at, kinds[at // BLOCK]))
+    if straight > -math.inf:
+        facts[SHADOW] = straight
+        return
     for _ in range(POLISH_STEPS):
         slopes = 0.0
         ask = 0.0
-        straight = 0
+        flattest = -1  # takes what the others leave: its own step would be mostly rounding
+        least = math.inf
         for i in range(slot.size):
             at = slot[i]
             kind = kinds[at // BLOCK]
             if _interior(work, at, kind):
                 x = work[at + BEST * LANES]
                 bend = envelope.weighted_curvature(work, at, kind, x)
-                if bend == 0.0:
-                    straight += 1
-                else:
-                    slopes += 1.0 / bend
-                    ask += envelope.weighted_marginal(work, at, kind, x) / bend
-        if (straight > 0) | (slopes == 0.0):
-            return
+                if (not slack) & (abs(bend) < least):
+                    least = abs(bend)
+                    flattest = i
+                slopes += 1.0 / bend
+                ask += envelope.weighted_marginal(work, at, kind, x) / bend
         price = hurdle if slack else ask / slopes
-        furthest = 0.0
+        if not abs(price) < math.inf:
+            return
+        apart = 0.0
         for i in range(slot.size):
             at = slot[i]
             kind = kinds[at // BLOCK]
             x = work[at + BEST * LANES]
             work[at + AMOUNT * LANES] = x
             if _interior(work, at, kind):
-                bend = envelope.weighted_curvature(work, at, kind, x)
-                moved = x + (price - envelope.weighted_marginal(work, at, kind, x)) / bend
+                off = price - envelope.weighted_marginal(work, at, kind, x)
+                apart = max(apart, abs(off))
+                moved = x + off / envelope.weighted_curvature(work, at, kind, x)
                 moved = min(max(moved, work[at + ROOT_LOW * LANES]), work[at + ROOT_REACH * LANES])
                 work[at + AMOUNT * LANES] = moved
-                furthest = max(furthest, abs(moved - x))
+        if apart <= LEVELLED * abs(price):
+            facts[SHADOW] = price
+            return
+        if flattest >= 0:
+            at = slot[flattest]
+            work[at + AMOUNT * LANES] = work[at + BEST * LANES]
+            moved = work[at + BEST * LANES] + unfilled(work, slot, money, AMOUNT)
+            moved = min(max(moved, work[at + ROOT_LOW * LANES]), work[at + ROOT_REACH * LANES])
+            work[at + AMOUNT * LANES] = moved
         over = -unfilled(work, slot, money, AMOUNT)
-        value, _, _ = worth(work, kinds, blocks, sums, AMOUNT, hurdle)
-        if (over > AT_BOUND * money) | (value < facts[UTILITY] - 1e-15 * abs(facts[UTILITY])):
+        value, size, _ = worth(work, kinds, blocks, sums, AMOUNT, hurdle)
+        spent = (over <= AT_BOUND * money) & (slack | (over >= -AT_BOUND * money))
+        if not (spent & (value >= facts[UTILITY] - ROUNDING * size)):
             return
         for i in range(slot.size):
             work[slot[i] + BEST * LANES] = work[slot[i] + AMOUNT * LANES]
         facts[UTILITY] = value
         facts[SHADOW] = price
-        if furthest <= 1e-15 * money:
-            return
+
+
+@routine
+def _state_gap(
+    work: Floats, kinds: Integers, blocks: int, sums: Floats, hurdle: float, scale: float, facts: Floats
+) -> None:
+    """State the utility of the best amounts, and the gap: 0 if it is rounding of values of size `scale`."""
+    facts[UTILITY], _, _ = worth(work, kinds, blocks, sums, BEST, hurdle)
+    facts[UPPER_BOUND] = max(facts[UPPER_BOUND], facts[UTILITY])
+    left = facts[UPPER_BOUND] - facts[UTILITY]
+    facts[GAP] = left / abs(facts[UPPER_BOUND]) if left > ROUNDING * scale else 0.0
 
 
 @routine
@@ -396,8 +447,8 @@ def _explain(
             reason = _reason_below(settings, floor, first, i)
         else:
             value = envelope.eta(work, at, kind, x)
-            falls = envelope.weighted_marginal(work, at, kind, x) < shadow * (1.0 - KINKED)
-            reason = PRICE if (abs(value - 1.0) <= KINKED) & falls else NONE
+            beyond = min(envelope.weighted_marginal(work, at, kind, x), weight)  # just above η = 1
+            reason = PRICE if (abs(value - 1.0) <= KINKED) & (beyond < shadow * (1.0 - KINKED)) else NONE
         binding[i] = reason
 
 
@@ -502,7 +553,7 @@ def allocate(
             for i in range(n):
                 rows[slot[i] + BEST * LANES] = 0.0
             found[SHADOW] = hurdle
-            found[DUAL_PRICE] = found[DUAL_BOUND] = found[UPPER_BOUND] = found[UTILITY] = 0.0
+            found[DUAL_PRICE] = found[DUAL_BOUND] = found[UPPER_BOUND] = found[UTILITY] = found[GAP] = 0.0
             found[NODES] = 0
         else:
             price, smooth = search(
@@ -514,8 +565,8 @@ def allocate(
             if not smooth:
                 _level_marginals(rows, kinds, blocks, sums, slot, money, hurdle, found)
             _settle(rows, slot, money)
-            found[UTILITY], _, _ = worth(rows, kinds, blocks, sums, BEST, hurdle)
-            found[UPPER_BOUND] = max(found[UPPER_BOUND], found[UTILITY])
+            _state_gap(rows, kinds, blocks, sums, hurdle, scale * money, found)
+            found[STATUS] = OPTIMAL if found[GAP] <= controls[TOLERANCE] else GAP_OPEN
         for i in range(n):
             amounts[at, i] = rows[slot[i] + BEST * LANES]
         _explain(limit, settings, lowest, total, money, rows, kinds, slot, found[SHADOW], binding[at])
@@ -683,9 +734,8 @@ def greedy(
             found[STATUS], found[EXCESS] = NOT_FOUND, left
             continue
         _settle(rows, slot, money)
-        found[UTILITY], _, _ = worth(rows, kinds, blocks, sums, BEST, hurdle)
-        found[DUAL_PRICE], found[DUAL_BOUND] = price - hurdle, bound
-        found[UPPER_BOUND] = max(bound, found[UTILITY])
+        found[DUAL_PRICE], found[DUAL_BOUND], found[UPPER_BOUND] = price - hurdle, bound, bound
+        _state_gap(rows, kinds, blocks, sums, hurdle, scale * money, found)
         for i in range(n):
             amounts[at, i] = rows[slot[i] + BEST * LANES]
         _explain(limit, settings, lowest, total, money, rows, kinds, slot, found[SHADOW], binding[at])

@@ -105,14 +105,15 @@ def _balance(
     step = scale
     width = math.inf
     patience = 0
+    reached = 0
     for _ in range(EVALUATIONS):
         near, far, slope = respond(work, kinds, blocks, sums, price)
         if (near <= money) & (price <= floor):
             return price, SLACK
         if near <= money <= far:
             return price, TIED
-        if (abs(near - money) <= CLOSE_ENOUGH * money) & (slope < 0.0):
-            return price, SMOOTH
+        if abs(near - money) <= CLOSE_ENOUGH * money:
+            return price, SMOOTH if slope < 0.0 else TIED
         gap = money - (near if near > money else far)
         if near > money:
             low = price
@@ -134,13 +135,15 @@ def _balance(
                     work[slot[i] + FAR_SIDE * LANES] = work[slot[i] + AMOUNT * LANES]
                 return high, COLLAPSED
         elif high == math.inf:
-            if not low < guess < low + 8.0 * step:
+            if (reached >= 3) | (not (low < guess < low + 8.0 * step)):  # Newton's steps may creep
                 guess = low + step
             step *= 4.0
+            reached += 1
         elif low == -math.inf:
-            if not high - 8.0 * step < guess < high:
+            if (reached >= 3) | (not (high - 8.0 * step < guess < high)):
                 guess = high - step
             step *= 4.0
+            reached += 1
             guess = max(guess, floor)
         price = guess
     return price, FAILED
@@ -196,9 +199,9 @@ def _fill(work: Floats, slot: Integers, money: float) -> int:
             x, target = work[at + AMOUNT * LANES], work[at + FAR_SIDE * LANES]
             if x < target:
                 end, chord = _next_piece(work, at, x, target)
-                if chord & (end - x <= left):
+                if chord & (end - x <= left + NOTHING * money):
                     work[at + AMOUNT * LANES] = end
-                    left -= end - x
+                    left = max(left - (end - x), 0.0)
                     chords += 1
                 elif chord & (first < 0):
                     first = i
@@ -433,7 +436,8 @@ def restricted(
         if (not choice & (marked[i] == 0)) & (state != CLOSED):
             most += work[at + HIGH * LANES]
     price, value = start, -math.inf
-    if (least <= money) & ((not exactly) | (most >= money)):
+    slack = AT_BOUND * money
+    if (least <= money + slack) & ((not exactly) | (most >= money - slack)):
         price, _, _, value, _ = relax(work, kinds, blocks, sums, slot, money, hurdle, floor, start, scale)
     for i in range(slot.size):
         work[slot[i] + ENTRY * LANES] = work[slot[i] + KEPT * LANES]

@@ -46,14 +46,16 @@ FACTS = (
     "dual_bound",
     "upper_bound",
     "utility",
+    "gap",
     "status",
     "nodes",
     "culprit",
     "excess",
 )
-SHADOW, DUAL_PRICE, DUAL_BOUND, UPPER_BOUND, UTILITY, STATUS, NODES, CULPRIT, EXCESS = range(9)
+SHADOW, DUAL_PRICE, DUAL_BOUND, UPPER_BOUND, UTILITY, GAP, STATUS, NODES, CULPRIT, EXCESS = range(10)
 #: What `status` says; from NO_ROOM on there is no answer.
 OPTIMAL, GAP_OPEN, NO_ROOM, NO_CURVE_FORCED, LOWER_ABOVE_MONEY, TOO_LITTLE_ROOM, NO_COMBINATION, NOT_FOUND = range(8)
+UNSOLVED = 8
 CLOSE, OPEN, RESTRICT, RAISE = range(4)  # what a node of the search does to an instrument's domain
 PARENT, CHANGED, ACTION, BRANCH, SPLIT = range(5)  # of a node, integers: how it came about, and how it is split
 NODE_LOW, NODE_HIGH, BOUND, POINT = range(4)  # of a node, floats
@@ -171,11 +173,11 @@ def _enter_node(
         state = work[at + STATE * LANES]
         if state != CLOSED:
             most = left + (work[at + LOW * LANES] if state == FORCED else 0.0)
-            if (state == FREE) & (work[at + LOW * LANES] > left):
+            if (state == FREE) & (work[at + LOW * LANES] > left + AT_BOUND * money):
                 _narrow(work, at, CLOSE, 0.0, 0.0)
                 dirty[i] = 1
             elif work[at + HIGH * LANES] > most:
-                _narrow(work, at, RESTRICT, 0.0, most)
+                _narrow(work, at, RESTRICT, 0.0, max(most, work[at + LOW * LANES]))
                 dirty[i] = 1
             room += work[at + HIGH * LANES]
     _rebuild(work, kinds, slot, dirty)
@@ -391,6 +393,8 @@ def search(
     facts[UPPER_BOUND] = max(upper, best)
     facts[UTILITY] = best
     facts[SHADOW] = shadow
+    if (status == NO_COMBINATION) & (not exactly):
+        status = UNSOLVED
     facts[STATUS] = status
     facts[NODES] = count
     return root_price, smooth
