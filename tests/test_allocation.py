@@ -577,6 +577,44 @@ def test_everything_is_spent_though_the_tail_is_flat() -> None:
     assert float(steep.utility) == pytest.approx(0.2)
 
 
+def test_greedy_says_what_it_did_not_close() -> None:
+    curves = CurveSet.from_params(["A", "B"], "linear", [[-1.0, 1.0], [-2.0, 1.0]])
+    coarse = allocate(curves, 0.3, method="greedy", step=0.3)
+    assert coarse.status_name == "gap_open"
+    assert 0.0 < float(coarse.gap) < 1.0
+    assert "not closed" in coarse.summary()
+    assert "the money ended" in coarse.summary()
+    with pytest.raises(AllocationError, match=r"step must make at most 100,000,000 increments, but step = 1e-12"):
+        allocate(curves, 0.3, method="greedy", step=1e-12)
+
+
+def test_results_belong_to_their_amounts() -> None:
+    found = allocate(CurveSet.from_params(["A"], "linear", [[-1.0, 1.0]]), 0.3)
+    with pytest.raises(ValueError, match="read-only"):
+        found.amounts[0] = 5.0
+    for rows in (-1, 1.5, True):
+        with pytest.raises(AllocationError, match=f"rows must be an integer in .*, not {rows}"):
+            found.summary(rows=rows)  # type: ignore[arg-type]
+    assert "instruments" in found.summary(rows=0)
+
+
+def test_summaries_say_what_stays_out() -> None:
+    curves = CurveSet.from_params(["A", "B"], "linear", [[-1.0, 1.0], [-2.0, 1.0]])
+    text = allocate(curves, 3.0, reserve=0.5, hurdle=0.5, priority=[1.0, 2.0]).summary()
+    for part in ("1.5 in reserve", "unallocated: more would return no more than the hurdle", "net of the hurdle", "w·"):
+        assert part in text
+    text = allocate(curves, 3.0, min_efficiency=0.8, hurdle=0.1).summary()
+    assert "min_efficiency left 2.7 over; a second solve placed" in text
+    assert "takes 2 instruments below it (*)" in text
+    assert "bounds leave no room" in allocate(curves, 3.0, upper=0.1).summary()
+    nothing = allocate(curves, 0.0)
+    assert float(nothing.shadow_price) == 1.0
+    assert repr(allocate(curves, [])) == "<Allocation of 0 problems over 2 instruments>"
+    drawn = allocate(curves, [1.0, 2.0], params=[curves.params] * 2).summary()
+    assert "draw" in drawn
+    assert "1,0" in drawn
+
+
 def test_no_instruments() -> None:
     none = allocate(CurveSet.from_params([], "linear", np.zeros((0, 2))), 10.0)
     assert none.amounts.shape == none.efficiency.shape == none.shares.shape == (0,)

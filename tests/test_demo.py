@@ -85,7 +85,7 @@ def test_fifty_million_over_the_real_pairs() -> None:
     assert kept.min() >= 0.99 - 1e-12
     text = demo_allocation.report(plan)
     for part in (
-        "50,000,000 of 50,000,000 allocated (100.00% of what may be) over 35 of 56 instruments",
+        "50,000,000 of 50,000,000 allocated over 35 of 56 instruments",
         "(shadow price)",
         "its next unit returns less than the shadow price",
         "nothing for 21, the first unit would return less than the shadow price: USDC/WBTC",

@@ -34,18 +34,25 @@ _SETTINGS: Final = {
     "max_share": _FRACTION,
     "priority": _FINITE_FROM_ZERO,
 }
-_MIN_EFFICIENCY: Final = 0
+_MIN_EFFICIENCY, _PRIORITY = 0, 5
 #: Gap at which the search stops: this times n², at most the second.
 _TOLERANCE: Final = 1e-9
 _MOST_TOLERANCE: Final = 1e-4
 _MOST_NODES: Final = 10_000_000
+_MOST_INCREMENTS: Final = 100_000_000
 #: Relative: money that is not there.
 _NOTHING: Final = 1e-12
 _CHUNK: Final = 4096
 
 
 class Binding(IntEnum):
-    """What keeps an instrument's capital where it is; codes in :attr:`Allocation.binding`."""
+    """What keeps an instrument's capital where it is; codes in :attr:`Allocation.binding`.
+
+    NONE: nothing, its marginal utility is the shadow price (greedy: the money ended). PRICE: the next unit, or the
+    first, would return less than the shadow price. LOWER: `lower` keeps it up. UPPER, SHARE, LIMIT: `upper`,
+    `max_share` or the end of trust in its curve keep it down. THRESHOLD: `min_efficiency` keeps it down, up or out.
+    TICKET: `min_ticket` keeps it up, or out. NO_CURVE: there is no curve.
+    """
 
     #: Nothing: its marginal utility is the shadow price.
     NONE = 0
@@ -68,7 +75,11 @@ class Binding(IntEnum):
 
 
 class AllocationStatus(IntEnum):
-    """Codes in :attr:`Allocation.status`."""
+    """Codes in :attr:`Allocation.status`.
+
+    OPTIMAL: the gap is within the tolerance. GAP_OPEN: it is not, because the search ended at `max_nodes` or the method
+    is greedy; the best allocation found, and how far from the optimum it may be at most.
+    """
 
     #: The gap is within the tolerance.
     OPTIMAL = 0
@@ -98,9 +109,11 @@ class Allocation:
     gap : P float64
         (upper_bound − utility)/|upper_bound|, 0 where both are 0; after a second solve the larger of the two.
     dual_price, dual_bound : P float64
-        λ, and D(λ) = λT + Σ max(w·U(C) − (hurdle + λ)·C), the bound before the search.
+        λ, and D(λ) = λT + Σ max(w·U(C) − (hurdle + λ)·C), the bound before the search; after a second solve with the
+        first amounts as lower bounds.
     shadow_price : P float64
-        What one more unit of money returns: the w·U′ that all instruments without a binding reason share.
+        What one more unit of money returns: the w·U′ that all instruments without a binding reason share (greedy: the
+        w·U′ that the last increment began with).
     binding : P + (n,) int8
         Codes of :class:`Binding`; `binding_names` has them as text.
     status : P int8
@@ -137,6 +150,27 @@ class Allocation:
     def money(self) -> Any:
         """Money that may be allocated: total·(1 − reserve), P."""
         return self.total * (1.0 - self._request.controls["reserve"])
+
+    @property
+    def hurdle(self) -> float:
+        """What money returns elsewhere, as asked for."""
+        return self._request.controls["hurdle"]
+
+    @property
+    def priority(self) -> Floats:
+        """Weight w of each instrument, (n,), as asked for."""
+        weights: Floats = self._request.settings[_PRIORITY]
+        return weights
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the greedy method was asked for; then `shadow_price` is what the last increment promised."""
+        return self._request.greedy
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there is one problem (or path) a draw of the curves."""
+        return len(self._request.shape) > self._request.total.ndim
 
     @functools.cached_property
     def _placed(self) -> Any:
@@ -209,9 +243,20 @@ class Allocation:
         moved = np.moveaxis(self.amounts, -1, 0)
         return dict(zip(self.symbols.tolist(), moved.tolist(), strict=True))
 
-    def summary(self, rows: int = 60) -> str:
-        """Describe the allocation in words, with a table of the instruments or, for many problems, of the problems."""
-        return allocation_summary.of_allocation(self, rows)
+    def summary(self, *, rows: int = 60) -> str:
+        """Describe the allocation in words, with a table of the instruments or, for many problems, of the problems.
+
+        Parameters
+        ----------
+        rows : int
+            Most lines of the table, at least 0.
+
+        Raises
+        ------
+        AllocationError
+            If `rows` is no such number.
+        """
+        return allocation_summary.of_allocation(self, _count("rows", rows))
 
 
 def allocate(
@@ -298,8 +343,9 @@ def allocate(
     For every λ ≥ 0 (any λ if all must be spent) D(λ) = λT + Σ max(w·U(C) − (hurdle + λ)·C), the maxima over each
     instrument's own bounds, is at least the value of every feasible allocation (weak Lagrangian duality). The λ used is
     the one that minimises it. What is left between it and the best allocation, because utilities may be convex in
-    parts and tickets are all or nothing, is closed by branch and bound. With a second solve each of the two is optimal
-    in its turn; the better of that and of the same after a greedy first solve is returned.
+    parts and tickets are all or nothing, is closed by branch and bound, up to `tolerance` and `max_nodes`. With a
+    second solve each of the two is optimal in its turn; the better of that and of the same after a greedy first solve
+    is returned. All of this is about the curves as they are fitted, not about what the market will do.
 
     References
     ----------
@@ -383,7 +429,7 @@ class Request:
             exactly=_choice("spend", choices["spend"], ("at_most", "exactly")) == "exactly",
             distribute=_choice("remainder", choices["remainder"], ("distribute", "hold")) == "distribute",
             greedy=_choice("method", choices["method"], ("exact", "greedy")) == "greedy",
-            step=0.0 if step is None else _number("step", step, _POSITIVE),
+            step=0.0 if step is None else _step(step, totals),
         )
 
     @property
@@ -579,6 +625,8 @@ def _run(
 def _named(request: Request, answers: Answers, first: Allocation | None) -> Allocation:
     """Give the kernels' answers their names and shapes."""
     shape = request.shape
+    for array in (answers.amounts, answers.binding):  # the figures belong to these amounts
+        array.flags.writeable = False
 
     def fact(name: str) -> Any:
         return answers.column(name).reshape(shape)[()]
@@ -617,6 +665,16 @@ def _number(name: str, value: Any, interval: Interval) -> float:
         raise AllocationError(f"{name} must be one number, not of shape {given.shape}", arguments=(name,))
     check_interval(name, given, interval, AllocationError)
     return float(given)
+
+
+def _step(step: Any, totals: Floats) -> float:
+    """Check the increment of the greedy method, and that there are not too many of them."""
+    value = _number("step", step, _POSITIVE)
+    most = float(totals.max(initial=0.0)) / value
+    if most > _MOST_INCREMENTS:
+        message = f"step must make at most {_MOST_INCREMENTS:,} increments, but step = {value!r} makes {most:.2g}"
+        raise AllocationError(message, arguments=("step",))
+    return value
 
 
 def _count(name: str, value: Any) -> int:

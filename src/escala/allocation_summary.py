@@ -26,9 +26,11 @@ REASONS = {
 #: The same where there is no capital.
 WHY_NOTHING = {
     "price": "the first unit would return less than the shadow price",
-    "threshold": "min_efficiency is not reached, or only by more than they are worth",
-    "ticket": "min_ticket is more than they are worth",
+    "threshold": "min_efficiency lies beyond what they may hold, or only where they are not worth it",
+    "ticket": "min_ticket lies beyond what they may hold, or is more than they are worth",
 }
+#: Of the greedy method.
+NO_MORE_STEPS = "the money ended"
 _SHOWN = 6
 
 
@@ -40,7 +42,8 @@ def of_allocation(found: Allocation, rows: int) -> str:
 def in_a_line(found: Allocation) -> str:
     """Say what was allocated, and how good it is."""
     if np.ndim(found.total):
-        return f"{np.size(found.total):,} problems over {len(found):,} instruments: gap up to {gap(np.max(found.gap))}"
+        worst = f": gap up to {gap(np.max(found.gap))}" if np.size(found.gap) else ""
+        return f"{np.size(found.total):,} problems over {len(found):,} instruments{worst}"
     held = int((found.amounts > 0.0).sum())
     return (
         f"{capital(float(found.amounts.sum()))} over {held:,} of {len(found):,} instruments: "
@@ -50,40 +53,66 @@ def in_a_line(found: Allocation) -> str:
 
 def _of_one(found: Allocation, rows: int) -> list[str]:
     held = int((found.amounts > 0.0).sum())
+    net = " net of the hurdle" if found.hurdle > 0.0 else ""
     lines = [
-        f"{capital(float(found.amounts.sum()))} of {capital(float(found.total))} allocated "
-        f"({found.utilisation:.2%} of what may be) over {held:,} of {len(found):,} instruments",
-        f"utility {capital(float(found.utility))}, at most {capital(float(found.upper_bound))} is possible "
+        f"{capital(float(found.amounts.sum()))} of {capital(float(found.total))} allocated over {held:,} of "
+        f"{len(found):,} instruments",
+        f"utility{net} {capital(float(found.utility))}, at most {capital(float(found.upper_bound))} is possible "
         f"(gap {gap(found.gap)}, {status(found.status_name)}); "
         f"efficiency of the whole {_four(found.global_efficiency)}",
         f"one more unit of money would return {found.shadow_price:.4f} (shadow price)",
+        *_left(found),
     ]
-    if found.first is not None and found.below_threshold.any():
-        moved = float(found.amounts.sum() - found.first.amounts.sum())
-        lines.append(
-            f"{capital(moved)} found no place under min_efficiency and went, in a second solve, where it adds most: "
-            f"{int(found.below_threshold.sum())} instruments lie below it (*)"
-        )
     lines += ["", *_table(found, rows), *_without(found)]
+    return lines
+
+
+def _left(found: Allocation) -> list[str]:
+    """Say what stays out and why, and what the second solve placed."""
+    lines = []
+    reserve = float(found.total) - float(found.money)
+    if reserve > 0.0:
+        lines.append(f"{capital(reserve)} in reserve")
+    if found.unallocated > 0.0:
+        why = "more would return no more than the hurdle" if found.hurdle > 0.0 else "more would return nothing"
+        stopped = np.isin(found.binding_names, ("upper", "share", "limit", "threshold", "ticket"))
+        if stopped.any():
+            why = "bounds leave no room for it where it would return more than the hurdle"
+        lines.append(f"{capital(float(found.unallocated))} unallocated: {why}")
+    if found.first is not None and found.below_threshold.any():
+        left = float(found.first.unallocated)
+        placed = float(found.amounts.sum() - found.first.amounts.sum())
+        lines.append(
+            f"min_efficiency left {capital(left)} over; a second solve placed {capital(placed)} of it, which takes "
+            f"{int(found.below_threshold.sum())} instruments below it (*)"
+        )
     return lines
 
 
 def _table(found: Allocation, rows: int) -> list[str]:
     """One line an instrument that holds capital, the largest first."""
     order = [i for i in np.argsort(-found.amounts, kind="stable").tolist() if found.amounts[i] > 0.0]
-    if not order:
+    if not order or not rows:
         return []
-    width = max(len("symbol"), *(len(found.symbols[i]) for i in order[:rows]))
-    lines = [f"{'symbol':<{width}}{'capital':>16}{'share':>8}{'efficiency':>12}{'marginal':>10}  stops because"]
+    width = max([len("symbol"), *(len(found.symbols[i]) for i in order[:rows])])
+    weighted = bool((found.priority != 1.0).any())
+    marginal = found.marginal * found.priority
+    header = "w·marginal" if weighted else "marginal"
+    lines = [f"{'symbol':<{width}}{'capital':>16}{'of it':>8}{'efficiency':>12}{header:>12}  stops because"]
     for i in order[:rows]:
         mark = "*" if found.below_threshold[i] else " "
         lines.append(
             f"{found.symbols[i]:<{width}}{capital(float(found.amounts[i])):>16}{found.shares[i]:>8.2%}"
-            f"{_four(found.efficiency[i]):>11}{mark}{_four(found.marginal[i]):>10}  {REASONS[found.binding_names[i]]}"
+            f"{_four(found.efficiency[i]):>11}{mark}{_four(marginal[i]):>12}  {_reason(found, i)}"
         )
     if len(order) > rows:
         lines.append(f"… and {len(order) - rows:,} more")
     return lines
+
+
+def _reason(found: Allocation, i: int) -> str:
+    name = found.binding_names[i]
+    return NO_MORE_STEPS if found.greedy and name in ("none", "price") else REASONS[name]
 
 
 def _without(found: Allocation) -> list[str]:
@@ -93,26 +122,31 @@ def _without(found: Allocation) -> list[str]:
     for reason in dict.fromkeys(found.binding_names[empty].tolist()):
         symbols = found.symbols[empty & (found.binding_names == reason)].tolist()
         shown = ", ".join(symbols[:_SHOWN]) + (f" and {len(symbols) - _SHOWN:,} more" if len(symbols) > _SHOWN else "")
-        lines.append(f"nothing for {len(symbols):,}, {WHY_NOTHING.get(reason, REASONS[reason])}: {shown}")
+        why = NO_MORE_STEPS if found.greedy and reason == "none" else WHY_NOTHING.get(reason, REASONS[reason])
+        lines.append(f"nothing for {len(symbols):,}, {why}: {shown}")
     return lines
 
 
 def _of_many(found: Allocation, rows: int) -> list[str]:
+    shape = np.shape(found.total)
     totals, held = np.ravel(found.total), (found.amounts > 0.0).sum(axis=-1).ravel()
     placed = found.amounts.sum(axis=-1).ravel()
     below = found.below_threshold.sum(axis=-1).ravel()
+    places = [",".join(map(str, place)) for place in np.ndindex(shape)] if found.drawn else [""] * totals.size
+    wide = max([len("draw"), *map(len, places)]) + 2 if found.drawn else 0
+    last = f"{'below threshold':>17}" if below.any() else ""
     lines = [
         f"{totals.size:,} problems over {len(found):,} instruments",
         "",
-        f"{'total':>16}{'allocated':>16}{'utility':>16}{'efficiency':>12}{'shadow price':>14}{'gap':>9}{'held':>7}"
-        f"{'below threshold':>17}",
+        f"{'draw':<{wide}.{wide}}{'total':>16}{'allocated':>16}{'utility':>16}{'efficiency':>12}{'shadow price':>14}"
+        f"{'gap':>9}{'held':>7}{last}",
     ]
     columns = [np.ravel(column) for column in (found.utility, found.global_efficiency, found.shadow_price, found.gap)]
     for k in range(min(rows, totals.size)):
         utility, efficiency, price, open_gap = (float(column[k]) for column in columns)
         lines.append(
-            f"{capital(float(totals[k])):>16}{capital(float(placed[k])):>16}{capital(utility):>16}"
-            f"{_four(efficiency):>12}{price:>14.4f}{gap(open_gap):>9}{held[k]:>7,}{below[k]:>17,}"
+            f"{places[k]:<{wide}}{capital(float(totals[k])):>16}{capital(float(placed[k])):>16}{capital(utility):>16}"
+            f"{_four(efficiency):>12}{price:>14.4f}{gap(open_gap):>9}{held[k]:>7,}{f'{below[k]:>17,}' if last else ''}"
         )
     if totals.size > rows:
         lines.append(f"… and {totals.size - rows:,} more")
@@ -120,13 +154,15 @@ def _of_many(found: Allocation, rows: int) -> list[str]:
 
 
 def gap(value: float) -> str:
-    """Write a gap: its order of magnitude is what says something."""
-    return "0" if value <= 1e-12 else f"{value:.0e}"
+    """Write a gap: in percent where it matters, else its order of magnitude."""
+    if value <= 1e-12:
+        return "0"
+    return f"{value:.1%}" if value >= 1e-3 else f"{value:.0e}"
 
 
 def status(name: str) -> str:
     """Write a status."""
-    return {"optimal": "optimal", "gap_open": "search ended early"}[name]
+    return {"optimal": "optimal", "gap_open": "not closed"}[name]
 
 
 def _four(value: float) -> str:

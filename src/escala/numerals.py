@@ -21,4 +21,4 @@ def capital(value: float) -> str:
     """Write a capital: whole units from 1,000 on, else six digits; a dash for one that is not within a limit."""
     if value == float("inf"):
         return "–"
-    return f"{value:,.0f}" if 999.5 <= value < 1e12 else f"{value:.6g}"
+    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e12 else f"{value:.6g}"

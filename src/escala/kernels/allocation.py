@@ -345,6 +345,18 @@ def _level_marginals(
 
 
 @routine
+def _first_price(work: Floats, kinds: Integers, slot: Integers, hurdle: float) -> float:
+    """Highest marginal utility of the first unit of money, where there is none yet."""
+    price = hurdle
+    for i in range(slot.size):
+        at = slot[i]
+        if (work[at + STATE * LANES] == FREE) & (work[at + LOW * LANES] == 0.0):
+            value = envelope.eta(work, at, kinds[at // BLOCK], 0.0)
+            price = max(price, work[at + WEIGHT * LANES] * min(max(value, 0.0), 1.0))
+    return price
+
+
+@routine
 def _state_gap(
     work: Floats, kinds: Integers, blocks: int, sums: Floats, hurdle: float, scale: float, facts: Floats
 ) -> None:
@@ -433,14 +445,13 @@ def _explain(
         elif x == 0.0:
             above = _most(limit, settings, last, total, i)
             least = max(settings[MIN_TICKET, i], first)
-            reason = PRICE
+            at_first = weight * min(max(envelope.eta(work, at, kind, 0.0), 0.0), 1.0)
+            reason = NONE if at_first >= shadow * (1.0 - KINKED) else PRICE
             if above <= 0.0:
                 reason = _reason_above(settings, limit[i], last, total, i)
             elif least > 0.0:
-                at_least = envelope.eta(work, at, kind, 0.0)
-                wanted = weight * min(max(at_least, 0.0), 1.0) > shadow
-                if wanted | (least > above) | (least > money):
-                    reason = _reason_below(settings, floor, first, i)
+                out = (at_first > shadow) | (least > above) | (least > money)
+                reason = _reason_below(settings, floor, first, i) if out else PRICE
         elif x >= high * (1.0 - AT_BOUND):
             reason = _reason_above(settings, limit[i], last, total, i)
         elif (x <= low * (1.0 + AT_BOUND)) & (low > 0.0):
@@ -552,7 +563,7 @@ def allocate(
         if money == 0.0:
             for i in range(n):
                 rows[slot[i] + BEST * LANES] = 0.0
-            found[SHADOW] = hurdle
+            found[SHADOW] = _first_price(rows, kinds, slot, hurdle)
             found[DUAL_PRICE] = found[DUAL_BOUND] = found[UPPER_BOUND] = found[UTILITY] = found[GAP] = 0.0
             found[NODES] = 0
         else:
@@ -736,6 +747,7 @@ def greedy(
         _settle(rows, slot, money)
         found[DUAL_PRICE], found[DUAL_BOUND], found[UPPER_BOUND] = price - hurdle, bound, bound
         _state_gap(rows, kinds, blocks, sums, hurdle, scale * money, found)
+        found[STATUS] = OPTIMAL if found[GAP] <= controls[TOLERANCE] else GAP_OPEN
         for i in range(n):
             amounts[at, i] = rows[slot[i] + BEST * LANES]
         _explain(limit, settings, lowest, total, money, rows, kinds, slot, found[SHADOW], binding[at])
