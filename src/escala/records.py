@@ -23,7 +23,8 @@ _BLOCK: Final = 65536  # symbols that are turned into text together
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 #: Seconds since 1970 of the years 1 to 9999, what a datetime can say; milliseconds by mistake lie far outside.
-_SECONDS: Final = Interval(-62135596800.0, 253402300800.0, high_open=True)
+_SECONDS: Final = Interval(-62135596800.0, 253402300800.0)
+_LAST: Final = 253402300800_000000 - 1  # as a float it would be the year 10000
 
 
 def to_column(name: str, values: Any) -> Floats:
@@ -77,11 +78,13 @@ def to_microseconds(name: str, times: Any) -> npt.NDArray[np.int64]:
     check_interval(name, seconds, _SECONDS, RecordError)
     given = np.asarray(times)
     if given.dtype.kind == "M":  # exactly: a float has not enough digits for far dates
-        return given.astype("datetime64[us]").astype(np.int64)
-    if given.dtype.kind == "O" and holds_dates(given):
-        exact = [(_dated(name, time) - _EPOCH) // _MICROSECOND for time in given.flat]
-        return np.array(exact, dtype=np.int64).reshape(given.shape)
-    return np.rint(seconds * 1e6).astype(np.int64)
+        exact = given.astype("datetime64[us]").astype(np.int64)
+    elif given.dtype.kind == "O" and holds_dates(given):
+        counted = [(_dated(name, time) - _EPOCH) // _MICROSECOND for time in given.flat]
+        exact = np.array(counted, dtype=np.int64).reshape(given.shape)
+    else:
+        exact = np.rint(seconds * 1e6).astype(np.int64)
+    return np.minimum(exact, _LAST)
 
 
 def listed(symbols: Any) -> list[Any]:

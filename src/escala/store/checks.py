@@ -125,7 +125,7 @@ def record(
         float(floats["weight"]) + 0.0,
         int(time),
         _source(source),
-        _metrics(metrics, ""),
+        _metrics(metrics),
     )
 
 
@@ -180,7 +180,7 @@ def some_symbols(symbols: Any) -> list[str]:
 
 def _check_text(name: str, value: str, place: Callable[[], int] | None) -> None:
     """Refuse text that a database would."""
-    if len(value) <= _LONGEST and "\0" not in value and _is_unicode(value):
+    if _can_be_stored(value):
         return
     index = () if place is None else (place(),)
     where = "".join(f"[{k}]" for k in index)
@@ -191,12 +191,12 @@ def _check_text(name: str, value: str, place: Callable[[], int] | None) -> None:
     raise RecordError(message, arguments=(name,), indexes=(index,))
 
 
-def _is_unicode(value: str) -> bool:
+def _can_be_stored(value: str) -> bool:
     try:
         value.encode()
     except UnicodeEncodeError:
         return False
-    return True
+    return len(value) <= _LONGEST and "\0" not in value
 
 
 def _brief(value: Any) -> str:
@@ -235,7 +235,7 @@ def _many_metrics(metrics: Any, n: int) -> list[str | None] | None:
     if isinstance(metrics, Mapping):
         message = "metrics must be a sequence, one mapping or None a record, not one mapping"
         raise RecordError(message, arguments=("metrics",))
-    return [_metrics(each, f"[{place}]") for place, each in enumerate(_given("metrics", metrics, n))]
+    return [_metrics(each, place) for place, each in enumerate(_given("metrics", metrics, n))]
 
 
 def _given(name: str, values: Any, n: int) -> Sequence[Any]:
@@ -246,20 +246,20 @@ def _given(name: str, values: Any, n: int) -> Sequence[Any]:
     return given
 
 
-def _metrics(metrics: Any, where: str) -> str | None:
+def _metrics(metrics: Any, place: int | None = None) -> str | None:
     """Check named numbers and spell them as JSON."""
     if metrics is None:
         return None
+    where, indexes = ("", ()) if place is None else (f"[{place}]", ((place,),))
     if not isinstance(metrics, Mapping):
         message = f"metrics{where} must be a mapping of names to numbers, not {_brief(metrics)}"
-        raise RecordError(message, arguments=("metrics",))
+        raise RecordError(message, arguments=("metrics",), indexes=indexes)
     kept = {}
     for name, value in metrics.items():
-        _check_text("metrics", name, None) if isinstance(name, str) else None
         number = _number(value)
-        if not isinstance(name, str) or not name or not math.isfinite(number):
+        if not (isinstance(name, str) and name and _can_be_stored(name) and math.isfinite(number)):
             message = f"metrics{where} must map names to finite numbers, but holds {_brief(name)}: {_brief(value)}"
-            raise RecordError(message, arguments=("metrics",))
+            raise RecordError(message, arguments=("metrics",), indexes=indexes)
         kept[str(name)] = number
     return json.dumps(kept, allow_nan=False)
 

@@ -175,16 +175,7 @@ class Database:
     def _migrate(self, connection: Any) -> None:
         if self._revision(connection) == schema.REVISIONS[-1]:  # another process was faster
             return
-        from alembic import command
-        from alembic.config import Config
-
-        config = Config()
-        config.set_main_option("script_location", "escala.store:migrations")
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        if self.is_sqlite:
-            connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        migrate(connection)
 
     def _refuse_closed(self) -> None:
         if self._closed:
@@ -200,6 +191,20 @@ class Database:
         except (*self._errors, *more) as error:
             reason = self.location.hide(_reason(error))
             raise StoreError(f"cannot {doing} {self.location}: {reason}") from None
+
+
+def migrate(connection: Any, revision: str = schema.REVISIONS[-1]) -> None:
+    """Bring a database to a revision of the schema, within the transaction that its connection is in."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "escala.store:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
 
 
 _LOCKING: Final = text(
