@@ -864,6 +864,35 @@ async def test_places_that_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert {"escala.db", "b.db", "c.db", odd.name} <= {path.name for path in tmp_path.iterdir()}
 
 
+def make_half_written(path: Path, *before: str) -> None:
+    """Leave a file as a process that is killed within a transaction leaves it: pages changed, journal beside them."""
+    elsewhere = path.with_name("elsewhere.db")
+    with closing(sqlite3.connect(elsewhere, isolation_level=None)) as connection:
+        for statement in (*before, "PRAGMA cache_size = 1", "BEGIN", "CREATE TABLE half (x)"):
+            connection.execute(statement)
+        connection.executemany("INSERT INTO half VALUES (?)", [("x" * 3000,)] * 100)
+        for ending in ("", "-journal"):
+            shutil.copy(f"{elsewhere}{ending}", f"{path}{ending}")
+    assert path.stat().st_size > 0
+
+
+async def test_a_store_whose_creation_was_killed_opens(tmp_path: Path) -> None:
+    path = tmp_path / "place.db"
+    make_half_written(path)
+    async with await Store.open(path) as store:
+        assert await store.add_record("A", 1.0, 0.5) == 1
+
+
+async def test_what_another_program_left_half_written_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "place.db"
+    make_half_written(path, "CREATE TABLE theirs (x)")
+    files = [path, tmp_path / "place.db-journal"]
+    before = [file.read_bytes() for file in files]
+    with pytest.raises(StoreError, match=r"cannot read .*place\.db"):
+        await Store.open(path)
+    assert [file.read_bytes() for file in files] == before
+
+
 async def test_a_newer_schema_is_refused(url: str) -> None:
     async with await Store.open(url) as store:
         await store.add_record("A", 1.0, 0.5)

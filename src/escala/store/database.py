@@ -160,7 +160,8 @@ class Database:
             found: str = connection.execute(text(statement)).scalar_one()
             check_revision(str(self.location), found)
             return found
-        taken = [table for table in schema.METADATA.tables if there.has_table(table)]
+        tables = there.get_table_names()  # a file belongs to one program, a database on a server may be shared
+        taken = tables if self.is_sqlite else [table for table in schema.METADATA.tables if table in tables]
         if taken:
             raise StoreError(f"{self.location} has a table {taken[0]} of another program; it was left as it is")
         return None

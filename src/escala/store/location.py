@@ -22,6 +22,9 @@ _DRIVERS: Final = {
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
 _MAGIC: Final = b"SQLite format 3\0"
+#: A journal of SQLite begins with this, and with the pages that the database had in the four bytes up to the other.
+_JOURNAL_MAGIC: Final = bytes.fromhex("d9d505f920a163d7")
+_JOURNAL_SIZE_ENDS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ def _is_new(path: Path) -> bool:
         raise StoreError(f"{path} is a folder, not a store" if path.is_dir() else f"{path} is no file")
     with path.open("rb") as file:
         magic = file.read(len(_MAGIC))
-    if not magic:
+    if not magic or _was_empty(path):
         return True
     if magic != _MAGIC:
         raise StoreError(f"{path} is no SQLite database; it was left as it is")
@@ -178,12 +181,23 @@ def _is_new(path: Path) -> bool:
         if _beside(path, "-wal") or _beside(path, "-journal"):
             return _holds_nothing(path, "mode=ro")
         return _holds_nothing(path, "mode=ro&immutable=1")
-    except sqlite3.DatabaseError:  # it has just been written to
+    except sqlite3.DatabaseError:  # it may just have been written to
         return _holds_nothing(path, "mode=ro")
 
 
-def _beside(path: Path, ending: str) -> bool:
-    return path.with_name(path.name + ending).exists()
+def _beside(path: Path, ending: str) -> Path | None:
+    other = path.with_name(path.name + ending)
+    return other if other.exists() else None
+
+
+def _was_empty(path: Path) -> bool:
+    """Tell whether the file was new to whoever was killed while writing to it: SQLite will empty it again."""
+    journal = _beside(path, "-journal")
+    if journal is None:
+        return False
+    with journal.open("rb") as file:
+        head = file.read(_JOURNAL_SIZE_ENDS)
+    return head[: len(_JOURNAL_MAGIC)] == _JOURNAL_MAGIC and head[-4:] == bytes(4) and len(head) == _JOURNAL_SIZE_ENDS
 
 
 def _holds_nothing(path: Path, how: str) -> bool:
