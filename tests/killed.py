@@ -11,6 +11,7 @@ import random
 import signal
 import sys
 import time
+import warnings
 
 from escala.store import Store
 from escala.store import allocation_rows as _allocation_rows  # noqa: F401 - loaded once, before the processes part
@@ -51,7 +52,9 @@ def main(url: str, rounds: int, seed: int) -> None:
     draw = random.Random(seed)
     for turn in range(rounds):
         reader, began = os.pipe()
-        child = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # threads of NumPy's, none of them at work
+            child = os.fork()
         if child == 0:
             try:
                 asyncio.run(write_for_ever(url, turn, began))

@@ -367,6 +367,20 @@ async def test_a_batch_that_fails_in_the_middle_leaves_nothing(url: str) -> None
         assert np.all(np.diff(kept.id) > 0)
 
 
+async def test_a_batch_that_is_cancelled_leaves_nothing(url: str) -> None:
+    n = 400_000
+    capital, efficiency = np.full(n, 1.0), np.full(n, 0.5)
+    async with await Store.open(url) as store:
+        task = asyncio.create_task(store.add_records(["A"] * n, capital, efficiency))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(await store.records()) == 0
+        assert await store.add_record("A", 1.0, 0.5) >= 1
+        assert (await store.stats())["rows"]["efficiency_record"] == 1
+
+
 async def forbid(url: str, condition: str) -> None:
     """Let the database itself refuse some records."""
     if url.startswith("sqlite"):

@@ -23,8 +23,15 @@ _PATIENCE_SECONDS: Final = 60.0
 _FETCHED: Final = 20_000  # rows
 #: What PostgreSQL knows our writers' lock by.
 _LOCK: Final = schema.APPLICATION_ID
-#: Memory for pages of one connection: a big transaction should not spill its index.
-_CACHE_KIB: Final = 65536
+#: What every connection to SQLite begins with. FULL: a commit is on disk when it returns, whatever happens then. The
+#: cache holds the index of a big transaction (KiB), the last is what such a one leaves of the log (bytes).
+_SQLITE_SETTINGS: Final = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "cache_size=-65536",
+    "journal_size_limit=67108864",
+)
 
 
 class Database:
@@ -228,9 +235,7 @@ def _sqlite_engine(location: Location) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
         cursor = connection.cursor()
-        for setting in (
-            "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"cache_size=-{_CACHE_KIB}",
-        ):  # fmt: skip
+        for setting in _SQLITE_SETTINGS:
             cursor.execute(f"PRAGMA {setting}")
         cursor.close()
 
