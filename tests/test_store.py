@@ -278,7 +278,7 @@ BAD = [
     ("weight", math.inf, "weight = inf"),
     ("observed_at", math.nan, "observed_at = nan"),
     ("observed_at", 1.7e12, "observed_at must be in"),
-    ("observed_at", np.datetime64("NaT"), "observed_at = nan"),
+    ("observed_at", np.datetime64("NaT", "s"), "observed_at = nan"),
     ("observed_at", "yesterday", "observed_at must be real numbers"),
     ("observed_at", datetime.date(2024, 1, 1), "observed_at must be real numbers"),
     ("source", 1, "source must be text"),
