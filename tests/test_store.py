@@ -367,18 +367,43 @@ async def test_a_batch_that_fails_in_the_middle_leaves_nothing(url: str) -> None
         assert np.all(np.diff(kept.id) > 0)
 
 
-async def test_a_batch_that_is_cancelled_leaves_nothing(url: str) -> None:
+@pytest.mark.parametrize("after", [0.0, 0.02, 0.2, 0.4])
+async def test_a_batch_that_is_cancelled_leaves_nothing(after: float, url: str) -> None:
     n = 400_000
     capital, efficiency = np.full(n, 1.0), np.full(n, 0.5)
     async with await Store.open(url) as store:
         task = asyncio.create_task(store.add_records(["A"] * n, capital, efficiency))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(after)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert len(await store.records()) == 0
         assert await store.add_record("A", 1.0, 0.5) >= 1
         assert (await store.stats())["rows"]["efficiency_record"] == 1
+
+
+async def test_cancelled_calls_hold_nothing_up(url: str) -> None:
+    """Neither locks nor connections are left behind, whenever it happens."""
+    curves, n = some_curves(3), 3000
+    async with await Store.open(url) as store:
+        await store.add_records(["A"] * n, np.full(n, 1.0), np.full(n, 0.5))
+        cancelled: list[BaseException] = []  # errors hold on to what they came from
+        for k in range(120):
+            calls = (
+                store.records(),
+                store.save_models(curves, last_record_id=[k] * 3),
+                store.set_config(ScalingConfig()),
+            )
+            tasks = [asyncio.create_task(call) for call in calls]
+            await asyncio.sleep(0.0002 * (k % 30))
+            for task in tasks:
+                task.cancel()
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+            cancelled += [answer for answer in answers if isinstance(answer, asyncio.CancelledError)]
+        assert len(cancelled) > 100
+        assert len(await store.records()) == n
+        assert await store.add_record("A", 1.0, 0.5) == n + 1
+        assert await store.latest_version() % 3 == 0
 
 
 async def forbid(url: str, condition: str) -> None:

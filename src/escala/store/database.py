@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import ARRAY, Select, Table, Text, any_, bindparam, event, func, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -32,6 +32,8 @@ _SQLITE_SETTINGS: Final = (
     "cache_size=-65536",
     "journal_size_limit=67108864",
 )
+
+Answer = TypeVar("Answer")
 
 
 class Database:
@@ -68,7 +70,7 @@ class Database:
             await asyncio.to_thread(is_new, location.path)
         database = cls(location)
         try:
-            await database._bring_up_to_date()
+            await to_the_end(database._bring_up_to_date())
         except BaseException:
             await database.close()
             raise
@@ -77,7 +79,7 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         self._closed = True
-        await self._engine.dispose()
+        await to_the_end(self._engine.dispose())
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -199,6 +201,25 @@ class Database:
         except (*self._errors, *more) as error:
             reason = self.location.hide(_reason(error))
             raise StoreError(f"cannot {doing} {self.location}: {reason}") from None
+
+
+async def to_the_end(work: Coroutine[Any, Any, Answer], given_up: asyncio.Event | None = None) -> Answer:
+    """Await work with the database; if the caller is cancelled, wait for its end before saying so.
+
+    A driver that is cancelled within a statement may leave a connection that holds its locks for as long as anything
+    refers to it. `given_up` tells long work that nobody waits for it any more.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        if given_up is not None:
+            given_up.set()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # looked at, so that nobody complains
+        raise
+    return task.result()
 
 
 def migrate(connection: Any, revision: str = schema.REVISIONS[-1]) -> None:

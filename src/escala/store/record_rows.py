@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ import numpy as np
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from escala.errors import StoreError
 from escala.store.checks import Batch
 from escala.store.database import Database
 from escala.store.results import StoredRecords
@@ -38,27 +40,29 @@ async def insert_rows(database: Database, rows: Sequence[Row]) -> int:
     return first
 
 
-async def insert_batch(database: Database, batch: Batch) -> None:
-    """Insert any number of rows in one transaction."""
+async def insert_batch(database: Database, batch: Batch, given_up: asyncio.Event) -> None:
+    """Insert any number of rows in one transaction, unless it is given up before."""
     async with database.writing() as connection:
         first = await database.take_ids(connection, RECORD, len(batch))
         if database.is_sqlite:
             statement = database.insertion(RECORD)
             for start in range(0, len(batch), _CHUNK):
-                await connection.exec_driver_sql(statement, list(_numbered(batch, first, start)))
+                await connection.exec_driver_sql(statement, list(_numbered(batch, first, start, given_up)))
         else:
-            await _copy(connection, batch, first)
+            await _copy(connection, batch, first, given_up)
 
 
-async def _copy(connection: AsyncConnection, batch: Batch, first: int) -> None:
+async def _copy(connection: AsyncConnection, batch: Batch, first: int, given_up: asyncio.Event) -> None:
     # The lock was a statement of this transaction: before the first one COPY would commit by itself.
     raw = await connection.get_raw_connection()
     driver: Any = raw.driver_connection
-    rows = (row for start in range(0, len(batch), _CHUNK) for row in _numbered(batch, first, start))
+    rows = (row for start in range(0, len(batch), _CHUNK) for row in _numbered(batch, first, start, given_up))
     await driver.copy_records_to_table(RECORD.name, records=rows, columns=RECORD.columns.keys())
 
 
-def _numbered(batch: Batch, first: int, start: int) -> Iterator[tuple[Any, ...]]:
+def _numbered(batch: Batch, first: int, start: int, given_up: asyncio.Event) -> Iterator[tuple[Any, ...]]:
+    if given_up.is_set():
+        raise StoreError("nobody waits for the batch any more")
     numbers = range(first + start, first + min(start + _CHUNK, len(batch)))
     return zip(numbers, *batch.columns(start, start + _CHUNK), strict=True)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from escala.store.writer import GroupWriter
 if TYPE_CHECKING:
     from escala.store.database import Database
 
+Answer = TypeVar("Answer")
 _NUMBER: Final = Interval(0, 2.0**53, integer=True)
 _COUNT: Final = Interval(1, 2.0**31 - 1, integer=True)
 
@@ -30,7 +32,8 @@ class Store:
     """Records, trainings, settings and allocations in a database: SQLite (one file) or PostgreSQL.
 
     Made by :meth:`open`, closed by :meth:`close` or at the end of ``async with``. What a call that returned has written
-    is on disk. Tasks and processes may use one database at the same time: one transaction writes, the others wait.
+    is on disk; a call that is cancelled has written all it was to write, or nothing. Tasks and processes may use one
+    database at the same time: one transaction writes, the others wait.
 
     Examples
     --------
@@ -200,7 +203,8 @@ class Store:
         if len(batch):
             from escala.store import record_rows
 
-            await record_rows.insert_batch(self._database, batch)
+            given_up = asyncio.Event()
+            await self._to_the_end(record_rows.insert_batch(self._database, batch, given_up), given_up)
         return len(batch)
 
     async def records(self, symbols: str | Sequence[str] | None = None, *, after_id: int = 0) -> StoredRecords:
@@ -223,7 +227,7 @@ class Store:
         from escala.store import record_rows
 
         chosen = None if symbols is None else checks.some_symbols(symbols)
-        return await record_rows.records(self._database, chosen, _number("after_id", after_id))
+        return await self._to_the_end(record_rows.records(self._database, chosen, _number("after_id", after_id)))
 
     async def metrics_of(self, symbol: str, *, after_id: int = 0) -> dict[int, dict[str, float]]:
         """Read the metrics of a symbol's records, by number; records without metrics are passed over.
@@ -238,7 +242,7 @@ class Store:
         from escala.store import record_rows
 
         symbol = checks.one_symbol(symbol)
-        return await record_rows.metrics(self._database, symbol, _number("after_id", after_id))
+        return await self._to_the_end(record_rows.metrics(self._database, symbol, _number("after_id", after_id)))
 
     async def symbols(self) -> dict[str, int]:
         """Give the highest number of a record of every symbol: above that of a training, the training is stale.
@@ -250,7 +254,7 @@ class Store:
         """
         from escala.store import record_rows
 
-        return await record_rows.highest(self._database)
+        return await self._to_the_end(record_rows.highest(self._database))
 
     # --- models ---------------------------------------------------------------------------------------------------
 
@@ -307,7 +311,7 @@ class Store:
             return np.empty(0, np.int64)
         from escala.store import model_rows
 
-        return await model_rows.insert(self._database, curves, limits, last.astype(np.int64), time)
+        return await self._to_the_end(model_rows.insert(self._database, curves, limits, last.astype(np.int64), time))
 
     async def models(self, symbols: str | Sequence[str] | None = None, *, newer_than: int = 0) -> StoredModels:
         """Read the latest training of every symbol.
@@ -329,7 +333,7 @@ class Store:
         from escala.store import model_rows
 
         chosen = None if symbols is None else checks.some_symbols(symbols)
-        return await model_rows.models(self._database, chosen, _number("newer_than", newer_than))
+        return await self._to_the_end(model_rows.models(self._database, chosen, _number("newer_than", newer_than)))
 
     async def latest_version(self) -> int:
         """Give the highest number of a training, 0 where there is none; it grows when another process trains.
@@ -341,7 +345,7 @@ class Store:
         """
         from escala.store import model_rows
 
-        return await model_rows.latest(self._database)
+        return await self._to_the_end(model_rows.latest(self._database))
 
     async def history(self, symbol: str) -> list[Training]:
         """Read all trainings of a symbol, oldest first.
@@ -355,7 +359,7 @@ class Store:
         """
         from escala.store import model_rows
 
-        return await model_rows.history(self._database, checks.one_symbol(symbol))
+        return await self._to_the_end(model_rows.history(self._database, checks.one_symbol(symbol)))
 
     async def saturation_points(self) -> dict[str, SaturationPoint]:
         """Read where each symbol saturates by its latest training.
@@ -367,7 +371,7 @@ class Store:
         """
         from escala.store import model_rows
 
-        return await model_rows.saturation_points(self._database)
+        return await self._to_the_end(model_rows.saturation_points(self._database))
 
     # --- settings -------------------------------------------------------------------------------------------------
 
@@ -383,7 +387,7 @@ class Store:
         """
         from escala.store import setting_rows
 
-        return await setting_rows.config(self._database, _name(name))
+        return await self._to_the_end(setting_rows.config(self._database, _name(name)))
 
     async def set_config(self, config: ScalingConfig, name: str = "default") -> None:
         """Keep settings of the whole system.
@@ -399,7 +403,7 @@ class Store:
 
         if not isinstance(config, ScalingConfig):
             raise ConfigError(f"config must be a ScalingConfig, not {type(config).__name__}", arguments=("config",))
-        await setting_rows.set_config(self._database, config, _name(name))
+        await self._to_the_end(setting_rows.set_config(self._database, config, _name(name)))
 
     async def symbol_config(self) -> dict[str, SymbolConfig]:
         """Read the settings of all symbols that have some.
@@ -411,7 +415,7 @@ class Store:
         """
         from escala.store import setting_rows
 
-        return await setting_rows.symbol_configs(self._database)
+        return await self._to_the_end(setting_rows.symbol_configs(self._database))
 
     async def set_symbol_config(self, symbol: str, config: SymbolConfig) -> None:
         """Keep the settings of a symbol, in place of those it had.
@@ -427,7 +431,7 @@ class Store:
 
         if not isinstance(config, SymbolConfig):
             raise ConfigError(f"config must be a SymbolConfig, not {type(config).__name__}", arguments=("config",))
-        await setting_rows.set_symbol_config(self._database, checks.one_symbol(symbol), config)
+        await self._to_the_end(setting_rows.set_symbol_config(self._database, checks.one_symbol(symbol), config))
 
     async def remove_symbol_config(self, symbol: str) -> bool:
         """Forget the settings of a symbol, and tell whether there were any.
@@ -441,7 +445,7 @@ class Store:
         """
         from escala.store import setting_rows
 
-        return await setting_rows.remove_symbol_config(self._database, checks.one_symbol(symbol))
+        return await self._to_the_end(setting_rows.remove_symbol_config(self._database, checks.one_symbol(symbol)))
 
     # --- allocations ----------------------------------------------------------------------------------------------
 
@@ -472,7 +476,7 @@ class Store:
         time = checks.microseconds("at", at)
         from escala.store import allocation_rows
 
-        return await allocation_rows.insert(self._database, allocation, time)
+        return await self._to_the_end(allocation_rows.insert(self._database, allocation, time))
 
     async def allocations(self, limit: int = 100) -> list[StoredAllocation]:
         """Read the last allocations, newest first.
@@ -486,7 +490,7 @@ class Store:
         """
         from escala.store import allocation_rows
 
-        return await allocation_rows.latest(self._database, _number("limit", limit, _COUNT))
+        return await self._to_the_end(allocation_rows.latest(self._database, _number("limit", limit, _COUNT)))
 
     async def stats(self) -> dict[str, Any]:
         """Give the URL without its password, the schema's revision, and how many rows each table has.
@@ -498,8 +502,14 @@ class Store:
         """
         from escala.store import setting_rows
 
-        revision = await self._database.revision()
-        return {"url": self.url, "revision": revision, "rows": await setting_rows.counts(self._database)}
+        revision = await self._to_the_end(self._database.revision())
+        rows = await self._to_the_end(setting_rows.counts(self._database))
+        return {"url": self.url, "revision": revision, "rows": rows}
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, Answer], given_up: asyncio.Event | None = None) -> Answer:
+        from escala.store.database import to_the_end
+
+        return await to_the_end(work, given_up)
 
 
 def _number(name: str, value: Any, allowed: Interval = _NUMBER) -> int:
