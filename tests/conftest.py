@@ -1,11 +1,17 @@
 """Settings that every test shares."""
 
+import asyncio
+import inspect
+import itertools
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgres import Server
 
 # Compilation may fall into any example, so there is no deadline; CI must see the same examples each time.
 settings.register_profile(
@@ -27,3 +33,33 @@ def _plain_python_kernels() -> Iterator[None]:
             yield
     else:
         yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is a coroutine in an event loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """Give a PostgreSQL server, started for these tests."""
+    server = Server()
+    yield server
+    server.remove()
+
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give a place for a store that is not there yet, on each database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    server: Server = request.getfixturevalue("postgres")
+    return server.create(f"test_{next(_NUMBERS)}")

@@ -24,7 +24,17 @@ _ROOMS = {
     "AllocationStatus": "allocation",
     "Binding": "allocation",
     "allocate": "allocation",
+    "AllocationLine": "store",
+    "SaturationPoint": "store",
+    "ScalingConfig": "store",
+    "Store": "store",
+    "StoredAllocation": "store",
+    "StoredModels": "store",
+    "StoredRecords": "store",
+    "SymbolConfig": "store",
+    "Training": "store",
     "AllocationError": "errors",
+    "ConfigError": "errors",
     "CurveError": "errors",
     "EscalaError": "errors",
     "FitError": "errors",
@@ -34,6 +44,7 @@ _ROOMS = {
     "MissingExtraError": "errors",
     "ScenarioError": "errors",
     "ScenarioFileError": "errors",
+    "StoreError": "errors",
 }
 
 __all__ = ["__version__", *sorted(_ROOMS)]  # noqa: PLE0604

@@ -8,6 +8,7 @@ from escala.curves import FitStatus as FitStatus
 from escala.curves import Prediction as Prediction
 from escala.curves import Saturation as Saturation
 from escala.errors import AllocationError as AllocationError
+from escala.errors import ConfigError as ConfigError
 from escala.errors import CurveError as CurveError
 from escala.errors import EscalaError as EscalaError
 from escala.errors import FitError as FitError
@@ -17,11 +18,21 @@ from escala.errors import MissingExtraError as MissingExtraError
 from escala.errors import RecordError as RecordError
 from escala.errors import ScenarioError as ScenarioError
 from escala.errors import ScenarioFileError as ScenarioFileError
+from escala.errors import StoreError as StoreError
 from escala.fitting import fit as fit
 from escala.lending import DeFiSimulator as DeFiSimulator
 from escala.lending import LendingResult as LendingResult
 from escala.lending import LendingStrategy as LendingStrategy
 from escala.lending import StopReason as StopReason
 from escala.lending import simulate as simulate
+from escala.store import AllocationLine as AllocationLine
+from escala.store import SaturationPoint as SaturationPoint
+from escala.store import ScalingConfig as ScalingConfig
+from escala.store import Store as Store
+from escala.store import StoredAllocation as StoredAllocation
+from escala.store import StoredModels as StoredModels
+from escala.store import StoredRecords as StoredRecords
+from escala.store import SymbolConfig as SymbolConfig
+from escala.store import Training as Training
 
 __version__: str

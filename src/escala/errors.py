@@ -6,8 +6,10 @@ EscalaError
 │   │   └── ScenarioFileError           a file of scenarios that cannot be read as such
 │   ├── RecordError                     of efficiency records; nothing of the batch was kept
 │   ├── CurveError                      of a curve, or of what is asked of it
+│   ├── ConfigError                     of a setting that is to be stored
 │   └── AllocationError                 of an argument of an allocation
 ├── InfeasibleError (ValueError)        bounds that no allocation can meet together
+├── StoreError (RuntimeError)           a store that cannot be opened, read or written
 ├── FitError (ValueError)               an instrument without a curve, where that is to be an error
 └── MissingExtraError (ImportError)     an optional library is not installed
 """
@@ -60,6 +62,10 @@ class CurveError(InputError):
     """Bad parameters of a curve, or a bad argument of what is asked of it."""
 
 
+class ConfigError(InputError):
+    """Bad settings of the store; nothing was kept."""
+
+
 class AllocationError(InputError):
     """Bad argument of an allocation."""
 
@@ -102,6 +108,10 @@ class FitError(EscalaError, ValueError):
     def __init__(self, message: str, *, symbols: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.symbols = symbols
+
+
+class StoreError(EscalaError, RuntimeError):
+    """A store that cannot be opened, read or written; the message says which and why, and holds no password."""
 
 
 class ScenarioFileError(ScenarioError):

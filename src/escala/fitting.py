@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
@@ -12,19 +11,25 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import curve_summary, parallel
-from escala.arrays import Interval, aligned, check_interval, no_symbol, to_floats
+from escala.arrays import Interval, aligned, check_interval, to_floats
 from escala.curves import CurveSet, family_code
-from escala.errors import CurveError, FitError, InputError, RecordError
+from escala.errors import CurveError, FitError, RecordError
+from escala.records import (
+    check_lengths,
+    check_names,
+    check_values,
+    coded,
+    holds_dates,
+    listed,
+    to_column,
+    unhashable,
+    with_length,
+)
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 _AUTO: Final = {"auto": 4}
-_CAPITAL: Final = Interval(1e-100, 1e100)
-_EFFICIENCY: Final = Interval(0.0, 1.0)
-_FINITE: Final = Interval(-np.inf, np.inf, low_open=True, high_open=True)
-_WEIGHT: Final = Interval(0.0, np.inf, high_open=True)
 _HALF_LIFE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
-_BLOCK: Final = 65536  # symbols that are turned into text together
 _STEP_POINTS: Final = 200_000  # points between two looks at Ctrl-C
 _SHOWN: Final = 3
 _COLUMNS: Final = {"weights": ("weight", "weights"), "observed_at": ("observed_at", "time")}
@@ -165,17 +170,17 @@ def _records(symbols: Any, capital: Any, efficiency: Any, weights: Any, times: A
         flat, offsets = _concatenated(given, names.size)
         order = None
     else:
-        flat = {name: _column(name, column) for name, column in given.items()}
+        flat = {name: to_column(name, values) for name, values in given.items()}
         if flat["efficiency"].ndim == 2:
             names = _unique_names(symbols)
             flat, offsets = _rectangular(flat, names.size)
             order = None
         else:
-            symbols = symbols if hasattr(symbols, "__len__") and not isinstance(symbols, str) else _listed(symbols)
-            _check_lengths(symbols, flat)
+            symbols = with_length(symbols)
+            check_lengths(symbols, flat)
             names, offsets, order = _grouped(symbols)
     try:
-        clipped = _check_values(flat, clip=clip)
+        clipped = check_values(flat, clip=clip)
     except RecordError:
         if not is_ragged:
             raise
@@ -204,101 +209,32 @@ def _is_ragged(column: Any) -> bool:
     return isinstance(column, list | tuple) and len(column) > 0 and np.ndim(column[0]) == 1
 
 
-def _column(name: str, column: Any) -> Floats:
-    return _seconds(name, column) if name.startswith("observed_at") else to_floats(name, column, RecordError)
-
-
-def _seconds(name: str, times: Any) -> Floats:
-    """Turn dates into seconds, leave numbers as they are; dates without a zone are UTC."""
-    given = np.asarray(times)
-    if given.dtype.kind == "O" and _holds_dates(given):
-        given = np.array([_timestamp(name, time) for time in given.flat]).reshape(given.shape)
-    elif given.dtype.kind == "M":
-        given = np.where(np.isnat(given), np.nan, given.astype("datetime64[us]").astype(np.int64) * 1e-6)
-    return to_floats(name, given, RecordError)
-
-
-def _holds_dates(times: npt.NDArray[Any]) -> bool:
-    kind = times.dtype.kind
-    return kind == "M" or (kind == "O" and any(hasattr(time, "timestamp") for time in times.flat))
-
-
-def _timestamp(name: str, time: Any) -> float:
-    if time != time:  # noqa: PLR0124 - NaT is the one that differs from itself
-        return math.nan
-    if not isinstance(time, datetime.datetime):
-        raise RecordError(f"{name} must be dates with times or numbers, but holds {time!r}", arguments=(name,))
-    return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()
-
-
 def _unique_names(symbols: Any) -> npt.NDArray[np.object_]:
     """Names of instruments that come one by one, each with its own row."""
-    listed = _listed(symbols)
+    given = listed(symbols)
     try:
-        places = dict.fromkeys(listed)
+        places = dict.fromkeys(given)
     except TypeError:
-        raise _unhashable(listed) from None
-    if len(places) != len(listed):
+        raise unhashable(given) from None
+    if len(places) != len(given):
         raise RecordError("symbols must differ when every instrument comes with its own row", arguments=("symbols",))
-    if set(map(type, listed)) - {str} or "" in places:
-        _check_names(places, listed.index)
-    names = np.empty(len(listed), dtype=object)
-    names[:] = listed
+    if set(map(type, given)) - {str} or "" in places:
+        check_names(places, given.index)
+    names = np.empty(len(given), dtype=object)
+    names[:] = given
     return names
-
-
-def _listed(symbols: Any) -> list[Any]:
-    """Give symbols as they are: NumPy would make text of what is none."""
-    if isinstance(symbols, str):
-        raise RecordError(f"symbols must be a sequence, not the one text {symbols!r}", arguments=("symbols",))
-    if isinstance(symbols, list | tuple):
-        return list(symbols)
-    array = np.asarray(symbols)
-    if array.ndim != 1:
-        raise RecordError(f"symbols must be a sequence, not of shape {array.shape}", arguments=("symbols",))
-    listed: list[Any] = array.tolist()
-    return listed
-
-
-def _unhashable(listed: list[Any], start: int = 0) -> InputError:
-    """Name the first symbol that cannot even be looked up."""
-    place = next(k for k, symbol in enumerate(listed) if type(symbol).__hash__ is None)
-    return no_symbol(start + place, listed[place], RecordError)
-
-
-def _check_names(names: Iterable[Any], first_of: Callable[[Any], int]) -> None:
-    for symbol in names:
-        if not isinstance(symbol, str) or not symbol:
-            raise no_symbol(first_of(symbol), symbol, RecordError)
 
 
 def _grouped(symbols: Any) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64], npt.NDArray[np.intp] | None]:
     """Names in order of first appearance, where each group starts, and how to sort records into groups if needed."""
-    places: dict[Any, int] = {}
-    n = len(symbols)
-    codes = np.empty(n, dtype=np.int32)
-    for start in range(0, n, _BLOCK):
-        block = _listed(symbols[start : start + _BLOCK])
-        try:
-            codes[start : start + len(block)] = [places.setdefault(symbol, len(places)) for symbol in block]
-        except TypeError:
-            raise _unhashable(block, start) from None
-    _check_names(places, lambda symbol: int(np.argmax(codes == places[symbol])))
-    names = np.empty(len(places), dtype=object)
-    names[:] = list(places)
+    different, codes = coded(symbols)
+    names = np.empty(len(different), dtype=object)
+    names[:] = different
     offsets = np.zeros(names.size + 1, dtype=np.int64)
     np.cumsum(np.bincount(codes, minlength=names.size), out=offsets[1:])
     if np.all(codes[1:] >= codes[:-1]):
         return names, offsets, None
     return names, offsets, np.argsort(codes, kind="stable")
-
-
-def _check_lengths(symbols: Any, flat: Mapping[str, Floats]) -> None:
-    n = len(symbols)
-    for name, column in flat.items():
-        if column.shape != (n,):
-            message = f"{name} of shape {column.shape} does not go with {n:,} symbols"
-            raise RecordError(message, arguments=("symbols", name))
 
 
 def _rectangular(flat: Mapping[str, Floats], n: int) -> tuple[dict[str, Floats], npt.NDArray[np.int64]]:
@@ -323,7 +259,7 @@ def _concatenated(given: Mapping[str, Any], n: int) -> tuple[dict[str, Floats], 
         if len(column) != n:
             message = f"{name} has {len(column):,} arrays for {n:,} symbols"
             raise RecordError(message, arguments=("symbols", name))
-        parts = [_column(f"{name}[{i}]", part) for i, part in enumerate(column)]
+        parts = [to_column(f"{name}[{i}]", part) for i, part in enumerate(column)]
         for i, part in enumerate(parts):
             if part.ndim != 1:
                 raise RecordError(f"{name}[{i}] of shape {part.shape} must be one-dimensional", arguments=(name,))
@@ -339,29 +275,11 @@ def _concatenated(given: Mapping[str, Any], n: int) -> tuple[dict[str, Floats], 
     return flat, offsets
 
 
-def _check_values(flat: dict[str, Floats], *, clip: bool, suffix: str = "") -> npt.NDArray[np.bool_] | None:
-    """Refuse bad records; with `clip` mark efficiencies that are outside [0, 1] and bring them back."""
-    allowed = {
-        "capital": _CAPITAL,
-        "efficiency": _FINITE if clip else _EFFICIENCY,
-        "weights": _WEIGHT,
-        "observed_at": _FINITE,
-    }
-    for name, interval in allowed.items():
-        if name in flat:
-            check_interval(f"{name}{suffix}", flat[name], interval, RecordError)
-    if not clip:
-        return None
-    outside = (flat["efficiency"] < 0.0) | (flat["efficiency"] > 1.0)
-    flat["efficiency"] = np.clip(flat["efficiency"], 0.0, 1.0)
-    return outside
-
-
 def _name_the_part(flat: Mapping[str, Floats], offsets: npt.NDArray[np.int64], *, clip: bool) -> None:
     """Find the first instrument with a bad record and raise the error in terms of its own array."""
     for i in range(offsets.size - 1):
         part = {name: column[offsets[i] : offsets[i + 1]] for name, column in flat.items()}
-        _check_values(part, clip=clip, suffix=f"[{i}]")
+        check_values(part, clip=clip, suffix=f"[{i}]")
 
 
 def _decayed(records: _Records, half_life: float | datetime.timedelta | np.timedelta64) -> Floats:
@@ -397,7 +315,7 @@ def _check_units(observed_at: Any, half_life: Any) -> None:
     if observed_at is None:
         raise RecordError("half_life needs observed_at", arguments=both)
     parts = [np.asarray(part) for part in (observed_at if _is_ragged(observed_at) else [observed_at])]
-    dates = any(map(_holds_dates, parts))
+    dates = any(map(holds_dates, parts))
     length = isinstance(half_life, datetime.timedelta | np.timedelta64)
     if dates and not length:
         raise RecordError(f"observed_at holds dates: half_life must be a timedelta, not {half_life!r}", arguments=both)

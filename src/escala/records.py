@@ -1,0 +1,197 @@
+"""Efficiency records at the border: symbols, capital, efficiency, weights and times, checked before all else."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from escala.arrays import Interval, check_interval, no_symbol, to_floats
+from escala.errors import InputError, RecordError
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+_CAPITAL: Final = Interval(1e-100, 1e100)
+_EFFICIENCY: Final = Interval(0.0, 1.0)
+_FINITE: Final = Interval(-np.inf, np.inf, low_open=True, high_open=True)
+_WEIGHT: Final = Interval(0.0, np.inf, high_open=True)
+_BLOCK: Final = 65536  # symbols that are turned into text together
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND: Final = datetime.timedelta(microseconds=1)
+#: Seconds since 1970 of the years 1 to 9999, what a datetime can say; milliseconds by mistake lie far outside.
+_SECONDS: Final = Interval(-62135596800.0, 253402300800.0)
+_LAST: Final = 253402300800_000000 - 1  # as a float it would be the year 10000
+
+
+def to_column(name: str, values: Any) -> Floats:
+    """Convert a column of records; dates become seconds since 1970.
+
+    Raises
+    ------
+    RecordError
+        If it is not made of numbers.
+    """
+    return _seconds(name, values) if name.startswith("observed_at") else to_floats(name, values, RecordError)
+
+
+def _seconds(name: str, times: Any) -> Floats:
+    """Turn dates into seconds, leave numbers as they are; dates without a zone are UTC."""
+    given = np.asarray(times)
+    if given.dtype.kind == "O" and holds_dates(given):
+        given = np.array([_timestamp(name, time) for time in given.flat]).reshape(given.shape)
+    elif given.dtype.kind == "M":
+        given = np.where(np.isnat(given), np.nan, given.astype("datetime64[us]").astype(np.int64) * 1e-6)
+    return to_floats(name, given, RecordError)
+
+
+def holds_dates(times: npt.NDArray[Any]) -> bool:
+    """Tell an array of dates from one of numbers."""
+    kind = times.dtype.kind
+    return kind == "M" or (kind == "O" and any(hasattr(time, "timestamp") for time in times.flat))
+
+
+def _timestamp(name: str, time: Any) -> float:
+    if time != time:  # noqa: PLR0124 - NaT is the one that differs from itself
+        return math.nan
+    return _dated(name, time).timestamp()
+
+
+def _dated(name: str, time: Any) -> datetime.datetime:
+    if not isinstance(time, datetime.datetime):
+        raise RecordError(f"{name} must be dates with times or numbers, but holds {time!r}", arguments=(name,))
+    return time if time.tzinfo else time.replace(tzinfo=datetime.UTC)
+
+
+def to_microseconds(name: str, times: Any) -> npt.NDArray[np.int64]:
+    """Convert times to whole microseconds since 1970: dates (UTC where they have no zone), or seconds as numbers.
+
+    Raises
+    ------
+    RecordError
+        If a time is none, or not in the years 1 to 9999.
+    """
+    seconds = _seconds(name, times)
+    check_interval(name, seconds, _SECONDS, RecordError)
+    given = np.asarray(times)
+    if given.dtype.kind == "M":  # exactly: a float has not enough digits for far dates
+        exact = given.astype("datetime64[us]").astype(np.int64)
+    elif given.dtype.kind == "O" and holds_dates(given):
+        counted = [(_dated(name, time) - _EPOCH) // _MICROSECOND for time in given.flat]
+        exact = np.array(counted, dtype=np.int64).reshape(given.shape)
+    else:
+        exact = np.rint(seconds * 1e6).astype(np.int64)
+    return np.minimum(exact, _LAST)
+
+
+def listed(symbols: Any) -> list[Any]:
+    """Give symbols as they are: NumPy would make text of what is none.
+
+    Raises
+    ------
+    RecordError
+        If they are one text, or not in a row.
+    """
+    if isinstance(symbols, str):
+        raise RecordError(f"symbols must be a sequence, not the one text {symbols!r}", arguments=("symbols",))
+    if isinstance(symbols, list | tuple):
+        return list(symbols)
+    array = np.asarray(symbols)
+    if array.ndim != 1:
+        raise RecordError(f"symbols must be a sequence, not of shape {array.shape}", arguments=("symbols",))
+    result: list[Any] = array.tolist()
+    return result
+
+
+def with_length(symbols: Any) -> Any:
+    """Give symbols that know how many they are, without copying them if they do.
+
+    Raises
+    ------
+    RecordError
+        If they are no sequence.
+    """
+    return symbols if hasattr(symbols, "__len__") and not isinstance(symbols, str) else listed(symbols)
+
+
+def unhashable(symbols: list[Any], start: int = 0) -> InputError:
+    """Name the first symbol that cannot even be looked up."""
+    place = next(k for k, symbol in enumerate(symbols) if type(symbol).__hash__ is None)
+    return no_symbol(start + place, symbols[place], RecordError)
+
+
+def check_names(names: Iterable[Any], first_of: Callable[[Any], int]) -> None:
+    """Refuse symbols that are no text, or an empty one; `first_of` finds the place of one.
+
+    Raises
+    ------
+    RecordError
+        Names the first.
+    """
+    for symbol in names:
+        if not isinstance(symbol, str) or not symbol:
+            raise no_symbol(first_of(symbol), symbol, RecordError)
+
+
+def coded(symbols: Any) -> tuple[list[str], npt.NDArray[np.int32]]:
+    """Give the different symbols in order of first appearance, and for each record which of them it has.
+
+    Raises
+    ------
+    RecordError
+        Names the first that is no text, or an empty one.
+    """
+    places: dict[Any, int] = {}
+    n = len(symbols)
+    codes = np.empty(n, dtype=np.int32)
+    for start in range(0, n, _BLOCK):
+        block = listed(symbols[start : start + _BLOCK])
+        try:
+            codes[start : start + len(block)] = [places.setdefault(symbol, len(places)) for symbol in block]
+        except TypeError:
+            raise unhashable(block, start) from None
+    check_names(places, lambda symbol: int(np.argmax(codes == places[symbol])))
+    return list(places), codes
+
+
+def check_lengths(symbols: Any, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Refuse columns that have not one value a symbol.
+
+    Raises
+    ------
+    RecordError
+        Names the first.
+    """
+    n = len(symbols)
+    for name, values in columns.items():
+        if values.shape != (n,):
+            message = f"{name} of shape {values.shape} does not go with {n:,} symbols"
+            raise RecordError(message, arguments=("symbols", name))
+
+
+def check_values(columns: dict[str, Floats], *, clip: bool = False, suffix: str = "") -> npt.NDArray[np.bool_] | None:
+    """Refuse bad records; with `clip` mark efficiencies that are outside [0, 1] and bring them back.
+
+    Raises
+    ------
+    RecordError
+        Names the argument, the first bad records and their values.
+    """
+    allowed = {
+        "capital": _CAPITAL,
+        "efficiency": _FINITE if clip else _EFFICIENCY,
+        "weights": _WEIGHT,
+        "weight": _WEIGHT,
+        "observed_at": _FINITE,
+    }
+    for name, interval in allowed.items():
+        if name in columns:
+            check_interval(f"{name}{suffix}", columns[name], interval, RecordError)
+    if not clip:
+        return None
+    outside = (columns["efficiency"] < 0.0) | (columns["efficiency"] > 1.0)
+    columns["efficiency"] = np.clip(columns["efficiency"], 0.0, 1.0)
+    return outside

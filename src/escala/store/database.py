@@ -1,0 +1,289 @@
+"""The database under a store: connections, transactions, migrations, and errors without secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import ARRAY, Select, Table, Text, any_, bindparam, event, func, inspect, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.elements import ColumnElement
+
+from escala.errors import StoreError
+from escala.store import schema
+from escala.store.location import Location, check_revision, is_new
+
+#: How long a transaction waits for other processes that write.
+_PATIENCE_SECONDS: Final = 60.0
+_FETCHED: Final = 20_000  # rows
+#: What PostgreSQL knows our writers' lock by.
+_LOCK: Final = schema.APPLICATION_ID
+#: What every connection to SQLite begins with. FULL: a commit is on disk when it returns, whatever happens then. The
+#: cache holds the index of a big transaction (KiB), the last is what such a one leaves of the log (bytes).
+_SQLITE_SETTINGS: Final = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "cache_size=-65536",
+    "journal_size_limit=67108864",
+)
+
+Answer = TypeVar("Answer")
+
+
+class Database:
+    """An open database.
+
+    One transaction writes at a time, in all processes together: SQLite can do no other, and on PostgreSQL a lock sees
+    to it. So numbers appear in the order in which they are given, and whoever has seen number n has seen all before it.
+
+    Parameters
+    ----------
+    location : Location
+        Where it lies.
+    """
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self.is_sqlite = location.path is not None
+        self._errors = _driver_errors(is_sqlite=self.is_sqlite)
+        self._engine = _sqlite_engine(location) if self.is_sqlite else _postgres_engine(location)
+        self._writers = self._engine.execution_options(writes=True)
+        self._turn = asyncio.Lock()
+        self._closed = False
+
+    @classmethod
+    async def open(cls, location: Location) -> Database:
+        """Connect, and create the tables or bring them up to date.
+
+        Raises
+        ------
+        StoreError
+            If that is not possible.
+        """
+        if location.path is not None:
+            await asyncio.to_thread(is_new, location.path)
+        database = cls(location)
+        try:
+            await to_the_end(database._bring_up_to_date())
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self._closed = True
+        await to_the_end(self._engine.dispose())
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Begin a transaction that reads.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        self._refuse_closed()
+        with self._translated("read"):
+            async with self._engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Begin a transaction that writes, alone; when the block is left without error all of it is on disk.
+
+        Raises
+        ------
+        StoreError
+            If the database fails; then nothing of it was kept.
+        """
+        self._refuse_closed()
+        async with self._turn:  # in line, where the database would have us try again and again
+            with self._translated("write to"):
+                async with self._writers.begin() as connection:
+                    if not self.is_sqlite:
+                        await connection.execute(_LOCKING, {"key": _LOCK})
+                    yield connection
+
+    async def take_ids(self, connection: AsyncConnection, table: Table, count: int) -> int:
+        """Give the first of `count` numbers in a row for new rows; to be called while writing."""
+        if self.is_sqlite:
+            # SQLite remembers the highest number by itself, once rows with it are inserted.
+            last = (await connection.execute(_SQLITE_LAST, {"name": table.name})).scalar()
+            return int(last or 0) + 1
+        last = (await connection.execute(_POSTGRES_TAKE, {"name": table.name, "count": count})).scalar_one()
+        return int(last) - count + 1
+
+    def insertion(self, table: Table) -> str:
+        """Spell the statement that inserts rows of values in the order of the table's columns."""
+        return str(table.insert().compile(dialect=self._engine.dialect, column_keys=table.columns.keys()))
+
+    async def blocks(self, connection: AsyncConnection, statement: Select[Any]) -> AsyncIterator[list[tuple[Any, ...]]]:
+        """Read rows many at a time and as the driver gives them: SQLAlchemy's own rows take three times as long."""
+        compiled = statement.compile(dialect=self._engine.dialect)
+        sql, named = str(compiled), compiled.params
+        values = [named[name] for name in getattr(compiled, "positiontup", None) or ()]
+        await connection.execute(select(1))  # before the first statement there is no transaction on PostgreSQL
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        if self.is_sqlite:
+            cursor = await driver.execute(sql, values)
+            fetch = cursor.fetchmany
+        else:
+            cursor = await driver.cursor(sql, *values)
+            fetch = cursor.fetch
+        while block := await fetch(_FETCHED):
+            yield block
+        if self.is_sqlite:
+            await cursor.close()
+
+    def one_of(self, column: ColumnElement[str], values: list[str]) -> ColumnElement[bool]:
+        """Say that a column is one of many texts, with one parameter: databases limit their number."""
+        if self.is_sqlite:
+            rows = func.json_each(bindparam(None, json.dumps(values))).table_valued("value")
+            return column.in_(select(rows.c.value))
+        return column == any_(bindparam(None, values, type_=ARRAY(Text)))
+
+    async def revision(self) -> str | None:
+        """Give the schema's revision; None where there are no tables.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        async with self.reading() as connection:
+            found: str | None = await connection.run_sync(self._revision)
+            return found
+
+    def _revision(self, connection: Any) -> str | None:
+        there = inspect(connection)
+        if there.has_table(schema.REVISION_TABLE):
+            statement = f"SELECT version_num FROM {schema.REVISION_TABLE}"
+            found: str = connection.execute(text(statement)).scalar_one()
+            check_revision(str(self.location), found)
+            return found
+        tables = there.get_table_names()  # a file belongs to one program, a database on a server may be shared
+        taken = tables if self.is_sqlite else [table for table in schema.METADATA.tables if table in tables]
+        if taken:
+            raise StoreError(f"{self.location} has a table {taken[0]} of another program; it was left as it is")
+        return None
+
+    async def _bring_up_to_date(self) -> None:
+        with self._translated("open", (TypeError, ValueError)):  # what drivers raise for options they do not know
+            if await self.revision() == schema.REVISIONS[-1]:
+                return
+            async with self.writing() as connection:
+                await connection.run_sync(self._migrate)
+
+    def _migrate(self, connection: Any) -> None:
+        if self._revision(connection) == schema.REVISIONS[-1]:  # another process was faster
+            return
+        migrate(connection)
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StoreError(f"the store {self.location} is closed")
+
+    @contextmanager
+    def _translated(self, doing: str, more: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+        """Turn what drivers raise into errors of ours, without chains: nobody checked those for secrets."""
+        try:
+            yield
+        except StoreError:
+            raise
+        except (*self._errors, *more) as error:
+            reason = self.location.hide(_reason(error))
+            raise StoreError(f"cannot {doing} {self.location}: {reason}") from None
+
+
+async def to_the_end(work: Coroutine[Any, Any, Answer], given_up: asyncio.Event | None = None) -> Answer:
+    """Await work with the database; if the caller is cancelled, wait for its end before saying so.
+
+    A driver that is cancelled within a statement may leave a connection that holds its locks for as long as anything
+    refers to it. `given_up` tells long work that nobody waits for it any more.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        if given_up is not None:
+            given_up.set()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # looked at, so that nobody complains
+        raise
+    return task.result()
+
+
+def migrate(connection: Any, revision: str = schema.REVISIONS[-1]) -> None:
+    """Bring a database to a revision of the schema, within the transaction that its connection is in."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "escala.store:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+
+
+_LOCKING: Final = text(
+    # Whatever the server's default, a commit that is acknowledged shall be on disk.
+    "SELECT pg_advisory_xact_lock(:key), CASE current_setting('synchronous_commit') WHEN 'off'"
+    " THEN set_config('synchronous_commit', 'on', true) END"
+)
+_SQLITE_LAST: Final = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+_POSTGRES_TAKE: Final = text(
+    "SELECT setval(s, nextval(s) + CAST(:count AS bigint) - 1)"
+    " FROM (SELECT CAST(pg_get_serial_sequence(CAST(:name AS text), 'id') AS regclass) AS s) AS named"
+)
+
+
+def _sqlite_engine(location: Location) -> AsyncEngine:
+    # Transactions are begun below: the driver's own would begin without the lock and fail later.
+    arguments = {"isolation_level": None, "timeout": _PATIENCE_SECONDS}
+    engine = create_async_engine(location.url, connect_args=arguments, hide_parameters=True)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        for setting in _SQLITE_SETTINGS:
+            cursor.execute(f"PRAGMA {setting}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgres_engine(location: Location) -> AsyncEngine:
+    # A snapshot older than the writers' lock would miss what the one before wrote.
+    return create_async_engine(location.url, isolation_level="READ COMMITTED", pool_pre_ping=True, hide_parameters=True)
+
+
+def _driver_errors(*, is_sqlite: bool) -> tuple[type[Exception], ...]:
+    """Name what databases raise; rows that come and go in bulk pass SQLAlchemy by, and so do their errors."""
+    if is_sqlite:
+        return (SQLAlchemyError, OSError, sqlite3.Error)
+    import asyncpg
+
+    return (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+def _reason(error: BaseException) -> str:
+    """Say what happened, without statement and parameters."""
+    original = getattr(error, "orig", None) or error
+    cause = getattr(original, "__cause__", None) or original
+    return " ".join(str(cause).split()) or type(cause).__name__

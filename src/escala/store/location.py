@@ -1,0 +1,233 @@
+"""Where a store lies: a path or a URL, whose password nobody gets to see; what is no store is refused unopened."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from escala.errors import MissingExtraError, StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+_DRIVERS: Final = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+_MAGIC: Final = b"SQLite format 3\0"
+#: A journal of SQLite begins with this, and with the pages that the database had in the four bytes up to the other.
+_JOURNAL_MAGIC: Final = bytes.fromhex("d9d505f920a163d7")
+_JOURNAL_SIZE_ENDS: Final = 20
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a store lies.
+
+    Parameters
+    ----------
+    url : sqlalchemy.URL
+        With the driver; the password is in its own field, whichever way it was given.
+    path : Path or None
+        The file of an SQLite store.
+    """
+
+    url: URL
+    path: Path | None
+
+    @classmethod
+    def of(cls, url: str | os.PathLike[str]) -> Location:
+        """Read a path or URL.
+
+        Raises
+        ------
+        StoreError
+            If it is neither, or a database of another kind.
+        MissingExtraError
+            If libraries are not installed.
+        """
+        load_libraries()
+        if isinstance(url, os.PathLike):
+            return cls._at(os.fspath(url))
+        if not isinstance(url, str):
+            raise StoreError(f"url must be a path or the URL of a database, not {type(url).__name__}")
+        if "://" not in url:
+            return cls._at(url)
+        parsed = _parsed(url)
+        if parsed.drivername.startswith("sqlite"):
+            if parsed.query or parsed.host or parsed.username:
+                raise StoreError("an SQLite URL is sqlite:///PATH, without user, host or options")
+            return cls._at(parsed.database or "")
+        load_postgres()
+        return cls(_with_password_in_its_place(parsed), None)
+
+    @classmethod
+    def _at(cls, path: str) -> Location:
+        from sqlalchemy import URL
+
+        if path in ("", ":memory:") or "\0" in path:
+            raise StoreError(f"a store needs a file, not {path!r}")
+        absolute = Path(path).absolute()
+        return cls(URL.create("sqlite+aiosqlite", database=str(absolute)), absolute)
+
+    def __str__(self) -> str:
+        """Give the URL without password, and of its options only where the server is."""
+        hidden = [option for option in self.url.query if option not in ("host", "port")]
+        plain = self.url.set(drivername=self.url.get_backend_name()).difference_update_query(hidden)
+        return plain.render_as_string(hide_password=True)
+
+    def __repr__(self) -> str:
+        return f"<Location {self}>"
+
+    def hide(self, text: str) -> str:
+        """Take the password out of a message."""
+        password = str(self.url.password or "")
+        return text.replace(password, "***") if password else text
+
+
+def load_libraries() -> None:
+    """Load what every store needs.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import aiosqlite  # noqa: F401
+        import alembic  # noqa: F401
+        import greenlet  # noqa: F401
+        import sqlalchemy  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("a store needs SQLAlchemy, aiosqlite and Alembic: install escala[store]") from None
+
+
+def load_postgres() -> None:
+    """Load the driver of PostgreSQL.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import asyncpg  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("a store on PostgreSQL needs asyncpg: install escala[postgres]") from None
+
+
+def _parsed(url: str) -> URL:
+    """Parse a URL; what it says may be secret, so no message quotes more of it than the scheme."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    scheme = url.split("://", 1)[0]
+    driver = _DRIVERS.get(scheme)
+    if driver is None:
+        known = ", ".join(f"{name}://" for name in _DRIVERS)
+        shown = repr(scheme) if scheme.replace("+", "").isalnum() else "this"
+        raise StoreError(f"a store needs a path or a URL that begins with one of {known}; {shown} is none of them")
+    parsed = None
+    with suppress(ArgumentError, ValueError):
+        parsed = make_url(driver + url[len(scheme) :])
+    if parsed is None:  # outside of the handler: not even the context of the error shall quote the URL
+        raise StoreError(f"a URL that begins with {scheme}:// cannot be read: {scheme}://USER:PASSWORD@HOST:PORT/NAME")
+    return parsed
+
+
+def _with_password_in_its_place(url: URL) -> URL:
+    given: Any = url.query.get("password")
+    if given is None:
+        return url
+    return url.difference_update_query(["password"]).set(password=given if isinstance(given, str) else given[-1])
+
+
+def is_new(path: Path) -> bool:
+    """Look at a file without changing it: tell a place for a new store from a store.
+
+    Raises
+    ------
+    StoreError
+        If it can be neither: a folder, no database, another program's database, a store of a newer escala.
+    """
+    try:
+        return _is_new(path)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"cannot read {path}: {error}") from None
+
+
+def _is_new(path: Path) -> bool:
+    if not path.parent.is_dir():
+        raise StoreError(f"there is no folder {path.parent} for the store {path.name}")
+    if not path.exists():
+        return True
+    if not path.is_file():
+        raise StoreError(f"{path} is a folder, not a store" if path.is_dir() else f"{path} is no file")
+    with path.open("rb") as file:
+        magic = file.read(len(_MAGIC))
+    if not magic or _was_empty(path):
+        return True
+    if magic != _MAGIC:
+        raise StoreError(f"{path} is no SQLite database; it was left as it is")
+    try:
+        # With nothing beside the file all of it is in there; this way of reading leaves no file beside it either.
+        if _beside(path, "-wal") or _beside(path, "-journal"):
+            return _holds_nothing(path, "mode=ro")
+        return _holds_nothing(path, "mode=ro&immutable=1")
+    except sqlite3.DatabaseError:  # it may just have been written to
+        return _holds_nothing(path, "mode=ro")
+
+
+def _beside(path: Path, ending: str) -> Path | None:
+    other = path.with_name(path.name + ending)
+    return other if other.exists() else None
+
+
+def _was_empty(path: Path) -> bool:
+    """Tell whether the file was new to whoever was killed while writing to it: SQLite will empty it again."""
+    journal = _beside(path, "-journal")
+    if journal is None:
+        return False
+    with journal.open("rb") as file:
+        head = file.read(_JOURNAL_SIZE_ENDS)
+    return head[: len(_JOURNAL_MAGIC)] == _JOURNAL_MAGIC and head[-4:] == bytes(4) and len(head) == _JOURNAL_SIZE_ENDS
+
+
+def _holds_nothing(path: Path, how: str) -> bool:
+    from escala.store.schema import APPLICATION_ID, REVISION_TABLE
+
+    with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, timeout=30.0)) as connection:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
+        if application == 0 and version == 0 and not tables:
+            return True
+        if application != APPLICATION_ID or REVISION_TABLE not in tables:
+            raise StoreError(f"{path} is another program's SQLite database; it was left as it is")
+        (revision,) = connection.execute(f"SELECT version_num FROM {REVISION_TABLE}").fetchone()
+        check_revision(str(path), revision)
+    return False
+
+
+def check_revision(store: str, revision: str) -> None:
+    """Refuse a store that a newer escala has migrated.
+
+    Raises
+    ------
+    StoreError
+        If its revision is not known here.
+    """
+    from escala.store.schema import REVISIONS
+
+    if revision not in REVISIONS:
+        raise StoreError(
+            f"{store} is of a newer escala (schema {revision}, this one knows up to {REVISIONS[-1]}); "
+            "it was left as it is"
+        )

@@ -1,0 +1,111 @@
+"""Records in the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from escala.errors import StoreError
+from escala.store.checks import Batch
+from escala.store.database import Database
+from escala.store.results import StoredRecords
+from escala.store.schema import RECORD
+
+#: symbol, capital, efficiency, weight, observed_at, source, metrics as JSON
+Row = tuple[str, float, float, float, int, str, str | None]
+
+_CHUNK: Final = 20_000  # rows handed to the driver together: memory does not grow with the batch
+#: One step down the index a symbol, instead of a walk through all records.
+_HIGHEST: Final = text(
+    "WITH RECURSIVE found(symbol) AS ("
+    " SELECT min(symbol) FROM efficiency_record"
+    " UNION ALL SELECT (SELECT min(symbol) FROM efficiency_record AS r WHERE r.symbol > found.symbol)"
+    " FROM found WHERE found.symbol IS NOT NULL)"
+    " SELECT symbol, (SELECT max(id) FROM efficiency_record AS r WHERE r.symbol = found.symbol)"
+    " FROM found WHERE symbol IS NOT NULL"
+)
+
+
+async def insert_rows(database: Database, rows: Sequence[Row]) -> int:
+    """Insert some rows in one transaction and give the number of the first."""
+    async with database.writing() as connection:
+        first = await database.take_ids(connection, RECORD, len(rows))
+        numbered = [(number, *row) for number, row in enumerate(rows, first)]
+        await connection.exec_driver_sql(database.insertion(RECORD), numbered)
+    return first
+
+
+async def insert_batch(database: Database, batch: Batch, given_up: asyncio.Event) -> None:
+    """Insert any number of rows in one transaction, unless it is given up before."""
+    async with database.writing() as connection:
+        first = await database.take_ids(connection, RECORD, len(batch))
+        if database.is_sqlite:
+            statement = database.insertion(RECORD)
+            for start in range(0, len(batch), _CHUNK):
+                await connection.exec_driver_sql(statement, list(_numbered(batch, first, start, given_up)))
+        else:
+            await _copy(connection, batch, first, given_up)
+
+
+async def _copy(connection: AsyncConnection, batch: Batch, first: int, given_up: asyncio.Event) -> None:
+    # The lock was a statement of this transaction: before the first one COPY would commit by itself.
+    raw = await connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    rows = (row for start in range(0, len(batch), _CHUNK) for row in _numbered(batch, first, start, given_up))
+    await driver.copy_records_to_table(RECORD.name, records=rows, columns=RECORD.columns.keys())
+
+
+def _numbered(batch: Batch, first: int, start: int, given_up: asyncio.Event) -> Iterator[tuple[Any, ...]]:
+    if given_up.is_set():
+        raise StoreError("nobody waits for the batch any more")
+    numbers = range(first + start, first + min(start + _CHUNK, len(batch)))
+    return zip(numbers, *batch.columns(start, start + _CHUNK), strict=True)
+
+
+async def records(database: Database, symbols: list[str] | None, after_id: int) -> StoredRecords:
+    """Read records in order of their numbers."""
+    chosen = [RECORD.c[name] for name in ("id", "symbol", "capital", "efficiency", "weight", "observed_at")]
+    statement = select(*chosen).where(RECORD.c.id > after_id).order_by(RECORD.c.id)
+    if symbols is not None:
+        statement = statement.where(database.one_of(RECORD.c.symbol, symbols))
+    types = (np.int64, object, np.float64, np.float64, np.float64, np.int64)
+    parts: list[list[Any]] = [[np.empty(0, dtype)] for dtype in types]
+    names: dict[str, str] = {}  # one object a symbol instead of one a record
+    async with database.reading() as connection:
+        async for block in database.blocks(connection, statement):
+            columns: list[Any] = list(zip(*block, strict=True))
+            columns[1] = [names.setdefault(symbol, symbol) for symbol in columns[1]]
+            for part, values, dtype in zip(parts, columns, types, strict=True):
+                part.append(np.array(values, dtype))
+    ids, symbol, capital, efficiency, weight, times = (np.concatenate(part) for part in parts)
+    return StoredRecords(
+        id=ids,
+        symbol=symbol,
+        capital=capital,
+        efficiency=efficiency,
+        weight=weight,
+        observed_at=times.view("datetime64[us]"),
+    )
+
+
+async def highest(database: Database) -> dict[str, int]:
+    """Give the highest number of every symbol."""
+    async with database.reading() as connection:
+        return {symbol: int(number) for symbol, number in await connection.execute(_HIGHEST)}
+
+
+async def metrics(database: Database, symbol: str, after_id: int) -> dict[int, dict[str, float]]:
+    """Give the metrics of a symbol's records that have some."""
+    statement = (
+        select(RECORD.c.id, RECORD.c.metrics)
+        .where(RECORD.c.symbol == symbol, RECORD.c.id > after_id, RECORD.c.metrics.is_not(None))
+        .order_by(RECORD.c.id)
+    )
+    async with database.reading() as connection:
+        rows = await connection.execute(statement)
+        return {int(number): {name: float(value) for name, value in found.items()} for number, found in rows}

@@ -1,0 +1,200 @@
+"""What a store gives back."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from escala.curves import CurveSet
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Times: TypeAlias = npt.NDArray[np.datetime64]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredRecords:
+    """Efficiency records in the order in which they were added; arrays of shape (n,).
+
+    Attributes
+    ----------
+    id : int64
+        Numbers of the records; a later record has a higher one.
+    symbol : object array of str
+        What each is a record of.
+    capital, efficiency, weight : float64
+        As added.
+    observed_at : datetime64[us]
+        When it was observed, UTC; as :func:`escala.fit` takes it.
+    """
+
+    id: npt.NDArray[np.int64]
+    symbol: npt.NDArray[np.object_]
+    capital: Floats
+    efficiency: Floats
+    weight: Floats
+    observed_at: Times
+
+    def __len__(self) -> int:
+        return int(self.id.size)
+
+    def __repr__(self) -> str:
+        return f"<StoredRecords: {len(self):,}>"
+
+
+@dataclass(frozen=True, eq=False)
+class StoredModels:
+    """The latest training of n symbols, in the order in which they were saved.
+
+    Attributes
+    ----------
+    curves : CurveSet
+        The curves, equal to what was saved to the last bit.
+    version : (n,) int64
+        Numbers of the trainings; a later training has a higher one.
+    last_record_id : (n,) int64
+        Highest record that each has seen.
+    trained_at : (n,) datetime64[us]
+        When, UTC.
+    """
+
+    curves: CurveSet
+    version: npt.NDArray[np.int64]
+    last_record_id: npt.NDArray[np.int64]
+    trained_at: Times
+
+    def __len__(self) -> int:
+        return len(self.curves)
+
+
+@dataclass(frozen=True)
+class SaturationPoint:
+    """Where a curve has lost efficiency and where more capital returns no more: :class:`escala.Saturation` of one.
+
+    Attributes
+    ----------
+    peak, saturation, saturation_low, saturation_high, capacity, capacity_low, capacity_high : float
+        As in :class:`escala.Saturation`; inf is "not within the limit", NaN "there is no curve".
+    drop : float
+        Share of the peak efficiency that is lost at `saturation`.
+    version : int
+        Number of the training it belongs to.
+    trained_at : datetime
+        When that was, UTC.
+    """
+
+    peak: float
+    saturation: float
+    saturation_low: float
+    saturation_high: float
+    capacity: float
+    capacity_low: float
+    capacity_high: float
+    drop: float
+    version: int
+    trained_at: datetime.datetime
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of one symbol.
+
+    Attributes
+    ----------
+    version : int
+        Its number.
+    symbol : str
+        Of which symbol.
+    trained_at : datetime
+        When, UTC.
+    last_record_id : int
+        Highest record it has seen.
+    family, status : str
+        Of the curve, as text.
+    params : tuple of float
+        a, b, c, over `origin`, as in :class:`escala.CurveSet`.
+    origin, limit : float
+        As in :class:`escala.CurveSet`.
+    n_points : int
+        Records of positive weight.
+    r_squared, rmse, mean_error, max_error, residual_sd, aicc : float
+        How well the curve follows them; NaN where that is not known.
+    saturation : SaturationPoint
+        Where it saturates.
+    """
+
+    version: int
+    symbol: str
+    trained_at: datetime.datetime
+    last_record_id: int
+    family: str
+    status: str
+    params: tuple[float, float, float]
+    origin: float
+    limit: float
+    n_points: int
+    r_squared: float
+    rmse: float
+    mean_error: float
+    max_error: float
+    residual_sd: float
+    aicc: float
+    saturation: SaturationPoint
+
+
+@dataclass(frozen=True)
+class AllocationLine:
+    """Capital of one instrument in a stored allocation.
+
+    Attributes
+    ----------
+    symbol : str
+        The instrument.
+    amount : float
+        Its capital.
+    efficiency, marginal : float
+        Efficiency and marginal utility there; NaN where they are not known.
+    binding : str
+        What keeps the capital where it is, as in :class:`escala.Binding`.
+    """
+
+    symbol: str
+    amount: float
+    efficiency: float
+    marginal: float
+    binding: str
+
+
+@dataclass(frozen=True)
+class StoredAllocation:
+    """An allocation as it was decided.
+
+    Attributes
+    ----------
+    id : int
+        Its number; a later one has a higher one.
+    at : datetime
+        When, UTC.
+    total, unallocated : float
+        Money there was, and what of it was left; the latter NaN where it is not known.
+    utility, upper_bound, gap, shadow_price : float
+        As in :class:`escala.Allocation`.
+    status : str
+        As in :class:`escala.AllocationStatus`, as text.
+    lines : tuple of AllocationLine
+        The instruments, in the allocation's order.
+    """
+
+    id: int
+    at: datetime.datetime
+    total: float
+    unallocated: float
+    utility: float
+    upper_bound: float
+    gap: float
+    shadow_price: float
+    status: str
+    lines: tuple[AllocationLine, ...]

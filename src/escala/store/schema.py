@@ -1,0 +1,131 @@
+"""The tables. Times are whole microseconds since 1970, UTC; numbers that are not known are NULL."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+#: Schema revisions, oldest first; each has its migration in migrations/versions.
+REVISIONS: Final = ("0001", "0002")
+#: Where the revision is kept: a name of its own, for other programs with Alembic may share a PostgreSQL database.
+REVISION_TABLE: Final = "escala_schema"
+#: "ESCA" at its place in the header of an SQLite file: what tells a store from another program's file.
+APPLICATION_ID: Final = 0x45534341
+
+METADATA: Final = MetaData()
+
+
+def _id() -> Column[Any]:
+    # SQLite counts only a plain INTEGER, which has 64 bits there.
+    return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+
+
+def _numbers(*names: str) -> list[Column[Any]]:
+    return [Column(name, Double) for name in names]
+
+
+RECORD: Final = Table(
+    "efficiency_record",
+    METADATA,
+    _id(),
+    Column("symbol", Text, nullable=False),
+    Column("capital", Double, nullable=False),
+    Column("efficiency", Double, nullable=False),
+    Column("weight", Double, nullable=False),
+    Column("observed_at", BigInteger, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("metrics", JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")),
+    Index("efficiency_record_symbol", "symbol", "id"),
+    sqlite_autoincrement=True,  # a number is never given twice, whatever is deleted
+)
+
+TRAINING: Final = Table(
+    "model_training",
+    METADATA,
+    _id(),
+    Column("symbol", Text, nullable=False),
+    Column("trained_at", BigInteger, nullable=False),
+    Column("last_record_id", BigInteger, nullable=False),
+    Column("family", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    *_numbers("a", "b", "c", "origin", "trusted_to"),
+    Column("n_points", BigInteger, nullable=False),
+    *_numbers("r_squared", "rmse", "mean_error", "max_error", "residual_sd", "aicc"),
+    *_numbers("peak", "saturation", "saturation_low", "saturation_high", "capacity", "capacity_low", "capacity_high"),
+    Column("saturation_drop", Double, nullable=False),
+    # The whole curve to the last bit: columns of SQLite know neither NaN nor the sign of zero.
+    Column("layout", Integer, nullable=False),
+    Column("curve", LargeBinary, nullable=False),
+    Index("model_training_symbol", "symbol", "id"),
+    sqlite_autoincrement=True,
+)
+
+SATURATION: Final = Table(
+    "saturation_point",
+    METADATA,
+    Column("symbol", Text, primary_key=True),
+    Column("training_id", BigInteger, ForeignKey("model_training.id"), nullable=False),
+    Column("trained_at", BigInteger, nullable=False),
+    *_numbers("peak", "saturation", "saturation_low", "saturation_high", "capacity", "capacity_low", "capacity_high"),
+    Column("saturation_drop", Double, nullable=False),
+    Index("saturation_point_training", "training_id"),
+)
+
+CONFIG: Final = Table(
+    "scaling_config",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("default_family", Text, nullable=False),
+    Column("min_efficiency", Double, nullable=False),
+    Column("rebalance_threshold", Double, nullable=False),
+    Column("update_interval", Double, nullable=False),
+    Column("reserve", Double, nullable=False),
+    Column("min_ticket", Double, nullable=False),
+    Column("max_share", Double, nullable=False),
+)
+
+SYMBOL: Final = Table(
+    "symbol_config",
+    METADATA,
+    Column("symbol", Text, primary_key=True),
+    Column("family", Text),
+    *_numbers("lower", "upper", "min_ticket", "max_share", "priority"),
+)
+
+ALLOCATION: Final = Table(
+    "allocation",
+    METADATA,
+    _id(),
+    Column("at", BigInteger, nullable=False),
+    Column("total", Double, nullable=False),
+    *_numbers("utility", "upper_bound", "gap", "shadow_price"),
+    Column("status", Text, nullable=False),
+    Column("unallocated", Double),
+    sqlite_autoincrement=True,
+)
+
+LINE: Final = Table(
+    "allocation_line",
+    METADATA,
+    Column("allocation_id", BigInteger, ForeignKey("allocation.id"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("symbol", Text, nullable=False),
+    Column("amount", Double, nullable=False),
+    Column("efficiency", Double),
+    Column("binding", Text, nullable=False),
+    Column("marginal", Double),
+)

@@ -1,0 +1,527 @@
+"""The store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from escala.allocation import Allocation
+from escala.arrays import Interval, check_interval, to_floats
+from escala.curves import CurveSet, Saturation
+from escala.errors import AllocationError, ConfigError, CurveError, RecordError
+from escala.store import checks
+from escala.store.results import SaturationPoint, StoredAllocation, StoredModels, StoredRecords, Training
+from escala.store.settings import ScalingConfig, SymbolConfig
+from escala.store.writer import GroupWriter
+
+if TYPE_CHECKING:
+    from escala.store.database import Database
+
+Answer = TypeVar("Answer")
+_NUMBER: Final = Interval(0, 2.0**53, integer=True)
+_COUNT: Final = Interval(1, 2.0**31 - 1, integer=True)
+
+
+class Store:
+    """Records, trainings, settings and allocations in a database: SQLite (one file) or PostgreSQL.
+
+    Made by :meth:`open`, closed by :meth:`close` or at the end of ``async with``. What a call that returned has written
+    is on disk; a call that is cancelled has written all it was to write, or nothing. Tasks and processes may use one
+    database at the same time: one transaction writes, the others wait.
+
+    Examples
+    --------
+    >>> import asyncio, tempfile
+    >>> async def example(folder):
+    ...     async with await Store.open(f"{folder}/escala.db") as store:
+    ...         await store.add_record("BTC/USDT", 10_000.0, 0.92, metrics={"roi": 0.15})
+    ...         await store.add_records(["BTC/USDT", "ETH/USDT"], [20_000.0, 20_000.0], [0.88, 0.91])
+    ...         return await store.symbols()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     asyncio.run(example(folder))
+    {'BTC/USDT': 2, 'ETH/USDT': 3}
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._singles = GroupWriter(self._write_singles)
+
+    @classmethod
+    async def open(cls, url: str | os.PathLike[str] = "escala.db") -> Store:
+        """Open a store, and create it or bring it up to date if need be.
+
+        Parameters
+        ----------
+        url : str or path
+            A path, ``sqlite:///PATH`` or ``postgresql://USER:PASSWORD@HOST:PORT/NAME``; the drivers may be spelled out
+            (``sqlite+aiosqlite``, ``postgresql+asyncpg``).
+
+        Raises
+        ------
+        StoreError
+            If it cannot be opened; what is no store, another program's or of a newer escala is left as it is.
+        MissingExtraError
+            If libraries are not installed.
+        """
+        from escala.store.location import Location
+
+        location = Location.of(url)
+        from escala.store.database import Database
+
+        return cls(await Database.open(location))
+
+    async def close(self) -> None:
+        """Write what waits to be written, and close all connections."""
+        await self._singles.finish()
+        await self._database.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<Store {self.url}>"
+
+    @property
+    def url(self) -> str:
+        """Where the store lies, without password and options."""
+        return str(self._database.location)
+
+    # --- records --------------------------------------------------------------------------------------------------
+
+    async def add_record(
+        self,
+        symbol: str,
+        capital: float,
+        efficiency: float,
+        *,
+        weight: float = 1.0,
+        observed_at: Any = None,
+        source: str = "system",
+        metrics: Mapping[str, float] | None = None,
+    ) -> int:
+        """Add a record; it is on disk when this returns. Records that come together share a commit.
+
+        Parameters
+        ----------
+        symbol : str
+            What it is a record of: any text of 1 to 500 characters.
+        capital, efficiency : float
+            In [1e-100, 1e100] and in [0, 1].
+        weight : float
+            Relative, at least 0.
+        observed_at : datetime, datetime64 or float, optional
+            When it was observed: a date (UTC where it has no zone) or seconds since 1970; by default now.
+        source : str
+            Who says so.
+        metrics : mapping, optional
+            Further numbers by name, such as roi, sharpe, max_drawdown, win_rate.
+
+        Returns
+        -------
+        int
+            Its number; later records have higher ones.
+
+        Raises
+        ------
+        RecordError
+            Names the argument and its value; the record was not kept, others that came with it were.
+        StoreError
+            If the database fails; the record was not kept.
+        """
+        row = checks.record(
+            symbol,
+            capital,
+            efficiency,
+            weight=weight,
+            observed_at=observed_at,
+            source=source,
+            metrics=metrics,
+        )
+        return await self._singles.add(row)
+
+    async def _write_singles(self, rows: Sequence[Any]) -> int:
+        from escala.store import record_rows
+
+        return await record_rows.insert_rows(self._database, rows)
+
+    async def add_records(
+        self,
+        symbols: Any,
+        capital: Any,
+        efficiency: Any,
+        *,
+        weights: Any = None,
+        observed_at: Any = None,
+        sources: str | Sequence[str] = "system",
+        metrics: Sequence[Mapping[str, float] | None] | None = None,
+    ) -> int:
+        """Add any number of records in one transaction: all of them, or none.
+
+        Parameters
+        ----------
+        symbols : sequence of str
+            n symbols.
+        capital, efficiency : (n,) float64
+            As in :meth:`add_record`.
+        weights, observed_at, sources : one value or n, optional
+            As in :meth:`add_record`.
+        metrics : sequence of n mappings or None, optional
+            As in :meth:`add_record`.
+
+        Returns
+        -------
+        int
+            How many.
+
+        Raises
+        ------
+        RecordError
+            Names the argument, the first bad records and their values; nothing was kept.
+        StoreError
+            If the database fails; nothing was kept.
+        """
+        batch = checks.batch(
+            symbols,
+            capital,
+            efficiency,
+            weights=weights,
+            observed_at=observed_at,
+            sources=sources,
+            metrics=metrics,
+        )
+        if len(batch):
+            from escala.store import record_rows
+
+            given_up = asyncio.Event()
+            await self._to_the_end(record_rows.insert_batch(self._database, batch, given_up), given_up)
+        return len(batch)
+
+    async def records(self, symbols: str | Sequence[str] | None = None, *, after_id: int = 0) -> StoredRecords:
+        """Read records in the order in which they were added.
+
+        Parameters
+        ----------
+        symbols : str or sequence of str, optional
+            Of which symbols; by default of all. Those without records are passed over.
+        after_id : int
+            Only records with higher numbers.
+
+        Raises
+        ------
+        RecordError
+            If an argument cannot be what it should.
+        StoreError
+            If the database fails.
+        """
+        from escala.store import record_rows
+
+        chosen = None if symbols is None else checks.some_symbols(symbols)
+        return await self._to_the_end(record_rows.records(self._database, chosen, _number("after_id", after_id)))
+
+    async def metrics_of(self, symbol: str, *, after_id: int = 0) -> dict[int, dict[str, float]]:
+        """Read the metrics of a symbol's records, by number; records without metrics are passed over.
+
+        Raises
+        ------
+        RecordError
+            If an argument cannot be what it should.
+        StoreError
+            If the database fails.
+        """
+        from escala.store import record_rows
+
+        symbol = checks.one_symbol(symbol)
+        return await self._to_the_end(record_rows.metrics(self._database, symbol, _number("after_id", after_id)))
+
+    async def symbols(self) -> dict[str, int]:
+        """Give the highest number of a record of every symbol: above that of a training, the training is stale.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        from escala.store import record_rows
+
+        return await self._to_the_end(record_rows.highest(self._database))
+
+    # --- models ---------------------------------------------------------------------------------------------------
+
+    async def save_models(
+        self,
+        curves: CurveSet,
+        *,
+        last_record_id: Sequence[int] | npt.NDArray[np.integer[Any]],
+        saturation: Saturation | None = None,
+        trained_at: Any = None,
+    ) -> npt.NDArray[np.int64]:
+        """Keep trainings, and make them the current ones of their symbols, in one transaction.
+
+        Parameters
+        ----------
+        curves : CurveSet
+            n curves; all about them is kept to the last bit.
+        last_record_id : (n,) int
+            Highest record that each has seen.
+        saturation : Saturation, optional
+            By default that of the curves with its default drop.
+        trained_at : datetime, datetime64 or float, optional
+            By default now.
+
+        Returns
+        -------
+        (n,) int64
+            Numbers of the trainings, the models' versions.
+
+        Raises
+        ------
+        CurveError, RecordError
+            If an argument does not go with the curves; nothing was kept.
+        StoreError
+            If the database fails; nothing was kept.
+        """
+        if not isinstance(curves, CurveSet):
+            raise CurveError(f"curves must be a CurveSet, not {type(curves).__name__}", arguments=("curves",))
+        n = len(curves)
+        symbols = checks.some_symbols(curves.symbols)
+        if len(set(symbols)) < n:
+            raise CurveError("curves holds a symbol twice", arguments=("curves",))
+        last = to_floats("last_record_id", last_record_id, RecordError)
+        if last.shape != (n,):
+            message = f"last_record_id of shape {last.shape} must be of shape ({n},)"
+            raise RecordError(message, arguments=("last_record_id",))
+        check_interval("last_record_id", last, _NUMBER, RecordError)
+        limits = curves.saturation() if saturation is None else saturation
+        if limits.peak.shape != (n,):
+            message = f"saturation of {limits.peak.size:,} curves does not go with {n:,}"
+            raise CurveError(message, arguments=("saturation", "curves"))
+        time = checks.microseconds("trained_at", trained_at)
+        if not n:
+            return np.empty(0, np.int64)
+        from escala.store import model_rows
+
+        return await self._to_the_end(model_rows.insert(self._database, curves, limits, last.astype(np.int64), time))
+
+    async def models(self, symbols: str | Sequence[str] | None = None, *, newer_than: int = 0) -> StoredModels:
+        """Read the latest training of every symbol.
+
+        Parameters
+        ----------
+        symbols : str or sequence of str, optional
+            Of which symbols; by default of all. Those without training are passed over.
+        newer_than : int
+            Only trainings with higher numbers.
+
+        Raises
+        ------
+        RecordError
+            If an argument cannot be what it should.
+        StoreError
+            If the database fails.
+        """
+        from escala.store import model_rows
+
+        chosen = None if symbols is None else checks.some_symbols(symbols)
+        return await self._to_the_end(model_rows.models(self._database, chosen, _number("newer_than", newer_than)))
+
+    async def latest_version(self) -> int:
+        """Give the highest number of a training, 0 where there is none; it grows when another process trains.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        from escala.store import model_rows
+
+        return await self._to_the_end(model_rows.latest(self._database))
+
+    async def history(self, symbol: str) -> list[Training]:
+        """Read all trainings of a symbol, oldest first.
+
+        Raises
+        ------
+        RecordError
+            If `symbol` is no text.
+        StoreError
+            If the database fails.
+        """
+        from escala.store import model_rows
+
+        return await self._to_the_end(model_rows.history(self._database, checks.one_symbol(symbol)))
+
+    async def saturation_points(self) -> dict[str, SaturationPoint]:
+        """Read where each symbol saturates by its latest training.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        from escala.store import model_rows
+
+        return await self._to_the_end(model_rows.saturation_points(self._database))
+
+    # --- settings -------------------------------------------------------------------------------------------------
+
+    async def config(self, name: str = "default") -> ScalingConfig:
+        """Read settings of the whole system; those that were never set are the defaults.
+
+        Raises
+        ------
+        ConfigError
+            If `name` is no text.
+        StoreError
+            If the database fails.
+        """
+        from escala.store import setting_rows
+
+        return await self._to_the_end(setting_rows.config(self._database, _name(name)))
+
+    async def set_config(self, config: ScalingConfig, name: str = "default") -> None:
+        """Keep settings of the whole system.
+
+        Raises
+        ------
+        ConfigError
+            If an argument cannot be what it should.
+        StoreError
+            If the database fails.
+        """
+        from escala.store import setting_rows
+
+        if not isinstance(config, ScalingConfig):
+            raise ConfigError(f"config must be a ScalingConfig, not {type(config).__name__}", arguments=("config",))
+        await self._to_the_end(setting_rows.set_config(self._database, config, _name(name)))
+
+    async def symbol_config(self) -> dict[str, SymbolConfig]:
+        """Read the settings of all symbols that have some.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        from escala.store import setting_rows
+
+        return await self._to_the_end(setting_rows.symbol_configs(self._database))
+
+    async def set_symbol_config(self, symbol: str, config: SymbolConfig) -> None:
+        """Keep the settings of a symbol, in place of those it had.
+
+        Raises
+        ------
+        ConfigError, RecordError
+            If an argument cannot be what it should.
+        StoreError
+            If the database fails.
+        """
+        from escala.store import setting_rows
+
+        if not isinstance(config, SymbolConfig):
+            raise ConfigError(f"config must be a SymbolConfig, not {type(config).__name__}", arguments=("config",))
+        await self._to_the_end(setting_rows.set_symbol_config(self._database, checks.one_symbol(symbol), config))
+
+    async def remove_symbol_config(self, symbol: str) -> bool:
+        """Forget the settings of a symbol, and tell whether there were any.
+
+        Raises
+        ------
+        RecordError
+            If `symbol` is no text.
+        StoreError
+            If the database fails.
+        """
+        from escala.store import setting_rows
+
+        return await self._to_the_end(setting_rows.remove_symbol_config(self._database, checks.one_symbol(symbol)))
+
+    # --- allocations ----------------------------------------------------------------------------------------------
+
+    async def save_allocation(self, allocation: Allocation, *, at: Any = None) -> int:
+        """Keep an allocation and give its number.
+
+        Parameters
+        ----------
+        allocation : Allocation
+            Of one problem.
+        at : datetime, datetime64 or float, optional
+            When it was decided; by default now.
+
+        Raises
+        ------
+        AllocationError, RecordError
+            If an argument cannot be what it should.
+        StoreError
+            If the database fails; nothing was kept.
+        """
+        if not isinstance(allocation, Allocation):
+            message = f"allocation must be an Allocation, not {type(allocation).__name__}"
+            raise AllocationError(message, arguments=("allocation",))
+        if allocation.amounts.ndim != 1:
+            message = f"allocation must be of one problem, not of shape {allocation.amounts.shape[:-1]}"
+            raise AllocationError(message, arguments=("allocation",))
+        checks.some_symbols(allocation.symbols)
+        time = checks.microseconds("at", at)
+        from escala.store import allocation_rows
+
+        return await self._to_the_end(allocation_rows.insert(self._database, allocation, time))
+
+    async def allocations(self, limit: int = 100) -> list[StoredAllocation]:
+        """Read the last allocations, newest first.
+
+        Raises
+        ------
+        RecordError
+            If `limit` is no number of at least 1.
+        StoreError
+            If the database fails.
+        """
+        from escala.store import allocation_rows
+
+        return await self._to_the_end(allocation_rows.latest(self._database, _number("limit", limit, _COUNT)))
+
+    async def stats(self) -> dict[str, Any]:
+        """Give the URL without its password, the schema's revision, and how many rows each table has.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        from escala.store import setting_rows
+
+        revision = await self._to_the_end(self._database.revision())
+        rows = await self._to_the_end(setting_rows.counts(self._database))
+        return {"url": self.url, "revision": revision, "rows": rows}
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, Answer], given_up: asyncio.Event | None = None) -> Answer:
+        from escala.store.database import to_the_end
+
+        return await to_the_end(work, given_up)
+
+
+def _number(name: str, value: Any, allowed: Interval = _NUMBER) -> int:
+    number = to_floats(name, value, RecordError)
+    if number.ndim:
+        raise RecordError(f"{name} must be one number, not of shape {number.shape}", arguments=(name,))
+    check_interval(name, number, allowed, RecordError)
+    return int(number)
+
+
+def _name(name: Any) -> str:
+    try:
+        return checks.one_symbol(name)
+    except RecordError as error:
+        raise ConfigError(str(error).replace("symbol", "name", 1), arguments=("name",)) from None
