@@ -543,7 +543,7 @@ def allocate(
     scale = scale if scale > 0.0 else 1.0
     curves = -1
     blocks = 0
-    price = 0.0
+    price = falls = last_money = 0.0
     for at in range(start, stop):
         problem = problems[at]
         total = totals[problem % totals.size]
@@ -552,8 +552,10 @@ def allocate(
             curves = problem // totals.size
             own = params[curves * n : (curves + 1) * n]
             blocks = _arrange(family, own, origin, limit, settings, rows, kinds, slot)
+            falls = 0.0
         if at % WARM == 0:
             price = 0.5 * scale
+            falls = 0.0
         found = facts[at]
         lowest = floors[at * n : (at + 1) * n]  # empty if there are none
         status, culprit, excess = _bound_domains(limit, settings, lowest, total, money, exactly, rows, kinds, slot)
@@ -567,10 +569,14 @@ def allocate(
             found[DUAL_PRICE] = found[DUAL_BOUND] = found[UPPER_BOUND] = found[UTILITY] = found[GAP] = 0.0
             found[NODES] = 0
         else:
+            guess = price + falls * (money - last_money)  # along a path the price goes on as it went before
+            last_price = price
             price, smooth = search(
                 rows, kinds, blocks, sums, slot, rest, nodes, node_bounds, money, hurdle, floor, exactly,
-                controls[TOLERANCE], most_nodes, price, scale, found,
+                controls[TOLERANCE], most_nodes, guess, scale, found,
             )  # fmt: skip
+            falls = min((price - last_price) / (money - last_money), 0.0) if money != last_money else 0.0
+            last_money = money
             if found[STATUS] >= NO_ROOM:
                 continue
             if not smooth:
