@@ -5,7 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +37,7 @@ from tests.naive_allocation import Problem, make_problem
 Floats = npt.NDArray[np.float64]
 FAMILIES = ("linear", "quadratic", "exponential", "sqrt")
 SEEDS = st.integers(0, 2**32)
+ROOT = Path(__file__).parents[1]
 #: What every field of an Allocation with one entry a problem or an instrument is called.
 NUMBERS = (
     "amounts",
@@ -185,8 +190,9 @@ def check_certificate(p: Problem, result: Allocation) -> None:
     v, upper, dual = float(result.utility), float(result.upper_bound), float(result.dual_bound)
     assert math.isclose(v, naive.value_of(p, result.amounts), rel_tol=1e-12, abs_tol=rounding(p))
     assert v <= upper <= dual + rounding(p)
-    gap = (upper - v) / abs(upper) if upper else 0.0
-    assert math.isclose(float(result.gap), gap, rel_tol=1e-9, abs_tol=1e-15)
+    gap = (upper - v) / abs(upper) if upper - v > rounding(p) else 0.0
+    assert math.isclose(float(result.gap), gap, rel_tol=1e-9, abs_tol=rounding(p) / abs(upper or 1.0))
+    assert int(result.status) == AllocationStatus.GAP_OPEN or gap <= 1e-2
     price = float(result.dual_price)
     assert p.spend == "exactly" or price >= 0.0
     sampled = naive.dual_bound(p, price)
@@ -250,11 +256,18 @@ def test_the_bound_holds_wherever_the_search_stops(seed: int) -> None:
     rng = np.random.default_rng(seed)
     p = mixed_problem(rng, 6)
     best = naive.best_found(p)
+    refusals: list[str] = []
     for most in (1, 4):
-        result = solve(p, max_nodes=most)
+        try:
+            result = solve(p, max_nodes=most)
+        except InfeasibleError as error:  # to place exactly all the money may take more nodes
+            refusals.append(str(error))
+            continue
         check_certificate(p, result)
         assert int(result.nodes) <= most
         assert best is None or naive.value_of(p, best) <= float(result.upper_bound) + rounding(p)
+    assert not refusals or p.spend == "exactly"
+    assert all("max_nodes" in text and "nan" not in text for text in refusals), refusals
 
 
 @settings(max_examples=40)
@@ -281,19 +294,33 @@ def test_mixed_problems_close(n: int, count: int, most: float) -> None:
         assert int(result.status) == AllocationStatus.OPTIMAL, k
 
 
-@pytest.mark.parametrize("family", ["linear", "exponential"])
+@pytest.mark.parametrize("shape", ["linear", "exponential", "s-shaped"])
 @pytest.mark.parametrize("spread", [0.0, 1e-9, 1e-3])
 @pytest.mark.parametrize(("n", "most"), [(20, 1e-6), (100, 1e-4)])
-def test_equal_tickets_close(n: int, most: float, spread: float, family: str) -> None:
+def test_equal_tickets_close(n: int, most: float, spread: float, shape: str) -> None:
     rng = np.random.default_rng(n)
-    one = [-0.3, 0.9, 0.0] if family == "linear" else [0.7, 1.5, 0.2]
+    one = {"linear": [-0.3, 0.9, 0.0], "exponential": [0.7, 1.5, 0.2], "s-shaped": [0.7, 4.0, 0.3]}[shape]
     params = np.array(one) * (1.0 + spread * rng.uniform(-1.0, 1.0, (n, 3)))
-    params[:, 2] *= family == "exponential"
-    for total in (0.13 * n, 0.33 * n):
-        p = make_problem([family] * n, params, total, min_ticket=0.4, upper=2.0)
+    family = "linear" if shape == "linear" else "exponential"
+    for total in (0.13 * n, 0.28 * n, 0.33 * n):
+        p = make_problem([family] * n, params, total, min_ticket=0.4, upper=1.2)
         result = solve(p)
         check_certificate(p, result)
-        assert float(result.gap) <= most, total
+        if shape == "s-shaped" and spread > 0.0:  # each can stand in for another: hard, and said so
+            assert float(result.gap) <= (most if result.status_name == "optimal" else 0.05), total
+        else:
+            assert float(result.gap) <= most, total
+
+
+def test_sums_that_round_up_still_fit() -> None:
+    """0.4 + 0.4 + 0.4 is more than 1.2 in floating point, but nobody means that."""
+    curves = CurveSet.from_params(list("ABCDE"), "linear", [[-0.3, 0.9]] * 5)
+    lots = {"min_ticket": 0.4, "upper": 0.4}
+    for options in (lots, {**lots, "spend": "exactly"}, {"lower": [0.4, 0.4, 0.4, 0.0, 0.0]}):
+        result = allocate(curves, 1.2, **options)
+        assert np.allclose(np.sort(result.amounts), [0.0, 0.0, 0.4, 0.4, 0.4], rtol=1e-12), options
+        assert math.fsum(result.amounts.tolist()) <= 1.2
+        assert float(result.gap) <= 1e-9
 
 
 def test_fixed_lots_state_their_gap() -> None:
@@ -430,6 +457,142 @@ def test_conditions_of_mixed_problems(seed: int) -> None:
     rng = np.random.default_rng(seed)
     p = mixed_problem(rng, int(rng.integers(1, 15)))
     check_conditions(p, solve(p), 1e-6)
+
+
+CORNERS: dict[str, tuple[list[str], list[list[float]], float, dict[str, Any]]] = {
+    "all the money in one convex tail": (["exponential"], [[0.87, 1.93, 0.38]], 10.224, {}),
+    "limits where a curve turns convex": (
+        ["exponential"] * 3,
+        [
+            [0.41770496058044443, 0.35955696902230944, 0.043884804909348124],
+            [0.41814162918039194, 4.04760701423437, 0.14785170449638366],
+            [0.5761923433323034, 3.9934455882458377, 0.34347040129265716],
+        ],
+        1.0142706751768888,
+        {
+            "limit": [math.inf, 0.49411911605215764, 0.5008206461825164],
+            "upper": [0.23, math.inf, math.inf],
+            "spend": "exactly",
+        },
+    ),
+    "all the money up to such limits": (
+        ["linear", "exponential"],
+        [[-0.44656281340356946, 0.5031123511130089, 0.0], [0.4736959100440675, 7.170069386322634, 0.3229657609526233]],
+        1.1574948556433573,
+        {"limit": [1.27587454, 2.0 / 7.170069386322634], "spend": "exactly"},
+    ),
+    "a kink on the way up": (
+        ["sqrt", "linear"],
+        [[0.92, 0.47, 0.0], [0.98, 0.41, 0.0]],
+        3.82,
+        {"priority": [2.49, 2.21], "reserve": 0.25160648550273357, "limit": [2.41, math.inf]},
+    ),
+    "an interior point of a convex tail": (
+        ["linear", "quadratic", "quadratic", "sqrt", "exponential", "exponential", "exponential"],
+        [
+            [0.91, 0.5, 0.0],
+            [0.57, -1.19, 1.27],
+            [-0.25, -0.1, 0.77],
+            [0.86, -0.19, 0.0],
+            [0.93, 0.53, -0.19],
+            [0.59, 5.82, 0.22],
+            [0.95, 1.3, 0.01],
+        ],
+        8.94,
+        {"upper": [1.21, 9.0, 9.0, 1.49, 9.0, 9.0, 9.0], "limit": [9.0, 0.95, 9.0, 9.0, 9.0, 9.0, 9.0]},
+    ),
+    "all the money above a high threshold": (
+        ["sqrt", "quadratic"],
+        [[0.0, 0.5139576580486955, 0.0], [0.6919294153766355, 0.1653639371178084, 0.30086129741864215]],
+        3.28,
+        {"min_efficiency": [0.0, 1.0]},
+    ),
+    "capital that returns what the hurdle does": (
+        ["exponential", "linear"],
+        [[1.05, 4.8, 0.32], [-1.0, 0.5, 0.0]],
+        1.9,
+        {"hurdle": 1.0, "lower": [0.07, 0.0]},
+    ),
+}
+
+
+def test_decays_whose_turn_lies_beyond_the_money() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        n = int(rng.integers(1, 5))
+        params = np.column_stack([rng.uniform(0.05, 0.4, n), 10 ** rng.uniform(-0.5, 0.5, n), rng.uniform(0.5, 0.8, n)])
+        p = make_problem(["exponential"] * n, params, float(rng.uniform(0.5, 3.0)))
+        result = solve(p)
+        check_certificate(p, result)
+        assert float(result.gap) <= 1e-6
+        assert float(result.unallocated) == 0.0
+
+
+def test_sums_of_upper_bounds_are_met() -> None:
+    """Their decimal sums are an ulp off as often as not."""
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        n = int(rng.integers(2, 6))
+        upper = rng.uniform(0.1, 3.0, n).round(2)
+        params = np.column_stack([-rng.uniform(0.05, 0.2, n), rng.uniform(1.0, 1.3, n), np.zeros(n)])
+        p = make_problem(["linear"] * n, params, round(float(upper.sum()), 2), upper=upper, spend="exactly")
+        assert np.allclose(solve(p).amounts, upper, rtol=1e-12)
+
+
+def test_forced_rising_curves_are_bounded_from_their_tangent() -> None:
+    """The line from a forced amount in the convex part to the arc far beyond it."""
+    curves = CurveSet.from_params(["R", "S"], ["exponential", "linear"], [[-0.3, 10.0, 0.3], [-0.1475e-2, 0.6, 0.0]])
+    result = allocate(curves, 100.0, lower=[0.02, 0.0])
+    tighter = [
+        allocate(curves, 100.0, lower=[0.02, 0.0], upper=[upper, 1e9]) for upper in (0.3, 0.4, 0.5, 0.6, 1.0, 4.0)
+    ]
+    assert max(float(one.utility) for one in tighter) <= float(result.upper_bound)
+    assert float(result.gap) <= 1e-12
+    ended = CurveSet.from_params(
+        ["R"], "exponential", [[-0.6929804536878739, 5.526399090345087, 0.6571399563184952]], limit=0.41969454016308555
+    )
+    only = allocate(ended, 4.2, lower=0.037310493704241984, hurdle=0.6556902481785515)
+    assert float(only.utility) == pytest.approx(-0.020983871317936, rel=1e-12)
+    far = CurveSet.from_params(
+        ["A", "B"],
+        ["exponential", "linear"],
+        [[-0.5, 1.0, 0.7], [-0.02, 0.9, 0.0]],
+        origin=[7000, 0],
+        limit=[7040, 100],
+    )
+    narrow = allocate(far, 7030.0, lower=[6999.7, 0.0])
+    assert np.allclose(narrow.amounts, [7025.0, 5.0], rtol=1e-6)
+    assert float(narrow.gap) <= 1e-12
+
+
+def test_everything_is_spent_though_the_tail_is_flat() -> None:
+    tail = CurveSet.from_params(
+        ["A"], "exponential", [[0.18615554938253157, 36.904485781642975, 0.25555537948621865]], limit=4.5777
+    )
+    result = allocate(tail, 2.5, lower=0.06, hurdle=0.5, spend="exactly")
+    assert result.amounts.tolist() == [2.5]
+    assert float(result.utility) <= float(result.upper_bound) <= float(result.dual_bound)
+    steep = allocate(CurveSet.from_params(["A"], "exponential", [[0.5, 1e160, 0.2]]), 1.0)
+    assert steep.amounts.tolist() == [1.0]
+    assert float(steep.utility) == pytest.approx(0.2)
+
+
+def test_no_instruments() -> None:
+    none = allocate(CurveSet.from_params([], "linear", np.zeros((0, 2))), 10.0)
+    assert none.amounts.shape == none.efficiency.shape == none.shares.shape == (0,)
+    assert float(none.unallocated) == 10.0
+    assert "0 of 10 allocated" in none.summary()
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+def test_corners(corner: str) -> None:
+    """What random problems meet once in a hundred times."""
+    family, params, total, options = CORNERS[corner]
+    p = make_problem(family, params, total, **options)
+    result = solve(p)
+    check_certificate(p, result)
+    check_conditions(p, result, 1e-9)
+    assert float(result.gap) <= 1e-6
 
 
 @settings(max_examples=30)
@@ -578,9 +741,10 @@ def test_greedy_tends_to_exact(seed: int) -> None:
     best = float(solve(p).utility)
     short = [best - float(solve(p, method="greedy", step=p.total / k).utility) for k in (10.0, 100.0, 10_000.0)]
     scale = p.money * float(p.priority.max())
-    assert short[0] >= short[1] - 1e-12 * scale
-    assert short[1] >= short[2] - 1e-12 * scale
-    assert -1e-10 * scale <= short[2] <= 1e-3 * scale
+    # a coarse step may end on the optimum by luck, so steps are not compared with each other
+    assert min(short) >= -1e-10 * scale
+    assert short[1] <= 0.02 * scale
+    assert short[2] <= 2e-4 * scale
     default = best - float(solve(p, method="greedy").utility)
     assert math.isclose(default, best - float(solve(p, method="greedy", step=p.total / 1000.0).utility), abs_tol=1e-15)
 
@@ -640,8 +804,10 @@ def test_the_second_phase_adds_to_the_first(seed: int) -> None:
     check_certificate(p, result.first)
     first = result.first.amounts
     second = replace(p, min_efficiency=np.zeros(len(p)), lower=first)
-    assert naive.is_feasible(second, result.amounts, 1e-9)
     assert math.fsum(result.amounts.tolist()) <= p.money
+    if not naive.is_feasible(second, result.amounts, 1e-9):  # after a greedy first phase, which must then be better
+        assert naive.is_feasible(replace(second, lower=np.zeros(len(p))), result.amounts, 1e-9)
+        assert float(result.utility) > float(solve(second).utility)
     assert float(result.gap) >= float(result.first.gap)
     assert float(result.utility) >= float(result.first.utility) - rounding(p)
     assert float(result.utility) >= float(held.utility) - margin(p, held)
@@ -673,7 +839,7 @@ def test_figures_follow_from_the_amounts(seed: int) -> None:
     assert math.isclose(float(result.utilisation), spent / p.money, rel_tol=1e-12)
     assert result.symbols.tolist() == curves.symbols.tolist()
     assert result.to_dict() == dict(zip(curves.symbols.tolist(), amounts.tolist(), strict=True))
-    assert all(str(symbol) in result.summary() for symbol in curves.symbols)
+    assert all(str(symbol) in result.summary() for symbol in curves.symbols[amounts > 0.0])
     if spent > 0.0:
         assert np.allclose(result.shares, amounts / spent, rtol=1e-12)
         assert math.isclose(float(result.shares.sum()), 1.0, rel_tol=1e-12)
@@ -804,6 +970,31 @@ def test_greedy_batches_equal_single_solves(threads: int) -> None:
         assert equal_to_the_bit(solve(q, method="greedy", remainder="distribute"), many, (k, i, j))
 
 
+PLAIN = """
+import numpy as np
+from tests.test_allocation import batch, curves_of
+from escala import allocate
+p, totals, draws = batch()
+for options in ({}, {"remainder": "hold"}, {"method": "greedy"}):
+    found = allocate(curves_of(p), totals[0], params=draws[:1], threads=1, **p.settings(), **options)
+    print(found.amounts.tobytes().hex(), found.upper_bound.tobytes().hex(), found.shadow_price.tobytes().hex())
+"""
+
+
+def test_compiled_kernels_give_the_bits_of_plain_python() -> None:
+    """The kernels are their own naive twin: Python without the compiler runs the same operations in the same order."""
+
+    def printed(**variables: str) -> str:
+        command = [sys.executable, "-W", "ignore", "-c", PLAIN]
+        return subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **variables}, check=True, capture_output=True, text=True
+        ).stdout
+
+    compiled = printed()
+    assert len(compiled) > 1000
+    assert printed(NUMBA_DISABLE_JIT="1") == compiled
+
+
 def test_shapes_of_results() -> None:
     curves = CurveSet.from_params(["A", "B"], "linear", [[-1.0, 1.0], [-1.0, 0.5]])
     single = allocate(curves, 1.0)
@@ -843,6 +1034,7 @@ def two() -> CurveSet:
         (2.0, {"lower": [0.0, 1.125], "min_efficiency": 0.25}, ("lower", "min_efficiency", "B", "0.125")),
         (2.0, {"lower": 0.0625, "min_ticket": [0.0, 0.5], "upper": 0.25}, ("min_ticket", "upper", "B", "0.25")),
         (2.0, {"lower": [0.0, 0.25], "min_efficiency": 0.75}, ("lower", "min_efficiency", "B")),
+        (4.0, {"lower": [0.0, 2.5], "upper": 3.0}, ("lower", "efficiency", "B", "2.5", "at most 2 ", "0.5")),
         (1.0, {"lower": 0.625}, ("lower", "total", "1.25", "0.25")),
         (1.0, {"lower": 0.5, "reserve": 0.25}, ("lower", "reserve", "0.75", "0.25")),
         (1.0, {"lower": 0.0625, "min_ticket": 0.75}, ("min_ticket", "1.5", "0.5")),

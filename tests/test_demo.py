@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from escala import demo_curves
+from escala import demo_allocation, demo_curves
 from escala import demo_lending as demo
 from tests.test_cli import escala
 
@@ -74,11 +74,35 @@ def test_curves_of_the_real_quotes() -> None:
         assert part in text
 
 
+def test_fifty_million_over_the_real_pairs() -> None:
+    plan = demo_allocation.run(demo_curves.run(demo_curves.load_quotes()).curves)
+    assert float(plan.found.amounts.sum()) == pytest.approx(50e6, rel=1e-12)
+    assert float(plan.found.gap) <= 1e-10
+    assert np.all(plan.path.gap <= 1e-10)
+    assert np.all(np.diff(plan.path.utility) > 0.0)
+    assert np.all(np.diff(plan.path.shadow_price) <= 1e-12)
+    kept = plan.found.efficiency[(plan.found.amounts > 0.0) & ~plan.found.below_threshold]
+    assert kept.min() >= 0.99 - 1e-12
+    text = demo_allocation.report(plan)
+    for part in (
+        "50,000,000 of 50,000,000 allocated (100.00% of what may be) over 35 of 56 instruments",
+        "(shadow price)",
+        "its next unit returns less than the shadow price",
+        "nothing for 21, the first unit would return less than the shadow price: USDC/WBTC",
+        "500,000,000",
+    ):
+        assert part in text
+
+
 def test_the_command_speaks_json() -> None:
     content = json.loads(escala("demo", "--json").stdout)
     assert len(content["curves"]["symbol"]) == 56
     assert content["curves"]["family"].count("quadratic") == 29
     assert 0.99 < content["curves"]["at_1m_efficiency"][content["curves"]["symbol"].index("USDC/WBTC")] < 1.0
+    plan = content["allocation"]
+    assert sum(plan["amount"]) == pytest.approx(50e6, rel=1e-12)
+    assert plan["gap"] <= 1e-10
+    assert len(plan["path"]["amount"]) == 9
     assert content["scenarios"] == 302_940
     assert sum(content["stops"].values()) == content["scenarios"]
     assert set(content["strategies"][0]) == {"fields", "reached", "equity_change", "lowest_health_factor"}

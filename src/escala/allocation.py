@@ -12,11 +12,10 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala import allocation_summary, parallel
+from escala import allocation_summary, infeasible, parallel
 from escala.arrays import Interval, aligned, check_interval, per_item, to_floats
 from escala.curves import CurveSet, Family
-from escala.errors import AllocationError, InfeasibleError
-from escala.numerals import capital
+from escala.errors import AllocationError
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 FloatLike: TypeAlias = npt.ArrayLike
@@ -125,7 +124,7 @@ class Allocation:
     status: Any
     nodes: Any
     first: Allocation | None
-    _request: _Request
+    _request: Request
 
     def __len__(self) -> int:
         return int(self.symbols.size)
@@ -316,7 +315,7 @@ def allocate(
     >>> print(f"{found.shadow_price:.4f}")
     0.6000
     """
-    request = _Request.checked(
+    request = Request.checked(
         curves, total, params,
         {
             "min_efficiency": min_efficiency, "lower": lower, "upper": upper,
@@ -330,7 +329,7 @@ def allocate(
 
 
 @dataclass(frozen=True, eq=False)
-class _Request:
+class Request:
     """The arguments of an allocation, checked: P problems over n instruments."""
 
     curves: CurveSet
@@ -354,7 +353,8 @@ class _Request:
         controls: dict[str, Any],
         choices: dict[str, str],
         step: float | None,
-    ) -> _Request:
+    ) -> Request:
+        """Check everything, and name the argument, the index and the value of what is wrong."""
         if not isinstance(curves, CurveSet):
             raise AllocationError(f"curves must be a CurveSet, not {type(curves).__name__}", arguments=("curves",))
         n = len(curves)
@@ -388,6 +388,7 @@ class _Request:
 
     @property
     def problems(self) -> int:
+        """Count the problems."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     @functools.cached_property
@@ -401,7 +402,9 @@ class _Request:
         from escala.kernels import curves as kernels
 
         n = len(self.curves)
-        draws = self.params.shape[0] // n if n else 1
+        if amounts.size == 0:
+            return np.empty(amounts.shape)
+        draws = self.params.shape[0] // n
         levels = amounts.reshape(draws, -1, n)
         rows = np.ascontiguousarray(levels.transpose(0, 2, 1)).reshape(draws * n, -1)
         out = np.empty_like(rows)
@@ -417,7 +420,7 @@ class _Request:
 
 
 @dataclass(frozen=True, eq=False)
-class _Answers:
+class Answers:
     """What the kernels say about some problems: one row each."""
 
     amounts: Floats
@@ -425,111 +428,117 @@ class _Answers:
     facts: Floats
 
     def column(self, name: str) -> Floats:
-        from escala.kernels.allocation import FACTS
+        """Give one figure of every problem."""
+        from escala.kernels.search import FACTS
 
         return self.facts[:, FACTS.index(name)]
 
     @property
     def status(self) -> npt.NDArray[np.int64]:
+        """Say how every problem ended."""
         return self.column("status").astype(np.int64)
 
-    @property
-    def gap(self) -> Floats:
-        """(upper bound − utility)/|upper bound|, 0 where both are 0."""
-        bound = self.column("upper_bound")
-        size = np.abs(bound)
-        return (bound - self.column("utility")) / np.where(size > 0.0, size, 1.0)
+    def taken(self, where: npt.NDArray[Any]) -> Answers:
+        """Take some rows, as a copy."""
+        return Answers(self.amounts[where], self.binding[where], self.facts[where])
 
-    def taken(self, where: npt.NDArray[Any]) -> _Answers:
-        return _Answers(self.amounts[where], self.binding[where], self.facts[where])
-
-    def put(self, where: npt.NDArray[Any], other: _Answers) -> None:
+    def put(self, where: npt.NDArray[Any], other: Answers) -> None:
+        """Replace some rows."""
         self.amounts[where], self.binding[where], self.facts[where] = other.amounts, other.binding, other.facts
 
-    def copy(self) -> _Answers:
-        return _Answers(self.amounts.copy(), self.binding.copy(), self.facts.copy())
+    def copy(self) -> Answers:
+        """Copy all rows."""
+        return Answers(self.amounts.copy(), self.binding.copy(), self.facts.copy())
 
 
-def _solved(request: _Request, threads: int) -> Allocation:
+def _solved(request: Request, threads: int) -> Allocation:
     """Solve once, or once more where the threshold left money over."""
     everything = np.arange(request.problems, dtype=np.int64)
-    thresholds = request.settings[_MIN_EFFICIENCY].any()
-    if not (request.distribute and thresholds):
+    if not (request.distribute and request.settings[_MIN_EFFICIENCY].any()):
         answers = _run(request, everything, request.exactly, request.greedy, None, threads)
-        _raise_infeasible(request, everything, answers)
-        return _named(request, answers, answers.gap, None)
+        infeasible.raise_infeasible(request, everything, answers)
+        return _named(request, answers, None)
     first = _first_phase(request, everything, threads)
     left = request.money - first.amounts.sum(axis=1)
     again = np.flatnonzero(left > _NOTHING * request.money)
     if again.size == 0:
-        return _named(request, first, first.gap, None)
-    answers, gap = first.copy(), first.gap
-    second, gap_again = _second_phase(request, again, first.taken(again), request.greedy, threads)
-    if not request.greedy:
-        _improve_by_greedy_start(request, again, second, gap_again, threads)
-    answers.put(again, second)
-    gap[again] = gap_again
-    return _named(request, answers, gap, _named(request, first, first.gap, None))
+        return _named(request, first, None)
+    answers = first.copy()
+    begun = first.taken(again)
+    answers.put(again, _distributed(request, again, begun, threads))
+    first.put(again, begun)
+    return _named(request, answers, _named(request, first, None))
 
 
-def _first_phase(request: _Request, problems: npt.NDArray[np.int64], threads: int) -> _Answers:
+def _first_phase(request: Request, problems: npt.NDArray[np.int64], threads: int) -> Answers:
     """Solve under the threshold; where that cannot take all the money, the second phase places the rest."""
-    from escala.kernels.allocation import NO_COMBINATION, NOT_FOUND, TOO_LITTLE_ROOM
+    from escala.kernels.search import NO_COMBINATION, NOT_FOUND, TOO_LITTLE_ROOM
 
     answers = _run(request, problems, request.exactly, request.greedy, None, threads)
     if request.exactly:
         short = np.flatnonzero(np.isin(answers.status, (TOO_LITTLE_ROOM, NO_COMBINATION, NOT_FOUND)))
         if short.size:
             answers.put(short, _run(request, problems[short], False, request.greedy, None, threads))
-    _raise_infeasible(request, problems, answers)
+    infeasible.raise_infeasible(request, problems, answers)
     return answers
 
 
-def _second_phase(
-    request: _Request, problems: npt.NDArray[np.int64], first: _Answers, greedy: bool, threads: int
-) -> tuple[_Answers, Floats]:
-    """Solve without the threshold, the first amounts as lower bounds; also the larger of both gaps."""
-    from escala.kernels.allocation import AT_LOWER
+def _distributed(request: Request, problems: npt.NDArray[np.int64], first: Answers, threads: int) -> Answers:
+    """Place what `first` left over, without the threshold; `first` becomes the phase that the answers are built on."""
+    from escala.kernels.search import NO_ROOM
 
     settings = request.settings.copy()
     settings[_MIN_EFFICIENCY] = 0.0
     free = replace(request, settings=settings)
-    second = _run(free, problems, request.exactly, greedy, first.amounts, threads)
-    _raise_infeasible(free, problems, second)
+    answers = _second_phase(free, problems, first, request.greedy, threads)
+    if not request.greedy:
+        # neither order wins always: the same after a greedy first phase may be better
+        start = _run(request, problems, False, True, None, threads)
+        other = _second_phase(free, problems, start, False, threads)
+        lost = answers.status >= NO_ROOM
+        sound = (start.status < NO_ROOM) & (other.status < NO_ROOM)
+        better = np.flatnonzero(sound & (lost | (other.column("utility") > answers.column("utility"))))
+        answers.put(better, other.taken(better))
+        first.put(better, start.taken(better))
+    stuck = np.flatnonzero(answers.status >= NO_ROOM)
+    if stuck.size:  # the first amounts stand in the way of spending all: begin anew without the threshold
+        answers.put(stuck, _run(free, problems[stuck], request.exactly, request.greedy, None, threads))
+        infeasible.raise_infeasible(free, problems, answers)
+    return answers
+
+
+def _second_phase(
+    free: Request, problems: npt.NDArray[np.int64], first: Answers, greedy: bool, threads: int
+) -> Answers:
+    """Solve without the threshold, the first amounts as lower bounds; gap and status are the worse of both."""
+    from escala.kernels.allocation import AT_LOWER
+    from escala.kernels.search import NO_ROOM
+
+    sound = np.flatnonzero(first.status < NO_ROOM)
+    second = first.copy()
+    second.put(sound, _run(free, problems[sound], free.exactly, greedy, first.amounts[sound], threads))
     kept = (second.binding == AT_LOWER) & (first.amounts > 0.0)
     second.binding[kept] = first.binding[kept]
-    return second, np.maximum(first.gap, second.gap)
-
-
-def _improve_by_greedy_start(
-    request: _Request, problems: npt.NDArray[np.int64], answers: _Answers, gap: Floats, threads: int
-) -> None:
-    """Replace answers by those after a greedy first phase where these are better: neither order wins always."""
-    from escala.kernels.allocation import NO_ROOM
-
-    first = _run(request, problems, False, True, None, threads)
-    sound = np.flatnonzero(first.status < NO_ROOM)
-    if sound.size == 0:
-        return
-    other, gap_other = _second_phase(request, problems[sound], first.taken(sound), False, threads)
-    better = other.column("utility") > answers.column("utility")[sound]
-    answers.put(sound[better], other.taken(better))
-    gap[sound[better]] = gap_other[better]
+    for name in ("gap", "status"):
+        column = second.column(name)
+        column[:] = np.maximum(column, first.column(name))
+    return second
 
 
 def _run(
-    request: _Request,
+    request: Request,
     problems: npt.NDArray[np.int64],
     exactly: bool,
     greedy: bool,
     floors: Floats | None,
     threads: int,
-) -> _Answers:
+) -> Answers:
     """Run the kernels over some problems."""
     from escala.kernels import allocation as kernels
+    from escala.kernels import search
 
     n, m = len(request.curves), problems.size
-    answers = _Answers(np.empty((m, n)), np.empty((m, n), dtype=np.int8), np.empty((m, len(kernels.FACTS))))
+    answers = Answers(np.empty((m, n)), np.empty((m, n), dtype=np.int8), np.empty((m, len(search.FACTS))))
     family, _, origin = request.curves._arrays()
     limit = request.curves._limits()
     most = 0 if greedy else int(request.controls["max_nodes"])
@@ -543,8 +552,8 @@ def _run(
     def make_part() -> parallel.Part:
         work = aligned(kernels.work_size(n))
         integers = np.empty(kernels.ints_size(n, most), dtype=np.int64)
-        nodes = np.empty((most + 2, kernels.NODE_INTEGERS), dtype=np.int64)
-        bounds = np.empty((most + 2, kernels.NODE_FLOATS))
+        nodes = np.empty((most + 2, search.NODE_INTEGERS), dtype=np.int64)
+        bounds = np.empty((most + 2, search.NODE_FLOATS))
 
         def part(start: int, stop: int) -> Iterator[None]:
             for begin in range(start, stop, kernels.WARM):
@@ -567,7 +576,7 @@ def _run(
     return answers
 
 
-def _named(request: _Request, answers: _Answers, gap: Floats, first: Allocation | None) -> Allocation:
+def _named(request: Request, answers: Answers, first: Allocation | None) -> Allocation:
     """Give the kernels' answers their names and shapes."""
     shape = request.shape
 
@@ -580,7 +589,7 @@ def _named(request: _Request, answers: _Answers, gap: Floats, first: Allocation 
         amounts=answers.amounts.reshape(*shape, len(request.curves)),
         utility=fact("utility"),
         upper_bound=fact("upper_bound"),
-        gap=gap.reshape(shape)[()],
+        gap=fact("gap"),
         dual_price=fact("dual_price"),
         dual_bound=fact("dual_bound"),
         shadow_price=fact("shadow_price"),
@@ -590,122 +599,6 @@ def _named(request: _Request, answers: _Answers, gap: Floats, first: Allocation 
         first=first,
         _request=request,
     )
-
-
-def _raise_infeasible(request: _Request, problems: npt.NDArray[np.int64], answers: _Answers) -> None:
-    """Raise for the first problem without an allocation, naming the bounds that conflict."""
-    from escala.kernels import allocation as kernels
-
-    failed = np.flatnonzero(answers.status >= kernels.NO_ROOM)
-    if failed.size == 0:
-        return
-    at = int(failed[0])
-    status, excess = int(answers.status[at]), float(answers.column("excess")[at])
-    culprit = int(answers.column("culprit")[at])
-    problem = int(problems[at])
-    place = tuple(int(k) for k in np.unravel_index(problem, request.shape)) if request.shape else ()
-    total = float(request.total.reshape(-1)[problem % request.total.size])
-    symbol = None
-    if status == kernels.NO_CURVE_FORCED:
-        symbol = request.curves.symbols[culprit]
-        lower = request.settings[1, culprit]
-        if np.isnan(request.params[(problem // request.total.size) * len(request.curves) + culprit, 0]):
-            message = f"lower[{culprit}] = {lower!r} forces {symbol!r} in, which has no curve"
-        else:
-            least = float(request.settings[0, culprit])
-            message = (
-                f"lower[{culprit}] = {lower!r} forces {symbol!r} in, whose efficiency reaches min_efficiency = "
-                f"{least!r} nowhere within its limit"
-            )
-    elif status == kernels.NO_ROOM:
-        symbol = request.curves.symbols[culprit]
-        message = f"{symbol!r} must hold at least {_least(request, problem, culprit)}: {capital(excess)} too much"
-    elif status == kernels.LOWER_ABOVE_MONEY:
-        money = float(request.money[problem])
-        message = (
-            f"what the forced instruments must hold (lower, min_ticket, min_efficiency) adds up to "
-            f"{capital(money + excess)}, {capital(excess)} above the money {capital(money)} (total·(1 − reserve))"
-        )
-    elif status == kernels.TOO_LITTLE_ROOM:
-        money = float(request.money[problem])
-        message = (
-            f'spend="exactly" must place {capital(money)}, but upper, max_share, min_ticket, min_efficiency and the '
-            f"limits of the curves leave room for {capital(money - excess)}: {capital(excess)} too little"
-        )
-    elif status == kernels.NO_COMBINATION:
-        money = float(request.money[problem])
-        excess = money - _most_that_fits(request, problem)
-        message = (
-            f'spend="exactly": no combination of instruments adds up to {capital(money)} between lower bounds (lower, '
-            f"min_ticket, min_efficiency) and upper ones; the nearest below is {capital(excess)} short"
-        )
-    else:
-        message = (
-            f'spend="exactly": no allocation was found that adds up to the money; {capital(excess)} would be left. '
-            'method="exact" or a higher max_nodes may find one'
-        )
-    if place:
-        message = f"{_problem(request, place, total)}: {message}"
-    raise InfeasibleError(message, symbol=symbol, problem=place, excess=excess)
-
-
-def _problem(request: _Request, place: tuple[int, ...], total: float) -> str:
-    """Name one of many problems by what it was made of."""
-    at = place[len(place) - request.total.ndim :]
-    drawn = f"params[{place[0]}] and " if len(place) > len(at) else ""
-    return f"{drawn}total{list(at) if at else ''} = {capital(total)}"
-
-
-def _least(request: _Request, problem: int, i: int) -> str:
-    """Say what an instrument must hold, what it may, and which arguments say so."""
-    least, lower, upper, ticket, share, _ = request.settings[:, i].tolist()
-    total = float(request.total.reshape(-1)[problem % request.total.size])
-    one = request.curves[i]
-    start = (problem // request.total.size) * len(request.curves) + i
-    first, last = _stretch(one, request.params[start : start + 1], least)
-    low, low_name = max(
-        (lower, f"lower[{i}]"), (ticket, f"min_ticket[{i}]"), (first, f"min_efficiency[{i}] = {least!r}")
-    )
-    high, high_name = min(
-        (upper, f"upper[{i}]"),
-        (share * total if share < 1.0 else np.inf, f"max_share[{i}] = {share!r}"),
-        (float(one.limit[0]), "the limit of its curve"),
-        (last, f"min_efficiency[{i}] = {least!r}"),
-    )
-    return f"{capital(low)} ({low_name}) and at most {capital(high)} ({high_name})"
-
-
-def _most_that_fits(request: _Request, problem: int) -> float:
-    """Give the most money that the bounds let place: an allocation where every unit returns the same."""
-    n = len(request.curves)
-    least, lower, upper, ticket, share, _ = request.settings
-    draw, at = divmod(problem, request.total.size)
-    total = float(request.total.reshape(-1)[at])
-    stretches = [
-        _stretch(request.curves[i], request.params[draw * n + i : draw * n + i + 1], float(least[i])) for i in range(n)
-    ]
-    first, last = np.array(stretches).reshape(n, 2).T
-    shared = np.where(share < 1.0, share * total, np.inf)
-    there = ~np.isnan(last) & (last > 0.0)
-    same = CurveSet.from_params(request.curves.symbols.tolist(), "linear", np.tile([0.0, 1.0], (n, 1)))
-    found = allocate(
-        same,
-        float(request.money[problem]),
-        lower=np.where(there, np.where(lower > 0.0, np.maximum(lower, first), 0.0), 0.0),
-        min_ticket=np.where(there, np.maximum(ticket, first), 0.0),
-        upper=np.where(there, np.min([upper, shared, last, request.curves.limit], axis=0), 0.0),
-    )
-    return float(found.amounts.sum())
-
-
-def _stretch(one: CurveSet, params: Floats, least: float) -> tuple[float, float]:
-    """Ends of the first stretch of a curve with an efficiency of at least `least`."""
-    from escala.kernels import curves as kernels
-
-    family, _, origin = one._arrays()
-    first, last = np.empty(1), np.empty(1)
-    kernels.threshold(np.array([least]), family, params, origin, one._limits(), first, last, 0, 1)
-    return float(first[0]), float(last[0])
 
 
 def _setting(name: str, value: FloatLike, n: int, interval: Interval) -> FloatLike:

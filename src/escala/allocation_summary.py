@@ -54,7 +54,8 @@ def _of_one(found: Allocation, rows: int) -> list[str]:
         f"{capital(float(found.amounts.sum()))} of {capital(float(found.total))} allocated "
         f"({found.utilisation:.2%} of what may be) over {held:,} of {len(found):,} instruments",
         f"utility {capital(float(found.utility))}, at most {capital(float(found.upper_bound))} is possible "
-        f"(gap {gap(found.gap)}, {status(found.status_name)}); efficiency of the whole {found.global_efficiency:.4f}",
+        f"(gap {gap(found.gap)}, {status(found.status_name)}); "
+        f"efficiency of the whole {_four(found.global_efficiency)}",
         f"one more unit of money would return {found.shadow_price:.4f} (shadow price)",
     ]
     if found.first is not None and found.below_threshold.any():

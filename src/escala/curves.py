@@ -436,14 +436,20 @@ class CurveSet:
             error = self.residual_sd[:, None] * spread
             reach = stdtrit(freedom, 0.5 + 0.5 * share) * error
             efficiency = np.clip(eta, 0.0, 1.0)
-            above = stdtr(freedom, (efficiency + within - eta) / error)
-            below = stdtr(freedom, (efficiency - within - eta) / error)
+            hit = 2.0 * stdtr(freedom, within / error) - 1.0
+            clipped = efficiency != eta
+            if clipped.any():  # only there the tolerance lies unevenly about the mean
+                uneven = np.broadcast_to(freedom, eta.shape)[clipped]
+                off = (efficiency - eta)[clipped]
+                wide = np.broadcast_to(within, eta.shape)[clipped]
+                above = stdtr(uneven, (off + wide) / error[clipped])
+                hit[clipped] = above - stdtr(uneven, (off - wide) / error[clipped])
         known_rows = known[:, None]
         exact = (error == 0.0) & known_rows
         known_rows = known_rows & np.isfinite(error)  # far off an error may exceed all numbers
         low = np.where(known_rows, np.clip(eta - reach, 0.0, 1.0), 0.0)
         high = np.where(known_rows, np.clip(eta + reach, 0.0, 1.0), 1.0)
-        confidence = np.where(exact, np.abs(efficiency - eta) <= within, np.where(known_rows, above - below, 0.0))
+        confidence = np.where(exact, np.abs(efficiency - eta) <= within, np.where(known_rows, hit, 0.0))
         inside = (rows >= self.observed[:, :1]) & (rows <= self.observed[:, 1:])
         extrapolated = np.broadcast_to(~inside, eta.shape)
         return Prediction(

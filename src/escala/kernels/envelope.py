@@ -47,7 +47,8 @@ WEIGHT, A, B, C, ORIGIN = range(20, 25)
 LOW, HIGH, REACH, STATE = range(25, 29)  # the domain now; capital up to REACH is real too, but not needed
 ROOT_LOW, ROOT_HIGH, ROOT_REACH, ROOT_STATE = range(29, 33)  # the domain before the search narrows it
 FIRST, LAST, KEPT = range(33, 36)  # the first stretch that is efficient enough; room for one more row
-ROWS = 36
+SIZE = 36  # what the terms of w·U add up to without their signs
+ROWS = 37
 BLOCK = ROWS * LANES
 
 SMALL = 1e-150  # instead of a zero divisor whose quotient is not used
@@ -91,24 +92,52 @@ def weighted_utility(work: Floats, at: int, kind: int, x: float) -> float:
 
 
 @routine
-def _exponential_tangent(anchor: float, low: float, high: float) -> float:
-    """Where the line from `anchor` touches C·e^(−C): the root of t² − t·h + h = h·e^(t − h) in (low, high), h ≠ t.
+def _touch_before(anchor: float) -> float:
+    """Where the line from anchor > 2 touches C·e^(−C) before its inflection at 2.
 
-    Newton's method, kept inside the bracket by bisection; `high` where there is no root.
+    The root of t² − t·h + h = h·e^(t − h) in (1, 2), h the anchor, by Newton's method inside a bracket.
     """
-    at_low = low * low - low * anchor + anchor - anchor * exp(low - anchor)
-    at_high = high * high - high * anchor + anchor - anchor * exp(high - anchor)
-    if (at_low > 0.0) == (at_high > 0.0):
-        return high
-    t = 0.5 * (low + high)
+    low, high = 1.0, 2.0
+    t = 1.5
     for _ in range(NEWTON_STEPS):
         grown = anchor * exp(t - anchor)
         value = t * t - t * anchor + anchor - grown
-        if (value > 0.0) == (at_low > 0.0):
+        if value == 0.0:
+            break
+        if value > 0.0:
             low = t
         else:
             high = t
         slope = 2.0 * t - anchor - grown
+        guess = t - value / slope if slope != 0.0 else low
+        if not low < guess < high:
+            guess = 0.5 * (low + high)
+        if abs(guess - t) <= 4e-16 * t:
+            break
+        t = guess
+    return t
+
+
+@routine
+def _touch_after(anchor: float, end: float) -> float:
+    """Where the line from 0 < anchor < 2 touches C·e^(−C) after its inflection at 2; `end` if not before it.
+
+    The same equation in logarithms, t − h = ln((t² − t·h + h)/h), which is nearly straight far out.
+    """
+    low, high = 2.0, end
+    if high - anchor <= log((high * high - high * anchor + anchor) / anchor):
+        return end
+    t = high
+    for _ in range(NEWTON_STEPS):
+        bent = t * t - t * anchor + anchor
+        value = t - anchor - log(bent / anchor)
+        if value == 0.0:
+            break
+        if value < 0.0:
+            low = t
+        else:
+            high = t
+        slope = 1.0 - (2.0 * t - anchor) / bent
         guess = t - value / slope if slope != 0.0 else low
         if not low < guess < high:
             guess = 0.5 * (low + high)
@@ -135,7 +164,7 @@ def _tangent_from_high(work: Floats, at: int, kind: int, high: float, turn: floa
     if kind == QUADRATIC:
         return 0.5 * (3.0 * turn - high)
     b = work[at + B * LANES]
-    return _exponential_tangent(b * high, 1.0, 2.0) / b
+    return _touch_before(b * high) / b
 
 
 @routine
@@ -146,7 +175,8 @@ def _tangent_from_low(work: Floats, at: int, kind: int, low: float, turn: float,
     if kind == QUADRATIC:
         return min(0.5 * (3.0 * turn - low), end)
     b = work[at + B * LANES]
-    return min(_exponential_tangent(b * low, 2.0, b * end) / b, end)
+    touch = _touch_after(b * low, b * end)
+    return min(touch / b, end) if touch < b * end else end
 
 
 @routine
@@ -176,8 +206,11 @@ def set_curve(work: Floats, at: int, kind: int, weight: float, a: float, b: floa
             k1 = 3.0 * a if (a != 0.0) | (k2 < 0.0) else 1.0
         else:
             k0 = weight * c
-            k1 = exp(1.0 - b * origin) / (abs(a) * weight) if a != 0.0 else 0.0
             k2 = 1.0 / b
+            if kind == RISING:  # its logarithm: far from the origin the number itself is 0
+                k1 = (1.0 - b * origin) - log(-a * weight)
+            elif a != 0.0:
+                k1 = exp(1.0 - b * origin) / (a * weight)
     elif kind == QUADRATIC:
         k1 = 1.0
     work[at + K0 * LANES], work[at + K1 * LANES], work[at + K2 * LANES], work[at + K3 * LANES] = k0, k1, k2, k3
@@ -194,6 +227,16 @@ def _level(work: Floats, at: int, kind: int) -> bool:
 def _straight(kind: int, a: float, b: float) -> bool:
     """Whether efficiency is a rising line: its utility is convex."""
     return ((kind == LINEAR) | (kind == SQRT)) & (a > 0.0) | ((kind == QUADRATIC) & (a == 0.0) & (b > 0.0))
+
+
+@routine
+def _chord_slope(work: Floats, at: int, kind: int, begin: float, end: float) -> float:
+    """Slope of w·U between two capitals; inf between equal ones.
+
+    Where the chord is a tangent this is exact to second order in the point of contact, the marginal only to first.
+    """
+    rise = weighted_utility(work, at, kind, end) - weighted_utility(work, at, kind, begin)
+    return rise / (end - begin) if end > begin else math.inf
 
 
 @routine
@@ -226,14 +269,21 @@ def build(work: Floats, at: int, kind: int) -> None:
         falls, rises = crossings(family, a, b, work[at + C * LANES], work[at + ORIGIN * LANES], 1.0)
         turn = inflection(work, at, kind)
         again = False  # efficiency falls below 1 and comes back to it
-        if at_low >= 1.0:
+        # rounding at a crossing must not decide on which side of it the domain begins
+        risen = (rises <= low) & (not ((rises < falls) & (falls <= low)))
+        if (at_low >= 1.0) | risen:
+            at_low = 1.0
             kink_from = low
-            kink_to = falls if low <= falls < reach else reach
+            kink_to = reach if risen else low
+            if falls >= low:
+                kink_to = min(falls, reach)
             again = (kink_to < rises) & (rises < high)
             entry = weight if empty else math.inf
         elif (low < rises) & (rises < high):
             kink_from = rises
             kink_to = falls if rises <= falls < reach else reach
+        elif (high <= rises) & (rises < reach):
+            reach = rises
         leave_from = kink_to
         tail_done = False
         if (at_low < 1.0) & empty:
@@ -253,7 +303,7 @@ def build(work: Floats, at: int, kind: int) -> None:
                 if at_high >= best:
                     peak = high
                     best = at_high
-                entry = weight * max(best, 0.0)
+                entry = weight * min(max(best, 0.0), 1.0)
                 enter = leave_from = peak
         elif at_low < 1.0:
             upto = kink_from if kink_from < math.inf else high
@@ -264,17 +314,11 @@ def build(work: Floats, at: int, kind: int) -> None:
                 enter = upto
                 if not (_straight(kind, a, b) | rising_tail):
                     enter = _tangent_from_low(work, at, kind, low, turn, upto)
-                if enter >= upto:
-                    enter = upto
-                    rise = weighted_utility(work, at, kind, upto) - weighted_utility(work, at, kind, low)
-                    entry = rise / (upto - low) if upto > low else math.inf
-                else:
-                    entry = weighted_marginal(work, at, kind, enter)
+                entry = _chord_slope(work, at, kind, low, enter)
             elif rising_tail & (kink_from < math.inf):
                 # concave, convex up to where efficiency reaches 1, then a line
                 touch = max(_tangent_from_high(work, at, kind, kink_from, turn), low)
-                gain = weight * kink_from - weighted_utility(work, at, kind, touch)
-                exit_price = gain / (kink_from - touch)
+                exit_price = _chord_slope(work, at, kind, touch, kink_from)
                 leave, exit_at, end = touch, kink_from, high
                 kink_from, kink_to = math.inf, -math.inf
                 tail_done = True
@@ -293,11 +337,7 @@ def build(work: Floats, at: int, kind: int) -> None:
                 leave = min(reach, turn)
             else:
                 leave = max(_tangent_from_high(work, at, kind, high, turn), leave_from)
-                if leave > leave_from:
-                    exit_price = weighted_marginal(work, at, kind, leave)
-                else:
-                    rise = weighted_utility(work, at, kind, high) - weighted_utility(work, at, kind, leave)
-                    exit_price = rise / (high - leave)
+                exit_price = _chord_slope(work, at, kind, leave, high)
     work[at + ENTRY * LANES], work[at + KINK * LANES], work[at + EXIT * LANES] = entry, kink, exit_price
     work[at + BASE * LANES], work[at + ENTER * LANES], work[at + LEAVE * LANES] = base, enter, leave
     work[at + KINK_FROM * LANES], work[at + KINK_TO * LANES] = kink_from, kink_to
@@ -368,22 +408,24 @@ def _answer_decay(v: Floats, price: float) -> None:
     for j in range(LANES):
         k1, k2 = v[K1 * LANES + j], v[K2 * LANES + j]
         z = (price - v[K0 * LANES + j]) * k1
-        z = z if z > -INVERSE_E else -INVERSE_E
+        turns = z > -INVERSE_E  # below, utility falls short of the price everywhere: the end of the arc is no answer
+        z = z if turns else -INVERSE_E
         z = z if z < E else E
         w = lambert_w0(z)
         beyond = 1.0 + w
         beyond = beyond if beyond > 1e-9 else 1e-9
-        _answer(v, j, price, (1.0 - w) * k2, -(k2 * k1) * exp(-w) / beyond)
+        slope = -(k2 * k1) * exp(-w) / beyond
+        _answer(v, j, price, (1.0 - w) * k2, slope if turns else 0.0)
 
 
 @helper
 def _answer_rising(v: Floats, price: float) -> None:
     for j in range(LANES):
-        k1, k2 = v[K1 * LANES + j], v[K2 * LANES + j]
-        z = (price - v[K0 * LANES + j]) * k1
-        known = z > 1e-300
-        z = z if known else INVERSE_E
-        s = -log(z) - 1.0
+        k2 = v[K2 * LANES + j]
+        above = price - v[K0 * LANES + j]
+        known = above > 1e-300
+        above = above if known else 1.0
+        s = -(log(above) + v[K1 * LANES + j]) - 1.0
         s = s if s > 0.0 else 0.0
         y = 1.0 + math.sqrt(2.0 * s) + s  # above the root of y − ln y = 1 + s: Newton's method falls to it
         for _ in range(RISING_STEPS):
@@ -392,7 +434,7 @@ def _answer_rising(v: Floats, price: float) -> None:
             y -= (step - log(y) - s) * y / step
         step = y - 1.0
         step = step if step > 1e-9 else 1e-9
-        _answer(v, j, price, (1.0 + y) * k2 if known else math.inf, -(k2 * k1) * y / (z * step))
+        _answer(v, j, price, (1.0 + y) * k2 if known else math.inf, -k2 * y / (above * step))
 
 
 @routine
@@ -430,29 +472,37 @@ def _clip(x: float, value: float) -> float:
 
 
 @helper
+def _earn(v: Floats, j: int, x: float, value: float, size: float) -> None:
+    weighted = v[WEIGHT * LANES + j]
+    v[WORTH * LANES + j] = weighted * _clip(x, value)
+    v[SIZE * LANES + j] = weighted * (x * size)
+
+
+@helper
 def _utilities(v: Floats, kind: int, row: int) -> None:
-    """Put w·U of a row of amounts into WORTH."""
+    """Put w·U of a row of amounts into WORTH, and what it can be wrong by, in units of rounding, into SIZE."""
     if kind == LINEAR:
         for j in range(LANES):
-            x = v[row * LANES + j]
-            value = v[A * LANES + j] * x + v[B * LANES + j]
-            v[WORTH * LANES + j] = v[WEIGHT * LANES + j] * _clip(x, value)
+            x, b = v[row * LANES + j], v[B * LANES + j]
+            ax = v[A * LANES + j] * x
+            _earn(v, j, x, ax + b, abs(ax) + abs(b))
     elif kind == SQRT:
         for j in range(LANES):
-            x = v[row * LANES + j]
-            value = v[A * LANES + j] * math.sqrt(x) + v[B * LANES + j]
-            v[WORTH * LANES + j] = v[WEIGHT * LANES + j] * _clip(x, value)
+            x, b = v[row * LANES + j], v[B * LANES + j]
+            ar = v[A * LANES + j] * math.sqrt(x)
+            _earn(v, j, x, ar + b, abs(ar) + abs(b))
     elif kind == QUADRATIC:
         for j in range(LANES):
-            x = v[row * LANES + j]
+            x, b, c = v[row * LANES + j], v[B * LANES + j], v[C * LANES + j]
             d = x - v[ORIGIN * LANES + j]
-            value = (v[A * LANES + j] * d + v[B * LANES + j]) * d + v[C * LANES + j]
-            v[WORTH * LANES + j] = v[WEIGHT * LANES + j] * _clip(x, value)
+            ad = v[A * LANES + j] * d
+            _earn(v, j, x, (ad + b) * d + c, (abs(ad) + abs(b)) * abs(d) + abs(c))
     else:
         for j in range(LANES):
-            x = v[row * LANES + j]
-            value = v[A * LANES + j] * exp(-v[B * LANES + j] * (x - v[ORIGIN * LANES + j])) + v[C * LANES + j]
-            v[WORTH * LANES + j] = v[WEIGHT * LANES + j] * _clip(x, value)
+            x, c = v[row * LANES + j], v[C * LANES + j]
+            t = v[B * LANES + j] * (x - v[ORIGIN * LANES + j])
+            ag = v[A * LANES + j] * exp(-t)
+            _earn(v, j, x, ag + c, abs(ag) * (1.0 + abs(t)) + abs(c))
 
 
 @helper
@@ -477,7 +527,7 @@ def worth(
             x = v[row * LANES + j]
             paid = price * x
             value = v[WORTH * LANES + j] - paid
-            sums[2 * LANES + j] += v[WORTH * LANES + j] + abs(paid)
+            sums[2 * LANES + j] += v[SIZE * LANES + j] + abs(paid)
             v[WORTH * LANES + j] = value
             sums[j], sums[LANES + j] = two_sum(sums[j], sums[LANES + j], value)
             sums[3 * LANES + j], sums[4 * LANES + j] = two_sum(sums[3 * LANES + j], sums[4 * LANES + j], x)

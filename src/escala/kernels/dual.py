@@ -1,0 +1,444 @@
+"""The price of money at which the amounts add up to it, the bound that follows, and amounts that spend the money.
+
+All functions work on the blocks of :mod:`escala.kernels.envelope`; `slot` tells where each instrument lies in them.
+"""
+
+from __future__ import annotations
+
+import math
+
+from escala.kernels.envelope import (
+    AMOUNT,
+    BASE,
+    CLOSED,
+    ENTER,
+    ENTRY,
+    EXIT,
+    EXIT_AT,
+    FAR_SIDE,
+    FORCED,
+    FREE,
+    HIGH,
+    KEPT,
+    KINK,
+    KINK_FROM,
+    KINK_TO,
+    LANES,
+    LEAVE,
+    LOW,
+    NEAR,
+    REACH,
+    SLOPE,
+    STATE,
+    WORTH,
+    respond,
+    two_sum,
+    worth,
+)
+from escala.kernels.jit import Floats, Integers, helper, routine
+
+SMOOTH, TIED, SLACK, COLLAPSED, FAILED = range(5)  # how the search for the price ends
+ROUNDING = 2.0**-46  # of the sizes of the terms: more than a bound can be wrong by
+NOTHING = 1e-14  # relative to the money: not worth opening an instrument for
+CLOSE_ENOUGH = 1e-12  # relative: amounts that close to the money are corrected along the arcs
+AT_BOUND = 1e-12  # relative: closer than that is at a bound
+EVALUATIONS = 240  # of the price; a bisection of all floats takes 64, expansion as many
+CUT_EVALUATIONS = 40
+
+
+@routine
+def unfilled(work: Floats, slot: Integers, money: float, row: int) -> float:
+    """Money that a row of amounts leaves, added up with the rounding errors."""
+    total = -money
+    rest = 0.0
+    for i in range(slot.size):
+        total, rest = two_sum(total, rest, work[slot[i] + row * LANES])
+    return -(total + rest)
+
+
+@routine
+def _middle_jump(work: Floats, slot: Integers, low: float, high: float) -> float:
+    """Price in (low, high) nearest the middle at which an amount jumps; the middle if there is none."""
+    middle = 0.5 * (low + high)
+    found = middle
+    nearest = math.inf
+    for i in range(slot.size):
+        at = slot[i]
+        entry = work[at + ENTRY * LANES]
+        away = abs(entry - middle)
+        if (away < nearest) & (low < entry) & (entry < high):
+            nearest = away
+            found = entry
+        kink = work[at + KINK * LANES]
+        away = abs(kink - middle)
+        jumps = work[at + KINK_FROM * LANES] < work[at + KINK_TO * LANES]
+        if jumps & (away < nearest) & (low < kink) & (kink < high):
+            nearest = away
+            found = kink
+        leaving = work[at + EXIT * LANES]
+        away = abs(leaving - middle)
+        if (away < nearest) & (low < leaving) & (leaving < high):
+            nearest = away
+            found = leaving
+    return found
+
+
+@routine
+def _balance(
+    work: Floats,
+    kinds: Integers,
+    blocks: int,
+    sums: Floats,
+    slot: Integers,
+    money: float,
+    floor: float,
+    start: float,
+    scale: float,
+) -> tuple[float, int]:
+    """Find the price at which the amounts add up to the money; never below `floor`, where money may be left.
+
+    Returns the price and SMOOTH (they do, up to CLOSE_ENOUGH), TIED (between NEAR and FAR_SIDE), COLLAPSED (the same,
+    across two neighbouring floats), SLACK (not even at the floor) or FAILED (never).
+    """
+    low, high = -math.inf, math.inf
+    price = max(start, floor)
+    step = scale
+    width = math.inf
+    patience = 0
+    reached = 0
+    for _ in range(EVALUATIONS):
+        near, far, slope = respond(work, kinds, blocks, sums, price)
+        if (near <= money) & (price <= floor):
+            return price, SLACK
+        if near <= money <= far:
+            return price, TIED
+        if abs(near - money) <= CLOSE_ENOUGH * money:
+            return price, SMOOTH if slope < 0.0 else TIED
+        gap = money - (near if near > money else far)
+        if near > money:
+            low = price
+        else:
+            high = price
+        guess = price + gap / slope if slope < 0.0 else math.nan
+        patience = 0 if high - low <= 0.5 * width else patience + 1
+        width = min(width, high - low) if patience else high - low
+        bracketed = (low > -math.inf) & (high < math.inf)
+        if bracketed & ((patience >= 3) | (not (low < guess < high))):
+            guess = _middle_jump(work, slot, low, high)
+            if not low < guess < high:
+                # neighbouring floats: what is bought between them is bought at both prices
+                respond(work, kinds, blocks, sums, low)
+                for i in range(slot.size):
+                    work[slot[i] + AMOUNT * LANES] = work[slot[i] + FAR_SIDE * LANES]
+                respond(work, kinds, blocks, sums, high)
+                for i in range(slot.size):
+                    work[slot[i] + FAR_SIDE * LANES] = work[slot[i] + AMOUNT * LANES]
+                return high, COLLAPSED
+        elif high == math.inf:
+            if (reached >= 3) | (not (low < guess < low + 8.0 * step)):  # Newton's steps may creep
+                guess = low + step
+            step *= 4.0
+            reached += 1
+        elif low == -math.inf:
+            if (reached >= 3) | (not (high - 8.0 * step < guess < high)):
+                guess = high - step
+            step *= 4.0
+            reached += 1
+            guess = max(guess, floor)
+        price = guess
+    return price, FAILED
+
+
+@helper
+def _next_piece(work: Floats, at: int, x: float, target: float) -> tuple[float, bool]:
+    """End of the next piece of an envelope from x towards `target`, and whether it is a chord above the utility."""
+    enter, leave = work[at + ENTER * LANES], work[at + LEAVE * LANES]
+    exit_at = work[at + EXIT_AT * LANES]
+    if x < enter:
+        return enter, True
+    if x < leave:
+        return min(target, leave), False
+    if x < exit_at:
+        return exit_at, True
+    return target, False
+
+
+@routine
+def _fill(work: Floats, slot: Integers, money: float) -> int:
+    """Spend what NEAR leaves of the money on the way to FAR_SIDE: AMOUNT.
+
+    Stretches of the utilities themselves are filled by the same fraction; chords one after the other, as long as they
+    fit. Returns the one instrument that ends inside a chord, −1 if there is none.
+    """
+    for i in range(slot.size):
+        work[slot[i] + AMOUNT * LANES] = work[slot[i] + NEAR * LANES]
+    left = unfilled(work, slot, money, AMOUNT)
+    while left > NOTHING * money:
+        room = 0.0
+        for i in range(slot.size):
+            at = slot[i]
+            x, target = work[at + AMOUNT * LANES], work[at + FAR_SIDE * LANES]
+            if x < target:
+                end, chord = _next_piece(work, at, x, target)
+                room += 0.0 if chord else end - x
+        part = 1.0 if room <= left else left / room
+        chords = 0
+        first = -1
+        for i in range(slot.size):
+            at = slot[i]
+            x, target = work[at + AMOUNT * LANES], work[at + FAR_SIDE * LANES]
+            if x < target:
+                end, chord = _next_piece(work, at, x, target)
+                if not chord:
+                    work[at + AMOUNT * LANES] = end if part == 1.0 else x + part * (end - x)
+        if part < 1.0:
+            return -1
+        left -= room
+        for i in range(slot.size):
+            at = slot[i]
+            x, target = work[at + AMOUNT * LANES], work[at + FAR_SIDE * LANES]
+            if x < target:
+                end, chord = _next_piece(work, at, x, target)
+                if chord & (end - x <= left + NOTHING * money):
+                    work[at + AMOUNT * LANES] = end
+                    left = max(left - (end - x), 0.0)
+                    chords += 1
+                elif chord & (first < 0):
+                    first = i
+        if (chords == 0) & (room == 0.0):
+            if first >= 0:
+                work[slot[first] + AMOUNT * LANES] += left
+            return first
+    return -1
+
+
+@routine
+def _follow_arcs(work: Floats, slot: Integers, money: float) -> None:
+    """Correct amounts that nearly add up to the money along the arcs: AMOUNT from NEAR."""
+    slopes = 0.0
+    for i in range(slot.size):
+        slopes += work[slot[i] + SLOPE * LANES]
+    part = unfilled(work, slot, money, NEAR) / slopes
+    for i in range(slot.size):
+        at = slot[i]
+        x, slope = work[at + NEAR * LANES], work[at + SLOPE * LANES]
+        if slope != 0.0:
+            x = min(max(x + part * slope, work[at + ENTER * LANES]), work[at + LEAVE * LANES])
+        work[at + AMOUNT * LANES] = x
+
+
+@routine
+def cut_short(work: Floats, slot: Integers) -> bool:
+    """Whether an instrument ends where only the money ends it: then its own marginal utility is the price."""
+    found = False
+    for i in range(slot.size):
+        at = slot[i]
+        x = work[at + AMOUNT * LANES]
+        found |= (
+            (work[at + SLOPE * LANES] == 0.0)
+            & (x > work[at + LOW * LANES])
+            & (x < work[at + REACH * LANES])
+            & (x != work[at + KINK_FROM * LANES])
+            & (x != work[at + KINK_TO * LANES])
+        )
+    return found
+
+
+@routine
+def relax(
+    work: Floats,
+    kinds: Integers,
+    blocks: int,
+    sums: Floats,
+    slot: Integers,
+    money: float,
+    hurdle: float,
+    floor: float,
+    start: float,
+    scale: float,
+) -> tuple[float, int, float, float, int]:
+    """Solve the problem of the envelopes: AMOUNT.
+
+    Returns the price, how its search ended, the bound D, the value of the amounts (−inf where they are not feasible)
+    and the instrument inside a chord or −1.
+    """
+    price, ended = _balance(work, kinds, blocks, sums, slot, money, floor, start, scale)
+    if ended == FAILED:
+        return price, ended, math.inf, -math.inf, -1
+    total, size, _ = worth(work, kinds, blocks, sums, NEAR, price)
+    bound = (price - hurdle) * money + total
+    bound += ROUNDING * (size + abs(price - hurdle) * money)
+    inside = -1
+    if ended == SLACK:
+        for i in range(slot.size):
+            work[slot[i] + AMOUNT * LANES] = work[slot[i] + NEAR * LANES]
+    elif ended == SMOOTH:
+        _follow_arcs(work, slot, money)
+    else:
+        inside = _fill(work, slot, money)
+    value, _, _ = worth(work, kinds, blocks, sums, AMOUNT, hurdle)
+    if inside >= 0:
+        at = slot[inside]
+        if (work[at + STATE * LANES] == FREE) & (work[at + AMOUNT * LANES] < work[at + LOW * LANES]):
+            value = -math.inf
+    return price, ended, bound, value, inside
+
+
+@routine
+def _select_largest(work: Floats, slot: Integers, tickets: Integers, m: int, k: int) -> None:
+    """Bring the k tickets of highest WORTH to the front; the first of equals come first."""
+    first, last = 0, m - 1
+    while first < last:
+        pivot = tickets[(first + last) // 2]
+        value = work[slot[pivot] + WORTH * LANES]
+        i, j = first, last
+        while i <= j:
+            while True:
+                here = work[slot[tickets[i]] + WORTH * LANES]
+                if (here > value) | ((here == value) & (tickets[i] < pivot)):
+                    i += 1
+                else:
+                    break
+            while True:
+                here = work[slot[tickets[j]] + WORTH * LANES]
+                if (here < value) | ((here == value) & (tickets[j] > pivot)):
+                    j -= 1
+                else:
+                    break
+            if i <= j:
+                swapped = tickets[i]
+                tickets[i] = tickets[j]
+                tickets[j] = swapped
+                i += 1
+                j -= 1
+        if k - 1 <= j:
+            last = j
+        elif k - 1 >= i:
+            first = i
+        else:
+            return
+
+
+@routine
+def most_tickets(work: Floats, slot: Integers, tickets: Integers, money: float) -> tuple[int, int]:
+    """Find the instruments that may be empty or hold a smallest ticket, and how many of them the money allows."""
+    m = 0
+    forced = 0.0
+    for i in range(slot.size):
+        at = slot[i]
+        state = work[at + STATE * LANES]
+        if state == FORCED:
+            forced += work[at + LOW * LANES]
+        elif (state == FREE) & (work[at + LOW * LANES] > 0.0):
+            tickets[m] = i
+            work[at + WORTH * LANES] = -work[at + LOW * LANES]
+            m += 1
+    left = (money - forced) * (1.0 + AT_BOUND)
+    # bisection on the number: the k smallest are selected, not sorted
+    fits, exceeds = 0, m + 1
+    while exceeds - fits > 1:
+        k = (fits + exceeds) // 2
+        _select_largest(work, slot, tickets, m, k)
+        needed = 0.0
+        for j in range(k):
+            needed -= work[slot[tickets[j]] + WORTH * LANES]
+        if needed <= left:
+            fits = k
+        else:
+            exceeds = k
+    return m, fits
+
+
+@routine
+def limited_bound(
+    work: Floats,
+    kinds: Integers,
+    blocks: int,
+    sums: Floats,
+    slot: Integers,
+    tickets: Integers,
+    m: int,
+    k: int,
+    money: float,
+    hurdle: float,
+    floor: float,
+    start: float,
+    scale: float,
+) -> float:
+    """Bound with at most k of m tickets active: min over λ of λT + Σ others + the k largest.
+
+    A convex function of the price; its minimum is looked for where the tangents on both sides meet. The k tickets in
+    front are those of the last price.
+    """
+    low, high = -math.inf, math.inf
+    at_low = at_high = slope_low = slope_high = 0.0
+    price = max(start, floor)
+    best = math.inf
+    step = scale
+    for count in range(CUT_EVALUATIONS):
+        respond(work, kinds, blocks, sums, price)
+        total, size, amount = worth(work, kinds, blocks, sums, NEAR, price)
+        _select_largest(work, slot, tickets, m, k)
+        for j in range(k, m):
+            total -= max(work[slot[tickets[j]] + WORTH * LANES], 0.0)
+            amount -= work[slot[tickets[j]] + NEAR * LANES]
+        value = (price - hurdle) * money + total
+        best = min(best, value + ROUNDING * (size + abs(price - hurdle) * money))
+        slope = money - amount
+        if slope >= 0.0:
+            if price <= floor:
+                break
+            high, at_high, slope_high = price, value, slope
+        else:
+            low, at_low, slope_low = price, value, slope
+        if high == math.inf:
+            price += step
+            step *= 4.0
+        elif low == -math.inf:
+            price = max(price - step, floor)
+            step *= 4.0
+        else:
+            meet = (at_low - at_high + slope_high * high - slope_low * low) / (slope_high - slope_low)
+            if best - (at_low + slope_low * (meet - low)) <= 1e-13 * abs(best):
+                break
+            price = meet if (count % 3 != 2) & (low < meet) & (meet < high) else 0.5 * (low + high)
+            if not low < price < high:
+                break
+    return best
+
+
+@routine
+def restricted(
+    work: Floats,
+    kinds: Integers,
+    blocks: int,
+    sums: Floats,
+    slot: Integers,
+    marked: Integers,
+    money: float,
+    hurdle: float,
+    floor: float,
+    exactly: bool,
+    start: float,
+    scale: float,
+) -> tuple[float, float]:
+    """Solve with the tickets `marked` alone, by changing only what it costs to enter; returns price and value."""
+    least = most = 0.0
+    for i in range(slot.size):
+        at = slot[i]
+        work[at + KEPT * LANES] = work[at + ENTRY * LANES]
+        state = work[at + STATE * LANES]
+        choice = (state == FREE) & (work[at + LOW * LANES] > 0.0)
+        if choice:
+            work[at + ENTRY * LANES] = math.inf if marked[i] else -math.inf
+        if (choice & (marked[i] != 0)) | (state == FORCED):
+            least += work[at + ENTER * LANES] if choice else work[at + BASE * LANES]
+        if (not choice & (marked[i] == 0)) & (state != CLOSED):
+            most += work[at + HIGH * LANES]
+    price, value = start, -math.inf
+    slack = AT_BOUND * money
+    if (least <= money + slack) & ((not exactly) | (most >= money - slack)):
+        price, _, _, value, _ = relax(work, kinds, blocks, sums, slot, money, hurdle, floor, start, scale)
+    for i in range(slot.size):
+        work[slot[i] + ENTRY * LANES] = work[slot[i] + KEPT * LANES]
+    return price, value

@@ -1,0 +1,400 @@
+"""Branch and bound on the instruments that end inside a chord of their envelope."""
+
+from __future__ import annotations
+
+import math
+
+from escala.kernels import envelope
+from escala.kernels.dual import (
+    AT_BOUND,
+    SLACK,
+    SMOOTH,
+    cut_short,
+    limited_bound,
+    most_tickets,
+    relax,
+    restricted,
+)
+from escala.kernels.envelope import (
+    AMOUNT,
+    BASE,
+    BEST,
+    BLOCK,
+    CLOSED,
+    ENTER,
+    EXIT_AT,
+    FORCED,
+    FREE,
+    HIGH,
+    LANES,
+    LEAVE,
+    LOW,
+    REACH,
+    ROOT_HIGH,
+    ROOT_LOW,
+    ROOT_REACH,
+    ROOT_STATE,
+    STATE,
+    WEIGHT,
+)
+from escala.kernels.jit import Floats, Integers, routine
+
+#: Columns of `facts`.
+FACTS = (
+    "shadow_price",
+    "dual_price",
+    "dual_bound",
+    "upper_bound",
+    "utility",
+    "gap",
+    "status",
+    "nodes",
+    "culprit",
+    "excess",
+)
+SHADOW, DUAL_PRICE, DUAL_BOUND, UPPER_BOUND, UTILITY, GAP, STATUS, NODES, CULPRIT, EXCESS = range(10)
+#: What `status` says; from NO_ROOM on there is no answer.
+OPTIMAL, GAP_OPEN, NO_ROOM, NO_CURVE_FORCED, LOWER_ABOVE_MONEY, TOO_LITTLE_ROOM, NO_COMBINATION, NOT_FOUND = range(8)
+UNSOLVED = 8
+CLOSE, OPEN, RESTRICT, RAISE = range(4)  # what a node of the search does to an instrument's domain
+PARENT, CHANGED, ACTION, BRANCH, SPLIT = range(5)  # of a node, integers: how it came about, and how it is split
+NODE_LOW, NODE_HIGH, BOUND, POINT = range(4)  # of a node, floats
+NODE_INTEGERS, NODE_FLOATS = 5, 4
+MOST_TWINS = 512  # identical instruments are looked for among no more
+INSIDE = 0.1  # a chord is split no closer to its ends
+
+
+@routine
+def _narrow(work: Floats, at: int, action: int, low: float, high: float) -> bool:
+    """Apply one decision of the search to an instrument's domain; False if nothing of the domain is left."""
+    state = work[at + STATE * LANES]
+    if action == CLOSE:
+        if state == FORCED:
+            return False
+        work[at + STATE * LANES] = CLOSED
+        work[at + LOW * LANES] = work[at + HIGH * LANES] = work[at + REACH * LANES] = 0.0
+        return True
+    if (state == CLOSED) & (action != RESTRICT):
+        return False
+    if (action == OPEN) | (action == RAISE):
+        work[at + STATE * LANES] = FORCED
+        work[at + LOW * LANES] = max(work[at + LOW * LANES], low)
+    if (action == RESTRICT) | (action == RAISE):
+        work[at + HIGH * LANES] = min(work[at + HIGH * LANES], high)
+        work[at + REACH * LANES] = work[at + HIGH * LANES]
+    if (work[at + LOW * LANES] > work[at + HIGH * LANES]) & (work[at + STATE * LANES] == FREE):
+        work[at + STATE * LANES] = CLOSED
+        work[at + LOW * LANES] = work[at + HIGH * LANES] = work[at + REACH * LANES] = 0.0
+    return work[at + LOW * LANES] <= work[at + HIGH * LANES]
+
+
+@routine
+def _reset(work: Floats, slot: Integers, dirty: Integers) -> None:
+    """Give every instrument that the search touched its first domain back; its envelope is still to be built."""
+    for i in range(slot.size):
+        if dirty[i]:
+            at = slot[i]
+            work[at + LOW * LANES], work[at + HIGH * LANES] = work[at + ROOT_LOW * LANES], work[at + ROOT_HIGH * LANES]
+            work[at + REACH * LANES] = work[at + ROOT_REACH * LANES]
+            work[at + STATE * LANES] = work[at + ROOT_STATE * LANES]
+
+
+@routine
+def _rebuild(work: Floats, kinds: Integers, slot: Integers, dirty: Integers) -> None:
+    for i in range(slot.size):
+        if dirty[i]:
+            at = slot[i]
+            envelope.build(work, at, kinds[at // BLOCK])
+            dirty[i] = (
+                (work[at + LOW * LANES] != work[at + ROOT_LOW * LANES])
+                | (work[at + HIGH * LANES] != work[at + ROOT_HIGH * LANES])
+                | (work[at + STATE * LANES] != work[at + ROOT_STATE * LANES])
+            )
+
+
+@routine
+def _decide(
+    work: Floats, slot: Integers, dirty: Integers, twin: Integers, after: Integers, node: Integers, bounds: Floats
+) -> bool:
+    """Apply a node's decision to its instrument and what follows for the identical ones, which are ordered."""
+    i, action = node[CHANGED], node[ACTION]
+    low, high = bounds[NODE_LOW], bounds[NODE_HIGH]
+    dirty[i] = 1
+    if not _narrow(work, slot[i], action, low, high):
+        return False
+    if (action == OPEN) | (action == RAISE):  # those before it hold at least as much
+        j = twin[i]
+        while j >= 0:
+            dirty[j] = 1
+            if not _narrow(work, slot[j], OPEN, low, high):
+                return False
+            j = twin[j]
+    else:  # those after it hold no more
+        j = after[i]
+        while j >= 0:
+            dirty[j] = 1
+            if not _narrow(work, slot[j], action, low, high):
+                return False
+            j = after[j]
+    return True
+
+
+@routine
+def _enter_node(
+    work: Floats,
+    kinds: Integers,
+    slot: Integers,
+    dirty: Integers,
+    twin: Integers,
+    after: Integers,
+    nodes: Integers,
+    node_bounds: Floats,
+    node: int,
+    money: float,
+    exactly: bool,
+) -> bool:
+    """Set all domains to those of a node, with what the money then excludes; False if it has no allocation."""
+    _reset(work, slot, dirty)
+    possible = True
+    at_node = node
+    while (at_node > 0) & possible:
+        possible = _decide(work, slot, dirty, twin, after, nodes[at_node], node_bounds[at_node])
+        at_node = nodes[at_node, PARENT]
+    forced = 0.0
+    for i in range(slot.size):
+        if work[slot[i] + STATE * LANES] == FORCED:
+            forced += work[slot[i] + LOW * LANES]
+    left = money - forced
+    possible &= left >= -AT_BOUND * money
+    left = max(left, 0.0)
+    room = 0.0
+    for i in range(slot.size):
+        at = slot[i]
+        state = work[at + STATE * LANES]
+        if state != CLOSED:
+            most = left + (work[at + LOW * LANES] if state == FORCED else 0.0)
+            if (state == FREE) & (work[at + LOW * LANES] > left + AT_BOUND * money):
+                _narrow(work, at, CLOSE, 0.0, 0.0)
+                dirty[i] = 1
+            elif work[at + HIGH * LANES] > most:
+                _narrow(work, at, RESTRICT, 0.0, max(most, work[at + LOW * LANES]))
+                dirty[i] = 1
+            room += work[at + HIGH * LANES]
+    _rebuild(work, kinds, slot, dirty)
+    return possible & ((not exactly) | (room >= money * (1.0 - AT_BOUND)))
+
+
+@routine
+def _alike(work: Floats, kinds: Integers, at: int, other: int) -> bool:
+    if kinds[at // BLOCK] != kinds[other // BLOCK]:
+        return False
+    for row in range(WEIGHT, LOW):
+        if work[at + row * LANES] != work[other + row * LANES]:
+            return False
+    same = True
+    for row in range(ROOT_LOW, ROOT_STATE + 1):
+        same &= work[at + row * LANES] == work[other + row * LANES]
+    return same
+
+
+@routine
+def _find_twins(work: Floats, kinds: Integers, slot: Integers, twin: Integers, after: Integers) -> None:
+    """Link every instrument to the identical ones next before and after it; −1 where there is none."""
+    for i in range(slot.size):
+        twin[i] = after[i] = -1
+    if slot.size > MOST_TWINS:
+        return
+    for i in range(1, slot.size):
+        for j in range(i - 1, -1, -1):
+            if _alike(work, kinds, slot[i], slot[j]):
+                twin[i] = j
+                after[j] = i
+                break
+
+
+@routine
+def _branch(work: Floats, slot: Integers, i: int) -> tuple[int, float]:
+    """How to split on an instrument inside a chord: CLOSE (or open), or RESTRICT (or raise) at a capital."""
+    at = slot[i]
+    if (work[at + STATE * LANES] == FREE) & (work[at + LOW * LANES] > 0.0):
+        return CLOSE, work[at + LOW * LANES]
+    x = work[at + AMOUNT * LANES]
+    begin, end = work[at + BASE * LANES], work[at + ENTER * LANES]
+    if x > end:
+        begin, end = work[at + LEAVE * LANES], work[at + EXIT_AT * LANES]
+    margin = INSIDE * (end - begin)
+    return RESTRICT, min(max(x, begin + margin), end - margin)
+
+
+@routine
+def _keep_if_better(
+    work: Floats, slot: Integers, value: float, price: float, best: float, shadow: float
+) -> tuple[float, float]:
+    if not value > best:
+        return best, shadow
+    for i in range(slot.size):
+        work[slot[i] + BEST * LANES] = work[slot[i] + AMOUNT * LANES]
+    return value, price
+
+
+@routine
+def _mark_held(work: Floats, slot: Integers, marked: Integers) -> None:
+    for i in range(slot.size):
+        marked[i] = work[slot[i] + AMOUNT * LANES] > 0.0
+
+
+@routine
+def _solve_node(
+    work: Floats,
+    kinds: Integers,
+    blocks: int,
+    sums: Floats,
+    slot: Integers,
+    marked: Integers,
+    tickets: Integers,
+    money: float,
+    hurdle: float,
+    floor: float,
+    exactly: bool,
+    price: float,
+    scale: float,
+    best: float,
+    shadow: float,
+    tolerance: float,
+) -> tuple[float, float, float, float, float, int, int, float, bool]:
+    """Bound a node and look for allocations in it.
+
+    Returns the price, D there, the bound, the best value and its price, the instrument to split on (−1: none is
+    needed), how and where, and whether the price was found on an arc.
+    """
+    price, ended, dual, value, inside = relax(work, kinds, blocks, sums, slot, money, hurdle, floor, price, scale)
+    best, shadow = _keep_if_better(work, slot, value, price, best, shadow)
+    smooth = ((ended == SMOOTH) | (ended == SLACK)) and not cut_short(work, slot)
+    bound = dual
+    if inside < 0:
+        return price, dual, bound, best, shadow, -1, CLOSE, 0.0, smooth
+    action, point = _branch(work, slot, inside)
+    if bound - best <= tolerance * abs(bound):
+        return price, dual, bound, best, shadow, inside, action, point, smooth
+    _mark_held(work, slot, marked)
+    active = 0
+    for i in range(slot.size):
+        active += (marked[i] != 0) & (work[slot[i] + STATE * LANES] == FREE) & (work[slot[i] + LOW * LANES] > 0.0)
+    if value == -math.inf:
+        for held in range(2):  # without the instrument that does not get its ticket, then with it
+            marked[inside] = held
+            at, value = restricted(work, kinds, blocks, sums, slot, marked, money, hurdle, floor, exactly, price, scale)
+            best, shadow = _keep_if_better(work, slot, value, at, best, shadow)
+    if active > 1:
+        m, most = most_tickets(work, slot, tickets, money)
+        if active > most:
+            limited = limited_bound(
+                work, kinds, blocks, sums, slot, tickets, m, most, money, hurdle, floor, price, scale
+            )
+            bound = min(bound, limited)
+            for j in range(m):
+                marked[tickets[j]] = j < most
+            at, value = restricted(work, kinds, blocks, sums, slot, marked, money, hurdle, floor, exactly, price, scale)
+            best, shadow = _keep_if_better(work, slot, value, at, best, shadow)
+    return price, dual, bound, best, shadow, inside, action, point, smooth
+
+
+@routine
+def search(
+    work: Floats,
+    kinds: Integers,
+    blocks: int,
+    sums: Floats,
+    slot: Integers,
+    ints: Integers,
+    nodes: Integers,
+    node_bounds: Floats,
+    money: float,
+    hurdle: float,
+    floor: float,
+    exactly: bool,
+    tolerance: float,
+    most_nodes: int,
+    price: float,
+    scale: float,
+    facts: Floats,
+) -> tuple[float, bool]:
+    """Best-first branch and bound; the answer in BEST, its figures in `facts`; returns the price to begin with next.
+
+    `ints` has 7 rows of n: marks, tickets, what was touched, the two links between identical instruments, open nodes.
+    """
+    n = slot.size
+    marked, tickets, dirty = ints[:n], ints[n : 2 * n], ints[2 * n : 3 * n]
+    twin, after, waiting = ints[3 * n : 4 * n], ints[4 * n : 5 * n], ints[5 * n :]
+    root_price, dual, bound, best, shadow, inside, action, point, smooth = _solve_node(
+        work, kinds, blocks, sums, slot, marked, tickets, money, hurdle, floor, exactly, price, scale,
+        -math.inf, price, tolerance,
+    )  # fmt: skip
+    facts[DUAL_PRICE] = root_price - hurdle
+    facts[DUAL_BOUND] = dual
+    upper = bound
+    count = 1
+    status = OPTIMAL
+    if inside >= 0 and not bound - best <= tolerance * abs(bound):
+        _find_twins(work, kinds, slot, twin, after)
+        for i in range(n):
+            dirty[i] = 0
+        smooth = False
+        waiting[0] = 0
+        open_nodes = 1
+        nodes[0, PARENT], nodes[0, BRANCH], nodes[0, SPLIT] = 0, action, inside
+        node_bounds[0, BOUND], node_bounds[0, POINT] = bound, point
+        pruned = -math.inf
+        while open_nodes > 0:
+            chosen = 0
+            for k in range(1, open_nodes):
+                if node_bounds[waiting[k], BOUND] > node_bounds[waiting[chosen], BOUND]:
+                    chosen = k
+            node = waiting[chosen]
+            upper = max(node_bounds[node, BOUND], pruned)
+            if upper - best <= tolerance * abs(upper):
+                break
+            if count + 2 > most_nodes:
+                status = GAP_OPEN
+                break
+            open_nodes -= 1
+            waiting[chosen] = waiting[open_nodes]
+            split, how, where = nodes[node, SPLIT], nodes[node, BRANCH], node_bounds[node, POINT]
+            for side in range(2):
+                child = count
+                count += 1
+                nodes[child, PARENT], nodes[child, CHANGED] = node, split
+                node_bounds[child, NODE_LOW] = where if side == 1 else 0.0
+                node_bounds[child, NODE_HIGH] = where if side == 0 else math.inf
+                nodes[child, ACTION] = how if side == 0 else (OPEN if how == CLOSE else RAISE)
+                if not _enter_node(work, kinds, slot, dirty, twin, after, nodes, node_bounds, child, money, exactly):
+                    continue
+                _, _, bound, best, shadow, inside, action, point, _ = _solve_node(
+                    work, kinds, blocks, sums, slot, marked, tickets, money, hurdle, floor, exactly, root_price, scale,
+                    best, shadow, tolerance,
+                )  # fmt: skip
+                bound = min(bound, node_bounds[node, BOUND])
+                if inside < 0 or bound - best <= tolerance * abs(bound):
+                    pruned = max(pruned, bound)
+                else:
+                    nodes[child, BRANCH], nodes[child, SPLIT] = action, inside
+                    node_bounds[child, BOUND], node_bounds[child, POINT] = bound, point
+                    waiting[open_nodes] = child
+                    open_nodes += 1
+        if open_nodes == 0:
+            upper = pruned
+        _reset(work, slot, dirty)
+        _rebuild(work, kinds, slot, dirty)
+        if best == -math.inf:
+            status = NO_COMBINATION if open_nodes == 0 else NOT_FOUND
+    elif best == -math.inf:
+        status = NO_COMBINATION
+    facts[EXCESS] = math.nan if status >= NO_ROOM else 0.0
+    facts[UPPER_BOUND] = max(upper, best)
+    facts[UTILITY] = best
+    facts[SHADOW] = shadow
+    if (status == NO_COMBINATION) & (not exactly):
+        status = UNSOLVED
+    facts[STATUS] = status
+    facts[NODES] = count
+    return root_price, smooth
