@@ -281,6 +281,7 @@ class PredictiveScalingEngine:
         self._cache: dict[str, dict[float, EfficiencyPrediction]] = {}
         self._cached = 0
         self._refresh_at = -math.inf
+        self._seen_version = 0  # of the trainings that were read; another process may have trained before our own
         self._training = asyncio.Lock()
         self._refreshing = asyncio.Lock()
         self._capital: dict[str, float] = {}
@@ -508,9 +509,10 @@ class PredictiveScalingEngine:
         due = time.monotonic() + self.config.refresh_interval
         self._settings = await self.store.config(self.config.name)
         self._symbol_settings = await self.store.symbol_config()
-        newest = int(self._models.version.max(initial=0))
-        if await self.store.latest_version() > newest:
-            stored = await self.store.models(newer_than=newest)
+        latest = await self.store.latest_version()
+        if latest > self._seen_version:
+            stored = await self.store.models(newer_than=self._seen_version)
+            self._seen_version = latest
             points = await asyncio.to_thread(stored.curves.saturation, self.config.drop)
             self._adopt(
                 _Models(
