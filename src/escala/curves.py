@@ -348,7 +348,8 @@ class CurveSet:
     @property
     def has_curve(self) -> npt.NDArray[np.bool_]:
         """Which instruments have a curve: status OK or CONSTANT."""
-        return np.isin(self.status, (FitStatus.OK, FitStatus.CONSTANT))
+        known: npt.NDArray[np.bool_] = (self.status == FitStatus.OK) | (self.status == FitStatus.CONSTANT)
+        return known
 
     @functools.cached_property
     def lack_of_fit(self) -> Floats:

@@ -7,8 +7,9 @@ import datetime
 import math
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import weakref
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from types import TracebackType
 from typing import Any, Final, Self
@@ -16,12 +17,14 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from escala import parallel
 from escala.allocation import Allocation, allocate
 from escala.arrays import Interval, check_interval, to_floats
-from escala.curves import CurveSet, FloatLike, Prediction
-from escala.errors import AllocationError, ConfigError, CurveError, RecordError, UnknownSymbolError
+from escala.curves import CurveSet, FloatLike, Prediction, Saturation
+from escala.errors import AllocationError, ConfigError, CurveError, InputError, RecordError, UnknownSymbolError
 from escala.fitting import fit
-from escala.store import SaturationPoint, ScalingConfig, Store, SymbolConfig
+from escala.records import coded
+from escala.store import SaturationPoint, ScalingConfig, Store, StoredRecords, SymbolConfig
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,6 +34,12 @@ _FROM_ZERO: Final = Interval(0.0, np.inf, high_open=True)
 _SHARE: Final = Interval(0.0, 1.0, low_open=True)
 #: Limits that may differ by symbol; the others are one number or word.
 _PER_SYMBOL: Final = ("min_efficiency", "lower", "upper", "min_ticket", "max_share", "priority")
+#: Columns of numbers in a prediction.
+_PREDICTED: Final = ("efficiency", "low", "high", "confidence")
+#: Points that one call of :meth:`CurveSet.predict` is given: its arrays fit into the cache.
+_BLOCK: Final = 16384
+#: Points that are predicted before a thread would have started.
+_AT_ONCE: Final = 1000
 _LIMITS: Final = (*_PER_SYMBOL, "reserve", "spend", "hurdle", "remainder", "method", "step", "max_nodes", "tolerance")
 
 
@@ -72,6 +81,8 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         """Check every number."""
+        if not isinstance(self.name, str) or not self.name:
+            raise ConfigError(f"name must be text that is not empty, not {self.name!r}", arguments=("name",))
         _check("level", self.level, _LEVEL)
         _check("tolerance", self.tolerance, _FROM_ZERO)
         _check("drop", self.drop, _SHARE)
@@ -79,6 +90,8 @@ class EngineConfig:
         _check("cache_size", self.cache_size, Interval(0, 2.0**53, integer=True))
         if self.half_life is not None:
             _check("half_life", self.half_life, _POSITIVE)
+        if self.threads is not None:
+            parallel.checked_threads(self.threads, ConfigError)
 
 
 def _check(name: str, value: Any, interval: Interval) -> None:
@@ -167,7 +180,7 @@ class RebalancePlan:
     current, target, trades : (n,) float64
         Capital now, at the optimum, and the difference: positive is to be bought.
     drift : float
-        Share of the total that would change its place, cash included.
+        Share of the total, or of what is held if that is more, that would change its place, cash included.
     threshold : float
         The drift from which on it is worth it (`rebalance_threshold`).
     worth_it : bool
@@ -247,16 +260,22 @@ class _Models:
     def __post_init__(self) -> None:
         self.place = {symbol: k for k, symbol in enumerate(self.curves.symbols.tolist())}
 
-    def merged(self, newer: _Models) -> _Models:
-        """Replace the models of the symbols in `newer` where these are newer, and add those that are not there."""
-        places = np.array([self.place.get(symbol, -1) for symbol in newer.place], dtype=np.int64)
-        fresh = (places < 0) | (newer.version > self.version[np.maximum(places, 0)] if len(self.place) else True)
-        chosen = np.flatnonzero(np.broadcast_to(fresh, places.shape))
-        kept = np.setdiff1d(np.arange(len(self.place)), places[chosen])
+    def newer_in(self, other: _Models) -> list[int]:
+        """Find the places of the models in `other` that are newer than those here, or not here at all."""
+        return [
+            k
+            for k, (symbol, version) in enumerate(zip(other.place, other.version.tolist(), strict=True))
+            if symbol not in self.place or version > self.version[self.place[symbol]]
+        ]
+
+    def replaced(self, other: _Models, chosen: list[int]) -> _Models:
+        """Give these models, with the chosen ones of `other` in place of those of the same symbols."""
+        symbols = other.curves.symbols[chosen].tolist()
+        kept = np.setdiff1d(np.arange(len(self.place)), [self.place[name] for name in symbols if name in self.place])
         return _Models(
-            curves=CurveSet.concatenate([self.curves[kept], newer.curves[chosen]]),
+            curves=CurveSet.concatenate([self.curves[kept], other.curves[chosen]]),
             **{
-                name: np.concatenate([getattr(self, name)[kept], getattr(newer, name)[chosen]])
+                name: np.concatenate([getattr(self, name)[kept], getattr(other, name)[chosen]])
                 for name in ("version", "seen", "trained_at", "saturation", "capacity")
             },
         )
@@ -286,7 +305,8 @@ class PredictiveScalingEngine:
         self._refreshing = asyncio.Lock()
         self._capital: dict[str, float] = {}
         self._regime: dict[str, Regime] = {}
-        self._subscribers: set[asyncio.Queue[RegimeChange | None]] = set()
+        # Weakly: whoever drops the subscription unread shall not be remembered for ever.
+        self._subscribers: weakref.WeakSet[asyncio.Queue[RegimeChange | None]] = weakref.WeakSet()
         self._closed = False
         self._counts = {"cache_hits": 0, "cache_misses": 0, "trainings": 0, "models_trained": 0}
 
@@ -324,7 +344,7 @@ class PredictiveScalingEngine:
     async def close(self) -> None:
         """End all subscriptions, write what waits to be written, and close the store."""
         self._closed = True
-        for queue in self._subscribers:
+        for queue in list(self._subscribers):
             queue.put_nowait(None)
         await self.store.close()
 
@@ -397,9 +417,9 @@ class PredictiveScalingEngine:
         if count:
             for symbol, number in (await self.store.symbols()).items():
                 self._mark(symbol, number)
-            last = dict(zip(np.asarray(columns["symbol"], dtype=object).tolist(), columns["capital"], strict=True))
-            for symbol, capital in last.items():
-                self._move(symbol, float(capital))
+            amounts = to_floats("capital", columns["capital"], RecordError).tolist()
+            for symbol, capital in dict(zip(columns["symbol"], amounts, strict=True)).items():
+                self._move(symbol, capital)
         return count
 
     def _mark(self, symbol: str, number: int) -> None:
@@ -426,7 +446,8 @@ class PredictiveScalingEngine:
         UnknownSymbolError
             If there are no records of a symbol.
         """
-        chosen = list(self._newest) if symbols is None else await self._known(_listed(symbols))
+        await self._refresh()  # what other processes have added is trained too
+        chosen = list(self._newest) if symbols is None else await self._known(_unique(_listed(symbols)))
         async with self._training:
             await self._train(chosen)
         return self._models.curves[[self._models.place[symbol] for symbol in chosen]]
@@ -436,29 +457,10 @@ class PredictiveScalingEngine:
         if not symbols:
             return
         records = await self.store.records(list(symbols))
-        order = list(dict.fromkeys(records.symbol.tolist()))
-        own = self._symbol_settings
-        families = [
-            (own[symbol].family if symbol in own else None) or self._settings.default_family for symbol in order
-        ]
-        aged: dict[str, Any] = {}
-        if self.config.half_life is not None:
-            half_life = datetime.timedelta(seconds=self.config.half_life)
-            aged = {"observed_at": records.observed_at, "half_life": half_life}
-        curves = await asyncio.to_thread(
-            fit,
-            records.symbol,
-            records.capital,
-            records.efficiency,
-            family=families,
-            weights=records.weight,
-            threads=self.config.threads,
-            **aged,
-        )
-        places = {symbol: k for k, symbol in enumerate(curves.symbols.tolist())}
-        seen = np.zeros(len(curves), dtype=np.int64)
-        np.maximum.at(seen, np.array([places[symbol] for symbol in records.symbol.tolist()]), records.id)
-        limits = curves.saturation(self.config.drop)
+        if not len(records):
+            return
+        # Beside the event loop, which has others to serve.
+        curves, seen, limits = await asyncio.to_thread(self._fitted, records, self._settings, self._symbol_settings)
         now = np.datetime64(_now().replace(tzinfo=None), "us")
         version = await self.store.save_models(curves, last_record_id=seen, saturation=limits, trained_at=now)
         times = np.full(len(curves), now)
@@ -466,10 +468,35 @@ class PredictiveScalingEngine:
         self._counts["trainings"] += 1
         self._counts["models_trained"] += len(curves)
 
-    def _adopt(self, newer: _Models) -> None:
-        """Use newer models from now on."""
-        self._models = self._models.merged(newer)
-        for symbol in newer.place:
+    def _fitted(
+        self, records: StoredRecords, system: ScalingConfig, own: Mapping[str, SymbolConfig]
+    ) -> tuple[CurveSet, npt.NDArray[np.int64], Saturation]:
+        """Fit records; give the curves, the highest record that each has seen, and where they end."""
+        order, codes = coded(records.symbol)
+        aged: dict[str, Any] = {}
+        if self.config.half_life is not None:
+            seconds = records.observed_at.astype(np.int64) * 1e-6  # a timedelta could not hold every half-life
+            aged = {"observed_at": seconds, "half_life": self.config.half_life}
+        curves = fit(
+            records.symbol,
+            records.capital,
+            records.efficiency,
+            family=[(own[symbol].family if symbol in own else None) or system.default_family for symbol in order],
+            weights=records.weight,
+            threads=self.config.threads,
+            **aged,
+        )
+        seen = np.zeros(len(curves), dtype=np.int64)
+        np.maximum.at(seen, codes, records.id)
+        return curves, seen, curves.saturation(self.config.drop)
+
+    def _adopt(self, other: _Models) -> None:
+        """Use models from now on, as far as they are newer."""
+        chosen = self._models.newer_in(other)
+        if not chosen:
+            return
+        self._models = self._models.replaced(other, chosen)
+        for symbol in other.curves.symbols[chosen].tolist():
             self._forget(symbol)
             self._singles.pop(symbol, None)
             self._newest.setdefault(symbol, 0)
@@ -477,10 +504,14 @@ class PredictiveScalingEngine:
 
     def _stale(self, symbol: str) -> bool:
         place = self._models.place.get(symbol)
-        if place is None or self._newest[symbol] > self._models.seen[place]:
+        newest = self._newest[symbol]
+        if place is None or newest > self._models.seen[place]:
             return True
-        age = np.datetime64(_now().replace(tzinfo=None), "us") - self._models.trained_at[place]
-        return bool(age / np.timedelta64(1, "s") > self._settings.update_interval)
+        # A model that was saved without records has nothing to be trained from.
+        return newest > 0 and self._too_old(float(self._models.trained_at[place].astype(np.int64)) * 1e-6)
+
+    def _too_old(self, trained_at: float) -> bool:
+        return time.time() - trained_at > self._settings.update_interval
 
     async def _ready(self, symbols: Sequence[str]) -> None:
         """Make sure that the models of some symbols are up to date."""
@@ -491,10 +522,10 @@ class PredictiveScalingEngine:
                 await self._train([symbol for symbol in self._newest if self._stale(symbol)])
 
     async def _known(self, symbols: Sequence[str]) -> list[str]:
-        if any(symbol not in self._newest for symbol in symbols):
+        if not all(isinstance(symbol, str) and symbol in self._newest for symbol in symbols):
             await self._refresh()  # another process may know them by now
             for symbol in symbols:
-                if symbol not in self._newest:
+                if not isinstance(symbol, str) or symbol not in self._newest:
                     raise UnknownSymbolError(f"there are no records of {symbol!r}", symbol=symbol)
         return list(symbols)
 
@@ -540,18 +571,21 @@ class PredictiveScalingEngine:
         CurveError
             If the capital is negative or not finite.
         """
-        if time.monotonic() < self._refresh_at:
-            found = self._cache.get(symbol, {}).get(capital)
+        # A float that was asked for before is answered here; whatever else it is goes through the checks below.
+        if isinstance(capital, float) and isinstance(symbol, str) and time.monotonic() < self._refresh_at:
+            found = self._remembered(symbol, capital)
             if found is not None:
-                self._counts["cache_hits"] += 1
                 return found
+        amount = _one_number("capital", capital, CurveError)
         await self._ready([symbol])
+        found = self._remembered(symbol, amount)
+        if found is not None:
+            return found
         self._counts["cache_misses"] += 1
         place = self._models.place[symbol]
         one = self._singles.get(symbol)
         if one is None:
             one = self._singles[symbol] = self._models.curves[place]
-        amount = float(to_floats("capital", capital, CurveError))
         at = one.predict(amount, level=self.config.level, tolerance=self.config.tolerance)
         found = EfficiencyPrediction(
             symbol=symbol,
@@ -567,6 +601,13 @@ class PredictiveScalingEngine:
         self._remember(found)
         return found
 
+    def _remembered(self, symbol: str, capital: float) -> EfficiencyPrediction | None:
+        found = self._cache.get(symbol, {}).get(capital)
+        if found is None or self._too_old(found.as_of.timestamp()):
+            return None
+        self._counts["cache_hits"] += 1
+        return found
+
     def _remember(self, found: EfficiencyPrediction) -> None:
         if self._newest[found.symbol] > self._models.seen[self._models.place[found.symbol]]:
             return  # a record came in meanwhile: what it changes must be seen by whoever asks next
@@ -574,8 +615,9 @@ class PredictiveScalingEngine:
             self._cache.clear()
             self._cached = 0
         if self.config.cache_size:
-            self._cache.setdefault(found.symbol, {})[found.capital] = found
-            self._cached += 1
+            of_symbol = self._cache.setdefault(found.symbol, {})
+            self._cached += found.capital not in of_symbol
+            of_symbol[found.capital] = found
 
     async def predict_many(self, symbols: str | Sequence[str], capital: FloatLike) -> Prediction:
         """Predict many new observations at once.
@@ -595,20 +637,15 @@ class PredictiveScalingEngine:
             If a capital is negative or not finite, or the shapes do not fit.
         """
         chosen = _listed(symbols)
-        distinct = list(dict.fromkeys(chosen))
+        points, shape = _points(capital, len(chosen))
+        distinct = _unique(chosen)
         await self._ready(distinct)
         curves = self._models.curves[[self._models.place[symbol] for symbol in distinct]]
-        work: Callable[[], Prediction]
-        if len(distinct) == len(chosen):
-
-            def work() -> Prediction:
-                return curves.predict(capital, level=self.config.level, tolerance=self.config.tolerance)
-        else:
-
-            def work() -> Prediction:
-                return _predict_pairs(curves, chosen, capital, self.config)
-
-        return await asyncio.to_thread(work)
+        places = {symbol: k for k, symbol in enumerate(distinct)}
+        owner = np.fromiter(map(places.__getitem__, chosen), dtype=np.int64, count=len(chosen))
+        if points.size <= _AT_ONCE:  # quicker than a thread starts
+            return _predict(curves, owner, points, shape, self.config)
+        return await asyncio.to_thread(_predict, curves, owner, points, shape, self.config)
 
     # --- allocations ----------------------------------------------------------------------------------------------
 
@@ -634,7 +671,8 @@ class PredictiveScalingEngine:
         AllocationError, InfeasibleError
             As in :func:`escala.allocate`; nothing was recorded.
         """
-        found = await self._allocated(_distinct(_listed(symbols)), total_capital, limits)
+        total = _one_number("total_capital", total_capital, AllocationError)
+        found = await self._allocated(_distinct(_listed(symbols)), total, limits)
         await self.store.save_allocation(found)
         return found
 
@@ -655,7 +693,8 @@ class PredictiveScalingEngine:
         if given is not None and not isinstance(given, Mapping):
             return given
         if isinstance(given, Mapping):
-            strangers = [symbol for symbol in given if symbol not in symbols]
+            known = set(symbols)
+            strangers = [symbol for symbol in given if symbol not in known]
             if strangers:
                 message = f"{name} names {strangers[0]!r}, which is not among the symbols"
                 raise AllocationError(message, arguments=(name,))
@@ -686,21 +725,25 @@ class PredictiveScalingEngine:
         UnknownSymbolError, AllocationError, InfeasibleError
             As in :meth:`optimize_allocation`.
         """
-        symbols = _listed(list(current))
-        held = to_floats("current", [current[symbol] for symbol in symbols], AllocationError)
+        if not isinstance(current, Mapping):
+            message = f"current must be a mapping of symbols to capital, not {type(current).__name__}"
+            raise AllocationError(message, arguments=("current",))
+        symbols = list(current)
+        held = to_floats("current", list(current.values()), AllocationError)
         check_interval("current", held, _FROM_ZERO, AllocationError)
-        total = float(held.sum()) if total_capital is None else total_capital
+        owned = float(held.sum())
+        total = owned if total_capital is None else _one_number("total_capital", total_capital, AllocationError)
         found = await self._allocated(symbols, total, limits)
         for symbol, amount in zip(symbols, held.tolist(), strict=True):
             self._move(symbol, amount)
         trades = found.amounts - held
-        moved = float(np.abs(trades).sum() + abs(trades.sum()))
-        drift = 0.5 * moved / float(total) if total else 0.0
+        moved = 0.5 * float(np.abs(trades).sum() + abs(trades.sum()))  # the second term is the cash's own change
+        drift = moved / max(total, owned) if moved else 0.0
         threshold = self._settings.rebalance_threshold
         weights = np.asarray(self._limit("priority", symbols, limits.get("priority")), dtype=np.float64)
         curves = self._models.curves[[self._models.place[symbol] for symbol in symbols]]
-        before = np.nan_to_num(curves.utility(held))
-        after = np.nan_to_num(curves.utility(found.amounts))
+        returned = np.nan_to_num(curves.utility(held))  # nothing where there is no curve
+        now = float((weights * returned).sum()) - float(limits.get("hurdle", 0.0)) * owned
         return RebalancePlan(
             symbols=tuple(symbols),
             current=held,
@@ -709,7 +752,7 @@ class PredictiveScalingEngine:
             drift=drift,
             threshold=threshold,
             worth_it=drift > threshold,
-            gain=float((weights * (after - before)).sum()),
+            gain=float(found.utility) - now,
             allocation=found,
         )
 
@@ -718,7 +761,17 @@ class PredictiveScalingEngine:
     async def saturation_points(self) -> dict[str, SaturationPoint]:
         """Give where each symbol saturates, by models that are up to date."""
         await self._ready(list(self._newest))
-        return await self.store.saturation_points()
+        models = self._models
+        found = models.curves.saturation(self.config.drop)
+        columns = {part.name: getattr(found, part.name).tolist() for part in fields(Saturation)}
+        return {
+            symbol: SaturationPoint(
+                **{name: column[k] for name, column in columns.items()},
+                version=int(models.version[k]),
+                trained_at=_utc(models.trained_at[k]),
+            )
+            for symbol, k in models.place.items()
+        }
 
     async def model_info(self, symbol: str) -> ModelInfo:
         """Tell what is known of a symbol's model, as it is: a stale one is not trained by asking.
@@ -765,18 +818,16 @@ class PredictiveScalingEngine:
 
     # --- events ---------------------------------------------------------------------------------------------------
 
-    async def events(self) -> AsyncIterator[RegimeChange]:
-        """Yield changes of regime from now on: ``async for event in engine.events()``; ends when the engine closes."""
+    def events(self) -> AsyncGenerator[RegimeChange]:
+        """Give the changes of regime from now on: ``async for event in engine.events()``; ends when the engine closes.
+
+        A change is noticed by the engine that adds the record, trains, or is asked to rebalance.
+        """
         queue: asyncio.Queue[RegimeChange | None] = asyncio.Queue()
+        if self._closed:
+            queue.put_nowait(None)
         self._subscribers.add(queue)
-        try:
-            while not self._closed:
-                event = await queue.get()
-                if event is None:
-                    return
-                yield event
-        finally:
-            self._subscribers.discard(queue)
+        return _until_closed(queue)
 
     def _move(self, symbol: str, capital: float) -> None:
         """Take note of a symbol's capital."""
@@ -795,8 +846,13 @@ class PredictiveScalingEngine:
         if before is None or before is after:
             return
         event = RegimeChange(symbol, _now(), capital, before, after, saturation, capacity)
-        for queue in self._subscribers:
+        for queue in list(self._subscribers):
             queue.put_nowait(event)
+
+
+async def _until_closed(queue: asyncio.Queue[RegimeChange | None]) -> AsyncGenerator[RegimeChange]:
+    while (event := await queue.get()) is not None:
+        yield event
 
 
 def _regime(capital: float, saturation: float, capacity: float) -> Regime:
@@ -813,26 +869,81 @@ def _no_models() -> _Models:
     return _Models(nothing, none, none, np.zeros(0, dtype="datetime64[us]"), np.zeros(0), np.zeros(0))
 
 
-def _predict_pairs(curves: CurveSet, symbols: Sequence[str], capital: FloatLike, config: EngineConfig) -> Prediction:
-    """Predict for symbols that repeat: the capitals of each symbol together, then back in their order."""
+def _points(capital: FloatLike, n: int) -> tuple[Floats, tuple[int, ...]]:
+    """Bring capital to (n, m), with the shape of the result, as :meth:`CurveSet.predict` would."""
     given = to_floats("capital", capital, CurveError)
-    if given.shape != (len(symbols),):
-        message = f"capital of shape {given.shape} must be of shape ({len(symbols)},) for symbols that repeat"
-        raise CurveError(message, arguments=("capital",))
-    places = {symbol: k for k, symbol in enumerate(curves.symbols.tolist())}
-    owner = np.fromiter(map(places.__getitem__, symbols), dtype=np.int64, count=len(symbols))
+    check_interval("capital", given, _FROM_ZERO, CurveError)
+    if given.ndim == 0 or given.shape == (n,):
+        return np.broadcast_to(given[..., None], (n, 1)), (n,)
+    if given.ndim == 1 and n == 1:
+        return given[None, :], given.shape
+    if given.ndim == 2 and given.shape[0] in (1, n):
+        shape = (n, given.shape[1])
+        return np.broadcast_to(given, shape), shape
+    message = (
+        f"capital of shape {given.shape} does not fit {n:,} symbols: it must be a number, or of shape ({n},), "
+        f"({n}, m) or (1, m)"
+    )
+    raise CurveError(message, arguments=("capital",))
+
+
+def _predict(
+    curves: CurveSet, owner: npt.NDArray[np.int64], points: Floats, shape: tuple[int, ...], config: EngineConfig
+) -> Prediction:
+    """Predict a row of points for each curve in `owner`, on all threads; a curve may come more than once."""
+    n, m = points.shape
     order = np.argsort(owner, kind="stable")
-    ends = np.cumsum(np.bincount(owner, minlength=len(curves)))
-    parts = [
-        curves[k].predict(given[order[begin:end]], level=config.level, tolerance=config.tolerance)
-        for k, (begin, end) in enumerate(zip(np.r_[0, ends[:-1]], ends, strict=True))
+    given = np.ascontiguousarray(points[order]).reshape(-1)  # the points of a curve side by side
+    columns: dict[str, npt.NDArray[Any]] = {name: np.empty(n * m) for name in _PREDICTED}
+    columns["extrapolated"] = np.empty(n * m, dtype=np.bool_)
+    blocks = _blocks(np.bincount(owner, minlength=len(curves)) * m)
+
+    def predict_block(block: Sequence[tuple[int, int, int]]) -> None:
+        # A rectangle costs one call: short rows are filled up with a capital that is always allowed.
+        rows = np.zeros((len(block), max(end - begin for _, begin, end in block)))
+        for row, (_, begin, end) in zip(rows, block, strict=True):
+            row[: end - begin] = given[begin:end]
+        at = curves[[k for k, _, _ in block]].predict(rows, level=config.level, tolerance=config.tolerance)
+        for name, column in columns.items():
+            for row, (_, begin, end) in zip(getattr(at, name), block, strict=True):
+                column[begin:end] = row[: end - begin]
+
+    def make_part() -> parallel.Part:
+        def part(start: int, stop: int) -> Iterator[None]:
+            for block in blocks[start:stop]:
+                predict_block(block)
+                yield
+
+        return part
+
+    parallel.run(make_part, len(blocks), chunk=1, threads=parallel.checked_threads(config.threads, CurveError))
+    back = np.empty_like(order)
+    back[order] = np.arange(n)
+    return Prediction(
+        **{name: column.reshape(n, m)[back].reshape(shape) for name, column in columns.items()},
+        level=config.level,
+        tolerance=np.full(n, config.tolerance),
+    )
+
+
+def _blocks(counts: npt.NDArray[np.int64]) -> list[list[tuple[int, int, int]]]:
+    """Cut points that lie curve by curve into blocks of a few thousand: (curve, begin, end) of about equal length."""
+    ends = np.cumsum(counts).tolist()
+    pieces = [
+        (k, begin, min(begin + _BLOCK, end))
+        for k, (end, count) in enumerate(zip(ends, counts.tolist(), strict=True))
+        for begin in range(end - count, end, _BLOCK)
     ]
-    columns: dict[str, Any] = {}
-    for name in ("efficiency", "low", "high", "confidence", "extrapolated"):
-        joined = np.concatenate([getattr(part, name) for part in parts])
-        columns[name] = np.empty_like(joined)
-        columns[name][order] = joined
-    return Prediction(**columns, level=config.level, tolerance=np.full(len(curves), config.tolerance))
+    pieces.sort(key=lambda piece: piece[1] - piece[2])
+    blocks: list[list[tuple[int, int, int]]] = []
+    width = 0
+    for piece in pieces:
+        size = piece[2] - piece[1]
+        if not blocks or 2 * size < width or (len(blocks[-1]) + 1) * width > _BLOCK:
+            blocks.append([])
+            width = size
+        blocks[-1].append(piece)
+    return blocks
 
 
 def _columns(batch: Any) -> dict[str, Any]:
@@ -864,11 +975,25 @@ def _listed(symbols: str | Sequence[str]) -> list[str]:
     return [symbols] if isinstance(symbols, str) else list(symbols)
 
 
+def _unique(symbols: list[str]) -> list[str]:
+    return list(dict.fromkeys(symbols))
+
+
 def _distinct(symbols: list[str]) -> list[str]:
+    seen: set[str] = set()
     for place, symbol in enumerate(symbols):
-        if symbol in symbols[:place]:
+        if symbol in seen:
             raise AllocationError(f"symbols names {symbol!r} twice", arguments=("symbols",), indexes=((place,),))
+        seen.add(symbol)
     return symbols
+
+
+def _one_number(name: str, value: Any, error: type[InputError]) -> float:
+    number = to_floats(name, value, error)
+    if number.ndim:
+        raise error(f"{name} must be one number, not of shape {number.shape}", arguments=(name,))
+    check_interval(name, number, _FROM_ZERO, error)
+    return float(number)
 
 
 def _now() -> datetime.datetime:
