@@ -562,7 +562,7 @@ async def test_allocations_are_recorded(url: str) -> None:
 
 
 async def test_settings_are_defaults(url: str) -> None:
-    config = EngineConfig(refresh_interval=0.0)
+    config = EngineConfig(refresh_interval=LONG)  # settings count at once all the same
     async with await PredictiveScalingEngine.open(url, config) as engine:
         await with_two_lines(engine, ScalingConfig(min_efficiency=0.0))
 
@@ -595,7 +595,7 @@ async def test_settings_are_defaults(url: str) -> None:
 
 
 async def test_families_by_settings(url: str) -> None:
-    async with await PredictiveScalingEngine.open(url, EngineConfig(name="desk", refresh_interval=0.0)) as engine:
+    async with await PredictiveScalingEngine.open(url, EngineConfig(name="desk", refresh_interval=LONG)) as engine:
         await engine.store.set_config(ScalingConfig(default_family="sqrt"), "desk")
         await engine.store.set_symbol_config("B", SymbolConfig(family="quadratic"))
         await add_noise(engine, ["A", "B"])
@@ -603,7 +603,7 @@ async def test_families_by_settings(url: str) -> None:
 
 
 async def test_rebalance(url: str) -> None:
-    async with await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=0.0)) as engine:
+    async with await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=LONG)) as engine:
         await with_two_lines(engine)
 
         def returned(a: float, b: float) -> float:

@@ -50,7 +50,7 @@ class EngineConfig:
     Parameters
     ----------
     name : str
-        Which of the store's settings apply.
+        Which of the store's settings apply. Trainings and allocations read them anew.
     level, tolerance : float
         Of predictions, as in :meth:`escala.CurveSet.predict`.
     drop : float
@@ -456,6 +456,7 @@ class PredictiveScalingEngine:
         """Fit the records of some symbols, in one call, and keep the models."""
         if not symbols:
             return
+        await self._read_settings()
         records = await self.store.records(list(symbols))
         if not len(records):
             return
@@ -535,11 +536,14 @@ class PredictiveScalingEngine:
                 if time.monotonic() >= self._refresh_at:  # not done by another task meanwhile
                     await self._refresh()
 
+    async def _read_settings(self) -> None:
+        self._settings = await self.store.config(self.config.name)
+        self._symbol_settings = await self.store.symbol_config()
+
     async def _refresh(self) -> None:
         """See what other processes have added, trained and set."""
         due = time.monotonic() + self.config.refresh_interval
-        self._settings = await self.store.config(self.config.name)
-        self._symbol_settings = await self.store.symbol_config()
+        await self._read_settings()
         latest = await self.store.latest_version()
         if latest > self._seen_version:
             stored = await self.store.models(newer_than=self._seen_version)
@@ -682,6 +686,7 @@ class PredictiveScalingEngine:
             message = f"{unknown[0]!r} is no limit of an allocation; these are: {', '.join(_LIMITS)}"
             raise AllocationError(message, arguments=(unknown[0],))
         await self._ready(symbols)
+        await self._read_settings()  # a limit that was set, by whoever, holds from now on
         curves = self._models.curves[[self._models.place[symbol] for symbol in symbols]]
         keywords = {"reserve": self._settings.reserve, **limits}
         for name in _PER_SYMBOL:
