@@ -36,6 +36,7 @@ class Running:
         self.curves = self.do(self.engine.train())
 
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine to its end."""
         return self.loop.run_until_complete(work)
 
     def each(self, call: Callable[[int], Coroutine[Any, Any, Any]]) -> None:
@@ -48,6 +49,7 @@ class Running:
         self.do(every())
 
     def close(self) -> None:
+        """End the engine, its threads and its loop."""
         self.do(self.engine.close())
         self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()

@@ -897,7 +897,8 @@ def _predict(
 ) -> Prediction:
     """Predict a row of points for each curve in `owner`, on all threads; a curve may come more than once."""
     n, m = points.shape
-    order = np.argsort(owner, kind="stable")
+    # In as few bytes as will do: integers of one or two are sorted without comparisons.
+    order = np.argsort(owner.astype(np.min_scalar_type(len(curves))), kind="stable")
     given = np.ascontiguousarray(points[order]).reshape(-1)  # the points of a curve side by side
     columns: dict[str, npt.NDArray[Any]] = {name: np.empty(n * m) for name in _PREDICTED}
     columns["extrapolated"] = np.empty(n * m, dtype=np.bool_)

@@ -24,8 +24,7 @@ async def main() -> None:
             plan = await engine.rebalance({"BTC/USDT": held, "ETH/USDT": 300_000 - held})
             worth = "worth it" if plan.worth_it else "not worth it"
             print(f"drift {plan.drift:.1%}: {worth} (threshold {plan.threshold:.0%}), utility {plan.gain:+,.0f}")
-            for symbol, trade in plan.to_dict().items():
-                print(f"  {symbol} {trade:+8,.0f}")
+            print(*(f"  {symbol} {trade:+8,.0f}" for symbol, trade in plan.to_dict().items()), sep="\n")
 
 
 asyncio.run(main())
