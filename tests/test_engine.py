@@ -457,6 +457,39 @@ async def test_a_thousand_tasks(url: str) -> None:
         assert same(engine._models.curves[symbols], expected[symbols])
 
 
+async def test_whoever_asks_may_give_up(url: str) -> None:
+    """The one that trains is cancelled at any moment: the others get their answer, and what was added counts."""
+    async with await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=LONG)) as engine:
+        await add_noise(engine, ["A", "B"])
+        for delay in (0.0, 0.001, 0.003, 0.01, 0.02):
+            await engine.add_efficiency_record("A", 1e4, 0.5)
+            asked = [asyncio.create_task(engine.predict_efficiency("A", 5e4)) for _ in range(10)]
+            await asyncio.sleep(delay)
+            asked[0].cancel()
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            assert isinstance(answers[0], asyncio.CancelledError | escala.EfficiencyPrediction)
+            assert len({repr(answer) for answer in answers[1:]}) == 1
+            records = await engine.store.records("A")
+            expected = fit(records.symbol, records.capital, records.efficiency).efficiency(5e4)[0]
+            assert (await engine.predict_efficiency("A", 5e4)).efficiency == expected
+
+
+async def test_an_engine_outlives_a_server_that_stops(postgres: Server) -> None:
+    url = postgres.create("engine_stopped")
+    async with await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=LONG)) as engine:
+        await add_line(engine, "A", 0.9, 1e-6)
+        found = await engine.predict_efficiency("A", 1e5)
+        await asyncio.to_thread(postgres.crash)
+        assert await engine.predict_efficiency("A", 1e5) is found
+        for call in (engine.add_efficiency_record("A", 1.0, 0.5), engine.train(), engine.stats()):
+            with pytest.raises(StoreError):
+                await call
+        await asyncio.to_thread(postgres.start)
+        assert await engine.predict_efficiency("A", 1e5) is found  # the record was refused: nothing has changed
+        assert await engine.add_efficiency_record("A", 4e5, 0.5) == len(CAPITAL) + 1
+        assert (await engine.predict_efficiency("A", 1e5)).as_of > found.as_of
+
+
 # --- many predictions ------------------------------------------------------------------------------------------------
 
 
