@@ -21,7 +21,15 @@ from escala import parallel
 from escala.allocation import Allocation, allocate
 from escala.arrays import Interval, check_interval, to_floats
 from escala.curves import CurveSet, FloatLike, Prediction, Saturation
-from escala.errors import AllocationError, ConfigError, CurveError, InputError, RecordError, UnknownSymbolError
+from escala.errors import (
+    AllocationError,
+    ConfigError,
+    CurveError,
+    InputError,
+    RecordError,
+    StoreError,
+    UnknownSymbolError,
+)
 from escala.fitting import fit
 from escala.records import coded
 from escala.store import SaturationPoint, ScalingConfig, Store, StoredRecords, SymbolConfig
@@ -415,7 +423,12 @@ class PredictiveScalingEngine:
             metrics=columns.get("metrics"),
         )
         if count:
-            for symbol, number in (await self.store.symbols()).items():
+            try:
+                newest = await self.store.symbols()
+            except StoreError:  # the records are kept, and that is what the caller must hear; the next question looks
+                newest = {}
+                self._refresh_at = -math.inf
+            for symbol, number in newest.items():
                 self._mark(symbol, number)
             amounts = to_floats("capital", columns["capital"], RecordError).tolist()
             for symbol, capital in dict(zip(columns["symbol"], amounts, strict=True)).items():
@@ -899,7 +912,7 @@ def _predict(
     n, m = points.shape
     # In as few bytes as will do: integers of one or two are sorted without comparisons.
     order = np.argsort(owner.astype(np.min_scalar_type(len(curves))), kind="stable")
-    given = np.ascontiguousarray(points[order]).reshape(-1)  # the points of a curve side by side
+    given = points.take(order, axis=0).reshape(-1)  # the points of a curve side by side
     columns: dict[str, npt.NDArray[Any]] = {name: np.empty(n * m) for name in _PREDICTED}
     columns["extrapolated"] = np.empty(n * m, dtype=np.bool_)
     blocks = _blocks(np.bincount(owner, minlength=len(curves)) * m)
@@ -923,10 +936,12 @@ def _predict(
         return part
 
     parallel.run(make_part, len(blocks), chunk=1, threads=parallel.checked_threads(config.threads, CurveError))
-    back = np.empty_like(order)
-    back[order] = np.arange(n)
+    if len(curves) < n:
+        back = np.empty_like(order)
+        back[order] = np.arange(n)
+        columns = {name: column.reshape(n, m).take(back, axis=0) for name, column in columns.items()}
     return Prediction(
-        **{name: column.reshape(n, m)[back].reshape(shape) for name, column in columns.items()},
+        **{name: column.reshape(shape) for name, column in columns.items()},
         level=config.level,
         tolerance=np.full(n, config.tolerance),
     )
