@@ -17,7 +17,7 @@ import escala
 ROOT = Path(__file__).parent.parent
 ROOMS = (
     "curves", "fitting", "lending", "arrays", "parallel", "errors", "scenario_file", "lending_summary", "demo_curves",
-    "demo_lending", "numerals", "curve_summary", "records", "store.store", "store.settings",
+    "demo_lending", "numerals", "curve_summary", "allocation", "records", "store.store", "store.settings",
 )  # fmt: skip
 
 

@@ -24,6 +24,13 @@ _ROOMS = {
     "AllocationStatus": "allocation",
     "Binding": "allocation",
     "allocate": "allocation",
+    "EfficiencyPrediction": "engine",
+    "EngineConfig": "engine",
+    "ModelInfo": "engine",
+    "PredictiveScalingEngine": "engine",
+    "RebalancePlan": "engine",
+    "Regime": "engine",
+    "RegimeChange": "engine",
     "AllocationLine": "store",
     "SaturationPoint": "store",
     "ScalingConfig": "store",
@@ -45,6 +52,7 @@ _ROOMS = {
     "ScenarioError": "errors",
     "ScenarioFileError": "errors",
     "StoreError": "errors",
+    "UnknownSymbolError": "errors",
 }
 
 __all__ = ["__version__", *sorted(_ROOMS)]  # noqa: PLE0604

@@ -7,6 +7,13 @@ from escala.curves import Family as Family
 from escala.curves import FitStatus as FitStatus
 from escala.curves import Prediction as Prediction
 from escala.curves import Saturation as Saturation
+from escala.engine import EfficiencyPrediction as EfficiencyPrediction
+from escala.engine import EngineConfig as EngineConfig
+from escala.engine import ModelInfo as ModelInfo
+from escala.engine import PredictiveScalingEngine as PredictiveScalingEngine
+from escala.engine import RebalancePlan as RebalancePlan
+from escala.engine import Regime as Regime
+from escala.engine import RegimeChange as RegimeChange
 from escala.errors import AllocationError as AllocationError
 from escala.errors import ConfigError as ConfigError
 from escala.errors import CurveError as CurveError
@@ -19,6 +26,7 @@ from escala.errors import RecordError as RecordError
 from escala.errors import ScenarioError as ScenarioError
 from escala.errors import ScenarioFileError as ScenarioFileError
 from escala.errors import StoreError as StoreError
+from escala.errors import UnknownSymbolError as UnknownSymbolError
 from escala.fitting import fit as fit
 from escala.lending import DeFiSimulator as DeFiSimulator
 from escala.lending import LendingResult as LendingResult

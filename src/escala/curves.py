@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from numbers import Integral
@@ -274,6 +274,24 @@ class CurveSet:
             _neumann=np.full((n, 3), np.nan),
         )
 
+    @classmethod
+    def concatenate(cls, sets: Iterable[CurveSet]) -> CurveSet:
+        """Put sets of curves one after the other.
+
+        Raises
+        ------
+        CurveError
+            If a symbol comes twice.
+        """
+        chosen = list(sets)
+        if not chosen:
+            return cls.from_params([], "linear", np.zeros((0, 2)))
+        joined = cls(
+            **{field.name: np.concatenate([getattr(one, field.name) for one in chosen]) for field in fields(cls)}
+        )
+        _names(joined.symbols.tolist())
+        return joined
+
     def __len__(self) -> int:
         return int(self.symbols.size)
 
@@ -330,7 +348,8 @@ class CurveSet:
     @property
     def has_curve(self) -> npt.NDArray[np.bool_]:
         """Which instruments have a curve: status OK or CONSTANT."""
-        return np.isin(self.status, (FitStatus.OK, FitStatus.CONSTANT))
+        known: npt.NDArray[np.bool_] = (self.status == FitStatus.OK) | (self.status == FitStatus.CONSTANT)
+        return known
 
     @functools.cached_property
     def lack_of_fit(self) -> Floats:

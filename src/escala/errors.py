@@ -10,6 +10,7 @@ EscalaError
 │   └── AllocationError                 of an argument of an allocation
 ├── InfeasibleError (ValueError)        bounds that no allocation can meet together
 ├── StoreError (RuntimeError)           a store that cannot be opened, read or written
+├── UnknownSymbolError (KeyError)       a symbol without records or model
 ├── FitError (ValueError)               an instrument without a curve, where that is to be an error
 └── MissingExtraError (ImportError)     an optional library is not installed
 """
@@ -112,6 +113,25 @@ class FitError(EscalaError, ValueError):
 
 class StoreError(EscalaError, RuntimeError):
     """A store that cannot be opened, read or written; the message says which and why, and holds no password."""
+
+
+class UnknownSymbolError(EscalaError, KeyError):
+    """A symbol that nothing is known of; there is no made-up answer.
+
+    Parameters
+    ----------
+    message : str
+        Names the symbol.
+    symbol : str
+        The symbol.
+    """
+
+    def __init__(self, message: str, *, symbol: str = "") -> None:
+        super().__init__(message)
+        self.symbol = symbol
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class ScenarioFileError(ScenarioError):

@@ -1,0 +1,1026 @@
+"""Asynchronous coordinator over a store: remembers records, keeps curves up to date, predicts, allocates, warns."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import math
+import os
+import time
+import weakref
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from escala import parallel
+from escala.allocation import Allocation, allocate
+from escala.arrays import Interval, check_interval, to_floats
+from escala.curves import CurveSet, FloatLike, Prediction, Saturation
+from escala.errors import (
+    AllocationError,
+    ConfigError,
+    CurveError,
+    InputError,
+    RecordError,
+    StoreError,
+    UnknownSymbolError,
+)
+from escala.fitting import fit
+from escala.records import coded
+from escala.store import SaturationPoint, ScalingConfig, Store, StoredRecords, SymbolConfig
+
+Floats = npt.NDArray[np.float64]
+
+_LEVEL: Final = Interval(0.0, 1.0, low_open=True, high_open=True)
+_POSITIVE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
+_FROM_ZERO: Final = Interval(0.0, np.inf, high_open=True)
+_SHARE: Final = Interval(0.0, 1.0, low_open=True)
+#: Limits that may differ by symbol; the others are one number or word.
+_PER_SYMBOL: Final = ("min_efficiency", "lower", "upper", "min_ticket", "max_share", "priority")
+#: Columns of numbers in a prediction.
+_PREDICTED: Final = ("efficiency", "low", "high", "confidence")
+#: Points that one call of :meth:`CurveSet.predict` is given: its arrays fit into the cache.
+_BLOCK: Final = 16384
+#: Points that are predicted before a thread would have started.
+_AT_ONCE: Final = 1000
+_LIMITS: Final = (*_PER_SYMBOL, "reserve", "spend", "hurdle", "remainder", "method", "step", "max_nodes", "tolerance")
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How an engine works; what the whole system shares is kept in the store (:class:`escala.ScalingConfig`).
+
+    Parameters
+    ----------
+    name : str
+        Which of the store's settings apply. Trainings and allocations read them anew.
+    level, tolerance : float
+        Of predictions, as in :meth:`escala.CurveSet.predict`.
+    drop : float
+        Share of the peak efficiency that is lost at saturation, in (0, 1].
+    half_life : float, optional
+        Seconds after which a record counts half; by default all count alike.
+    refresh_interval : float
+        Seconds after which the training and the records of other processes are seen at the latest.
+    cache_size : int
+        Predictions that are remembered.
+    threads : int, optional
+        Threads of fits and predictions; by default all processors.
+
+    Raises
+    ------
+    ConfigError
+        Names the field and its value.
+    """
+
+    name: str = "default"
+    level: float = 0.95
+    tolerance: float = 0.05
+    drop: float = 0.10
+    half_life: float | None = None
+    refresh_interval: float = 5.0
+    cache_size: int = 100_000
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check every number."""
+        if not isinstance(self.name, str) or not self.name:
+            raise ConfigError(f"name must be text that is not empty, not {self.name!r}", arguments=("name",))
+        _check("level", self.level, _LEVEL)
+        _check("tolerance", self.tolerance, _FROM_ZERO)
+        _check("drop", self.drop, _SHARE)
+        _check("refresh_interval", self.refresh_interval, _FROM_ZERO)
+        _check("cache_size", self.cache_size, Interval(0, 2.0**53, integer=True))
+        if self.half_life is not None:
+            _check("half_life", self.half_life, _POSITIVE)
+        if self.threads is not None:
+            parallel.checked_threads(self.threads, ConfigError)
+
+
+def _check(name: str, value: Any, interval: Interval) -> None:
+    number = to_floats(name, value, ConfigError)
+    if number.ndim:
+        raise ConfigError(f"{name} must be one number, not of shape {number.shape}", arguments=(name,))
+    check_interval(name, number, interval, ConfigError)
+
+
+@dataclass(frozen=True, slots=True)
+class EfficiencyPrediction:
+    """What a new observation will be; as one element of :class:`escala.Prediction`.
+
+    Attributes
+    ----------
+    symbol : str
+    capital : float
+    efficiency, low, high : float
+        The curve and its prediction interval; NaN, 0 and 1 where the records give no curve.
+    confidence : float
+        Probability that a new observation lies within the tolerance of `efficiency`.
+    family : str
+        Of the curve.
+    extrapolated : bool
+        Whether the capital lies outside the observed ones.
+    as_of : datetime
+        When the model was trained, UTC.
+    """
+
+    symbol: str
+    capital: float
+    efficiency: float
+    low: float
+    high: float
+    confidence: float
+    family: str
+    extrapolated: bool
+    as_of: datetime.datetime
+
+
+class Regime(Enum):
+    """Where the capital of a symbol lies on its curve."""
+
+    #: Below saturation: more capital works nearly as well.
+    WORKING = "working"
+    #: At or above saturation: efficiency has clearly deteriorated.
+    SATURATED = "saturated"
+    #: At or above capacity: more capital returns less in all.
+    EXHAUSTED = "exhausted"
+    #: There is no curve.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class RegimeChange:
+    """A symbol's capital crossed its saturation or capacity, because one or the other moved.
+
+    Attributes
+    ----------
+    symbol : str
+    at : datetime
+        When the engine noticed, UTC.
+    capital : float
+        Its capital: that of its last record, or what :meth:`PredictiveScalingEngine.rebalance` was told.
+    before, after : Regime
+    saturation, capacity : float
+        By the model of now.
+    """
+
+    symbol: str
+    at: datetime.datetime
+    capital: float
+    before: Regime
+    after: Regime
+    saturation: float
+    capacity: float
+
+
+@dataclass(frozen=True)
+class RebalancePlan:
+    """From what is held to what should be.
+
+    Attributes
+    ----------
+    symbols : tuple of str
+    current, target, trades : (n,) float64
+        Capital now, at the optimum, and the difference: positive is to be bought.
+    drift : float
+        Share of the total, or of what is held if that is more, that would change its place, cash included.
+    threshold : float
+        The drift from which on it is worth it (`rebalance_threshold`).
+    worth_it : bool
+        Whether the drift exceeds it.
+    gain : float
+        Utility of the target less that of what is held.
+    allocation : Allocation
+        The target with its bound and reasons.
+    """
+
+    symbols: tuple[str, ...]
+    current: Floats
+    target: Floats
+    trades: Floats
+    drift: float
+    threshold: float
+    worth_it: bool
+    gain: float
+    allocation: Allocation
+
+    def to_dict(self) -> dict[str, float]:
+        """Give symbol → trade."""
+        return dict(zip(self.symbols, self.trades.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a symbol's model.
+
+    Attributes
+    ----------
+    symbol : str
+    version : int
+        Number of the training.
+    trained_at : datetime
+        UTC.
+    stale : bool
+        Whether there are records that it has not seen; they are on the next use.
+    family, status : str
+    params : tuple of float
+    n_points : int
+    r_squared, rmse, lack_of_fit : float
+    observed : tuple of float
+        Smallest and largest capital seen.
+    saturation, capacity : float
+        inf: not within the curve's limit.
+    """
+
+    symbol: str
+    version: int
+    trained_at: datetime.datetime
+    stale: bool
+    family: str
+    status: str
+    params: tuple[float, float, float]
+    n_points: int
+    r_squared: float
+    rmse: float
+    lack_of_fit: float
+    observed: tuple[float, float]
+    saturation: float
+    capacity: float
+
+
+@dataclass
+class _Models:
+    """The current model of every symbol."""
+
+    curves: CurveSet
+    version: npt.NDArray[np.int64]
+    seen: npt.NDArray[np.int64]  # highest record of the training
+    trained_at: npt.NDArray[np.datetime64]
+    saturation: Floats
+    capacity: Floats
+    place: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.place = {symbol: k for k, symbol in enumerate(self.curves.symbols.tolist())}
+
+    def newer_in(self, other: _Models) -> list[int]:
+        """Find the places of the models in `other` that are newer than those here, or not here at all."""
+        return [
+            k
+            for k, (symbol, version) in enumerate(zip(other.place, other.version.tolist(), strict=True))
+            if symbol not in self.place or version > self.version[self.place[symbol]]
+        ]
+
+    def replaced(self, other: _Models, chosen: list[int]) -> _Models:
+        """Give these models, with the chosen ones of `other` in place of those of the same symbols."""
+        symbols = other.curves.symbols[chosen].tolist()
+        kept = np.setdiff1d(np.arange(len(self.place)), [self.place[name] for name in symbols if name in self.place])
+        return _Models(
+            curves=CurveSet.concatenate([self.curves[kept], other.curves[chosen]]),
+            **{
+                name: np.concatenate([getattr(self, name)[kept], getattr(other, name)[chosen]])
+                for name in ("version", "seen", "trained_at", "saturation", "capacity")
+            },
+        )
+
+
+class PredictiveScalingEngine:
+    """Coordinator of a running trading system over one :class:`escala.Store`.
+
+    Made by :meth:`open`: ``async with await PredictiveScalingEngine.open("escala.db") as engine:``. New records mark a
+    symbol's model stale; all stale models are trained together, in one call of :func:`escala.fit`, when one of them is
+    used next. Tasks may use one engine, and processes one store, at the same time.
+    """
+
+    def __init__(self, store: Store, config: EngineConfig) -> None:
+        self.store = store
+        self.config = config
+        self._models = _no_models()
+        self._newest: dict[str, int] = {}
+        self._settings = ScalingConfig()
+        self._symbol_settings: dict[str, SymbolConfig] = {}
+        self._singles: dict[str, CurveSet] = {}
+        self._cache: dict[str, dict[float, EfficiencyPrediction]] = {}
+        self._cached = 0
+        self._refresh_at = -math.inf
+        self._seen_version = 0  # of the trainings that were read; another process may have trained before our own
+        self._training = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
+        self._capital: dict[str, float] = {}
+        self._regime: dict[str, Regime] = {}
+        # Weakly: whoever drops the subscription unread shall not be remembered for ever.
+        self._subscribers: weakref.WeakSet[asyncio.Queue[RegimeChange | None]] = weakref.WeakSet()
+        self._closed = False
+        self._counts = {"cache_hits": 0, "cache_misses": 0, "trainings": 0, "models_trained": 0}
+
+    # --- opening and closing --------------------------------------------------------------------------------------
+
+    @classmethod
+    async def open(
+        cls, url: str | os.PathLike[str] = "escala.db", config: EngineConfig | None = None
+    ) -> PredictiveScalingEngine:
+        """Open a store, creating or migrating it, and restore settings and trained models.
+
+        Parameters
+        ----------
+        url : str or path
+            As in :meth:`escala.Store.open`.
+        config : EngineConfig, optional
+            How the engine works.
+
+        Raises
+        ------
+        StoreError, MissingExtraError
+            As in :meth:`escala.Store.open`.
+        """
+        chosen = EngineConfig() if config is None else config
+        if not isinstance(chosen, EngineConfig):
+            raise ConfigError(f"config must be an EngineConfig, not {type(chosen).__name__}", arguments=("config",))
+        engine = cls(await Store.open(url), chosen)
+        try:
+            await engine._refresh()
+        except BaseException:
+            await engine.close()
+            raise
+        return engine
+
+    async def close(self) -> None:
+        """End all subscriptions, write what waits to be written, and close the store."""
+        self._closed = True
+        for queue in list(self._subscribers):
+            queue.put_nowait(None)
+        await self.store.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<PredictiveScalingEngine over {self.store.url}: {len(self._newest):,} symbols>"
+
+    # --- records --------------------------------------------------------------------------------------------------
+
+    async def add_efficiency_record(
+        self,
+        symbol: str,
+        capital: float,
+        efficiency: float,
+        metrics: Mapping[str, float] | None = None,
+        observed_at: Any = None,
+        source: str = "system",
+        *,
+        weight: float = 1.0,
+    ) -> int:
+        """Add a record and give its number; it is on disk when this returns. Arguments as in :meth:`Store.add_record`.
+
+        Raises
+        ------
+        RecordError
+            Names the argument and its value; the record was not kept.
+        StoreError
+            If the database fails; the record was not kept.
+        """
+        number = await self.store.add_record(
+            symbol, capital, efficiency, metrics=metrics, observed_at=observed_at, source=source, weight=weight
+        )
+        self._mark(symbol, number)
+        self._move(symbol, float(capital))
+        return number
+
+    async def add_efficiency_records(self, batch: Any) -> int:
+        """Add many records in one transaction, all or none, and give their number.
+
+        Parameters
+        ----------
+        batch : data frame, mapping or iterable of mappings
+            Columns `symbol`, `capital`, `efficiency` and, if there, `weight`, `observed_at` (or `time`), `source` and
+            `metrics`; or one mapping a record.
+
+        Raises
+        ------
+        RecordError
+            Names the column, the first bad records and their values; nothing was kept.
+        StoreError
+            If the database fails; nothing was kept.
+        """
+        columns = _columns(batch)
+        count = await self.store.add_records(
+            columns["symbol"],
+            columns["capital"],
+            columns["efficiency"],
+            weights=columns.get("weight"),
+            observed_at=columns.get("observed_at"),
+            sources=columns.get("source", "system"),
+            metrics=columns.get("metrics"),
+        )
+        if count:
+            try:
+                newest = await self.store.symbols()
+            except StoreError:  # the records are kept, and that is what the caller must hear; the next question looks
+                newest = {}
+                self._refresh_at = -math.inf
+            for symbol, number in newest.items():
+                self._mark(symbol, number)
+            amounts = to_floats("capital", columns["capital"], RecordError).tolist()
+            for symbol, capital in dict(zip(columns["symbol"], amounts, strict=True)).items():
+                self._move(symbol, capital)
+        return count
+
+    def _mark(self, symbol: str, number: int) -> None:
+        """Take note of a record; what was predicted without it is forgotten."""
+        if number > self._newest.get(symbol, 0):
+            self._newest[symbol] = number
+            self._forget(symbol)
+
+    def _forget(self, symbol: str) -> None:
+        self._cached -= len(self._cache.pop(symbol, ()))
+
+    # --- training -------------------------------------------------------------------------------------------------
+
+    async def train(self, symbols: str | Sequence[str] | None = None) -> CurveSet:
+        """Train models from all their records, whether they are stale or not; give their curves.
+
+        Parameters
+        ----------
+        symbols : str or sequence of str, optional
+            Which; by default all.
+
+        Raises
+        ------
+        UnknownSymbolError
+            If there are no records of a symbol.
+        """
+        await self._refresh()  # what other processes have added is trained too
+        chosen = list(self._newest) if symbols is None else await self._known(_unique(_listed(symbols)))
+        async with self._training:
+            await self._train(chosen)
+        return self._models.curves[[self._models.place[symbol] for symbol in chosen]]
+
+    async def _train(self, symbols: Sequence[str]) -> None:
+        """Fit the records of some symbols, in one call, and keep the models."""
+        if not symbols:
+            return
+        await self._read_settings()
+        records = await self.store.records(list(symbols))
+        if not len(records):
+            return
+        # Beside the event loop, which has others to serve.
+        curves, seen, limits = await asyncio.to_thread(self._fitted, records, self._settings, self._symbol_settings)
+        now = np.datetime64(_now().replace(tzinfo=None), "us")
+        version = await self.store.save_models(curves, last_record_id=seen, saturation=limits, trained_at=now)
+        times = np.full(len(curves), now)
+        self._adopt(_Models(curves, version, seen, times, limits.saturation, limits.capacity))
+        self._counts["trainings"] += 1
+        self._counts["models_trained"] += len(curves)
+
+    def _fitted(
+        self, records: StoredRecords, system: ScalingConfig, own: Mapping[str, SymbolConfig]
+    ) -> tuple[CurveSet, npt.NDArray[np.int64], Saturation]:
+        """Fit records; give the curves, the highest record that each has seen, and where they end."""
+        order, codes = coded(records.symbol)
+        aged: dict[str, Any] = {}
+        if self.config.half_life is not None:
+            seconds = records.observed_at.astype(np.int64) * 1e-6  # a timedelta could not hold every half-life
+            aged = {"observed_at": seconds, "half_life": self.config.half_life}
+        curves = fit(
+            records.symbol,
+            records.capital,
+            records.efficiency,
+            family=[(own[symbol].family if symbol in own else None) or system.default_family for symbol in order],
+            weights=records.weight,
+            threads=self.config.threads,
+            **aged,
+        )
+        seen = np.zeros(len(curves), dtype=np.int64)
+        np.maximum.at(seen, codes, records.id)
+        return curves, seen, curves.saturation(self.config.drop)
+
+    def _adopt(self, other: _Models) -> None:
+        """Use models from now on, as far as they are newer."""
+        chosen = self._models.newer_in(other)
+        if not chosen:
+            return
+        self._models = self._models.replaced(other, chosen)
+        for symbol in other.curves.symbols[chosen].tolist():
+            self._forget(symbol)
+            self._singles.pop(symbol, None)
+            self._newest.setdefault(symbol, 0)
+            self._look(symbol)
+
+    def _stale(self, symbol: str) -> bool:
+        place = self._models.place.get(symbol)
+        newest = self._newest[symbol]
+        if place is None or newest > self._models.seen[place]:
+            return True
+        # A model that was saved without records has nothing to be trained from.
+        return newest > 0 and self._too_old(float(self._models.trained_at[place].astype(np.int64)) * 1e-6)
+
+    def _too_old(self, trained_at: float) -> bool:
+        return time.time() - trained_at > self._settings.update_interval
+
+    async def _ready(self, symbols: Sequence[str]) -> None:
+        """Make sure that the models of some symbols are up to date."""
+        await self._refresh_if_due()
+        await self._known(symbols)
+        if any(self._stale(symbol) for symbol in symbols):
+            async with self._training:
+                await self._train([symbol for symbol in self._newest if self._stale(symbol)])
+
+    async def _known(self, symbols: Sequence[str]) -> list[str]:
+        if not all(isinstance(symbol, str) and symbol in self._newest for symbol in symbols):
+            await self._refresh()  # another process may know them by now
+            for symbol in symbols:
+                if not isinstance(symbol, str) or symbol not in self._newest:
+                    raise UnknownSymbolError(f"there are no records of {symbol!r}", symbol=symbol)
+        return list(symbols)
+
+    async def _refresh_if_due(self) -> None:
+        if time.monotonic() >= self._refresh_at:
+            async with self._refreshing:
+                if time.monotonic() >= self._refresh_at:  # not done by another task meanwhile
+                    await self._refresh()
+
+    async def _read_settings(self) -> None:
+        self._settings = await self.store.config(self.config.name)
+        self._symbol_settings = await self.store.symbol_config()
+
+    async def _refresh(self) -> None:
+        """See what other processes have added, trained and set."""
+        due = time.monotonic() + self.config.refresh_interval
+        await self._read_settings()
+        latest = await self.store.latest_version()
+        if latest > self._seen_version:
+            stored = await self.store.models(newer_than=self._seen_version)
+            self._seen_version = latest
+            points = await asyncio.to_thread(stored.curves.saturation, self.config.drop)
+            self._adopt(
+                _Models(
+                    stored.curves,
+                    stored.version,
+                    stored.last_record_id,
+                    stored.trained_at,
+                    points.saturation,
+                    points.capacity,
+                )
+            )
+        for symbol, number in (await self.store.symbols()).items():
+            self._mark(symbol, number)
+        self._refresh_at = due
+
+    # --- predictions ----------------------------------------------------------------------------------------------
+
+    async def predict_efficiency(self, symbol: str, capital: float) -> EfficiencyPrediction:
+        """Predict what a new observation of a symbol at a capital will be.
+
+        Raises
+        ------
+        UnknownSymbolError
+            If there are no records of it.
+        CurveError
+            If the capital is negative or not finite.
+        """
+        # A float that was asked for before is answered here; whatever else it is goes through the checks below.
+        if isinstance(capital, float) and isinstance(symbol, str) and time.monotonic() < self._refresh_at:
+            found = self._remembered(symbol, capital)
+            if found is not None:
+                return found
+        amount = _one_number("capital", capital, CurveError)
+        await self._ready([symbol])
+        found = self._remembered(symbol, amount)
+        if found is not None:
+            return found
+        self._counts["cache_misses"] += 1
+        place = self._models.place[symbol]
+        one = self._singles.get(symbol)
+        if one is None:
+            one = self._singles[symbol] = self._models.curves[place]
+        at = one.predict(amount, level=self.config.level, tolerance=self.config.tolerance)
+        found = EfficiencyPrediction(
+            symbol=symbol,
+            capital=amount,
+            efficiency=float(at.efficiency[0]),
+            low=float(at.low[0]),
+            high=float(at.high[0]),
+            confidence=float(at.confidence[0]),
+            family=one.family_names[0],
+            extrapolated=bool(at.extrapolated[0]),
+            as_of=_utc(self._models.trained_at[place]),
+        )
+        self._remember(found)
+        return found
+
+    def _remembered(self, symbol: str, capital: float) -> EfficiencyPrediction | None:
+        found = self._cache.get(symbol, {}).get(capital)
+        if found is None or self._too_old(found.as_of.timestamp()):
+            return None
+        self._counts["cache_hits"] += 1
+        return found
+
+    def _remember(self, found: EfficiencyPrediction) -> None:
+        if self._newest[found.symbol] > self._models.seen[self._models.place[found.symbol]]:
+            return  # a record came in meanwhile: what it changes must be seen by whoever asks next
+        if self._cached >= self.config.cache_size:
+            self._cache.clear()
+            self._cached = 0
+        if self.config.cache_size:
+            of_symbol = self._cache.setdefault(found.symbol, {})
+            self._cached += found.capital not in of_symbol
+            of_symbol[found.capital] = found
+
+    async def predict_many(self, symbols: str | Sequence[str], capital: FloatLike) -> Prediction:
+        """Predict many new observations at once.
+
+        Parameters
+        ----------
+        symbols : str or sequence of str
+            n symbols; each may come more than once.
+        capital : float, (n,) or (n, m)
+            As in :meth:`escala.CurveSet.predict`.
+
+        Raises
+        ------
+        UnknownSymbolError
+            If there are no records of a symbol.
+        CurveError
+            If a capital is negative or not finite, or the shapes do not fit.
+        """
+        chosen = _listed(symbols)
+        points, shape = _points(capital, len(chosen))
+        distinct = _unique(chosen)
+        await self._ready(distinct)
+        curves = self._models.curves[[self._models.place[symbol] for symbol in distinct]]
+        places = {symbol: k for k, symbol in enumerate(distinct)}
+        owner = np.fromiter(map(places.__getitem__, chosen), dtype=np.int64, count=len(chosen))
+        if points.size <= _AT_ONCE:  # quicker than a thread starts
+            return _predict(curves, owner, points, shape, self.config)
+        return await asyncio.to_thread(_predict, curves, owner, points, shape, self.config)
+
+    # --- allocations ----------------------------------------------------------------------------------------------
+
+    async def optimize_allocation(
+        self, symbols: str | Sequence[str], total_capital: float, **limits: Any
+    ) -> Allocation:
+        """Allocate a total over symbols at the global optimum, and record it in the history.
+
+        Parameters
+        ----------
+        symbols : str or sequence of str
+            Which, none twice.
+        total_capital : float
+            Money.
+        **limits
+            Keywords of :func:`escala.allocate`; where instruments may differ also symbol → value, the others then keep
+            theirs. What is not given comes from the symbol's settings, then from those of the whole system.
+
+        Raises
+        ------
+        UnknownSymbolError
+            If there are no records of a symbol.
+        AllocationError, InfeasibleError
+            As in :func:`escala.allocate`; nothing was recorded.
+        """
+        total = _one_number("total_capital", total_capital, AllocationError)
+        found = await self._allocated(_distinct(_listed(symbols)), total, limits)
+        await self.store.save_allocation(found)
+        return found
+
+    async def _allocated(self, symbols: Sequence[str], total: float, limits: Mapping[str, Any]) -> Allocation:
+        unknown = [name for name in limits if name not in _LIMITS]
+        if unknown:
+            message = f"{unknown[0]!r} is no limit of an allocation; these are: {', '.join(_LIMITS)}"
+            raise AllocationError(message, arguments=(unknown[0],))
+        await self._ready(symbols)
+        await self._read_settings()  # a limit that was set, by whoever, holds from now on
+        curves = self._models.curves[[self._models.place[symbol] for symbol in symbols]]
+        keywords = {"reserve": self._settings.reserve, **limits}
+        for name in _PER_SYMBOL:
+            keywords[name] = self._limit(name, symbols, limits.get(name))
+        return await asyncio.to_thread(allocate, curves, total, **keywords)
+
+    def _limit(self, name: str, symbols: Sequence[str], given: Any) -> Any:
+        """One value of a limit for each symbol: as given, else its own, else the system's."""
+        if given is not None and not isinstance(given, Mapping):
+            return given
+        if isinstance(given, Mapping):
+            known = set(symbols)
+            strangers = [symbol for symbol in given if symbol not in known]
+            if strangers:
+                message = f"{name} names {strangers[0]!r}, which is not among the symbols"
+                raise AllocationError(message, arguments=(name,))
+        defaults = {"lower": 0.0, "upper": np.inf, "priority": 1.0}
+        fallback = defaults[name] if name in defaults else getattr(self._settings, name)
+        values = []
+        for symbol in symbols:
+            own = getattr(self._symbol_settings.get(symbol), name, None)
+            values.append((given or {}).get(symbol, fallback if own is None else own))
+        return values
+
+    async def rebalance(
+        self, current: Mapping[str, float], total_capital: float | None = None, **limits: Any
+    ) -> RebalancePlan:
+        """Compare what is held with the optimum: drift, trades, and whether they are worth it. Nothing is recorded.
+
+        Parameters
+        ----------
+        current : mapping
+            Symbol → capital held, at least 0.
+        total_capital : float, optional
+            Money in all; by default the sum of what is held.
+        **limits
+            As in :meth:`optimize_allocation`.
+
+        Raises
+        ------
+        UnknownSymbolError, AllocationError, InfeasibleError
+            As in :meth:`optimize_allocation`.
+        """
+        if not isinstance(current, Mapping):
+            message = f"current must be a mapping of symbols to capital, not {type(current).__name__}"
+            raise AllocationError(message, arguments=("current",))
+        symbols = list(current)
+        held = to_floats("current", list(current.values()), AllocationError)
+        check_interval("current", held, _FROM_ZERO, AllocationError)
+        owned = float(held.sum())
+        total = owned if total_capital is None else _one_number("total_capital", total_capital, AllocationError)
+        found = await self._allocated(symbols, total, limits)
+        for symbol, amount in zip(symbols, held.tolist(), strict=True):
+            self._move(symbol, amount)
+        trades = found.amounts - held
+        moved = 0.5 * float(np.abs(trades).sum() + abs(trades.sum()))  # the second term is the cash's own change
+        drift = moved / max(total, owned) if moved else 0.0
+        threshold = self._settings.rebalance_threshold
+        weights = np.asarray(self._limit("priority", symbols, limits.get("priority")), dtype=np.float64)
+        curves = self._models.curves[[self._models.place[symbol] for symbol in symbols]]
+        returned = np.nan_to_num(curves.utility(held))  # nothing where there is no curve
+        now = float((weights * returned).sum()) - float(limits.get("hurdle", 0.0)) * owned
+        return RebalancePlan(
+            symbols=tuple(symbols),
+            current=held,
+            target=found.amounts,
+            trades=trades,
+            drift=drift,
+            threshold=threshold,
+            worth_it=drift > threshold,
+            gain=float(found.utility) - now,
+            allocation=found,
+        )
+
+    # --- what is known --------------------------------------------------------------------------------------------
+
+    async def saturation_points(self) -> dict[str, SaturationPoint]:
+        """Give where each symbol saturates, by models that are up to date."""
+        await self._ready(list(self._newest))
+        models = self._models
+        found = models.curves.saturation(self.config.drop)
+        columns = {part.name: getattr(found, part.name).tolist() for part in fields(Saturation)}
+        return {
+            symbol: SaturationPoint(
+                **{name: column[k] for name, column in columns.items()},
+                version=int(models.version[k]),
+                trained_at=_utc(models.trained_at[k]),
+            )
+            for symbol, k in models.place.items()
+        }
+
+    async def model_info(self, symbol: str) -> ModelInfo:
+        """Tell what is known of a symbol's model, as it is: a stale one is not trained by asking.
+
+        Raises
+        ------
+        UnknownSymbolError
+            If there are no records of it, or it was never trained.
+        """
+        await self._refresh_if_due()
+        await self._known([symbol])
+        place = self._models.place.get(symbol)
+        if place is None:
+            raise UnknownSymbolError(f"{symbol!r} was not trained yet", symbol=symbol)
+        models, one = self._models, self._models.curves[place]
+        return ModelInfo(
+            symbol=symbol,
+            version=int(models.version[place]),
+            trained_at=_utc(models.trained_at[place]),
+            stale=self._stale(symbol),
+            family=one.family_names[0],
+            status=one.status_names[0],
+            params=tuple(one.params[0].tolist()),
+            n_points=int(one.n_points[0]),
+            r_squared=float(one.r_squared[0]),
+            rmse=float(one.rmse[0]),
+            lack_of_fit=float(one.lack_of_fit[0]),
+            observed=tuple(one.observed[0].tolist()),
+            saturation=float(models.saturation[place]),
+            capacity=float(models.capacity[place]),
+        )
+
+    async def stats(self) -> dict[str, Any]:
+        """Count symbols, models, cached predictions and what was done; and the store's rows."""
+        await self._refresh_if_due()
+        return {
+            "symbols": len(self._newest),
+            "models": len(self._models.place),
+            "stale": sum(self._stale(symbol) for symbol in self._newest),
+            "cached": self._cached,
+            **self._counts,
+            "store": await self.store.stats(),
+        }
+
+    # --- events ---------------------------------------------------------------------------------------------------
+
+    def events(self) -> AsyncGenerator[RegimeChange]:
+        """Give the changes of regime from now on: ``async for event in engine.events()``; ends when the engine closes.
+
+        A change is noticed by the engine that adds the record, trains, or is asked to rebalance.
+        """
+        queue: asyncio.Queue[RegimeChange | None] = asyncio.Queue()
+        if self._closed:
+            queue.put_nowait(None)
+        self._subscribers.add(queue)
+        return _until_closed(queue)
+
+    def _move(self, symbol: str, capital: float) -> None:
+        """Take note of a symbol's capital."""
+        self._capital[symbol] = capital
+        self._look(symbol)
+
+    def _look(self, symbol: str) -> None:
+        """See which regime a symbol is in, and tell the subscribers if it is another one."""
+        place, capital = self._models.place.get(symbol), self._capital.get(symbol)
+        if place is None or capital is None:
+            return
+        saturation, capacity = float(self._models.saturation[place]), float(self._models.capacity[place])
+        after = _regime(capital, saturation, capacity)
+        before = self._regime.get(symbol)
+        self._regime[symbol] = after
+        if before is None or before is after:
+            return
+        event = RegimeChange(symbol, _now(), capital, before, after, saturation, capacity)
+        for queue in list(self._subscribers):
+            queue.put_nowait(event)
+
+
+async def _until_closed(queue: asyncio.Queue[RegimeChange | None]) -> AsyncGenerator[RegimeChange]:
+    while (event := await queue.get()) is not None:
+        yield event
+
+
+def _regime(capital: float, saturation: float, capacity: float) -> Regime:
+    if math.isnan(saturation):
+        return Regime.UNKNOWN
+    if capital >= capacity:
+        return Regime.EXHAUSTED
+    return Regime.SATURATED if capital >= saturation else Regime.WORKING
+
+
+def _no_models() -> _Models:
+    nothing = CurveSet.from_params([], "linear", np.zeros((0, 2)))
+    none = np.zeros(0, dtype=np.int64)
+    return _Models(nothing, none, none, np.zeros(0, dtype="datetime64[us]"), np.zeros(0), np.zeros(0))
+
+
+def _points(capital: FloatLike, n: int) -> tuple[Floats, tuple[int, ...]]:
+    """Bring capital to (n, m), with the shape of the result, as :meth:`CurveSet.predict` would."""
+    given = to_floats("capital", capital, CurveError)
+    check_interval("capital", given, _FROM_ZERO, CurveError)
+    if given.ndim == 0 or given.shape == (n,):
+        return np.broadcast_to(given[..., None], (n, 1)), (n,)
+    if given.ndim == 1 and n == 1:
+        return given[None, :], given.shape
+    if given.ndim == 2 and given.shape[0] in (1, n):
+        shape = (n, given.shape[1])
+        return np.broadcast_to(given, shape), shape
+    message = (
+        f"capital of shape {given.shape} does not fit {n:,} symbols: it must be a number, or of shape ({n},), "
+        f"({n}, m) or (1, m)"
+    )
+    raise CurveError(message, arguments=("capital",))
+
+
+def _predict(
+    curves: CurveSet, owner: npt.NDArray[np.int64], points: Floats, shape: tuple[int, ...], config: EngineConfig
+) -> Prediction:
+    """Predict a row of points for each curve in `owner`, on all threads; a curve may come more than once."""
+    n, m = points.shape
+    # In as few bytes as will do: integers of one or two are sorted without comparisons.
+    order = np.argsort(owner.astype(np.min_scalar_type(len(curves))), kind="stable")
+    given = points.take(order, axis=0).reshape(-1)  # the points of a curve side by side
+    columns: dict[str, npt.NDArray[Any]] = {name: np.empty(n * m) for name in _PREDICTED}
+    columns["extrapolated"] = np.empty(n * m, dtype=np.bool_)
+    blocks = _blocks(np.bincount(owner, minlength=len(curves)) * m)
+
+    def predict_block(block: Sequence[tuple[int, int, int]]) -> None:
+        # A rectangle costs one call: short rows are filled up with a capital that is always allowed.
+        rows = np.zeros((len(block), max(end - begin for _, begin, end in block)))
+        for row, (_, begin, end) in zip(rows, block, strict=True):
+            row[: end - begin] = given[begin:end]
+        at = curves[[k for k, _, _ in block]].predict(rows, level=config.level, tolerance=config.tolerance)
+        for name, column in columns.items():
+            for row, (_, begin, end) in zip(getattr(at, name), block, strict=True):
+                column[begin:end] = row[: end - begin]
+
+    def make_part() -> parallel.Part:
+        def part(start: int, stop: int) -> Iterator[None]:
+            for block in blocks[start:stop]:
+                predict_block(block)
+                yield
+
+        return part
+
+    parallel.run(make_part, len(blocks), chunk=1, threads=parallel.checked_threads(config.threads, CurveError))
+    if len(curves) < n:
+        back = np.empty_like(order)
+        back[order] = np.arange(n)
+        columns = {name: column.reshape(n, m).take(back, axis=0) for name, column in columns.items()}
+    return Prediction(
+        **{name: column.reshape(shape) for name, column in columns.items()},
+        level=config.level,
+        tolerance=np.full(n, config.tolerance),
+    )
+
+
+def _blocks(counts: npt.NDArray[np.int64]) -> list[list[tuple[int, int, int]]]:
+    """Cut points that lie curve by curve into blocks of a few thousand: (curve, begin, end) of about equal length."""
+    ends = np.cumsum(counts).tolist()
+    pieces = [
+        (k, begin, min(begin + _BLOCK, end))
+        for k, (end, count) in enumerate(zip(ends, counts.tolist(), strict=True))
+        for begin in range(end - count, end, _BLOCK)
+    ]
+    pieces.sort(key=lambda piece: piece[1] - piece[2])
+    blocks: list[list[tuple[int, int, int]]] = []
+    width = 0
+    for piece in pieces:
+        size = piece[2] - piece[1]
+        if not blocks or 2 * size < width or (len(blocks[-1]) + 1) * width > _BLOCK:
+            blocks.append([])
+            width = size
+        blocks[-1].append(piece)
+    return blocks
+
+
+def _columns(batch: Any) -> dict[str, Any]:
+    """Bring a batch of records to columns."""
+    if not isinstance(batch, Mapping) and not hasattr(batch, "columns"):
+        if isinstance(batch, str) or not isinstance(batch, Iterable):
+            raise RecordError("batch must be a data frame, columns by name, or one mapping a record")
+        rows = list(batch)
+        if not all(isinstance(row, Mapping) for row in rows):
+            raise RecordError("batch must be a data frame, columns by name, or one mapping a record")
+        names = list(dict.fromkeys(name for row in rows for name in row)) or ["symbol", "capital", "efficiency"]
+        missing = [(k, name) for k, row in enumerate(rows) for name in names if name not in row and name != "metrics"]
+        if missing:
+            raise RecordError(f"batch[{missing[0][0]}] has no {missing[0][1]!r}")
+        batch = {name: [row.get(name) for row in rows] for name in names}
+    columns = {str(name): batch[name] for name in (batch if isinstance(batch, Mapping) else batch.columns)}
+    if "time" in columns:
+        columns.setdefault("observed_at", columns.pop("time"))
+    allowed = ("symbol", "capital", "efficiency", "weight", "observed_at", "source", "metrics")
+    strangers = [name for name in columns if name not in allowed]
+    absent = [name for name in allowed[:3] if name not in columns]
+    if absent or strangers:
+        what = f"has no column {absent[0]!r}" if absent else f"has a column {strangers[0]!r} that is not known"
+        raise RecordError(f"batch {what}; known are {', '.join(allowed)}")
+    return columns
+
+
+def _listed(symbols: str | Sequence[str]) -> list[str]:
+    return [symbols] if isinstance(symbols, str) else list(symbols)
+
+
+def _unique(symbols: list[str]) -> list[str]:
+    return list(dict.fromkeys(symbols))
+
+
+def _distinct(symbols: list[str]) -> list[str]:
+    seen: set[str] = set()
+    for place, symbol in enumerate(symbols):
+        if symbol in seen:
+            raise AllocationError(f"symbols names {symbol!r} twice", arguments=("symbols",), indexes=((place,),))
+        seen.add(symbol)
+    return symbols
+
+
+def _one_number(name: str, value: Any, error: type[InputError]) -> float:
+    number = to_floats(name, value, error)
+    if number.ndim:
+        raise error(f"{name} must be one number, not of shape {number.shape}", arguments=(name,))
+    check_interval(name, number, _FROM_ZERO, error)
+    return float(number)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _utc(moment: np.datetime64) -> datetime.datetime:
+    found: datetime.datetime = moment.astype("datetime64[us]").astype(datetime.datetime)
+    return found.replace(tzinfo=datetime.UTC)
