@@ -8,7 +8,6 @@ import datetime
 import math
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from escala import (
     CurveError,
     CurveSet,
     EngineConfig,
+    EventStream,
     InfeasibleError,
     PredictiveScalingEngine,
     RecordError,
@@ -699,7 +699,7 @@ async def test_rebalance(url: str) -> None:
 # --- events ----------------------------------------------------------------------------------------------------------
 
 
-async def waiting(stream: AsyncGenerator[RegimeChange]) -> list[RegimeChange]:
+async def waiting(stream: EventStream) -> list[RegimeChange]:
     """Give the events that are there already."""
     found = []
     while True:
@@ -946,3 +946,99 @@ def test_examples(example: Path, tmp_path: Path) -> None:
 def test_there_are_four_examples() -> None:
     assert len(EXAMPLES) == 4
     assert escala.PredictiveScalingEngine.__module__ == "escala.engine"
+
+
+# --- tasks beside each other -----------------------------------------------------------------------------------------
+
+
+async def test_a_wait_for_events_that_is_given_up_loses_none(tmp_path: Path) -> None:
+    async with await PredictiveScalingEngine.open(tmp_path / "store.db") as engine:
+        await engine.store.set_config(dataclasses.replace(FREE, default_family="linear"))
+        await add_line(engine, "A", 1.0, 1e-6)
+        await engine.train()
+        stream = engine.events()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(stream), 0.01)
+        await engine.rebalance({"A": 1.0})
+        await engine.rebalance({"A": 2e5})
+        assert [(await anext(stream)).after for _ in range(2)] == [Regime.WORKING, Regime.SATURATED]
+
+
+async def test_whoever_has_no_patience_is_answered_by_the_training_of_others(tmp_path: Path) -> None:
+    async with await PredictiveScalingEngine.open(tmp_path / "store.db") as engine:
+        rng = np.random.default_rng(0)
+        n = 200_000
+        capital = rng.uniform(1e3, 1e6, n)
+        batch = {"symbol": ["A"] * n, "capital": capital, "efficiency": 0.9 - 3e-7 * capital}
+        await engine.add_efficiency_records(batch)
+        for _ in range(200):  # each waits less than the training takes
+            try:
+                found = await asyncio.wait_for(engine.predict_efficiency("A", 5e4), 0.05)
+                break
+            except TimeoutError:
+                continue
+        assert found.efficiency == pytest.approx(0.885)
+        assert await counted(engine) == (1, 1)
+
+
+async def test_closing_ends_what_has_begun_and_refuses_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    engine = await PredictiveScalingEngine.open(path)
+    n = 30_000
+    batch = {"symbol": ["A"] * n, "capital": np.linspace(1e3, 1e6, n), "efficiency": np.full(n, 0.5)}
+    adds = [asyncio.create_task(engine.add_efficiency_records(batch)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    await engine.close()
+    answers = await asyncio.gather(*adds, return_exceptions=True)
+    assert all(answer == n or isinstance(answer, StoreError) for answer in answers)
+    async with await PredictiveScalingEngine.open(path) as again:
+        kept = (await again.stats())["store"]["rows"]["efficiency_record"]
+    assert kept == n * answers.count(n)
+    with pytest.raises(StoreError, match="closed"):
+        await engine.predict_efficiency("A", 1e4)
+
+
+async def test_old_models_are_trained_once_for_all_who_ask(tmp_path: Path) -> None:
+    async with await PredictiveScalingEngine.open(tmp_path / "store.db") as engine:
+        await engine.store.set_config(dataclasses.replace(FREE, update_interval=1e-3))
+        await add_line(engine, "A", 0.9, 1e-6)
+        await asyncio.sleep(0.01)
+        await asyncio.gather(*(engine.predict_efficiency("A", 1e4 + k) for k in range(200)))
+        assert (await counted(engine))[0] <= 3
+
+
+async def test_odd_arguments_are_refused_and_forgotten(tmp_path: Path) -> None:
+    import pandas
+
+    async with await PredictiveScalingEngine.open(tmp_path / "store.db") as engine:
+        await engine.store.set_config(FREE)
+        await add_line(engine, "A", 0.9, 1e-6)
+        await add_line(engine, "B", 0.8, 1e-6)
+        with pytest.raises(AllocationError, match="current must map each symbol to one number"):
+            await engine.rebalance({"A": [1e4], "B": [1e4]})  # type: ignore[dict-item]
+        assert (await engine.predict_efficiency("A", 1e4)).efficiency == pytest.approx(0.89)
+        swapped = pandas.Series({"B": 1.0, "A": 5e4})
+        split = await engine.optimize_allocation(["A", "B"], 1e5, upper=swapped)
+        assert split.to_dict() == {"A": 5e4, "B": 1.0}
+        for symbols in ([["A"]], [None]):
+            with pytest.raises(UnknownSymbolError):
+                await engine.train(symbols)  # type: ignore[arg-type]
+        with pytest.raises(RecordError, match="symbols must be text or a sequence of it, not 5"):
+            await engine.optimize_allocation(5, 1e5)  # type: ignore[arg-type]
+        both = {"symbol": ["A"], "capital": [1.0], "efficiency": [0.5], "time": [1.0], "observed_at": [1.0]}
+        with pytest.raises(RecordError, match="both columns 'time' and 'observed_at'"):
+            await engine.add_efficiency_records(both)
+        assert str((await engine.predict_efficiency("A", -0.0)).capital) == "0.0"
+        assert type((await engine.predict_efficiency(np.str_("A"), 7e4)).symbol) is str
+
+
+async def test_frames_of_any_index(tmp_path: Path) -> None:
+    import pandas
+
+    capital = [1e4, 2e4, 4e4, 8e4]
+    columns = {"symbol": ["A"] * 4, "capital": capital, "efficiency": [0.9, 0.88, 0.84, 0.76]}
+    frame = pandas.DataFrame(columns, index=[0.5, 1.5, 7e4, 1.7e9])
+    assert same(fit(frame), fit(columns))
+    async with await PredictiveScalingEngine.open(tmp_path / "store.db") as engine:
+        assert await engine.add_efficiency_records(frame) == 4
+        assert same(await engine.train(), fit(columns))

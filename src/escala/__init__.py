@@ -26,6 +26,7 @@ _ROOMS = {
     "allocate": "allocation",
     "EfficiencyPrediction": "engine",
     "EngineConfig": "engine",
+    "EventStream": "engine",
     "ModelInfo": "engine",
     "PredictiveScalingEngine": "engine",
     "RebalancePlan": "engine",

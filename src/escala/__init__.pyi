@@ -9,6 +9,7 @@ from escala.curves import Prediction as Prediction
 from escala.curves import Saturation as Saturation
 from escala.engine import EfficiencyPrediction as EfficiencyPrediction
 from escala.engine import EngineConfig as EngineConfig
+from escala.engine import EventStream as EventStream
 from escala.engine import ModelInfo as ModelInfo
 from escala.engine import PredictiveScalingEngine as PredictiveScalingEngine
 from escala.engine import RebalancePlan as RebalancePlan

@@ -8,7 +8,7 @@ import math
 import os
 import time
 import weakref
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from types import TracebackType
@@ -27,12 +27,11 @@ from escala.errors import (
     CurveError,
     InputError,
     RecordError,
-    StoreError,
     UnknownSymbolError,
 )
 from escala.fitting import fit
 from escala.records import coded
-from escala.store import SaturationPoint, ScalingConfig, Store, StoredRecords, SymbolConfig
+from escala.store import SaturationPoint, ScalingConfig, Store, StoredRecords, SymbolConfig, checks
 
 Floats = npt.NDArray[np.float64]
 
@@ -178,6 +177,32 @@ class RegimeChange:
     capacity: float
 
 
+class EventStream:
+    """Changes of regime as they come, for ``async for`` or ``anext``; a wait that is given up loses none.
+
+    What was not read yet waits; a stream that is dropped is forgotten.
+    """
+
+    def __init__(self, queue: asyncio.Queue[RegimeChange | None]) -> None:
+        self._queue = queue
+        self._ended = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> RegimeChange:
+        event = None if self._ended else await self._queue.get()
+        if event is None:
+            self._ended = True
+            raise StopAsyncIteration
+        return event
+
+    async def aclose(self) -> None:
+        """Take no more changes."""
+        self._ended = True
+        self._queue = asyncio.Queue()
+
+
 @dataclass(frozen=True)
 class RebalancePlan:
     """From what is held to what should be.
@@ -311,6 +336,8 @@ class PredictiveScalingEngine:
         self._seen_version = 0  # of the trainings that were read; another process may have trained before our own
         self._training = asyncio.Lock()
         self._refreshing = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._capital: dict[str, float] = {}
         self._regime: dict[str, Regime] = {}
         # Weakly: whoever drops the subscription unread shall not be remembered for ever.
@@ -352,8 +379,11 @@ class PredictiveScalingEngine:
     async def close(self) -> None:
         """End all subscriptions, write what waits to be written, and close the store."""
         self._closed = True
+        self._refresh_at = -math.inf  # nothing is answered from memory any more
         for queue in list(self._subscribers):
             queue.put_nowait(None)
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
         await self.store.close()
 
     async def __aenter__(self) -> Self:
@@ -413,7 +443,7 @@ class PredictiveScalingEngine:
             If the database fails; nothing was kept.
         """
         columns = _columns(batch)
-        count = await self.store.add_records(
+        checked = checks.batch(
             columns["symbol"],
             columns["capital"],
             columns["efficiency"],
@@ -422,18 +452,13 @@ class PredictiveScalingEngine:
             sources=columns.get("source", "system"),
             metrics=columns.get("metrics"),
         )
-        if count:
-            try:
-                newest = await self.store.symbols()
-            except StoreError:  # the records are kept, and that is what the caller must hear; the next question looks
-                newest = {}
-                self._refresh_at = -math.inf
-            for symbol, number in newest.items():
-                self._mark(symbol, number)
-            amounts = to_floats("capital", columns["capital"], RecordError).tolist()
-            for symbol, capital in dict(zip(columns["symbol"], amounts, strict=True)).items():
-                self._move(symbol, capital)
-        return count
+        places, numbers = await self.store.add_batch(checked)
+        # From here on nothing is awaited: what is on disk is known, whatever happens.
+        amounts = checked.capital[places].tolist()
+        for symbol, number, capital in zip(checked.names, numbers.tolist(), amounts, strict=True):
+            self._mark(symbol, number)
+            self._move(symbol, capital)
+        return len(checked)
 
     def _mark(self, symbol: str, number: int) -> None:
         """Take note of a record; what was predicted without it is forgotten."""
@@ -461,9 +486,12 @@ class PredictiveScalingEngine:
         """
         await self._refresh()  # what other processes have added is trained too
         chosen = list(self._newest) if symbols is None else await self._known(_unique(_listed(symbols)))
-        async with self._training:
-            await self._train(chosen)
+        await self._shielded(self._train_alone(chosen))
         return self._models.curves[[self._models.place[symbol] for symbol in chosen]]
+
+    async def _train_alone(self, symbols: Sequence[str]) -> None:
+        async with self._training:
+            await self._train(symbols)
 
     async def _train(self, symbols: Sequence[str]) -> None:
         """Fit the records of some symbols, in one call, and keep the models."""
@@ -516,24 +544,41 @@ class PredictiveScalingEngine:
             self._newest.setdefault(symbol, 0)
             self._look(symbol)
 
-    def _stale(self, symbol: str) -> bool:
+    def _stale(self, symbol: str, at: float | None = None) -> bool:
         place = self._models.place.get(symbol)
         newest = self._newest[symbol]
         if place is None or newest > self._models.seen[place]:
             return True
         # A model that was saved without records has nothing to be trained from.
-        return newest > 0 and self._too_old(float(self._models.trained_at[place].astype(np.int64)) * 1e-6)
+        return newest > 0 and self._too_old(float(self._models.trained_at[place].astype(np.int64)) * 1e-6, at)
 
-    def _too_old(self, trained_at: float) -> bool:
-        return time.time() - trained_at > self._settings.update_interval
+    def _too_old(self, trained_at: float, at: float | None = None) -> bool:
+        return (time.time() if at is None else at) - trained_at > self._settings.update_interval
 
     async def _ready(self, symbols: Sequence[str]) -> None:
         """Make sure that the models of some symbols are up to date."""
+        asked = time.time()
         await self._refresh_if_due()
         await self._known(symbols)
-        if any(self._stale(symbol) for symbol in symbols):
-            async with self._training:
-                await self._train([symbol for symbol in self._newest if self._stale(symbol)])
+        if any(self._stale(symbol, asked) for symbol in symbols):
+            await self._shielded(self._train_stale(symbols, asked))
+
+    async def _train_stale(self, symbols: Sequence[str], asked: float) -> None:
+        async with self._training:
+            if any(self._stale(symbol, asked) for symbol in symbols):  # not done by another task meanwhile
+                await self._train([symbol for symbol in self._newest if self._stale(symbol, asked)])
+
+    async def _shielded(self, work: Any) -> None:
+        """Finish what others wait for too, even if who asked for it is cancelled."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # who asked has it; or was cancelled, and nobody needs it
 
     async def _known(self, symbols: Sequence[str]) -> list[str]:
         if not all(isinstance(symbol, str) and symbol in self._newest for symbol in symbols):
@@ -547,20 +592,24 @@ class PredictiveScalingEngine:
         if time.monotonic() >= self._refresh_at:
             async with self._refreshing:
                 if time.monotonic() >= self._refresh_at:  # not done by another task meanwhile
-                    await self._refresh()
+                    await self._read_all()
 
     async def _read_settings(self) -> None:
-        self._settings = await self.store.config(self.config.name)
-        self._symbol_settings = await self.store.symbol_config()
+        async with self._reading:  # else an older answer might overtake a newer one
+            system, own = await self.store.config(self.config.name), await self.store.symbol_config()
+            self._settings, self._symbol_settings = system, own
 
     async def _refresh(self) -> None:
         """See what other processes have added, trained and set."""
+        async with self._refreshing:
+            await self._read_all()
+
+    async def _read_all(self) -> None:
         due = time.monotonic() + self.config.refresh_interval
         await self._read_settings()
         latest = await self.store.latest_version()
         if latest > self._seen_version:
             stored = await self.store.models(newer_than=self._seen_version)
-            self._seen_version = latest
             points = await asyncio.to_thread(stored.curves.saturation, self.config.drop)
             self._adopt(
                 _Models(
@@ -572,9 +621,10 @@ class PredictiveScalingEngine:
                     points.capacity,
                 )
             )
+            self._seen_version = max(self._seen_version, latest)  # not before they are ours: this may be cancelled
         for symbol, number in (await self.store.symbols()).items():
             self._mark(symbol, number)
-        self._refresh_at = due
+        self._refresh_at = -math.inf if self._closed else due
 
     # --- predictions ----------------------------------------------------------------------------------------------
 
@@ -594,6 +644,7 @@ class PredictiveScalingEngine:
             if found is not None:
                 return found
         amount = _one_number("capital", capital, CurveError)
+        [symbol] = _listed([symbol])
         await self._ready([symbol])
         found = self._remembered(symbol, amount)
         if found is not None:
@@ -689,11 +740,14 @@ class PredictiveScalingEngine:
             As in :func:`escala.allocate`; nothing was recorded.
         """
         total = _one_number("total_capital", total_capital, AllocationError)
-        found = await self._allocated(_distinct(_listed(symbols)), total, limits)
+        found, *_ = await self._allocated(_distinct(_listed(symbols)), total, limits)
         await self.store.save_allocation(found)
         return found
 
-    async def _allocated(self, symbols: Sequence[str], total: float, limits: Mapping[str, Any]) -> Allocation:
+    async def _allocated(
+        self, symbols: Sequence[str], total: float, limits: Mapping[str, Any]
+    ) -> tuple[Allocation, CurveSet, ScalingConfig, Floats]:
+        """Allocate; also give the curves, settings and weights that were used: others may replace them meanwhile."""
         unknown = [name for name in limits if name not in _LIMITS]
         if unknown:
             message = f"{unknown[0]!r} is no limit of an allocation; these are: {', '.join(_LIMITS)}"
@@ -704,10 +758,13 @@ class PredictiveScalingEngine:
         keywords = {"reserve": self._settings.reserve, **limits}
         for name in _PER_SYMBOL:
             keywords[name] = self._limit(name, symbols, limits.get(name))
-        return await asyncio.to_thread(allocate, curves, total, **keywords)
+        settings, weights = self._settings, np.asarray(keywords["priority"])  # others may read anew meanwhile
+        return await asyncio.to_thread(allocate, curves, total, **keywords), curves, settings, weights
 
     def _limit(self, name: str, symbols: Sequence[str], given: Any) -> Any:
         """One value of a limit for each symbol: as given, else its own, else the system's."""
+        if hasattr(given, "index") and hasattr(given, "to_dict") and all(isinstance(k, str) for k in given.index):
+            given = given.to_dict()  # a series by symbol
         if given is not None and not isinstance(given, Mapping):
             return given
         if isinstance(given, Mapping):
@@ -748,18 +805,19 @@ class PredictiveScalingEngine:
             raise AllocationError(message, arguments=("current",))
         symbols = list(current)
         held = to_floats("current", list(current.values()), AllocationError)
+        if held.ndim != 1:
+            message = f"current must map each symbol to one number, not to arrays of shape {held.shape[1:]}"
+            raise AllocationError(message, arguments=("current",))
         check_interval("current", held, _FROM_ZERO, AllocationError)
         owned = float(held.sum())
         total = owned if total_capital is None else _one_number("total_capital", total_capital, AllocationError)
-        found = await self._allocated(symbols, total, limits)
+        found, curves, settings, weights = await self._allocated(symbols, total, limits)
         for symbol, amount in zip(symbols, held.tolist(), strict=True):
             self._move(symbol, amount)
         trades = found.amounts - held
         moved = 0.5 * float(np.abs(trades).sum() + abs(trades.sum()))  # the second term is the cash's own change
         drift = moved / max(total, owned) if moved else 0.0
-        threshold = self._settings.rebalance_threshold
-        weights = np.asarray(self._limit("priority", symbols, limits.get("priority")), dtype=np.float64)
-        curves = self._models.curves[[self._models.place[symbol] for symbol in symbols]]
+        threshold = settings.rebalance_threshold
         returned = np.nan_to_num(curves.utility(held))  # nothing where there is no curve
         now = float((weights * returned).sum()) - float(limits.get("hurdle", 0.0)) * owned
         return RebalancePlan(
@@ -778,6 +836,7 @@ class PredictiveScalingEngine:
 
     async def saturation_points(self) -> dict[str, SaturationPoint]:
         """Give where each symbol saturates, by models that are up to date."""
+        await self._refresh_if_due()  # first: who came in meanwhile belongs to it
         await self._ready(list(self._newest))
         models = self._models
         found = models.curves.saturation(self.config.drop)
@@ -836,7 +895,7 @@ class PredictiveScalingEngine:
 
     # --- events ---------------------------------------------------------------------------------------------------
 
-    def events(self) -> AsyncGenerator[RegimeChange]:
+    def events(self) -> EventStream:
         """Give the changes of regime from now on: ``async for event in engine.events()``; ends when the engine closes.
 
         A change is noticed by the engine that adds the record, trains, or is asked to rebalance.
@@ -845,7 +904,7 @@ class PredictiveScalingEngine:
         if self._closed:
             queue.put_nowait(None)
         self._subscribers.add(queue)
-        return _until_closed(queue)
+        return EventStream(queue)
 
     def _move(self, symbol: str, capital: float) -> None:
         """Take note of a symbol's capital."""
@@ -866,11 +925,6 @@ class PredictiveScalingEngine:
         event = RegimeChange(symbol, _now(), capital, before, after, saturation, capacity)
         for queue in list(self._subscribers):
             queue.put_nowait(event)
-
-
-async def _until_closed(queue: asyncio.Queue[RegimeChange | None]) -> AsyncGenerator[RegimeChange]:
-    while (event := await queue.get()) is not None:
-        yield event
 
 
 def _regime(capital: float, saturation: float, capacity: float) -> Regime:
@@ -981,8 +1035,10 @@ def _columns(batch: Any) -> dict[str, Any]:
             raise RecordError(f"batch[{missing[0][0]}] has no {missing[0][1]!r}")
         batch = {name: [row.get(name) for row in rows] for name in names}
     columns = {str(name): batch[name] for name in (batch if isinstance(batch, Mapping) else batch.columns)}
+    if "time" in columns and "observed_at" in columns:
+        raise RecordError("batch has both columns 'time' and 'observed_at', which say the same")
     if "time" in columns:
-        columns.setdefault("observed_at", columns.pop("time"))
+        columns["observed_at"] = columns.pop("time")
     allowed = ("symbol", "capital", "efficiency", "weight", "observed_at", "source", "metrics")
     strangers = [name for name in columns if name not in allowed]
     absent = [name for name in allowed[:3] if name not in columns]
@@ -992,8 +1048,19 @@ def _columns(batch: Any) -> dict[str, Any]:
     return columns
 
 
-def _listed(symbols: str | Sequence[str]) -> list[str]:
-    return [symbols] if isinstance(symbols, str) else list(symbols)
+def _listed(symbols: str | Iterable[str]) -> list[str]:
+    """Bring symbols to a list of plain text."""
+    if isinstance(symbols, str):
+        return [str(symbols)]
+    if not isinstance(symbols, Iterable):
+        raise RecordError(f"symbols must be text or a sequence of it, not {symbols!r}", arguments=("symbols",))
+    chosen = list(symbols)
+    if set(map(type, chosen)) - {str}:
+        for symbol in chosen:
+            if not isinstance(symbol, str):
+                raise UnknownSymbolError(f"there are no records of {symbol!r}", symbol=str(symbol))
+        return list(map(str, chosen))
+    return chosen
 
 
 def _unique(symbols: list[str]) -> list[str]:
@@ -1014,7 +1081,7 @@ def _one_number(name: str, value: Any, error: type[InputError]) -> float:
     if number.ndim:
         raise error(f"{name} must be one number, not of shape {number.shape}", arguments=(name,))
     check_interval(name, number, _FROM_ZERO, error)
-    return float(number)
+    return float(number) + 0.0  # no −0
 
 
 def _now() -> datetime.datetime:

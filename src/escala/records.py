@@ -148,7 +148,7 @@ def coded(symbols: Any) -> tuple[list[str], npt.NDArray[np.int32]]:
     n = len(symbols)
     codes = np.empty(n, dtype=np.int32)
     for start in range(0, n, _BLOCK):
-        block = listed(symbols[start : start + _BLOCK])
+        block = listed(getattr(symbols, "iloc", symbols)[start : start + _BLOCK])
         try:
             codes[start : start + len(block)] = [places.setdefault(symbol, len(places)) for symbol in block]
         except TypeError:

@@ -79,7 +79,8 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         self._closed = True
-        await to_the_end(self._engine.dispose())
+        async with self._turn:  # the transaction that has begun ends first; those in line find it closed
+            await to_the_end(self._engine.dispose())
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -106,6 +107,7 @@ class Database:
         """
         self._refuse_closed()
         async with self._turn:  # in line, where the database would have us try again and again
+            self._refuse_closed()  # while this stood in line
             with self._translated("write to"):
                 async with self._writers.begin() as connection:
                     if not self.is_sqlite:

@@ -40,8 +40,8 @@ async def insert_rows(database: Database, rows: Sequence[Row]) -> int:
     return first
 
 
-async def insert_batch(database: Database, batch: Batch, given_up: asyncio.Event) -> None:
-    """Insert any number of rows in one transaction, unless it is given up before."""
+async def insert_batch(database: Database, batch: Batch, given_up: asyncio.Event) -> int:
+    """Insert any number of rows in one transaction, unless it is given up before; give the number of the first."""
     async with database.writing() as connection:
         first = await database.take_ids(connection, RECORD, len(batch))
         if database.is_sqlite:
@@ -50,6 +50,7 @@ async def insert_batch(database: Database, batch: Batch, given_up: asyncio.Event
                 await connection.exec_driver_sql(statement, list(_numbered(batch, first, start, given_up)))
         else:
             await _copy(connection, batch, first, given_up)
+    return first
 
 
 async def _copy(connection: AsyncConnection, batch: Batch, first: int, given_up: asyncio.Event) -> None:

@@ -200,12 +200,20 @@ class Store:
             sources=sources,
             metrics=metrics,
         )
-        if len(batch):
-            from escala.store import record_rows
-
-            given_up = asyncio.Event()
-            await self._to_the_end(record_rows.insert_batch(self._database, batch, given_up), given_up)
+        await self.add_batch(batch)
         return len(batch)
+
+    async def add_batch(self, batch: checks.Batch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Insert a batch; of each of its names give the place and the number of the last record."""
+        place = np.empty(len(batch.names), np.int64)
+        place[batch.codes] = np.arange(len(batch))  # the last one stays
+        if not len(batch):
+            return place, place
+        from escala.store import record_rows
+
+        given_up = asyncio.Event()
+        insertion = record_rows.insert_batch(self._database, batch, given_up)
+        return place, place + await self._to_the_end(insertion, given_up)
 
     async def records(self, symbols: str | Sequence[str] | None = None, *, after_id: int = 0) -> StoredRecords:
         """Read records in the order in which they were added.
