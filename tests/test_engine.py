@@ -971,7 +971,7 @@ async def test_whoever_has_no_patience_is_answered_by_the_training_of_others(tmp
         capital = rng.uniform(1e3, 1e6, n)
         batch = {"symbol": ["A"] * n, "capital": capital, "efficiency": 0.9 - 3e-7 * capital}
         await engine.add_efficiency_records(batch)
-        for _ in range(200):  # each waits less than the training takes
+        for _ in range(2000):  # each waits less than the training takes
             try:
                 found = await asyncio.wait_for(engine.predict_efficiency("A", 5e4), 0.05)
                 break
