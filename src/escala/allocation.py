@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import allocation_summary, infeasible, parallel
-from escala.arrays import Interval, aligned, check_interval, per_item, to_floats
+from escala.arrays import Interval, aligned, check_interval, one_number, per_item, to_floats
 from escala.curves import CurveSet, Family
 from escala.errors import AllocationError
 
@@ -411,7 +411,9 @@ class Request:
             row[:] = _setting(name, settings[name], n, interval)
         given = None if params is None else _drawn(curves, params)
         draws = 1 if given is None else given.shape[0]
-        rate = controls["tolerance"]
+        tolerance = min(_TOLERANCE * n * n, _MOST_TOLERANCE)
+        if controls["tolerance"] is not None:
+            tolerance = one_number("tolerance", controls["tolerance"], _FRACTION, AllocationError)
         return cls(
             curves=curves,
             total=totals,
@@ -419,11 +421,9 @@ class Request:
             params=np.ascontiguousarray(curves.params) if given is None else given.reshape(draws * n, 3),
             settings=rows,
             controls={
-                "reserve": _number("reserve", controls["reserve"], _RESERVE),
-                "hurdle": _number("hurdle", controls["hurdle"], _FINITE_FROM_ZERO),
-                "tolerance": (
-                    min(_TOLERANCE * n * n, _MOST_TOLERANCE) if rate is None else _number("tolerance", rate, _FRACTION)
-                ),
+                "reserve": one_number("reserve", controls["reserve"], _RESERVE, AllocationError),
+                "hurdle": one_number("hurdle", controls["hurdle"], _FINITE_FROM_ZERO, AllocationError),
+                "tolerance": tolerance,
                 "max_nodes": _count("max_nodes", controls["max_nodes"]),
             },
             exactly=_choice("spend", choices["spend"], ("at_most", "exactly")) == "exactly",
@@ -656,20 +656,9 @@ def _setting(name: str, value: FloatLike, n: int, interval: Interval) -> FloatLi
     return per_item(name, value, n, interval, AllocationError)
 
 
-def _number(name: str, value: Any, interval: Interval) -> float:
-    """Check a single number."""
-    if type(value) is float and interval.has(value):
-        return value
-    given = to_floats(name, value, AllocationError)
-    if given.ndim:
-        raise AllocationError(f"{name} must be one number, not of shape {given.shape}", arguments=(name,))
-    check_interval(name, given, interval, AllocationError)
-    return float(given)
-
-
 def _step(step: Any, totals: Floats) -> float:
     """Check the increment of the greedy method, and that there are not too many of them."""
-    value = _number("step", step, _POSITIVE)
+    value = one_number("step", step, _POSITIVE, AllocationError)
     most = float(totals.max(initial=0.0)) / value
     if most > _MOST_INCREMENTS:
         message = f"step must make at most {_MOST_INCREMENTS:,} increments, but step = {value!r} makes {most:.2g}"

@@ -138,6 +138,23 @@ def check_interval(name: str, values: Floats, interval: Interval, error: type[In
         _check((name,), (values,), interval.contains, f"{name} must be {interval}", error)
 
 
+def one_number(name: str, value: Any, interval: Interval, error: type[InputError] = ScenarioError) -> float:
+    """Check an argument that is a single number.
+
+    Raises
+    ------
+    InputError
+        The class given, naming the argument and its value.
+    """
+    if type(value) is float and interval.has(value):
+        return value
+    given = to_floats(name, value, error)
+    if given.ndim:
+        raise error(f"{name} must be one number, not of shape {given.shape}", arguments=(name,))
+    check_interval(name, given, interval, error)
+    return float(given)
+
+
 def per_item(name: str, value: Any, n: int, interval: Interval, error: type[InputError] = ScenarioError) -> Floats:
     """Check an argument that is one number or one for each of n items, and bring it to shape (n,).
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import curve_summary, parallel
-from escala.arrays import Interval, check_interval, no_symbol, per_item, to_floats
+from escala.arrays import Interval, check_interval, no_symbol, one_number, per_item, to_floats
 from escala.errors import CurveError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -441,10 +441,7 @@ class CurveSet:
         """
         from scipy.special import stdtr, stdtrit
 
-        share = to_floats("level", level, CurveError)
-        if share.ndim:
-            raise CurveError(f"level must be one number, not of shape {share.shape}", arguments=("level",))
-        check_interval("level", share, _LEVEL, CurveError)
+        share = one_number("level", level, _LEVEL, CurveError)
         tolerances = per_item("tolerance", tolerance, len(self), _TOLERANCE, CurveError)
         within = tolerances[:, None]
         rows, shape = self._capital_rows(capital)
@@ -477,7 +474,7 @@ class CurveSet:
             high=high.reshape(shape),
             confidence=confidence.reshape(shape),
             extrapolated=extrapolated.reshape(shape),
-            level=float(share),
+            level=share,
             tolerance=tolerances,
         )
 

@@ -19,13 +19,12 @@ import numpy.typing as npt
 
 from escala import parallel
 from escala.allocation import Allocation, allocate
-from escala.arrays import Interval, check_interval, to_floats
+from escala.arrays import Interval, check_interval, one_number, to_floats
 from escala.curves import CurveSet, FloatLike, Prediction, Saturation
 from escala.errors import (
     AllocationError,
     ConfigError,
     CurveError,
-    InputError,
     RecordError,
     UnknownSymbolError,
 )
@@ -90,22 +89,15 @@ class EngineConfig:
         """Check every number."""
         if not isinstance(self.name, str) or not self.name:
             raise ConfigError(f"name must be text that is not empty, not {self.name!r}", arguments=("name",))
-        _check("level", self.level, _LEVEL)
-        _check("tolerance", self.tolerance, _FROM_ZERO)
-        _check("drop", self.drop, _SHARE)
-        _check("refresh_interval", self.refresh_interval, _FROM_ZERO)
-        _check("cache_size", self.cache_size, Interval(0, 2.0**53, integer=True))
+        one_number("level", self.level, _LEVEL, ConfigError)
+        one_number("tolerance", self.tolerance, _FROM_ZERO, ConfigError)
+        one_number("drop", self.drop, _SHARE, ConfigError)
+        one_number("refresh_interval", self.refresh_interval, _FROM_ZERO, ConfigError)
+        one_number("cache_size", self.cache_size, Interval(0, 2.0**53, integer=True), ConfigError)
         if self.half_life is not None:
-            _check("half_life", self.half_life, _POSITIVE)
+            one_number("half_life", self.half_life, _POSITIVE, ConfigError)
         if self.threads is not None:
             parallel.checked_threads(self.threads, ConfigError)
-
-
-def _check(name: str, value: Any, interval: Interval) -> None:
-    number = to_floats(name, value, ConfigError)
-    if number.ndim:
-        raise ConfigError(f"{name} must be one number, not of shape {number.shape}", arguments=(name,))
-    check_interval(name, number, interval, ConfigError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -643,7 +635,7 @@ class PredictiveScalingEngine:
             found = self._remembered(symbol, capital)
             if found is not None:
                 return found
-        amount = _one_number("capital", capital, CurveError)
+        amount = one_number("capital", capital, _FROM_ZERO, CurveError) + 0.0  # no −0
         [symbol] = _listed([symbol])
         await self._ready([symbol])
         found = self._remembered(symbol, amount)
@@ -739,7 +731,7 @@ class PredictiveScalingEngine:
         AllocationError, InfeasibleError
             As in :func:`escala.allocate`; nothing was recorded.
         """
-        total = _one_number("total_capital", total_capital, AllocationError)
+        total = one_number("total_capital", total_capital, _FROM_ZERO, AllocationError)
         found, *_ = await self._allocated(_distinct(_listed(symbols)), total, limits)
         await self.store.save_allocation(found)
         return found
@@ -810,7 +802,9 @@ class PredictiveScalingEngine:
             raise AllocationError(message, arguments=("current",))
         check_interval("current", held, _FROM_ZERO, AllocationError)
         owned = float(held.sum())
-        total = owned if total_capital is None else _one_number("total_capital", total_capital, AllocationError)
+        total = (
+            owned if total_capital is None else one_number("total_capital", total_capital, _FROM_ZERO, AllocationError)
+        )
         found, curves, settings, weights = await self._allocated(symbols, total, limits)
         for symbol, amount in zip(symbols, held.tolist(), strict=True):
             self._move(symbol, amount)
@@ -1074,14 +1068,6 @@ def _distinct(symbols: list[str]) -> list[str]:
             raise AllocationError(f"symbols names {symbol!r} twice", arguments=("symbols",), indexes=((place,),))
         seen.add(symbol)
     return symbols
-
-
-def _one_number(name: str, value: Any, error: type[InputError]) -> float:
-    number = to_floats(name, value, error)
-    if number.ndim:
-        raise error(f"{name} must be one number, not of shape {number.shape}", arguments=(name,))
-    check_interval(name, number, _FROM_ZERO, error)
-    return float(number) + 0.0  # no −0
 
 
 def _now() -> datetime.datetime:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import curve_summary, parallel
-from escala.arrays import Interval, aligned, check_interval, to_floats
+from escala.arrays import Interval, aligned, one_number
 from escala.curves import CurveSet, family_code
 from escala.errors import CurveError, FitError, RecordError
 from escala.records import (
@@ -289,13 +289,10 @@ def _decayed(records: _Records, half_life: float | datetime.timedelta | np.timed
         half_life = half_life.total_seconds()
     elif isinstance(half_life, np.timedelta64):
         half_life = _seconds_of(half_life)
-    value = to_floats("half_life", half_life, RecordError)
-    if value.ndim:
-        raise RecordError(f"half_life must be one number, not of shape {value.shape}", arguments=("half_life",))
-    check_interval("half_life", value, _HALF_LIFE, RecordError)
+    seconds = one_number("half_life", half_life, _HALF_LIFE, RecordError)
     assert records.times is not None
     out = np.empty(records.capital.size)
-    kernels.decay(records.offsets, records.times, records.weights, value.reshape(1), out, 0, records.symbols.size)
+    kernels.decay(records.offsets, records.times, records.weights, np.array([seconds]), out, 0, records.symbols.size)
     return out
 
 

@@ -57,15 +57,10 @@ RISING_STEPS = 5
 
 
 @routine
-def _eta(work: Floats, at: int, kind: int, x: float) -> float:
-    family = EXPONENTIAL if kind == RISING else kind
-    return raw(family, work[at + A * LANES], work[at + B * LANES], work[at + C * LANES], work[at + ORIGIN * LANES], x)
-
-
-@routine
 def eta(work: Floats, at: int, kind: int, x: float) -> float:
     """Efficiency without clipping."""
-    return _eta(work, at, kind, x)
+    family = EXPONENTIAL if kind == RISING else kind
+    return raw(family, work[at + A * LANES], work[at + B * LANES], work[at + C * LANES], work[at + ORIGIN * LANES], x)
 
 
 @routine
@@ -87,7 +82,7 @@ def weighted_curvature(work: Floats, at: int, kind: int, x: float) -> float:
 @routine
 def weighted_utility(work: Floats, at: int, kind: int, x: float) -> float:
     """w·U: efficiency counts between 0 and 1."""
-    value = _eta(work, at, kind, x)
+    value = eta(work, at, kind, x)
     return work[at + WEIGHT * LANES] * (x * min(max(value, 0.0), 1.0))
 
 
@@ -259,12 +254,12 @@ def build(work: Floats, at: int, kind: int) -> None:
         enter = leave = exit_at = end = 0.0
     elif _level(work, at, kind):
         if weight > 0.0:
-            kink = weight * min(max(_eta(work, at, kind, low), 0.0), 1.0)
+            kink = weight * min(max(eta(work, at, kind, low), 0.0), 1.0)
         entry = kink if empty else math.inf
         kink_from, kink_to = low, reach
         leave = exit_at = end = reach
     else:
-        at_low = _eta(work, at, kind, low)
+        at_low = eta(work, at, kind, low)
         family = EXPONENTIAL if kind == RISING else kind
         falls, rises = crossings(family, a, b, work[at + C * LANES], work[at + ORIGIN * LANES], 1.0)
         turn = inflection(work, at, kind)
@@ -298,8 +293,8 @@ def build(work: Floats, at: int, kind: int) -> None:
                     vertex = work[at + ORIGIN * LANES] - 0.5 * b / a
                     if (low < vertex) & (vertex < high):
                         peak = vertex
-                        best = _eta(work, at, kind, vertex)
-                at_high = _eta(work, at, kind, high)
+                        best = eta(work, at, kind, vertex)
+                at_high = eta(work, at, kind, high)
                 if at_high >= best:
                     peak = high
                     best = at_high

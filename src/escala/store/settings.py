@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from escala.arrays import Interval, check_interval, to_floats
+from escala.arrays import Interval, one_number
 from escala.curves import family_code
 from escala.errors import ConfigError, CurveError
 
@@ -123,9 +123,4 @@ def _check_numbers(config: ScalingConfig | SymbolConfig) -> None:
         value = getattr(config, field.name)
         if field.name not in _FIELDS or value is None:
             continue
-        number = to_floats(field.name, value, ConfigError)
-        if number.ndim:
-            message = f"{field.name} must be one number, not of shape {number.shape}"
-            raise ConfigError(message, arguments=(field.name,))
-        check_interval(field.name, number, _FIELDS[field.name], ConfigError)
-        object.__setattr__(config, field.name, float(number))
+        object.__setattr__(config, field.name, one_number(field.name, value, _FIELDS[field.name], ConfigError))

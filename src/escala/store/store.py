@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.allocation import Allocation
-from escala.arrays import Interval, check_interval, to_floats
+from escala.arrays import Interval, check_interval, one_number, to_floats
 from escala.curves import CurveSet, Saturation
 from escala.errors import AllocationError, ConfigError, CurveError, RecordError
 from escala.store import checks
@@ -521,11 +521,7 @@ class Store:
 
 
 def _number(name: str, value: Any, allowed: Interval = _NUMBER) -> int:
-    number = to_floats(name, value, RecordError)
-    if number.ndim:
-        raise RecordError(f"{name} must be one number, not of shape {number.shape}", arguments=(name,))
-    check_interval(name, number, allowed, RecordError)
-    return int(number)
+    return int(one_number(name, value, allowed, RecordError))
 
 
 def _name(name: Any) -> str:
