@@ -33,6 +33,7 @@ _ROOMS = {
     "Regime": "engine",
     "RegimeChange": "engine",
     "AllocationLine": "store",
+    "RecordRange": "store",
     "SaturationPoint": "store",
     "ScalingConfig": "store",
     "Store": "store",

@@ -35,6 +35,7 @@ from escala.lending import LendingStrategy as LendingStrategy
 from escala.lending import StopReason as StopReason
 from escala.lending import simulate as simulate
 from escala.store import AllocationLine as AllocationLine
+from escala.store import RecordRange as RecordRange
 from escala.store import SaturationPoint as SaturationPoint
 from escala.store import ScalingConfig as ScalingConfig
 from escala.store import Store as Store

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from escala import curve_summary, parallel
 from escala.arrays import Interval, check_interval, no_symbol, one_number, per_item, to_floats
-from escala.errors import CurveError, MissingExtraError
+from escala.errors import CurveError, MissingExtraError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas
@@ -328,7 +328,8 @@ class CurveSet:
         """
         place = self._places.get(symbol)
         if place is None:
-            raise CurveError(f"no curve of {symbol!r} among {len(self):,}", arguments=("symbol",))
+            hint = did_you_mean(symbol, self._places)
+            raise CurveError(f"no curve of {symbol!r} among {len(self):,}{hint}", arguments=("symbol",))
         return place
 
     @functools.cached_property

@@ -341,13 +341,13 @@ class PredictiveScalingEngine:
 
     @classmethod
     async def open(
-        cls, url: str | os.PathLike[str] = "escala.db", config: EngineConfig | None = None
+        cls, url: str | os.PathLike[str] = "escala.db", config: EngineConfig | None = None, *, create: bool = True
     ) -> PredictiveScalingEngine:
         """Open a store, creating or migrating it, and restore settings and trained models.
 
         Parameters
         ----------
-        url : str or path
+        url, create
             As in :meth:`escala.Store.open`.
         config : EngineConfig, optional
             How the engine works.
@@ -360,7 +360,7 @@ class PredictiveScalingEngine:
         chosen = EngineConfig() if config is None else config
         if not isinstance(chosen, EngineConfig):
             raise ConfigError(f"config must be an EngineConfig, not {type(chosen).__name__}", arguments=("config",))
-        engine = cls(await Store.open(url), chosen)
+        engine = cls(await Store.open(url, create=create), chosen)
         try:
             await engine._refresh()
         except BaseException:
@@ -577,7 +577,7 @@ class PredictiveScalingEngine:
             await self._refresh()  # another process may know them by now
             for symbol in symbols:
                 if not isinstance(symbol, str) or symbol not in self._newest:
-                    raise UnknownSymbolError(f"there are no records of {symbol!r}", symbol=symbol)
+                    raise UnknownSymbolError.among(symbol, self._newest)
         return list(symbols)
 
     async def _refresh_if_due(self) -> None:
@@ -678,6 +678,24 @@ class PredictiveScalingEngine:
             of_symbol = self._cache.setdefault(found.symbol, {})
             self._cached += found.capital not in of_symbol
             of_symbol[found.capital] = found
+
+    async def curves(self, symbols: str | Sequence[str] | None = None) -> CurveSet:
+        """Give the curves of symbols, up to date.
+
+        Parameters
+        ----------
+        symbols : str or sequence of str, optional
+            Which; by default all that have records.
+
+        Raises
+        ------
+        UnknownSymbolError
+            If there are no records of a symbol.
+        """
+        await self._refresh_if_due()
+        chosen = list(self._newest) if symbols is None else _unique(_listed(symbols))
+        await self._ready(chosen)
+        return self._models.curves[[self._models.place[symbol] for symbol in chosen]]
 
     async def predict_many(self, symbols: str | Sequence[str], capital: FloatLike) -> Prediction:
         """Predict many new observations at once.

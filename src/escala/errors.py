@@ -17,6 +17,21 @@ EscalaError
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+from typing import Final
+
+#: Names that an unknown one is compared with at most: an error shall not take seconds.
+_COMPARED: Final = 10_000
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Give the end of a message about an unknown name: the known one that it resembles, if there is one."""
+    import difflib
+
+    near = difflib.get_close_matches(str(name), list(itertools.islice(known, _COMPARED)), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
 
 class EscalaError(Exception):
     """Base of everything that escala raises on purpose."""
@@ -129,6 +144,11 @@ class UnknownSymbolError(EscalaError, KeyError):
     def __init__(self, message: str, *, symbol: str = "") -> None:
         super().__init__(message)
         self.symbol = symbol
+
+    @classmethod
+    def among(cls, symbol: object, known: Iterable[str]) -> UnknownSymbolError:
+        """Make the error of a symbol without records, with a suggestion."""
+        return cls(f"there are no records of {symbol!r}{did_you_mean(symbol, known)}", symbol=str(symbol))
 
     def __str__(self) -> str:
         return str(self.args[0])

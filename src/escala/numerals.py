@@ -22,3 +22,11 @@ def capital(value: float) -> str:
     if value == float("inf"):
         return "–"
     return f"{value:,.0f}" if 999.5 <= abs(value) < 1e12 else f"{value:.6g}"
+
+
+def short(value: float) -> str:
+    """Write a capital in three digits: 68.6 M."""
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if size <= abs(value) < 1000.0 * size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.3g}"

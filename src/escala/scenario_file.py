@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from escala.errors import MissingExtraError, ScenarioError, ScenarioFileError
+from escala import table_file
+from escala.errors import ScenarioError, ScenarioFileError, did_you_mean
 from escala.lending import ARGUMENT_NAMES, STRATEGY_FIELDS, LendingResult, LendingStrategy, StopReason, simulate
 
 Floats = npt.NDArray[np.float64]
@@ -60,8 +60,7 @@ def _read(path: Path, known: tuple[str, ...]) -> dict[str, Floats]:
 def _check_header(path: Path, header: list[str], known: tuple[str, ...]) -> None:
     for name in header:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else "; " + _WANTED
+            hint = did_you_mean(name, known) or "; " + _WANTED
             raise ScenarioFileError(f"{path}: unknown column {name!r}{hint}", arguments=(name,))
         if header.count(name) > 1:
             raise ScenarioFileError(f"{path}: column {name} is given twice", arguments=(name,))
@@ -108,51 +107,14 @@ def _row_number(path: Path, index: int) -> int:
 
 
 def write(path: Path, columns: dict[str, Floats], result: LendingResult) -> None:
-    """Write inputs and results, one row a scenario, as CSV or, by the name's ending, Parquet.
-
-    Raises
-    ------
-    ScenarioFileError
-        If the name ends in neither .csv nor .parquet.
-    MissingExtraError
-        If it ends in .parquet and pyarrow is not installed.
-    """
+    """Write inputs and results, one row a scenario, as CSV or, by the name's ending, Parquet."""
     table: dict[str, Any] = {**columns, **result.to_dict()}
     table["stop"] = np.array([reason.name.lower() for reason in StopReason])[np.asarray(result.stop)]
-    if path.suffix == ".parquet":
-        _write_parquet(path, table)
-    else:
-        _write_csv(path, table)
+    table_file.write(path, table)
 
 
 def check_output(path: Path, source: Path) -> None:
     """Refuse, before anything is computed, a file that :func:`write` could not write, or that holds the scenarios."""
     if path.exists() and source.exists() and path.samefile(source):
         raise ScenarioFileError(f"{path}: results would replace the scenarios themselves")
-    if path.suffix not in {".csv", ".parquet"}:
-        raise ScenarioFileError(f"{path}: results are written as .csv or .parquet")
-    if path.suffix == ".parquet":
-        _pyarrow()
-    if not path.absolute().parent.is_dir():
-        raise ScenarioFileError(f"{path}: there is no directory {path.absolute().parent}")
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError("Parquet needs pyarrow: install escala[parquet], or write .csv") from None
-    return pyarrow, pyarrow.parquet
-
-
-def _write_parquet(path: Path, table: dict[str, Any]) -> None:
-    pyarrow, parquet = _pyarrow()
-    parquet.write_table(pyarrow.table(table), path)
-
-
-def _write_csv(path: Path, table: dict[str, Any]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(table)
-        writer.writerows(zip(*(np.asarray(column).tolist() for column in table.values()), strict=True))
+    table_file.check(path, "results", ScenarioFileError)

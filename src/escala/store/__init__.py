@@ -4,6 +4,7 @@ Nothing here loads a database library before a store is opened.
 """
 
 from escala.store.results import AllocationLine as AllocationLine
+from escala.store.results import RecordRange as RecordRange
 from escala.store.results import SaturationPoint as SaturationPoint
 from escala.store.results import StoredAllocation as StoredAllocation
 from escala.store.results import StoredModels as StoredModels

@@ -9,9 +9,8 @@ from sqlalchemy import RowMapping, select
 
 from escala.allocation import Allocation
 from escala.store.database import Database
-from escala.store.model_rows import date
 from escala.store.results import AllocationLine, StoredAllocation
-from escala.store.schema import ALLOCATION, LINE
+from escala.store.schema import ALLOCATION, LINE, date
 
 
 async def insert(database: Database, allocation: Allocation, time: int) -> int:

@@ -58,19 +58,19 @@ class Database:
         self._closed = False
 
     @classmethod
-    async def open(cls, location: Location) -> Database:
-        """Connect, and create the tables or bring them up to date.
+    async def open(cls, location: Location, *, create: bool = True) -> Database:
+        """Connect, and create the tables (if `create`) or bring them up to date.
 
         Raises
         ------
         StoreError
             If that is not possible.
         """
-        if location.path is not None:
-            await asyncio.to_thread(is_new, location.path)
+        if location.path is not None and await asyncio.to_thread(is_new, location.path) and not create:
+            raise _not_there(location)
         database = cls(location)
         try:
-            await to_the_end(database._bring_up_to_date())
+            await to_the_end(database._bring_up_to_date(create=create))
         except BaseException:
             await database.close()
             raise
@@ -177,10 +177,13 @@ class Database:
             raise StoreError(f"{self.location} has a table {taken[0]} of another program; it was left as it is")
         return None
 
-    async def _bring_up_to_date(self) -> None:
+    async def _bring_up_to_date(self, *, create: bool) -> None:
         with self._translated("open", (TypeError, ValueError)):  # what drivers raise for options they do not know
-            if await self.revision() == schema.REVISIONS[-1]:
+            found = await self.revision()
+            if found == schema.REVISIONS[-1]:
                 return
+            if found is None and not create:
+                raise _not_there(self.location)
             async with self.writing() as connection:
                 await connection.run_sync(self._migrate)
 
@@ -236,6 +239,10 @@ def migrate(connection: Any, revision: str = schema.REVISIONS[-1]) -> None:
     command.upgrade(config, revision)
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+
+
+def _not_there(location: Location) -> StoreError:
+    return StoreError(f"there is no store at {location.path or location} yet")
 
 
 _LOCKING: Final = text(

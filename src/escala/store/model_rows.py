@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,7 +15,7 @@ from escala.curves import CurveSet, Saturation
 from escala.errors import StoreError
 from escala.store.database import Database
 from escala.store.results import SaturationPoint, StoredModels, Training
-from escala.store.schema import SATURATION, TRAINING
+from escala.store.schema import SATURATION, TRAINING, date
 
 #: Layout of the bytes in model_training.curve; another one gets another number, and this one stays readable.
 LAYOUT: Final = 1
@@ -185,11 +184,6 @@ def _point(row: RowMapping, version: int) -> SaturationPoint:
         version=version,
         trained_at=date(row["trained_at"]),
     )
-
-
-def date(microseconds: int) -> datetime.datetime:
-    """Turn a stored time into a date, UTC."""
-    return datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=microseconds)
 
 
 def _nullable(values: npt.NDArray[np.float64]) -> list[float | None]:

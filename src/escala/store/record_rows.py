@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from escala.errors import StoreError
 from escala.store.checks import Batch
 from escala.store.database import Database
-from escala.store.results import StoredRecords
-from escala.store.schema import RECORD
+from escala.store.results import RecordRange, StoredRecords
+from escala.store.schema import RECORD, date
 
 #: symbol, capital, efficiency, weight, observed_at, source, metrics as JSON
 Row = tuple[str, float, float, float, int, str, str | None]
@@ -98,6 +98,27 @@ async def highest(database: Database) -> dict[str, int]:
     """Give the highest number of every symbol."""
     async with database.reading() as connection:
         return {symbol: int(number) for symbol, number in await connection.execute(_HIGHEST)}
+
+
+async def ranges(database: Database) -> dict[str, RecordRange]:
+    """Count the records of every symbol, with the ends of their capitals and times."""
+    capital, time = RECORD.c.capital, RECORD.c.observed_at
+    columns = (func.count(), func.min(capital), func.max(capital), func.min(time), func.max(time))
+    statement = select(RECORD.c.symbol, *columns).group_by(RECORD.c.symbol)
+    async with database.reading() as connection:
+        rows = await connection.execute(statement)
+        found = {
+            symbol: RecordRange(int(count), smallest, largest, date(first), date(last))
+            for symbol, count, smallest, largest, first, last in rows
+        }
+    return dict(sorted(found.items()))  # databases sort text each in its own way
+
+
+async def sources(database: Database) -> dict[str, int]:
+    """Count the records of every source."""
+    statement = select(RECORD.c.source, func.count()).group_by(RECORD.c.source)
+    async with database.reading() as connection:
+        return {source: int(count) for source, count in await connection.execute(statement)}
 
 
 async def metrics(database: Database, symbol: str, after_id: int) -> dict[int, dict[str, float]]:

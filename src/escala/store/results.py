@@ -45,6 +45,27 @@ class StoredRecords:
         return f"<StoredRecords: {len(self):,}>"
 
 
+@dataclass(frozen=True)
+class RecordRange:
+    """What records there are of one symbol.
+
+    Attributes
+    ----------
+    count : int
+        How many.
+    smallest, largest : float
+        Of their capitals.
+    first, last : datetime
+        Of their times, UTC.
+    """
+
+    count: int
+    smallest: float
+    largest: float
+    first: datetime.datetime
+    last: datetime.datetime
+
+
 @dataclass(frozen=True, eq=False)
 class StoredModels:
     """The latest training of n symbols, in the order in which they were saved.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -27,6 +28,11 @@ REVISION_TABLE: Final = "escala_schema"
 APPLICATION_ID: Final = 0x45534341
 
 METADATA: Final = MetaData()
+
+
+def date(microseconds: int) -> datetime.datetime:
+    """Turn a stored time into a date, UTC."""
+    return datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=microseconds)
 
 
 def _id() -> Column[Any]:

@@ -16,7 +16,7 @@ from escala.arrays import Interval, check_interval, one_number, to_floats
 from escala.curves import CurveSet, Saturation
 from escala.errors import AllocationError, ConfigError, CurveError, RecordError
 from escala.store import checks
-from escala.store.results import SaturationPoint, StoredAllocation, StoredModels, StoredRecords, Training
+from escala.store.results import RecordRange, SaturationPoint, StoredAllocation, StoredModels, StoredRecords, Training
 from escala.store.settings import ScalingConfig, SymbolConfig
 from escala.store.writer import GroupWriter
 
@@ -53,7 +53,7 @@ class Store:
         self._singles = GroupWriter(self._write_singles)
 
     @classmethod
-    async def open(cls, url: str | os.PathLike[str] = "escala.db") -> Store:
+    async def open(cls, url: str | os.PathLike[str] = "escala.db", *, create: bool = True) -> Store:
         """Open a store, and create it or bring it up to date if need be.
 
         Parameters
@@ -61,6 +61,8 @@ class Store:
         url : str or path
             A path, ``sqlite:///PATH`` or ``postgresql://USER:PASSWORD@HOST:PORT/NAME``; the drivers may be spelled out
             (``sqlite+aiosqlite``, ``postgresql+asyncpg``).
+        create : bool
+            Whether to make one where there is none.
 
         Raises
         ------
@@ -74,7 +76,7 @@ class Store:
         location = Location.of(url)
         from escala.store.database import Database
 
-        return cls(await Database.open(location))
+        return cls(await Database.open(location, create=create))
 
     async def close(self) -> None:
         """Write what waits to be written, and close all connections."""
@@ -236,6 +238,30 @@ class Store:
 
         chosen = None if symbols is None else checks.some_symbols(symbols)
         return await self._to_the_end(record_rows.records(self._database, chosen, _number("after_id", after_id)))
+
+    async def record_ranges(self) -> dict[str, RecordRange]:
+        """Give how many records of which capitals and times every symbol has, in order of symbols.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        from escala.store import record_rows
+
+        return await self._to_the_end(record_rows.ranges(self._database))
+
+    async def record_sources(self) -> dict[str, int]:
+        """Count the records of every source.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        from escala.store import record_rows
+
+        return await self._to_the_end(record_rows.sources(self._database))
 
     async def metrics_of(self, symbol: str, *, after_id: int = 0) -> dict[int, dict[str, float]]:
         """Read the metrics of a symbol's records, by number; records without metrics are passed over.

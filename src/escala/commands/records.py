@@ -1,0 +1,209 @@
+"""Efficiency records in and out of a store."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from escala.commands.terminal import Database, Symbols, print_json, print_table, progress
+from escala.errors import RecordError, UnknownSymbolError
+
+if TYPE_CHECKING:
+    from escala.sources import EfficiencyRecords
+    from escala.store import RecordRange, Store, StoredRecords
+
+
+def import_(
+    file: Path,
+    *,
+    symbol: str | None = None,
+    kind: Literal["auto", "records", "executions", "swaps", "order_book"] = "auto",
+    columns: Annotated[dict[str, str] | None, Parameter(name="--column")] = None,
+    side: Literal["both", "buy", "sell"] = "both",
+    clip: bool = False,
+    again: bool = False,
+    db: Database = "escala.db",
+    json: bool = False,
+) -> None:
+    """Read a CSV or Parquet file and add what it says to a store: all of it, or nothing.
+
+    Parameters
+    ----------
+    file
+        Records (symbol, capital, efficiency), executions (symbol, side, price, quantity), swaps (symbol, amount_in,
+        amount_out) or an order book (side, price, quantity); each may have a time.
+    symbol
+        Whose they are, where the file has no such column.
+    kind
+        What the file holds; by default its columns tell.
+    columns
+        A column of another name: --column.capital notional.
+    side
+        Of an order book.
+    clip
+        Move efficiencies outside [0, 1] to its ends instead of refusing them.
+    again
+        Add records that were imported before once more.
+    db
+        The store: a file or postgresql://USER:PASSWORD@HOST/NAME; it is made if it is not there.
+    json
+        Print JSON.
+    """
+    from escala import sources
+
+    with progress(f"reading {file.name}"):
+        found = sources.read(file, kind=kind, symbol=symbol, columns=columns, side=side, clip=clip)
+    source = f"{file.name[:300]} {_digest(found)}"
+    with progress(f"adding {len(found):,} records"):
+        asyncio.run(_add(db, found, source, again))
+    symbols = list(dict.fromkeys(found.symbol.tolist()))
+    if json:
+        content = {"file": str(file), "kind": found.source, "records": len(found), "symbols": symbols}
+        print_json({**content, "clipped": found.clipped, "left_out": found.left_out, "notes": list(found.notes)})
+        return
+    print(f"{found.summary()}\nadded to {_without_password(db)}")
+
+
+def _digest(records: EfficiencyRecords) -> str:
+    """Give what tells these records from all others, but the order of their columns in a file."""
+    import numpy as np
+
+    told = hashlib.sha256("\0".join(records.symbol.tolist()).encode("utf-8", "surrogatepass"))
+    for column in (records.capital, records.efficiency, records.weight, records.observed_at):
+        told.update(b"-" if column is None else np.ascontiguousarray(column).tobytes())
+    return told.hexdigest()[:24]
+
+
+async def _add(db: str, records: EfficiencyRecords, source: str, again: bool) -> None:
+    from escala.store import Store
+
+    async with await Store.open(db) as store:
+        if not again:
+            await _refuse_twice(store, source)
+        await store.add_records(
+            records.symbol,
+            records.capital,
+            records.efficiency,
+            weights=records.weight,
+            observed_at=records.observed_at,
+            sources=source,
+        )
+
+
+async def _refuse_twice(store: Store, source: str) -> None:
+    digest = source.rpartition(" ")[2]
+    for name, count in (await store.record_sources()).items():
+        if name.endswith(f" {digest}"):
+            first = name.rpartition(" ")[0]
+            message = f"these {count:,} records were imported before, from {first}: --again adds them once more"
+            raise RecordError(message)
+
+
+def _without_password(db: str) -> str:
+    from escala.store.location import Location
+
+    location = Location.of(db)
+    return str(location.path or location)
+
+
+def export(file: Path, *, symbols: Symbols = None, db: Database = "escala.db", json: bool = False) -> None:
+    """Write the records of a store to a CSV or Parquet file that can be imported: all but their sources and metrics.
+
+    Parameters
+    ----------
+    file
+        Where they go: columns symbol, capital, efficiency, weight, observed_at (UTC).
+    symbols
+        Whose: --symbols A B C; by default all.
+    db
+        The store: a file or postgresql://USER:PASSWORD@HOST/NAME.
+    json
+        Print JSON.
+    """
+    from escala import table_file
+
+    table_file.check(file, "records", RecordError)
+    records = asyncio.run(_stored(db, symbols))
+    table_file.write(file, _table(records))
+    if json:
+        print_json({"file": str(file), "records": len(records)})
+    else:
+        print(f"{len(records):,} records written to {file}")
+
+
+async def _stored(db: str, symbols: list[str] | None) -> StoredRecords:
+    from escala.store import Store
+
+    async with await Store.open(db, create=False) as store:
+        _check_known(symbols, await store.symbols())
+        return await store.records(symbols)
+
+
+def _check_known(symbols: list[str] | None, known: dict[str, Any]) -> None:
+    for symbol in symbols or ():
+        if symbol not in known:
+            raise UnknownSymbolError.among(symbol, known)
+
+
+def _table(records: StoredRecords) -> dict[str, Any]:
+    import numpy as np
+
+    return {
+        "symbol": records.symbol,
+        "capital": records.capital,
+        "efficiency": records.efficiency,
+        "weight": records.weight,
+        "observed_at": [f"{time}Z" for time in np.datetime_as_string(records.observed_at, unit="us")],
+    }
+
+
+def list_(*, symbols: Symbols = None, db: Database = "escala.db", json: bool = False) -> None:
+    """Show which symbols have records, how many, and of which capitals and times.
+
+    Parameters
+    ----------
+    symbols
+        Which: --symbols A B C; by default all.
+    db
+        The store: a file or postgresql://USER:PASSWORD@HOST/NAME.
+    json
+        Print JSON.
+    """
+    found = asyncio.run(_ranges(db))
+    _check_known(symbols, found)
+    chosen = found if symbols is None else {symbol: found[symbol] for symbol in symbols}
+    if json:
+        print_json([{"symbol": symbol, **vars(records)} for symbol, records in chosen.items()])
+        return
+    total = sum(records.count for records in chosen.values())
+    print(f"{total:,} records of {len(chosen):,} symbols")
+    print()
+    _print_ranges(chosen)
+
+
+def _print_ranges(found: dict[str, RecordRange]) -> None:
+    from escala.numerals import capital
+
+    rows = [
+        [
+            symbol,
+            f"{of.count:,}",
+            capital(of.smallest),
+            capital(of.largest),
+            f"{of.first:%Y-%m-%d}",
+            f"{of.last:%Y-%m-%d}",
+        ]
+        for symbol, of in found.items()
+    ]
+    print_table(["symbol", "records", "smallest", "largest", "first", "last"], rows, left=("symbol",))
+
+
+async def _ranges(db: str) -> dict[str, RecordRange]:
+    from escala.store import Store
+
+    async with await Store.open(db, create=False) as store:
+        return await store.record_ranges()

@@ -1,0 +1,403 @@
+"""Predictions, allocations and analyses from the records of a store."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from escala.commands.terminal import (
+    Database,
+    Plot,
+    Symbols,
+    UsageError,
+    announce_compilation,
+    check_plot,
+    print_json,
+    print_table,
+    progress,
+    save_plot,
+)
+
+if TYPE_CHECKING:
+    from escala.allocation import Allocation
+    from escala.curves import CurveSet, Prediction, Saturation
+    from escala.engine import EngineConfig, ModelInfo
+    from escala.store import ScalingConfig, StoredRecords
+
+#: One number for all, or SYMBOL=NUMBER as often as wanted.
+Limit = Annotated[list[str] | None, Parameter(consume_multiple=(1, 1_000_000))]
+
+
+def predict(
+    *,
+    symbol: str,
+    capital: Annotated[list[float], Parameter(consume_multiple=(1, 100_000))],
+    level: float = 0.95,
+    tolerance: float = 0.05,
+    plot: Plot = None,
+    db: Database = "escala.db",
+    json: bool = False,
+) -> None:
+    """Predict the efficiency of a symbol at one or more capitals, with prediction intervals.
+
+    Parameters
+    ----------
+    symbol
+        The instrument.
+    capital
+        Capitals, in the currency of the records: --capital 10000 50000 100000.
+    level
+        Probability that a new observation lies inside the interval.
+    tolerance
+        Confidence is the probability that a new observation lies within this of the prediction.
+    plot
+        Where a picture of the curve with the records goes, as .png, .svg or .pdf.
+    db
+        The store: a file or postgresql://USER:PASSWORD@HOST/NAME.
+    json
+        Print JSON.
+    """
+    from escala.engine import EngineConfig
+
+    check_plot(plot)
+    announce_compilation()
+    config = EngineConfig(level=level, tolerance=tolerance)
+    curves, at, info, records = asyncio.run(_prediction(db, config, symbol, capital))
+    curve = curves[symbol]
+    columns = {
+        "capital": capital,
+        **{name: getattr(at, name)[0] for name in ("efficiency", "low", "high", "confidence", "extrapolated")},
+        "marginal": curve.marginal(capital),
+    }
+    if json:
+        about = ("symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at")
+        print_json({**{name: getattr(info, name) for name in about}, "level": level, "tolerance": tolerance, **columns})
+    else:
+        _print_prediction(curves, columns, level, tolerance)
+    if plot is not None:
+        from escala import plots
+
+        save_plot(plots.prediction_figure(curves, symbol, records, capital), plot, json=json)
+
+
+async def _prediction(
+    db: str, config: EngineConfig, symbol: str, capital: list[float]
+) -> tuple[CurveSet, Prediction, ModelInfo, StoredRecords]:
+    from escala.engine import PredictiveScalingEngine
+
+    async with await PredictiveScalingEngine.open(db, config, create=False) as engine:
+        at = await engine.predict_many(symbol, [capital])
+        curves = await engine.curves(symbol)
+        return curves, at, await engine.model_info(symbol), await engine.store.records(symbol)
+
+
+def _print_prediction(curve: CurveSet, columns: dict[str, Any], level: float, tolerance: float) -> None:
+    from escala.numerals import capital
+
+    print(_of_curve(curve))
+    if not curve.has_curve[0]:
+        return
+    print()
+    rows = zip(*columns.values(), strict=True)
+    print_table(
+        [
+            "capital",
+            "efficiency",
+            f"{100 * level:.4g} % interval",
+            f"within ±{tolerance:g}",
+            "next unit returns",
+            "",
+        ],
+        [
+            [
+                capital(amount),
+                f"{efficiency:.4f}",
+                f"{low:.4f} to {high:.4f}",
+                f"{confidence:.1%}",
+                f"{marginal:.4f}",
+                "outside the records" if extrapolated else "",
+            ]
+            for amount, efficiency, low, high, confidence, extrapolated, marginal in rows
+        ],
+        left=("",),
+    )
+    print(f"interval, and probability to lie within ±{tolerance:g} of the curve: of a new observation")
+
+
+def _of_curve(curve: CurveSet) -> str:
+    """Say what a curve was learnt from, and how well it follows that."""
+    from escala.curve_summary import DISTRUST, REASONS
+    from escala.numerals import capital
+
+    records = f"{int(curve.n_points[0]):,} records"
+    seen = f"{capital(curve.observed[0, 0])} to {capital(curve.observed[0, 1])}"
+    start = f"{curve.symbols[0]}: {records} of capitals {seen}"
+    if not curve.has_curve[0]:
+        return f"{start}; no curve: {REASONS[curve.status_names[0]]}"
+    doubt = ", but the records follow a pattern that it does not" if curve.lack_of_fit[0] < DISTRUST else ""
+    return f"{start}; {curve.family_names[0]} curve, R² {curve.r_squared[0]:.3f}{doubt}"
+
+
+def optimize(
+    *,
+    total: float,
+    symbols: Symbols = None,
+    min_efficiency: Limit = None,
+    lower: Limit = None,
+    upper: Limit = None,
+    min_ticket: Limit = None,
+    max_share: Limit = None,
+    priority: Limit = None,
+    reserve: float | None = None,
+    hurdle: float | None = None,
+    spend: Literal["at_most", "exactly"] | None = None,
+    remainder: Literal["distribute", "hold"] | None = None,
+    method: Literal["exact", "greedy"] | None = None,
+    plot: Plot = None,
+    db: Database = "escala.db",
+    json: bool = False,
+) -> None:
+    """Allocate a total over symbols where it returns most, with an upper bound as proof; kept in the store's history.
+
+    A limit is one number for all symbols, or SYMBOL=NUMBER for some: --upper BTC/USDT=100000 ETH/USDT=50000. What is
+    not given comes from the store's settings.
+
+    Parameters
+    ----------
+    total
+        Money there is.
+    symbols
+        Instruments: --symbols A B C; by default all that have records.
+    min_efficiency
+        Least efficiency at which an instrument may work, in [0, 1].
+    lower
+        What an instrument must hold at least.
+    upper
+        What it may hold at most.
+    min_ticket
+        Least capital of an instrument that holds any.
+    max_share
+        Largest share of the total in one instrument, in [0, 1].
+    priority
+        Weight of its utility.
+    reserve
+        Share of the total that stays out, in [0, 1).
+    hurdle
+        What money returns elsewhere: less than that is left unallocated.
+    spend
+        Whether all money must be placed.
+    remainder
+        Whether money that min-efficiency leaves over is placed all the same.
+    method
+        The optimum, or increments to the highest marginal utility.
+    plot
+        Where a picture of marginal utilities and amounts goes, as .png, .svg or .pdf.
+    db
+        The store: a file or postgresql://USER:PASSWORD@HOST/NAME.
+    json
+        Print JSON.
+    """
+    by_symbol = {
+        "min_efficiency": min_efficiency,
+        "lower": lower,
+        "upper": upper,
+        "min_ticket": min_ticket,
+        "max_share": max_share,
+        "priority": priority,
+    }
+    plain = {"reserve": reserve, "hurdle": hurdle, "spend": spend, "remainder": remainder, "method": method}
+    limits: dict[str, Any] = {name: _limit(name, words) for name, words in by_symbol.items() if words is not None}
+    limits |= {name: value for name, value in plain.items() if value is not None}
+    check_plot(plot)
+    announce_compilation()
+    found, settings = asyncio.run(_allocation(db, symbols, total, limits))
+    if json:
+        print_json(_allocation_content(found))
+    else:
+        print(found.summary())
+        _print_settings(settings, limits)
+    if plot is not None:
+        from escala import plots
+
+        save_plot(plots.allocation_figure(found), plot, json=json)
+
+
+def _limit(name: str, words: list[str]) -> float | dict[str, float]:
+    """Read one number, or SYMBOL=NUMBER as often as given."""
+    option = f"--{name.replace('_', '-')}"
+    if len(words) == 1 and "=" not in words[0]:
+        return _number(option, words[0], words[0])
+    found: dict[str, float] = {}
+    for word in words:
+        symbol, equals, number = word.rpartition("=")
+        if not equals or not symbol:
+            raise UsageError(f"{option} takes one number, or SYMBOL=NUMBER for some symbols, not {word!r}")
+        if symbol in found:
+            raise UsageError(f"{option} names {symbol!r} twice")
+        found[symbol] = _number(option, number, word)
+    return found
+
+
+def _number(option: str, text: str, word: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{option} takes numbers, not {word!r}") from None
+
+
+async def _allocation(
+    db: str, symbols: list[str] | None, total: float, limits: dict[str, Any]
+) -> tuple[Allocation, ScalingConfig]:
+    from escala.engine import PredictiveScalingEngine
+
+    async with await PredictiveScalingEngine.open(db, create=False) as engine:
+        chosen = list(await engine.store.symbols()) if symbols is None else symbols
+        found = await engine.optimize_allocation(chosen, total, **limits)
+        return found, await engine.store.config()
+
+
+def _print_settings(settings: ScalingConfig, limits: dict[str, Any]) -> None:
+    names = ("min_efficiency", "max_share", "min_ticket", "reserve")
+    used = [f"{name} {getattr(settings, name):g}" for name in names if name not in limits]
+    if used:
+        print(f"by the store's settings, where a symbol has none of its own: {', '.join(used)}")
+
+
+def _allocation_content(found: Allocation) -> dict[str, Any]:
+    scalars = (
+        "total", "money", "unallocated", "utility", "upper_bound", "gap", "shadow_price", "global_efficiency",
+        "utilisation", "entropy",
+    )  # fmt: skip
+    return {
+        **{name: getattr(found, name) for name in scalars},
+        "status": found.status_name,
+        "symbol": found.symbols,
+        "amount": found.amounts,
+        "share": found.shares,
+        "efficiency": found.efficiency,
+        "marginal": found.marginal,
+        "binding": found.binding_names,
+        "below_threshold": found.below_threshold,
+    }
+
+
+def analyze(
+    *,
+    symbols: Symbols = None,
+    drop: float = 0.10,
+    plot: Plot = None,
+    db: Database = "escala.db",
+    json: bool = False,
+) -> None:
+    """Show how far capital can grow: the curve of each symbol, where it saturates and where more returns no more.
+
+    Parameters
+    ----------
+    symbols
+        Instruments: --symbols A B C; by default all that have records.
+    drop
+        Share of the highest efficiency that is lost at saturation.
+    plot
+        Where a picture of the curves goes, as .png, .svg or .pdf; of one symbol also its records.
+    db
+        The store: a file or postgresql://USER:PASSWORD@HOST/NAME.
+    json
+        Print JSON.
+    """
+    check_plot(plot)
+    announce_compilation()
+    with progress("learning curves"):
+        curves, records = asyncio.run(_curves(db, symbols))
+    found = curves.saturation(drop)
+    if json:
+        limits = {name: value for name, value in vars(found).items() if name != "drop"}
+        print_json({"drop": drop, **curves.to_dict(), **limits})
+    elif len(curves) == 1:
+        _print_one(curves, found, drop)
+    else:
+        _print_many(curves, found, drop)
+    if plot is not None:
+        from escala import plots
+
+        figure = plots.analysis_figure(curves, records, drop=drop)
+        save_plot(figure, plot, json=json)
+
+
+async def _curves(db: str, symbols: list[str] | None) -> tuple[CurveSet, StoredRecords | None]:
+    from escala.engine import PredictiveScalingEngine
+
+    async with await PredictiveScalingEngine.open(db, create=False) as engine:
+        curves = await engine.curves(symbols)
+        return curves, await engine.store.records(curves.symbols.tolist()) if len(curves) == 1 else None
+
+
+def _print_one(curve: CurveSet, found: Saturation, drop: float) -> None:
+    from escala.numerals import capital
+
+    print(_of_curve(curve))
+    if not curve.has_curve[0]:
+        return
+    limits = {
+        "highest efficiency": f"{curve.efficiency(found.peak)[0]:.4f} at {capital(found.peak[0])}",
+        f"{100 * drop:.4g} % of it lost at": _with_interval(
+            found.saturation[0], found.saturation_low[0], found.saturation_high[0]
+        ),
+        "capacity": _with_interval(found.capacity[0], found.capacity_low[0], found.capacity_high[0]),
+        "curve is trusted to": capital(curve.limit[0]),
+    }
+    for name, value in limits.items():
+        print(f"  {name:<22}{value}")
+    print("capacity: where capital x efficiency is highest; beyond it more capital returns less in all")
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    from escala.numerals import capital
+
+    shown = "beyond that" if math.isinf(value) else capital(value)
+    interval = _interval(low, high)
+    return f"{shown}, 90 % interval {interval}" if interval else shown
+
+
+def _interval(low: float, high: float) -> str:
+    """Write an interval of capitals; nothing where it says nothing."""
+    from escala.numerals import short
+
+    if not math.isfinite(low):
+        return ""
+    return f"{short(low)} or more" if math.isinf(high) else f"{short(low)} to {short(high)}"
+
+
+def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
+    from escala.curve_summary import DISTRUST, REASONS, families
+    from escala.numerals import capital
+
+    print(f"{len(curves):,} symbols, {int(curves.n_points.sum()):,} records: {families(curves)}")
+    print()
+    rows = []
+    for k, symbol in enumerate(curves.symbols.tolist()):
+        row = [symbol, f"{curves.n_points[k]:,}"]
+        if curves.has_curve[k]:
+            row += [
+                curves.family_names[k],
+                f"{curves.r_squared[k]:.3f}{'*' if curves.lack_of_fit[k] < DISTRUST else ' '}",
+                capital(curves.observed[k, 1]),
+                capital(found.saturation[k]),
+                _interval(found.saturation_low[k], found.saturation_high[k]),
+                capital(found.capacity[k]),
+                _interval(found.capacity_low[k], found.capacity_high[k]),
+            ]
+        else:
+            row += [f"no curve: {REASONS[curves.status_names[k]]}", *[""] * 6]
+        rows.append(row)
+    lost = f"{100 * drop:.4g} % lost at"
+    print_table(
+        ["symbol", "records", "family", "R² ", "largest", lost, "(90 %)", "capacity", "(90 %)"],
+        rows,
+        left=("symbol", "family", "(90 %)"),
+    )
+    print("lost: of the highest efficiency; capacity: where capital x efficiency is highest; –: beyond what is trusted")
+    if (curves.lack_of_fit < DISTRUST).any():
+        print("* the records follow a pattern that this curve does not (p < 0.01)")

@@ -1,0 +1,143 @@
+"""The main job on real input, and what is installed and compiled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from escala import __version__
+from escala.commands.lending import stops
+from escala.commands.terminal import UsageError, announce_compilation, print_json, progress
+
+
+def demo(*, files: Path | None = None, threads: int | None = None, json: bool = False) -> None:
+    """Run the main job: curves of 56 token pairs, 50 M USD over them, 374 Aave accounts in 300,000 combinations.
+
+    Parameters
+    ----------
+    files
+        Only write the real input files of the demo and of the README's examples into this folder.
+    threads
+        Threads to use; by default all processors.
+    json
+        Print JSON: the curves with saturation, capacity and prediction; the allocation; counts by stop reason and the
+        best strategies.
+    """
+    if files is not None:
+        if threads is not None or json:
+            raise UsageError("--files only writes the input files: leave out --threads and --json")
+        _write_files(files)
+        return
+    from escala import demo_allocation, demo_curves, demo_lending
+    from escala.parallel import default_threads
+
+    announce_compilation()
+    curves = demo_curves.run(demo_curves.load_quotes(), threads=threads)
+    if not json:
+        print(demo_curves.report(curves), flush=True)
+        print()
+    plan = demo_allocation.run(curves.curves, threads=threads)
+    if not json:
+        print(demo_allocation.report(plan), flush=True)
+        print()
+    accounts = demo_lending.load_accounts()
+    with progress("simulating", demo_lending.scenarios(accounts)) as told:
+        study = demo_lending.run(accounts, threads=threads, progress=told)
+    if json:
+        prediction, saturation = vars(curves.prediction), vars(curves.saturation)
+        print_json(
+            {
+                "curves": {
+                    **curves.curves.to_dict(),
+                    **{name: saturation[name] for name in saturation if name != "drop"},
+                    **{f"at_1m_{name}": prediction[name] for name in ("efficiency", "low", "high", "confidence")},
+                },
+                "allocation": demo_allocation.content(plan),
+                "scenarios": study.result.size,
+                "seconds": study.seconds,
+                "stops": stops(study.result),
+                "strategies": [vars(ranked) for ranked in demo_lending.rank(study)],
+            }
+        )
+    else:
+        print(demo_lending.report(study, threads or default_threads()))
+
+
+def _write_files(folder: Path) -> None:
+    from importlib.resources import files
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in sorted(files("escala").joinpath("data").iterdir(), key=lambda source: source.name):
+        if source.name.endswith(".csv.gz"):
+            content = source.read_bytes()
+            path = folder / source.name
+            if path.exists() and path.read_bytes() != content:
+                raise FileExistsError(17, "there is another file of this name", str(path))
+            path.write_bytes(content)
+            print(path)
+
+
+def info(*, json: bool = False) -> None:
+    """Show version, processor, threads, where compiled kernels are kept and which are, and what is installed.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    """
+    import platform
+    from importlib.util import find_spec
+
+    import numpy
+
+    from escala import kernels
+    from escala.kernels import jit
+    from escala.parallel import default_threads
+
+    compiled = jit.compiled_kernels()
+    extras = {extra: [name for name in names if find_spec(name) is None] for extra, names in _EXTRAS.items()}
+    facts = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "numba": jit.numba_version(),
+        "processor": jit.processor(),
+        "threads": default_threads(),
+        "extras": [extra for extra, missing in extras.items() if not missing],
+        "extras_missing": [extra for extra, missing in extras.items() if missing],
+        "cache": str(jit.cache_dir()),
+        "compiled": compiled,
+        "not_compiled": [name for name in kernels.names() if name not in compiled],
+    }
+    if json:
+        print_json(facts)
+        return
+    for name, fact in facts.items():
+        shown = ", ".join(fact) or "none" if isinstance(fact, list) else fact
+        print(f"{name.replace('_', ' '):<16}{shown}")
+
+
+#: Modules that each extra brings.
+_EXTRAS = {
+    "frames": ("pandas",),
+    "parquet": ("pyarrow",),
+    "plot": ("matplotlib",),
+    "store": ("sqlalchemy", "greenlet", "aiosqlite", "alembic"),
+    "postgres": ("sqlalchemy", "greenlet", "asyncpg"),
+}
+
+
+def warm() -> None:
+    """Compile every kernel once, so that no later run has to."""
+    import time
+
+    from escala import kernels
+    from escala.kernels import jit
+
+    announce_compilation()
+    before = set(jit.compiled_kernels())
+    started = time.perf_counter()
+    kernels.load_all()
+    fresh = len(set(jit.compiled_kernels()) - before)
+    print(f"{fresh} kernels compiled, {len(before)} were there already, {time.perf_counter() - started:.1f} s")
+    kept = set(kernels.names()) <= set(jit.compiled_kernels())
+    print(f"{'kept' if kept else 'they could not be kept'} in {jit.cache_dir()}")

@@ -1,0 +1,110 @@
+"""What commands share: how they print, how they tell of long work, and how wrong usage is said."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from escala.errors import EscalaError
+
+#: Options that several commands have.
+Database = Annotated[str, Parameter(env_var="ESCALA_DB")]
+Symbols = Annotated[list[str] | None, Parameter(name=["--symbols", "--symbol"], consume_multiple=(1, 1_000_000))]
+Plot = Annotated[Path | None, Parameter()]
+#: A pipe has no width that a table could be fitted to.
+_WIDE = 1000
+
+
+class UsageError(EscalaError):
+    """Options that do not go together; ends with exit code 2."""
+
+
+def announce_compilation() -> None:
+    """Say on a terminal why the first run takes its time."""
+    if not sys.stderr.isatty():
+        return
+    from escala import kernels
+    from escala.kernels import jit
+
+    if set(kernels.names()) - set(jit.compiled_kernels()):
+        print("compiling the kernels, once: about a minute", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def progress(title: str, total: int | None = None) -> Iterator[Callable[[int], None] | None]:
+    """Show a progress bar on a terminal, one that only moves without total; in a pipe there is none."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    counted = () if total is None else (MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), *counted)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def print_table(names: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[str] = ()) -> None:
+    """Print rows of text under the names of their columns, numbers to the right and those of `left` to the left."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in names:
+        # What does not fit a narrow terminal goes on in a second line: no digit is ever cut off.
+        table.add_column(name, justify="left" if name in left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def print_json(content: Any) -> None:
+    """Print content as JSON; what JSON cannot say (inf, NaN) is null."""
+    import json
+
+    print(json.dumps(plain(content), indent=2, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """Turn arrays into lists, dates into text, and what JSON cannot say (inf, NaN) into null."""
+    import datetime
+    import math
+
+    if isinstance(value, Mapping):
+        return {name: plain(entry) for name, entry in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def check_plot(path: Path | None) -> None:
+    """Refuse, before anything is computed, a picture that could not be written."""
+    if path is not None:
+        from escala import plots
+
+        plots.check_path(path)
+
+
+def save_plot(figure: Any, path: Path, *, json: bool) -> None:
+    """Write a picture, and say so unless the output is JSON."""
+    from escala import plots
+
+    plots.save(figure, path)
+    if not json:
+        print(f"picture written to {path}")

@@ -1,0 +1,76 @@
+"""Tables written to files: CSV or Parquet, in whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from escala.errors import InputError, MissingExtraError
+
+
+def check(path: Path, what: str, error: type[InputError]) -> None:
+    """Refuse, before anything is computed, a file that :func:`write` could not write.
+
+    Raises
+    ------
+    InputError
+        The class given, if the name ends in neither .csv nor .parquet, or there is no such directory.
+    MissingExtraError
+        If it ends in .parquet and pyarrow is not installed.
+    """
+    if path.suffix not in {".csv", ".parquet"}:
+        raise error(f"{path}: {what} are written as .csv or .parquet")
+    if path.suffix == ".parquet":
+        pyarrow()
+    if not path.absolute().parent.is_dir():
+        raise error(f"{path}: there is no directory {path.absolute().parent}")
+
+
+def pyarrow() -> tuple[Any, Any]:
+    """Load pyarrow and its Parquet.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError("Parquet needs pyarrow: install escala[parquet], or write .csv") from None
+    return pyarrow, pyarrow.parquet
+
+
+def write(path: Path, table: Mapping[str, Any]) -> None:
+    """Write named columns of equal length; a file that is there stays until the new one is complete.
+
+    Raises
+    ------
+    MissingExtraError
+        If the name ends in .parquet and pyarrow is not installed.
+    OSError
+        If it cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if path.suffix == ".parquet":
+            arrow, parquet = pyarrow()
+            parquet.write_table(arrow.table(dict(table)), unfinished)
+        else:
+            _write_csv(unfinished, table)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _write_csv(path: Path, table: Mapping[str, Any]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(table)
+        writer.writerows(zip(*(np.asarray(column).tolist() for column in table.values()), strict=True))
