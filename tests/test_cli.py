@@ -77,7 +77,7 @@ def test_strategy_fields_are_set_by_name() -> None:
         ((*ONE, "--set.repai", "0.1"), 2, "escala: --set.repai: no such strategy field; did you mean repay?"),
         ((*ONE, "--set.near-gap", "0.7"), 1, "escala: near_gap must not exceed far_gap, but near_gap = 0.7 and far_gap = 0.5"),
         ((*ONE, "--out", "x.csv"), 2, "escala: --out and --threads go with --csv"),
-        ((*ONE, "--csv", "x.csv"), 2, "escala: --csv brings all scenarios: leave out --supply, --borrow, --target, --set and --all"),
+        ((*ONE, "--csv", "x.csv"), 2, "escala: --csv brings all scenarios: leave out --supply, --borrow, --target, --set, --all and --plot"),
         (("simulate", "--csv", "nothing.csv"), 1, "escala: nothing.csv: No such file or directory"),
         (("simulate", "--csv", "nothing.csv", "--out", "x.xls"), 1, "escala: x.xls: results are written as .csv or .parquet"),
         (("simulate", "--supply", "many"), 2, "escala: Invalid value"),

@@ -1042,3 +1042,18 @@ async def test_frames_of_any_index(tmp_path: Path) -> None:
     async with await PredictiveScalingEngine.open(tmp_path / "store.db") as engine:
         assert await engine.add_efficiency_records(frame) == 4
         assert same(await engine.train(), fit(columns))
+
+
+async def test_curves_are_up_to_date(url: str) -> None:
+    async with await PredictiveScalingEngine.open(url) as engine:
+        await add_line(engine, "A", 0.9, 1e-6)
+        await add_line(engine, "B", 0.8, 1e-6)
+        found = await engine.curves()
+        assert sorted(found.symbols) == ["A", "B"]
+        await add_line(engine, "B", 0.4, 0.0)
+        [b] = await engine.curves("B")
+        assert b.n_points[0] == 2 * CAPITAL.size
+        assert b.efficiency(1e5)[0] == (await engine.predict_efficiency("B", 1e5)).efficiency
+        assert (await engine.stats())["trainings"] == 2
+        with pytest.raises(UnknownSymbolError, match="there are no records of 'AA'; did you mean A?"):
+            await engine.curves(["A", "AA"])
