@@ -239,7 +239,8 @@ def from_columns(columns: Columns) -> OrderBook:
         time=time,
         offsets=offsets,
         price=np.ascontiguousarray(price[order[levels]]),
-        quantity=np.add.reduceat(columns["quantity"][order], levels),
+        # bincount adds in the order of the rows; what order reduceat adds in depends on the processor
+        quantity=np.bincount(np.cumsum(is_new) - 1, weights=columns["quantity"][order]),
         source=columns.table.name,
     )
 
@@ -262,7 +263,7 @@ def _labels(columns: Columns, role: str) -> Places:
     values = columns[role]
     if values.dtype.kind == "f":
         columns.refuse(role, np.isnan(values), "must tell snapshots apart")
-    if values.dtype.kind != "O":
+    if values.dtype.kind not in "OU":
         return np.unique(values, return_inverse=True)[1].astype(np.int64)
     places: dict[Any, int] = {}
     is_empty = np.array([value is None or value != value or value == "" for value in values.tolist()])  # noqa: PLR0124

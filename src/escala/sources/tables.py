@@ -293,8 +293,9 @@ def _from_frame(given: Table, chosen: Mapping[str, str]) -> dict[str, npt.NDArra
     fetch = cast(Callable[[str], Any], given.column)
     values: dict[str, npt.NDArray[Any]] = {}
     for role, name in chosen.items():
-        column = _plain(fetch(name))
-        if role in _TEXTS:
+        is_text = role in _TEXTS
+        column = _plain(fetch(name), as_given=is_text or role in {"time", "snapshot"})
+        if is_text:
             column = column.astype(object)
         elif role not in {"time", "snapshot"}:
             column = _numbers(given, name, column)
@@ -315,8 +316,12 @@ def _numbers(given: Table, name: str, column: npt.NDArray[Any]) -> Floats:
         raise given.error(f"{given.name}: {error}", arguments=(name,)) from None
 
 
-def _plain(column: Any) -> npt.NDArray[Any]:
-    """Give a column as an array; times with a zone in UTC."""
+def _plain(column: Any, *, as_given: bool) -> npt.NDArray[Any]:
+    """Give a column as an array; times with a zone in UTC. NumPy would make text of what stands beside text."""
+    if as_given and isinstance(column, list | tuple) and any(isinstance(value, str) for value in column):
+        objects = np.empty(len(column), dtype=object)
+        objects[:] = column
+        return objects
     if hasattr(column, "chunks") and hasattr(column, "cast"):  # of an Arrow table
         kind = column.type
         return np.asarray(column.cast(kind.value_type) if hasattr(kind, "value_type") else column)
