@@ -18,6 +18,8 @@ ROOT = Path(__file__).parent.parent
 ROOMS = (
     "curves", "fitting", "lending", "arrays", "parallel", "errors", "scenario_file", "lending_summary", "demo_curves",
     "demo_lending", "numerals", "curve_summary", "allocation", "records", "store.store", "store.settings",
+    "csv_file", "sources.tables", "sources.results", "sources.medians", "sources.quotes", "sources.order_book",
+    "sources.files",
 )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ _ROOMS = {
     "StoredRecords": "store",
     "SymbolConfig": "store",
     "Training": "store",
+    "EfficiencyRecords": "sources",
     "AllocationError": "errors",
     "ConfigError": "errors",
     "CurveError": "errors",
@@ -50,6 +51,7 @@ _ROOMS = {
     "InfeasibleError": "errors",
     "InputError": "errors",
     "RecordError": "errors",
+    "RecordFileError": "errors",
     "MissingExtraError": "errors",
     "ScenarioError": "errors",
     "ScenarioFileError": "errors",
@@ -57,10 +59,14 @@ _ROOMS = {
     "UnknownSymbolError": "errors",
 }
 
-__all__ = ["__version__", *sorted(_ROOMS)]  # noqa: PLE0604
+_WINGS = ("sources",)  # packages that are named as such: escala.sources.read
+
+__all__ = ["__version__", *sorted(_ROOMS), *_WINGS]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
+    if name in _WINGS:
+        return importlib.import_module(f"escala.{name}")
     if name not in _ROOMS:
         raise AttributeError(f"module 'escala' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"escala.{_ROOMS[name]}"), name)

@@ -1,3 +1,4 @@
+from escala import sources as sources
 from escala.allocation import Allocation as Allocation
 from escala.allocation import AllocationStatus as AllocationStatus
 from escala.allocation import Binding as Binding
@@ -24,6 +25,7 @@ from escala.errors import InfeasibleError as InfeasibleError
 from escala.errors import InputError as InputError
 from escala.errors import MissingExtraError as MissingExtraError
 from escala.errors import RecordError as RecordError
+from escala.errors import RecordFileError as RecordFileError
 from escala.errors import ScenarioError as ScenarioError
 from escala.errors import ScenarioFileError as ScenarioFileError
 from escala.errors import StoreError as StoreError
@@ -34,6 +36,7 @@ from escala.lending import LendingResult as LendingResult
 from escala.lending import LendingStrategy as LendingStrategy
 from escala.lending import StopReason as StopReason
 from escala.lending import simulate as simulate
+from escala.sources import EfficiencyRecords as EfficiencyRecords
 from escala.store import AllocationLine as AllocationLine
 from escala.store import RecordRange as RecordRange
 from escala.store import SaturationPoint as SaturationPoint

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala import curve_summary, parallel
+from escala import curve_summary, parallel, table_file
 from escala.arrays import Interval, check_interval, no_symbol, one_number, per_item, to_floats
-from escala.errors import CurveError, MissingExtraError, did_you_mean
+from escala.errors import CurveError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas
@@ -649,11 +649,7 @@ class CurveSet:
         MissingExtraError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise MissingExtraError("to_dataframe needs pandas: install escala[frames]") from None
-        return pandas.DataFrame(self.to_dict())
+        return table_file.dataframe(self.to_dict())
 
     def summary(self, *, rows: int = 20) -> str:
         """Say how many curves of which kind there are, and show the first `rows` of them."""

@@ -5,6 +5,7 @@ EscalaError
 │   ├── ScenarioError                   of a lending scenario or strategy
 │   │   └── ScenarioFileError           a file of scenarios that cannot be read as such
 │   ├── RecordError                     of efficiency records; nothing of the batch was kept
+│   │   └── RecordFileError             a file of records, quotes or books that cannot be read as such
 │   ├── CurveError                      of a curve, or of what is asked of it
 │   ├── ConfigError                     of a setting that is to be stored
 │   └── AllocationError                 of an argument of an allocation
@@ -156,6 +157,10 @@ class UnknownSymbolError(EscalaError, KeyError):
 
 class ScenarioFileError(ScenarioError):
     """A file of scenarios that cannot be read: a missing or unknown column, a value that is no number."""
+
+
+class RecordFileError(RecordError):
+    """A file that gives no records: a missing or ambiguous column, a value that is not allowed, with its row."""
 
 
 class MissingExtraError(EscalaError, ImportError):

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala import lending_summary, parallel
+from escala import lending_summary, parallel, table_file
 from escala.arrays import Floats, Interval, Rows, broadcast_shape, check_interval, check_order, to_floats
-from escala.errors import MissingExtraError, ScenarioError
+from escala.errors import ScenarioError
 
 if TYPE_CHECKING:
     import pandas
@@ -442,11 +442,7 @@ class LendingResult:
         MissingExtraError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise MissingExtraError("to_dataframe needs pandas: install escala[frames]") from None
-        return pandas.DataFrame({name: np.reshape(column, -1) for name, column in self.to_dict().items()})
+        return table_file.dataframe({name: np.reshape(column, -1) for name, column in self.to_dict().items()})
 
     def summary(self) -> str:
         """Say in words what happened: one scenario from start to end, or many by counts and quantiles."""

@@ -23,7 +23,7 @@ _BLOCK: Final = 65536  # symbols that are turned into text together
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
 #: Seconds since 1970 of the years 1 to 9999, what a datetime can say; milliseconds by mistake lie far outside.
-_SECONDS: Final = Interval(-62135596800.0, 253402300800.0)
+SECONDS: Final = Interval(-62135596800.0, 253402300800.0)
 _LAST: Final = 253402300800_000000 - 1  # as a float it would be the year 10000
 
 
@@ -75,7 +75,7 @@ def to_microseconds(name: str, times: Any) -> npt.NDArray[np.int64]:
         If a time is none, or not in the years 1 to 9999.
     """
     seconds = _seconds(name, times)
-    check_interval(name, seconds, _SECONDS, RecordError)
+    check_interval(name, seconds, SECONDS, RecordError)
     given = np.asarray(times)
     if given.dtype.kind == "M":  # exactly: a float has not enough digits for far dates
         exact = given.astype("datetime64[us]").astype(np.int64)

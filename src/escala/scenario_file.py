@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from escala import table_file
+from escala import csv_file, table_file
 from escala.errors import ScenarioError, ScenarioFileError, did_you_mean
 from escala.lending import ARGUMENT_NAMES, STRATEGY_FIELDS, LendingResult, LendingStrategy, StopReason, simulate
 
@@ -28,33 +27,13 @@ def read(path: Path) -> dict[str, Floats]:
         names the row as the file counts it, the header being row 1.
     """
     known = (*ARGUMENT_NAMES, *STRATEGY_FIELDS)
-    try:
-        return _read(path, known)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ScenarioFileError(f"{path}: not a CSV file in UTF-8: {error}") from None
 
+    def plan(given: list[str]) -> dict[int, tuple[str, csv_file.Convert, str]]:
+        names = [name.replace("-", "_") for name in given]
+        _check_header(path, names, known)
+        return {place: (name, float, "a number") for place, name in enumerate(names)}
 
-def _read(path: Path, known: tuple[str, ...]) -> dict[str, Floats]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        first = next((row for row in reader if row), None)
-        if first is None:
-            raise ScenarioFileError(f"{path}: the file is empty")
-        header = [name.strip().replace("-", "_") for name in first]
-        _check_header(path, header, known)
-        columns: list[list[float]] = [[] for _ in header]
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise ScenarioFileError(f"{path} row {reader.line_num}: {len(row)} values for {len(header)} columns")
-            for name, column, text in zip(header, columns, row, strict=True):
-                try:
-                    column.append(float(text))
-                except ValueError:
-                    message = f"{path} row {reader.line_num}: {name} must be a number, not {text!r}"
-                    raise ScenarioFileError(message, arguments=(name,)) from None
-    return {name: np.array(column, dtype=np.float64) for name, column in zip(header, columns, strict=True)}
+    return csv_file.columns(path, plan, ScenarioFileError)
 
 
 def _check_header(path: Path, header: list[str], known: tuple[str, ...]) -> None:
@@ -87,23 +66,7 @@ def run(
     except ScenarioError as error:
         if not error.indexes or not error.indexes[0]:
             raise
-        raise _by_row(path, columns, error) from None
-
-
-def _by_row(path: Path, columns: dict[str, Floats], error: ScenarioError) -> ScenarioFileError:
-    shown = []
-    for (index,) in error.indexes:
-        values = (f"{name} = {float(columns[name][index])!r}" for name in error.arguments if name in columns)
-        shown.append(f"row {_row_number(path, index)}: {' and '.join(values)}")
-    return ScenarioFileError(f"{path}: {error.requirement}, but {'; '.join(shown)}", arguments=error.arguments)
-
-
-def _row_number(path: Path, index: int) -> int:
-    """Line of the file on which scenario `index` ends: empty lines and line breaks inside quotes count too."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        lines = [reader.line_num for row in reader if row]
-    return lines[1 + index]  # the header is the first
+        raise csv_file.by_row(path, columns, error, ScenarioFileError) from None
 
 
 def write(path: Path, columns: dict[str, Floats], result: LendingResult) -> None:

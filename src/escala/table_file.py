@@ -1,4 +1,4 @@
-"""Tables written to files: CSV or Parquet, in whole or not at all."""
+"""Tables as others take them: written to CSV or Parquet, in whole or not at all, or as a data frame."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import csv
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from escala.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def check(path: Path, what: str, error: type[InputError]) -> None:
@@ -31,8 +34,8 @@ def check(path: Path, what: str, error: type[InputError]) -> None:
         raise error(f"{path}: there is no directory {path.absolute().parent}")
 
 
-def pyarrow() -> tuple[Any, Any]:
-    """Load pyarrow and its Parquet.
+def pyarrow(instead: str = "write .csv") -> tuple[Any, Any]:
+    """Load pyarrow and its Parquet; an error says what to do instead.
 
     Raises
     ------
@@ -43,8 +46,23 @@ def pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise MissingExtraError("Parquet needs pyarrow: install escala[parquet], or write .csv") from None
+        raise MissingExtraError(f"Parquet needs pyarrow: install escala[parquet], or {instead}") from None
     return pyarrow, pyarrow.parquet
+
+
+def dataframe(columns: Mapping[str, Any]) -> pandas.DataFrame:
+    """Make a pandas data frame of named columns.
+
+    Raises
+    ------
+    MissingExtraError
+        If pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise MissingExtraError("to_dataframe needs pandas: install escala[frames]") from None
+    return pandas.DataFrame(dict(columns))
 
 
 def write(path: Path, table: Mapping[str, Any]) -> None:

@@ -21,9 +21,9 @@ def import_(
     file: Path,
     *,
     symbol: str | None = None,
-    kind: Literal["auto", "records", "executions", "swaps", "order_book"] = "auto",
+    kind: Literal["auto", "records", "quotes", "order_book"] = "auto",
     columns: Annotated[dict[str, str] | None, Parameter(name="--column")] = None,
-    side: Literal["both", "buy", "sell"] = "both",
+    side: Literal["both", "buy", "sell"] | None = None,
     clip: bool = False,
     again: bool = False,
     db: Database = "escala.db",
@@ -34,8 +34,8 @@ def import_(
     Parameters
     ----------
     file
-        Records (symbol, capital, efficiency), executions (symbol, side, price, quantity), swaps (symbol, amount_in,
-        amount_out) or an order book (side, price, quantity); each may have a time.
+        Records (symbol, capital, efficiency), quotes or executions (symbol and price, quantity, side buy or sell; or
+        amount_in, amount_out), or an order book (side bid or ask, price, quantity); each may have a time.
     symbol
         Whose they are, where the file has no such column.
     kind
@@ -43,7 +43,7 @@ def import_(
     columns
         A column of another name: --column.capital notional.
     side
-        Of an order book.
+        Which side of an order book becomes records; by default both, with symbols of their own.
     clip
         Move efficiencies outside [0, 1] to its ends instead of refusing them.
     again
@@ -56,13 +56,14 @@ def import_(
     from escala import sources
 
     with progress(f"reading {file.name}"):
-        found = sources.read(file, kind=kind, symbol=symbol, columns=columns, side=side, clip=clip)
+        options = {} if side is None else {"side": side}
+        found = sources.read(file, kind=kind, symbol=symbol, columns=columns, clip=clip, **options)
     source = f"{file.name[:300]} {_digest(found)}"
     with progress(f"adding {len(found):,} records"):
         asyncio.run(_add(db, found, source, again))
     symbols = list(dict.fromkeys(found.symbol.tolist()))
     if json:
-        content = {"file": str(file), "kind": found.source, "records": len(found), "symbols": symbols}
+        content = {"file": str(file), "kind": found.kind, "records": len(found), "symbols": symbols}
         print_json({**content, "clipped": found.clipped, "left_out": found.left_out, "notes": list(found.notes)})
         return
     print(f"{found.summary()}\nadded to {_without_password(db)}")

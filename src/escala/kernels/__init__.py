@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import importlib
 
-_MODULES = ("allocation", "broadcast", "curves", "fitting", "lending")
+_MODULES = ("allocation", "broadcast", "curves", "fitting", "lending", "order_book")
 _KERNELS = (
     "allocation.allocate",
     "allocation.greedy",
@@ -29,6 +29,7 @@ _KERNELS = (
     "fitting.fit",
     "lending.lending",
     "lending.trace",
+    "order_book.walk",
 )
 
 

@@ -1,0 +1,11 @@
+"""Outside data -> efficiency records: files and frames of records, executions, swap quotes or order books.
+
+Nothing here loads a compiler or a library of frames before it is needed.
+"""
+
+from escala.sources import order_book as order_book
+from escala.sources import quotes as quotes
+from escala.sources.files import read as read
+from escala.sources.order_book import OrderBook as OrderBook
+from escala.sources.order_book import Walk as Walk
+from escala.sources.results import EfficiencyRecords as EfficiencyRecords
