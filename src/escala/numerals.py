@@ -30,16 +30,8 @@ _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 def engineering(value: float, digits: int = 3) -> str:
     """Write a number with a prefix, such as 50 M: for axes and labels; exponents only where no prefix reaches."""
-    size = abs(value)
-    if not 1e-3 <= size < 1e15:
-        return "0" if size == 0.0 else f"{value:.{digits}g}"
-    for power, prefix in _PREFIXES:
-        if float(f"{size:.{digits}g}") >= power:
-            return f"{_digits(value / power, digits)} {prefix}"
-    return _digits(value, digits)
-
-
-def _digits(value: float, digits: int) -> str:
-    """Round to so many digits, never with an exponent."""
-    text = f"{float(f'{value:.{digits}g}'):.15f}"
-    return text.rstrip("0").rstrip(".")
+    rounded = float(f"{value:.{digits}g}")
+    if 1e3 <= abs(rounded) < 1e15:
+        power, prefix = next(known for known in _PREFIXES if abs(rounded) >= known[0])
+        return f"{rounded / power:.{digits}g} {prefix}"
+    return f"{rounded:.{digits}g}" if rounded else "0"

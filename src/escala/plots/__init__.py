@@ -1,7 +1,7 @@
 """Pictures with matplotlib: curves, allocations, lending scenarios and sweeps, one function a picture.
 
-Every function draws on the Axes it is given, or on a new figure, and returns the Axes. None shows a window, knows pyplot
-or changes a setting of matplotlib; :func:`save` writes files. Needs ``escala[plot]``.
+Every function draws on the Axes it is given, or on a new figure, and returns the Axes. None shows a window, knows
+pyplot or changes a setting of matplotlib; :func:`save` writes files. Needs ``escala[plot]``.
 """
 
 from escala.plots.allocation import allocation_bars as allocation_bars

@@ -46,11 +46,13 @@ _SIZE: Final = (8.0, 5.0)  # inches of a new figure
 _RESOLUTION: Final = 100.0
 _TICKS: Final = 6  # most intervals between labels along an axis: longer labels still find room
 _LETTER: Final = 4.9  # points that a letter of a legend takes on average, on the safe side
+_TITLE_LETTER: Final = 6.4  # the same of a title
 _HANDLE: Final = 46.0  # points of a legend's line and of the gaps about it
 _MARGIN: Final = 62.0  # points beside an axes
 _MOST_COLUMNS: Final = 4
 _BELOW: Final = 38.0  # points that tick labels and the name of an axis take
 _SUFFIXES: Final = ("png", "svg", "pdf")
+_WIDTH: Final = 1600
 _PIXELS: Final = Interval(50, 20_000, integer=True)
 _DPI: Final = Interval(10.0, 2_000.0)
 
@@ -132,7 +134,8 @@ def number_axis(ax: Axes, which: str, *, log: bool = False, integer: bool = Fals
 
 def dress(ax: Axes, title: str, x: str, y: str) -> None:
     """Write title and names of the axes, and draw a light grid behind everything."""
-    ax.set_title(title, loc="left", fontsize="medium", wrap=False)
+    lines = textwrap.wrap(title, max(20, int(_width(ax) / _TITLE_LETTER)), break_on_hyphens=False)
+    ax.set_title("\n".join(lines), loc="left", fontsize="medium")
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     ax.grid(True, color="0.9", linewidth=0.8)
@@ -163,19 +166,26 @@ def legend_below(ax: Axes, handles: Sequence[Artist], notes: Sequence[str] = ())
     said = [note for note in notes if note]
     if not handles and not said:
         return None
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    width = _room(ax) * figure.get_figwidth() * 72.0 - _MARGIN
+    width = _width(ax)
     letters = max((len(str(handle.get_label())) for handle in handles), default=0)
     columns = int(min(max(width // (_LETTER * letters + _HANDLE), 1), _MOST_COLUMNS))
     wide = max(20, int(width / _LETTER))
     title = "\n".join(line for note in said for line in textwrap.wrap(note, wide))
+    figure = ax.get_figure(root=True)
+    assert figure is not None
     down = ScaledTranslation(0.0, -_BELOW / 72.0, figure.dpi_scale_trans)
     return ax.legend(
         handles=list(handles), loc="upper left", bbox_to_anchor=(0.0, 0.0), bbox_transform=ax.transAxes + down,
         ncols=columns, fontsize="small", frameon=False, borderaxespad=0.0, borderpad=0.2, columnspacing=1.4,
         handlelength=2.6, title=title or None, title_fontsize="small", alignment="left",
     )  # fmt: skip
+
+
+def _width(ax: Axes) -> float:
+    """Estimate an axes' width in points."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return _room(ax) * float(figure.get_figwidth()) * 72.0 - _MARGIN
 
 
 def _room(ax: Axes) -> float:
@@ -220,7 +230,9 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     if place.suffix.lower()[1:] not in _SUFFIXES:
         raise InputError(f"path must end in .png, .svg or .pdf, not {str(path)!r}", arguments=("path",))
     if not place.parent.is_dir():
-        raise InputError(f"path must lie in a folder that exists, but {str(place.parent)!r} is none", arguments=("path",))
+        raise InputError(
+            f"path must lie in a folder that exists, but {str(place.parent)!r} is none", arguments=("path",)
+        )
     if place.is_dir():
         raise InputError(f"path must be a file, but {str(path)!r} is a folder", arguments=("path",))
     return place
@@ -230,8 +242,8 @@ def save(
     figure_or_axes: Figure | Axes,
     path: str | os.PathLike[str],
     *,
-    size: tuple[int, int] = (1600, 1000),
-    dpi: float = 160.0,
+    size: tuple[int, int] | None = None,
+    dpi: float | None = None,
 ) -> Path:
     """Write a picture as PNG, SVG or PDF; the same picture gives the same bytes.
 
@@ -241,10 +253,12 @@ def save(
         What to write: the whole figure, of axes the one they are on.
     path : str or path
         Where it goes; its suffix says what it becomes: .png, .svg or .pdf. An existing file is replaced.
-    size : (int, int)
-        Width and height in pixels, 50 to 20,000; of an SVG or PDF in inches times `dpi`.
-    dpi : float
-        Pixels an inch, 10 to 2,000: more make letters and lines larger.
+    size : (int, int), optional
+        Width and height in pixels, 50 to 20,000; of an SVG or PDF in inches times `dpi`. By default 1,600 wide, as high
+        as the figure's shape asks for.
+    dpi : float, optional
+        Pixels an inch, 10 to 2,000: more make letters and lines larger. By default so many that the figure has its own
+        size in inches, or more in one direction: then everything keeps its place in any size.
 
     Returns
     -------
@@ -262,10 +276,10 @@ def save(
     """
     place = check_path(path)
     figure = _figure_of(figure_or_axes)
-    if not isinstance(size, tuple | list) or len(size) != 2:
-        raise InputError(f"size must be a width and a height, not {size!r}", arguments=("size",))
-    width, height = (one_number(f"size[{k}]", given, _PIXELS, InputError) for k, given in enumerate(size))
-    resolution = one_number("dpi", dpi, _DPI, InputError)
+    own = figure.get_size_inches()
+    width, height = _pixels((_WIDTH, round(_WIDTH * own[1] / own[0])) if size is None else size)
+    fitting = min(width / own[0], height / own[1])
+    resolution = float(fitting) if dpi is None else one_number("dpi", dpi, _DPI, InputError)
     content = _drawn(figure, place.suffix.lower()[1:], (width / resolution, height / resolution), resolution)
     try:
         place.write_bytes(content)
@@ -273,6 +287,13 @@ def save(
         message = f"path {str(path)!r} cannot be written: {reason.strerror}"
         raise InputError(message, arguments=("path",)) from None
     return place
+
+
+def _pixels(size: Any) -> tuple[float, float]:
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise InputError(f"size must be a width and a height, not {size!r}", arguments=("size",))
+    width, height = (one_number(f"size[{k}]", given, _PIXELS, InputError) for k, given in enumerate(size))
+    return width, height
 
 
 def _figure_of(figure_or_axes: Any) -> Figure:
@@ -291,11 +312,11 @@ def _drawn(figure: Figure, kind: str, inches: tuple[float, float], dpi: float) -
     dates = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     before = figure.get_size_inches().copy()
     file = io.BytesIO()
-    figure.set_size_inches(*inches, forward=False)
+    figure.set_size_inches(inches, forward=False)
     try:
         figure.savefig(file, format=kind, dpi=dpi, metadata=dates[kind])
     finally:
-        figure.set_size_inches(*before, forward=False)
+        figure.set_size_inches(before, forward=False)
     return _numbered(file.getvalue()) if kind == "svg" else file.getvalue()
 
 

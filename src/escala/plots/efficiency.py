@@ -11,7 +11,7 @@ import numpy.typing as npt
 from escala.arrays import Interval, one_number, to_floats
 from escala.curve_summary import DISTRUST, REASONS
 from escala.curve_summary import points as counted
-from escala.curves import CurveSet
+from escala.curves import CurveSet, Saturation
 from escala.errors import InputError
 from escala.numerals import engineering
 from escala.plots import canvas
@@ -97,7 +97,7 @@ def efficiency_curve(
     asked = _capitals(points)
     prediction = curve.predict(asked, level=level)
     found = curve.saturation(drop)
-    right = _right(curve, found.capacity, up_to, records.capital, asked)
+    right = _right(curve, found, up_to, records.capital, asked)
     known = bool(curve.has_curve[0])
 
     canvas.dress(ax, _title(curve), canvas.unit("capital", currency), "efficiency")
@@ -109,7 +109,7 @@ def efficiency_curve(
         handles.append(_asked(ax, asked, prediction))
     canvas.number_axis(ax, "x", log=log, ticks=5 if canvas.narrow(ax) else 6)
     ax.set_xlim(_left(curve, right, records.capital, asked) if log else 0.0, right)
-    ax.set_ylim(*_heights(curve, records.efficiency, prediction, right))
+    ax.set_ylim(*_heights(curve, records.efficiency[records.capital <= right], prediction, right))
     canvas.legend_below(ax, handles, [*records.notes(right), *_warnings(curve)])
     return ax
 
@@ -212,15 +212,15 @@ def _warnings(curve: CurveSet) -> list[str]:
     return []
 
 
-def _right(curve: CurveSet, capacity: Floats, up_to: float | None, *seen: Floats) -> float:
+def _right(curve: CurveSet, found: Saturation, up_to: float | None, *seen: Floats) -> float:
     """Find the right edge: what was asked for, else beyond the limit and everything that is marked."""
     if up_to is not None:
         return one_number("up_to", up_to, _POSITIVE, InputError)
     known = [float(values.max()) for values in seen if values.size]
     known += [float(edge) for edge in (*curve.limit, *curve.observed[:, 1]) if np.isfinite(edge)]
     if not np.isfinite(curve.limit[0]):
-        known += [1.5 * float(edge) for edge in capacity if np.isfinite(edge)]
-        known += [float(edge) for edge in curve.threshold(0.5) if np.isfinite(edge)] if curve.has_curve[0] else []
+        marked = (1.5 * found.capacity, 3.0 * found.saturation)
+        known += [float(edge[0]) for edge in marked if np.isfinite(edge[0])]
     return _MARGIN * min(max([edge for edge in known if edge > 0.0], default=1.0), 1e300)
 
 
@@ -300,24 +300,29 @@ def _limits(ax: Axes, curve: CurveSet, drop: float, right: float) -> list[Artist
     if np.isfinite(limit):
         if limit < right:
             ax.axvline(limit, color=canvas.BLACK, linewidth=1.2, zorder=3)
-            ax.axvspan(limit, right, facecolor="0.88", edgecolor="0.6", hatch="xxx", linewidth=0.0, zorder=0.5)
+            ax.axvspan(limit, right, facecolor="0.88", edgecolor="0.75", hatch="xx", linewidth=0.0, zorder=0.5)
         handles.append(canvas.sample(f"trust ends at {engineering(limit)}", color=canvas.BLACK, linewidth=1.2))
     return handles
 
 
-def _mark(
-    ax: Axes, name: str, where: tuple[float, float, float], right: float, look: tuple[str, Any, str]
-) -> Artist:
+def _mark(ax: Axes, name: str, where: tuple[float, float, float], right: float, look: tuple[str, Any, str]) -> Artist:
     """Draw one capital with its interval, or only say what is known where it is not within the limit."""
     value, low, high = where
     colour, dash, hatch = look
     if np.isfinite(low) and low < right and (low, high) != (0.0, np.inf):
         ax.axvspan(
-            low, min(high, right), facecolor=colour, edgecolor=colour, alpha=0.18, hatch=hatch, linewidth=0.0, zorder=1.0
+            low,
+            min(high, right),
+            facecolor=colour,
+            edgecolor=colour,
+            alpha=0.18,
+            hatch=hatch,
+            linewidth=0.0,
+            zorder=1.0,
         )
     if not np.isfinite(value):
-        bound = f", at least {engineering(low)}" if 0.0 < low < np.inf else ""
-        return canvas.sample(f"{name}: not within the limit{bound}", color=colour, linestyle="none")
+        bound = f", ≥ {engineering(low)}" if 0.0 < low < np.inf else ""
+        return canvas.sample(f"{name}: beyond the limit{bound}", color=colour, linestyle="none")
     if value <= right:
         ax.axvline(value, color=colour, linestyle=dash, linewidth=1.8, zorder=3, label=name)
     wide = "" if np.isnan(low) or (low, high) == (0.0, np.inf) else f" ({_between(low, high)})"
@@ -396,7 +401,7 @@ def efficiency_curves(
     drawn = curves[curves.has_curve]
     canvas.dress(ax, f"{canvas.count(len(curves), 'instrument')}", canvas.unit("capital", currency), "efficiency")
     canvas.number_axis(ax, "x", log=log)
-    edges = [_right(curve, curve.saturation().capacity, None) / _MARGIN for curve in drawn]
+    edges = [_right(curve, curve.saturation(), None) / _MARGIN for curve in drawn]
     right = _MARGIN * max(edges, default=1.0)
     left = min([_left(curve, edge) for curve, edge in zip(drawn, edges, strict=True)], default=right / _DECADES)
     for k in reversed(range(len(drawn))):
@@ -404,7 +409,9 @@ def efficiency_curves(
     ax.set_xlim(left if log else 0.0, right)
     _names_at_the_ends(ax, drawn[:_LABELLED], edges[:_LABELLED])
     notes = [
-        f"{canvas.count(len(drawn) - _LABELLED, 'curve')} more, thin and without names" if len(drawn) > _LABELLED else "",
+        f"{canvas.count(len(drawn) - _LABELLED, 'curve')} more, thin and without names"
+        if len(drawn) > _LABELLED
+        else "",
         f"{canvas.count(len(curves) - len(drawn), 'instrument')} without a curve" if len(drawn) < len(curves) else "",
     ]
     handles = [
@@ -441,12 +448,15 @@ def _names_at_the_ends(ax: Axes, curves: CurveSet, edges: list[float]) -> None:
     heights = spread((ends[order] - low) / (high - low), _APART)
     for height, k in zip(heights, order.tolist(), strict=True):
         ax.annotate(
-            canvas.plain(curves.symbols[k], 18), xy=(edges[k], ends[k]), xycoords="data", xytext=(1.03, height),
-            textcoords="axes fraction", va="center", fontsize="small", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": canvas.COLOURS[k], "linewidth": 0.8, "shrinkA": 1, "shrinkB": 1},
+            "", xy=(edges[k], ends[k]), xycoords="data", xytext=(1.025, height), textcoords="axes fraction",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": canvas.COLOURS[k], "linewidth": 0.8, "shrinkA": 0, "shrinkB": 1},
         )  # fmt: skip
+        ax.text(
+            1.045, height, canvas.plain(curves.symbols[k], 18), transform=ax.transAxes, va="center", fontsize="small"
+        )
         ax.plot(
-            [1.02], [height], transform=ax.transAxes, marker=canvas.MARKERS[k], color=canvas.COLOURS[k], markersize=5,
+            [1.025], [height], transform=ax.transAxes, marker=canvas.MARKERS[k], color=canvas.COLOURS[k], markersize=5,
             clip_on=False, linestyle="none",
         )  # fmt: skip
 
@@ -492,7 +502,7 @@ def utility_curve(
     ax = canvas.drawing_area(ax)
     curve = one_curve(curves, symbol)
     found = curve.saturation()
-    right = _right(curve, found.capacity, up_to)
+    right = _right(curve, found, up_to)
     title = f"{canvas.plain(curve.symbols[0], 34)}: what capital returns"
     canvas.dress(ax, title, canvas.unit("capital", currency), canvas.unit("capital × efficiency", currency))
     handles: list[Artist] = []
@@ -517,7 +527,7 @@ def utility_curve(
 
 def _capacity_point(ax: Axes, curve: CurveSet, capacity: float, right: float) -> list[Artist]:
     if not np.isfinite(capacity):
-        return [canvas.sample("capacity: not within the limit", linestyle="none")]
+        return [canvas.sample("capacity: beyond the limit", linestyle="none")]
     highest = float(curve.utility(capacity)[0])
     if capacity <= right:
         ax.plot([capacity], [highest], marker="^", color=canvas.GREEN, markersize=9, linestyle="none", zorder=5)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from escala.curves import CurveSet
     from escala.lending import LendingResult
 
-_ONE_ABOVE_OTHER = (1.0, 1.25)
+#: Of the size of one picture.
+_SIDE_BY_SIDE = (1.5, 1.2)
+_ONE_ABOVE_OTHER = (1.0, 1.5)
 
 
 def _of_symbol(records: Any, symbol: str) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def analysis_figure(
         efficiency_curves(curves, currency=currency, ax=figure.add_subplot())
         return figure
     curve = one_curve(curves, symbol)
-    figure = canvas.new_figure()
+    figure = canvas.new_figure(scale=_SIDE_BY_SIDE)
     left, right = figure.subplots(1, 2)
     efficiency_curve(curve, drop=drop, currency=currency, ax=left, **_of_symbol(records, curve.symbols[0]))
     utility_curve(curve, currency=currency, ax=right)
@@ -143,7 +145,7 @@ def allocation_figure(allocation: Allocation, *, currency: str | None = None) ->
         budget_path(allocation, currency=currency, ax=above)
         budget_returns(allocation, currency=currency, ax=below)
         return figure
-    figure = canvas.new_figure()
+    figure = canvas.new_figure(scale=_SIDE_BY_SIDE)
     left, right = figure.subplots(1, 2)
     marginal_utility(allocation, currency=currency, ax=left)
     allocation_bars(allocation, currency=currency, ax=right)

@@ -76,7 +76,13 @@ def lending_path(result: LendingResult, *, currency: str | None = None, ax: Axes
         ("supply", supply, canvas.BLUE, "-", "o"),
         ("debt", debt, canvas.VERMILLION, (0, (6, 2)), "s"),
         ("net equity", owned, canvas.GREEN, (0, (6, 2, 1.5, 2)), "^"),
-        ("profit drawn so far", np.concatenate([[0.0], np.cumsum(table["profit"])]), canvas.PURPLE, (0, (1.5, 1.5)), "D"),
+        (
+            "profit drawn so far",
+            np.concatenate([[0.0], np.cumsum(table["profit"])]),
+            canvas.PURPLE,
+            (0, (1.5, 1.5)),
+            "D",
+        ),
     )
     title = f"{canvas.count(steps.size - 1, 'operation')}: {_ending(result)}"
     canvas.dress(ax, title, "operation", canvas.unit("amount", currency))
@@ -132,6 +138,8 @@ def _along(ax: Axes, steps: npt.NDArray[np.int64]) -> None:
     pad = max(0.02 * last, 0.5)
     ax.set_xlim(-pad, last + pad)
     canvas.number_axis(ax, "x", integer=True)
+    if last == 0:
+        ax.set_xticks([0])
 
 
 def health_path(result: LendingResult, *, ax: Axes | None = None) -> Axes:

@@ -26,6 +26,7 @@ _EXACT: Final = 40  # different values of a parameter that each get a column of 
 _BINS: Final = 30
 _MOST_BINS: Final = 1000
 _TICKS: Final = 8  # values of a parameter that are written
+_SHORT: Final = 6  # letters of a value, so that all of them find room side by side
 _QUANTILES: Final = (0.05, 0.50, 0.95)
 _QUANTILE_DASHES: Final = ((0, (1.5, 1.5)), "-", (0, (6, 2)))
 _MOST_GROUPS: Final = 8
@@ -122,7 +123,7 @@ def _both(bins: Any) -> tuple[int | None, int | None]:
         return None, None
     pair = tuple(bins) if isinstance(bins, tuple | list) else (bins, bins)
     sound = len(pair) == 2 and all(
-        isinstance(n, Integral) and not isinstance(n, bool) and 1 <= n <= _MOST_BINS for n in pair
+        isinstance(n, Integral) and not isinstance(n, bool) and 1 <= int(n) <= _MOST_BINS for n in pair
     )
     if not sound:
         message = f"bins must be an integer in [1, {_MOST_BINS:,}] or a pair of them, not {bins!r}"
@@ -180,7 +181,7 @@ class _Side:
         if bins is None:
             values, codes = np.unique(column, return_inverse=True)
             if values.size <= _EXACT:
-                return cls(np.arange(values.size + 1) - 0.5, codes.reshape(-1), values)
+                return cls(np.arange(values.size + 1, dtype=np.float64) - 0.5, codes.reshape(-1), values)
         edges = _edges(column, bins or _BINS)
         codes = np.clip(np.searchsorted(edges, column, side="right") - 1, 0, edges.size - 2)
         return cls(edges, codes, None)
@@ -193,12 +194,21 @@ class _Side:
         if self.values is None:
             canvas.number_axis(ax, which, ticks=5)
             return
-        longest = max((len(engineering(float(value))) for value in self.values), default=1)
-        most = _TICKS if which == "y" or longest <= 6 else 5
+        texts = _different([float(value) for value in self.values])
+        most = _TICKS if which == "y" or max(map(len, texts), default=0) <= _SHORT else _TICKS // 2
         step = -(-len(self) // most)
         places = range(0, len(self), step)
-        texts = [engineering(float(self.values[k]), 4) for k in places]
+        texts = texts[::step]
         (ax.set_xticks if which == "x" else ax.set_yticks)(list(places), texts)
+
+
+def _different(values: list[float]) -> list[str]:
+    """Write values with as few digits as tell them apart."""
+    for digits in range(3, 17):
+        texts = [engineering(value, digits) for value in values]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
 
 
 def _edges(column: Floats, bins: int) -> Floats:
@@ -219,7 +229,9 @@ def _patches(
 
     across, up = sides
     cells = compute(across.codes * len(up) + up.codes, values, len(across) * len(up)).reshape(len(across), len(up))
-    mesh = ax.pcolormesh(across.edges, up.edges, np.ma.masked_invalid(cells.T), cmap="viridis", rasterized=cells.size > 4000)
+    mesh = ax.pcolormesh(
+        across.edges, up.edges, np.ma.masked_invalid(cells.T), cmap="viridis", rasterized=cells.size > 4000
+    )
     figure = ax.get_figure()
     assert figure is not None
     bar = figure.colorbar(mesh, ax=ax, pad=0.02)
@@ -290,7 +302,9 @@ def distribution(
     width = None if bins is None else _both(bins)[0]
     sound = np.isfinite(given)
     groups = _groups(given, by)
-    canvas.dress(ax, f"{canvas.count(int(sound.sum()), 'value')}", name, "share of values" if chosen == "ecdf" else "values")
+    canvas.dress(
+        ax, f"{canvas.count(int(sound.sum()), 'value')}", name, "share of values" if chosen == "ecdf" else "values"
+    )
     shown = [(text, group[np.isfinite(group)]) for text, group in groups[:_MOST_GROUPS]]
     drawn = [(text, group) for text, group in shown if group.size]
     handles = (_shares if chosen == "ecdf" else _bars)(ax, drawn, width) if drawn else []
@@ -369,7 +383,9 @@ def _shares(ax: Axes, groups: list[tuple[str, Floats]], _: int | None) -> list[A
         look: dict[str, Any] = {"color": canvas.COLOURS[k], "linestyle": canvas.DASHES[k], "linewidth": 1.8}
         ax.step(np.append(values[0], values), np.append(0.0, share), where="post", label=name, **look)
         middle = float(np.median(group))
-        ax.plot([middle], [0.5], marker=canvas.MARKERS[k], color=canvas.COLOURS[k], markersize=7, linestyle="none", zorder=4)
+        ax.plot(
+            [middle], [0.5], marker=canvas.MARKERS[k], color=canvas.COLOURS[k], markersize=7, linestyle="none", zorder=4
+        )
         text = f"{name}: {group.size:,}, median {engineering(middle)}"
         handles.append(canvas.sample(text, marker=canvas.MARKERS[k], markersize=6, **look))
     ax.set_ylim(0.0, 1.02)
