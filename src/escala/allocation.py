@@ -147,6 +147,11 @@ class Allocation:
         return f"<Allocation of {allocation_summary.in_a_line(self)}>"
 
     @property
+    def curves(self) -> CurveSet:
+        """The curves that were allocated over, as given."""
+        return self._request.curves
+
+    @property
     def money(self) -> Any:
         """Money that may be allocated: total·(1 − reserve), P."""
         return self.total * (1.0 - self._request.controls["reserve"])

@@ -24,9 +24,14 @@ def capital(value: float) -> str:
     return f"{value:,.0f}" if 999.5 <= abs(value) < 1e12 else f"{value:.6g}"
 
 
-def short(value: float) -> str:
-    """Write a capital in three digits: 68.6 M."""
-    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if size <= abs(value) < 1000.0 * size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:.3g}"
+#: Powers of a thousand and what people call them.
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def engineering(value: float, digits: int = 3) -> str:
+    """Write a number with a prefix, such as 50 M: for axes and labels; exponents only where no prefix reaches."""
+    rounded = float(f"{value:.{digits}g}")
+    if 1e3 <= abs(rounded) < 1e15:
+        power, prefix = next(known for known in _PREFIXES if abs(rounded) >= known[0])
+        return f"{rounded / power:.{digits}g} {prefix}"
+    return f"{rounded:.{digits}g}" if rounded else "0"

@@ -80,7 +80,7 @@ def predict(
     if plot is not None:
         from escala import plots
 
-        save_plot(plots.prediction_figure(curves, symbol, records, capital), plot, json=json)
+        save_plot(plots.prediction_figure(curves, symbol, records, capital, level=level), plot, json=json)
 
 
 async def _prediction(
@@ -322,8 +322,7 @@ def analyze(
     if plot is not None:
         from escala import plots
 
-        figure = plots.analysis_figure(curves, records, drop=drop)
-        save_plot(figure, plot, json=json)
+        save_plot(plots.analysis_figure(curves, None, records, drop=drop), plot, json=json)
 
 
 async def _curves(db: str, symbols: list[str] | None) -> tuple[CurveSet, StoredRecords | None]:
@@ -363,11 +362,11 @@ def _with_interval(value: float, low: float, high: float) -> str:
 
 def _interval(low: float, high: float) -> str:
     """Write an interval of capitals; nothing where it says nothing."""
-    from escala.numerals import short
+    from escala.numerals import engineering
 
     if not math.isfinite(low):
         return ""
-    return f"{short(low)} or more" if math.isinf(high) else f"{short(low)} to {short(high)}"
+    return f"{engineering(low)} or more" if math.isinf(high) else f"{engineering(low)} to {engineering(high)}"
 
 
 def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from escala import parallel
+from escala import parallel, table_file
 from escala.arrays import Interval, check_interval, one_number, to_floats
 from escala.errors import RecordError
 from escala.sources import tables
 from escala.sources.quotes import two_sides
-from escala.sources.results import EfficiencyRecords, frame, names
+from escala.sources.results import EfficiencyRecords, names
 from escala.sources.tables import Columns
+
+if TYPE_CHECKING:
+    import pandas
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = npt.NDArray[np.int64]
@@ -154,7 +157,7 @@ class Walk:
         columns["depth"] = self.depth[:, :, None]
         return {name: np.broadcast_to(column, shape).reshape(-1) for name, column in columns.items()}
 
-    def to_dataframe(self) -> Any:
+    def to_dataframe(self) -> pandas.DataFrame:
         """Give a pandas data frame of the columns that :meth:`to_dict` has.
 
         Raises
@@ -162,7 +165,7 @@ class Walk:
         MissingExtraError
             If pandas is not installed.
         """
-        return frame(self.to_dict())
+        return table_file.dataframe(self.to_dict())
 
     def summary(self) -> str:
         """Say in words, side by side, what the capitals cost and what the books take."""
@@ -240,7 +243,7 @@ def from_columns(columns: Columns) -> OrderBook:
         offsets=offsets,
         price=np.ascontiguousarray(price[order[levels]]),
         # bincount adds in the order of the rows; what order reduceat adds in depends on the processor
-        quantity=np.bincount(np.cumsum(is_new) - 1, weights=columns["quantity"][order]),
+        quantity=cast(Floats, np.bincount(np.cumsum(is_new) - 1, weights=columns["quantity"][order])),
         source=columns.table.name,
     )
 

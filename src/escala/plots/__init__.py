@@ -1,0 +1,23 @@
+"""Pictures with matplotlib: curves, allocations, lending scenarios and sweeps, one function a picture.
+
+Every function draws on the Axes it is given, or on a new figure, and returns the Axes. None shows a window, knows
+pyplot or changes a setting of matplotlib; :func:`save` writes files. Needs ``escala[plot]``.
+"""
+
+from escala.plots.allocation import allocation_bars as allocation_bars
+from escala.plots.allocation import budget_path as budget_path
+from escala.plots.allocation import budget_returns as budget_returns
+from escala.plots.allocation import marginal_utility as marginal_utility
+from escala.plots.canvas import check_path as check_path
+from escala.plots.canvas import save as save
+from escala.plots.efficiency import efficiency_curve as efficiency_curve
+from escala.plots.efficiency import efficiency_curves as efficiency_curves
+from escala.plots.efficiency import utility_curve as utility_curve
+from escala.plots.figures import allocation_figure as allocation_figure
+from escala.plots.figures import analysis_figure as analysis_figure
+from escala.plots.figures import lending_figure as lending_figure
+from escala.plots.figures import prediction_figure as prediction_figure
+from escala.plots.lending import health_path as health_path
+from escala.plots.lending import lending_path as lending_path
+from escala.plots.sweeps import distribution as distribution
+from escala.plots.sweeps import heat_map as heat_map

@@ -1,0 +1,180 @@
+"""Several pictures on one sheet, as the command line shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from escala.allocation import Allocation
+from escala.errors import InputError
+from escala.plots import canvas
+from escala.plots.allocation import allocation_bars, budget_path, budget_returns, marginal_utility
+from escala.plots.efficiency import efficiency_curve, efficiency_curves, one_curve, utility_curve
+from escala.plots.lending import health_path, lending_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from escala.curves import CurveSet
+    from escala.lending import LendingResult
+
+#: Of the size of one picture.
+_SIDE_BY_SIDE = (1.5, 1.2)
+_ONE_ABOVE_OTHER = (1.0, 1.5)
+
+
+def _of_symbol(records: Any, symbol: str) -> dict[str, Any]:
+    """Take the records of one symbol from what has symbol, capital and efficiency, by name or as attributes."""
+    if records is None:
+        return {}
+    names = ("symbol", "capital", "efficiency")
+    try:
+        columns = [records[name] if isinstance(records, Mapping) else getattr(records, name) for name in names]
+    except (KeyError, AttributeError):
+        raise InputError("records must have symbol, capital and efficiency", arguments=("records",)) from None
+    chosen = np.array([one == symbol for one in columns[0]], dtype=np.bool_)
+    for name, column in zip(names[1:], columns[1:], strict=True):
+        if len(column) != chosen.size:
+            message = f"records must have one {name} a symbol, not {len(column):,} for {chosen.size:,}"
+            raise InputError(message, arguments=("records",))
+    return {name: np.asarray(column)[chosen] for name, column in zip(names[1:], columns[1:], strict=True)}
+
+
+def prediction_figure(
+    curves: CurveSet,
+    symbol: str | None,
+    records: Any,
+    capitals: npt.ArrayLike,
+    *,
+    level: float = 0.95,
+    currency: str | None = None,
+) -> Figure:
+    """Draw one instrument's curve and records, with the predictions that were asked for.
+
+    Parameters
+    ----------
+    curves, symbol, level, currency
+        As in :func:`efficiency_curve`.
+    records : object or mapping, optional
+        Columns symbol, capital and efficiency, of any instruments; None for none.
+    capitals : float or array
+        Capitals whose prediction is marked.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        If an argument is wrong; names it.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    curve = one_curve(curves, symbol)
+    figure = canvas.new_figure()
+    efficiency_curve(
+        curve, points=capitals, level=level, currency=currency, ax=figure.add_subplot(),
+        **_of_symbol(records, curve.symbols[0]),
+    )  # fmt: skip
+    return figure
+
+
+def analysis_figure(
+    curves: CurveSet, symbol: str | None, records: Any, *, drop: float = 0.10, currency: str | None = None
+) -> Figure:
+    """Draw one instrument's efficiency beside what its capital returns; of several without a symbol all curves.
+
+    Parameters
+    ----------
+    curves, symbol, drop, currency
+        As in :func:`efficiency_curve`.
+    records : object or mapping, optional
+        Columns symbol, capital and efficiency, of any instruments; None for none.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        If an argument is wrong; names it.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    if symbol is None and len(curves) != 1:
+        figure = canvas.new_figure()
+        efficiency_curves(curves, currency=currency, ax=figure.add_subplot())
+        return figure
+    curve = one_curve(curves, symbol)
+    figure = canvas.new_figure(scale=_SIDE_BY_SIDE)
+    left, right = figure.subplots(1, 2)
+    efficiency_curve(curve, drop=drop, currency=currency, ax=left, **_of_symbol(records, curve.symbols[0]))
+    utility_curve(curve, currency=currency, ax=right)
+    return figure
+
+
+def allocation_figure(allocation: Allocation, *, currency: str | None = None) -> Figure:
+    """Draw an allocation: marginal utilities beside the amounts; of many totals the path above its returns.
+
+    Parameters
+    ----------
+    allocation : Allocation
+        Of one total, or of totals in a row.
+    currency : str, optional
+        Unit of capital.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        If an argument is wrong; names it.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    if isinstance(allocation, Allocation) and np.ndim(allocation.total) > 0:
+        figure = canvas.new_figure(scale=_ONE_ABOVE_OTHER)
+        above, below = figure.subplots(2, 1, height_ratios=(3, 2))
+        budget_path(allocation, currency=currency, ax=above)
+        budget_returns(allocation, currency=currency, ax=below)
+        return figure
+    figure = canvas.new_figure(scale=_SIDE_BY_SIDE)
+    left, right = figure.subplots(1, 2)
+    marginal_utility(allocation, currency=currency, ax=left)
+    allocation_bars(allocation, currency=currency, ax=right)
+    return figure
+
+
+def lending_figure(result: LendingResult, *, currency: str | None = None) -> Figure:
+    """Draw one lending scenario: amounts above, the health factor below.
+
+    Parameters
+    ----------
+    result : LendingResult
+        From :meth:`escala.DeFiSimulator.run`.
+    currency : str, optional
+        Unit of account.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        If an argument is wrong; names it.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    figure = canvas.new_figure(scale=_ONE_ABOVE_OTHER)
+    above, below = figure.subplots(2, 1, height_ratios=(3, 2))
+    lending_path(result, currency=currency, ax=above)
+    health_path(result, ax=below)
+    return figure
