@@ -343,7 +343,7 @@ def test_bad_arguments_of_a_walk() -> None:
         order_book.walk(levels, [1.0, -1.0])
     with pytest.raises(RecordError, match=r"capital of shape \(3, 1\) must be of shape .*: \(1, 2, k\)"):
         order_book.walk(levels, np.ones((3, 1)))
-    with pytest.raises(RecordError, match=r"symbol must be text that is not empty, not None"):
+    with pytest.raises(RecordError, match="there is no column of symbols, and symbol= names none"):
         order_book.records(levels)
     with pytest.raises(RecordError, match=r"points must be an integer in .*, but points = 1.0"):
         order_book.records(levels, symbol="A", points=1)

@@ -1174,7 +1174,7 @@ def test_the_wheel_holds_the_migrations(tmp_path: Path) -> None:
 
 
 async def test_a_store_is_not_made_by_reading(url: str) -> None:
-    with pytest.raises(StoreError, match="there is no store at .* yet"):
+    with pytest.raises(StoreError, match=r"there is no store at .* yet"):
         await Store.open(url, create=False)
     async with await Store.open(url) as store:
         await store.add_record("A", 1e3, 0.9)
@@ -1185,7 +1185,9 @@ async def test_a_store_is_not_made_by_reading(url: str) -> None:
 async def test_ranges_and_sources_of_records(url: str) -> None:
     async with await Store.open(url) as store:
         assert (await store.record_ranges(), await store.record_sources()) == ({}, {})
-        await store.add_records(["b", "a", "b"], [3e3, 2e3, 1e3], [0.9] * 3, observed_at=[30.0, 20.5, 10.0], sources="file")
+        await store.add_records(
+            ["b", "a", "b"], [3e3, 2e3, 1e3], [0.9] * 3, observed_at=[30.0, 20.5, 10.0], sources="file"
+        )
         await store.add_record("B", 5e3, 0.8, observed_at=40.0)
         found = await store.record_ranges()
         assert list(found) == ["B", "a", "b"]

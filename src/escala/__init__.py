@@ -59,7 +59,7 @@ _ROOMS = {
     "UnknownSymbolError": "errors",
 }
 
-_WINGS = ("sources",)  # packages that are named as such: escala.sources.read
+_WINGS = ("plots", "sources")  # packages that are named as such: escala.sources.read
 
 __all__ = ["__version__", *sorted(_ROOMS), *_WINGS]  # noqa: PLE0604
 

@@ -1,3 +1,4 @@
+from escala import plots as plots
 from escala import sources as sources
 from escala.allocation import Allocation as Allocation
 from escala.allocation import AllocationStatus as AllocationStatus

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -45,12 +46,12 @@ def _fail(error: object, code: int) -> int:
     return code
 
 
-def main() -> int:
-    """Run the command line; returns the exit code: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line, or other words; returns 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
     code = 0
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # ours needs the message alone
     try:
-        app()
+        app(sys.argv[1:] if words is None else words)
         sys.stdout.flush()
     except CycloptsError as error:
         code = _fail(f"{error} (see --help)", 2)

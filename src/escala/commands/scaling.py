@@ -132,7 +132,8 @@ def _of_curve(curve: CurveSet) -> str:
     from escala.curve_summary import DISTRUST, REASONS
     from escala.numerals import capital
 
-    records = f"{int(curve.n_points[0]):,} records"
+    n = int(curve.n_points[0])
+    records = f"{n:,} record{'' if n == 1 else 's'}"
     seen = f"{capital(curve.observed[0, 0])} to {capital(curve.observed[0, 1])}"
     start = f"{curve.symbols[0]}: {records} of capitals {seen}"
     if not curve.has_curve[0]:

@@ -319,7 +319,7 @@ def _drawn(figure: Figure, kind: str, inches: tuple[float, float], dpi: float) -
     try:
         figure.savefig(file, format=kind, dpi=dpi, metadata=dates[kind])
     finally:
-        figure.set_size_inches(before, forward=False)
+        figure.set_size_inches(before[0], before[1], forward=False)
     return _numbered(file.getvalue()) if kind == "svg" else file.getvalue()
 
 

@@ -514,6 +514,9 @@ def _symbols(books: OrderBook, symbol: str | None) -> npt.NDArray[np.object_]:
             message = f"symbol {symbol!r} is for levels without symbols, but {books.source} has a column of them"
             raise RecordError(message, arguments=("symbol",))
         return books.symbols
+    if symbol is None:
+        message = f"{books.source}: there is no column of symbols, and symbol= names none"
+        raise RecordError(message, arguments=("symbol",))
     if not isinstance(symbol, str) or not symbol:
         raise RecordError(f"symbol must be text that is not empty, not {symbol!r}", arguments=("symbol",))
     return np.full(len(books), symbol, dtype=object)
