@@ -235,7 +235,7 @@ def allocation_bars(allocation: Allocation, *, currency: str | None = None, ax: 
     ax.set_ylim(max(len(names), 1) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     canvas.number_axis(ax, "x", ticks=4 if canvas.narrow(ax) else 6)
-    room = 2.0 * _TEXT_ROOM if canvas.narrow(ax) else _TEXT_ROOM
+    room = 1.7 * _TEXT_ROOM if canvas.narrow(ax) else _TEXT_ROOM
     ax.set_xlim(0.0, max(sizes, default=1.0) * (1.0 + room))
     below = "* efficiency below min_efficiency" if found.below_threshold[shown].any() else ""
     nothing = "" if held else "no instrument holds capital"

@@ -6,11 +6,12 @@ servers without a display and in threads.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -229,11 +230,11 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     place = Path(path)
     if place.suffix.lower()[1:] not in _SUFFIXES:
         raise InputError(f"path must end in .png, .svg or .pdf, not {str(path)!r}", arguments=("path",))
-    if not place.parent.is_dir():
+    if not os.path.isdir(place.parent):
         raise InputError(
             f"path must lie in a folder that exists, but {str(place.parent)!r} is none", arguments=("path",)
         )
-    if place.is_dir():
+    if os.path.isdir(place):
         raise InputError(f"path must be a file, but {str(path)!r} is a folder", arguments=("path",))
     return place
 
@@ -283,8 +284,8 @@ def save(
     content = _drawn(figure, place.suffix.lower()[1:], (width / resolution, height / resolution), resolution)
     try:
         place.write_bytes(content)
-    except OSError as reason:
-        message = f"path {str(path)!r} cannot be written: {reason.strerror}"
+    except (OSError, ValueError) as reason:
+        message = f"path {str(path)!r} cannot be written: {getattr(reason, 'strerror', reason)}"
         raise InputError(message, arguments=("path",)) from None
     return place
 
@@ -310,14 +311,26 @@ def _figure_of(figure_or_axes: Any) -> Figure:
 
 def _drawn(figure: Figure, kind: str, inches: tuple[float, float], dpi: float) -> bytes:
     dates = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    before = figure.get_size_inches().copy()
     file = io.BytesIO()
-    figure.set_size_inches(inches, forward=False)
-    try:
+    with _put_back(figure):
+        figure.set_size_inches(inches[0], inches[1], forward=False)
         figure.savefig(file, format=kind, dpi=dpi, metadata=dates[kind])
-    finally:
-        figure.set_size_inches(before, forward=False)
     return _numbered(file.getvalue()) if kind == "svg" else file.getvalue()
+
+
+@contextlib.contextmanager
+def _put_back(figure: Figure) -> Iterator[None]:
+    """Give a figure its size and its axes their places again: a layout begins where the last one ended."""
+    width, height = figure.get_figwidth(), figure.get_figheight()
+    places = [(ax, ax.get_position(original=True), ax.get_position(), ax.get_in_layout()) for ax in figure.axes]
+    try:
+        yield
+    finally:
+        figure.set_size_inches(width, height, forward=False)
+        for ax, original, active, in_layout in places:
+            ax.set_position(original, which="original")
+            ax.set_position(active, which="active")
+            ax.set_in_layout(in_layout)  # setting a place takes it out
 
 
 _RANDOM: Final = re.compile(rb'\bid="([A-Za-z0-9_]*[0-9a-f]{10})"')

@@ -174,7 +174,7 @@ class _Records:
         n = self.capital.size
         if n == 0:
             return []
-        alpha = float(np.clip(3.0 / np.sqrt(n), 0.12, 0.75))
+        alpha = float(np.clip(8.0 / np.sqrt(n), 0.1, 0.75))
         area = 16.0 if n < 2000 else 6.0
         sizes: Any = area
         if self.weights is not None:
@@ -325,12 +325,12 @@ def _mark(ax: Axes, name: str, where: tuple[float, float, float], right: float, 
         return canvas.sample(f"{name}: beyond the limit{bound}", color=colour, linestyle="none")
     if value <= right:
         ax.axvline(value, color=colour, linestyle=dash, linewidth=1.8, zorder=3, label=name)
-    wide = "" if np.isnan(low) or (low, high) == (0.0, np.inf) else f" ({_between(low, high)})"
+    wide = "" if np.isnan(low) or (low, high) == (0.0, np.inf) else f" (90 %: {_between(low, high)})"
     return canvas.sample(f"{name} at {engineering(value)}{wide}", color=colour, linestyle=dash, linewidth=1.8)
 
 
 def _between(low: float, high: float) -> str:
-    return f"from {engineering(low)}" if high == np.inf else f"{engineering(low)} to {engineering(high)}"
+    return f"from {engineering(low)}" if high == np.inf else f"{engineering(low)}–{engineering(high)}"
 
 
 def _asked(ax: Axes, capital: Floats, prediction: Any) -> Artist:
