@@ -45,10 +45,12 @@ HATCHES: Final = ("", "///", "...", "\\\\\\", "xx", "++", "oo", "**")
 
 _SIZE: Final = (8.0, 5.0)  # inches of a new figure
 _RESOLUTION: Final = 100.0
+_SHORT_LOG: Final = 100.0  # largest over smallest value up to which 2 and 5 are labelled beside powers of ten
+_LINEAR_LOG: Final = 5.0  # the same for evenly spaced labels
 _TICKS: Final = 6  # most intervals between labels along an axis: longer labels still find room
 _LETTER: Final = 4.9  # points that a letter of a legend takes on average, on the safe side
 _TITLE_LETTER: Final = 6.4  # the same of a title
-_HANDLE: Final = 46.0  # points of a legend's line and of the gaps about it
+_HANDLE: Final = 54.0  # points of a legend's line and of the gaps about it
 _MARGIN: Final = 62.0  # points beside an axes
 _MOST_COLUMNS: Final = 4
 _BELOW: Final = 38.0  # points that tick labels and the name of an axis take
@@ -120,13 +122,18 @@ def unit(name: str, currency: str | None) -> str:
 
 
 def number_axis(ax: Axes, which: str, *, log: bool = False, integer: bool = False, ticks: int = _TICKS) -> None:
-    """Label the x or y axis with few numbers such as 50 M, at linear or logarithmic distances."""
+    """Label the x or y axis with few numbers such as 50 M; at logarithmic distances its limits must be set before."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     axis = ax.xaxis if which == "x" else ax.yaxis
     if log:
         ax.set(**{f"{which}scale": "log"})
-        axis.set_major_locator(LogLocator(numticks=ticks))
+        low, high = sorted(axis.get_view_interval())
+        short = high < _SHORT_LOG * low
+        if high < _LINEAR_LOG * low:
+            axis.set_major_locator(MaxNLocator(nbins=ticks))
+        else:
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if short else (1.0,), numticks=ticks))
         axis.set_minor_formatter(NullFormatter())
     else:
         axis.set_major_locator(MaxNLocator(nbins=ticks, integer=integer))
@@ -178,7 +185,7 @@ def legend_below(ax: Axes, handles: Sequence[Artist], notes: Sequence[str] = ())
     return ax.legend(
         handles=list(handles), loc="upper left", bbox_to_anchor=(0.0, 0.0), bbox_transform=ax.transAxes + down,
         ncols=columns, fontsize="small", frameon=False, borderaxespad=0.0, borderpad=0.2, columnspacing=1.4,
-        handlelength=2.6, title=title or None, title_fontsize="small", alignment="left",
+        handlelength=3.6, title=title or None, title_fontsize="small", alignment="left",
     )  # fmt: skip
 
 

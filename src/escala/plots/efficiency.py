@@ -27,6 +27,7 @@ _GRID: Final = 400  # points of a curve
 _MARGIN: Final = 1.04  # how far beyond what must be seen
 _DECADES: Final = 1e4  # that a logarithmic axis shows where no data say where it begins
 _LABELLED: Final = 8  # curves that have room for a name
+_THIN: Final = 200  # more that are drawn
 _APART: Final = 0.075  # of an axes' height between two names
 _RASTERED: Final = 5000  # points from which a vector file holds them as an image
 _EXTRAPOLATED: Final = (0, (5, 2.5))
@@ -90,6 +91,13 @@ def efficiency_curve(
     -----
     The line is solid within the observed capitals, dashed outside, dotted beyond the curve's limit. Saturation and
     capacity that are not within the limit are said, not drawn. The vertical spans are their 90 % intervals.
+
+    Examples
+    --------
+    >>> curves = CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]], limit=1e6)
+    >>> ax = efficiency_curve(curves, currency="USD")
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['curve', '10 % lost at 100 k', 'capacity at 500 k', 'trust ends at 1 M']
     """
     ax = canvas.drawing_area(ax)
     curve = one_curve(curves, symbol)
@@ -107,8 +115,8 @@ def efficiency_curve(
         handles += _limits(ax, curve, drop, right)
     if asked.size:
         handles.append(_asked(ax, asked, prediction))
-    canvas.number_axis(ax, "x", log=log, ticks=5 if canvas.narrow(ax) else 6)
     ax.set_xlim(_left(curve, right, records.capital, asked) if log else 0.0, right)
+    canvas.number_axis(ax, "x", log=log, ticks=5 if canvas.narrow(ax) else 6)
     ax.set_ylim(*_heights(curve, records.efficiency[records.capital <= right], prediction, right))
     canvas.legend_below(ax, handles, [*records.notes(right), *_warnings(curve)])
     return ax
@@ -367,12 +375,12 @@ def efficiency_curves(
     currency: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw several curves, each with its name at its end; beyond eight the rest are thin and without names.
+    """Draw several curves, the first eight with their names at their ends, up to 200 more thin and without.
 
     Parameters
     ----------
     curves : CurveSet
-        The curves; take some with ``curves[["A", "B"]]``. The first eight that are curves get names.
+        The curves; take some with ``curves[["A", "B"]]``.
     log : bool
         Whether capital is drawn on a logarithmic axis: instruments differ by orders of magnitude.
     currency : str, optional
@@ -398,21 +406,23 @@ def efficiency_curves(
     ax = canvas.drawing_area(ax)
     if not isinstance(curves, CurveSet):
         raise InputError(f"curves must be a CurveSet, not {type(curves).__name__}", arguments=("curves",))
-    drawn = curves[curves.has_curve]
+    every = curves[curves.has_curve]
+    drawn = every[: _LABELLED + _THIN]
     canvas.dress(ax, f"{canvas.count(len(curves), 'instrument')}", canvas.unit("capital", currency), "efficiency")
-    canvas.number_axis(ax, "x", log=log)
     edges = [_right(curve, curve.saturation(), None) / _MARGIN for curve in drawn]
     right = _MARGIN * max(edges, default=1.0)
     left = min([_left(curve, edge) for curve, edge in zip(drawn, edges, strict=True)], default=right / _DECADES)
     for k in reversed(range(len(drawn))):
         _one_of_many(ax, drawn[k], edges[k], k, log)
     ax.set_xlim(left if log else 0.0, right)
+    canvas.number_axis(ax, "x", log=log)
     _names_at_the_ends(ax, drawn[:_LABELLED], edges[:_LABELLED])
     notes = [
         f"{canvas.count(len(drawn) - _LABELLED, 'curve')} more, thin and without names"
         if len(drawn) > _LABELLED
         else "",
-        f"{canvas.count(len(curves) - len(drawn), 'instrument')} without a curve" if len(drawn) < len(curves) else "",
+        f"{canvas.count(len(every) - len(drawn), 'curve')} not drawn" if len(drawn) < len(every) else "",
+        f"{canvas.count(len(curves) - len(every), 'instrument')} without a curve" if len(every) < len(curves) else "",
     ]
     handles = [
         canvas.sample("within the data", color=canvas.GREY),
