@@ -160,9 +160,10 @@ def figure_of(picture: Axes | Figure) -> Figure:
 
 
 def labels_in_view(axis: Any) -> list[Text]:
-    low, high = sorted(axis.get_view_interval())
+    on_scale = axis.get_transform().transform
+    low, high = sorted(on_scale(axis.get_view_interval()))
     slack = 1e-9 * (high - low)
-    ticks = [t for t in axis.get_major_ticks() if low - slack <= t.get_loc() <= high + slack]
+    ticks = [t for t in axis.get_major_ticks() if low - slack <= on_scale(t.get_loc()) <= high + slack]
     return [text for t in ticks for text in (t.label1, t.label2) if text.get_visible() and text.get_text()]
 
 
