@@ -316,6 +316,14 @@ def test_an_efficiency_curve_has_the_curves_numbers() -> None:
     assert f"trust ends at {engineering(curve.limit[0])}" in legend_texts(ax)
 
 
+def test_a_curve_left_of_its_data_is_in_the_legend() -> None:
+    ax = plots.efficiency_curve(curves(), PAIR, up_to=400.0)
+    x, y = line(ax, "curve extrapolated")
+    assert (x[0], x[-1]) == (0.0, 400.0)
+    assert np.array_equal(y, curves()[PAIR].efficiency(x))
+    assert "curve extrapolated" in legend_texts(ax)
+
+
 def test_spans_are_the_intervals() -> None:
     curve = curves()[PAIR]
     found = curve.saturation()
@@ -425,6 +433,12 @@ def test_a_budget_path_stacks_the_amounts() -> None:
             assert np.allclose([there.min(), there.max()], [low, high], rtol=1e-9, atol=1e-3)
         under += size
     assert np.array_equal(line(ax, "money there is")[1], totals)
+
+
+def test_one_total_is_one_bar() -> None:
+    found = allocate(curves()[["USDC/WBTC", "WETH/USDC"]], [1e8, 1e8])
+    bars = [patch for patch in plots.budget_path(found).patches if isinstance(patch, Rectangle)]
+    assert [bar.get_height() for bar in bars] == pytest.approx(sorted(found.amounts[0].tolist(), reverse=True))
 
 
 def test_budget_returns_are_those_of_the_allocation() -> None:

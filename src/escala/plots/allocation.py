@@ -298,6 +298,9 @@ def budget_path(allocation: Allocation, *, currency: str | None = None, ax: Axes
     found = _path(allocation)
     order = np.argsort(found.total, kind="stable")
     totals, amounts = found.total[order], found.amounts[order]
+    if totals.size and totals[0] == totals[-1]:
+        order = order[:1]  # one total, however often
+        totals, amounts = totals[:1], amounts[:1]
     ranked = _largest_first(amounts.sum(axis=0))
     named, rest = ranked[:_MOST_BANDS], ranked[_MOST_BANDS:]
     canvas.dress(ax, "allocation by total", canvas.unit("total", currency), canvas.unit("allocated", currency))

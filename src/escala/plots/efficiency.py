@@ -258,7 +258,7 @@ def _parts(curve: CurveSet, grid: Floats) -> list[tuple[str, Any, npt.NDArray[np
     return [
         ("curve within the data", "-", seen),
         ("curve extrapolated", _EXTRAPOLATED, (grid >= high) & (grid <= limit)),
-        ("", _EXTRAPOLATED, grid <= low),
+        ("curve extrapolated", _EXTRAPOLATED, grid <= low),
         ("beyond the limit", _UNTRUSTED, beyond),
     ]
 
@@ -266,16 +266,8 @@ def _parts(curve: CurveSet, grid: Floats) -> list[tuple[str, Any, npt.NDArray[np
 def _curve(ax: Axes, curve: CurveSet, level: float, right: float, log: bool) -> list[Artist]:
     grid = _grid(curve, right, log)
     predicted = curve.predict(grid, level=level)
-    handles: list[Artist] = []
+    handles = _lines(ax, curve, grid, predicted.efficiency)
     trusted = grid <= curve.limit[0]
-    for name, dash, where in _parts(curve, grid):
-        if np.count_nonzero(where) < 2:
-            continue
-        (line,) = ax.plot(
-            grid[where], predicted.efficiency[where], color=canvas.BLUE, linestyle=dash, linewidth=2.0, zorder=4,
-            label=name or "_left of the data",
-        )  # fmt: skip
-        handles += [line] if name and name != "beyond the limit" else []
     if curve.freedom[0] > 0.0:
         band = ax.fill_between(
             grid[trusted], predicted.low[trusted], predicted.high[trusted], color=canvas.SKY, alpha=0.35, linewidth=0.0,
@@ -283,6 +275,19 @@ def _curve(ax: Axes, curve: CurveSet, level: float, right: float, log: bool) -> 
         )  # fmt: skip
         handles.append(band)
     return handles
+
+
+def _lines(ax: Axes, curve: CurveSet, grid: Floats, values: Floats) -> list[Artist]:
+    """Draw a curve by its parts, and give one legend entry a kind; what lies beyond trust speaks for itself."""
+    handles: dict[str, Artist] = {}
+    for name, dash, where in _parts(curve, grid):
+        if np.count_nonzero(where) > 1:
+            (line,) = ax.plot(
+                grid[where], values[where], color=canvas.BLUE, linestyle=dash, linewidth=2.0, zorder=4,
+                label=f"_{name}" if name in handles else name,
+            )  # fmt: skip
+            handles.setdefault(name, line)
+    return [line for name, line in handles.items() if name != "beyond the limit"]
 
 
 def _share(level: float) -> str:
@@ -518,13 +523,7 @@ def utility_curve(
     handles: list[Artist] = []
     if curve.has_curve[0]:
         grid = _grid(curve, right, False)
-        for name, dash, where in _parts(curve, grid):
-            if np.count_nonzero(where) > 1:
-                (line,) = ax.plot(
-                    grid[where], curve.utility(grid[where]), color=canvas.BLUE, linestyle=dash, linewidth=2.0,
-                    label=name or "_left of the data",
-                )  # fmt: skip
-                handles += [line] if name else []
+        handles += _lines(ax, curve, grid, curve.utility(grid))
         (ideal,) = ax.plot(grid, grid, color=canvas.GREY, linewidth=0.9, linestyle=(0, (8, 3)), label="without loss")
         handles += [ideal, *_capacity_point(ax, curve, float(found.capacity[0]), right)]
         ax.set_ylim(0.0, 1.15 * max(float(curve.utility(grid).max()), 1e-300))
