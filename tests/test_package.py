@@ -20,6 +20,7 @@ ROOMS = (
     "demo_lending", "numerals", "curve_summary", "allocation", "records", "store.store", "store.settings",
     "csv_file", "sources.tables", "sources.results", "sources.medians", "sources.quotes", "sources.order_book",
     "sources.files",
+    "plots.efficiency",
 )  # fmt: skip
 
 

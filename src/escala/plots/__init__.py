@@ -2,6 +2,7 @@
 
 Every function draws on the Axes it is given, or on a new figure, and returns the Axes. None shows a window, knows
 pyplot or changes a setting of matplotlib; :func:`save` writes files. Needs ``escala[plot]``.
+A figure of your own should have ``layout="constrained"``, which makes room for the legends under the axes.
 """
 
 from escala.plots.allocation import allocation_bars as allocation_bars

@@ -25,6 +25,8 @@ _MOST_BANDS: Final = 6
 _GRID: Final = 300
 _UNEVEN: Final = 20.0  # largest over smallest amount from which distances are logarithmic
 _SEEN_BEYOND: Final = 1.6  # times an amount: how far its marginal utility is drawn
+_AROUND: Final = 1.5  # spreads of the points that are seen above and below them
+_LEAST_SPREAD: Final = 0.02  # relative
 _TEXT_ROOM: Final = 0.42  # of the longest bar, for what is written beside it
 
 
@@ -114,11 +116,11 @@ def marginal_utility(allocation: Allocation, *, currency: str | None = None, ax:
         line.set_label(f"shadow price {price:.4g}")
         handles.append(line)
     handles += _binding_marks(found, shown)
+    if shown:
+        ax.set_xlim(*_span(amounts, found.curves.limit[shown], log))
+        ax.set_ylim(*_near(np.append((found.priority * found.marginal)[shown], price), ax.get_ylim()))
     canvas.number_axis(ax, "x", log=log, ticks=4 if canvas.narrow(ax) else 6)
     canvas.number_axis(ax, "y")
-    if shown:
-        low, high = _span(amounts, found.curves.limit[shown], log)
-        ax.set_xlim(low, high)
     canvas.legend_below(ax, handles, [*notes, _left_out(found)])
     return ax
 
@@ -135,6 +137,14 @@ def _ends(amounts: Floats, limits: Floats) -> Floats:
 def _span(amounts: Floats, limits: Floats, log: bool) -> tuple[float, float]:
     high = 1.04 * float(_ends(amounts, limits).max())
     return (float(amounts.min()) / 10.0 if log else 0.0), high
+
+
+def _near(marked: Floats, whole: tuple[float, float]) -> tuple[float, float]:
+    """Show what surrounds the points, not how deep the lines fall far from them."""
+    known = marked[np.isfinite(marked)]
+    low, high = float(known.min()), float(known.max())
+    reach = _AROUND * max(high - low, _LEAST_SPREAD * abs(high)) or _LEAST_SPREAD
+    return max(whole[0], low - reach), min(whole[1], high + reach)
 
 
 def _marginal_line(ax: Axes, found: Allocation, i: int, place: int, log: bool, amounts: Floats) -> Artist:
@@ -235,7 +245,7 @@ def allocation_bars(allocation: Allocation, *, currency: str | None = None, ax: 
     ax.set_ylim(max(len(names), 1) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     canvas.number_axis(ax, "x", ticks=4 if canvas.narrow(ax) else 6)
-    room = 2.0 * _TEXT_ROOM if canvas.narrow(ax) else _TEXT_ROOM
+    room = 1.7 * _TEXT_ROOM if canvas.narrow(ax) else _TEXT_ROOM
     ax.set_xlim(0.0, max(sizes, default=1.0) * (1.0 + room))
     below = "* efficiency below min_efficiency" if found.below_threshold[shown].any() else ""
     nothing = "" if held else "no instrument holds capital"
@@ -288,6 +298,9 @@ def budget_path(allocation: Allocation, *, currency: str | None = None, ax: Axes
     found = _path(allocation)
     order = np.argsort(found.total, kind="stable")
     totals, amounts = found.total[order], found.amounts[order]
+    if totals.size and totals[0] == totals[-1]:
+        order = order[:1]  # one total, however often
+        totals, amounts = totals[:1], amounts[:1]
     ranked = _largest_first(amounts.sum(axis=0))
     named, rest = ranked[:_MOST_BANDS], ranked[_MOST_BANDS:]
     canvas.dress(ax, "allocation by total", canvas.unit("total", currency), canvas.unit("allocated", currency))

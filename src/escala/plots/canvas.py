@@ -6,11 +6,12 @@ servers without a display and in threads.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,10 +45,12 @@ HATCHES: Final = ("", "///", "...", "\\\\\\", "xx", "++", "oo", "**")
 
 _SIZE: Final = (8.0, 5.0)  # inches of a new figure
 _RESOLUTION: Final = 100.0
+_SHORT_LOG: Final = 100.0  # largest over smallest value up to which 2 and 5 are labelled beside powers of ten
+_LINEAR_LOG: Final = 5.0  # the same for evenly spaced labels
 _TICKS: Final = 6  # most intervals between labels along an axis: longer labels still find room
 _LETTER: Final = 4.9  # points that a letter of a legend takes on average, on the safe side
 _TITLE_LETTER: Final = 6.4  # the same of a title
-_HANDLE: Final = 46.0  # points of a legend's line and of the gaps about it
+_HANDLE: Final = 54.0  # points of a legend's line and of the gaps about it
 _MARGIN: Final = 62.0  # points beside an axes
 _MOST_COLUMNS: Final = 4
 _BELOW: Final = 38.0  # points that tick labels and the name of an axis take
@@ -119,13 +122,18 @@ def unit(name: str, currency: str | None) -> str:
 
 
 def number_axis(ax: Axes, which: str, *, log: bool = False, integer: bool = False, ticks: int = _TICKS) -> None:
-    """Label the x or y axis with few numbers such as 50 M, at linear or logarithmic distances."""
+    """Label the x or y axis with few numbers such as 50 M; at logarithmic distances its limits must be set before."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     axis = ax.xaxis if which == "x" else ax.yaxis
     if log:
         ax.set(**{f"{which}scale": "log"})
-        axis.set_major_locator(LogLocator(numticks=ticks))
+        low, high = sorted(axis.get_view_interval())
+        short = high < _SHORT_LOG * low
+        if high < _LINEAR_LOG * low:
+            axis.set_major_locator(MaxNLocator(nbins=ticks))
+        else:
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if short else (1.0,), numticks=ticks))
         axis.set_minor_formatter(NullFormatter())
     else:
         axis.set_major_locator(MaxNLocator(nbins=ticks, integer=integer))
@@ -177,7 +185,7 @@ def legend_below(ax: Axes, handles: Sequence[Artist], notes: Sequence[str] = ())
     return ax.legend(
         handles=list(handles), loc="upper left", bbox_to_anchor=(0.0, 0.0), bbox_transform=ax.transAxes + down,
         ncols=columns, fontsize="small", frameon=False, borderaxespad=0.0, borderpad=0.2, columnspacing=1.4,
-        handlelength=2.6, title=title or None, title_fontsize="small", alignment="left",
+        handlelength=3.6, title=title or None, title_fontsize="small", alignment="left",
     )  # fmt: skip
 
 
@@ -231,11 +239,11 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     place = Path(path)
     if place.suffix.lower()[1:] not in _SUFFIXES:
         raise InputError(f"path must end in .png, .svg or .pdf, not {str(path)!r}", arguments=("path",))
-    if not place.parent.is_dir():
+    if not os.path.isdir(place.parent):
         raise InputError(
             f"path must lie in a folder that exists, but {str(place.parent)!r} is none", arguments=("path",)
         )
-    if place.is_dir():
+    if os.path.isdir(place):
         raise InputError(f"path must be a file, but {str(path)!r} is a folder", arguments=("path",))
     load()
     return place
@@ -286,8 +294,8 @@ def save(
     content = _drawn(figure, place.suffix.lower()[1:], (width / resolution, height / resolution), resolution)
     try:
         place.write_bytes(content)
-    except OSError as reason:
-        message = f"path {str(path)!r} cannot be written: {reason.strerror}"
+    except (OSError, ValueError) as reason:
+        message = f"path {str(path)!r} cannot be written: {getattr(reason, 'strerror', reason)}"
         raise InputError(message, arguments=("path",)) from None
     return place
 
@@ -313,14 +321,26 @@ def _figure_of(figure_or_axes: Any) -> Figure:
 
 def _drawn(figure: Figure, kind: str, inches: tuple[float, float], dpi: float) -> bytes:
     dates = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    before = figure.get_size_inches().copy()
     file = io.BytesIO()
-    figure.set_size_inches(inches, forward=False)
-    try:
+    with _put_back(figure):
+        figure.set_size_inches(inches[0], inches[1], forward=False)
         figure.savefig(file, format=kind, dpi=dpi, metadata=dates[kind])
-    finally:
-        figure.set_size_inches(before[0], before[1], forward=False)
     return _numbered(file.getvalue()) if kind == "svg" else file.getvalue()
+
+
+@contextlib.contextmanager
+def _put_back(figure: Figure) -> Iterator[None]:
+    """Give a figure its size and its axes their places again: a layout begins where the last one ended."""
+    width, height = figure.get_figwidth(), figure.get_figheight()
+    places = [(ax, ax.get_position(original=True), ax.get_position(), ax.get_in_layout()) for ax in figure.axes]
+    try:
+        yield
+    finally:
+        figure.set_size_inches(width, height, forward=False)
+        for ax, original, active, in_layout in places:
+            ax.set_position(original, which="original")
+            ax.set_position(active, which="active")
+            ax.set_in_layout(in_layout)  # setting a place takes it out
 
 
 _RANDOM: Final = re.compile(rb'\bid="([A-Za-z0-9_]*[0-9a-f]{10})"')

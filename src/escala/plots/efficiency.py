@@ -27,6 +27,7 @@ _GRID: Final = 400  # points of a curve
 _MARGIN: Final = 1.04  # how far beyond what must be seen
 _DECADES: Final = 1e4  # that a logarithmic axis shows where no data say where it begins
 _LABELLED: Final = 8  # curves that have room for a name
+_THIN: Final = 200  # more that are drawn
 _APART: Final = 0.075  # of an axes' height between two names
 _RASTERED: Final = 5000  # points from which a vector file holds them as an image
 _EXTRAPOLATED: Final = (0, (5, 2.5))
@@ -90,6 +91,13 @@ def efficiency_curve(
     -----
     The line is solid within the observed capitals, dashed outside, dotted beyond the curve's limit. Saturation and
     capacity that are not within the limit are said, not drawn. The vertical spans are their 90 % intervals.
+
+    Examples
+    --------
+    >>> curves = CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]], limit=1e6)
+    >>> ax = efficiency_curve(curves, currency="USD")
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['curve', '10 % lost at 100 k', 'capacity at 500 k', 'trust ends at 1 M']
     """
     ax = canvas.drawing_area(ax)
     curve = one_curve(curves, symbol)
@@ -107,8 +115,8 @@ def efficiency_curve(
         handles += _limits(ax, curve, drop, right)
     if asked.size:
         handles.append(_asked(ax, asked, prediction))
-    canvas.number_axis(ax, "x", log=log, ticks=5 if canvas.narrow(ax) else 6)
     ax.set_xlim(_left(curve, right, records.capital, asked) if log else 0.0, right)
+    canvas.number_axis(ax, "x", log=log, ticks=5 if canvas.narrow(ax) else 6)
     ax.set_ylim(*_heights(curve, records.efficiency[records.capital <= right], prediction, right))
     canvas.legend_below(ax, handles, [*records.notes(right), *_warnings(curve)])
     return ax
@@ -174,7 +182,7 @@ class _Records:
         n = self.capital.size
         if n == 0:
             return []
-        alpha = float(np.clip(3.0 / np.sqrt(n), 0.12, 0.75))
+        alpha = float(np.clip(8.0 / np.sqrt(n), 0.1, 0.75))
         area = 16.0 if n < 2000 else 6.0
         sizes: Any = area
         if self.weights is not None:
@@ -250,7 +258,7 @@ def _parts(curve: CurveSet, grid: Floats) -> list[tuple[str, Any, npt.NDArray[np
     return [
         ("curve within the data", "-", seen),
         ("curve extrapolated", _EXTRAPOLATED, (grid >= high) & (grid <= limit)),
-        ("", _EXTRAPOLATED, grid <= low),
+        ("curve extrapolated", _EXTRAPOLATED, grid <= low),
         ("beyond the limit", _UNTRUSTED, beyond),
     ]
 
@@ -258,16 +266,8 @@ def _parts(curve: CurveSet, grid: Floats) -> list[tuple[str, Any, npt.NDArray[np
 def _curve(ax: Axes, curve: CurveSet, level: float, right: float, log: bool) -> list[Artist]:
     grid = _grid(curve, right, log)
     predicted = curve.predict(grid, level=level)
-    handles: list[Artist] = []
+    handles = _lines(ax, curve, grid, predicted.efficiency)
     trusted = grid <= curve.limit[0]
-    for name, dash, where in _parts(curve, grid):
-        if np.count_nonzero(where) < 2:
-            continue
-        (line,) = ax.plot(
-            grid[where], predicted.efficiency[where], color=canvas.BLUE, linestyle=dash, linewidth=2.0, zorder=4,
-            label=name or "_left of the data",
-        )  # fmt: skip
-        handles += [line] if name and name != "beyond the limit" else []
     if curve.freedom[0] > 0.0:
         band = ax.fill_between(
             grid[trusted], predicted.low[trusted], predicted.high[trusted], color=canvas.SKY, alpha=0.35, linewidth=0.0,
@@ -275,6 +275,19 @@ def _curve(ax: Axes, curve: CurveSet, level: float, right: float, log: bool) -> 
         )  # fmt: skip
         handles.append(band)
     return handles
+
+
+def _lines(ax: Axes, curve: CurveSet, grid: Floats, values: Floats) -> list[Artist]:
+    """Draw a curve by its parts, and give one legend entry a kind; what lies beyond trust speaks for itself."""
+    handles: dict[str, Artist] = {}
+    for name, dash, where in _parts(curve, grid):
+        if np.count_nonzero(where) > 1:
+            (line,) = ax.plot(
+                grid[where], values[where], color=canvas.BLUE, linestyle=dash, linewidth=2.0, zorder=4,
+                label=f"_{name}" if name in handles else name,
+            )  # fmt: skip
+            handles.setdefault(name, line)
+    return [line for name, line in handles.items() if name != "beyond the limit"]
 
 
 def _share(level: float) -> str:
@@ -325,12 +338,12 @@ def _mark(ax: Axes, name: str, where: tuple[float, float, float], right: float, 
         return canvas.sample(f"{name}: beyond the limit{bound}", color=colour, linestyle="none")
     if value <= right:
         ax.axvline(value, color=colour, linestyle=dash, linewidth=1.8, zorder=3, label=name)
-    wide = "" if np.isnan(low) or (low, high) == (0.0, np.inf) else f" ({_between(low, high)})"
+    wide = "" if np.isnan(low) or (low, high) == (0.0, np.inf) else f" (90 %: {_between(low, high)})"
     return canvas.sample(f"{name} at {engineering(value)}{wide}", color=colour, linestyle=dash, linewidth=1.8)
 
 
 def _between(low: float, high: float) -> str:
-    return f"from {engineering(low)}" if high == np.inf else f"{engineering(low)} to {engineering(high)}"
+    return f"from {engineering(low)}" if high == np.inf else f"{engineering(low)}–{engineering(high)}"
 
 
 def _asked(ax: Axes, capital: Floats, prediction: Any) -> Artist:
@@ -367,12 +380,12 @@ def efficiency_curves(
     currency: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw several curves, each with its name at its end; beyond eight the rest are thin and without names.
+    """Draw several curves, the first eight with their names at their ends, up to 200 more thin and without.
 
     Parameters
     ----------
     curves : CurveSet
-        The curves; take some with ``curves[["A", "B"]]``. The first eight that are curves get names.
+        The curves; take some with ``curves[["A", "B"]]``.
     log : bool
         Whether capital is drawn on a logarithmic axis: instruments differ by orders of magnitude.
     currency : str, optional
@@ -398,21 +411,23 @@ def efficiency_curves(
     ax = canvas.drawing_area(ax)
     if not isinstance(curves, CurveSet):
         raise InputError(f"curves must be a CurveSet, not {type(curves).__name__}", arguments=("curves",))
-    drawn = curves[curves.has_curve]
+    every = curves[curves.has_curve]
+    drawn = every[: _LABELLED + _THIN]
     canvas.dress(ax, f"{canvas.count(len(curves), 'instrument')}", canvas.unit("capital", currency), "efficiency")
-    canvas.number_axis(ax, "x", log=log)
     edges = [_right(curve, curve.saturation(), None) / _MARGIN for curve in drawn]
     right = _MARGIN * max(edges, default=1.0)
     left = min([_left(curve, edge) for curve, edge in zip(drawn, edges, strict=True)], default=right / _DECADES)
     for k in reversed(range(len(drawn))):
         _one_of_many(ax, drawn[k], edges[k], k, log)
     ax.set_xlim(left if log else 0.0, right)
+    canvas.number_axis(ax, "x", log=log)
     _names_at_the_ends(ax, drawn[:_LABELLED], edges[:_LABELLED])
     notes = [
         f"{canvas.count(len(drawn) - _LABELLED, 'curve')} more, thin and without names"
         if len(drawn) > _LABELLED
         else "",
-        f"{canvas.count(len(curves) - len(drawn), 'instrument')} without a curve" if len(drawn) < len(curves) else "",
+        f"{canvas.count(len(every) - len(drawn), 'curve')} not drawn" if len(drawn) < len(every) else "",
+        f"{canvas.count(len(curves) - len(every), 'instrument')} without a curve" if len(every) < len(curves) else "",
     ]
     handles = [
         canvas.sample("within the data", color=canvas.GREY),
@@ -508,13 +523,7 @@ def utility_curve(
     handles: list[Artist] = []
     if curve.has_curve[0]:
         grid = _grid(curve, right, False)
-        for name, dash, where in _parts(curve, grid):
-            if np.count_nonzero(where) > 1:
-                (line,) = ax.plot(
-                    grid[where], curve.utility(grid[where]), color=canvas.BLUE, linestyle=dash, linewidth=2.0,
-                    label=name or "_left of the data",
-                )  # fmt: skip
-                handles += [line] if name else []
+        handles += _lines(ax, curve, grid, curve.utility(grid))
         (ideal,) = ax.plot(grid, grid, color=canvas.GREY, linewidth=0.9, linestyle=(0, (8, 3)), label="without loss")
         handles += [ideal, *_capacity_point(ax, curve, float(found.capacity[0]), right)]
         ax.set_ylim(0.0, 1.15 * max(float(curve.utility(grid).max()), 1e-300))

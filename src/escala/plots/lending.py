@@ -199,6 +199,6 @@ def health_path(result: LendingResult, *, ax: Axes | None = None) -> Axes:
 def _health_axis(ax: Axes, values: Floats) -> None:
     low, high = float(values.min()), float(values.max())
     log = high > _UNEVEN * low
-    canvas.number_axis(ax, "y", log=log)
     margin = 0.12 * (high - low) or 0.1
     ax.set_ylim(*((low / 1.3, high * 1.3) if log else (low - margin, high + margin)))
+    canvas.number_axis(ax, "y", log=log)

@@ -395,7 +395,7 @@ def _shares(ax: Axes, groups: list[tuple[str, Floats]], _: int | None) -> list[A
 def _quantiles(ax: Axes, values: Floats) -> list[Artist]:
     handles: list[Artist] = []
     for share, dash, at in zip(_QUANTILES, _QUANTILE_DASHES, np.quantile(values, _QUANTILES), strict=True):
-        look: dict[str, Any] = {"color": canvas.VERMILLION, "linestyle": dash, "linewidth": 1.6}
+        look: dict[str, Any] = {"color": canvas.BLACK, "linestyle": dash, "linewidth": 1.6}
         label = f"{100.0 * share:g} % up to {engineering(float(at))}"
         ax.axvline(float(at), label=label, **look)
         handles.append(canvas.sample(label, **look))

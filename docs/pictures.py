@@ -1,0 +1,22 @@
+"""Draw the pictures of the README anew: python docs/pictures.py [FOLDER]."""
+
+import sys
+from pathlib import Path
+
+import escala
+from escala import plots
+from escala.demo_curves import load_quotes
+
+SYMBOL = "USDC/WBTC"
+
+
+def draw(folder: Path) -> None:
+    """Draw the efficiency curve of one pair, from the real quotes that come with the package."""
+    quotes = load_quotes()
+    curves = escala.fit(quotes.symbol, quotes.capital, quotes.efficiency)
+    figure = plots.prediction_figure(curves, SYMBOL, quotes, [100e6], currency="USD")
+    plots.save(figure, folder / "efficiency_curve.png", size=(1440, 900))
+
+
+if __name__ == "__main__":
+    draw(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
