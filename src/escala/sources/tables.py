@@ -39,6 +39,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
     "snapshot": ("snapshot", "snapshot_id", "book_id"),
 }
 _TEXTS: Final = ("symbol", "side")
+_TIME: Final = "must be unix seconds of the years 1 to 9999 (or as time_unit says) or an ISO date"
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,10 +262,13 @@ def load(given: Table, found: Mapping[str, list[str]], roles: Iterable[str], tim
     for role in roles:
         if role in found:
             chosen[role] = _only(given, role, found[role])
-    values = _from_csv(given, chosen) if given.column is None else _from_frame(given, chosen)
+    unit = _UNITS[time_unit]
+    values = _from_csv(given, chosen, unit) if given.column is None else _from_frame(given, chosen)
     columns = Columns(given, chosen, values)
     if "time" in values:
-        values["time"] = _seconds(columns, _UNITS[time_unit])
+        seconds = values["time"] if given.column is None else _seconds(values["time"], unit)
+        columns.refuse("time", ~SECONDS.contains(seconds), _TIME)
+        values["time"] = seconds
     return columns
 
 
@@ -277,13 +281,15 @@ def _only(given: Table, role: str, names: list[str]) -> str:
     return names[0]
 
 
-def _from_csv(given: Table, chosen: Mapping[str, str]) -> dict[str, npt.NDArray[Any]]:
+def _from_csv(given: Table, chosen: Mapping[str, str], unit: float) -> dict[str, npt.NDArray[Any]]:
+    def date(text: str) -> float:
+        return _dated(text, unit)
+
+    ways: dict[str, tuple[csv_file.Convert | None, str]] = {"time": (date, "a number or an ISO date")}
+    ways |= dict.fromkeys((*_TEXTS, "snapshot"), (None, "text"))
+
     def plan(header: list[str]) -> dict[int, tuple[str, csv_file.Convert | None, str]]:
-        result: dict[int, tuple[str, csv_file.Convert | None, str]] = {}
-        for role, name in chosen.items():
-            is_text = role in _TEXTS or role in {"time", "snapshot"}
-            result[header.index(name)] = (name, None if is_text else float, "a number")
-        return result
+        return {header.index(name): (name, *ways.get(role, (float, "a number"))) for role, name in chosen.items()}
 
     columns = csv_file.columns(cast(Path, given.path), plan, RecordFileError)
     return {role: columns[name] for role, name in chosen.items()}
@@ -330,26 +336,13 @@ def _plain(column: Any, *, as_given: bool) -> npt.NDArray[Any]:
     return np.asarray(column)
 
 
-def _seconds(columns: Columns, unit: float) -> Floats:
-    """Turn times into seconds since 1970: numbers count `unit` to the second, dates without a zone are UTC."""
-    given = columns["time"]
-    if given.dtype.kind == "M":
-        seconds = np.where(np.isnat(given), np.nan, given.astype("datetime64[us]").astype(np.int64) / 1e6)
-    elif given.dtype.kind in "fiu":
-        seconds = given.astype(np.float64) / unit
-    else:
-        seconds = _moments(columns, unit)
-    requirement = "must be unix seconds of the years 1 to 9999 (or as time_unit says) or an ISO date"
-    columns.refuse("time", ~SECONDS.contains(seconds), requirement)
-    return np.ascontiguousarray(seconds)
-
-
-def _moments(columns: Columns, unit: float) -> Floats:
-    given = columns["time"].tolist()
-    try:
-        return np.array(list(map(float, given)), dtype=np.float64) / unit
-    except (TypeError, ValueError):
-        return np.array([_moment(value, unit) for value in given], dtype=np.float64)
+def _seconds(times: npt.NDArray[Any], unit: float) -> Floats:
+    """Turn times into seconds since 1970, NaN for what is none; `unit` of numbers make a second."""
+    if times.dtype.kind == "M":
+        return np.where(np.isnat(times), np.nan, times.astype("datetime64[us]").astype(np.int64) / 1e6)
+    if times.dtype.kind in "fiu":
+        return times.astype(np.float64) / unit
+    return np.array([_moment(time, unit) for time in times.tolist()], dtype=np.float64)
 
 
 def _moment(value: Any, unit: float) -> float:
