@@ -247,10 +247,16 @@ def from_columns(columns: Columns) -> OrderBook:
 
 def _best_first(lists: Places, rank: Floats, quantity: Floats) -> Places:
     """Order levels by list and rank, equal ones by quantity: most books come sorted already, and looking is quick."""
-    step = np.diff(lists)
-    if ((step > 0) | ((step == 0) & (np.diff(rank) > 0.0))).all():
+    if _is_strict(lists, rank):
         return np.arange(lists.size)
-    return np.lexsort((quantity, rank, lists))
+    order = tables.sorted_within(lists, rank)
+    return order if _is_strict(lists[order], rank[order]) else np.lexsort((quantity, rank, lists))
+
+
+def _is_strict(lists: Places, rank: Floats) -> bool:
+    """Tell that levels are sorted by list and rank, and no price of a list comes twice."""
+    step = np.diff(lists)
+    return bool(((step > 0) | ((step == 0) & (np.diff(rank) > 0.0))).all())
 
 
 def _snapshots(columns: Columns) -> tuple[Places, Places]:

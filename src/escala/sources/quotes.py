@@ -302,7 +302,7 @@ def _references(trades: _Trades, reference: Reference) -> Floats:
     """Give the reference price of each row, NaN where there is none."""
     groups = trades.groups
     is_small = _small(groups, trades.size, reference)
-    order = np.argsort(groups, kind="stable") if trades.time is None else np.lexsort((trades.time, groups))
+    order = tables.sorted_within(groups, trades.time)
     places = order[is_small[order]]  # of small rows, by group and time
     ends = np.cumsum(np.bincount(groups[places], minlength=2 * len(trades.symbols)))
     if reference.window is None or trades.time is None:
@@ -317,7 +317,7 @@ def _references(trades: _Trades, reference: Reference) -> Floats:
 
 def _small(groups: Places, size: Floats, reference: Reference) -> npt.NDArray[np.bool_]:
     """Mark the smallest sizes of each group, none where it has too few rows."""
-    order = np.lexsort((size, groups))
+    order = tables.sorted_within(groups, size)
     sorted_groups = groups[order]
     starts = np.flatnonzero(np.diff(sorted_groups, prepend=-1))
     counts = np.diff(starts, append=groups.size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -282,9 +283,7 @@ def _only(given: Table, role: str, names: list[str]) -> str:
 
 
 def _from_csv(given: Table, chosen: Mapping[str, str], unit: float) -> dict[str, npt.NDArray[Any]]:
-    def date(text: str) -> float:
-        return _dated(text, unit)
-
+    date = functools.partial(_dated, unit=unit)
     ways: dict[str, tuple[csv_file.Convert | None, str]] = {"time": (date, "a number or an ISO date")}
     ways |= dict.fromkeys((*_TEXTS, "snapshot"), (None, "text"))
 
@@ -364,6 +363,15 @@ def _dated(text: str, unit: float) -> float:
         return float(text) / unit
     except ValueError:
         return _moment(datetime.datetime.fromisoformat(text.strip()), unit)
+
+
+def sorted_within(groups: npt.NDArray[np.int64], key: Floats | None) -> npt.NDArray[np.int64]:
+    """Order rows by group and then by a key; in no order that one may count on where both are equal."""
+    small = groups.astype(np.int16) if groups.max(initial=0) < 2**15 else groups  # NumPy sorts those by radix
+    if key is None:
+        return np.argsort(small, kind="stable")
+    order = np.argsort(key)
+    return order[np.argsort(small[order], kind="stable")]
 
 
 def _brief(value: Any) -> str:
