@@ -12,7 +12,7 @@ import numpy as np
 from escala.arrays import Interval
 from escala.errors import RecordError
 from escala.sources import order_book, quotes, tables
-from escala.sources.results import EfficiencyRecords, names
+from escala.sources.results import EfficiencyRecords, counted, names
 from escala.sources.tables import Columns, Table
 
 Kind: TypeAlias = Literal["auto", "records", "quotes", "order_book"]
@@ -158,7 +158,7 @@ def _records(columns: Columns, symbol: str | None, clip: bool, options: dict[str
         weight=columns.get("weight"),
         source=columns.table.name,
         clipped=clipped,
-        notes=(f"{clipped:,} efficiencies outside [0, 1] clipped to its ends",) if clipped else (),
+        notes=(f"{counted(clipped, 'efficiency', 'efficiencies')} outside [0, 1] clipped to its ends",) * bool(clipped),
     )
 
 

@@ -14,7 +14,7 @@ from escala.arrays import Interval, check_interval, one_number, to_floats
 from escala.errors import RecordError
 from escala.sources import tables
 from escala.sources.quotes import two_sides
-from escala.sources.results import EfficiencyRecords, frame, names
+from escala.sources.results import EfficiencyRecords, counted, frame, names
 from escala.sources.tables import Columns
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -69,8 +69,7 @@ class OrderBook:
         return int(self.snapshots.size)
 
     def __repr__(self) -> str:
-        n = len(self)
-        return f"<OrderBook: {n:,} snapshot{'' if n == 1 else 's'} of {self.price.size:,} levels>"
+        return f"<OrderBook: {counted(len(self), 'snapshot')} of {counted(self.price.size, 'level')}>"
 
     @property
     def best_bid(self) -> Floats:
@@ -133,7 +132,8 @@ class Walk:
         return (1.0 - self.efficiency) * 1e4
 
     def __repr__(self) -> str:
-        many = f"{len(self.book):,} snapshots × {len(self.sides)} sides × {self.capital.shape[2]:,} capitals"
+        n, sides, points = self.capital.shape
+        many = f"{counted(n, 'snapshot')} × {counted(sides, 'side')} × {counted(points, 'capital')}"
         return f"<Walk: {many}, {int(self.filled.sum()):,} filled>"
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class Walk:
             ends = f"depth {self.depth[:, s].min():,.2f} to {self.depth[:, s].max():,.2f}"
             cost = f"{np.median(lost[filled]):.3f} bp at the median" if filled.any() else "nothing filled"
             unfilled = int(filled.size - filled.sum())
-            beyond = f", {unfilled:,} capitals beyond it" if unfilled else ""
+            beyond = f", {counted(unfilled, 'capital')} beyond it" if unfilled else ""
             lines.append(f"{side}: {cost}, {ends}{beyond}")
         return "\n".join(lines)
 
@@ -280,9 +280,15 @@ def _labels(columns: Columns, role: str) -> Places:
     if values.dtype.kind not in "OU":
         return np.unique(values, return_inverse=True)[1].astype(np.int64)
     places: dict[Any, int] = {}
-    is_empty = np.array([value is None or value != value or value == "" for value in values.tolist()])  # noqa: PLR0124
-    columns.refuse(role, is_empty, "must tell snapshots apart")
+    columns.refuse(role, np.array([_is_nothing(value) for value in values.tolist()]), "must tell snapshots apart")
     return np.array([places.setdefault(value, len(places)) for value in values.tolist()], dtype=np.int64)
+
+
+def _is_nothing(value: Any) -> bool:
+    try:
+        return value is None or value == "" or bool(value != value)  # noqa: PLR0124 - NaN is what differs from itself
+    except TypeError:  # pandas' NA can be asked nothing
+        return True
 
 
 def _ids(columns: Columns, first: Places) -> npt.NDArray[np.object_]:

@@ -14,7 +14,7 @@ from escala.arrays import Interval, one_number
 from escala.errors import RecordError
 from escala.sources import tables
 from escala.sources.medians import range_medians
-from escala.sources.results import EfficiencyRecords, names
+from escala.sources.results import EfficiencyRecords, counted, names
 from escala.sources.tables import Columns
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -353,10 +353,11 @@ def _notes(kept: npt.NDArray[np.bool_], clipped: int, trades: _Trades, reference
     few = counts[(counts > 0) & (counts < reference.least)]
     if few.size:
         each = "symbol" if trades.swaps else "symbol and side"
-        notes.append(f"{few.sum():,} rows left out: fewer than {reference.least} of their {each}")
+        notes.append(f"{counted(int(few.sum()), 'row')} left out: fewer than {reference.least} of their {each}")
     alone = int(kept.size - np.count_nonzero(kept) - few.sum())
     if alone:
-        notes.append(f"{alone:,} rows left out: no small size within {reference.window:g} s of them")
+        notes.append(f"{counted(alone, 'row')} left out: no small size within {reference.window:g} s of them")
     if clipped:
-        notes.append(f"{clipped:,} efficiencies above 1 clipped to 1: better prices than the reference")
+        many = counted(clipped, "efficiency", "efficiencies")
+        notes.append(f"{many} above 1 clipped to 1: better than the reference")
     return tuple(notes)

@@ -53,12 +53,11 @@ class EfficiencyRecords:
         return int(self.capital.size)
 
     def __repr__(self) -> str:
-        n, symbols = len(self), len(set(self.symbol))
-        counted = f"{n:,} record{'' if n == 1 else 's'} of {symbols:,} symbol{'' if symbols == 1 else 's'}"
+        there = f"{counted(len(self), 'record')} of {counted(len(set(self.symbol)), 'symbol')}"
         told = [f"{self.clipped:,} clipped"] * bool(self.clipped) + [f"{self.left_out:,} left out"] * bool(
             self.left_out
         )
-        return f"<EfficiencyRecords: {', '.join([counted, *told])}>"
+        return f"<EfficiencyRecords: {', '.join([there, *told])}>"
 
     def to_dict(self) -> dict[str, Any]:
         """Give the columns symbol, capital and efficiency, with weight and observed_at if they are there."""
@@ -87,6 +86,11 @@ class EfficiencyRecords:
             mean, low = float(self.efficiency.mean()), float(self.efficiency.min())
             lines.append(f"capital {ends}, efficiency {low:.6f} to {float(self.efficiency.max()):.6f}, mean {mean:.6f}")
         return "\n".join([*lines, *self.notes])
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """Say how many there are."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 def frame(columns: Mapping[str, Any]) -> Any:
