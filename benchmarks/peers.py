@@ -369,3 +369,60 @@ class Instruments:
         chosen = self.best(price, draws)
         bound = price * totals + self.utility(chosen, draws) - price * chosen.sum(-1)
         return amounts, bound
+
+
+def numpy_walks(price, quantity, capital):
+    """Efficiency of every capital on both sides of rectangular books (n, 2, m): bids first, best first."""
+    mid = ((price[:, 0, 0] + price[:, 1, 0]) * 0.5)[:, None]
+    answers = []
+    for side in range(2):
+        at_price, at_mid = price[:, side] * quantity[:, side], mid * quantity[:, side]
+        takes, gives = (at_price, at_mid) if side else (at_mid, at_price)
+        reach, worth = np.cumsum(takes, axis=1), np.cumsum(gives, axis=1)
+        place = (reach[:, :, None] < capital).sum(axis=1)
+        inside = np.minimum(place, price.shape[2] - 1)
+        before = np.maximum(inside - 1, 0)
+        is_first = inside == 0
+        taken = np.where(is_first, 0.0, np.take_along_axis(reach, before, 1))
+        value = np.where(is_first, 0.0, np.take_along_axis(worth, before, 1))
+        level = np.take_along_axis(price[:, side], inside, 1)
+        rate = mid / level if side else level / mid
+        answers.append(np.where(place < price.shape[2], (value + (capital - taken) * rate) / capital, np.nan))
+    return np.stack(answers, axis=1)
+
+
+def pandas_books(levels):
+    """Sort levels into books, bids from the highest and asks from the lowest, equal prices added."""
+    levels = levels.groupby(["snapshot", "side", "price"], as_index=False)["quantity"].sum()
+    rank = levels["price"].where(levels["side"] == "ask", -levels["price"])
+    return levels.assign(rank=rank).sort_values(["snapshot", "side", "rank"])
+
+
+def _pandas_small(trades):
+    """Mark the smallest tenth of each symbol and side, at least five."""
+    groups = trades.groupby(["symbol", "side"])["quantity"]
+    wanted = np.ceil(groups.transform("size") * 0.1).clip(lower=5)
+    return groups.rank(method="min") <= wanted
+
+
+def pandas_efficiencies(trades):
+    """Efficiency of sales against the median price of the small ones."""
+    small = trades["price"].where(_pandas_small(trades))
+    reference = small.groupby([trades["symbol"], trades["side"]]).transform("median")
+    return (trades["price"] / reference).clip(upper=1.0).to_numpy()
+
+
+def pandas_windowed_efficiencies(trades, window):
+    """The same against the small ones at most `window` seconds away; NaN where there are none."""
+    small = _pandas_small(trades).to_numpy()
+    result = np.full(len(trades), np.nan)
+    for places in trades.groupby(["symbol", "side"]).indices.values():
+        inside = places[small[places]]
+        order = inside[np.argsort(trades["time"].to_numpy()[inside])]
+        time, price = trades["time"].to_numpy()[order], trades["price"].to_numpy()[order]
+        at = trades["time"].to_numpy()[places]
+        ends = zip(np.searchsorted(time, at - window), np.searchsorted(time, at + window, side="right"), strict=True)
+        for place, (low, high) in zip(places, ends, strict=True):
+            if high > low:
+                result[place] = min(trades["price"].iat[place] / np.median(price[low:high]), 1.0)
+    return result

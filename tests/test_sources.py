@@ -189,7 +189,7 @@ def test_figures_of_a_real_book() -> None:
     assert not done.filled[0, 0, 1]
     assert math.isnan(done.efficiency[0, 0, 1])
     assert f"{done.held[0, 0]:,.0f}" == "8,261,623"
-    assert "sell: 4.236 bp at the median, depth 8,285,221.11 to 8,285,221.11, 1 capitals beyond it" in done.summary()
+    assert "sell: 4.236 bp at the median, depth 8,285,221.11 to 8,285,221.11, 1 capital beyond it" in done.summary()
     with gzip.open(BOOK, "rt") as file:
         rows = list(csv.DictReader(file))
     sides: dict[str, list[Level]] = {"bid": [], "ask": []}
@@ -326,6 +326,7 @@ def test_the_time_of_a_snapshot_is_that_of_its_records() -> None:
         ({"quantity": [1.0, "x", 1.0]}, "mapping: quantity must be real numbers"),
         ({"quantity": [1.0]}, "mapping: columns are of different lengths: side 3, price 3, quantity 1"),
         ({"snapshot": [1.0, math.nan, 1.0]}, r"snapshot must tell snapshots apart, but snapshot\[1\] = nan"),
+        ({"snapshot": pd.array(["a", None, "a"], dtype="string")}, r"snapshot must tell snapshots apart, but snapshot\[1\] = "),
         ({"snapshot": ["a", "", "a"]}, r"snapshot must tell snapshots apart, but snapshot\[1\] = ''"),
         ({"side": [], "price": [], "quantity": []}, "mapping: there are no price levels"),
     ],
@@ -486,8 +487,8 @@ def test_what_is_clipped_left_out_and_assumed_is_told() -> None:
     assert made.efficiency[-1] == 1.0
     assert made.notes == (
         "there is no column of sides: every execution was taken for a sale",
-        "1 rows left out: fewer than 5 of their symbol and side",
-        "1 efficiencies above 1 clipped to 1: better prices than the reference",
+        "1 row left out: fewer than 5 of their symbol and side",
+        "1 efficiency above 1 clipped to 1: better than the reference",
     )
     for note in made.notes:
         assert note in made.summary()
@@ -762,7 +763,8 @@ def test_clipping_is_counted() -> None:
         (b"symbol,capital,efficiency\nA,1,1\n\n\"B\nC\",2,x\n", r"r\.csv row 5: efficiency must be a number, not 'x'"),
         (b"symbol,capital,efficiency\nA,1,1\n,2,1\n", r"r\.csv: symbol must be text that is not empty, but row 3: symbol = ''"),
         (b"symbol,capital,efficiency\nA,1,1\nB,2,1.25\n", r"r\.csv: efficiency must be in \[0, 1\], but row 3: efficiency = 1.25"),
-        (b"symbol,capital,efficiency,time\nA,1,1,1\nB,2,1,later\n", r"time must be unix seconds.* but row 3: time = 'later'"),
+        (b"symbol,capital,efficiency,time\nA,1,1,1\nB,2,1,later\n", r"r\.csv row 3: time must be a number or an ISO date, not 'later'"),
+        (b"symbol,capital,efficiency,ts\nA,1,1,1\nB,2,1,1e15\n", r"r\.csv: ts must be unix seconds of the years 1 to 9999 \(or as time_unit says\) or an ISO date, but row 3: ts = 1000000000000000.0"),
         (b"symbol,capital,capital,efficiency\nA,1,2,1\n", r"r\.csv: capital may be 'capital' twice"),
         (b"symbol,capital,efficiency\nA,1,\xff\n", r"r\.csv: not a CSV file in UTF-8"),
         (b"a,b\n1,2\n", r"r\.csv: cannot tell what the columns are"),

@@ -21,7 +21,7 @@ Convert: TypeAlias = Callable[[str], float]
 #: Numbered lines of a file, split into values.
 Rows: TypeAlias = list[tuple[int, list[str]]]
 
-_BLOCK = 65536  # rows that are converted together: text lives no longer than that
+_BLOCK = 2048  # rows converted together: few enough that the garbage collector has little to look through
 
 
 def is_csv(path: Path) -> bool:

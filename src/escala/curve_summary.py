@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from escala.numerals import capital
+from escala.numerals import capital, counted
 
 if TYPE_CHECKING:
     from escala.curves import CurveSet
@@ -30,18 +30,13 @@ def families(curves: CurveSet) -> str:
 
 def of_curves(curves: CurveSet, rows: int) -> str:
     """Say how many curves of which kind there are, and show the first of them."""
-    noun = "instrument" if len(curves) == 1 else "instruments"
-    lines = [f"{len(curves):,} {noun}, {points(int(curves.n_points.sum()))}: {families(curves)}"]
+    many = f"{counted(len(curves), 'instrument')}, {counted(int(curves.n_points.sum()), 'point')}"
+    lines = [f"{many}: {families(curves)}"]
     if curves.clipped.sum():
         lines.append(f"{int(curves.clipped.sum()):,} efficiencies were clipped to [0, 1]")
     if len(curves):
         lines += ["", *table(curves[:rows], len(curves) - rows)]
     return "\n".join(lines)
-
-
-def points(n: int) -> str:
-    """Count points."""
-    return f"{n:,} point{'' if n == 1 else 's'}"
 
 
 def table(curves: CurveSet, more: int) -> list[str]:

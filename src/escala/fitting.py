@@ -14,6 +14,7 @@ from escala import curve_summary, parallel
 from escala.arrays import Interval, aligned, one_number
 from escala.curves import CurveSet, family_code
 from escala.errors import CurveError, FitError, RecordError
+from escala.numerals import counted
 from escala.records import (
     check_lengths,
     check_names,
@@ -397,7 +398,7 @@ def _raise_without_curve(curves: CurveSet) -> None:
         return
     shown = "; ".join(
         f"{curves.symbols[i]}: {curve_summary.REASONS[curves.status_names[i]]} "
-        f"({curve_summary.points(int(curves.n_points[i]))})"
+        f"({counted(int(curves.n_points[i]), 'point')})"
         for i in without[:_SHOWN]
     )
     more = f" and {without.size - _SHOWN:,} more" if without.size > _SHOWN else ""

@@ -24,6 +24,11 @@ def capital(value: float) -> str:
     return f"{value:,.0f}" if 999.5 <= abs(value) < 1e12 else f"{value:.6g}"
 
 
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """Say how many there are: 1 record, 2 records."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
 #: Powers of a thousand and what people call them.
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 

@@ -130,10 +130,9 @@ def _print_prediction(curve: CurveSet, columns: dict[str, Any], level: float, to
 def _of_curve(curve: CurveSet) -> str:
     """Say what a curve was learnt from, and how well it follows that."""
     from escala.curve_summary import DISTRUST, REASONS
-    from escala.numerals import capital
+    from escala.numerals import capital, counted
 
-    n = int(curve.n_points[0])
-    records = f"{n:,} record{'' if n == 1 else 's'}"
+    records = counted(int(curve.n_points[0]), "record")
     seen = f"{capital(curve.observed[0, 0])} to {capital(curve.observed[0, 1])}"
     start = f"{curve.symbols[0]}: {records} of capitals {seen}"
     if not curve.has_curve[0]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from escala.allocation import Allocation, Binding
 from escala.allocation_summary import REASONS
 from escala.errors import InputError
-from escala.numerals import engineering
+from escala.numerals import counted, engineering
 from escala.plots import canvas
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def marginal_utility(allocation: Allocation, *, currency: str | None = None, ax:
 
 
 def _more(n: int) -> str:
-    return f"{canvas.count(n, 'smaller holding')} not drawn" if n > 0 else ""
+    return f"{counted(n, 'smaller holding')} not drawn" if n > 0 else ""
 
 
 def _ends(amounts: Floats, limits: Floats) -> Floats:
@@ -224,7 +224,7 @@ def allocation_bars(allocation: Allocation, *, currency: str | None = None, ax: 
     held = _largest_first(found.amounts)
     shown, rest = held[:_MOST_BARS], held[_MOST_BARS:]
     placed = float(found.amounts.sum())
-    title = f"{engineering(placed)} over {canvas.count(len(held), 'instrument')} of {len(found):,}"
+    title = f"{engineering(placed)} over {counted(len(held), 'instrument')} of {len(found):,}"
     canvas.dress(ax, title, canvas.unit("capital", currency), "")
     ax.grid(False, axis="y")
     names = [canvas.plain(found.symbols[i], 16 if canvas.narrow(ax) else 30) for i in shown]

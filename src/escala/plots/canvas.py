@@ -210,11 +210,6 @@ def narrow(ax: Axes) -> bool:
     return _room(ax) < 0.7
 
 
-def count(n: int, noun: str) -> str:
-    """Count things whose plural ends in s."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
 def check_path(path: str | os.PathLike[str]) -> Path:
     """Tell, before anything is computed, whether a picture can be saved under a path.
 

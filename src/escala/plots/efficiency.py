@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from escala.arrays import Interval, one_number, to_floats
 from escala.curve_summary import DISTRUST, REASONS
-from escala.curve_summary import points as counted
 from escala.curves import CurveSet, Saturation
 from escala.errors import InputError
-from escala.numerals import engineering
+from escala.numerals import counted, engineering
 from escala.plots import canvas
 
 if TYPE_CHECKING:
@@ -199,15 +198,15 @@ class _Records:
         """Say what is not in the picture."""
         beyond = int(np.count_nonzero(self.capital > right))
         return [
-            f"{canvas.count(self.lost, 'record')} not shown: not finite" if self.lost else "",
-            f"{canvas.count(beyond, 'record')} not shown: beyond the right edge" if beyond else "",
+            f"{counted(self.lost, 'record')} not shown: not finite" if self.lost else "",
+            f"{counted(beyond, 'record')} not shown: beyond the right edge" if beyond else "",
         ]
 
 
 def _title(curve: CurveSet) -> str:
     family = "constant" if curve.status_names[0] == "constant" else curve.family_names[0]
     kind = f"{family} curve" if curve.has_curve[0] else "no curve"
-    seen = f", {counted(int(curve.n_points[0]))}" if curve.n_points[0] else ""
+    seen = f", {counted(int(curve.n_points[0]), 'point')}" if curve.n_points[0] else ""
     said = f", R² {curve.r_squared[0]:.3f}" if curve.has_curve[0] and np.isfinite(curve.r_squared[0]) else ""
     return f"{canvas.plain(curve.symbols[0], 34)}: {kind}{seen}{said}"
 
@@ -356,7 +355,7 @@ def _asked(ax: Axes, capital: Floats, prediction: Any) -> Artist:
         markerfacecolor=canvas.YELLOW, linewidth=1.2, zorder=6,
     )  # fmt: skip
     return canvas.sample(
-        f"{canvas.count(capital.size, 'prediction')} asked for", marker="D", markersize=5.5, color=canvas.BLACK,
+        f"{counted(capital.size, 'prediction')} asked for", marker="D", markersize=5.5, color=canvas.BLACK,
         markerfacecolor=canvas.YELLOW, linestyle="none",
     )  # fmt: skip
 
@@ -413,7 +412,7 @@ def efficiency_curves(
         raise InputError(f"curves must be a CurveSet, not {type(curves).__name__}", arguments=("curves",))
     every = curves[curves.has_curve]
     drawn = every[: _LABELLED + _THIN]
-    canvas.dress(ax, f"{canvas.count(len(curves), 'instrument')}", canvas.unit("capital", currency), "efficiency")
+    canvas.dress(ax, f"{counted(len(curves), 'instrument')}", canvas.unit("capital", currency), "efficiency")
     edges = [_right(curve, curve.saturation(), None) / _MARGIN for curve in drawn]
     right = _MARGIN * max(edges, default=1.0)
     left = min([_left(curve, edge) for curve, edge in zip(drawn, edges, strict=True)], default=right / _DECADES)
@@ -423,11 +422,9 @@ def efficiency_curves(
     canvas.number_axis(ax, "x", log=log)
     _names_at_the_ends(ax, drawn[:_LABELLED], edges[:_LABELLED])
     notes = [
-        f"{canvas.count(len(drawn) - _LABELLED, 'curve')} more, thin and without names"
-        if len(drawn) > _LABELLED
-        else "",
-        f"{canvas.count(len(every) - len(drawn), 'curve')} not drawn" if len(drawn) < len(every) else "",
-        f"{canvas.count(len(curves) - len(every), 'instrument')} without a curve" if len(every) < len(curves) else "",
+        f"{counted(len(drawn) - _LABELLED, 'curve')} more, thin and without names" if len(drawn) > _LABELLED else "",
+        f"{counted(len(every) - len(drawn), 'curve')} not drawn" if len(drawn) < len(every) else "",
+        f"{counted(len(curves) - len(every), 'instrument')} without a curve" if len(every) < len(curves) else "",
     ]
     handles = [
         canvas.sample("within the data", color=canvas.GREY),

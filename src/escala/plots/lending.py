@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from escala.errors import InputError
 from escala.lending import LendingResult
-from escala.numerals import engineering
+from escala.numerals import counted, engineering
 from escala.plots import canvas
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def lending_path(result: LendingResult, *, currency: str | None = None, ax: Axes
             "D",
         ),
     )
-    title = f"{canvas.count(steps.size - 1, 'operation')}: {_ending(result)}"
+    title = f"{counted(steps.size - 1, 'operation')}: {_ending(result)}"
     canvas.dress(ax, title, "operation", canvas.unit("amount", currency))
     handles: list[Artist] = []
     for name, values, colour, dash, marker in lines:

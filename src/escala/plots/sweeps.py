@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from escala.arrays import to_floats
 from escala.errors import InputError
-from escala.numerals import engineering
+from escala.numerals import counted, engineering
 from escala.plots import canvas
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def heat_map(
     ax.grid(False)
     empty = _patches(ax, sides, values, compute, names[2] if statistic != "count" else "rows") if values.size else 0
     notes = [
-        f"{canvas.count(int(sound.size - sound.sum()), 'row')} left out: not finite" if not sound.all() else "",
+        f"{counted(int(sound.size - sound.sum()), 'row')} left out: not finite" if not sound.all() else "",
         "" if values.size else "nothing to show",
     ]
     canvas.legend_below(ax, _empty_patch(ax, empty, sides) if values.size else [], notes)
@@ -249,7 +249,7 @@ def _empty_patch(ax: Axes, empty: int, sides: list[_Side]) -> list[Artist]:
         return []
     look: dict[str, Any] = {"facecolor": "0.92", "edgecolor": "0.6", "hatch": "///"}
     ax.patch.set(linewidth=0.0, **look)
-    return [canvas.patch(f"no values: {empty:,} of {canvas.count(len(sides[0]) * len(sides[1]), 'cell')}", **look)]
+    return [canvas.patch(f"no values: {empty:,} of {counted(len(sides[0]) * len(sides[1]), 'cell')}", **look)]
 
 
 def distribution(
@@ -302,9 +302,7 @@ def distribution(
     width = None if bins is None else _both(bins)[0]
     sound = np.isfinite(given)
     groups = _groups(given, by)
-    canvas.dress(
-        ax, f"{canvas.count(int(sound.sum()), 'value')}", name, "share of values" if chosen == "ecdf" else "values"
-    )
+    canvas.dress(ax, f"{counted(int(sound.sum()), 'value')}", name, "share of values" if chosen == "ecdf" else "values")
     shown = [(text, group[np.isfinite(group)]) for text, group in groups[:_MOST_GROUPS]]
     drawn = [(text, group) for text, group in shown if group.size]
     handles = (_shares if chosen == "ecdf" else _bars)(ax, drawn, width) if drawn else []
@@ -315,8 +313,8 @@ def distribution(
         canvas.number_axis(ax, "y", integer=True)
     lost = int(sound.size - sound.sum())
     notes = [
-        f"{canvas.count(lost, 'value')} not shown: not finite" if lost else "",
-        f"{canvas.count(len(groups) - _MOST_GROUPS, 'smaller group')} not shown" if len(groups) > _MOST_GROUPS else "",
+        f"{counted(lost, 'value')} not shown: not finite" if lost else "",
+        f"{counted(len(groups) - _MOST_GROUPS, 'smaller group')} not shown" if len(groups) > _MOST_GROUPS else "",
         "" if drawn else "nothing to show",
     ]
     canvas.legend_below(ax, handles, notes)

@@ -11,6 +11,7 @@ import numpy as np
 
 from escala.arrays import Interval
 from escala.errors import RecordError
+from escala.numerals import counted
 from escala.sources import order_book, quotes, tables
 from escala.sources.results import EfficiencyRecords, names
 from escala.sources.tables import Columns, Table
@@ -92,7 +93,7 @@ def read(
     --------
     >>> made = read({"pair": ["A/B", "A/B"], "capital_usd": [1e3, 1e6], "efficiency": [1.0, 0.9], "pool": [1, 1]})
     >>> print(made.summary())
-    EfficiencyRecords: 2 records of 1 symbol, from mapping
+    2 records of 1 symbol, from mapping
     capital 1,000 to 1,000,000, efficiency 0.900000 to 1.000000, mean 0.950000
     columns not used: pool
     """
@@ -154,7 +155,7 @@ def _records(columns: Columns, symbol: str | None, clip: bool, options: dict[str
         weight=columns.get("weight"),
         source=columns.table.name,
         clipped=clipped,
-        notes=(f"{clipped:,} efficiencies outside [0, 1] clipped to its ends",) if clipped else (),
+        notes=(f"{counted(clipped, 'efficiency', 'efficiencies')} outside [0, 1] clipped to its ends",) * bool(clipped),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from escala import parallel, table_file
 from escala.arrays import Interval, check_interval, one_number, to_floats
 from escala.errors import RecordError
+from escala.numerals import counted
 from escala.sources import tables
 from escala.sources.quotes import two_sides
 from escala.sources.results import EfficiencyRecords, names
@@ -72,8 +73,7 @@ class OrderBook:
         return int(self.snapshots.size)
 
     def __repr__(self) -> str:
-        n = len(self)
-        return f"<OrderBook: {n:,} snapshot{'' if n == 1 else 's'} of {self.price.size:,} levels>"
+        return f"<OrderBook: {counted(len(self), 'snapshot')} of {counted(self.price.size, 'level')}>"
 
     @property
     def best_bid(self) -> Floats:
@@ -136,7 +136,8 @@ class Walk:
         return (1.0 - self.efficiency) * 1e4
 
     def __repr__(self) -> str:
-        many = f"{len(self.book):,} snapshots × {len(self.sides)} sides × {self.capital.shape[2]:,} capitals"
+        n, sides, points = self.capital.shape
+        many = f"{counted(n, 'snapshot')} × {counted(sides, 'side')} × {counted(points, 'capital')}"
         return f"<Walk: {many}, {int(self.filled.sum()):,} filled>"
 
     def to_dict(self) -> dict[str, Any]:
@@ -175,7 +176,7 @@ class Walk:
             ends = f"depth {self.depth[:, s].min():,.2f} to {self.depth[:, s].max():,.2f}"
             cost = f"{np.median(lost[filled]):.3f} bp at the median" if filled.any() else "nothing filled"
             unfilled = int(filled.size - filled.sum())
-            beyond = f", {unfilled:,} capitals beyond it" if unfilled else ""
+            beyond = f", {counted(unfilled, 'capital')} beyond it" if unfilled else ""
             lines.append(f"{side}: {cost}, {ends}{beyond}")
         return "\n".join(lines)
 
@@ -223,7 +224,7 @@ def from_columns(columns: Columns) -> OrderBook:
     codes, first = _snapshots(columns)
     lists = codes * 2 + ~is_bid
     price = columns["price"]
-    order = np.lexsort((columns["quantity"], np.where(is_bid, -price, price), lists))
+    order = _best_first(lists, np.where(is_bid, -price, price), columns["quantity"])
     is_new = np.ones(order.size, dtype=bool)
     is_new[1:] = (np.diff(lists[order]) != 0) | (np.diff(price[order]) != 0.0)
     levels = np.flatnonzero(is_new)
@@ -243,9 +244,23 @@ def from_columns(columns: Columns) -> OrderBook:
         offsets=offsets,
         price=np.ascontiguousarray(price[order[levels]]),
         # bincount adds in the order of the rows; what order reduceat adds in depends on the processor
-        quantity=cast(Floats, np.bincount(np.cumsum(is_new) - 1, weights=columns["quantity"][order])),
+        quantity=np.bincount(np.cumsum(is_new) - 1, weights=columns["quantity"][order]).astype(np.float64, copy=False),
         source=columns.table.name,
     )
+
+
+def _best_first(lists: Places, rank: Floats, quantity: Floats) -> Places:
+    """Order levels by list and rank, equal ones by quantity: most books come sorted already, and looking is quick."""
+    if _is_strict(lists, rank):
+        return np.arange(lists.size)
+    order = tables.sorted_within(lists, rank)
+    return order if _is_strict(lists[order], rank[order]) else np.lexsort((quantity, rank, lists))
+
+
+def _is_strict(lists: Places, rank: Floats) -> bool:
+    """Tell that levels are sorted by list and rank, and no price of a list comes twice."""
+    step = np.diff(lists)
+    return bool(((step > 0) | ((step == 0) & (np.diff(rank) > 0.0))).all())
 
 
 def _snapshots(columns: Columns) -> tuple[Places, Places]:
@@ -269,9 +284,15 @@ def _labels(columns: Columns, role: str) -> Places:
     if values.dtype.kind not in "OU":
         return np.unique(values, return_inverse=True)[1].astype(np.int64)
     places: dict[Any, int] = {}
-    is_empty = np.array([value is None or value != value or value == "" for value in values.tolist()])  # noqa: PLR0124
-    columns.refuse(role, is_empty, "must tell snapshots apart")
+    columns.refuse(role, np.array([_is_nothing(value) for value in values.tolist()]), "must tell snapshots apart")
     return np.array([places.setdefault(value, len(places)) for value in values.tolist()], dtype=np.int64)
+
+
+def _is_nothing(value: Any) -> bool:
+    try:
+        return value is None or value == "" or bool(value != value)  # noqa: PLR0124 - NaN is what differs from itself
+    except TypeError:  # pandas' NA can be asked nothing
+        return True
 
 
 def _ids(columns: Columns, first: Places) -> npt.NDArray[np.object_]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from escala.arrays import Interval, one_number
 from escala.errors import RecordError
+from escala.numerals import counted
 from escala.sources import tables
 from escala.sources.medians import range_medians
 from escala.sources.results import EfficiencyRecords, names
@@ -303,7 +304,7 @@ def _references(trades: _Trades, reference: Reference) -> Floats:
     """Give the reference price of each row, NaN where there is none."""
     groups = trades.groups
     is_small = _small(groups, trades.size, reference)
-    order = np.argsort(groups, kind="stable") if trades.time is None else np.lexsort((trades.time, groups))
+    order = tables.sorted_within(groups, trades.time)
     places = order[is_small[order]]  # of small rows, by group and time
     ends = np.cumsum(np.bincount(groups[places], minlength=2 * len(trades.symbols)))
     if reference.window is None or trades.time is None:
@@ -318,7 +319,7 @@ def _references(trades: _Trades, reference: Reference) -> Floats:
 
 def _small(groups: Places, size: Floats, reference: Reference) -> npt.NDArray[np.bool_]:
     """Mark the smallest sizes of each group, none where it has too few rows."""
-    order = np.lexsort((size, groups))
+    order = tables.sorted_within(groups, size)
     sorted_groups = groups[order]
     starts = np.flatnonzero(np.diff(sorted_groups, prepend=-1))
     counts = np.diff(starts, append=groups.size)
@@ -354,10 +355,11 @@ def _notes(kept: npt.NDArray[np.bool_], clipped: int, trades: _Trades, reference
     few = counts[(counts > 0) & (counts < reference.least)]
     if few.size:
         each = "symbol" if trades.swaps else "symbol and side"
-        notes.append(f"{few.sum():,} rows left out: fewer than {reference.least} of their {each}")
+        notes.append(f"{counted(int(few.sum()), 'row')} left out: fewer than {reference.least} of their {each}")
     alone = int(kept.size - np.count_nonzero(kept) - few.sum())
     if alone:
-        notes.append(f"{alone:,} rows left out: no small size within {reference.window:g} s of them")
+        notes.append(f"{counted(alone, 'row')} left out: no small size within {reference.window:g} s of them")
     if clipped:
-        notes.append(f"{clipped:,} efficiencies above 1 clipped to 1: better prices than the reference")
+        many = counted(clipped, "efficiency", "efficiencies")
+        notes.append(f"{many} above 1 clipped to 1: better than the reference")
     return tuple(notes)

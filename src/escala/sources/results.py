@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from escala import table_file
 from escala.numerals import capital as written
+from escala.numerals import counted
 
 if TYPE_CHECKING:
     import pandas
@@ -57,12 +58,13 @@ class EfficiencyRecords:
         return int(self.capital.size)
 
     def __repr__(self) -> str:
-        n, symbols = len(self), len(set(self.symbol))
-        counted = f"{n:,} record{'' if n == 1 else 's'} of {symbols:,} symbol{'' if symbols == 1 else 's'}"
-        told = [f"{self.clipped:,} clipped"] * bool(self.clipped) + [f"{self.left_out:,} left out"] * bool(
-            self.left_out
-        )
-        return f"<EfficiencyRecords: {', '.join([counted, *told])}>"
+        return f"<EfficiencyRecords: {self._in_a_line()}>"
+
+    def _in_a_line(self) -> str:
+        parts = [f"{counted(len(self), 'record')} of {counted(len(set(self.symbol)), 'symbol')}"]
+        parts += [f"{self.clipped:,} clipped"] if self.clipped else []
+        parts += [f"{self.left_out:,} left out"] if self.left_out else []
+        return ", ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the columns symbol, capital and efficiency, with weight and observed_at if they are there."""
@@ -85,7 +87,7 @@ class EfficiencyRecords:
 
     def summary(self) -> str:
         """Say in words what is there and what became of the rest."""
-        lines = [repr(self)[1:-1] + (f", from {self.source}" if self.source else "")]
+        lines = [self._in_a_line() + (f", from {self.source}" if self.source else "")]
         if len(self):
             ends = f"{written(float(self.capital.min()))} to {written(float(self.capital.max()))}"
             mean, low = float(self.efficiency.mean()), float(self.efficiency.min())

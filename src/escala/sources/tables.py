@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
     "snapshot": ("snapshot", "snapshot_id", "book_id"),
 }
 _TEXTS: Final = ("symbol", "side")
+_TIME: Final = "must be unix seconds of the years 1 to 9999 (or as time_unit says) or an ISO date"
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,10 +259,13 @@ def load(given: Table, found: Mapping[str, list[str]], roles: Iterable[str], tim
     for role in roles:
         if role in found:
             chosen[role] = _only(given, role, found[role])
-    values = _from_csv(given, chosen) if given.column is None else _from_frame(given, chosen)
+    unit = _UNITS[time_unit]
+    values = _from_csv(given, chosen, unit) if given.column is None else _from_frame(given, chosen)
     columns = Columns(given, chosen, values)
     if "time" in values:
-        values["time"] = _seconds(columns, _UNITS[time_unit])
+        seconds = values["time"] if given.column is None else _seconds(values["time"], unit)
+        columns.refuse("time", ~SECONDS.contains(seconds), _TIME)
+        values["time"] = seconds
     return columns
 
 
@@ -273,13 +278,13 @@ def _only(given: Table, role: str, names: list[str]) -> str:
     return names[0]
 
 
-def _from_csv(given: Table, chosen: Mapping[str, str]) -> dict[str, npt.NDArray[Any]]:
+def _from_csv(given: Table, chosen: Mapping[str, str], unit: float) -> dict[str, npt.NDArray[Any]]:
+    date = functools.partial(_dated, unit=unit)
+    ways: dict[str, tuple[csv_file.Convert | None, str]] = {"time": (date, "a number or an ISO date")}
+    ways |= dict.fromkeys((*_TEXTS, "snapshot"), (None, "text"))
+
     def plan(header: list[str]) -> dict[int, tuple[str, csv_file.Convert | None, str]]:
-        result: dict[int, tuple[str, csv_file.Convert | None, str]] = {}
-        for role, name in chosen.items():
-            is_text = role in _TEXTS or role in {"time", "snapshot"}
-            result[header.index(name)] = (name, None if is_text else float, "a number")
-        return result
+        return {header.index(name): (name, *ways.get(role, (float, "a number"))) for role, name in chosen.items()}
 
     columns = csv_file.columns(cast(Path, given.path), plan, RecordFileError)
     return {role: columns[name] for role, name in chosen.items()}
@@ -326,26 +331,13 @@ def _plain(column: Any, *, as_given: bool) -> npt.NDArray[Any]:
     return np.asarray(column)
 
 
-def _seconds(columns: Columns, unit: float) -> Floats:
-    """Turn times into seconds since 1970: numbers count `unit` to the second, dates without a zone are UTC."""
-    given = columns["time"]
-    if given.dtype.kind == "M":
-        seconds = np.where(np.isnat(given), np.nan, given.astype("datetime64[us]").astype(np.int64) / 1e6)
-    elif given.dtype.kind in "fiu":
-        seconds = given.astype(np.float64) / unit
-    else:
-        seconds = _moments(columns, unit)
-    requirement = "must be unix seconds of the years 1 to 9999 (or as time_unit says) or an ISO date"
-    columns.refuse("time", ~SECONDS.contains(seconds), requirement)
-    return np.ascontiguousarray(seconds)
-
-
-def _moments(columns: Columns, unit: float) -> Floats:
-    given = columns["time"].tolist()
-    try:
-        return np.array(list(map(float, given)), dtype=np.float64) / unit
-    except (TypeError, ValueError):
-        return np.array([_moment(value, unit) for value in given], dtype=np.float64)
+def _seconds(times: npt.NDArray[Any], unit: float) -> Floats:
+    """Turn times into seconds since 1970, NaN for what is none; `unit` of numbers make a second."""
+    if times.dtype.kind == "M":
+        return np.where(np.isnat(times), np.nan, times.astype("datetime64[us]").astype(np.int64) / 1e6)
+    if times.dtype.kind in "fiu":
+        return times.astype(np.float64) / unit
+    return np.array([_moment(time, unit) for time in times.tolist()], dtype=np.float64)
 
 
 def _moment(value: Any, unit: float) -> float:
@@ -367,6 +359,15 @@ def _dated(text: str, unit: float) -> float:
         return float(text) / unit
     except ValueError:
         return _moment(datetime.datetime.fromisoformat(text.strip()), unit)
+
+
+def sorted_within(groups: npt.NDArray[np.int64], key: Floats | None) -> npt.NDArray[np.int64]:
+    """Order rows by group and then by a key; in no order that one may count on where both are equal."""
+    small = groups.astype(np.int16) if groups.max(initial=0) < 2**15 else groups  # NumPy sorts those by radix
+    if key is None:
+        return np.argsort(small, kind="stable")
+    order = np.argsort(key)
+    return order[np.argsort(small[order], kind="stable")]
 
 
 def _brief(value: Any) -> str:
