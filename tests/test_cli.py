@@ -186,7 +186,7 @@ def test_info_and_warm_tell_about_the_compiled_kernels() -> None:
     assert facts["compiled"] == kernels.names()
     assert facts["threads"] >= 1
     assert Path(facts["cache"]).is_dir()
-    assert f"version       {__version__}" in escala("info").stdout
+    assert f"version         {__version__}" in escala("info").stdout
 
 
 def test_help_loads_no_numpy() -> None:

@@ -877,6 +877,6 @@ def test_the_kernel_is_the_one_in_the_list() -> None:
 def test_no_records_are_no_error() -> None:
     made = sources.read({"symbol": [], "capital": [], "efficiency": []})
     assert len(made) == 0
-    assert made.summary() == "EfficiencyRecords: 0 records of 0 symbols, from mapping"
+    assert made.summary() == "0 records of 0 symbols, from mapping"
     empty = quotes.records({"symbol": [], "price": [], "quantity": []}, side="sell")
     assert (len(empty), empty.left_out) == (0, 0)
