@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import importlib
 
-_MODULES = ("allocation", "broadcast", "curves", "fitting", "lending")
+_MODULES = ("allocation", "broadcast", "curves", "fitting", "lending", "philox", "sequences")
 _KERNELS = (
     "allocation.allocate",
     "allocation.greedy",
@@ -29,6 +29,11 @@ _KERNELS = (
     "fitting.fit",
     "lending.lending",
     "lending.trace",
+    "philox.uniforms",
+    "philox.words",
+    "sequences.halton",
+    "sequences.latin",
+    "sequences.sobol",
 )
 
 
