@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -240,7 +239,8 @@ class Design:
         of : str
             The other column.
         *factor
-            Low and high of the factor (and its count in a grid), or one of: a list of choices, a number, a distribution.
+            Low and high of the factor (and its count in a grid), or one of a list of choices, a number and a
+            distribution.
 
         Returns
         -------
@@ -267,6 +267,8 @@ class Design:
         scramble: Any = None,
         free: bool = False,
     ) -> Design:
+        if not isinstance(free, bool):
+            raise DesignError(f"free must be true or false, not {free!r}", arguments=("free",))
         columns = _columns(ranges, grid=kind == "grid", free=free)
         drawn = [design_ranges.factor(column) for column in columns.values()]
         if kind == "grid":
@@ -366,14 +368,14 @@ class Design:
     def _slice(self, start: Any, stop: Any) -> tuple[int, int]:
         stop = self.n if stop is None else stop
         for name, value in (("start", start), ("stop", stop)):
-            if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= value <= self.n:
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= self.n:
                 raise DesignError(f"{name} must be an integer in [0, {self.n}], not {value!r}", arguments=(name,))
         if start > stop:
             message = f"start must not exceed stop, but start = {start} and stop = {stop}"
             raise DesignError(message, arguments=("start", "stop"))
         return int(start), int(stop)
 
-    def _checked_out(self, out: Any, size: int) -> Floats:
+    def _checked_out(self, out: Floats, size: int) -> Floats:
         shape = (len(self.columns), size)
         good = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.ndim == 2
         if not good or not out.flags.c_contiguous or not out.flags.writeable:
@@ -400,7 +402,8 @@ class Design:
             values, own = block[place], design_ranges.factor(column)
             if dimension >= 0:
                 self.points.fill(dimension, values, start, stop)
-            if self.kind != "grid" or dimension < 0:
+            given_whole = self.kind == "grid" and dimension >= 0
+            if not given_whole and not isinstance(own, Steps):
                 own.fill(values)
             if other >= 0:
                 values *= block[other]
@@ -431,7 +434,8 @@ class Design:
             Sobol and Halton; ``free`` (default false); ``columns`` (default: the ranges in their order), because
             the order of a table may get lost on the way. A range is a number, a list of choices, or a table:
             ``{low, high}``, ``{low, high, count}`` in a grid, ``{choices}``, ``{distribution, …}`` with the parameters'
-            names in :mod:`scipy.stats`; with ``of``, it is the factor of another column (``{of, factor}`` for a number).
+            names in :mod:`scipy.stats`; with ``of``, it is the factor of another column (``{of, factor}`` for a
+            number).
 
         Raises
         ------
@@ -462,8 +466,6 @@ class Design:
         for key in ("ranges", "n"):
             if key in allowed and key not in data:
                 raise DesignError(f"{key} is missing", arguments=(key,))
-        if not isinstance(data.get("free", False), bool):
-            raise DesignError(f"free must be true or false, not {data['free']!r}", arguments=("free",))
         ranges = _in_order(data["ranges"], data.get("columns"))
         rest = {key: data[key] for key in ("n", "free") if key in data}
         if kind != "grid":
@@ -619,7 +621,7 @@ def _default(name: str) -> float:
 
 def _checked_n(kind: str, n: Any) -> int:
     most = _MOST_POINTS[kind]
-    if isinstance(n, bool) or not isinstance(n, Integral) or not 1 <= n <= most:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
         raise DesignError(f"n must be an integer in [1, {most}] for {kind}, not {n!r}", arguments=("n",))
     n = int(n)
     if kind == "sobol" and n & (n - 1):
@@ -630,9 +632,9 @@ def _checked_n(kind: str, n: Any) -> int:
 
 
 def _checked_seed(seed: Any) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**64:
-        raise DesignError(f"seed must be an integer in [0, 2^64), not {seed!r}", arguments=("seed",))
-    return int(seed)
+    if isinstance(seed, int | np.integer) and not isinstance(seed, bool) and 0 <= int(seed) < 2**64:
+        return int(seed)
+    raise DesignError(f"seed must be an integer in [0, 2^64), not {seed!r}", arguments=("seed",))
 
 
 _MAKERS: Final[Mapping[str, Callable[..., Points]]] = {
@@ -645,5 +647,5 @@ def _points(kind: str, n: int, dimensions: int, seed: int, scramble: Any) -> Poi
     if kind == "random" or dimensions == 0:
         return RandomPoints(seed)
     if kind == "latin_hypercube":
-        return LatinPoints(n, seed)
+        return LatinPoints.of(n, dimensions, seed)
     return _MAKERS[kind](n, dimensions, seed, scramble=scramble)
