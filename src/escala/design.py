@@ -578,7 +578,7 @@ def _sorted(columns: Mapping[str, Column]) -> list[str]:
         while step is not None and step not in done:
             if step in chain:
                 circle = " of ".join([*chain[chain.index(step) :], step])
-                raise design_ranges.fault(name, f"depends on itself: {circle}")
+                raise design_ranges.fault(step, f"depends on itself: {circle}")
             chain.append(step)
             column = columns[step]
             following = column.of if isinstance(column, Relative) else None
@@ -623,18 +623,18 @@ def _checked_n(kind: str, n: Any) -> int:
     most = _MOST_POINTS[kind]
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
         raise DesignError(f"n must be an integer in [1, {most}] for {kind}, not {n!r}", arguments=("n",))
-    n = int(n)
-    if kind == "sobol" and n & (n - 1):
-        below = 1 << (n.bit_length() - 1)
-        message = f"n must be a power of two for sobol, not {n}; the nearest are {below} and {2 * below}"
+    count = int(n)
+    if kind == "sobol" and count & (count - 1):
+        below = 1 << (count.bit_length() - 1)
+        message = f"n must be a power of two for sobol, not {count}; the nearest are {below} and {2 * below}"
         raise DesignError(message, arguments=("n",))
-    return n
+    return count
 
 
 def _checked_seed(seed: Any) -> int:
-    if isinstance(seed, int | np.integer) and not isinstance(seed, bool) and 0 <= int(seed) < 2**64:
-        return int(seed)
-    raise DesignError(f"seed must be an integer in [0, 2^64), not {seed!r}", arguments=("seed",))
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+        raise DesignError(f"seed must be an integer in [0, 2^64), not {seed!r}", arguments=("seed",))
+    return int(seed)
 
 
 _MAKERS: Final[Mapping[str, Callable[..., Points]]] = {

@@ -18,6 +18,7 @@ _BITS: Final = 30  # of scipy's Sobol points, unless told otherwise
 _PATTERN: Final = 256  # Sobol points that share one computation of the higher bits
 _LOW_DIGITS: Final = 4096  # most sums of low digits that are kept for a coordinate of Halton's points
 _DIGITS_OF_DOUBLE: Final = 54  # in base 2
+_BITS_OF_INDEX: Final = 53  # of Halton's points
 _COMPARED: Final = 1024  # points that are held against scipy's
 _COLUMNS_OF_SOBOL: Final = 21201  # that scipy has direction numbers for
 
@@ -281,7 +282,10 @@ def _primes(count: int) -> list[int]:
 
 def _terms(base: int, generator: np.random.Generator | None) -> Floats:
     """Make what each digit adds, (digits, base): the digit, permuted if there is a generator, times 1/base^(k + 1)."""
-    digits = math.ceil(_DIGITS_OF_DOUBLE / math.log2(base)) - 1
+    if generator is None:  # scipy goes on for as long as the index has digits
+        digits = next(k for k in range(1, _BITS_OF_INDEX + 1) if base**k >= 2**_BITS_OF_INDEX)
+    else:
+        digits = math.ceil(_DIGITS_OF_DOUBLE / math.log2(base)) - 1
     permutations = np.repeat(np.arange(base)[None], digits, axis=0)
     if generator is not None:
         for row in permutations:
