@@ -143,7 +143,7 @@ class Design:
         --------
         >>> design = Design.random({"supply": (1000, 2000), "borrow": ("supply", 0.4, 0.7)}, 1_000_000, seed=7)
         >>> design.rows(999_998, 1_000_000)["supply"]
-        array([1306.41842703, 1258.34690884])
+        array([1894.70783696, 1553.71924656])
         """
         return cls._make("random", ranges, n=n, seed=seed, free=free)
 

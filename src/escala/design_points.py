@@ -147,6 +147,10 @@ class SobolPoints:
         """
         from scipy.stats import qmc
 
+        if d > _COLUMNS_OF_SOBOL:
+            message = f"ranges must have at most {_COLUMNS_OF_SOBOL} columns that vary for sobol, not {d}"
+            raise DesignError(message, arguments=("ranges",))
+
         def engine() -> Any:
             return qmc.Sobol(d, scramble=scramble, rng=seed)
 

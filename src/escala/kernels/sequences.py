@@ -24,6 +24,7 @@ from escala.kernels.philox import MULTIPLIER, WORD, block, uniform
 _AT_ONCE: Final = 8  # digits added in one pass over a piece of Halton's points
 MOST_DIGITS: Final = 64  # of Halton's points: what doubles can tell apart in base 2 is 54
 
+_FEW: Final = 8  # one in so many strata is followed by itself
 ROUNDS: Final = 10  # of the keyed permutation, as many as Philox has
 
 #: Streams of the Latin hypercube's random numbers; a random design draws from stream 0.
@@ -132,6 +133,14 @@ def permuted(i: int, keys: Integers, bits: int, left_mask: int, right_mask: int)
     return (left << bits) | right
 
 
+@helper
+def _beyond(values: Floats, n: int) -> int:
+    count = 0
+    for i in range(values.size):
+        count += values[i] >= n
+    return count
+
+
 @kernel(integers_in, integer, floats_out, integer, integer)
 def strata(keys: Integers, n: int, out: Floats, start: int, stop: int) -> None:
     """Write p(i), ``start <= i < stop``, p being a keyed permutation of 0 … n − 1.
@@ -157,6 +166,14 @@ def strata(keys: Integers, n: int, out: Floats, start: int, stop: int) -> None:
     piece = out[0 : stop - start]
     for i in range(piece.size):
         piece[i] = float(permuted(start + i, keys, half, left_mask, right_mask))
+    # Side by side while many are still beyond n, then the rest one by one.
+    beyond = _beyond(piece, n)
+    while _FEW * beyond > piece.size:
+        for i in range(piece.size):
+            last = piece[i]
+            following = float(permuted(int(last), keys, half, left_mask, right_mask))
+            piece[i] = following if last >= n else last
+        beyond = _beyond(piece, n)
     for i in range(piece.size):
         if piece[i] >= n:
             place = int(piece[i])
@@ -189,5 +206,5 @@ def jitter(n: int, k0: int, k1: int, column: int, out: Floats, start: int, stop:
     piece = out[0 : stop - start]
     for i in range(piece.size):
         w0, w1, _, _ = block((start + i) & WORD, column, JITTER, 0, k0, k1)
-        place = float(int(uniform(w0, w1) * cells)) + 0.5
-        piece[i] = (piece[i] + place * cell) / n
+        middle = float(int(uniform(w0, w1) * cells)) + 0.5
+        piece[i] = (piece[i] + middle * cell) / n
