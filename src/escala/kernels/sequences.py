@@ -205,6 +205,6 @@ def jitter(n: int, k0: int, k1: int, column: int, out: Floats, start: int, stop:
     cell = 1.0 / cells
     piece = out[0 : stop - start]
     for i in range(piece.size):
-        w0, w1, _, _ = block((start + i) & WORD, column, JITTER, 0, k0, k1)
+        w0, w1, _, _ = block(start + i, column, JITTER, 0, k0, k1)
         middle = float(int(uniform(w0, w1) * cells)) + 0.5
         piece[i] = (piece[i] + middle * cell) / n
