@@ -8,7 +8,8 @@ EscalaError
 │   │   └── RecordFileError             a file of records, quotes or books that cannot be read as such
 │   ├── CurveError                      of a curve, or of what is asked of it
 │   ├── ConfigError                     of a setting that is to be stored
-│   └── AllocationError                 of an argument of an allocation
+│   ├── AllocationError                 of an argument of an allocation
+│   └── DesignError                     of a design of scenarios, or of a file of one
 ├── InfeasibleError (ValueError)        bounds that no allocation can meet together
 ├── StoreError (RuntimeError)           a store that cannot be opened, read or written
 ├── UnknownSymbolError (KeyError)       a symbol without records or model
@@ -85,6 +86,10 @@ class ConfigError(InputError):
 
 class AllocationError(InputError):
     """Bad argument of an allocation."""
+
+
+class DesignError(InputError):
+    """Bad column or argument of a design of scenarios, or of a file of one."""
 
 
 class InfeasibleError(EscalaError, ValueError):

@@ -75,7 +75,7 @@ _FIELDS: Final[Mapping[str, Interval]] = {
     "max_operations": _COUNT,
 }
 #: Pairs of fields of which the first must not exceed the second.
-_ORDERED: Final = (
+ORDERED_FIELDS: Final = (
     ("target_ltv", "ltv_ceiling"),
     ("target_ltv_stalled", "ltv_ceiling"),
     ("ltv_floor", "ltv_ceiling"),
@@ -86,6 +86,8 @@ _ORDERED: Final = (
 #: What a scenario may be made of: the arguments of :func:`simulate` and the fields of :class:`LendingStrategy`.
 ARGUMENT_NAMES: Final = tuple(_ARGUMENTS)
 STRATEGY_FIELDS: Final = tuple(_FIELDS)
+#: What each of them may be.
+ALLOWED: Final[Mapping[str, Interval]] = {**_ARGUMENTS, **_FIELDS}
 
 _LARGEST_CHUNK = 2048  # scenarios: inputs and workspace of a chunk fit a second-level cache
 _SWEEPS = 20_000  # operations a lane between two looks at Ctrl-C: some milliseconds
@@ -216,7 +218,7 @@ class LendingStrategy:
         for name, interval in _FIELDS.items():
             check_interval(name, arrays[name], interval)
         broadcast_shape(arrays)
-        for low, high in _ORDERED:
+        for low, high in ORDERED_FIELDS:
             check_order(low, arrays[low], high, arrays[high])
 
     def __eq__(self, other: object) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import importlib
 
-_MODULES = ("allocation", "broadcast", "curves", "fitting", "lending", "order_book")
+_MODULES = ("allocation", "broadcast", "curves", "fitting", "lending", "order_book", "philox", "sequences")
 _KERNELS = (
     "allocation.allocate",
     "allocation.greedy",
@@ -30,6 +30,12 @@ _KERNELS = (
     "lending.lending",
     "lending.trace",
     "order_book.walk",
+    "philox.uniforms",
+    "philox.words",
+    "sequences.halton",
+    "sequences.jitter",
+    "sequences.sobol",
+    "sequences.strata",
 )
 
 
