@@ -41,6 +41,13 @@ _ROOMS = {
     "StoredRecords": "store",
     "SymbolConfig": "store",
     "Training": "store",
+    "OutputStatistics": "sweep",
+    "Response": "sweep",
+    "SweepEstimate": "sweep",
+    "SweepSummary": "sweep",
+    "sweep": "sweep",
+    "Tuning": "tuning",
+    "tune": "tuning",
     "AllocationError": "errors",
     "ConfigError": "errors",
     "CurveError": "errors",
@@ -53,6 +60,7 @@ _ROOMS = {
     "ScenarioError": "errors",
     "ScenarioFileError": "errors",
     "StoreError": "errors",
+    "SweepError": "errors",
     "UnknownSymbolError": "errors",
 }
 

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import importlib
 
-_MODULES = ("allocation", "broadcast", "curves", "fitting", "lending")
+_MODULES = ("accumulate", "allocation", "broadcast", "curves", "fitting", "lending")
 _KERNELS = (
+    "accumulate.accumulate",
     "allocation.allocate",
     "allocation.greedy",
     "broadcast.take",
