@@ -7,6 +7,7 @@ from escala.curves import Family as Family
 from escala.curves import FitStatus as FitStatus
 from escala.curves import Prediction as Prediction
 from escala.curves import Saturation as Saturation
+from escala.design import Design as Design
 from escala.engine import EfficiencyPrediction as EfficiencyPrediction
 from escala.engine import EngineConfig as EngineConfig
 from escala.engine import EventStream as EventStream
@@ -18,6 +19,7 @@ from escala.engine import RegimeChange as RegimeChange
 from escala.errors import AllocationError as AllocationError
 from escala.errors import ConfigError as ConfigError
 from escala.errors import CurveError as CurveError
+from escala.errors import DesignError as DesignError
 from escala.errors import EscalaError as EscalaError
 from escala.errors import FitError as FitError
 from escala.errors import InfeasibleError as InfeasibleError

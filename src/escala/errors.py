@@ -7,7 +7,8 @@ EscalaError
 │   ├── RecordError                     of efficiency records; nothing of the batch was kept
 │   ├── CurveError                      of a curve, or of what is asked of it
 │   ├── ConfigError                     of a setting that is to be stored
-│   └── AllocationError                 of an argument of an allocation
+│   ├── AllocationError                 of an argument of an allocation
+│   └── DesignError                     of a design of scenarios, or of a file of one
 ├── InfeasibleError (ValueError)        bounds that no allocation can meet together
 ├── SweepError (RuntimeError)           a directory of results that cannot be used, a cluster that cannot finish
 ├── StoreError (RuntimeError)           a store that cannot be opened, read or written
@@ -70,6 +71,10 @@ class ConfigError(InputError):
 
 class AllocationError(InputError):
     """Bad argument of an allocation."""
+
+
+class DesignError(InputError):
+    """Bad column or argument of a design of scenarios, or of a file of one."""
 
 
 class InfeasibleError(EscalaError, ValueError):

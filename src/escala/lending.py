@@ -75,7 +75,7 @@ _FIELDS: Final[Mapping[str, Interval]] = {
     "max_operations": _COUNT,
 }
 #: Pairs of fields of which the first must not exceed the second.
-_ORDERED: Final = (
+ORDERED_FIELDS: Final = (
     ("target_ltv", "ltv_ceiling"),
     ("target_ltv_stalled", "ltv_ceiling"),
     ("ltv_floor", "ltv_ceiling"),
@@ -86,6 +86,8 @@ _ORDERED: Final = (
 #: What a scenario may be made of: the arguments of :func:`simulate` and the fields of :class:`LendingStrategy`.
 ARGUMENT_NAMES: Final = tuple(_ARGUMENTS)
 STRATEGY_FIELDS: Final = tuple(_FIELDS)
+#: What each of them may be.
+ALLOWED: Final[Mapping[str, Interval]] = {**_ARGUMENTS, **_FIELDS}
 
 _LARGEST_CHUNK = 2048  # scenarios: inputs and workspace of a chunk fit a second-level cache
 #: Rows of :class:`Slices` that are worked on together: more would only leave the caches.
@@ -219,7 +221,7 @@ class LendingStrategy:
         for name, interval in _FIELDS.items():
             check_interval(name, arrays[name], interval)
         broadcast_shape(arrays)
-        for low, high in _ORDERED:
+        for low, high in ORDERED_FIELDS:
             check_order(low, arrays[low], high, arrays[high])
 
     def __eq__(self, other: object) -> bool:
@@ -649,7 +651,7 @@ class Slices:
 
         self._fields = {name: array.reshape(()) for name, array in strategy.arrays().items()}
         self._varied = tuple(varied)
-        self._ordered = [pair for pair in _ORDERED if set(pair) & set(varied)]
+        self._ordered = [pair for pair in ORDERED_FIELDS if set(pair) & set(varied)]
         # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
         self._columns = np.empty((len(kernels.COLUMNS), _LARGEST_CHUNK + 8), dtype=np.float64)
         for row, name in zip(self._columns, kernels.COLUMNS, strict=True):
@@ -669,7 +671,7 @@ class Slices:
             Names arguments, indexes within the slice and values.
         """
         for name in self._varied:
-            check_interval(name, columns[name], _ARGUMENTS.get(name) or _FIELDS[name])
+            check_interval(name, columns[name], ALLOWED[name])
         for low, high in self._ordered:
             check_order(low, columns.get(low, self._fields[low]), high, columns.get(high, self._fields[high]))
 

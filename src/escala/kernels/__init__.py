@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import importlib
 
-_MODULES = ("accumulate", "allocation", "broadcast", "curves", "fitting", "lending")
+_MODULES = ("accumulate", "allocation", "broadcast", "curves", "fitting", "lending", "philox", "sequences")
 _KERNELS = (
     "accumulate.accumulate",
     "allocation.allocate",
@@ -30,6 +30,11 @@ _KERNELS = (
     "fitting.fit",
     "lending.lending",
     "lending.trace",
+    "philox.uniforms",
+    "philox.words",
+    "sequences.halton",
+    "sequences.latin",
+    "sequences.sobol",
 )
 
 

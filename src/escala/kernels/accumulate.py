@@ -191,13 +191,13 @@ def accumulate(
             found = moments[block * outputs + o]
             found[0] = finite
             found[1] = origin + total / finite if finite > 0.0 else 0.0
-            deviations = square - total * total / finite if finite > 0.0 else 0.0
+            deviations = square - total * (total / finite) if 0.0 < square < math.inf else square
             found[2] = 0.0 if deviations < 0.0 else deviations
             found[3] = low
             found[4] = high
-            if high > best[2 * o, last]:
+            if last >= 0 and high > best[2 * o, last]:
                 _keep_highest(x, 1.0, start + begin, best[2 * o], best_rows[2 * o])
-            if -low > best[2 * o + 1, last]:
+            if last >= 0 and -low > best[2 * o + 1, last]:
                 _keep_highest(x, -1.0, start + begin, best[2 * o + 1], best_rows[2 * o + 1])
             marks[o] = _count_bins(bits[o, begin:end], histogram[o], touched[o], marks[o])
         block += 1

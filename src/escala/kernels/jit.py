@@ -25,6 +25,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
+Words = npt.NDArray[np.int32]
 
 # error_model "numpy": a division by zero gives inf or nan as the definitions say, and no branch that could raise.
 # _nrt False: kernels own no memory, so no array is counted; the atomic counters took a fifth of a short scenario.
@@ -37,10 +38,12 @@ OPTIONS: dict[str, Any] = {
 }
 
 integer = types.int64
+number = types.float64
 floats_in = types.Array(types.float64, 1, "C", readonly=True)
 floats_out = types.Array(types.float64, 1, "C")
 codes_in = types.Array(types.int8, 1, "C", readonly=True)
 codes_out = types.Array(types.int8, 1, "C")
+words_in = types.Array(types.int32, 1, "C", readonly=True)
 integers_in = types.Array(types.int64, 1, "C", readonly=True)
 integers_out = types.Array(types.int64, 1, "C")
 code_rows_out = types.Array(types.int8, 2, "C")

@@ -14,11 +14,11 @@ from escala.errors import ScenarioError, SweepError
 from escala.lending import LendingStrategy
 from escala.sweep import cluster, plan, run, sink
 from escala.sweep.plan import DEFAULT_OUTPUTS, OUTPUTS
-from escala.sweep.settings import SweepEstimate, estimate, from_toml
+from escala.sweep.settings import SweepEstimate, SweepSettings, estimate, from_toml
 from escala.sweep.summary import OutputStatistics, Response, SweepSummary
 
 if TYPE_CHECKING:
-    from escala.sweep.plan import Rows
+    from escala.design import Design
 
 __all__ = [
     "DEFAULT_OUTPUTS",
@@ -26,6 +26,7 @@ __all__ = [
     "OutputStatistics",
     "Response",
     "SweepEstimate",
+    "SweepSettings",
     "SweepSummary",
     "estimate",
     "from_toml",
@@ -34,7 +35,7 @@ __all__ = [
 
 
 def sweep(
-    design: Rows,
+    design: Design,
     *,
     strategy: LendingStrategy | None = None,
     outputs: Sequence[str] | str | None = None,
@@ -72,7 +73,7 @@ def sweep(
     client : distributed.Client, optional
         Work on its cluster in place of threads. With `out`, its workers must see that directory.
     chunk : int, default 65,536
-        Rows of a file, rounded up to a multiple of 2,048.
+        Rows of a file, rounded up to a multiple of 2,048. With `out`, every thread holds the rows of one chunk twice.
     progress : callable, optional
         Called now and then with the number of rows done; :func:`escala.sweep.progress.bar` gives one for terminals.
 
@@ -114,7 +115,7 @@ def sweep(
 class _Room(types.ModuleType):
     """``escala.sweep`` is this room once it was imported, and the function for whoever calls it."""
 
-    def __call__(self, design: Rows, **options: Any) -> SweepSummary:
+    def __call__(self, design: Design, **options: Any) -> SweepSummary:
         return sweep(design, **options)
 
 

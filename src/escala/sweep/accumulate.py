@@ -198,9 +198,7 @@ class Total:
             grow(self._nodes, place, state.nodes[place], self._blocks)
         self._lowest = np.minimum(self._lowest, state.lowest)
         self._highest = np.maximum(self._highest, state.highest)
-        for histogram, known, bins, counts in zip(
-            self._histogram, self._bins, state.bins, state.counts, strict=True
-        ):
+        for histogram, known, bins, counts in zip(self._histogram, self._bins, state.bins, state.counts, strict=True):
             fresh = bins[histogram[bins] == 0]
             if fresh.size:
                 known.append(fresh)

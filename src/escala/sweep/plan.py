@@ -7,15 +7,15 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats
+from escala.design import Design
 from escala.errors import ScenarioError
 from escala.lending import ARGUMENT_NAMES, RESULT_NAMES, STRATEGY_FIELDS, LendingStrategy
 
@@ -41,34 +41,13 @@ WHOLE: Final = frozenset(
 ) | {"fallback_attempts"}
 
 
-class Rows(Protocol):
-    """What a sweep asks of a design: any slice of its rows, made anywhere with the same bits."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Columns: arguments of ``simulate`` and strategy fields."""
-
-    @property
-    def digest(self) -> str:
-        """Hash of everything that the rows depend on."""
-
-    def __len__(self) -> int:
-        """Give the number of rows."""
-
-    def rows(self, start: int, stop: int) -> Mapping[str, Floats]:
-        """Make the rows ``start <= i < stop``."""
-
-    def to_dict(self) -> Mapping[str, Any]:
-        """Give the design as JSON knows it."""
-
-
 @dataclass(frozen=True, eq=False)
 class Plan:
     """A sweep before it runs; the same on every machine that takes part.
 
     Attributes
     ----------
-    design : Rows
+    design : Design
         Its rows are the scenarios.
     strategy : LendingStrategy
         The fields that are no columns of the design, one number each.
@@ -80,7 +59,7 @@ class Plan:
         Rows kept at each end of every output.
     """
 
-    design: Rows
+    design: Design
     strategy: LendingStrategy
     outputs: tuple[str, ...]
     chunk: int
@@ -99,7 +78,7 @@ class Plan:
     @property
     def names(self) -> tuple[str, ...]:
         """Columns of the design."""
-        return tuple(self.design.names)
+        return self.design.names
 
     def bounds(self, chunk: int) -> tuple[int, int]:
         """First row of a chunk, and the one after its last."""
@@ -141,7 +120,7 @@ class Plan:
         return {
             "format": FORMAT,
             "escala": version(),
-            "design": dict(self.design.to_dict()),
+            "design": self.design.to_dict(),
             "design_digest": self.design.digest,
             "rows": self.n,
             "strategy": {name: float(fields[name]) for name in STRATEGY_FIELDS if name not in self.names},
@@ -162,7 +141,7 @@ def version() -> str:
 
 
 def make(
-    design: Rows,
+    design: Design,
     *,
     strategy: LendingStrategy | None = None,
     outputs: Sequence[str] | str | None = None,
@@ -189,7 +168,7 @@ def make(
     )
 
 
-def _check_columns(design: Rows) -> None:
+def _check_columns(design: Design) -> None:
     if len(design) < 1:
         raise ScenarioError("the design has no rows", arguments=("design",))
     known = (*ARGUMENT_NAMES, *STRATEGY_FIELDS)
@@ -203,14 +182,16 @@ def _check_columns(design: Rows) -> None:
         raise ScenarioError(f"the design has no column {' and no '.join(missing)}", arguments=("design",))
 
 
-def _scalar_strategy(strategy: LendingStrategy | None, design: Rows) -> LendingStrategy:
+def _scalar_strategy(strategy: LendingStrategy | None, design: Design) -> LendingStrategy:
     if strategy is None:
         return LendingStrategy()
     if not isinstance(strategy, LendingStrategy):
         raise ScenarioError(f"strategy must be a LendingStrategy, not {strategy!r}", arguments=("strategy",))
     for name, array in strategy.arrays().items():
         if array.size != 1 and name not in design.names:
-            message = f"{name} must be one number in a sweep, not of shape {array.shape}: make it a column of the design"
+            message = (
+                f"{name} must be one number in a sweep, not of shape {array.shape}: make it a column of the design"
+            )
             raise ScenarioError(message, arguments=(name,))
     scalars = {name: array.item() for name, array in strategy.arrays().items() if array.size == 1}
     return LendingStrategy(**scalars)

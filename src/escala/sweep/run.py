@@ -35,6 +35,8 @@ class Worker:
         m = len(plan.outputs)
         self.plan = plan
         self._slices = Slices(plan.names, plan.strategy)
+        # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
+        self._columns = np.empty((len(plan.names), SLICE + 8))
         self._table = np.empty((m, SLICE + 8))
         self._histogram = accumulate.zeros(m, BINS)
         self._touched = accumulate.zeros(m, BINS)
@@ -74,7 +76,7 @@ class Worker:
         moments = np.empty((-(-(stop - start) // BLOCK), m, len(MOMENTS)))
         for first in range(start, stop, SLICE):
             n = min(SLICE, stop - first)
-            columns = self._columns(first, first + n)
+            columns = self._make(first, first + n)
             yield from self._slices.run(columns, n)
             result = self._slices.result(columns, n)
             self._take_in(result, first, n, moments[(first - start) // BLOCK :])
@@ -85,8 +87,8 @@ class Worker:
         self._lowest = np.minimum(self._lowest, moments[:, :, 3].min(axis=0))
         self._highest = np.maximum(self._highest, moments[:, :, 4].max(axis=0))
 
-    def _columns(self, start: int, stop: int) -> Mapping[str, Floats]:
-        columns = self.plan.design.rows(start, stop)
+    def _make(self, start: int, stop: int) -> Mapping[str, Floats]:
+        columns = self.plan.design.rows(start, stop, out=self._columns)
         try:
             self._slices.check(columns)
         except ScenarioError as error:
@@ -190,13 +192,10 @@ def work_chunk(worker: Worker, sink: Sink, chunk: int) -> Iterator[State | None]
         yield known
         return
     files = sink.begin(chunk)
-    try:
-        for _ in worker.run(*worker.plan.bounds(chunk), files):
-            yield None
-        state = worker.take()
-        files.finish(state)
-    finally:
-        files.abandon()
+    for _ in worker.run(*worker.plan.bounds(chunk), files):
+        yield None
+    state = worker.take()
+    files.finish(state)
     yield state
 
 

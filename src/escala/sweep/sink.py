@@ -28,7 +28,7 @@ from escala.sweep.plan import WHOLE, Plan
 MANIFEST: Final = "sweep.json"
 SUMMARY: Final = "summary.json"
 _LOCK: Final = ".lock"
-_GROUP: Final = 65_536  # rows of a row group: memory does not grow with the chunk
+_GROUP: Final = 65_536  # rows of a row group
 _READ: Final = 1 << 20
 
 
@@ -53,11 +53,11 @@ class Sink:
     def finished(self, chunk: int) -> State | None:
         """Give the totals of a chunk that is there whole; None if it is missing or damaged."""
         try:
-            packed = self._path(chunk, "state").read_bytes()
+            packed = self.path(chunk, "state").read_bytes()
             line, _, rest = packed[:-4].partition(b"\n")
-            if zlib.crc32(packed[:-4]) != int.from_bytes(packed[-4:], "little"):
+            if len(packed) < 4 or zlib.crc32(packed[:-4]) != int.from_bytes(packed[-4:], "little"):
                 return None
-            if self.rows and _checksum(self._path(chunk, "parquet")) != json.loads(line)["parquet"]:
+            if self.rows and _checksum(self.path(chunk, "parquet")) != json.loads(line)["parquet"]:
                 return None
         except FileNotFoundError:
             return None
@@ -74,12 +74,13 @@ class Sink:
         with _reported(self.directory, SUMMARY):
             _write(self.directory / SUMMARY, _json(summary))
 
-    def _path(self, chunk: int, kind: str) -> Path:
+    def path(self, chunk: int, kind: str) -> Path:
+        """Name a file of a chunk."""
         return self.directory / f"chunk-{chunk:06}.{kind}"
 
 
 class Chunk:
-    """The files of one chunk while they are written.
+    """The rows of one chunk until they are written.
 
     Parameters
     ----------
@@ -92,76 +93,56 @@ class Chunk:
     def __init__(self, sink: Sink, chunk: int) -> None:
         self._sink = sink
         self._chunk = chunk
-        self._what = f"chunk {chunk}"
-        self._writer: Any = None
         self._held = 0
         if sink.rows:
-            plan = sink.plan
-            start, stop = plan.bounds(chunk)
-            self._left = stop - start
-            self._path = sink._path(chunk, "parquet")
-            self._part = _other_name(self._path)
-            self._room: dict[str, npt.NDArray[Any]] = {
-                name: np.empty(min(_GROUP, self._left), dtype=kind) for name, kind in _kinds(plan).items()
-            }
+            start, stop = sink.plan.bounds(chunk)
+            self._room = blank_rows(sink.plan, stop - start)
 
     def add(self, columns: Mapping[str, Floats], table: Floats, stop: npt.NDArray[np.int64]) -> None:
         """Take rows: columns of the design, outputs (m, n), and codes of the end."""
         if not self._sink.rows:
             return
         plan = self._sink.plan
-        n = stop.size
-        place = slice(self._held, self._held + n)
+        place = slice(self._held, self._held + stop.size)
         for name in plan.names:
             self._room[name][place] = columns[name]
         for name, values in zip(plan.outputs, table, strict=True):
             self._room[name][place] = values
         self._room["stop"][place] = stop
-        self._held += n
-        self._left -= n
-        if self._held == _GROUP or self._left == 0:
-            self._write_group()
-
-    def _write_group(self) -> None:
-        pyarrow, parquet = load_pyarrow()
-        with _reported(self._sink.directory, self._what):
-            table = pyarrow.table({name: pyarrow.array(room[: self._held]) for name, room in self._room.items()})
-            if self._writer is None:
-                self._writer = parquet.ParquetWriter(
-                    self._part, table.schema, use_dictionary=False, write_statistics=False, compression="none"
-                )
-            self._writer.write_table(table, row_group_size=_GROUP)
-        self._held = 0
+        self._held += stop.size
 
     def finish(self, state: State) -> None:
-        """Make the files valid: first the rows, then the totals with their checksum."""
+        """Bring the rows to the disk, then the totals with the rows' checksum: they make the chunk valid."""
         entry: dict[str, Any] = {"chunk": self._chunk}
-        with _reported(self._sink.directory, self._what):
+        with _reported(self._sink.directory, f"chunk {self._chunk}"):
             if self._sink.rows:
-                self._writer.close()
-                self._writer = None
-                entry["parquet"] = _checksum(self._part)
-                _settle(self._part, self._path)
+                content = memoryview(to_parquet(self._room))
+                entry["parquet"] = [len(content), zlib.crc32(content)]
+                _write(self._sink.path(self._chunk, "parquet"), content)
             packed = json.dumps(entry).encode() + b"\n" + state.to_bytes()
             packed += zlib.crc32(packed).to_bytes(4, "little")
-            _write(self._sink._path(self._chunk, "state"), packed)
-
-    def abandon(self) -> None:
-        """Leave nothing of what was begun; nothing happens where the chunk was finished."""
-        if not self._sink.rows:
-            return
-        with contextlib.suppress(OSError):
-            if self._writer is not None:
-                self._writer.close()
-        with contextlib.suppress(OSError):
-            self._part.unlink(missing_ok=True)
+            _write(self._sink.path(self._chunk, "state"), packed)
 
 
-def _kinds(plan: Plan) -> dict[str, type]:
-    """Columns of the files and what they are made of."""
-    kinds: dict[str, type] = dict.fromkeys(plan.names, np.float64)
-    kinds["stop"] = np.int8
-    return kinds | {name: np.int64 if name in WHOLE else np.float64 for name in plan.outputs}
+def blank_rows(plan: Plan, n: int) -> dict[str, npt.NDArray[Any]]:
+    """Give room for n rows of a file."""
+    room: dict[str, npt.NDArray[Any]] = {name: np.empty(n) for name in plan.names}
+    room["stop"] = np.empty(n, dtype=np.int8)
+    return room | {name: np.empty(n, dtype=np.int64 if name in WHOLE else np.float64) for name in plan.outputs}
+
+
+def to_parquet(rows: Mapping[str, npt.NDArray[Any]]) -> Any:
+    """Give rows as the content of a Parquet file.
+
+    It is made in memory, because a writer whose disk is full cannot be closed.
+    """
+    pyarrow, parquet = load_pyarrow()
+    table = pyarrow.table({name: pyarrow.array(column) for name, column in rows.items()})
+    stream = pyarrow.BufferOutputStream()
+    parquet.write_table(
+        table, stream, row_group_size=_GROUP, use_dictionary=False, write_statistics=False, compression="none"
+    )
+    return stream.getvalue()
 
 
 @contextlib.contextmanager
@@ -246,7 +227,7 @@ def _other_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes | memoryview) -> None:
     part = _other_name(path)
     try:
         part.write_bytes(content)

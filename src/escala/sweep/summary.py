@@ -160,7 +160,9 @@ class SweepSummary:
             If the output was not kept.
         """
         if output not in self.outputs:
-            raise ScenarioError(f"{output!r} was not kept: outputs are {', '.join(self.outputs)}", arguments=("output",))
+            raise ScenarioError(
+                f"{output!r} was not kept: outputs are {', '.join(self.outputs)}", arguments=("output",)
+            )
         rows = self.state.best_rows[2 * self.outputs.index(output) + lowest]
         return self._rows(rows[rows >= 0])
 
@@ -173,11 +175,11 @@ class SweepSummary:
         return {"row": rows.copy(), **columns, "stop": np.asarray(result.stop), **outputs}
 
     @functools.cached_property
-    def _sample(self) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    def _sample(self) -> tuple[dict[str, _Binned], dict[str, Floats]]:
         parts = [self.state.sample[first] for first in sorted(self.state.sample)]
-        columns = np.concatenate(parts).T
+        columns = np.ascontiguousarray(np.concatenate(parts).T)
         names = len(self.plan.names)
-        inputs = dict(zip(self.plan.names, columns[:names], strict=True))
+        inputs = {name: _binned(x) for name, x in zip(self.plan.names, columns[:names], strict=True)}
         return inputs, dict(zip(self.outputs, columns[names:], strict=True))
 
     def response(self, input_name: str, output: str) -> Response:
@@ -210,9 +212,7 @@ class SweepSummary:
         for what, name, known in (("input", input_name, inputs), ("output", output, outputs)):
             if name not in known:
                 raise ScenarioError(f"no {what} {name!r}: there are {', '.join(known)}", arguments=(what,))
-        y = outputs[output]
-        finite = np.isfinite(y)
-        return _response(inputs[input_name][finite], y[finite])
+        return _response(inputs[input_name], outputs[output])
 
     @functools.cached_property
     def sensitivities(self) -> Mapping[str, Mapping[str, float]]:
@@ -306,7 +306,9 @@ class SweepSummary:
     def _warnings(self) -> list[str]:
         if "profit" not in self.outputs or "net_equity_change" in self.outputs:
             return []
-        return ["profit is cash drawn by new debt and owed back; net_equity_change, which was not kept, says what it cost"]
+        return [
+            "profit is cash drawn by new debt and owed back; net_equity_change, which was not kept, says what it cost"
+        ]
 
 
 _QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -324,15 +326,33 @@ def _statistics(finite: float, mean: float, squares: float, lowest: float, highe
     return OutputStatistics(int(finite), mean if finite else math.nan, spread, lowest, highest)
 
 
-def _response(x: Floats, y: Floats) -> Response:
+@dataclass(frozen=True)
+class _Binned:
+    """An input of the sample, and the bin of each of its values."""
+
+    values: Floats
+    place: npt.NDArray[np.intp]
+
+
+def _binned(x: Floats) -> _Binned:
+    """Find bins: one a value while there are few, else bins of equal numbers."""
+    in_order = np.sort(x)
+    first = np.concatenate([[True], in_order[1:] != in_order[:-1]])
+    if np.count_nonzero(first) <= BINS:
+        return _Binned(x, np.searchsorted(in_order[first], x))
+    cuts = np.unique(in_order[np.arange(1, BINS) * x.size // BINS])
+    return _Binned(x, np.searchsorted(cuts, x, side="right"))
+
+
+def _response(x: _Binned, y: Floats) -> Response:
+    finite = np.isfinite(y)
+    place, values, y = x.place[finite], x.values[finite], y[finite]
     if y.size == 0:
         nothing = np.empty(0)
         return Response(nothing, nothing, np.empty(0, dtype=np.int64), math.nan)
-    place = _places(x)
     count = np.bincount(place)
     used = count > 0
     count = count[used]
-    centre = np.bincount(place, x)[used] / count
     # Differences from the mean, so that sums of squares lose nothing to cancellation.
     rest = y - y.mean()
     sums = np.bincount(place, rest)[used]
@@ -341,13 +361,4 @@ def _response(x: Floats, y: Floats) -> Response:
     degrees = y.size - count.size
     chance = (count.size - 1) * max(0.0, whole - between) / degrees if degrees > 0 else 0.0
     index = max(0.0, between - chance) / whole if whole > 0.0 else math.nan
-    return Response(centre, y.mean() + sums / count, count, index)
-
-
-def _places(x: Floats) -> npt.NDArray[np.intp]:
-    """Bin of each value: one a value while there are few, else bins of equal numbers."""
-    values = np.unique(x)
-    if values.size <= BINS:
-        return np.searchsorted(values, x)
-    cuts = np.sort(x)[np.arange(1, BINS) * x.size // BINS]
-    return np.searchsorted(np.unique(cuts), x, side="right")
+    return Response(np.bincount(place, values)[used] / count, y.mean() + sums / count, count, index)

@@ -1,0 +1,7 @@
+"""placeholder"""
+
+
+class Tuning: ...
+
+
+def tune(): ...
