@@ -35,7 +35,7 @@ def naive_moments(values: list[float]) -> NaiveMoments:
     for j in range(LANES):
         total += sums[j]
         square += squares[j]
-    numbers = [v for v in values if v == v]
+    numbers = [v for v in values if not math.isnan(v)]
     lowest, highest = min(numbers, default=math.inf), max(numbers, default=-math.inf)
     n = len(finite)
     if n == 0:
@@ -52,7 +52,7 @@ def naive_bin(value: float) -> int:
 
 def naive_best(values: list[float], k: int, sign: float) -> list[tuple[float, int]]:
     """Give the k highest of ``sign·value``, the first of equals ahead."""
-    entries = [(sign * v, i) for i, v in enumerate(values) if v == v and sign * v > -math.inf]
+    entries = [(sign * v, i) for i, v in enumerate(values) if not math.isnan(v) and sign * v > -math.inf]
     return sorted(entries, key=lambda entry: (-entry[0], entry[1]))[:k]
 
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = (
     "curves", "fitting", "lending", "arrays", "parallel", "errors", "scenario_file", "lending_summary", "demo_curves",
     "demo_lending", "numerals", "curve_summary", "allocation", "records", "store.store", "store.settings",
-    "design", "design_ranges",
+    "design", "design_ranges", "sweep", "tuning",
 )  # fmt: skip
 
 

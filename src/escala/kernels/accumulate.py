@@ -1,7 +1,7 @@
 """What remains of a sweep's rows: moments of fixed blocks, histograms over the top bits, and the best rows.
 
-Moments are those of ``BLOCK`` rows each, summed in ``LANES`` lanes: row i of a block goes to lane i mod LANES, and lanes
-are added from the first to the last, so the sums depend on the rows of the block alone. They are sums of differences
+Moments are those of ``BLOCK`` rows each, summed in ``LANES`` lanes: row i of a block goes to lane i mod LANES, and
+lanes are added from the first to the last, so the sums depend on the rows of the block alone. They are sums of differences
 from the block's first finite value; because that is one of the values, cancellation costs a share of at most
 BLOCK·2⁻⁵³ of the sum of squares.
 """
@@ -178,9 +178,9 @@ def accumulate(
     """
     outputs = table.shape[0]
     last = best.shape[1] - 1
-    block = 0
     for begin in range(0, stop - start, BLOCK):
         end = min(begin + BLOCK, stop - start)
+        block = begin // BLOCK
         for o in range(outputs):
             x = table[o, begin:end]
             origin = _first_finite(x)
@@ -200,4 +200,3 @@ def accumulate(
             if last >= 0 and -low > best[2 * o + 1, last]:
                 _keep_highest(x, -1.0, start + begin, best[2 * o + 1], best_rows[2 * o + 1])
             marks[o] = _count_bins(bits[o, begin:end], histogram[o], touched[o], marks[o])
-        block += 1

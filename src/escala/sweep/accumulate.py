@@ -8,6 +8,7 @@ then stands for itself one level up.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 from dataclasses import dataclass, field
@@ -155,10 +156,8 @@ def zeros(rows: int, columns: int) -> Integers:
     """Give zeros of which only the pages that are written to take memory: never in pages of two megabytes."""
     memory = mmap.mmap(-1, max(1, rows * columns * 8))
     if hasattr(mmap, "MADV_NOHUGEPAGE"):
-        try:
+        with contextlib.suppress(OSError):  # a kernel without huge pages knows no such advice
             memory.madvise(mmap.MADV_NOHUGEPAGE)
-        except OSError:  # a kernel without huge pages knows no such advice
-            pass
     return np.frombuffer(memory, dtype=np.int64, count=rows * columns).reshape(rows, columns)
 
 

@@ -9,12 +9,12 @@ import importlib.metadata
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from escala.arrays import whole_number
 from escala.design import Design
 from escala.errors import ScenarioError
 from escala.lending import ARGUMENT_NAMES, RESULT_NAMES, STRATEGY_FIELDS, LendingStrategy
@@ -158,13 +158,13 @@ def make(
     from escala.kernels.accumulate import BLOCK
 
     _check_columns(design)
-    rows = _whole("chunk", chunk, 1, 2**40)
+    rows = whole_number("chunk", chunk, 1, 2**40)
     return Plan(
         design,
         _scalar_strategy(strategy, design),
         _chosen_outputs(outputs),
         -(-rows // BLOCK) * BLOCK,
-        _whole("best", best, 0, MOST_BEST),
+        whole_number("best", best, 0, MOST_BEST),
     )
 
 
@@ -212,9 +212,3 @@ def _chosen_outputs(outputs: Sequence[str] | str | None) -> tuple[str, ...]:
     if not outputs:
         raise ScenarioError("outputs must name at least one output", arguments=("outputs",))
     return tuple(outputs)
-
-
-def _whole(name: str, value: object, lowest: int, highest: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or not lowest <= value <= highest:
-        raise ScenarioError(f"{name} must be an integer in [{lowest}, {highest}], not {value!r}", arguments=(name,))
-    return int(value)

@@ -239,14 +239,17 @@ def _write(path: Path, content: bytes | memoryview) -> None:
 
 def _settle(part: Path, path: Path) -> None:
     """Bring a file to the disk and give it its name."""
-    for place, then in ((part, lambda: os.replace(part, path)), (path.parent, None)):
-        handle = os.open(place, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        if then is not None:
-            then()
+    _flush(part)
+    part.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _checksum(path: Path) -> list[int]:

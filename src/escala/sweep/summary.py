@@ -15,7 +15,7 @@ import numpy.typing as npt
 from escala import numerals
 from escala.arrays import Floats, Interval, check_interval, to_floats
 from escala.errors import MissingExtraError, ScenarioError
-from escala.lending import LendingResult, LendingStrategy, StopReason, simulate
+from escala.lending import ARGUMENT_NAMES, LendingResult, LendingStrategy, StopReason, simulate
 from escala.sweep import accumulate
 from escala.sweep.accumulate import State
 from escala.sweep.plan import WHOLE, Plan
@@ -316,9 +316,9 @@ _QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 def simulate_columns(columns: Mapping[str, Floats], strategy: LendingStrategy) -> LendingResult:
     """Simulate rows of a design."""
-    arguments = {name: columns[name] for name in ("supply", "borrow", "target", "wallet")}
-    fields = {name: column for name, column in columns.items() if name not in arguments}
-    return simulate(**arguments, strategy=strategy.replace(**fields), threads=1)
+    fields = {name: column for name, column in columns.items() if name not in ARGUMENT_NAMES}
+    start = (columns[name] for name in ARGUMENT_NAMES)
+    return simulate(*start, strategy=strategy.replace(**fields), threads=1)
 
 
 def _statistics(finite: float, mean: float, squares: float, lowest: float, highest: float) -> OutputStatistics:
