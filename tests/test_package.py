@@ -21,7 +21,7 @@ ROOMS = (
     "csv_file", "sources.tables", "sources.results", "sources.medians", "sources.quotes", "sources.order_book",
     "sources.files",
     "plots.efficiency",
-    "design", "design_ranges",
+    "design", "design_ranges", "sweep", "tuning",
 )  # fmt: skip
 
 

@@ -44,6 +44,13 @@ _ROOMS = {
     "SymbolConfig": "store",
     "Training": "store",
     "EfficiencyRecords": "sources",
+    "OutputStatistics": "sweep",
+    "Response": "sweep",
+    "SweepEstimate": "sweep",
+    "SweepSummary": "sweep",
+    "sweep": "sweep",
+    "Tuning": "tuning",
+    "tune": "tuning",
     "AllocationError": "errors",
     "ConfigError": "errors",
     "CurveError": "errors",
@@ -58,6 +65,7 @@ _ROOMS = {
     "ScenarioError": "errors",
     "ScenarioFileError": "errors",
     "StoreError": "errors",
+    "SweepError": "errors",
     "UnknownSymbolError": "errors",
 }
 

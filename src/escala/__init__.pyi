@@ -32,6 +32,7 @@ from escala.errors import RecordFileError as RecordFileError
 from escala.errors import ScenarioError as ScenarioError
 from escala.errors import ScenarioFileError as ScenarioFileError
 from escala.errors import StoreError as StoreError
+from escala.errors import SweepError as SweepError
 from escala.errors import UnknownSymbolError as UnknownSymbolError
 from escala.fitting import fit as fit
 from escala.lending import DeFiSimulator as DeFiSimulator
@@ -50,5 +51,12 @@ from escala.store import StoredModels as StoredModels
 from escala.store import StoredRecords as StoredRecords
 from escala.store import SymbolConfig as SymbolConfig
 from escala.store import Training as Training
+from escala.sweep import OutputStatistics as OutputStatistics
+from escala.sweep import Response as Response
+from escala.sweep import SweepEstimate as SweepEstimate
+from escala.sweep import SweepSummary as SweepSummary
+from escala.sweep import sweep as sweep
+from escala.tuning import Tuning as Tuning
+from escala.tuning import tune as tune
 
 __version__: str

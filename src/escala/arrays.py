@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,23 @@ def one_number(name: str, value: Any, interval: Interval, error: type[InputError
         raise error(f"{name} must be one number, not of shape {given.shape}", arguments=(name,))
     check_interval(name, given, interval, error)
     return float(given)
+
+
+def whole_number(
+    name: str, value: object, low: int, high: int | None = None, error: type[InputError] = ScenarioError
+) -> int:
+    """Check an argument that is a single integer of any integer type.
+
+    Raises
+    ------
+    InputError
+        The class given, naming the argument and its value.
+    """
+    good = isinstance(value, Integral) and not isinstance(value, bool)
+    if not good or not low <= int(value) or (high is not None and int(value) > high):  # type: ignore[call-overload]
+        allowed = f"of at least {low}" if high is None else f"in [{low}, {high}]"
+        raise error(f"{name} must be an integer {allowed}, not {_brief(value)}", arguments=(name,))
+    return int(value)  # type: ignore[call-overload, no-any-return]
 
 
 def per_item(name: str, value: Any, n: int, interval: Interval, error: type[InputError] = ScenarioError) -> Floats:

@@ -11,6 +11,7 @@ EscalaError
 │   ├── AllocationError                 of an argument of an allocation
 │   └── DesignError                     of a design of scenarios, or of a file of one
 ├── InfeasibleError (ValueError)        bounds that no allocation can meet together
+├── SweepError (RuntimeError)           a directory of results that cannot be used, a cluster that cannot finish
 ├── StoreError (RuntimeError)           a store that cannot be opened, read or written
 ├── UnknownSymbolError (KeyError)       a symbol without records or model
 ├── FitError (ValueError)               an instrument without a curve, where that is to be an error
@@ -130,6 +131,10 @@ class FitError(EscalaError, ValueError):
     def __init__(self, message: str, *, symbols: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.symbols = symbols
+
+
+class SweepError(EscalaError, RuntimeError):
+    """A sweep that cannot keep its results where it was told, or not finish; what was finished stays valid."""
 
 
 class StoreError(EscalaError, RuntimeError):

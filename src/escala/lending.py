@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -90,8 +90,11 @@ STRATEGY_FIELDS: Final = tuple(_FIELDS)
 ALLOWED: Final[Mapping[str, Interval]] = {**_ARGUMENTS, **_FIELDS}
 
 _LARGEST_CHUNK = 2048  # scenarios: inputs and workspace of a chunk fit a second-level cache
+#: Rows of :class:`Slices` that are worked on together: more would only leave the caches.
+SLICE = 8 * _LARGEST_CHUNK
 _SWEEPS = 20_000  # operations a lane between two looks at Ctrl-C: some milliseconds
 _TABLE_BLOCK = 4096  # operations recorded in one call
+_BOUNDS_OF_WORK = ("max_rescale_attempts", "max_fallback_attempts")
 _COMMON_ATTEMPTS = 100  # attempts and tries of one operation that those two numbers are meant for
 
 
@@ -624,6 +627,82 @@ def _run(
 
     parallel.run(make_part, n, chunk=chunk, threads=threads, progress=progress)
     return values[:, :n], counts[:, :n]
+
+
+class Slices:
+    """Scenarios in slices that are made as they are needed: what :func:`simulate` does, in memory that is used again.
+
+    One thread's alone. What varies is checked slice by slice, the strategy was checked when it was made.
+
+    Parameters
+    ----------
+    varied : sequence of str
+        Arguments and strategy fields that each slice brings as columns; all four arguments are among them.
+    strategy : LendingStrategy
+        The other fields, one number each.
+    """
+
+    def __init__(self, varied: Sequence[str], strategy: LendingStrategy) -> None:
+        from escala.kernels import lending as kernels
+
+        self._fields = {name: array.reshape(()) for name, array in strategy.arrays().items()}
+        self._varied = tuple(varied)
+        self._ordered = [pair for pair in ORDERED_FIELDS if set(pair) & set(varied)]
+        # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
+        self._columns = np.empty((len(kernels.COLUMNS), _LARGEST_CHUNK + 8), dtype=np.float64)
+        for row, name in zip(self._columns, kernels.COLUMNS, strict=True):
+            row[:] = self._fields.get(name, 1.0)
+        self._copied = [(name, kernels.COLUMNS.index(name)) for name in varied if name in kernels.COLUMNS]
+        self._values = np.empty((len(kernels.VALUES), SLICE + 8), dtype=np.float64)
+        self._counts = np.empty((len(kernels.COUNTS), SLICE + 8), dtype=np.int64)
+        self._work = np.empty(kernels.WORK_SIZE, dtype=np.float64)
+        self._cursor = np.empty(kernels.CURSOR_SIZE, dtype=np.int64)
+
+    def check(self, columns: Mapping[str, Floats]) -> None:
+        """Check what varies, as :func:`simulate` does.
+
+        Raises
+        ------
+        ScenarioError
+            Names arguments, indexes within the slice and values.
+        """
+        for name in self._varied:
+            check_interval(name, columns[name], ALLOWED[name])
+        for low, high in self._ordered:
+            check_order(low, columns.get(low, self._fields[low]), high, columns.get(high, self._fields[high]))
+
+    def run(self, columns: Mapping[str, Floats], n: int) -> Iterator[None]:
+        """Simulate a slice of n ≤ SLICE scenarios, in steps of some milliseconds."""
+        from escala.kernels import lending as kernels
+
+        bounds = {name: columns.get(name, self._fields[name]) for name in _BOUNDS_OF_WORK}
+        sweeps = _at_once(bounds, _SWEEPS)
+        for start in range(0, n, _LARGEST_CHUNK):
+            stop = min(start + _LARGEST_CHUNK, n)
+            for name, row in self._copied:
+                self._columns[row, : stop - start] = columns[name][start:stop]
+            self._cursor[:] = 0
+            while True:
+                kernels.lending(
+                    self._columns, self._values, self._counts, self._work, self._cursor, start, stop, sweeps
+                )
+                yield
+                if self._cursor[1] == 0:
+                    break
+
+    def result(self, columns: Mapping[str, Floats], n: int) -> LendingResult:
+        """Name what became of the slice: views that the next slice writes over."""
+        arguments = {name: columns[name] for name in _ARGUMENTS}
+        fields = {name: columns.get(name, array) for name, array in self._fields.items()}
+        return _result(arguments, _checked_before(fields), (n,), self._values[:, :n], self._counts[:, :n])
+
+
+def _checked_before(fields: Mapping[str, Floats]) -> LendingStrategy:
+    """Make a strategy of fields that were checked, without checking them again."""
+    strategy = object.__new__(LendingStrategy)
+    for name, array in fields.items():
+        object.__setattr__(strategy, name, array)
+    return strategy
 
 
 def _result(

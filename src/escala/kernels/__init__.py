@@ -16,8 +16,11 @@ from __future__ import annotations
 
 import importlib
 
-_MODULES = ("allocation", "broadcast", "curves", "fitting", "lending", "order_book", "philox", "sequences")
+_MODULES = (
+    "accumulate", "allocation", "broadcast", "curves", "fitting", "lending", "order_book", "philox", "sequences",
+)  # fmt: skip
 _KERNELS = (
+    "accumulate.accumulate",
     "allocation.allocate",
     "allocation.greedy",
     "broadcast.take",

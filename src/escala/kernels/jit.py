@@ -49,6 +49,7 @@ integers_out = types.Array(types.int64, 1, "C")
 code_rows_out = types.Array(types.int8, 2, "C")
 float_rows_in = types.Array(types.float64, 2, "C", readonly=True)
 float_rows_out = types.Array(types.float64, 2, "C")
+integer_rows_in = types.Array(types.int64, 2, "C", readonly=True)
 integer_rows_out = types.Array(types.int64, 2, "C")
 
 

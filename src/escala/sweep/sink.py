@@ -1,0 +1,309 @@
+"""A directory of results: one Parquet file and one small file of totals a chunk, valid whenever the power fails.
+
+``sweep.json`` says what is swept. ``chunk-000000.parquet`` holds the rows, ``chunk-000000.state`` the totals over them
+and the checksum of the Parquet file; it comes last, so a chunk without it counts as not done. Every file is written
+under another name, brought to the disk and then renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import uuid
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from escala.arrays import Floats
+from escala.errors import MissingExtraError, SweepError
+from escala.sweep.accumulate import State
+from escala.sweep.plan import WHOLE, Plan
+
+MANIFEST: Final = "sweep.json"
+SUMMARY: Final = "summary.json"
+_LOCK: Final = ".lock"
+_GROUP: Final = 65_536  # rows of a row group
+_READ: Final = 1 << 20
+
+
+class Sink:
+    """Where the chunks of one plan go; picklable, so that other machines can write to a directory they share.
+
+    Parameters
+    ----------
+    directory : Path
+        Made ready by :func:`opened`.
+    plan : Plan
+        The sweep.
+    rows : bool
+        Whether rows are kept, or only totals.
+    """
+
+    def __init__(self, directory: Path, plan: Plan, rows: bool) -> None:
+        self.directory = directory
+        self.plan = plan
+        self.rows = rows
+
+    def finished(self, chunk: int) -> State | None:
+        """Give the totals of a chunk that is there whole; None if it is missing or damaged."""
+        try:
+            packed = self.path(chunk, "state").read_bytes()
+            line, _, rest = packed[:-4].partition(b"\n")
+            if len(packed) < 4 or zlib.crc32(packed[:-4]) != int.from_bytes(packed[-4:], "little"):
+                return None
+            if self.rows and _checksum(self.path(chunk, "parquet")) != json.loads(line)["parquet"]:
+                return None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _failure(self.directory, f"chunk {chunk} cannot be read", error) from None
+        return State.from_bytes(rest)
+
+    def begin(self, chunk: int) -> Chunk:
+        """Begin to write a chunk."""
+        return Chunk(self, chunk)
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write the summary beside the chunks."""
+        with _reported(self.directory, SUMMARY):
+            _write(self.directory / SUMMARY, _json(summary))
+
+    def path(self, chunk: int, kind: str) -> Path:
+        """Name a file of a chunk."""
+        return self.directory / f"chunk-{chunk:06}.{kind}"
+
+
+class Chunk:
+    """The rows of one chunk until they are written.
+
+    Parameters
+    ----------
+    sink : Sink
+        Where to.
+    chunk : int
+        Which.
+    """
+
+    def __init__(self, sink: Sink, chunk: int) -> None:
+        self._sink = sink
+        self._chunk = chunk
+        self._held = 0
+        if sink.rows:
+            start, stop = sink.plan.bounds(chunk)
+            self._room = blank_rows(sink.plan, stop - start)
+
+    def add(self, columns: Mapping[str, Floats], table: Floats, stop: npt.NDArray[np.int64]) -> None:
+        """Take rows: columns of the design, outputs (m, n), and codes of the end."""
+        if not self._sink.rows:
+            return
+        plan = self._sink.plan
+        place = slice(self._held, self._held + stop.size)
+        for name in plan.names:
+            self._room[name][place] = columns[name]
+        for name, values in zip(plan.outputs, table, strict=True):
+            self._room[name][place] = values
+        self._room["stop"][place] = stop
+        self._held += stop.size
+
+    def finish(self, state: State) -> None:
+        """Bring the rows to the disk, then the totals with the rows' checksum: they make the chunk valid."""
+        entry: dict[str, Any] = {"chunk": self._chunk}
+        with _reported(self._sink.directory, f"chunk {self._chunk}"):
+            if self._sink.rows:
+                content = memoryview(to_parquet(self._room))
+                entry["parquet"] = [len(content), zlib.crc32(content)]
+                _write(self._sink.path(self._chunk, "parquet"), content)
+            packed = json.dumps(entry).encode() + b"\n" + state.to_bytes()
+            packed += zlib.crc32(packed).to_bytes(4, "little")
+            _write(self._sink.path(self._chunk, "state"), packed)
+
+
+def blank_rows(plan: Plan, n: int) -> dict[str, npt.NDArray[Any]]:
+    """Give room for n rows of a file."""
+    room: dict[str, npt.NDArray[Any]] = {name: np.empty(n) for name in plan.names}
+    room["stop"] = np.empty(n, dtype=np.int8)
+    return room | {name: np.empty(n, dtype=np.int64 if name in WHOLE else np.float64) for name in plan.outputs}
+
+
+def to_parquet(rows: Mapping[str, npt.NDArray[Any]]) -> Any:
+    """Give rows as the content of a Parquet file.
+
+    It is made in memory, because a writer whose disk is full cannot be closed.
+    """
+    pyarrow, parquet = load_pyarrow()
+    table = pyarrow.table({name: pyarrow.array(column) for name, column in rows.items()})
+    stream = pyarrow.BufferOutputStream()
+    parquet.write_table(
+        table, stream, row_group_size=_GROUP, use_dictionary=False, write_statistics=False, compression="none"
+    )
+    return stream.getvalue()
+
+
+@contextlib.contextmanager
+def opened(directory: Path, plan: Plan, *, rows: bool, resume: bool) -> Iterator[Sink]:
+    """Make a directory ready for a plan, and keep other processes from it meanwhile.
+
+    Raises
+    ------
+    SweepError
+        If it cannot be written, holds something else or another sweep, or another process is at work in it; nothing
+        in it was changed then.
+    MissingExtraError
+        If rows are to be kept and pyarrow is not installed.
+    """
+    if rows:
+        load_pyarrow()
+    manifest = {**plan.content(), "chunk": plan.chunk, "chunks": plan.chunks, "parquet": rows}
+    known = _read_manifest(directory)
+    if known is not None:
+        _compare(directory, known, json.loads(_json(manifest)))
+    with _reported(directory, "the directory"):
+        directory.mkdir(parents=True, exist_ok=True)
+    with _locked(directory):
+        with _reported(directory, MANIFEST):
+            for left in directory.glob(".*.part"):
+                left.unlink()
+            if not resume:
+                for state in directory.glob("chunk-*.state"):
+                    state.unlink()
+            if known is None:
+                _write(directory / MANIFEST, _json(manifest))
+        yield Sink(directory.absolute(), plan, rows)
+
+
+def _read_manifest(directory: Path) -> dict[str, Any] | None:
+    """Give what a directory says of itself; None if it is not there yet, or empty."""
+    try:
+        text = (directory / MANIFEST).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        entries = [path.name for path in directory.iterdir()] if directory.is_dir() else []
+        foreign = sorted(name for name in entries if name != _LOCK and not name.endswith(".part"))
+        if foreign:
+            raise SweepError(f"{directory} is not empty and holds no sweep: there is {foreign[0]}") from None
+        return None
+    except OSError as error:
+        raise _failure(directory, "cannot be used", error) from None
+    try:
+        content = json.loads(text)
+        content["format"]
+    except (ValueError, TypeError, KeyError):
+        raise SweepError(f"{directory}: {MANIFEST} is not that of a sweep") from None
+    return dict(content)
+
+
+def _compare(directory: Path, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    for key in wanted:
+        if key != "design" and known.get(key) != wanted[key]:
+            asked = f"{directory} holds another sweep: its {key} is {_brief(known.get(key))}, not {_brief(wanted[key])}"
+            raise SweepError(f"{asked}; choose another directory")
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        with _reported(directory, "the directory"):
+            lock = stack.enter_context(open(directory / _LOCK, "wb"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SweepError(f"{directory}: another process is sweeping into it") from None
+        except OSError:  # a file system without locks: the files are valid all the same
+            pass
+        yield
+
+
+def _other_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+
+
+def _write(path: Path, content: bytes | memoryview) -> None:
+    part = _other_name(path)
+    try:
+        part.write_bytes(content)
+        _settle(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _settle(part: Path, path: Path) -> None:
+    """Bring a file to the disk and give it its name."""
+    _flush(part)
+    part.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _checksum(path: Path) -> list[int]:
+    """Size and CRC-32 of a file."""
+    size, crc = 0, 0
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_READ):
+            size += len(piece)
+            crc = zlib.crc32(piece, crc)
+    return [size, crc]
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(_plain(content), indent=1, allow_nan=False) + "\n").encode()
+
+
+def _plain(value: Any) -> Any:
+    """Turn what JSON cannot say (inf, NaN) into null, and NumPy's numbers into Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def load_pyarrow() -> tuple[Any, Any]:
+    """Import what writes Parquet.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError("rows are kept as Parquet by pyarrow: install escala[parquet], or rows=False") from None
+    return pyarrow, pyarrow.parquet
+
+
+@contextlib.contextmanager
+def _reported(directory: Path, what: str) -> Iterator[None]:
+    """Turn what the system says into one line that names the directory."""
+    try:
+        yield
+    except OSError as error:
+        raise _failure(directory, f"{what} cannot be written", error) from None
+
+
+def _failure(directory: Path, what: str, error: OSError) -> SweepError:
+    reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+    return SweepError(f"{directory}: {what}: {reason}")

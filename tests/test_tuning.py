@@ -1,0 +1,101 @@
+"""Tuning: never worse than its start, the same for the same seed, honest about scenarios that it did not see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from escala import Design, LendingResult, LendingStrategy, ScenarioError, simulate, tune
+
+RANGES = {"supply": (500.0, 2000.0), "borrow": ("supply", 0.4, 0.6), "target": ("supply", 1.2, 1.4), "wallet": 100.0}
+DESIGN = Design.sobol(RANGES, 1024, 1)
+
+
+def worth(result: LendingResult) -> Any:
+    return result.profit - 60.0 * result.fees
+
+
+def test_the_best_of_one_field_is_that_of_a_fine_grid() -> None:
+    found = tune(worth, DESIGN, {"repay": (0.0, 0.3)}, scenarios=512, evaluations=300, reach=False)
+    rows = DESIGN.rows()
+    grid = LendingStrategy(repay=np.linspace(0.0, 0.3, 601)[:, None])
+    means = worth(simulate(*(rows[name] for name in RANGES), strategy=grid)).mean(axis=1)
+    whole = (found.value * found.scenarios + found.held_out_value * found.held_out) / len(DESIGN)
+    assert whole == pytest.approx(means.max(), rel=0.02)
+    assert found.evaluations <= 300
+    assert (found.scenarios, found.held_out) == (512, 512)
+    assert found.strategy == LendingStrategy(repay=found.fields["repay"])
+
+
+def test_what_is_found_does_better_than_the_start_on_other_scenarios() -> None:
+    found = tune("net_equity_change", DESIGN, scenarios=256, evaluations=600, seed=3)
+    assert found.value > found.start_value
+    assert found.held_out_value > found.held_out_start_value
+    assert found.evaluations_per_second > 0
+    assert set(found.to_dict()) >= {"fields", "value", "held_out_value", "evaluations_per_second"}
+    assert "on 768 others" in found.summary()
+    again = tune("net_equity_change", DESIGN, scenarios=256, evaluations=600, seed=3, threads=1)
+    assert again.fields == found.fields
+    assert again.value == found.value
+
+
+def test_reaching_the_target_is_a_condition() -> None:
+    lazy = tune(
+        "net_equity_change", DESIGN, {"draw_fraction": (0.01, 1.0), "repay": (0.0, 0.5)}, evaluations=200, reach=False
+    )
+    bound = tune("net_equity_change", DESIGN, {"draw_fraction": (0.01, 1.0), "repay": (0.0, 0.5)}, evaluations=200)
+    assert bound.value <= lazy.value
+    held = [bound.reached, bound.start_reached]
+    assert held[0] >= held[1] - 0.02
+
+
+def test_an_objective_may_be_a_function_and_fields_whole() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def fewest(result: LendingResult) -> Any:
+        seen.append(result.shape)
+        return -np.asarray(result.executed).mean(axis=1)
+
+    bounds: dict[str, tuple[float, float]] = {
+        "stalling_after": (0, 9),
+        "stalled_after": (0, 9),
+        "target_ltv": (0.5, 0.99),
+    }
+    found = tune(fewest, DESIGN, bounds, evaluations=100, scenarios=100)
+    assert {shape[1] for shape in seen} == {100, 924}
+    assert found.fields["stalling_after"] == round(found.fields["stalling_after"])
+    assert found.fields["stalling_after"] <= found.fields["stalled_after"]
+    assert found.fields["target_ltv"] <= 0.73
+    assert found.value >= found.start_value
+
+
+def test_large_designs_are_not_made_whole() -> None:
+    found = tune("profit", Design.random(RANGES, 2**31), {"repay": (0.0, 0.3)}, scenarios=4, evaluations=10, seed=1)
+    assert found.scenarios == 4
+    assert found.held_out == 16_384
+
+
+def test_bad_arguments_are_named() -> None:
+    cases: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
+        (("apy", DESIGN), {}, "objective 'apy' is no output"),
+        ((3, DESIGN), {}, "objective must be the name of an output or a function, not 3"),
+        (
+            (lambda _: [1.0, 2.0, 3.0], DESIGN),
+            {},
+            r"objective must give values of shape \(1, 512\) or \(1,\), not \(3,\)",
+        ),
+        ((lambda r: r.profit * np.nan, DESIGN), {}, "the objective of the strategy begun with is not finite"),
+        (("profit", DESIGN, {"supply": (1.0, 2.0)}), {}, "'supply' is no strategy field"),
+        (("profit", DESIGN, {"repay": (0.5, 2.0)}), {}, r"repay must be \(low, high\) with low < high in \[0, 1\]"),
+        (("profit", DESIGN, {}), {}, "fields must name at least one strategy field"),
+        (("profit", DESIGN), {"evaluations": 1}, "evaluations must be an integer of at least 2, not 1"),
+        (("profit", DESIGN), {"strategy": LendingStrategy(repay=[0.1])}, "repay must be one number to start from"),
+        (("profit", Design.random({**RANGES, "repay": (0.0, 0.1)}, 9), {"repay": (0.0, 0.3)}), {}, "repay is a column"),
+        (("profit", Design.random({"supply": 1.0}, 9)), {}, "no column borrow and no target and no wallet"),
+        (("profit", Design.random(RANGES, 1)), {}, "at least 2 rows"),
+    ]
+    for arguments, options, message in cases:
+        with pytest.raises(ScenarioError, match=message):
+            tune(*arguments, **options)
