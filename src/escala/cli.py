@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from escala import __version__
-from escala.commands import lending, records, scaling, system
+from escala.commands import lending, records, scaling, sweeps, system
 from escala.commands.terminal import UsageError
 from escala.errors import EscalaError
 
@@ -33,7 +33,7 @@ app.command(_records)
 app.command(scaling.predict, alias="predecir")
 app.command(scaling.optimize, alias="optimizar")
 app.command(scaling.analyze, alias="analizar")
-for _command in (lending.simulate, system.demo, system.info, system.warm):
+for _command in (lending.simulate, sweeps.sweep, system.demo, system.info, system.warm):
     app.command(_command)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
@@ -20,7 +19,7 @@ from escala import design_ranges, parallel
 from escala.arrays import Floats, Interval
 from escala.design_points import HaltonPoints, LatinPoints, Lattice, Points, RandomPoints, SobolPoints
 from escala.design_ranges import Choices, Column, Constant, Relative, Steps
-from escala.errors import DesignError
+from escala.errors import DesignError, did_you_mean
 from escala.lending import ALLOWED, ORDERED_FIELDS, LendingStrategy
 
 __all__ = ["Design"]
@@ -462,7 +461,8 @@ class Design:
         allowed += ["scramble"] if kind in _SCRAMBLED else []
         for key in data:
             if key not in allowed:
-                raise DesignError(f"{key} is no key of a {kind} design{_did_you_mean(key, allowed)}", arguments=(key,))
+                hint = did_you_mean(key, allowed, f"; there are {', '.join(allowed)}")
+                raise DesignError(f"{key} is no key of a {kind} design{hint}", arguments=(key,))
         for key in ("ranges", "n"):
             if key in allowed and key not in data:
                 raise DesignError(f"{key} is missing", arguments=(key,))
@@ -521,11 +521,6 @@ class Design:
             ) from None
 
 
-def _did_you_mean(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
-
-
 def _in_order(ranges: Any, names: Any) -> Any:
     if names is None or not isinstance(ranges, Mapping):
         return ranges
@@ -544,7 +539,8 @@ def _columns(ranges: Any, *, grid: bool, free: bool) -> dict[str, Column]:
         if not isinstance(name, str) or not name:
             raise DesignError(f"ranges must be named by text, not {name!r}", arguments=("ranges",))
         if not free and name not in ALLOWED:
-            problem = f"is no argument of simulate and no field of LendingStrategy{_hint(name)}"
+            problem = "is no argument of simulate and no field of LendingStrategy"
+            problem += did_you_mean(name, ALLOWED, ", and the design is not free")
             raise design_ranges.fault(name, problem)
         columns[name] = design_ranges.read(name, given, _allowed(name, free=free), grid=grid)
     bounds: dict[str, tuple[float, float]] = {}
@@ -558,11 +554,6 @@ def _columns(ranges: Any, *, grid: bool, free: bool) -> dict[str, Column]:
     if not free:
         _check_ordered(columns, bounds)
     return columns
-
-
-def _hint(name: str) -> str:
-    near = difflib.get_close_matches(name, ALLOWED, n=1)
-    return f"; did you mean {near[0]}?" if near else ", and the design is not free"
 
 
 def _allowed(name: str, *, free: bool) -> Interval:
@@ -583,7 +574,8 @@ def _sorted(columns: Mapping[str, Column]) -> list[str]:
             column = columns[step]
             following = column.of if isinstance(column, Relative) else None
             if following is not None and following not in columns:
-                problem = f"is a multiple of {following}, which is no column{_did_you_mean(following, columns)}"
+                hint = did_you_mean(following, columns, f"; there are {', '.join(columns)}")
+                problem = f"is a multiple of {following}, which is no column{hint}"
                 raise design_ranges.fault(step, problem)
             step = following
         done.update(dict.fromkeys(reversed(chain)))

@@ -28,12 +28,12 @@ from typing import Final
 _COMPARED: Final = 10_000
 
 
-def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Give the end of a message about an unknown name: the known one that it resembles, if there is one."""
+def did_you_mean(name: object, known: Iterable[str], otherwise: str = "") -> str:
+    """Give the end of a message about an unknown name: the known one that it resembles, or else what is given."""
     import difflib
 
     near = difflib.get_close_matches(str(name), list(itertools.islice(known, _COMPARED)), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean {near[0]}?" if near else otherwise
 
 
 class EscalaError(Exception):

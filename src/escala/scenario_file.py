@@ -39,7 +39,7 @@ def read(path: Path) -> dict[str, Floats]:
 def _check_header(path: Path, header: list[str], known: tuple[str, ...]) -> None:
     for name in header:
         if name not in known:
-            hint = did_you_mean(name, known) or "; " + _WANTED
+            hint = did_you_mean(name, known, f"; {_WANTED}")
             raise ScenarioFileError(f"{path}: unknown column {name!r}{hint}", arguments=(name,))
         if header.count(name) > 1:
             raise ScenarioFileError(f"{path}: column {name} is given twice", arguments=(name,))

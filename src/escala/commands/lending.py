@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from escala import progress
 from escala.commands.terminal import (
     Plot,
     UsageError,
@@ -15,7 +16,6 @@ from escala.commands.terminal import (
     check_plot,
     plain,
     print_json,
-    progress,
     save_plot,
 )
 from escala.errors import did_you_mean
@@ -114,7 +114,7 @@ def _simulate_file(path: Path, out: Path | None, threads: int | None, json: bool
     if out is not None:
         scenario_file.check_output(out, path)
     announce_compilation()
-    with progress("simulating") as told:
+    with progress.bar("simulating") as told:
         columns, result = scenario_file.run(path, threads=threads, progress=told)
     if out is not None:
         scenario_file.write(out, columns, result)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from escala.commands.terminal import Database, Symbols, print_json, print_table, progress
+from escala import progress
+from escala.commands.terminal import Database, Symbols, print_json, print_table
 from escala.errors import RecordError, UnknownSymbolError
 
 if TYPE_CHECKING:
@@ -55,11 +56,11 @@ def import_(
     """
     from escala import sources
 
-    with progress(f"reading {file.name}"):
+    with progress.bar(f"reading {file.name}"):
         options = {} if side is None else {"side": side}
         found = sources.read(file, kind=kind, symbol=symbol, columns=columns, clip=clip, **options)
     source = f"{file.name[:300]} {_digest(found)}"
-    with progress(f"adding {len(found):,} records"):
+    with progress.bar(f"adding {len(found):,} records"):
         asyncio.run(_add(db, found, source, again))
     symbols = list(dict.fromkeys(found.symbol.tolist()))
     if json:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from escala import progress
 from escala.commands.terminal import (
     Database,
     Plot,
@@ -17,7 +18,6 @@ from escala.commands.terminal import (
     check_plot,
     print_json,
     print_table,
-    progress,
     save_plot,
 )
 
@@ -309,7 +309,7 @@ def analyze(
     """
     check_plot(plot)
     announce_compilation()
-    with progress("learning curves"):
+    with progress.bar("learning curves"):
         curves, records = asyncio.run(_curves(db, symbols))
     found = curves.saturation(drop)
     if json:

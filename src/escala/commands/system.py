@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from escala import __version__
+from escala import __version__, progress
 from escala.commands.lending import stops
-from escala.commands.terminal import UsageError, announce_compilation, print_json, progress
+from escala.commands.terminal import UsageError, announce_compilation, print_json
 
 
 def demo(*, files: Path | None = None, threads: int | None = None, json: bool = False) -> None:
@@ -40,7 +40,7 @@ def demo(*, files: Path | None = None, threads: int | None = None, json: bool = 
         print(demo_allocation.report(plan), flush=True)
         print()
     accounts = demo_lending.load_accounts()
-    with progress("simulating", demo_lending.scenarios(accounts)) as told:
+    with progress.bar("simulating", demo_lending.scenarios(accounts)) as told:
         study = demo_lending.run(accounts, threads=threads, progress=told)
     if json:
         prediction, saturation = vars(curves.prediction), vars(curves.saturation)

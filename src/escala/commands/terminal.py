@@ -1,10 +1,9 @@
-"""What commands share: how they print, how they tell of long work, and how wrong usage is said."""
+"""What commands share: how they print, and how wrong usage is said."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,22 +32,6 @@ def announce_compilation() -> None:
 
     if set(kernels.names()) - set(jit.compiled_kernels()):
         print("compiling the kernels, once: about a minute", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def progress(title: str, total: int | None = None) -> Iterator[Callable[[int], None] | None]:
-    """Show a progress bar on a terminal, one that only moves without total; in a pipe there is none."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    counted = () if total is None else (MofNCompleteColumn(), TimeRemainingColumn())
-    columns = (TextColumn("{task.description}"), BarColumn(), *counted)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done: bar.update(task, completed=done)
 
 
 def print_table(names: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[str] = ()) -> None:

@@ -14,12 +14,14 @@ from escala.plots import canvas
 from escala.plots.allocation import allocation_bars, budget_path, budget_returns, marginal_utility
 from escala.plots.efficiency import efficiency_curve, efficiency_curves, one_curve, utility_curve
 from escala.plots.lending import health_path, lending_path
+from escala.plots.sweeps import distribution, heat_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from escala.curves import CurveSet
     from escala.lending import LendingResult
+    from escala.sweep import SweepSummary
 
 #: Of the size of one picture.
 _SIDE_BY_SIDE = (1.5, 1.2)
@@ -149,6 +151,41 @@ def allocation_figure(allocation: Allocation, *, currency: str | None = None) ->
     left, right = figure.subplots(1, 2)
     marginal_utility(allocation, currency=currency, ax=left)
     allocation_bars(allocation, currency=currency, ax=right)
+    return figure
+
+
+def sweep_figure(summary: SweepSummary, output: str | None = None) -> Figure:
+    """Draw one output of a sweep: how it is distributed, and its means over the two inputs that explain it most.
+
+    Parameters
+    ----------
+    summary : SweepSummary
+        Of :func:`escala.sweep`; the rows that it kept whole are drawn.
+    output : str, optional
+        One of its outputs; by default the first.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        If an argument is wrong; names it.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    name = summary.outputs[0] if output is None else output
+    if name not in summary.outputs:
+        message = f"output {name!r} was not kept: outputs are {', '.join(summary.outputs)}"
+        raise InputError(message, arguments=("output",))
+    rows, indexes = summary.sample, summary.sensitivities[name]
+    inputs = sorted(indexes, key=lambda column: -np.nan_to_num(indexes[column]))[:2]
+    figure = canvas.new_figure(scale=_SIDE_BY_SIDE if len(inputs) == 2 else (1.0, 1.0))
+    axes = figure.subplots(1, len(inputs), squeeze=False)[0]
+    distribution(rows[name], label=name, ax=axes[0])
+    if len(inputs) == 2:
+        heat_map(rows[inputs[0]], rows[inputs[1]], rows[name], labels=(*inputs, name), ax=axes[1])
     return figure
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from escala import csv_file, table_file
 from escala.arrays import Interval, to_floats
-from escala.errors import InputError, RecordError, RecordFileError
+from escala.errors import InputError, RecordError, RecordFileError, did_you_mean
 from escala.records import SECONDS, coded
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -229,9 +228,8 @@ def _said(given: Table, columns: Mapping[str, str] | None) -> dict[str, str]:
         if role not in ROLES:
             raise given.error(f"columns names what there is not, {role!r}; known are {', '.join(ROLES)}")
         if name not in given.names:
-            near = difflib.get_close_matches(str(name), given.names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else _found(given)
-            raise given.error(f"{given.name}: there is no column {name!r}; {hint}")
+            hint = did_you_mean(name, given.names, f"; {_found(given)}")
+            raise given.error(f"{given.name}: there is no column {name!r}{hint}")
     return said
 
 

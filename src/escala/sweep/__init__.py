@@ -75,7 +75,7 @@ def sweep(
     chunk : int, default 65,536
         Rows of a file, rounded up to a multiple of 2,048. With `out`, every thread holds the rows of one chunk twice.
     progress : callable, optional
-        Called now and then with the number of rows done; :func:`escala.sweep.progress.bar` gives one for terminals.
+        Called now and then with the number of rows done; :func:`escala.progress.bar` gives one for terminals.
 
     Returns
     -------

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from escala.errors import MissingExtraError, SweepError
@@ -104,6 +105,26 @@ def _chunks_a_task(plan: Plan, threads: int) -> int:
         pass
     seconds = (time.perf_counter() - began) / rows * plan.chunk
     return max(1, min(int(_TASK_SECONDS / seconds), plan.chunks // (_TASKS_A_THREAD * threads)))
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """Connect to the scheduler of a cluster; gives a client.
+
+    Raises
+    ------
+    SweepError
+        If there is none at the address.
+    MissingExtraError
+        If dask is not installed.
+    """
+    distributed = load_distributed()
+    try:
+        client = distributed.Client(address, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise SweepError(f"no scheduler answers at {address}: {error}") from None
+    with client:
+        yield client
 
 
 def load_distributed() -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import hashlib
 import importlib.metadata
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from escala.arrays import whole_number
 from escala.design import Design
-from escala.errors import ScenarioError
+from escala.errors import ScenarioError, did_you_mean
 from escala.lending import ARGUMENT_NAMES, RESULT_NAMES, STRATEGY_FIELDS, LendingStrategy
 
 FORMAT: Final = 1  # of what a sweep keeps: raised when old directories cannot be gone on with
@@ -174,8 +173,7 @@ def _check_columns(design: Design) -> None:
     known = (*ARGUMENT_NAMES, *STRATEGY_FIELDS)
     for name in design.names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ": columns are arguments of simulate or strategy fields"
+            hint = did_you_mean(name, known, ": columns are arguments of simulate or strategy fields")
             raise ScenarioError(f"the design has an unknown column {name!r}{hint}", arguments=("design",))
     missing = [name for name in ARGUMENT_NAMES if name not in design.names]
     if missing:
@@ -204,8 +202,7 @@ def _chosen_outputs(outputs: Sequence[str] | str | None) -> tuple[str, ...]:
         outputs = OUTPUTS if outputs == "all" else (outputs,)
     for place, name in enumerate(outputs):
         if name not in OUTPUTS:
-            near = difflib.get_close_matches(str(name), OUTPUTS, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f": there are {', '.join(OUTPUTS)}"
+            hint = did_you_mean(name, OUTPUTS, f": there are {', '.join(OUTPUTS)}")
             raise ScenarioError(f"outputs[{place}] = {name!r} is no output{hint}", arguments=("outputs",))
         if name in outputs[:place]:
             raise ScenarioError(f"outputs[{place}] = {name!r} is given twice", arguments=("outputs",))

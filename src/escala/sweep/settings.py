@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -13,8 +12,9 @@ from typing import Any, Final
 
 from escala import parallel
 from escala.design import Design
-from escala.errors import ScenarioError
+from escala.errors import ScenarioError, did_you_mean
 from escala.lending import STRATEGY_FIELDS, LendingStrategy
+from escala.numerals import counted
 from escala.sweep import plan as plans
 from escala.sweep.run import Worker
 
@@ -93,9 +93,8 @@ def _table(content: Mapping[str, Any], name: str, keys: Sequence[str]) -> dict[s
 def _known(given: Mapping[str, Any], known: Sequence[str], what: str) -> None:
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise ScenarioError(f"{key!r} is no {what}; {hint}", arguments=(key,))
+            hint = did_you_mean(key, known, f"; there are {', '.join(known)}")
+            raise ScenarioError(f"{key!r} is no {what}{hint}", arguments=(key,))
 
 
 @dataclass(frozen=True)
@@ -120,8 +119,7 @@ class SweepEstimate:
     def summary(self) -> str:
         """Say it in words."""
         disk = f", {_bytes(self.disk_bytes)} on disk" if self.disk_bytes else ""
-        chunks = f"{self.chunks:,} chunk{'' if self.chunks == 1 else 's'}"
-        return f"{self.rows:,} rows in {chunks}, about {_duration(self.seconds)}{disk}"
+        return f"{counted(self.rows, 'row')} in {counted(self.chunks, 'chunk')}, about {_duration(self.seconds)}{disk}"
 
 
 def estimate(

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala import numerals
+from escala import numerals, table_file
 from escala.arrays import Floats, Interval, check_interval, to_floats
-from escala.errors import MissingExtraError, ScenarioError
+from escala.errors import ScenarioError
 from escala.lending import ARGUMENT_NAMES, LendingResult, LendingStrategy, StopReason, simulate
 from escala.sweep import accumulate
 from escala.sweep.accumulate import State
@@ -88,7 +88,7 @@ class SweepSummary:
 
     def __repr__(self) -> str:
         stops = ", ".join(f"{name} {count:,}" for name, count in self.stops.items())
-        return f"<SweepSummary of {self.scenarios:,} scenario{'' if self.scenarios == 1 else 's'}: {stops}>"
+        return f"<SweepSummary of {numerals.counted(self.scenarios, 'scenario')}: {stops}>"
 
     @property
     def scenarios(self) -> int:
@@ -182,6 +182,12 @@ class SweepSummary:
         inputs = {name: _binned(x) for name, x in zip(self.plan.names, columns[:names], strict=True)}
         return inputs, dict(zip(self.outputs, columns[names:], strict=True))
 
+    @functools.cached_property
+    def sample(self) -> dict[str, Floats]:
+        """Rows that were kept whole, evenly spread over the design: inputs and outputs by name."""
+        inputs, outputs = self._sample
+        return {**{name: binned.values for name, binned in inputs.items()}, **outputs}
+
     def response(self, input_name: str, output: str) -> Response:
         """Give the means of an output over bins of one input, whatever the other inputs were.
 
@@ -260,26 +266,22 @@ class SweepSummary:
         MissingExtraError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise MissingExtraError("to_dataframe needs pandas: install escala[frames]") from None
         shown = self.quantiles(_QUANTILES)
-        return pandas.DataFrame(
-            {
-                name: {
-                    **vars(self.statistics[name]),
-                    **{f"q{q:g}": float(v) for q, v in zip(_QUANTILES, shown[name], strict=True)},
-                    **{f"sensitivity_{key}": index for key, index in self.sensitivities[name].items()},
-                }
-                for name in self.outputs
+        rows = {
+            name: {
+                **vars(self.statistics[name]),
+                **{f"q{q:g}": float(v) for q, v in zip(_QUANTILES, shown[name], strict=True)},
+                **{f"sensitivity_{key}": index for key, index in self.sensitivities[name].items()},
             }
-        ).T.rename_axis("output")
+            for name in self.outputs
+        }
+        columns = {key: [row[key] for row in rows.values()] for key in next(iter(rows.values()))}
+        return table_file.dataframe(columns).set_axis(list(rows)).rename_axis("output")
 
     def summary(self) -> str:
         """Say in words what happened: counts, outputs, and which inputs they depend on."""
         n = self.scenarios
-        lines = [f"{n:,} scenario{'' if n == 1 else 's'}"]
+        lines = [numerals.counted(n, "scenario")]
         lines += [
             f"  {text:<24}{count:>14,}{count / n:>9.2%}"
             for text, count in zip(_STOPS, self.stops.values(), strict=True)
