@@ -81,3 +81,27 @@ def test_help(benchmark: Any) -> None:
 
     benchmark.pedantic(show_help, rounds=7)
     benchmark.extra_info.update(what="escala --help", figure=f"{benchmark.stats.stats.min:.2f} s")
+
+
+@pytest.mark.benchmark(group="start")
+def test_predict(benchmark: Any) -> None:
+    """From the shell to a prediction: the store of the README's first ten minutes, curves trained."""
+    with tempfile.TemporaryDirectory() as folder:
+
+        def run(*words: str) -> None:
+            subprocess.run([sys.executable, "-m", "escala", *words], check=True, cwd=folder, stdout=subprocess.DEVNULL)
+
+        run("demo", "--files", ".")
+        run("records", "import", "dex_quotes.csv.gz")
+        run("predict", "--symbol", "USDC/WBTC", "--capital", "1e6")
+        compare(
+            benchmark,
+            lambda: run("predict", "--symbol", "USDC/WBTC", "--capital", "1e6"),
+            lambda: process("import numba, scipy.special, sqlalchemy"),
+            rounds=7,
+            what="escala predict, curves trained / import numba, scipy, sqlalchemy, whole processes",
+            work=0,
+            unit="process",
+        )
+    extra = benchmark.extra_info
+    extra["figure"] = f"{extra['ours'] - extra['peer']:+.2f} s"

@@ -13,10 +13,13 @@ import sys
 import time
 import warnings
 
+import alembic as _alembic  # noqa: F401 - loaded once, before the processes part
+
 from escala.store import Store
-from escala.store import allocation_rows as _allocation_rows  # noqa: F401 - loaded once, before the processes part
+from escala.store import allocation_rows as _allocation_rows  # noqa: F401
 from escala.store import record_rows as _record_rows  # noqa: F401
-from escala.store.location import load_libraries, load_postgres
+from escala.store.database import migrate as _migrate  # noqa: F401
+from escala.store.location import load_postgres
 
 BATCH = 300
 LONGEST_LIFE = 0.08  # seconds
@@ -47,7 +50,6 @@ async def write_batches(store: Store, turn: int) -> None:
 
 def main(url: str, rounds: int, seed: int) -> None:
     """Let processes live one after the other; every other is killed at a time that counts from its birth."""
-    load_libraries()
     load_postgres()
     draw = random.Random(seed)
     for turn in range(rounds):

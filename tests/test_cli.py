@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -212,3 +214,20 @@ def test_ctrl_c_ends_quietly() -> None:
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=30)
         assert (child.returncode, out, err) == (130, "", "")
+
+
+def test_long_work_shows_a_bar_on_a_terminal_and_none_in_a_pipe(tmp_path: Path) -> None:
+    rows = ["supply,borrow,target,wallet", *["1000,600,1500,200"] * 2000]
+    command = [sys.executable, "-m", "escala", "simulate", "--csv", write(tmp_path / "in.csv", *rows)]
+    piped = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert piped.stderr == ""
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, text=True, check=True)
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # what a terminal says when all is read
+            while part := terminal.read(65536):
+                shown += part
+    assert b"simulating" in shown
+    assert done.stdout == piped.stdout

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,7 +54,7 @@ class Location:
         MissingExtraError
             If libraries are not installed.
         """
-        load_libraries()
+        check_libraries()
         if isinstance(url, os.PathLike):
             return cls._at(os.fspath(url))
         if not isinstance(url, str):
@@ -92,21 +93,17 @@ class Location:
         return text.replace(password, "***") if password else text
 
 
-def load_libraries() -> None:
-    """Load what every store needs.
+def check_libraries() -> None:
+    """See that what every store needs is installed.
 
     Raises
     ------
     MissingExtraError
         If it is not installed.
     """
-    try:
-        import aiosqlite  # noqa: F401
-        import alembic  # noqa: F401
-        import greenlet  # noqa: F401
-        import sqlalchemy  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("a store needs SQLAlchemy, aiosqlite and Alembic: install escala[store]") from None
+    # Alembic takes longer to load than all else, and only a store that is made or brought up to date needs it.
+    if any(find_spec(name) is None for name in ("sqlalchemy", "greenlet", "aiosqlite", "alembic")):
+        raise MissingExtraError("a store needs SQLAlchemy, aiosqlite and Alembic: install escala[store]")
 
 
 def load_postgres() -> None:
