@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,7 @@ from escala.lending import SLICE, LendingResult, Slices
 from escala.sweep import accumulate
 from escala.sweep.accumulate import STOPS, State, Total
 from escala.sweep.plan import Plan
-
-if TYPE_CHECKING:
-    from escala.sweep.sink import Chunk, Sink
+from escala.sweep.sink import Files, Sink
 
 
 class Worker:
@@ -55,14 +52,14 @@ class Worker:
         self._best_rows = np.full((2 * m, k), -1, dtype=np.int64)
         self._sample: dict[int, Floats] = {}
 
-    def run(self, start: int, stop: int, keep: Chunk | None = None) -> Iterator[None]:
+    def run(self, start: int, stop: int, keep: Files | None = None) -> Iterator[None]:
         """Work through the rows ``start <= i < stop`` in steps of some milliseconds; ranges come in rising order.
 
         Parameters
         ----------
         start, stop : int
             Multiples of the block, or the plan's end.
-        keep : Chunk, optional
+        keep : Files, optional
             Given every row.
 
         Raises
@@ -120,10 +117,10 @@ class Worker:
 
     def _keep_sample(self, columns: Mapping[str, Floats], first: int, n: int) -> None:
         places = self.plan.sampled(first, first + n) - first
-        rows = np.empty((places.size, len(self.plan.names) + len(self.plan.outputs)))
-        for k, name in enumerate(self.plan.names):
-            rows[:, k] = columns[name][places]
-        rows[:, len(self.plan.names) :] = self._table[:, places].T
+        whole = [columns[name] for name in self.plan.names] + list(self._table)
+        rows = np.empty((len(whole), places.size))
+        for row, column in zip(rows, whole, strict=True):
+            np.take(column, places, out=row, mode="clip")  # the only mode that needs no copy
         self._sample[first] = rows
 
     def take(self) -> State:
@@ -185,13 +182,13 @@ def on_threads(plan: Plan, threads: int, progress: Callable[[int], object] | Non
     return total.state()
 
 
-def work_chunk(worker: Worker, sink: Sink, chunk: int) -> Iterator[State | None]:
+def work_chunk(worker: Worker, files: Files, chunk: int) -> Iterator[State | None]:
     """Bring a chunk into a directory, unless it is there; yields None now and then, and its totals at the end."""
-    known = sink.finished(chunk)
+    known = files.sink.finished(chunk)
     if known is not None:
         yield known
         return
-    files = sink.begin(chunk)
+    files.begin(chunk)
     for _ in worker.run(*worker.plan.bounds(chunk), files):
         yield None
     state = worker.take()
@@ -213,11 +210,12 @@ def to_files(plan: Plan, sink: Sink, threads: int, progress: Callable[[int], obj
 
     def make_part() -> parallel.Part:
         worker = Worker(plan)
+        files = Files(sink)
 
         def part(start: int, stop: int) -> Iterator[None]:
             nonlocal done
             for chunk in range(start, stop):
-                for state in work_chunk(worker, sink, chunk):
+                for state in work_chunk(worker, files, chunk):
                     if state is not None:
                         with adding:
                             total.add(state)
