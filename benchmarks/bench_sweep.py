@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,12 @@ class Ready(Design):
         object.__setattr__(self, "made", super().rows())
 
     def rows(
-        self, start: int = 0, stop: int | None = None, *, out: Floats | None = None, threads: int = 1
+        self,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        out: Floats | None = None,
+        threads: int = 1,  # noqa: ARG002
     ) -> dict[str, Floats]:
         """Give views of the rows that were made."""
         made: dict[str, Floats] = vars(self)["made"]
@@ -46,12 +50,12 @@ class Ready(Design):
 
 
 @pytest.fixture(scope="module")
-def ready() -> Iterator[Ready]:
+def ready() -> Ready:
     """Give rows of the short kind: one or two operations each."""
     design = Ready.sobol(RANGES, ROWS, 1)
     assert isinstance(design, Ready)
     design.keep()
-    yield design
+    return design
 
 
 def bare(design: Design, threads: int) -> Any:

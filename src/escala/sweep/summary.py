@@ -178,9 +178,13 @@ class SweepSummary:
         return {"row": rows, **columns, "stop": np.asarray(result.stop), **outputs}
 
     @functools.cached_property
+    def _kept_whole(self) -> Floats:
+        """The sample: one row a column of the design, then one an output."""
+        return np.concatenate([self.state.sample[first] for first in sorted(self.state.sample)], axis=1)
+
+    @functools.cached_property
     def _sample(self) -> tuple[dict[str, _Binned], dict[str, Floats]]:
-        parts = [self.state.sample[first] for first in sorted(self.state.sample)]
-        columns = np.concatenate(parts, axis=1)
+        columns = self._kept_whole
         names = len(self.plan.names)
         inputs = {name: _binned(x) for name, x in zip(self.plan.names, columns[:names], strict=True)}
         return inputs, dict(zip(self.outputs, columns[names:], strict=True))
@@ -231,7 +235,7 @@ class SweepSummary:
         state = self.state
         for array in (
             state.stops, accumulate.merged(state), state.lowest, state.highest, *state.bins, *state.counts,
-            state.best, state.best_rows, *(state.sample[first] for first in sorted(state.sample)),
+            state.best, state.best_rows, self._kept_whole,
         ):  # fmt: skip
             hashed.update(np.ascontiguousarray(array).tobytes())
         return hashed.hexdigest()
