@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from benchmarks.compare import compare
 from escala import Design, simulate
-from escala.design import Floats
+from escala.arrays import Floats
 from escala.lending import ARGUMENT_NAMES
 from escala.sweep import DEFAULT_OUTPUTS, sweep
 
@@ -36,14 +36,7 @@ class Ready(Design):
         """Make all rows."""
         object.__setattr__(self, "made", super().rows())
 
-    def rows(
-        self,
-        start: int = 0,
-        stop: int | None = None,
-        *,
-        out: Floats | None = None,
-        threads: int = 1,  # noqa: ARG002
-    ) -> dict[str, Floats]:
+    def rows(self, start: int = 0, stop: int | None = None, **_: Any) -> dict[str, Floats]:
         """Give views of the rows that were made."""
         made: dict[str, Floats] = vars(self)["made"]
         return {name: column[start:stop] for name, column in made.items()}
