@@ -1,9 +1,9 @@
 """What remains of a sweep's rows: moments of fixed blocks, histograms over the top bits, and the best rows.
 
 Moments are those of ``BLOCK`` rows each, summed in ``LANES`` lanes: row i of a block goes to lane i mod LANES, and
-lanes are added from the first to the last, so the sums depend on the rows of the block alone. They are sums of differences
-from the block's first finite value; because that is one of the values, cancellation costs a share of at most
-BLOCK·2⁻⁵³ of the sum of squares.
+lanes are added from the first to the last, so the sums depend on the rows of the block alone. They are sums of
+differences from the block's first finite value; because that is one of the values, cancellation costs at most a
+share of BLOCK·2⁻⁵³ of the sum of squares.
 """
 
 from __future__ import annotations

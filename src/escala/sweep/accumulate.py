@@ -44,7 +44,7 @@ class State:
     best, best_rows : (2·m, k) float64 and int64
         As in :func:`escala.kernels.accumulate.accumulate`.
     sample : dict of int to array
-        First row of a range -> its rows that are kept whole: columns of the design, outputs.
+        First row of a range -> its rows that are kept whole, one column each: the design's columns, the outputs.
     """
 
     rows: int
@@ -73,8 +73,10 @@ class State:
             "counts": np.concatenate(self.counts),
             "best": self.best,
             "best_rows": self.best_rows,
-            "ranges": np.array([(first, len(self.sample[first])) for first in ranges], dtype=np.int64).reshape(-1, 2),
-            "sample": np.concatenate([self.sample[first] for first in ranges]) if ranges else np.empty((0, 0)),
+            "ranges": np.array([(first, self.sample[first].shape[1]) for first in ranges], dtype=np.int64).reshape(
+                -1, 2
+            ),
+            "sample": np.concatenate([self.sample[first] for first in ranges], axis=1) if ranges else np.empty((0, 0)),
         }
         header = {name: [array.dtype.str, array.shape] for name, array in arrays.items()}
         line = json.dumps({"rows": self.rows, "arrays": header}).encode() + b"\n"
@@ -93,7 +95,7 @@ class State:
             position += a[name].nbytes
         ends = np.cumsum(a["sizes"])[:-1]
         bounds = np.cumsum(a["ranges"][:, 1])[:-1]
-        parts = np.split(a["sample"], bounds) if len(a["ranges"]) else []
+        parts = np.split(a["sample"], bounds, axis=1) if len(a["ranges"]) else []
         return cls(
             header["rows"],
             a["stops"],

@@ -11,7 +11,7 @@ from escala.errors import MissingExtraError, SweepError
 from escala.sweep.accumulate import State, Total
 from escala.sweep.plan import Plan
 from escala.sweep.run import Worker, finished_so_far, work_chunk
-from escala.sweep.sink import Sink
+from escala.sweep.sink import Files, Sink
 
 _TASK_SECONDS: Final = 0.75  # of work: a task costs the scheduler some milliseconds
 _TASKS_A_THREAD: Final = 4  # at least, so that no worker waits long for the last one
@@ -71,16 +71,17 @@ def on_cluster(
 def work(plan: Plan, sink: Sink | None, first: int, last: int) -> State:
     """Work through the chunks ``first <= k < last``: what one task does, on whatever machine."""
     worker = Worker(plan)
+    files = Files(sink) if sink is not None else None
     total = Total(len(plan.outputs), plan.best, plan.blocks)
     for chunk in range(first, last):
-        if sink is None:
+        if files is None:
             for _ in worker.run(*plan.bounds(chunk)):
                 pass
         else:
-            for state in work_chunk(worker, sink, chunk):
+            for state in work_chunk(worker, files, chunk):
                 if state is not None:
                     total.add(state)
-    if sink is None:
+    if files is None:
         total.add(worker.take())
     return total.state()
 

@@ -19,7 +19,7 @@ from escala.errors import ScenarioError, did_you_mean
 from escala.lending import ARGUMENT_NAMES, RESULT_NAMES, STRATEGY_FIELDS, LendingStrategy
 
 FORMAT: Final = 1  # of what a sweep keeps: raised when old directories cannot be gone on with
-SAMPLE: Final = 65_536  # most rows that are kept whole for the sensitivities, as long as one a block is enough
+SAMPLE: Final = 32_768  # most rows that are kept whole for the sensitivities, as long as one a block is enough
 MOST_BEST: Final = 1000
 
 #: What a row may give: everything of a LendingResult that is not its start; the reason of its end is always counted.

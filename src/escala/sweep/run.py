@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from escala import parallel
 from escala.arrays import Floats
 from escala.errors import ScenarioError, SweepError
-from escala.lending import SLICE, LendingResult, Slices
+from escala.lending import SLICE, LendingResult, LendingStrategy, Slices
 from escala.sweep import accumulate
 from escala.sweep.accumulate import STOPS, State, Total
 from escala.sweep.plan import Plan
-
-if TYPE_CHECKING:
-    from escala.sweep.sink import Chunk, Sink
+from escala.sweep.sink import Files, Sink
 
 
 class Worker:
@@ -34,6 +31,8 @@ class Worker:
 
         m = len(plan.outputs)
         self.plan = plan
+        # A design that is not free was checked against the default strategy when it was made: its rows cannot be bad.
+        self._checks = plan.design.free or plan.strategy != LendingStrategy()
         self._slices = Slices(plan.names, plan.strategy)
         # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
         self._columns = np.empty((len(plan.names), SLICE + 8))
@@ -48,21 +47,21 @@ class Worker:
         m, k = len(self.plan.outputs), self.plan.best
         self._rows = 0
         self._stops = np.zeros(STOPS, dtype=np.int64)
-        self._nodes: accumulate.Nodes = {}
+        self.runs: dict[int, Floats] = {}
         self._lowest = np.full(m, np.inf)
         self._highest = np.full(m, -np.inf)
         self._best = np.full((2 * m, k), -np.inf)
         self._best_rows = np.full((2 * m, k), -1, dtype=np.int64)
         self._sample: dict[int, Floats] = {}
 
-    def run(self, start: int, stop: int, keep: Chunk | None = None) -> Iterator[None]:
+    def run(self, start: int, stop: int, keep: Files | None = None) -> Iterator[None]:
         """Work through the rows ``start <= i < stop`` in steps of some milliseconds; ranges come in rising order.
 
         Parameters
         ----------
         start, stop : int
             Multiples of the block, or the plan's end.
-        keep : Chunk, optional
+        keep : Files, optional
             Given every row.
 
         Raises
@@ -83,16 +82,17 @@ class Worker:
             self._keep_sample(columns, first, n)
             if keep is not None:
                 keep.add(columns, self._table[:, :n], result.stop)
-        accumulate.grow_run(self._nodes, start // BLOCK, moments[:, :, :3], self.plan.blocks)
+        self.runs[start // BLOCK] = moments[:, :, :3]
         self._lowest = np.minimum(self._lowest, moments[:, :, 3].min(axis=0))
         self._highest = np.maximum(self._highest, moments[:, :, 4].max(axis=0))
 
     def _make(self, start: int, stop: int) -> Mapping[str, Floats]:
         columns = self.plan.design.rows(start, stop, out=self._columns)
-        try:
-            self._slices.check(columns)
-        except ScenarioError as error:
-            raise _by_row(columns, start, error) from None
+        if self._checks:
+            try:
+                self._slices.check(columns)
+            except ScenarioError as error:
+                raise _by_row(columns, start, error) from None
         return columns
 
     def _take_in(self, result: LendingResult, first: int, n: int, moments: Floats) -> None:
@@ -120,10 +120,10 @@ class Worker:
 
     def _keep_sample(self, columns: Mapping[str, Floats], first: int, n: int) -> None:
         places = self.plan.sampled(first, first + n) - first
-        rows = np.empty((places.size, len(self.plan.names) + len(self.plan.outputs)))
-        for k, name in enumerate(self.plan.names):
-            rows[:, k] = columns[name][places]
-        rows[:, len(self.plan.names) :] = self._table[:, places].T
+        whole = [columns[name] for name in self.plan.names] + list(self._table)
+        rows = np.empty((len(whole), places.size))
+        for row, column in zip(rows, whole, strict=True):
+            np.take(column, places, out=row, mode="clip")  # the only mode that needs no copy
         self._sample[first] = rows
 
     def take(self) -> State:
@@ -138,7 +138,7 @@ class Worker:
         state = State(
             self._rows,
             self._stops,
-            self._nodes,
+            grown(self.runs, self.plan.blocks),
             self._lowest,
             self._highest,
             bins,
@@ -149,6 +149,21 @@ class Worker:
         )
         self._begin()
         return state
+
+
+def grown(runs: Mapping[int, Floats], blocks: int) -> accumulate.Nodes:
+    """Merge the moments of blocks, given as runs by their first block."""
+    nodes: accumulate.Nodes = {}
+    joined: list[tuple[int, list[Floats]]] = []
+    end = -1
+    for first in sorted(runs):
+        if first != end:
+            joined.append((first, []))
+        joined[-1][1].append(runs[first])
+        end = first + len(runs[first])
+    for first, parts in joined:
+        accumulate.grow_run(nodes, first, np.concatenate(parts), blocks)
+    return nodes
 
 
 def _by_row(columns: Mapping[str, Floats], start: int, error: ScenarioError) -> ScenarioError:
@@ -180,18 +195,21 @@ def on_threads(plan: Plan, threads: int, progress: Callable[[int], object] | Non
     part = parallel.chunk_size(plan.n, threads, largest=plan.chunk, multiple=BLOCK)
     parallel.run(make_part, plan.n, chunk=part, threads=threads, progress=progress)
     total = Total(len(plan.outputs), plan.best, plan.blocks)
+    for worker in workers[1:]:  # merged at once: a level of the tree costs as much for many blocks as for few
+        workers[0].runs.update(worker.runs)
+        worker.runs = {}
     for worker in workers:
         total.add(worker.take())
     return total.state()
 
 
-def work_chunk(worker: Worker, sink: Sink, chunk: int) -> Iterator[State | None]:
+def work_chunk(worker: Worker, files: Files, chunk: int) -> Iterator[State | None]:
     """Bring a chunk into a directory, unless it is there; yields None now and then, and its totals at the end."""
-    known = sink.finished(chunk)
+    known = files.sink.finished(chunk)
     if known is not None:
         yield known
         return
-    files = sink.begin(chunk)
+    files.begin(chunk)
     for _ in worker.run(*worker.plan.bounds(chunk), files):
         yield None
     state = worker.take()
@@ -213,11 +231,12 @@ def to_files(plan: Plan, sink: Sink, threads: int, progress: Callable[[int], obj
 
     def make_part() -> parallel.Part:
         worker = Worker(plan)
+        files = Files(sink)
 
         def part(start: int, stop: int) -> Iterator[None]:
             nonlocal done
             for chunk in range(start, stop):
-                for state in work_chunk(worker, sink, chunk):
+                for state in work_chunk(worker, files, chunk):
                     if state is not None:
                         with adding:
                             total.add(state)

@@ -1,8 +1,9 @@
-"""A directory of results: one Parquet file and one small file of totals a chunk, valid whenever the power fails.
+"""A directory of results: one Parquet file and one small file of totals a chunk, valid whenever a sweep dies.
 
 ``sweep.json`` says what is swept. ``chunk-000000.parquet`` holds the rows, ``chunk-000000.state`` the totals over them
-and the checksum of the Parquet file; it comes last, so a chunk without it counts as not done. Every file is written
-under another name, brought to the disk and then renamed.
+and the checksums of both; it comes last, so a chunk without it counts as not done. Every file is written under
+another name and then renamed. Chunks are not forced to the disk one by one, which would cost as much as all of the
+writing: what a power failure tears does not have its checksum and is computed again.
 """
 
 from __future__ import annotations
@@ -65,44 +66,41 @@ class Sink:
             raise _failure(self.directory, f"chunk {chunk} cannot be read", error) from None
         return State.from_bytes(rest)
 
-    def begin(self, chunk: int) -> Chunk:
-        """Begin to write a chunk."""
-        return Chunk(self, chunk)
-
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary beside the chunks."""
         with _reported(self.directory, SUMMARY):
-            _write(self.directory / SUMMARY, _json(summary))
+            _write(self.directory / SUMMARY, _json(summary), forced=True)
 
     def path(self, chunk: int, kind: str) -> Path:
         """Name a file of a chunk."""
         return self.directory / f"chunk-{chunk:06}.{kind}"
 
 
-class Chunk:
-    """The rows of one chunk until they are written.
+class Files:
+    """The rows of one chunk after the other, until they are written; one thread's alone.
 
     Parameters
     ----------
     sink : Sink
         Where to.
-    chunk : int
-        Which.
     """
 
-    def __init__(self, sink: Sink, chunk: int) -> None:
-        self._sink = sink
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+        self._chunk = -1
+        self._held = 0
+        self._room = blank_rows(sink.plan, min(sink.plan.chunk, sink.plan.n) if sink.rows else 0)
+
+    def begin(self, chunk: int) -> None:
+        """Begin with a chunk."""
         self._chunk = chunk
         self._held = 0
-        if sink.rows:
-            start, stop = sink.plan.bounds(chunk)
-            self._room = blank_rows(sink.plan, stop - start)
 
     def add(self, columns: Mapping[str, Floats], table: Floats, stop: npt.NDArray[np.int64]) -> None:
         """Take rows: columns of the design, outputs (m, n), and codes of the end."""
-        if not self._sink.rows:
+        if not self.sink.rows:
             return
-        plan = self._sink.plan
+        plan = self.sink.plan
         place = slice(self._held, self._held + stop.size)
         for name in plan.names:
             self._room[name][place] = columns[name]
@@ -114,14 +112,14 @@ class Chunk:
     def finish(self, state: State) -> None:
         """Bring the rows to the disk, then the totals with the rows' checksum: they make the chunk valid."""
         entry: dict[str, Any] = {"chunk": self._chunk}
-        with _reported(self._sink.directory, f"chunk {self._chunk}"):
-            if self._sink.rows:
-                content = memoryview(to_parquet(self._room))
+        with _reported(self.sink.directory, f"chunk {self._chunk}"):
+            if self.sink.rows:
+                content = memoryview(to_parquet({name: room[: self._held] for name, room in self._room.items()}))
                 entry["parquet"] = [len(content), zlib.crc32(content)]
-                _write(self._sink.path(self._chunk, "parquet"), content)
+                _write(self.sink.path(self._chunk, "parquet"), content)
             packed = json.dumps(entry).encode() + b"\n" + state.to_bytes()
             packed += zlib.crc32(packed).to_bytes(4, "little")
-            _write(self._sink.path(self._chunk, "state"), packed)
+            _write(self.sink.path(self._chunk, "state"), packed)
 
 
 def blank_rows(plan: Plan, n: int) -> dict[str, npt.NDArray[Any]]:
@@ -173,7 +171,7 @@ def opened(directory: Path, plan: Plan, *, rows: bool, resume: bool) -> Iterator
                 for state in directory.glob("chunk-*.state"):
                     state.unlink()
             if known is None:
-                _write(directory / MANIFEST, _json(manifest))
+                _write(directory / MANIFEST, _json(manifest), forced=True)
         yield Sink(directory.absolute(), plan, rows)
 
 
@@ -227,21 +225,18 @@ def _other_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
 
 
-def _write(path: Path, content: bytes | memoryview) -> None:
+def _write(path: Path, content: bytes | memoryview, *, forced: bool = False) -> None:
     part = _other_name(path)
     try:
         part.write_bytes(content)
-        _settle(part, path)
+        if forced:
+            _flush(part)
+        part.replace(path)
+        if forced:
+            _flush(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-
-
-def _settle(part: Path, path: Path) -> None:
-    """Bring a file to the disk and give it its name."""
-    _flush(part)
-    part.replace(path)
-    _flush(path.parent)
 
 
 def _flush(path: Path) -> None:

@@ -164,20 +164,27 @@ class SweepSummary:
                 f"{output!r} was not kept: outputs are {', '.join(self.outputs)}", arguments=("output",)
             )
         rows = self.state.best_rows[2 * self.outputs.index(output) + lowest]
-        return self._rows(rows[rows >= 0])
+        places = np.searchsorted(self._best["row"], rows[rows >= 0])
+        return {name: column[places] for name, column in self._best.items()}
 
-    def _rows(self, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
-        """Make rows again: they are a function of their index."""
+    @functools.cached_property
+    def _best(self) -> dict[str, npt.NDArray[Any]]:
+        """Make the best rows of all outputs again, each once: rows are a function of their index."""
+        rows = np.unique(self.state.best_rows[self.state.best_rows >= 0])
         made = [self.plan.design.rows(int(i), int(i) + 1) for i in rows]
         columns = {name: np.array([float(row[name][0]) for row in made]) for name in self.plan.names}
         result = simulate_columns(columns, self.plan.strategy)
         outputs = {name: np.asarray(getattr(result, name)) for name in self.outputs}
-        return {"row": rows.copy(), **columns, "stop": np.asarray(result.stop), **outputs}
+        return {"row": rows, **columns, "stop": np.asarray(result.stop), **outputs}
+
+    @functools.cached_property
+    def _kept_whole(self) -> Floats:
+        """The sample: one row a column of the design, then one an output."""
+        return np.concatenate([self.state.sample[first] for first in sorted(self.state.sample)], axis=1)
 
     @functools.cached_property
     def _sample(self) -> tuple[dict[str, _Binned], dict[str, Floats]]:
-        parts = [self.state.sample[first] for first in sorted(self.state.sample)]
-        columns = np.ascontiguousarray(np.concatenate(parts).T)
+        columns = self._kept_whole
         names = len(self.plan.names)
         inputs = {name: _binned(x) for name, x in zip(self.plan.names, columns[:names], strict=True)}
         return inputs, dict(zip(self.outputs, columns[names:], strict=True))
@@ -210,7 +217,7 @@ class SweepSummary:
 
         Notes
         -----
-        From a sample of rows, evenly spread over the design and kept whole: all of them up to 65,536 rows, then at most
+        From a sample of rows, evenly spread over the design and kept whole: all of them up to 32,768 rows, then at most
         so many, but at least one in 2,048. Rows in which the output is not finite are left out. The index is
         Σ nⱼ(ȳⱼ − ȳ)²/Σ(y − ȳ)² less what chance alone would give with as many bins, (b − 1)/(n − b) of the rest.
         """
@@ -234,7 +241,7 @@ class SweepSummary:
         state = self.state
         for array in (
             state.stops, accumulate.merged(state), state.lowest, state.highest, *state.bins, *state.counts,
-            state.best, state.best_rows, *(state.sample[first] for first in sorted(state.sample)),
+            state.best, state.best_rows, self._kept_whole,
         ):  # fmt: skip
             hashed.update(np.ascontiguousarray(array).tobytes())
         return hashed.hexdigest()
