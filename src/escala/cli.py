@@ -65,4 +65,6 @@ def main(words: Sequence[str] | None = None) -> int:
         code = _fail(error, 1)
     except KeyboardInterrupt:
         code = 130
+    except SystemExit:  # how rich ends a run whose help goes to a pipe that was closed
+        code = 0
     return code

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from escala.store import RecordRange, Store, StoredRecords
 
 
+#: Symbols that an import names.
+_SHOWN = 6
+
+
 def import_(
     file: Path,
+    /,
     *,
     symbol: str | None = None,
     kind: Literal["auto", "records", "quotes", "order_book"] = "auto",
@@ -35,7 +40,8 @@ def import_(
     ----------
     file
         Records (symbol, capital, efficiency), quotes or executions (symbol and price, quantity, side buy or sell; or
-        amount_in, amount_out), or an order book (side bid or ask, price, quantity); each may have a time.
+        amount_in, amount_out; at least five a symbol and side), or an order book (side bid or ask, price, quantity):
+        its sides become two symbols, NAME buy and NAME sell. Each may have a time.
     symbol
         Whose they are, where the file has no such column.
     kind
@@ -58,6 +64,8 @@ def import_(
     with progress(f"reading {file.name}"):
         options = {} if side is None else {"side": side}
         found = sources.read(file, kind=kind, symbol=symbol, columns=columns, clip=clip, **options)
+    if not len(found):
+        raise RecordError("; ".join([f"{file}: there are no records in it", *found.notes]))
     source = f"{file.name[:300]} {_digest(found)}"
     with progress(f"adding {len(found):,} records"):
         asyncio.run(_add(db, found, source, again))
@@ -66,7 +74,11 @@ def import_(
         content = {"file": str(file), "kind": found.kind, "records": len(found), "symbols": symbols}
         print_json({**content, "clipped": found.clipped, "left_out": found.left_out, "notes": list(found.notes)})
         return
-    print(f"{found.summary()}\nadded to {_without_password(db)}")
+    print(found.summary())
+    if found.observed_at is None:
+        print("no times in it: all count as observed now")
+    shown = ", ".join(symbols[:_SHOWN]) + (", …" if len(symbols) > _SHOWN else "")
+    print(f"added to {_without_password(db)}: {shown}")
 
 
 def _digest(records: EfficiencyRecords) -> str:
@@ -111,7 +123,7 @@ def _without_password(db: str) -> str:
     return str(location.path or location)
 
 
-def export(file: Path, *, symbols: Symbols = None, db: Database = "escala.db", json: bool = False) -> None:
+def export(file: Path, /, *, symbols: Symbols = None, db: Database = "escala.db", json: bool = False) -> None:
     """Write the records of a store to a CSV or Parquet file that can be imported: all but their sources and metrics.
 
     Parameters
@@ -176,12 +188,14 @@ def list_(*, symbols: Symbols = None, db: Database = "escala.db", json: bool = F
     """
     found = asyncio.run(_ranges(db))
     _check_known(symbols, found)
+    from escala.numerals import counted
+
     chosen = found if symbols is None else {symbol: found[symbol] for symbol in symbols}
     if json:
         print_json([{"symbol": symbol, **vars(records)} for symbol, records in chosen.items()])
         return
     total = sum(records.count for records in chosen.values())
-    print(f"{total:,} records of {len(chosen):,} symbols")
+    print(f"{counted(total, 'record')} of {counted(len(chosen), 'symbol')}")
     print()
     _print_ranges(chosen)
 

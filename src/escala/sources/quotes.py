@@ -252,7 +252,7 @@ def symbol_codes(columns: Columns, symbol: str | None) -> tuple[list[str], npt.N
             raise RecordError(f"symbol {symbol!r} is for tables without symbols, but {there}", arguments=("symbol",))
         return columns.coded("symbol")
     if symbol is None:
-        raise tables.missing(columns.table, "there is no column of symbols, and symbol= names none")
+        raise tables.missing(columns.table, "there is no column of symbols, and no symbol is given")
     if not isinstance(symbol, str) or not symbol:
         raise RecordError(f"symbol must be text that is not empty, not {symbol!r}", arguments=("symbol",))
     return [symbol], np.zeros(len(columns), dtype=np.int32)

@@ -241,8 +241,10 @@ def _found(given: Table) -> str:
 
 def missing(given: Table, wanted: str) -> RecordError:
     """Give the error of a table without the columns that are needed; lists those that were found."""
-    hint = "columns={'capital': 'its name'} says which column is which"
-    return given.error(f"{given.name}: {wanted}; {_found(given)}; {hint}")
+    hint = "; columns may be named"
+    if len(given.names) == 1 and any(mark in given.names[0] for mark in ";\t|"):
+        hint = "; columns are separated by commas"
+    return given.error(f"{given.name}: {wanted}; {_found(given)}{hint}")
 
 
 def load(given: Table, found: Mapping[str, list[str]], roles: Iterable[str], time_unit: str = "s") -> Columns:
@@ -273,7 +275,7 @@ def _only(given: Table, role: str, names: list[str]) -> str:
     if len(names) > 1 or given.names.count(names[0]) > 1:
         both = " and ".join(repr(name) for name in dict.fromkeys(names))
         twice = " twice" if len(set(names)) == 1 else ""
-        hint = "" if twice else f"; columns={{'{role}': {names[0]!r}}} chooses"
+        hint = "" if twice else f"; name the one that is {role}"
         raise given.error(f"{given.name}: {role} may be {both}{twice}{hint}", arguments=tuple(names))
     return names[0]
 
