@@ -795,6 +795,14 @@ def test_files_that_are_not_what_they_are_called(tmp_path: Path) -> None:
         sources.read(tmp_path / "cut.csv.gz")
 
 
+@pytest.mark.parametrize("row", ['A,2,0.5,"unclosed', 'A,2,0.5,"closed" too early'])
+def test_a_stray_quote_loses_no_rows(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text(f"symbol,capital,efficiency,remark\nA,1,0.5,\n{row}\nA,3,0.5,\n")
+    with pytest.raises(RecordFileError, match=r"r\.csv: not a CSV file in UTF-8"):
+        sources.read(path)
+
+
 def test_a_value_in_a_parquet_file_is_named_by_its_place(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     parquet.write_table(pa.table({"symbol": ["A", None], "capital": [1.0, 2.0], "efficiency": [1.0, None]}), path)
