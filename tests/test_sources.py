@@ -783,7 +783,7 @@ def test_files_that_are_not_what_they_are_called(tmp_path: Path) -> None:
             sources.read(tmp_path / name)
     for name, message in (
         ("t.csv.gz", "not a whole gzip file"),
-        ("t.parquet", "not a Parquet file"),
+        ("t.parquet", "not a whole Parquet file"),
         ("t.xlsx", "a source is a file called .csv, .csv.gz or .parquet"),
     ):
         (tmp_path / name).write_text("symbol,capital,efficiency\nA,1,1\n")
@@ -800,6 +800,27 @@ def test_a_stray_quote_loses_no_rows(tmp_path: Path, row: str) -> None:
     path = tmp_path / "r.csv"
     path.write_text(f"symbol,capital,efficiency,remark\nA,1,0.5,\n{row}\nA,3,0.5,\n")
     with pytest.raises(RecordFileError, match=r"r\.csv: not a CSV file in UTF-8"):
+        sources.read(path)
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    n = 500
+    table = {"symbol": ["A"] * n, "capital": np.arange(1.0, n + 1.0), "efficiency": np.linspace(1.0, 0.5, n)}
+    parquet.write_table(pa.table(table), path, compression="gzip")
+    content = bytearray(path.read_bytes())
+    content[60:1000] = bytes(940)
+    path.write_bytes(content)
+    with pytest.raises(RecordFileError, match=r"t\.parquet: not a whole Parquet file"):
+        sources.read(path)
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.list_(pa.float64(), 1)])
+def test_lists_in_a_parquet_file_are_no_numbers(tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "t.parquet"
+    capital = pa.array([[1.0], [2.0]], kind)
+    parquet.write_table(pa.table({"symbol": ["A", "A"], "capital": capital, "efficiency": [1.0, 0.5]}), path)
+    with pytest.raises(RecordFileError, match=r"t\.parquet: capital must be real numbers"):
         sources.read(path)
 
 

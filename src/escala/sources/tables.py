@@ -195,11 +195,18 @@ def _file(path: Path) -> Table:
 
 def _parquet(path: Path) -> Table:
     pyarrow, parquet = table_file.pyarrow("give a .csv file")
-    try:
-        file = parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid as reason:
-        raise RecordFileError(f"{path}: not a Parquet file: {reason}") from None
-    return Table(str(path), list(file.schema_arrow.names), lambda name: file.read([name])[name], path)
+    path.open("rb").close()  # where no file is, the system's own words tell
+    faults = (pyarrow.ArrowException, OSError, UnicodeDecodeError)
+
+    def read(part: Callable[[], Any]) -> Any:
+        try:
+            return part()
+        except faults as reason:
+            raise RecordFileError(f"{path}: not a whole Parquet file: {reason}") from None
+
+    file = read(lambda: parquet.ParquetFile(path))
+    names = read(lambda: list(file.schema_arrow.names))
+    return Table(str(path), names, lambda name: read(lambda: file.read([name])[name]), path)
 
 
 def candidates(given: Table, columns: Mapping[str, str] | None) -> dict[str, list[str]]:
@@ -325,7 +332,8 @@ def _plain(column: Any, *, as_given: bool) -> npt.NDArray[Any]:
         return objects
     if hasattr(column, "chunks") and hasattr(column, "cast"):  # of an Arrow table
         kind = column.type
-        return np.asarray(column.cast(kind.value_type) if hasattr(kind, "value_type") else column)
+        is_dictionary = hasattr(kind, "index_type")  # lists have a type of values too
+        return np.asarray(column.cast(kind.value_type) if is_dictionary else column)
     if getattr(getattr(column, "dtype", None), "tz", None) is not None and hasattr(column, "dt"):
         return np.asarray(column.dt.tz_convert(None))
     return np.asarray(column)
