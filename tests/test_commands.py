@@ -68,13 +68,37 @@ def test_import_keeps_every_record(folder: Path) -> None:
     assert rows[0][3] == 1700439135_000000
 
 
+def test_what_was_imported_more_than_once_is_counted_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("symbol,capital,efficiency\nA,1,0.5\n")
+    for _ in range(2):
+        assert escala("records", "import", "r.csv", "--again", cwd=tmp_path).returncode == 0
+    done = escala("records", "import", "r.csv", cwd=tmp_path)
+    assert done.stderr == "escala: 1 record imported before, from r.csv: --again adds them once more\n"
+    assert escala("records", "list", cwd=tmp_path).stdout.startswith("2 records of 1 symbol\n")
+
+
+def test_records_do_not_replace_their_store(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("symbol,capital,efficiency\nA,1,0.5\n")
+    store = ("--db", "store.csv")  # whatever it is called
+    assert escala("records", "import", "r.csv", *store, cwd=tmp_path).returncode == 0
+    done = escala("records", "export", "store.csv", *store, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "escala: store.csv: the records would replace the store itself\n")
+    assert escala("records", "list", *store, cwd=tmp_path).stdout.startswith("1 record of 1 symbol\n")
+
+
+def test_a_folder_is_no_place_for_records(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "o.csv").mkdir()
+    done = escala("records", "export", str(tmp_path / "o.csv"), cwd=folder)
+    assert (done.returncode, done.stderr) == (1, f"escala: {tmp_path / 'o.csv'} is a folder\n")
+
+
 def test_a_file_is_not_imported_twice_by_mistake(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "escala.db", tmp_path)
     shutil.copy(folder / "dex_quotes.csv.gz", tmp_path / "copy.csv.gz")
     done = escala("records", "import", "copy.csv.gz", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
-        "escala: these 19,278 records were imported before, from dex_quotes.csv.gz: --again adds them once more\n"
+        "escala: 19,278 records imported before, from dex_quotes.csv.gz: --again adds them once more\n"
     )
     assert answer(tmp_path, "records", "import", "copy.csv.gz", "--again")["records"] == 19_278
     assert sum(found["count"] for found in answer(tmp_path, "records", "list")) == 2 * 19_278

@@ -80,11 +80,12 @@ def _digest(records: EfficiencyRecords) -> str:
 
 
 async def _add(db: str, records: EfficiencyRecords, source: str, again: bool) -> None:
+    from escala.numerals import counted
     from escala.store import Store
 
     async with await Store.open(db) as store:
         if not again:
-            await _refuse_twice(store, source)
+            await _refuse_twice(store, source, counted(len(records), "record"))
         await store.add_records(
             records.symbol,
             records.capital,
@@ -95,13 +96,12 @@ async def _add(db: str, records: EfficiencyRecords, source: str, again: bool) ->
         )
 
 
-async def _refuse_twice(store: Store, source: str) -> None:
+async def _refuse_twice(store: Store, source: str, many: str) -> None:
     digest = source.rpartition(" ")[2]
-    for name, count in (await store.record_sources()).items():
+    for name in await store.record_sources():
         if name.endswith(f" {digest}"):
             first = name.rpartition(" ")[0]
-            message = f"these {count:,} records were imported before, from {first}: --again adds them once more"
-            raise RecordError(message)
+            raise RecordError(f"{many} imported before, from {first}: --again adds them once more")
 
 
 def _without_password(db: str) -> str:
@@ -128,12 +128,21 @@ def export(file: Path, *, symbols: Symbols = None, db: Database = "escala.db", j
     from escala import table_file
 
     table_file.check(file, "records", RecordError)
+    _refuse_store(file, db)
     records = asyncio.run(_stored(db, symbols))
     table_file.write(file, _table(records))
     if json:
         print_json({"file": str(file), "records": len(records)})
     else:
         print(f"{len(records):,} records written to {file}")
+
+
+def _refuse_store(file: Path, db: str) -> None:
+    from escala.store.location import Location
+
+    path = Location.of(db).path
+    if path is not None and path.exists() and file.exists() and file.samefile(path):
+        raise RecordError(f"{file}: the records would replace the store itself")
 
 
 async def _stored(db: str, symbols: list[str] | None) -> StoredRecords:
@@ -174,6 +183,8 @@ def list_(*, symbols: Symbols = None, db: Database = "escala.db", json: bool = F
     json
         Print JSON.
     """
+    from escala.numerals import counted
+
     found = asyncio.run(_ranges(db))
     _check_known(symbols, found)
     chosen = found if symbols is None else {symbol: found[symbol] for symbol in symbols}
@@ -181,7 +192,7 @@ def list_(*, symbols: Symbols = None, db: Database = "escala.db", json: bool = F
         print_json([{"symbol": symbol, **vars(records)} for symbol, records in chosen.items()])
         return
     total = sum(records.count for records in chosen.values())
-    print(f"{total:,} records of {len(chosen):,} symbols")
+    print(f"{counted(total, 'record')} of {counted(len(chosen), 'symbol')}")
     print()
     _print_ranges(chosen)
 
