@@ -92,6 +92,27 @@ def test_a_folder_is_no_place_for_records(folder: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, f"escala: {tmp_path / 'o.csv'} is a folder\n")
 
 
+@pytest.mark.parametrize(("coding", "shown"), [("ascii", "\\xc4\\u2192"), ("latin-1", "\xc4\\u2192")])
+def test_what_the_output_cannot_spell_is_escaped(tmp_path: Path, coding: str, shown: str) -> None:
+    (tmp_path / "r.csv").write_text("symbol,capital,efficiency\nÄ→,1,0.5\n", encoding="utf-8")
+    assert escala("records", "import", "r.csv", cwd=tmp_path).returncode == 0
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding=coding)  # named: it would close what it writes to when it goes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(warnings, "showwarning", warnings.showwarning)
+        assert cli.main(["records", "list", "--db", str(tmp_path / "escala.db")]) == 0
+    assert shown in raw.getvalue().decode(coding)
+
+
+def test_output_may_be_closed(folder: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        patch.setattr(warnings, "showwarning", warnings.showwarning)
+        assert cli.main(["records", "list", "--db", str(folder / "escala.db")]) == 0
+        sys.stdout.close()
+
+
 def test_a_file_is_not_imported_twice_by_mistake(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "escala.db", tmp_path)
     shutil.copy(folder / "dex_quotes.csv.gz", tmp_path / "copy.csv.gz")
