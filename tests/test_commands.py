@@ -68,6 +68,15 @@ def test_import_keeps_every_record(folder: Path) -> None:
     assert rows[0][3] == 1700439135_000000
 
 
+def test_times_may_count_milliseconds(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("symbol,capital,efficiency,time\nA,1,0.5,1700000000000\n")
+    done = escala("records", "import", "r.csv", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "row 2: time = 1700000000000.0" in done.stderr
+    assert escala("records", "import", "r.csv", "--time-unit", "ms", cwd=tmp_path).returncode == 0
+    assert answer(tmp_path, "records", "list")[0]["first"] == "2023-11-14T22:13:20+00:00"
+
+
 def test_what_was_imported_more_than_once_is_counted_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("symbol,capital,efficiency\nA,1,0.5\n")
     for _ in range(2):

@@ -24,6 +24,7 @@ def import_(
     kind: Literal["auto", "records", "quotes", "order_book"] = "auto",
     columns: Annotated[dict[str, str] | None, Parameter(name="--column")] = None,
     side: Literal["both", "buy", "sell"] | None = None,
+    time_unit: Literal["s", "ms", "us", "ns"] = "s",
     clip: bool = False,
     again: bool = False,
     db: Database = "escala.db",
@@ -43,7 +44,10 @@ def import_(
     columns
         A column of another name: --column.capital notional.
     side
-        Which side of an order book becomes records; by default both, with symbols of their own.
+        Which side of an order book becomes records; by default both, with symbols of their own. Of executions without
+        a column of sides: buy or sell.
+    time_unit
+        What numbers in a column of times count since 1970; dates may be ISO text too.
     clip
         Move efficiencies outside [0, 1] to its ends instead of refusing them.
     again
@@ -56,8 +60,9 @@ def import_(
     from escala import sources
 
     with progress(f"reading {file.name}"):
-        options = {} if side is None else {"side": side}
-        found = sources.read(file, kind=kind, symbol=symbol, columns=columns, clip=clip, **options)
+        options: dict[str, Any] = {} if side is None else {"side": side}
+        how: dict[str, Any] = {"kind": kind, "symbol": symbol, "columns": columns, "clip": clip, "time_unit": time_unit}
+        found = sources.read(file, **how, **options)
     source = f"{file.name[:300]} {_digest(found)}"
     with progress(f"adding {len(found):,} records"):
         asyncio.run(_add(db, found, source, again))
