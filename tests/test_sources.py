@@ -824,6 +824,20 @@ def test_lists_in_a_parquet_file_are_no_numbers(tmp_path: Path, kind: pa.DataTyp
         sources.read(path)
 
 
+@pytest.mark.parametrize("name", ["capital", "efficiency", "time"])
+def test_masked_elements_are_no_records(name: str) -> None:
+    table: dict[str, Any] = {"symbol": ["A", "A"], "capital": [1.0, 2.0], "efficiency": [1.0, 0.5], "time": [1.0, 2.0]}
+    table[name] = np.ma.array(table[name], mask=[False, True])
+    with pytest.raises(RecordError, match=f"mapping: {name} has masked elements"):
+        sources.read(table)
+
+
+def test_a_time_beyond_all_floats_is_refused() -> None:
+    table = {"symbol": ["A", "A"], "capital": [1.0, 2.0], "efficiency": [1.0, 0.5], "time": [1, 10**400]}
+    with pytest.raises(RecordError, match=r"time must be unix seconds .* but time\[1\] = 1000"):
+        sources.read(table)
+
+
 def test_a_value_in_a_parquet_file_is_named_by_its_place(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     parquet.write_table(pa.table({"symbol": ["A", None], "capital": [1.0, 2.0], "efficiency": [1.0, None]}), path)

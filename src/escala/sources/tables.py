@@ -302,7 +302,10 @@ def _from_frame(given: Table, chosen: Mapping[str, str]) -> dict[str, npt.NDArra
     values: dict[str, npt.NDArray[Any]] = {}
     for role, name in chosen.items():
         is_text = role in _TEXTS
-        column = _plain(fetch(name), as_given=is_text or role in {"time", "snapshot"})
+        found = fetch(name)
+        if np.ma.is_masked(found):  # as an array it would be what lies under the mask
+            raise given.error(f"{given.name}: {name} has masked elements", arguments=(name,))
+        column = _plain(found, as_given=is_text or role in {"time", "snapshot"})
         if is_text:
             column = column.astype(object)
         elif role not in {"time", "snapshot"}:
@@ -358,7 +361,7 @@ def _moment(value: Any, unit: float) -> float:
         if isinstance(value, datetime.datetime):
             return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).timestamp()
         return float(value) / unit
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return float("nan")
 
 
