@@ -783,7 +783,7 @@ def test_files_that_are_not_what_they_are_called(tmp_path: Path) -> None:
             sources.read(tmp_path / name)
     for name, message in (
         ("t.csv.gz", "not a whole gzip file"),
-        ("t.parquet", "not a Parquet file"),
+        ("t.parquet", "not a whole Parquet file"),
         ("t.xlsx", "a source is a file called .csv, .csv.gz or .parquet"),
     ):
         (tmp_path / name).write_text("symbol,capital,efficiency\nA,1,1\n")
@@ -793,6 +793,49 @@ def test_files_that_are_not_what_they_are_called(tmp_path: Path) -> None:
     (tmp_path / "cut.csv.gz").write_bytes(packed[:2000])
     with pytest.raises(RecordFileError, match="not a whole gzip file"):
         sources.read(tmp_path / "cut.csv.gz")
+
+
+@pytest.mark.parametrize("row", ['A,2,0.5,"unclosed', 'A,2,0.5,"closed" too early'])
+def test_a_stray_quote_loses_no_rows(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text(f"symbol,capital,efficiency,remark\nA,1,0.5,\n{row}\nA,3,0.5,\n")
+    with pytest.raises(RecordFileError, match=r"r\.csv: not a CSV file in UTF-8"):
+        sources.read(path)
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    n = 500
+    table = {"symbol": ["A"] * n, "capital": np.arange(1.0, n + 1.0), "efficiency": np.linspace(1.0, 0.5, n)}
+    parquet.write_table(pa.table(table), path, compression="gzip")
+    content = bytearray(path.read_bytes())
+    content[60:1000] = bytes(940)
+    path.write_bytes(content)
+    with pytest.raises(RecordFileError, match=r"t\.parquet: not a whole Parquet file"):
+        sources.read(path)
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.list_(pa.float64(), 1)])
+def test_lists_in_a_parquet_file_are_no_numbers(tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "t.parquet"
+    capital = pa.array([[1.0], [2.0]], kind)
+    parquet.write_table(pa.table({"symbol": ["A", "A"], "capital": capital, "efficiency": [1.0, 0.5]}), path)
+    with pytest.raises(RecordFileError, match=r"t\.parquet: capital must be real numbers"):
+        sources.read(path)
+
+
+@pytest.mark.parametrize("name", ["capital", "efficiency", "time"])
+def test_masked_elements_are_no_records(name: str) -> None:
+    table: dict[str, Any] = {"symbol": ["A", "A"], "capital": [1.0, 2.0], "efficiency": [1.0, 0.5], "time": [1.0, 2.0]}
+    table[name] = np.ma.array(table[name], mask=[False, True])
+    with pytest.raises(RecordError, match=f"mapping: {name} has masked elements"):
+        sources.read(table)
+
+
+def test_a_time_beyond_all_floats_is_refused() -> None:
+    table = {"symbol": ["A", "A"], "capital": [1.0, 2.0], "efficiency": [1.0, 0.5], "time": [1, 10**400]}
+    with pytest.raises(RecordError, match=r"time must be unix seconds .* but time\[1\] = 1000"):
+        sources.read(table)
 
 
 def test_a_value_in_a_parquet_file_is_named_by_its_place(tmp_path: Path) -> None:
@@ -880,3 +923,14 @@ def test_no_records_are_no_error() -> None:
     assert made.summary() == "0 records of 0 symbols, from mapping"
     empty = quotes.records({"symbol": [], "price": [], "quantity": []}, side="sell")
     assert (len(empty), empty.left_out) == (0, 0)
+
+
+def test_dates_without_dashes_are_no_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("symbol,capital,efficiency,time\nA,1,1,20240102\nA,2,1,20240103\n")
+    with pytest.raises(
+        RecordFileError, match="time must not be dates without dashes: 2024-01-02, but row 2: time = 20240102.0"
+    ):
+        sources.read(path)
+    path.write_text("symbol,capital,efficiency,time\nA,1,1,20240102\nA,2,1,1700000000\n")
+    assert sources.read(path).observed_at is not None

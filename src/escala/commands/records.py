@@ -29,6 +29,8 @@ def import_(
     kind: Literal["auto", "records", "quotes", "order_book"] = "auto",
     columns: Annotated[dict[str, str] | None, Parameter(name="--column")] = None,
     side: Literal["both", "buy", "sell"] | None = None,
+    window: float | None = None,
+    time_unit: Literal["s", "ms", "us", "ns"] = "s",
     clip: bool = False,
     again: bool = False,
     db: Database = "escala.db",
@@ -49,7 +51,12 @@ def import_(
     columns
         A column of another name: --column.capital notional.
     side
-        Which side of an order book becomes records; by default both, with symbols of their own.
+        Which side of an order book becomes records; by default both, with symbols of their own. Of executions without
+        a column of sides: buy or sell.
+    window
+        Seconds about a quote or execution in which small ones give its reference price, for markets that move.
+    time_unit
+        What numbers in a column of times count since 1970; dates may be ISO text too.
     clip
         Move efficiencies outside [0, 1] to its ends instead of refusing them.
     again
@@ -62,8 +69,9 @@ def import_(
     from escala import sources
 
     with progress(f"reading {file.name}"):
-        options = {} if side is None else {"side": side}
-        found = sources.read(file, kind=kind, symbol=symbol, columns=columns, clip=clip, **options)
+        how: dict[str, Any] = {"kind": kind, "symbol": symbol, "columns": columns, "clip": clip, "time_unit": time_unit}
+        options = {name: value for name, value in {"side": side, "window": window}.items() if value is not None}
+        found = sources.read(file, **how, **options)
     if not len(found):
         raise RecordError("; ".join([f"{file}: there are no records in it", *found.notes]))
     source = f"{file.name[:300]} {_digest(found)}"
@@ -92,11 +100,12 @@ def _digest(records: EfficiencyRecords) -> str:
 
 
 async def _add(db: str, records: EfficiencyRecords, source: str, again: bool) -> None:
+    from escala.numerals import counted
     from escala.store import Store
 
     async with await Store.open(db) as store:
         if not again:
-            await _refuse_twice(store, source)
+            await _refuse_twice(store, source, counted(len(records), "record"))
         await store.add_records(
             records.symbol,
             records.capital,
@@ -107,13 +116,12 @@ async def _add(db: str, records: EfficiencyRecords, source: str, again: bool) ->
         )
 
 
-async def _refuse_twice(store: Store, source: str) -> None:
+async def _refuse_twice(store: Store, source: str, many: str) -> None:
     digest = source.rpartition(" ")[2]
-    for name, count in (await store.record_sources()).items():
+    for name in await store.record_sources():
         if name.endswith(f" {digest}"):
             first = name.rpartition(" ")[0]
-            message = f"these {count:,} records were imported before, from {first}: --again adds them once more"
-            raise RecordError(message)
+            raise RecordError(f"{many} imported before, from {first}: --again adds them once more")
 
 
 def _without_password(db: str) -> str:
@@ -140,12 +148,21 @@ def export(file: Path, /, *, symbols: Symbols = None, db: Database = "escala.db"
     from escala import table_file
 
     table_file.check(file, "records", RecordError)
+    _refuse_store(file, db)
     records = asyncio.run(_stored(db, symbols))
     table_file.write(file, _table(records))
     if json:
         print_json({"file": str(file), "records": len(records)})
     else:
         print(f"{len(records):,} records written to {file}")
+
+
+def _refuse_store(file: Path, db: str) -> None:
+    from escala.store.location import Location
+
+    path = Location.of(db).path
+    if path is not None and path.exists() and file.exists() and file.samefile(path):
+        raise RecordError(f"{file}: the records would replace the store itself")
 
 
 async def _stored(db: str, symbols: list[str] | None) -> StoredRecords:
@@ -186,10 +203,10 @@ def list_(*, symbols: Symbols = None, db: Database = "escala.db", json: bool = F
     json
         Print JSON.
     """
-    found = asyncio.run(_ranges(db))
-    _check_known(symbols, found)
     from escala.numerals import counted
 
+    found = asyncio.run(_ranges(db))
+    _check_known(symbols, found)
     chosen = found if symbols is None else {symbol: found[symbol] for symbol in symbols}
     if json:
         print_json([{"symbol": symbol, **vars(records)} for symbol, records in chosen.items()])

@@ -122,8 +122,8 @@ def records(
     Notes
     -----
     The reference r of a row is the median price of the small sizes of its symbol and side, price being amount_out /
-    amount_in for swaps. A size is small if at most max(`least`, ⌈`small`·n⌉) of the n rows are smaller or it ties with
-    one of these. With p the price of the row and q its quantity:
+    amount_in for swaps. A size is small if fewer than max(`least`, ⌈`small`·n⌉) of the n rows are smaller: sizes
+    that tie are small together. With p the price of the row and q its quantity:
 
     ===========  =====================  ==============
     row          capital                efficiency
