@@ -124,8 +124,8 @@ def _doubts(found: Allocation) -> list[str]:
     if marked.any():
         share = float(found.amounts[marked].sum()) / placed
         lines.append(
-            f"{share:.0%} of it stands on {counted(int(marked.sum()), 'curve')} with a lack of fit (p < 0.01): their "
-            "records follow a pattern that the curve does not, and figures are the curve's"
+            f"{share:.0%} of it stands on {counted(int(marked.sum()), 'curve')} whose records follow a pattern that "
+            "the curve does not (p < 0.01)"
         )
     bare = held & (found.curves.n_points > 0) & (found.curves.freedom <= 0.0)
     if bare.any():

@@ -33,7 +33,7 @@ def did_you_mean(name: object, known: Iterable[str], otherwise: str = "") -> str
     import difflib
 
     names, asked = list(itertools.islice(known, _COMPARED)), str(name).casefold()
-    longer = [one for one in names if asked and str(one).casefold().startswith(asked)][:_SUGGESTED]
+    longer = sorted(one for one in names if asked and one.casefold().startswith(asked))[:_SUGGESTED]
     near = longer or difflib.get_close_matches(str(name), names, n=1)
     return f"; did you mean {' or '.join(near)}?" if near else otherwise
 

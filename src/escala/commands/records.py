@@ -70,7 +70,9 @@ def import_(
 
     with progress(f"reading {file.name}"):
         how: dict[str, Any] = {"kind": kind, "symbol": symbol, "columns": columns, "clip": clip, "time_unit": time_unit}
-        options = {name: value for name, value in {"side": side, "window": window}.items() if value is not None}
+        options: dict[str, Any] = {
+            name: value for name, value in {"side": side, "window": window}.items() if value is not None
+        }
         found = sources.read(file, **how, **options)
     if not len(found):
         raise RecordError("; ".join([f"{file}: there are no records in it", *found.notes]))

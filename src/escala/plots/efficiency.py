@@ -446,7 +446,7 @@ def _spread_first(curves: CurveSet) -> list[int]:
     if n <= _LABELLED:
         return list(range(n))
     ranked = np.argsort(curves.saturation().saturation, kind="stable")
-    first = ranked[np.linspace(0, n - 1, _LABELLED).round().astype(np.intp)].tolist()
+    first: list[int] = ranked[np.linspace(0, n - 1, _LABELLED).round().astype(np.intp)].tolist()
     return first + [k for k in range(n) if k not in set(first)]
 
 

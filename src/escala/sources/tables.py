@@ -250,7 +250,7 @@ def _found(given: Table) -> str:
 
 def missing(given: Table, wanted: str) -> RecordError:
     """Give the error of a table without the columns that are needed; lists those that were found."""
-    hint = "; columns may be named"
+    hint = "; columns of other names can be named"
     if len(given.names) == 1 and any(mark in given.names[0] for mark in ";\t|"):
         hint = "; columns are separated by commas"
     return given.error(f"{given.name}: {wanted}; {_found(given)}{hint}")
