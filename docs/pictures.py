@@ -11,11 +11,10 @@ SYMBOL = "USDC/WBTC"
 
 
 def draw(folder: Path) -> None:
-    """Draw the efficiency curve of one pair, from the real quotes that come with the package."""
+    """Draw what ``escala analyze`` draws of one pair, from the real quotes that come with the package."""
     quotes = load_quotes()
     curves = escala.fit(quotes.symbol, quotes.capital, quotes.efficiency)
-    figure = plots.prediction_figure(curves, SYMBOL, quotes, [100e6], currency="USD")
-    plots.save(figure, folder / "efficiency_curve.png", size=(1440, 900))
+    plots.save(plots.analysis_figure(curves, SYMBOL, quotes), folder / "efficiency_curve.png", size=(1440, 720))
 
 
 if __name__ == "__main__":

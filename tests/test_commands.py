@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -68,13 +69,67 @@ def test_import_keeps_every_record(folder: Path) -> None:
     assert rows[0][3] == 1700439135_000000
 
 
+def test_times_may_count_milliseconds(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("symbol,capital,efficiency,time\nA,1,0.5,1700000000000\n")
+    done = escala("records", "import", "r.csv", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "row 2: time = 1700000000000.0" in done.stderr
+    assert escala("records", "import", "r.csv", "--time-unit", "ms", cwd=tmp_path).returncode == 0
+    assert answer(tmp_path, "records", "list")[0]["first"] == "2023-11-14T22:13:20+00:00"
+
+
+def test_what_was_imported_more_than_once_is_counted_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("symbol,capital,efficiency\nA,1,0.5\n")
+    for _ in range(2):
+        assert escala("records", "import", "r.csv", "--again", cwd=tmp_path).returncode == 0
+    done = escala("records", "import", "r.csv", cwd=tmp_path)
+    assert done.stderr == "escala: 1 record imported before, from r.csv: --again adds them once more\n"
+    assert escala("records", "list", cwd=tmp_path).stdout.startswith("2 records of 1 symbol\n")
+
+
+def test_records_do_not_replace_their_store(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("symbol,capital,efficiency\nA,1,0.5\n")
+    store = ("--db", "store.csv")  # whatever it is called
+    assert escala("records", "import", "r.csv", *store, cwd=tmp_path).returncode == 0
+    done = escala("records", "export", "store.csv", *store, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "escala: store.csv: the records would replace the store itself\n")
+    assert escala("records", "list", *store, cwd=tmp_path).stdout.startswith("1 record of 1 symbol\n")
+
+
+def test_a_folder_is_no_place_for_records(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "o.csv").mkdir()
+    done = escala("records", "export", str(tmp_path / "o.csv"), cwd=folder)
+    assert (done.returncode, done.stderr) == (1, f"escala: {tmp_path / 'o.csv'} is a folder\n")
+
+
+@pytest.mark.parametrize(("coding", "shown"), [("ascii", "\\xc4\\u2192"), ("latin-1", "\xc4\\u2192")])
+def test_what_the_output_cannot_spell_is_escaped(tmp_path: Path, coding: str, shown: str) -> None:
+    (tmp_path / "r.csv").write_text("symbol,capital,efficiency\nÄ→,1,0.5\n", encoding="utf-8")
+    assert escala("records", "import", "r.csv", cwd=tmp_path).returncode == 0
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding=coding)  # named: it would close what it writes to when it goes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(warnings, "showwarning", warnings.showwarning)
+        assert cli.main(["records", "list", "--db", str(tmp_path / "escala.db")]) == 0
+    assert shown in raw.getvalue().decode(coding)
+
+
+def test_output_may_be_closed(folder: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        patch.setattr(warnings, "showwarning", warnings.showwarning)
+        assert cli.main(["records", "list", "--db", str(folder / "escala.db")]) == 0
+        sys.stdout.close()
+
+
 def test_a_file_is_not_imported_twice_by_mistake(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "escala.db", tmp_path)
     shutil.copy(folder / "dex_quotes.csv.gz", tmp_path / "copy.csv.gz")
     done = escala("records", "import", "copy.csv.gz", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
-        "escala: these 19,278 records were imported before, from dex_quotes.csv.gz: --again adds them once more\n"
+        "escala: 19,278 records imported before, from dex_quotes.csv.gz: --again adds them once more\n"
     )
     assert answer(tmp_path, "records", "import", "copy.csv.gz", "--again")["records"] == 19_278
     assert sum(found["count"] for found in answer(tmp_path, "records", "list")) == 2 * 19_278
@@ -120,6 +175,57 @@ def test_records_of_an_order_book(folder: Path, tmp_path: Path) -> None:
     assert 1.0 - at["efficiency"][0] == pytest.approx(4.236e-4, rel=0.2)  # a fitted curve, not the book itself
 
 
+@pytest.mark.parametrize("content", ["symbol,capital,efficiency\n", "symbol,side,price,quantity\nA,sell,10,1\n"])
+def test_a_file_without_records_is_an_error_and_makes_no_store(tmp_path: Path, content: str) -> None:
+    (tmp_path / "none.csv").write_text(content)
+    done = escala("records", "import", "none.csv", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("escala: none.csv: there are no records in it")
+    assert not (tmp_path / "escala.db").exists()
+
+
+def test_an_import_names_symbols_and_missing_times(folder: Path, tmp_path: Path) -> None:
+    book = folder / "order_book_ethusdt_spot.csv.gz"
+    done = escala("records", "import", str(book), "--symbol", "ETH/USDT", cwd=tmp_path)
+    assert "no times in it: all count as observed now\n" in done.stdout
+    assert done.stdout.endswith("escala.db: ETH/USDT sell, ETH/USDT buy\n")
+    done = escala("predict", "--symbol", "eth/usdt", "--capital", "1", cwd=tmp_path)
+    assert done.stderr.endswith("did you mean ETH/USDT buy or ETH/USDT sell?\n")
+
+
+def test_tables_keep_numbers_whole_on_narrow_terminals(folder: Path) -> None:
+    command = f"stty cols 60; {sys.executable} -m escala analyze --symbols USDC/WBTC TUSD/USDP"
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], capture_output=True, text=True, check=True, cwd=folder
+    )
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout)
+    assert "68,633,030  169,492,694" in shown
+    assert "90 %" not in shown
+
+
+def test_doubts_are_said_beside_an_allocation(folder: Path) -> None:
+    done = escala("optimize", "--total", "1e8", cwd=folder)
+    assert "of it stands on" in done.stdout
+    assert "whose records follow a pattern" in done.stdout
+    found = answer(folder, "optimize", "--symbols", *SYMBOLS, "--total", "1e6")
+    assert [value < 0.01 for value in found["lack_of_fit"]] == [False, True, True]
+
+
+def test_ctrl_c_is_quiet_while_the_command_line_is_loaded() -> None:
+    code = """
+import sys
+from escala.__main__ import main
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "escala.cli":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_list(folder: Path) -> None:
     found = answer(folder, "records", "list")
     assert len(found) == 56
@@ -147,8 +253,8 @@ def test_predict_answers_as_the_library(folder: Path, command: str) -> None:
     assert found["marginal"] == curve.marginal(capitals).tolist()
     assert (found["capital"], found["family"], found["n_points"]) == (capitals, "quadratic", 360)
     assert list(found) == [
-        "symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at", "level", "tolerance",
-        "capital", "efficiency", "low", "high", "confidence", "extrapolated", "marginal",
+        "symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at", "limit", "level",
+        "tolerance", "capital", "efficiency", "low", "high", "confidence", "extrapolated", "marginal",
     ]  # fmt: skip
 
 

@@ -151,8 +151,12 @@ def test_intervals_equal_the_textbook(family: str) -> None:
         assert np.allclose(got.efficiency[i], np.clip(raw, 0, 1), atol=1e-9)
         assert np.allclose(got.low[i], np.clip(raw - t.ppf(0.95) * error, 0, 1), atol=1e-7)
         assert np.allclose(got.high[i], np.clip(raw + t.ppf(0.95) * error, 0, 1), atol=1e-7)
-        inside = (raw > 0) & (raw < 1)
-        assert np.allclose(got.confidence[i][inside], (2 * t.cdf(0.02 / error) - 1)[inside], atol=1e-6)
+        low, high = got.efficiency[i] - 0.02, got.efficiency[i] + 0.02
+        above, below = t.cdf((high - raw) / error), t.cdf((low - raw) / error)
+        hit = np.where(high >= 1.0, 1.0, above) - np.where(low <= 0.0, 0.0, below)
+        assert np.allclose(got.confidence[i], hit, atol=1e-6)
+        within = (got.low[i] >= low) & (got.high[i] <= high)
+        assert np.all(got.confidence[i][within] >= 0.9 - 1e-9)
         assert got.extrapolated[i].tolist() == ((points < capital[i].min()) | (points > capital[i].max())).tolist()
 
 
@@ -174,11 +178,25 @@ def test_intervals_hold_what_they_promise(family: str, m: int) -> None:
 def test_confidence_falls_with_distance_noise_and_few_points(family: str) -> None:
     curves, _, _ = fitted(family)
     known = curves[curves.status == FitStatus.OK]
-    near, far = known.predict(5e5).confidence, known.predict(1e7).confidence
+    near, away = known.predict(5e5, tolerance=0.01).confidence, known.predict(1.3e6, tolerance=0.01)
     assert np.all((near >= 0) & (near <= 1))
-    assert np.mean(near) > np.mean(far)
+    inside = (away.efficiency > 0.05) & (away.efficiency < 0.95)  # at 0 and 1 observations pile up
+    assert inside.sum() > 10
+    assert np.mean(near[inside]) > np.mean(away.confidence[inside])
     tight = known.predict(5e5, tolerance=0.001).confidence
     assert np.all(tight < near)
+
+
+def test_confidence_and_interval_agree_where_efficiencies_end() -> None:
+    """What lies beyond 0 or 1 is observed at 0 or 1: there an interval may be a point, and that point is sure."""
+    curve = fit(["A"] * 5, [1e3, 2e3, 4e3, 8e3, 16e3], [1.0, 0.999, 0.96, 0.91, 0.79])
+    found = curve.predict([1.0, 1e3, 3e4, 1e6], tolerance=0.005)
+    assert found.efficiency[0] == 1.0
+    assert found.low[0] >= 0.995
+    assert found.confidence[0] >= 0.95
+    assert (found.low[3], found.high[3]) == (0.0, 0.0)
+    assert found.confidence[3] > 0.999
+    assert found.confidence[1] < 0.95
 
 
 # --- saturation --------------------------------------------------------------------------------------------------

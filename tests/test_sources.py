@@ -344,12 +344,13 @@ def test_bad_arguments_of_a_walk() -> None:
         order_book.walk(levels, [1.0, -1.0])
     with pytest.raises(RecordError, match=r"capital of shape \(3, 1\) must be of shape .*: \(1, 2, k\)"):
         order_book.walk(levels, np.ones((3, 1)))
-    with pytest.raises(RecordError, match="there is no column of symbols, and symbol= names none"):
+    with pytest.raises(RecordError, match="there is no column of symbols, and no symbol is given"):
         order_book.records(levels)
     with pytest.raises(RecordError, match=r"points must be an integer in .*, but points = 1.0"):
         order_book.records(levels, symbol="A", points=1)
     with pytest.raises(
-        RecordError, match=r"an order book needs side, price and quantity; found were side, price; columns="
+        RecordError,
+        match=r"an order book needs side, price and quantity; found were side, price; columns of other names can be named",
     ):
         order_book.walk({"side": ["bid"], "price": [1.0]}, 1.0)
     assert order_book.walk(order_book.book(levels), 1.0).filled.all()
@@ -526,7 +527,7 @@ def test_capital_in_another_unit() -> None:
         ({}, {"symbol": "B"}, "symbol 'B' is for tables without symbols, but mapping has a column 'symbol'"),
         ({}, {"columns": {"size": "quantity"}}, "columns names what there is not, 'size'; known are symbol, capital"),
         ({}, {"columns": {"price": "prices"}}, "mapping: there is no column 'prices'; did you mean 'price'?"),
-        ({"qty": [1.0, 1.0]}, {}, "mapping: quantity may be 'quantity' and 'qty'; columns={'quantity': 'quantity'} chooses"),
+        ({"qty": [1.0, 1.0]}, {}, "mapping: quantity may be 'quantity' and 'qty'; name the one that is quantity"),
         ({"amount_in": [1.0, 1.0], "amount_out": [1.0, 1.0]}, {}, "but not all of them"),
         ({"price": [1e-90, 1e-90], "quantity": [1e-20, 1e-20]}, {"least": 1}, "quantity must give a capital in"),
     ],
@@ -539,7 +540,7 @@ def test_bad_quotes_are_refused(change: dict[str, Any], options: dict[str, Any],
 
 def test_quotes_without_symbols_need_one() -> None:
     with pytest.raises(
-        RecordError, match="there is no column of symbols, and symbol= names none; found were price, quantity"
+        RecordError, match="there is no column of symbols, and no symbol is given; found were price, quantity"
     ):
         quotes.records({"price": [1.0], "quantity": [1.0]})
     with pytest.raises(RecordError, match="side is for executions: what is given in a swap is sold"):
@@ -715,13 +716,13 @@ def test_what_a_table_holds_is_told_by_its_columns() -> None:
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"a": [1.0], "b": [2.0]}, {}, "mapping: cannot tell what the columns are: efficiency records have symbol, capital and efficiency; .*; found were a, b; columns="),
+        ({"a": [1.0], "b": [2.0]}, {}, "mapping: cannot tell what the columns are: efficiency records have symbol, capital and efficiency; .*; found were a, b; columns of other names"),
         ({}, {}, "there are no columns"),
-        ({"capital": [1.0], "efficiency": [1.0], "price": [1.0], "quantity": [1.0]}, {}, r"\(they may be records or quotes: say kind=\)"),
-        ({"side": ["b"], "price": [1.0], "quantity": [1.0]}, {}, r"side tells neither an order book \(bid, ask\) nor executions \(buy, sell\), it has b; say kind="),
+        ({"capital": [1.0], "efficiency": [1.0], "price": [1.0], "quantity": [1.0]}, {}, r"\(they may be records or quotes: say which kind\)"),
+        ({"side": ["b"], "price": [1.0], "quantity": [1.0]}, {}, r"side tells neither an order book \(bid, ask\) nor executions \(buy, sell\), it has b; say which kind"),
         ({"side": ["bid", "buy"], "price": [1.0, 1.0], "quantity": [1.0, 1.0]}, {}, "it has bid, buy"),
         ({"capital": [1.0]}, {"kind": "records"}, "records need symbol, capital and efficiency; found were capital"),
-        ({"capital": [1.0], "efficiency": [1.0]}, {}, "there is no column of symbols, and symbol= names none"),
+        ({"capital": [1.0], "efficiency": [1.0]}, {}, "there is no column of symbols, and no symbol is given"),
         ({"capital": [1.0], "efficiency": [1.0]}, {"symbol": ""}, "symbol must be text that is not empty, not ''"),
         ({"capital": [1.0, -5.0], "efficiency": [1.0, 1.0]}, {"symbol": "A"}, r"capital must be in .*, but capital\[1\] = -5.0"),
         ({"notional": [1.0], "eta": [1.5]}, {"symbol": "A"}, r"mapping: eta must be in \[0, 1\], but eta\[0\] = 1.5"),
@@ -783,7 +784,7 @@ def test_files_that_are_not_what_they_are_called(tmp_path: Path) -> None:
             sources.read(tmp_path / name)
     for name, message in (
         ("t.csv.gz", "not a whole gzip file"),
-        ("t.parquet", "not a Parquet file"),
+        ("t.parquet", "not a whole Parquet file"),
         ("t.xlsx", "a source is a file called .csv, .csv.gz or .parquet"),
     ):
         (tmp_path / name).write_text("symbol,capital,efficiency\nA,1,1\n")
@@ -793,6 +794,49 @@ def test_files_that_are_not_what_they_are_called(tmp_path: Path) -> None:
     (tmp_path / "cut.csv.gz").write_bytes(packed[:2000])
     with pytest.raises(RecordFileError, match="not a whole gzip file"):
         sources.read(tmp_path / "cut.csv.gz")
+
+
+@pytest.mark.parametrize("row", ['A,2,0.5,"unclosed', 'A,2,0.5,"closed" too early'])
+def test_a_stray_quote_loses_no_rows(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text(f"symbol,capital,efficiency,remark\nA,1,0.5,\n{row}\nA,3,0.5,\n")
+    with pytest.raises(RecordFileError, match=r"r\.csv: not a CSV file in UTF-8"):
+        sources.read(path)
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    n = 500
+    table = {"symbol": ["A"] * n, "capital": np.arange(1.0, n + 1.0), "efficiency": np.linspace(1.0, 0.5, n)}
+    parquet.write_table(pa.table(table), path, compression="gzip")
+    content = bytearray(path.read_bytes())
+    content[60:1000] = bytes(940)
+    path.write_bytes(content)
+    with pytest.raises(RecordFileError, match=r"t\.parquet: not a whole Parquet file"):
+        sources.read(path)
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.list_(pa.float64(), 1)])
+def test_lists_in_a_parquet_file_are_no_numbers(tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "t.parquet"
+    capital = pa.array([[1.0], [2.0]], kind)
+    parquet.write_table(pa.table({"symbol": ["A", "A"], "capital": capital, "efficiency": [1.0, 0.5]}), path)
+    with pytest.raises(RecordFileError, match=r"t\.parquet: capital must be real numbers"):
+        sources.read(path)
+
+
+@pytest.mark.parametrize("name", ["capital", "efficiency", "time"])
+def test_masked_elements_are_no_records(name: str) -> None:
+    table: dict[str, Any] = {"symbol": ["A", "A"], "capital": [1.0, 2.0], "efficiency": [1.0, 0.5], "time": [1.0, 2.0]}
+    table[name] = np.ma.array(table[name], mask=[False, True])
+    with pytest.raises(RecordError, match=f"mapping: {name} has masked elements"):
+        sources.read(table)
+
+
+def test_a_time_beyond_all_floats_is_refused() -> None:
+    table = {"symbol": ["A", "A"], "capital": [1.0, 2.0], "efficiency": [1.0, 0.5], "time": [1, 10**400]}
+    with pytest.raises(RecordError, match=r"time must be unix seconds .* but time\[1\] = 1000"):
+        sources.read(table)
 
 
 def test_a_value_in_a_parquet_file_is_named_by_its_place(tmp_path: Path) -> None:
@@ -880,3 +924,14 @@ def test_no_records_are_no_error() -> None:
     assert made.summary() == "0 records of 0 symbols, from mapping"
     empty = quotes.records({"symbol": [], "price": [], "quantity": []}, side="sell")
     assert (len(empty), empty.left_out) == (0, 0)
+
+
+def test_dates_without_dashes_are_no_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("symbol,capital,efficiency,time\nA,1,1,20240102\nA,2,1,20240103\n")
+    with pytest.raises(
+        RecordFileError, match=r"time must not be dates without dashes: 2024-01-02, but row 2: time = 20240102\.0"
+    ):
+        sources.read(path)
+    path.write_text("symbol,capital,efficiency,time\nA,1,1,20240102\nA,2,1,1700000000\n")
+    assert sources.read(path).observed_at is not None

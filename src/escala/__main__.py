@@ -1,7 +1,17 @@
-"""``python -m escala``: the command line."""
+"""``escala`` and ``python -m escala``: the command line; Ctrl-C is quiet even while it is loaded."""
 
 import sys
 
-from escala.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Load and run the command line."""
+    try:
+        from escala.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

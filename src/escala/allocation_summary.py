@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from escala.numerals import capital
+from escala.curve_summary import DISTRUST
+from escala.numerals import capital, counted
 
 if TYPE_CHECKING:
     from escala.allocation import Allocation
@@ -63,7 +64,7 @@ def _of_one(found: Allocation, rows: int) -> list[str]:
         f"one more unit of money would return {found.shadow_price:.4f} (shadow price)",
         *_left(found),
     ]
-    lines += ["", *_table(found, rows), *_without(found)]
+    lines += ["", *_table(found, rows), *_without(found), *_doubts(found)]
     return lines
 
 
@@ -84,7 +85,7 @@ def _left(found: Allocation) -> list[str]:
         placed = float(found.amounts.sum() - found.first.amounts.sum())
         lines.append(
             f"min_efficiency left {capital(left)} over; a second solve placed {capital(placed)} of it, which takes "
-            f"{int(found.below_threshold.sum())} instruments below it (*)"
+            f"{counted(int(found.below_threshold.sum()), 'instrument')} below it (*)"
         )
     return lines
 
@@ -113,6 +114,23 @@ def _table(found: Allocation, rows: int) -> list[str]:
 def _reason(found: Allocation, i: int) -> str:
     name = found.binding_names[i]
     return NO_MORE_STEPS if found.greedy and name in ("none", "price") else REASONS[name]
+
+
+def _doubts(found: Allocation) -> list[str]:
+    """Say how much of the capital stands on curves that the records contradict, or say nothing of."""
+    held, placed = found.amounts > 0.0, float(found.amounts.sum())
+    lines = []
+    marked = held & (found.curves.lack_of_fit < DISTRUST)
+    if marked.any():
+        share = float(found.amounts[marked].sum()) / placed
+        lines.append(
+            f"{share:.0%} of it stands on {counted(int(marked.sum()), 'curve')} whose records follow a pattern that "
+            "the curve does not (p < 0.01)"
+        )
+    bare = held & (found.curves.n_points > 0) & (found.curves.freedom <= 0.0)
+    if bare.any():
+        lines.append(f"nothing is known of the error of {counted(int(bare.sum()), 'curve')}: too few records")
+    return lines
 
 
 def _without(found: Allocation) -> list[str]:

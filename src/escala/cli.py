@@ -46,9 +46,20 @@ def _fail(error: object, code: int) -> int:
     return code
 
 
+def _make_printable() -> None:
+    """See to it that all that is to be printed can be: any text in any encoding, also where output is closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line, or other words; returns 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
     code = 0
+    _make_printable()
     warnings.showwarning = _show_warning  # type: ignore[assignment]  # ours needs the message alone
     try:
         app(sys.argv[1:] if words is None else words)
@@ -65,4 +76,6 @@ def main(words: Sequence[str] | None = None) -> int:
         code = _fail(error, 1)
     except KeyboardInterrupt:
         code = 130
+    except SystemExit:  # how rich ends a run whose help goes to a pipe that was closed
+        code = 0
     return code

@@ -53,6 +53,11 @@ def _open(path: Path) -> TextIO:
     return path.open(newline="", encoding="utf-8-sig")
 
 
+def _reader(file: TextIO) -> Any:
+    # strict: a quote that is never closed would take the rest of the file for one value, and no row would be missed
+    return csv.reader(file, strict=True)
+
+
 def header(path: Path, error: type[InputError]) -> list[str]:
     """Read the names of the columns.
 
@@ -62,7 +67,7 @@ def header(path: Path, error: type[InputError]) -> list[str]:
         The class given, if the file is empty or no CSV.
     """
     with opened(path, error) as file:
-        return _header(path, csv.reader(file), error)
+        return _header(path, _reader(file), error)
 
 
 def _header(path: Path, reader: Iterator[list[str]], error: type[InputError]) -> list[str]:
@@ -95,7 +100,7 @@ def columns(
         The class given, if a row has another number of values than the header, or a value is not what it has to be.
     """
     with opened(path, error) as file:
-        reader = csv.reader(file)
+        reader = _reader(file)
         names = _header(path, reader, error)
         wanted = plan(names)
         seen: dict[str, str] = {}
@@ -177,7 +182,7 @@ def _shown(value: Any) -> str:
 def row_numbers(path: Path, indexes: Sequence[int]) -> list[int]:
     """Lines of the file on which rows of values end: empty lines and line breaks inside quotes count too."""
     with _open(path) as file:
-        reader = csv.reader(file)
+        reader = _reader(file)
         last = 1 + max(indexes)  # the header is the first
         lines = [reader.line_num for row in itertools.islice((row for row in reader if row), last + 1)]
     return [lines[1 + index] for index in indexes]

@@ -438,7 +438,8 @@ class CurveSet:
         η ± t·s·√(1 + v): s the residual standard deviation, s²·v the variance of the fitted mean (delta method), t the
         quantile of Student's distribution with the fit's degrees of freedom. The 1 is what a new observation varies by
         itself; without it the interval would be the mean's. Inside the observed capitals and for the right family the
-        share of new observations in the interval is `level`; outside nothing is promised.
+        share of new observations in the interval is `level`; outside nothing is promised. An efficiency lies in [0, 1]:
+        what the distribution puts beyond an end is observed at that end, for the interval and the confidence alike.
         """
         from scipy.special import stdtr, stdtrit
 
@@ -454,19 +455,17 @@ class CurveSet:
             reach = stdtrit(freedom, 0.5 + 0.5 * share) * error
             efficiency = np.clip(eta, 0.0, 1.0)
             hit = 2.0 * stdtr(freedom, within / error) - 1.0
-            clipped = efficiency != eta
-            if clipped.any():  # only there the tolerance lies unevenly about the mean
-                uneven = np.broadcast_to(freedom, eta.shape)[clipped]
-                off = (efficiency - eta)[clipped]
-                wide = np.broadcast_to(within, eta.shape)[clipped]
-                above = stdtr(uneven, (off + wide) / error[clipped])
-                hit[clipped] = above - stdtr(uneven, (off - wide) / error[clipped])
+            ends = (efficiency - within <= 0.0) | (efficiency + within >= 1.0)
+            if ends.any():  # what would lie beyond an end is observed at that end
+                hit[ends] = _hit_near_an_end(
+                    *(np.broadcast_to(a, eta.shape)[ends] for a in (eta, error, within, freedom))
+                )
         known_rows = known[:, None]
         exact = (error == 0.0) & known_rows
         known_rows = known_rows & np.isfinite(error)  # far off an error may exceed all numbers
         low = np.where(known_rows, np.clip(eta - reach, 0.0, 1.0), 0.0)
         high = np.where(known_rows, np.clip(eta + reach, 0.0, 1.0), 1.0)
-        confidence = np.where(exact, np.abs(efficiency - eta) <= within, np.where(known_rows, hit, 0.0))
+        confidence = np.where(exact, 1.0, np.where(known_rows, hit, 0.0))
         inside = (rows >= self.observed[:, :1]) & (rows <= self.observed[:, 1:])
         extrapolated = np.broadcast_to(~inside, eta.shape)
         return Prediction(
@@ -816,6 +815,18 @@ def _coefficients(params: FloatLike, family: npt.NDArray[np.int8]) -> Floats:
         message = f"b of an exponential must be positive, but params[{place}, 1] = {float(values[place, 1])!r}"
         raise CurveError(message, arguments=("params",), indexes=((place, 1),))
     return values
+
+
+def _hit_near_an_end(eta: Floats, error: Floats, within: Floats, freedom: Floats) -> Floats:
+    """Give the probability that an observation clipped to [0, 1] lies within a tolerance of the curve, so clipped."""
+    from scipy.special import stdtr
+
+    centre = np.clip(eta, 0.0, 1.0)
+    low, high = centre - within, centre + within
+    above = np.where(high >= 1.0, 1.0, stdtr(freedom, (high - eta) / error))
+    below = np.where(low <= 0.0, 0.0, stdtr(freedom, (low - eta) / error))
+    hit: Floats = above - below
+    return hit
 
 
 def _effects(root: Floats, one: float, f1: float | Floats, f2: float | Floats) -> Floats:

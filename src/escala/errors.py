@@ -26,14 +26,18 @@ from typing import Final
 
 #: Names that an unknown one is compared with at most: an error shall not take seconds.
 _COMPARED: Final = 10_000
+#: Names that go on where the unknown one ends, of which so many are suggested.
+_SUGGESTED: Final = 2
 
 
 def did_you_mean(name: object, known: Iterable[str], otherwise: str = "") -> str:
-    """Give the end of a message about an unknown name: the known one that it resembles, or else what is given."""
+    """Give the end of a message about an unknown name: the known ones that it resembles, or else what is given."""
     import difflib
 
-    near = difflib.get_close_matches(str(name), list(itertools.islice(known, _COMPARED)), n=1)
-    return f"; did you mean {near[0]}?" if near else otherwise
+    names, asked = list(itertools.islice(known, _COMPARED)), str(name).casefold()
+    longer = sorted(one for one in names if asked and one.casefold().startswith(asked))[:_SUGGESTED]
+    near = longer or difflib.get_close_matches(str(name), names, n=1)
+    return f"; did you mean {' or '.join(near)}?" if near else otherwise
 
 
 class EscalaError(Exception):

@@ -22,7 +22,7 @@ def check(path: Path, what: str, error: type[InputError]) -> None:
     Raises
     ------
     InputError
-        The class given, if the name ends in neither .csv nor .parquet, or there is no such directory.
+        The class given, if the name ends in neither .csv nor .parquet, there is no such directory, or it is one.
     MissingExtraError
         If it ends in .parquet and pyarrow is not installed.
     """
@@ -30,6 +30,8 @@ def check(path: Path, what: str, error: type[InputError]) -> None:
         raise error(f"{path}: {what} are written as .csv or .parquet")
     if path.suffix == ".parquet":
         pyarrow()
+    if path.is_dir():
+        raise error(f"{path} is a folder")
     if not path.absolute().parent.is_dir():
         raise error(f"{path}: there is no directory {path.absolute().parent}")
 

@@ -18,13 +18,20 @@ if TYPE_CHECKING:
     from escala.store import RecordRange, Store, StoredRecords
 
 
+#: Symbols that an import names.
+_SHOWN = 6
+
+
 def import_(
     file: Path,
+    /,
     *,
     symbol: str | None = None,
     kind: Literal["auto", "records", "quotes", "order_book"] = "auto",
     columns: Annotated[dict[str, str] | None, Parameter(name="--column")] = None,
     side: Literal["both", "buy", "sell"] | None = None,
+    window: float | None = None,
+    time_unit: Literal["s", "ms", "us", "ns"] = "s",
     clip: bool = False,
     again: bool = False,
     db: Database = "escala.db",
@@ -36,7 +43,8 @@ def import_(
     ----------
     file
         Records (symbol, capital, efficiency), quotes or executions (symbol and price, quantity, side buy or sell; or
-        amount_in, amount_out), or an order book (side bid or ask, price, quantity); each may have a time.
+        amount_in, amount_out; at least five a symbol and side), or an order book (side bid or ask, price, quantity):
+        its sides become two symbols, NAME buy and NAME sell. Each may have a time.
     symbol
         Whose they are, where the file has no such column.
     kind
@@ -44,7 +52,12 @@ def import_(
     columns
         A column of another name: --column.capital notional.
     side
-        Which side of an order book becomes records; by default both, with symbols of their own.
+        Which side of an order book becomes records; by default both, with symbols of their own. Of executions without
+        a column of sides: buy or sell.
+    window
+        Seconds about a quote or execution in which small ones give its reference price, for markets that move.
+    time_unit
+        What numbers in a column of times count since 1970; dates may be ISO text too.
     clip
         Move efficiencies outside [0, 1] to its ends instead of refusing them.
     again
@@ -57,8 +70,13 @@ def import_(
     from escala import sources
 
     with progress.bar(f"reading {file.name}"):
-        options = {} if side is None else {"side": side}
-        found = sources.read(file, kind=kind, symbol=symbol, columns=columns, clip=clip, **options)
+        how: dict[str, Any] = {"kind": kind, "symbol": symbol, "columns": columns, "clip": clip, "time_unit": time_unit}
+        options: dict[str, Any] = {
+            name: value for name, value in {"side": side, "window": window}.items() if value is not None
+        }
+        found = sources.read(file, **how, **options)
+    if not len(found):
+        raise RecordError("; ".join([f"{file}: there are no records in it", *found.notes]))
     source = f"{file.name[:300]} {_digest(found)}"
     with progress.bar(f"adding {len(found):,} records"):
         asyncio.run(_add(db, found, source, again))
@@ -67,7 +85,11 @@ def import_(
         content = {"file": str(file), "kind": found.kind, "records": len(found), "symbols": symbols}
         print_json({**content, "clipped": found.clipped, "left_out": found.left_out, "notes": list(found.notes)})
         return
-    print(f"{found.summary()}\nadded to {_without_password(db)}")
+    print(found.summary())
+    if found.observed_at is None:
+        print("no times in it: all count as observed now")
+    shown = ", ".join(symbols[:_SHOWN]) + (", …" if len(symbols) > _SHOWN else "")
+    print(f"added to {_without_password(db)}: {shown}")
 
 
 def _digest(records: EfficiencyRecords) -> str:
@@ -81,11 +103,12 @@ def _digest(records: EfficiencyRecords) -> str:
 
 
 async def _add(db: str, records: EfficiencyRecords, source: str, again: bool) -> None:
+    from escala.numerals import counted
     from escala.store import Store
 
     async with await Store.open(db) as store:
         if not again:
-            await _refuse_twice(store, source)
+            await _refuse_twice(store, source, counted(len(records), "record"))
         await store.add_records(
             records.symbol,
             records.capital,
@@ -96,13 +119,12 @@ async def _add(db: str, records: EfficiencyRecords, source: str, again: bool) ->
         )
 
 
-async def _refuse_twice(store: Store, source: str) -> None:
+async def _refuse_twice(store: Store, source: str, many: str) -> None:
     digest = source.rpartition(" ")[2]
-    for name, count in (await store.record_sources()).items():
+    for name in await store.record_sources():
         if name.endswith(f" {digest}"):
             first = name.rpartition(" ")[0]
-            message = f"these {count:,} records were imported before, from {first}: --again adds them once more"
-            raise RecordError(message)
+            raise RecordError(f"{many} imported before, from {first}: --again adds them once more")
 
 
 def _without_password(db: str) -> str:
@@ -112,7 +134,7 @@ def _without_password(db: str) -> str:
     return str(location.path or location)
 
 
-def export(file: Path, *, symbols: Symbols = None, db: Database = "escala.db", json: bool = False) -> None:
+def export(file: Path, /, *, symbols: Symbols = None, db: Database = "escala.db", json: bool = False) -> None:
     """Write the records of a store to a CSV or Parquet file that can be imported: all but their sources and metrics.
 
     Parameters
@@ -129,12 +151,21 @@ def export(file: Path, *, symbols: Symbols = None, db: Database = "escala.db", j
     from escala import table_file
 
     table_file.check(file, "records", RecordError)
+    _refuse_store(file, db)
     records = asyncio.run(_stored(db, symbols))
     table_file.write(file, _table(records))
     if json:
         print_json({"file": str(file), "records": len(records)})
     else:
         print(f"{len(records):,} records written to {file}")
+
+
+def _refuse_store(file: Path, db: str) -> None:
+    from escala.store.location import Location
+
+    path = Location.of(db).path
+    if path is not None and path.exists() and file.exists() and file.samefile(path):
+        raise RecordError(f"{file}: the records would replace the store itself")
 
 
 async def _stored(db: str, symbols: list[str] | None) -> StoredRecords:
@@ -175,6 +206,8 @@ def list_(*, symbols: Symbols = None, db: Database = "escala.db", json: bool = F
     json
         Print JSON.
     """
+    from escala.numerals import counted
+
     found = asyncio.run(_ranges(db))
     _check_known(symbols, found)
     chosen = found if symbols is None else {symbol: found[symbol] for symbol in symbols}
@@ -182,7 +215,7 @@ def list_(*, symbols: Symbols = None, db: Database = "escala.db", json: bool = F
         print_json([{"symbol": symbol, **vars(records)} for symbol, records in chosen.items()])
         return
     total = sum(records.count for records in chosen.values())
-    print(f"{total:,} records of {len(chosen):,} symbols")
+    print(f"{counted(total, 'record')} of {counted(len(chosen), 'symbol')}")
     print()
     _print_ranges(chosen)
 

@@ -74,7 +74,8 @@ def predict(
     }
     if json:
         about = ("symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at")
-        print_json({**{name: getattr(info, name) for name in about}, "level": level, "tolerance": tolerance, **columns})
+        told = {name: getattr(info, name) for name in about}
+        print_json({**told, "limit": curve.limit[0], "level": level, "tolerance": tolerance, **columns})
     else:
         _print_prediction(curves, columns, level, tolerance)
     if plot is not None:
@@ -118,13 +119,20 @@ def _print_prediction(curve: CurveSet, columns: dict[str, Any], level: float, to
                 f"{low:.4f} to {high:.4f}",
                 f"{confidence:.1%}",
                 f"{marginal:.4f}",
-                "outside the records" if extrapolated else "",
+                _beyond(amount, extrapolated, curve),
             ]
             for amount, efficiency, low, high, confidence, extrapolated, marginal in rows
         ],
         left=("",),
+        spare=("next unit returns",),
     )
     print(f"interval, and probability to lie within ±{tolerance:g} of the curve: of a new observation")
+
+
+def _beyond(amount: float, extrapolated: bool, curve: CurveSet) -> str:
+    if amount > curve.limit[0]:
+        return "beyond what is trusted"
+    return "outside the records" if extrapolated else ""
 
 
 def _of_curve(curve: CurveSet) -> str:
@@ -281,6 +289,7 @@ def _allocation_content(found: Allocation) -> dict[str, Any]:
         "marginal": found.marginal,
         "binding": found.binding_names,
         "below_threshold": found.below_threshold,
+        "lack_of_fit": found.curves.lack_of_fit,
     }
 
 
@@ -340,12 +349,12 @@ def _print_one(curve: CurveSet, found: Saturation, drop: float) -> None:
     if not curve.has_curve[0]:
         return
     limits = {
+        "curve is trusted to": capital(curve.limit[0]),
         "highest efficiency": f"{curve.efficiency(found.peak)[0]:.4f} at {capital(found.peak[0])}",
         f"{100 * drop:.4g} % of it lost at": _with_interval(
             found.saturation[0], found.saturation_low[0], found.saturation_high[0]
         ),
         "capacity": _with_interval(found.capacity[0], found.capacity_low[0], found.capacity_high[0]),
-        "curve is trusted to": capital(curve.limit[0]),
     }
     for name, value in limits.items():
         print(f"  {name:<22}{value}")
@@ -353,11 +362,13 @@ def _print_one(curve: CurveSet, found: Saturation, drop: float) -> None:
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
-    from escala.numerals import capital
+    from escala.numerals import capital, engineering
 
-    shown = "beyond that" if math.isinf(value) else capital(value)
     interval = _interval(low, high)
-    return f"{shown}, 90 % interval {interval}" if interval else shown
+    if math.isinf(value):
+        allowed = f"; the records also allow any from {engineering(low)} on" if interval else ""
+        return f"not within that{allowed}"
+    return f"{capital(value)}, 90 % interval {interval}" if interval else capital(value)
 
 
 def _interval(low: float, high: float) -> str:
@@ -396,7 +407,11 @@ def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
         ["symbol", "records", "family", "R² ", "largest", lost, "(90 %)", "capacity", "(90 %)"],
         rows,
         left=("symbol", "family", "(90 %)"),
+        spare=("records", "family", "largest", "(90 %)"),
     )
     print("lost: of the highest efficiency; capacity: where capital x efficiency is highest; –: beyond what is trusted")
+    print(
+        "or more: the curve flattens out, so returns rise again far out; the records also allow a capacity from there"
+    )
     if (curves.lack_of_fit < DISTRUST).any():
         print("* the records follow a pattern that this curve does not (p < 0.01)")

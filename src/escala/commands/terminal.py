@@ -17,6 +17,7 @@ Symbols = Annotated[list[str] | None, Parameter(name=["--symbols", "--symbol"], 
 Plot = Annotated[Path | None, Parameter()]
 #: A pipe has no width that a table could be fitted to.
 _WIDE = 1000
+_GAP = 2  # between columns
 
 
 class UsageError(EscalaError):
@@ -34,20 +35,40 @@ def announce_compilation() -> None:
         print("compiling the kernels, once: about a minute", file=sys.stderr)
 
 
-def print_table(names: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[str] = ()) -> None:
-    """Print rows of text under the names of their columns, numbers to the right and those of `left` to the left."""
+def print_table(
+    names: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[str] = (), spare: Sequence[str] = ()
+) -> None:
+    """Print rows of text under the names of their columns, numbers to the right and those of `left` to the left.
+
+    On a terminal that is too narrow for all columns, those of `spare` are left out; what is still too wide the terminal
+    itself wraps: no number is folded within its column.
+    """
+    from rich.console import Console
+
+    table = [list(names), *map(list, rows)]
+    room = Console().width if sys.stdout.isatty() else _WIDE
+    if _width(table) > room:
+        kept = [k for k, name in enumerate(names) if name not in spare]
+        table = [[row[k] for k in kept] for row in table]
+    _print_columns(table, left)
+
+
+def _width(table: list[list[str]]) -> int:
+    return sum(max(map(len, column)) + _GAP for column in zip(*table, strict=True)) - _GAP
+
+
+def _print_columns(table: list[list[str]], left: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for name in names:
-        # What does not fit a narrow terminal goes on in a second line: no digit is ever cut off.
-        table.add_column(name, justify="left" if name in left else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+    shown = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
+    for name in table[0]:
+        shown.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+    for row in table[1:]:
+        shown.add_row(*row)
+    console = Console(markup=False, highlight=False, width=max(_WIDE, _width(table) + 1))
     with console.capture() as captured:
-        console.print(table)
+        console.print(shown)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 

@@ -216,6 +216,8 @@ def _warnings(curve: CurveSet) -> list[str]:
         return [f"no curve: {REASONS[curve.status_names[0]]}"]
     if curve.lack_of_fit[0] < DISTRUST:
         return ["The records follow a pattern that this curve does not (p < 0.01): read its intervals with care."]
+    if curve.n_points[0] and curve.freedom[0] <= 0.0:
+        return ["Too few records to know anything of the error: no interval can be given."]
     return []
 
 
@@ -379,7 +381,7 @@ def efficiency_curves(
     currency: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw several curves, the first eight with their names at their ends, up to 200 more thin and without.
+    """Draw several curves, eight with their names at their ends, up to 200 more thin and without.
 
     Parameters
     ----------
@@ -405,12 +407,14 @@ def efficiency_curves(
 
     Notes
     -----
-    Lines are solid within the observed capitals and dashed up to the end of trust, where they end.
+    Lines are solid within the observed capitals and dashed up to the end of trust, where they end. Of more than eight
+    curves those are named that divide all of them evenly by the capital at which a tenth of the efficiency is lost.
     """
     ax = canvas.drawing_area(ax)
     if not isinstance(curves, CurveSet):
         raise InputError(f"curves must be a CurveSet, not {type(curves).__name__}", arguments=("curves",))
     every = curves[curves.has_curve]
+    every = every[_spread_first(every)]
     drawn = every[: _LABELLED + _THIN]
     canvas.dress(ax, f"{counted(len(curves), 'instrument')}", canvas.unit("capital", currency), "efficiency")
     edges = [_right(curve, curve.saturation(), None) / _MARGIN for curve in drawn]
@@ -422,7 +426,9 @@ def efficiency_curves(
     canvas.number_axis(ax, "x", log=log)
     _names_at_the_ends(ax, drawn[:_LABELLED], edges[:_LABELLED])
     notes = [
-        f"{counted(len(drawn) - _LABELLED, 'curve')} more, thin and without names" if len(drawn) > _LABELLED else "",
+        f"{counted(len(drawn) - _LABELLED, 'curve')} more, thin; named are eight spread over where 10 % is lost"
+        if len(drawn) > _LABELLED
+        else "",
         f"{counted(len(every) - len(drawn), 'curve')} not drawn" if len(drawn) < len(every) else "",
         f"{counted(len(curves) - len(every), 'instrument')} without a curve" if len(every) < len(curves) else "",
     ]
@@ -432,6 +438,16 @@ def efficiency_curves(
     ]
     canvas.legend_below(ax, handles if len(drawn) else [], notes)
     return ax
+
+
+def _spread_first(curves: CurveSet) -> list[int]:
+    """Put those curves first that divide all of them evenly by where they saturate; few stay as they are."""
+    n = len(curves)
+    if n <= _LABELLED:
+        return list(range(n))
+    ranked = np.argsort(curves.saturation().saturation, kind="stable")
+    first: list[int] = ranked[np.linspace(0, n - 1, _LABELLED).round().astype(np.intp)].tolist()
+    return first + [k for k in range(n) if k not in set(first)]
 
 
 def _one_of_many(ax: Axes, curve: CurveSet, edge: float, place: int, log: bool) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.allocation import Allocation
+from escala.arrays import to_floats
 from escala.errors import InputError
 from escala.plots import canvas
 from escala.plots.allocation import allocation_bars, budget_path, budget_returns, marginal_utility
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 #: Of the size of one picture.
 _SIDE_BY_SIDE = (1.5, 1.2)
 _ONE_ABOVE_OTHER = (1.0, 1.5)
+#: Share of an axis below which a mark cannot be told from its edge.
+_STICKS = 0.02
 
 
 def _of_symbol(records: Any, symbol: str) -> dict[str, Any]:
@@ -79,10 +82,18 @@ def prediction_figure(
     curve = one_curve(curves, symbol)
     figure = canvas.new_figure()
     efficiency_curve(
-        curve, points=capitals, level=level, currency=currency, ax=figure.add_subplot(),
-        **_of_symbol(records, curve.symbols[0]),
+        curve, points=capitals, level=level, log=_needs_decades(curve, capitals), currency=currency,
+        ax=figure.add_subplot(), **_of_symbol(records, curve.symbols[0]),
     )  # fmt: skip
     return figure
+
+
+def _needs_decades(curve: CurveSet, capitals: npt.ArrayLike = ()) -> bool:
+    """Tell whether much of what matters would stick to the left edge of a linear axis."""
+    asked = to_floats("capitals", capitals, InputError).reshape(-1)
+    marks = np.concatenate([asked, curve.saturation().saturation, curve.observed[:, 1], curve.limit])
+    marks = marks[np.isfinite(marks) & (marks > 0.0)]
+    return bool(marks.size and marks.min() < _STICKS * marks.max())
 
 
 def analysis_figure(
@@ -115,7 +126,8 @@ def analysis_figure(
     curve = one_curve(curves, symbol)
     figure = canvas.new_figure(scale=_SIDE_BY_SIDE)
     left, right = figure.subplots(1, 2)
-    efficiency_curve(curve, drop=drop, currency=currency, ax=left, **_of_symbol(records, curve.symbols[0]))
+    log = _needs_decades(curve)
+    efficiency_curve(curve, drop=drop, log=log, currency=currency, ax=left, **_of_symbol(records, curve.symbols[0]))
     utility_curve(curve, currency=currency, ax=right)
     return figure
 

@@ -121,7 +121,7 @@ def _told(given: Table, found: _Found) -> str:
     if "price" in found and "quantity" in found:
         fitting.append("either" if "side" in found else "quotes")
     if len(set(fitting)) != 1:
-        several = f" (they may be {' or '.join(dict.fromkeys(fitting))}: say kind=)" if fitting else ""
+        several = f" (they may be {' or '.join(dict.fromkeys(fitting))}: say which kind)" if fitting else ""
         raise tables.missing(given, _WANTED + several)
     return fitting[0]
 
@@ -133,7 +133,7 @@ def _book_or_trades(columns: Columns) -> str:
     if is_book == is_trades:
         name, shown = columns.names["side"], ", ".join(sorted(written)[:6])
         both = f"{columns.table.name}: {name} tells neither an order book (bid, ask) nor executions (buy, sell)"
-        raise columns.table.error(f"{both}, it has {shown}; say kind=", arguments=(name,))
+        raise columns.table.error(f"{both}, it has {shown}; say which kind", arguments=(name,))
     return "order_book" if is_book else "quotes"
 
 

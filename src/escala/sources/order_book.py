@@ -536,7 +536,7 @@ def _symbols(books: OrderBook, symbol: str | None) -> npt.NDArray[np.object_]:
             raise RecordError(message, arguments=("symbol",))
         return books.symbols
     if symbol is None:
-        message = f"{books.source}: there is no column of symbols, and symbol= names none"
+        message = f"{books.source}: there is no column of symbols, and no symbol is given"
         raise RecordError(message, arguments=("symbol",))
     if not isinstance(symbol, str) or not symbol:
         raise RecordError(f"symbol must be text that is not empty, not {symbol!r}", arguments=("symbol",))

@@ -122,8 +122,8 @@ def records(
     Notes
     -----
     The reference r of a row is the median price of the small sizes of its symbol and side, price being amount_out /
-    amount_in for swaps. A size is small if at most max(`least`, ⌈`small`·n⌉) of the n rows are smaller or it ties with
-    one of these. With p the price of the row and q its quantity:
+    amount_in for swaps. A size is small if fewer than max(`least`, ⌈`small`·n⌉) of the n rows are smaller: sizes
+    that tie are small together. With p the price of the row and q its quantity:
 
     ===========  =====================  ==============
     row          capital                efficiency
@@ -252,7 +252,7 @@ def symbol_codes(columns: Columns, symbol: str | None) -> tuple[list[str], npt.N
             raise RecordError(f"symbol {symbol!r} is for tables without symbols, but {there}", arguments=("symbol",))
         return columns.coded("symbol")
     if symbol is None:
-        raise tables.missing(columns.table, "there is no column of symbols, and symbol= names none")
+        raise tables.missing(columns.table, "there is no column of symbols, and no symbol is given")
     if not isinstance(symbol, str) or not symbol:
         raise RecordError(f"symbol must be text that is not empty, not {symbol!r}", arguments=("symbol",))
     return [symbol], np.zeros(len(columns), dtype=np.int32)

@@ -39,6 +39,8 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
     "snapshot": ("snapshot", "snapshot_id", "book_id"),
 }
 _TEXTS: Final = ("symbol", "side")
+#: Dates such as 20240102, which as seconds all lie in the summer of 1970.
+_COMPACT_DATES: Final = Interval(19700101.0, 21001231.0, integer=True)
 _TIME: Final = "must be unix seconds of the years 1 to 9999 (or as time_unit says) or an ISO date"
 
 
@@ -194,11 +196,18 @@ def _file(path: Path) -> Table:
 
 def _parquet(path: Path) -> Table:
     pyarrow, parquet = table_file.pyarrow("give a .csv file")
-    try:
-        file = parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid as reason:
-        raise RecordFileError(f"{path}: not a Parquet file: {reason}") from None
-    return Table(str(path), list(file.schema_arrow.names), lambda name: file.read([name])[name], path)
+    path.open("rb").close()  # where no file is, the system's own words tell
+    faults = (pyarrow.ArrowException, OSError, UnicodeDecodeError)
+
+    def read(part: Callable[[], Any]) -> Any:
+        try:
+            return part()
+        except faults as reason:
+            raise RecordFileError(f"{path}: not a whole Parquet file: {reason}") from None
+
+    file = read(lambda: parquet.ParquetFile(path))
+    names = read(lambda: list(file.schema_arrow.names))
+    return Table(str(path), names, lambda name: read(lambda: file.read([name])[name]), path)
 
 
 def candidates(given: Table, columns: Mapping[str, str] | None) -> dict[str, list[str]]:
@@ -239,8 +248,10 @@ def _found(given: Table) -> str:
 
 def missing(given: Table, wanted: str) -> RecordError:
     """Give the error of a table without the columns that are needed; lists those that were found."""
-    hint = "columns={'capital': 'its name'} says which column is which"
-    return given.error(f"{given.name}: {wanted}; {_found(given)}; {hint}")
+    hint = "; columns of other names can be named"
+    if len(given.names) == 1 and any(mark in given.names[0] for mark in ";\t|"):
+        hint = "; columns are separated by commas"
+    return given.error(f"{given.name}: {wanted}; {_found(given)}{hint}")
 
 
 def load(given: Table, found: Mapping[str, list[str]], roles: Iterable[str], time_unit: str = "s") -> Columns:
@@ -263,6 +274,8 @@ def load(given: Table, found: Mapping[str, list[str]], roles: Iterable[str], tim
     if "time" in values:
         seconds = values["time"] if given.column is None else _seconds(values["time"], unit)
         columns.refuse("time", ~SECONDS.contains(seconds), _TIME)
+        if unit == 1.0 and seconds.size and _COMPACT_DATES.contains(seconds).all():
+            columns.refuse("time", np.ones(seconds.size, np.bool_), "must not be dates without dashes: 2024-01-02")
         values["time"] = seconds
     return columns
 
@@ -271,7 +284,7 @@ def _only(given: Table, role: str, names: list[str]) -> str:
     if len(names) > 1 or given.names.count(names[0]) > 1:
         both = " and ".join(repr(name) for name in dict.fromkeys(names))
         twice = " twice" if len(set(names)) == 1 else ""
-        hint = "" if twice else f"; columns={{'{role}': {names[0]!r}}} chooses"
+        hint = "" if twice else f"; name the one that is {role}"
         raise given.error(f"{given.name}: {role} may be {both}{twice}{hint}", arguments=tuple(names))
     return names[0]
 
@@ -293,7 +306,10 @@ def _from_frame(given: Table, chosen: Mapping[str, str]) -> dict[str, npt.NDArra
     values: dict[str, npt.NDArray[Any]] = {}
     for role, name in chosen.items():
         is_text = role in _TEXTS
-        column = _plain(fetch(name), as_given=is_text or role in {"time", "snapshot"})
+        found = fetch(name)
+        if np.ma.is_masked(found):  # as an array it would be what lies under the mask
+            raise given.error(f"{given.name}: {name} has masked elements", arguments=(name,))
+        column = _plain(found, as_given=is_text or role in {"time", "snapshot"})
         if is_text:
             column = column.astype(object)
         elif role not in {"time", "snapshot"}:
@@ -323,7 +339,8 @@ def _plain(column: Any, *, as_given: bool) -> npt.NDArray[Any]:
         return objects
     if hasattr(column, "chunks") and hasattr(column, "cast"):  # of an Arrow table
         kind = column.type
-        return np.asarray(column.cast(kind.value_type) if hasattr(kind, "value_type") else column)
+        is_dictionary = hasattr(kind, "index_type")  # lists have a type of values too
+        return np.asarray(column.cast(kind.value_type) if is_dictionary else column)
     if getattr(getattr(column, "dtype", None), "tz", None) is not None and hasattr(column, "dt"):
         return np.asarray(column.dt.tz_convert(None))
     return np.asarray(column)
@@ -348,7 +365,7 @@ def _moment(value: Any, unit: float) -> float:
         if isinstance(value, datetime.datetime):
             return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).timestamp()
         return float(value) / unit
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return float("nan")
 
 

@@ -60,6 +60,8 @@ class Location:
         if not isinstance(url, str):
             raise StoreError(f"url must be a path or the URL of a database, not {type(url).__name__}")
         if "://" not in url:
+            if url.partition(":")[0] in _DRIVERS:  # a slash is missing; it may hold a password, so nobody quotes it
+                raise StoreError("the URL of a database begins with SCHEME:// (two slashes)")
             return cls._at(url)
         parsed = _parsed(url)
         if parsed.drivername.startswith("sqlite"):
