@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -144,7 +143,7 @@ class Design:
         --------
         >>> design = Design.random({"supply": (1000, 2000), "borrow": ("supply", 0.4, 0.7)}, 1_000_000, seed=7)
         >>> design.rows(999_998, 1_000_000)["supply"]
-        array([1306.41842703, 1258.34690884])
+        array([1894.70783696, 1553.71924656])
         """
         return cls._make("random", ranges, n=n, seed=seed, free=free)
 
@@ -240,7 +239,8 @@ class Design:
         of : str
             The other column.
         *factor
-            Low and high of the factor (and its count in a grid), or one of: a list of choices, a number, a distribution.
+            Low and high of the factor (and its count in a grid), or one of a list of choices, a number and a
+            distribution.
 
         Returns
         -------
@@ -267,6 +267,8 @@ class Design:
         scramble: Any = None,
         free: bool = False,
     ) -> Design:
+        if not isinstance(free, bool):
+            raise DesignError(f"free must be true or false, not {free!r}", arguments=("free",))
         columns = _columns(ranges, grid=kind == "grid", free=free)
         drawn = [design_ranges.factor(column) for column in columns.values()]
         if kind == "grid":
@@ -366,14 +368,14 @@ class Design:
     def _slice(self, start: Any, stop: Any) -> tuple[int, int]:
         stop = self.n if stop is None else stop
         for name, value in (("start", start), ("stop", stop)):
-            if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= value <= self.n:
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= self.n:
                 raise DesignError(f"{name} must be an integer in [0, {self.n}], not {value!r}", arguments=(name,))
         if start > stop:
             message = f"start must not exceed stop, but start = {start} and stop = {stop}"
             raise DesignError(message, arguments=("start", "stop"))
         return int(start), int(stop)
 
-    def _checked_out(self, out: Any, size: int) -> Floats:
+    def _checked_out(self, out: Floats, size: int) -> Floats:
         shape = (len(self.columns), size)
         good = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.ndim == 2
         if not good or not out.flags.c_contiguous or not out.flags.writeable:
@@ -400,7 +402,8 @@ class Design:
             values, own = block[place], design_ranges.factor(column)
             if dimension >= 0:
                 self.points.fill(dimension, values, start, stop)
-            if self.kind != "grid" or dimension < 0:
+            given_whole = self.kind == "grid" and dimension >= 0
+            if not given_whole and not isinstance(own, Steps):
                 own.fill(values)
             if other >= 0:
                 values *= block[other]
@@ -431,7 +434,8 @@ class Design:
             Sobol and Halton; ``free`` (default false); ``columns`` (default: the ranges in their order), because
             the order of a table may get lost on the way. A range is a number, a list of choices, or a table:
             ``{low, high}``, ``{low, high, count}`` in a grid, ``{choices}``, ``{distribution, …}`` with the parameters'
-            names in :mod:`scipy.stats`; with ``of``, it is the factor of another column (``{of, factor}`` for a number).
+            names in :mod:`scipy.stats`; with ``of``, it is the factor of another column (``{of, factor}`` for a
+            number).
 
         Raises
         ------
@@ -462,8 +466,6 @@ class Design:
         for key in ("ranges", "n"):
             if key in allowed and key not in data:
                 raise DesignError(f"{key} is missing", arguments=(key,))
-        if not isinstance(data.get("free", False), bool):
-            raise DesignError(f"free must be true or false, not {data['free']!r}", arguments=("free",))
         ranges = _in_order(data["ranges"], data.get("columns"))
         rest = {key: data[key] for key in ("n", "free") if key in data}
         if kind != "grid":
@@ -576,7 +578,7 @@ def _sorted(columns: Mapping[str, Column]) -> list[str]:
         while step is not None and step not in done:
             if step in chain:
                 circle = " of ".join([*chain[chain.index(step) :], step])
-                raise design_ranges.fault(name, f"depends on itself: {circle}")
+                raise design_ranges.fault(step, f"depends on itself: {circle}")
             chain.append(step)
             column = columns[step]
             following = column.of if isinstance(column, Relative) else None
@@ -619,18 +621,18 @@ def _default(name: str) -> float:
 
 def _checked_n(kind: str, n: Any) -> int:
     most = _MOST_POINTS[kind]
-    if isinstance(n, bool) or not isinstance(n, Integral) or not 1 <= n <= most:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
         raise DesignError(f"n must be an integer in [1, {most}] for {kind}, not {n!r}", arguments=("n",))
-    n = int(n)
-    if kind == "sobol" and n & (n - 1):
-        below = 1 << (n.bit_length() - 1)
-        message = f"n must be a power of two for sobol, not {n}; the nearest are {below} and {2 * below}"
+    count = int(n)
+    if kind == "sobol" and count & (count - 1):
+        below = 1 << (count.bit_length() - 1)
+        message = f"n must be a power of two for sobol, not {count}; the nearest are {below} and {2 * below}"
         raise DesignError(message, arguments=("n",))
-    return n
+    return count
 
 
 def _checked_seed(seed: Any) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**64:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
         raise DesignError(f"seed must be an integer in [0, 2^64), not {seed!r}", arguments=("seed",))
     return int(seed)
 
@@ -645,5 +647,5 @@ def _points(kind: str, n: int, dimensions: int, seed: int, scramble: Any) -> Poi
     if kind == "random" or dimensions == 0:
         return RandomPoints(seed)
     if kind == "latin_hypercube":
-        return LatinPoints(n, seed)
+        return LatinPoints.of(n, dimensions, seed)
     return _MAKERS[kind](n, dimensions, seed, scramble=scramble)

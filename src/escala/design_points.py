@@ -13,10 +13,12 @@ from escala.arrays import Floats
 from escala.errors import DesignError
 
 _WORD: Final = 2**32
+_MOST_ORDERED: Final = 4096  # points of a Latin hypercube whose permutations are kept
 _BITS: Final = 30  # of scipy's Sobol points, unless told otherwise
 _PATTERN: Final = 256  # Sobol points that share one computation of the higher bits
 _LOW_DIGITS: Final = 4096  # most sums of low digits that are kept for a coordinate of Halton's points
 _DIGITS_OF_DOUBLE: Final = 54  # in base 2
+_BITS_OF_INDEX: Final = 53  # of Halton's points
 _COMPARED: Final = 1024  # points that are held against scipy's
 _COLUMNS_OF_SOBOL: Final = 21201  # that scipy has direction numbers for
 
@@ -72,19 +74,46 @@ class RandomPoints:
 
 @dataclass(frozen=True, eq=False)
 class LatinPoints:
-    """A Latin hypercube: in each dimension one point in each of n equal strata, in the order of a keyed permutation."""
+    """A Latin hypercube: in each dimension one point in each of n equal strata, in the order of a keyed permutation.
+
+    Parameters
+    ----------
+    n, seed : int
+        Number of points, and what permutations and places in the strata are made of.
+    orders : (d, n) int16, or None
+        The permutations, where n is so small that a keyed permutation would favour some: the order of n random numbers.
+    """
 
     n: int
     seed: int
+    orders: npt.NDArray[np.int16] | None
+
+    @classmethod
+    def of(cls, n: int, d: int, seed: int) -> LatinPoints:
+        """Choose the permutations."""
+        if n > _MOST_ORDERED:
+            return cls(n, seed, None)
+        from escala.kernels.philox import uniforms
+        from escala.kernels.sequences import KEYS
+
+        orders, drawn = np.empty((d, n), dtype=np.int16), np.empty(n)
+        for dimension, order in enumerate(orders):
+            uniforms(seed % _WORD, seed // _WORD, dimension, KEYS, 0, drawn, 0, n)
+            order[:] = np.argsort(drawn, kind="stable")
+        return cls(n, seed, orders)
 
     def fill(self, dimension: int, out: Floats, start: int, stop: int) -> None:
         """Write the coordinate of rows ``start <= i < stop`` to ``out[0 : stop - start]``."""
         from escala.kernels import philox, sequences
 
         low, high = self.seed % _WORD, self.seed // _WORD
-        keys = np.empty(4 * -(-sequences.ROUNDS // 4), dtype=np.int64)
-        philox.words(low, high, dimension, sequences.KEYS, 0, keys, 0, keys.size // 4)
-        sequences.latin(keys[: sequences.ROUNDS], self.n, low, high, dimension, out, start, stop)
+        if self.orders is not None:
+            out[: stop - start] = self.orders[dimension, start:stop]
+        else:
+            keys = np.empty(4 * -(-sequences.ROUNDS // 4), dtype=np.int64)
+            philox.words(low, high, dimension, sequences.KEYS, 0, keys, 0, keys.size // 4)
+            sequences.strata(keys[: sequences.ROUNDS], self.n, out, start, stop)
+        sequences.jitter(self.n, low, high, dimension, out, start, stop)
 
     def tables(self) -> list[npt.NDArray[Any]]:
         """Give no tables: number of points and seed say all."""
@@ -118,13 +147,19 @@ class SobolPoints:
         """
         from scipy.stats import qmc
 
+        if d > _COLUMNS_OF_SOBOL:
+            message = f"ranges must have at most {_COLUMNS_OF_SOBOL} columns that vary for sobol, not {d}"
+            raise DesignError(message, arguments=("ranges",))
+
         def engine() -> Any:
             return qmc.Sobol(d, scramble=scramble, rng=seed)
 
         try:
             found = engine()
-            points = cls._of(np.asarray(found._sv, dtype=np.int64), np.asarray(found._shift, dtype=np.int64))
-            if points.agrees_with(engine()):
+            directions = np.asarray(found._sv, dtype=np.int64).copy()
+            directions[:, _bits(n) :] = 0  # no row needs them
+            points = cls._of(directions, np.asarray(found._shift, dtype=np.int64))
+            if points.agrees_with(engine(), n):
                 return points
         except (AttributeError, TypeError, ValueError, IndexError):
             pass  # another scipy, with other attributes
@@ -132,7 +167,7 @@ class SobolPoints:
 
     @classmethod
     def from_points_alone(cls, engine: Any, n: int, d: int) -> SobolPoints:
-        """Find the direction numbers below n in the points of indexes 0, 1, 2, 4, 8 …
+        """Find the direction numbers below n in the points whose indexes are powers of two.
 
         The Gray code of 2^k has the bits k and k − 1, so point 2^k is the shift XOR two direction numbers.
 
@@ -144,14 +179,14 @@ class SobolPoints:
         directions = np.zeros((d, _BITS), dtype=np.int64)
         shift = _integers(engine.random(1))
         previous = np.zeros(d, dtype=np.int64)
-        for bit in range(max(1, (n - 1).bit_length())):
+        for bit in range(_bits(n)):
             engine.reset()
             engine.fast_forward(2**bit)
             previous = previous ^ shift ^ _integers(engine.random(1))
             directions[:, bit] = previous
         points = cls._of(directions, shift)
         engine.reset()
-        if not points.agrees_with(engine, min(n, _COMPARED)):
+        if not points.agrees_with(engine, n):
             raise _another_scipy("Sobol")
         return points
 
@@ -163,9 +198,9 @@ class SobolPoints:
             pattern ^= np.where(gray >> bit & 1, directions[:, [bit]], 0).astype(np.int32)
         return cls(np.ascontiguousarray(directions, dtype=np.int32), pattern, shift)
 
-    def agrees_with(self, engine: Any, n: int = _COMPARED) -> bool:
-        """Tell whether the first points are those of scipy's engine."""
-        return _same_points(self, engine.random(n))
+    def agrees_with(self, engine: Any, n: int) -> bool:
+        """Tell whether the first of n points are those of scipy's engine."""
+        return _same_points(self, engine.random(min(n, _COMPARED)))
 
     def fill(self, dimension: int, out: Floats, start: int, stop: int) -> None:
         """Write the coordinate of rows ``start <= i < stop`` to ``out[0 : stop - start]``."""
@@ -207,7 +242,7 @@ class HaltonPoints:
         Raises
         ------
         DesignError
-            If the first or the last of the points are not scipy's.
+            If the first of the points are not scipy's.
         """
         from scipy.stats import qmc
 
@@ -251,7 +286,10 @@ def _primes(count: int) -> list[int]:
 
 def _terms(base: int, generator: np.random.Generator | None) -> Floats:
     """Make what each digit adds, (digits, base): the digit, permuted if there is a generator, times 1/base^(k + 1)."""
-    digits = math.ceil(_DIGITS_OF_DOUBLE / math.log2(base)) - 1
+    if generator is None:  # scipy goes on for as long as the index has digits
+        digits = next(k for k in range(1, _BITS_OF_INDEX + 1) if base**k >= 2**_BITS_OF_INDEX)
+    else:
+        digits = math.ceil(_DIGITS_OF_DOUBLE / math.log2(base)) - 1
     permutations = np.repeat(np.arange(base)[None], digits, axis=0)
     if generator is not None:
         for row in permutations:
@@ -273,6 +311,11 @@ def _sums(terms: Floats) -> Floats:
         total += term[index % base]
         index //= base
     return total
+
+
+def _bits(n: int) -> int:
+    """Count the bits of the indexes below n."""
+    return (n - 1).bit_length()
 
 
 def _integers(points: Floats) -> npt.NDArray[np.int64]:

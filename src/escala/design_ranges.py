@@ -289,7 +289,7 @@ def _recognised(name: str, given: Any, interval: Interval) -> Range:
         return Constant(_number(name, "value", given))
     if hasattr(given, "dist") and hasattr(given, "ppf"):
         return _from_frozen(name, given, interval)
-    if not isinstance(given, str | bytes | bool | None) and isinstance(given, Sequence | np.ndarray):
+    if hasattr(given, "__array__") or (isinstance(given, Sequence) and not isinstance(given, str | bytes)):
         return _choices(name, given)
     raise fault(name, f"must be (low, high), a list of choices, a number or a distribution, not {given!r}")
 
@@ -358,7 +358,7 @@ def _distribution(
     """Check a distribution of :mod:`scipy.stats` and its parameters, and give all of them values."""
     from scipy import stats
 
-    found = getattr(stats, distribution, None) if isinstance(distribution, str) else None
+    found: Any = getattr(stats, distribution, None) if isinstance(distribution, str) else None
     continuous = isinstance(found, stats.rv_continuous)
     if not continuous and not isinstance(found, stats.rv_discrete):
         raise fault(name, f"needs the name of a distribution of scipy.stats, not {distribution!r}")

@@ -33,8 +33,9 @@ _KERNELS = (
     "philox.uniforms",
     "philox.words",
     "sequences.halton",
-    "sequences.latin",
+    "sequences.jitter",
     "sequences.sobol",
+    "sequences.strata",
 )
 
 

@@ -29,7 +29,9 @@ _SPACING: Final = 2.0**-53
 
 @helper
 def block(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int, int, int]:
-    """Encrypt one counter: four words in, four random words out."""
+    """Encrypt one counter: four words in, four random words out; higher bits of what is given do not count."""
+    c0, c1, c2, c3 = c0 & WORD, c1 & WORD, c2 & WORD, c3 & WORD  # where that is known, products are of half the cost
+    k0, k1 = k0 & WORD, k1 & WORD
     for _ in range(_ROUNDS):
         product = c0 * MULTIPLIER
         other = c2 * _OTHER_MULTIPLIER
@@ -65,7 +67,7 @@ def words(k0: int, k1: int, c1: int, c2: int, c3: int, out: Integers, start: int
         Output: four words a block.
     """
     for i in range(stop - start):
-        w0, w1, w2, w3 = block((start + i) & WORD, c1, c2, c3, k0, k1)
+        w0, w1, w2, w3 = block(start + i, c1, c2, c3, k0, k1)
         out[4 * i] = w0
         out[4 * i + 1] = w1
         out[4 * i + 2] = w2
@@ -87,5 +89,5 @@ def uniforms(k0: int, k1: int, column: int, stream: int, draw: int, out: Floats,
     """
     piece = out[0 : stop - start]
     for i in range(piece.size):
-        w0, w1, _, _ = block((start + i) & WORD, column, stream, draw, k0, k1)
+        w0, w1, _, _ = block(start + i, column, stream, draw, k0, k1)
         piece[i] = uniform(w0, w1)

@@ -24,6 +24,7 @@ from escala.kernels.philox import MULTIPLIER, WORD, block, uniform
 _AT_ONCE: Final = 8  # digits added in one pass over a piece of Halton's points
 MOST_DIGITS: Final = 64  # of Halton's points: what doubles can tell apart in base 2 is 54
 
+_FEW: Final = 8  # one in so many strata is followed by itself
 ROUNDS: Final = 10  # of the keyed permutation, as many as Philox has
 
 #: Streams of the Latin hypercube's random numbers; a random design draws from stream 0.
@@ -63,11 +64,11 @@ def sobol(directions: Words, pattern: Words, shift: int, scale: float, out: Floa
                 base ^= directions[bit]
             gray >>= 1
             bit += 1
-        base = np.int32(base)
+        common = np.int32(base)
         source = pattern[first : first + run]
         piece = out[i - start : i - start + run]
         for k in range(run):
-            piece[k] = float(np.int32(source[k] ^ base)) * scale
+            piece[k] = float(np.int32(source[k] ^ common)) * scale
         i += run
 
 
@@ -132,25 +133,29 @@ def permuted(i: int, keys: Integers, bits: int, left_mask: int, right_mask: int)
     return (left << bits) | right
 
 
-@kernel(integers_in, integer, integer, integer, integer, floats_out, integer, integer)
-def latin(keys: Integers, n: int, k0: int, k1: int, column: int, out: Floats, start: int, stop: int) -> None:
-    """Write points ``start <= i < stop`` of one coordinate of a Latin hypercube of n points.
+@helper
+def _beyond(values: Floats, n: int) -> int:
+    count = 0
+    for i in range(values.size):
+        count += values[i] >= n
+    return count
 
-    Point i lies in stratum p(i), p being a keyed permutation of 0 … n − 1, at a random place (p + v)/n. The permutation
-    is that of the smallest power of two that holds n, followed until it ends below n (which keeps it a permutation).
-    v = (2k + 1)/2^(m + 1) with m = 50 − (bits of n) random bits, few enough that p + v is exact and that rounding the
-    quotient leaves no stratum.
+
+@kernel(integers_in, integer, floats_out, integer, integer)
+def strata(keys: Integers, n: int, out: Floats, start: int, stop: int) -> None:
+    """Write p(i), ``start <= i < stop``, p being a keyed permutation of 0 … n − 1.
+
+    It is that of the smallest power of two that holds n, followed from i on until it ends below n, which keeps it a
+    permutation and takes less than two steps on average.
 
     Parameters
     ----------
     keys : (ROUNDS,) int64
         Words that choose the permutation.
     n : int64
-        Number of points, at most 2³².
-    k0, k1, column : int64
-        Seed (low and high word) and column of the random places.
+        Number of strata, at most 2³².
     out : (at least stop − start,) float64
-        Output, in (0, 1).
+        Output: integers.
     """
     bits = 2
     while (1 << bits) < n:
@@ -158,18 +163,48 @@ def latin(keys: Integers, n: int, k0: int, k1: int, column: int, out: Floats, st
     half = bits // 2
     left_mask = (1 << (bits - half)) - 1
     right_mask = (1 << half) - 1
-    cells = float(1 << (50 - bits))
-    spread = 1.0 / cells
     piece = out[0 : stop - start]
     for i in range(piece.size):
         piece[i] = float(permuted(start + i, keys, half, left_mask, right_mask))
+    # Side by side while many are still beyond n, then the rest one by one.
+    beyond = _beyond(piece, n)
+    while _FEW * beyond > piece.size:
+        for i in range(piece.size):
+            last = piece[i]
+            following = float(permuted(int(last), keys, half, left_mask, right_mask))
+            piece[i] = following if last >= n else last
+        beyond = _beyond(piece, n)
     for i in range(piece.size):
         if piece[i] >= n:
             place = int(piece[i])
             while place >= n:
                 place = permuted(place, keys, half, left_mask, right_mask)
             piece[i] = float(place)
+
+
+@kernel(integer, integer, integer, integer, floats_out, integer, integer)
+def jitter(n: int, k0: int, k1: int, column: int, out: Floats, start: int, stop: int) -> None:
+    """Turn strata into points of [0, 1] at a random place in them: p into (p + v)/n.
+
+    v = (2k + 1)/2^(m + 1), k having m = 50 − (bits of n − 1) random bits: few enough that p + v is exact and that
+    rounding the quotient leaves no stratum.
+
+    Parameters
+    ----------
+    n : int64
+        Number of strata, at most 2³².
+    k0, k1, column : int64
+        Seed (low and high word) and column.
+    out : (at least stop − start,) float64
+        Strata of rows ``start <= i < stop``, and output.
+    """
+    bits = 0
+    while (1 << bits) < n:
+        bits += 1
+    cells = float(1 << (50 - bits))
+    cell = 1.0 / cells
+    piece = out[0 : stop - start]
     for i in range(piece.size):
-        w0, w1, _, _ = block((start + i) & WORD, column, JITTER, 0, k0, k1)
-        cell = float(int(uniform(w0, w1) * cells))
-        piece[i] = (piece[i] + (cell + 0.5) * spread) / n
+        w0, w1, _, _ = block(start + i, column, JITTER, 0, k0, k1)
+        middle = float(int(uniform(w0, w1) * cells)) + 0.5
+        piece[i] = (piece[i] + middle * cell) / n
