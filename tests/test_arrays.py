@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from escala.arrays import Interval, Rows, broadcast_shape, check_interval, check_order, to_floats
+from escala.arrays import Interval, Rows, broadcast_shape, check_interval, check_order, to_floats, whole_number
 from escala.errors import ScenarioError
 
 
@@ -117,3 +117,16 @@ def test_slices_of_broadcast_rows_equal_numpy(data: st.DataObject) -> None:
     rows = Rows(arrays, shapes.result_shape, max(1, stop - start))
     expected = [np.broadcast_to(array, shapes.result_shape).reshape(-1)[start:stop] for array in arrays]
     assert rows.fill(start, stop)[:, : stop - start].tolist() == np.array(expected).tolist()
+
+
+@pytest.mark.parametrize("value", [2, np.int8(2), np.uint64(2)])
+def test_one_integer_of_any_type_is_welcome(value: Any) -> None:
+    assert whole_number("n", value, 1, 3) == 2
+
+
+@pytest.mark.parametrize("value", [0, 4, 2.0, True, "2", None, np.float64(2.0)])
+def test_what_is_no_integer_in_the_range_is_named(value: Any) -> None:
+    with pytest.raises(ScenarioError, match=r"n must be an integer in \[1, 3\], not "):
+        whole_number("n", value, 1, 3)
+    with pytest.raises(ScenarioError, match="n must be an integer of at least 5, not "):
+        whole_number("n", value, 5)

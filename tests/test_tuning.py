@@ -24,7 +24,7 @@ def test_the_best_of_one_field_is_that_of_a_fine_grid() -> None:
     means = worth(simulate(*(rows[name] for name in RANGES), strategy=grid)).mean(axis=1)
     whole = (found.value * found.scenarios + found.held_out_value * found.held_out) / len(DESIGN)
     assert whole == pytest.approx(means.max(), rel=0.02)
-    assert found.evaluations <= 300
+    assert 280 <= found.evaluations <= 300
     assert (found.scenarios, found.held_out) == (512, 512)
     assert found.strategy == LendingStrategy(repay=found.fields["repay"])
 

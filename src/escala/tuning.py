@@ -244,7 +244,11 @@ class _Search:
         if not np.isfinite(values[0]):
             raise ScenarioError("the objective of the strategy begun with is not finite", arguments=("objective",))
 
+        tried = 0
+
         def cost(x: Floats) -> Floats:
+            nonlocal tried
+            tried += x.size // len(self.start)  # scipy counts calls, each of which is a generation
             values, reached = self.measure(x.reshape(len(self.start), -1), rows)
             finite = np.where(np.isfinite(values), -values, 2.0 * _REFUSED)
             return np.where(reached < wanted, _REFUSED * (1.0 + wanted - reached), finite)
@@ -258,7 +262,7 @@ class _Search:
             cost, self._bounds, init=first, maxiter=max(0, evaluations // crowd - 1), tol=0.0, atol=0.0, polish=False,
             vectorized=True, updating="deferred", integrality=self._whole, rng=np.random.default_rng([seed, 1]),
         )  # fmt: skip
-        return np.asarray(found.x, dtype=np.float64), int(found.nfev)
+        return np.asarray(found.x, dtype=np.float64), tried
 
     def measure(self, x: Floats, rows: Mapping[str, Floats]) -> tuple[Floats, Floats]:
         """Give the objective of each candidate, and the share of scenarios in which it reaches the target."""

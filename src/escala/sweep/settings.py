@@ -174,10 +174,12 @@ def _trial(plan: plans.Plan, *, files: bool, rows: bool) -> tuple[float, int]:
     size = plan.chunks * len(worker.take().to_bytes()) if files else 0
     if files and rows:
         room = sink.blank_rows(plan, count)
+        content = sink.room_for(room)
+        sink.to_parquet(room, content)
         began = time.perf_counter()
-        sink.to_parquet(room)
+        sink.to_parquet(room, content)
         seconds += (time.perf_counter() - began) / count
-        size += int(plan.n * sum(column.itemsize for column in room.values()) * 1.001)
+        size += sink.bytes_of_rows(room, plan.n)
     return seconds, size
 
 

@@ -30,6 +30,7 @@ MANIFEST: Final = "sweep.json"
 SUMMARY: Final = "summary.json"
 _LOCK: Final = ".lock"
 _GROUP: Final = 65_536  # rows of a row group
+_HEADERS: Final = 8192  # bytes of a column in a row group beside its values, and more than enough of the file's own
 _READ: Final = 1 << 20
 
 
@@ -89,7 +90,9 @@ class Files:
         self.sink = sink
         self._chunk = -1
         self._held = 0
-        self._room = blank_rows(sink.plan, min(sink.plan.chunk, sink.plan.n) if sink.rows else 0)
+        if sink.rows:
+            self._room = blank_rows(sink.plan, min(sink.plan.chunk, sink.plan.n))
+            self._content = room_for(self._room)
 
     def begin(self, chunk: int) -> None:
         """Begin with a chunk."""
@@ -114,7 +117,7 @@ class Files:
         entry: dict[str, Any] = {"chunk": self._chunk}
         with _reported(self.sink.directory, f"chunk {self._chunk}"):
             if self.sink.rows:
-                content = memoryview(to_parquet({name: room[: self._held] for name, room in self._room.items()}))
+                content = to_parquet({name: room[: self._held] for name, room in self._room.items()}, self._content)
                 entry["parquet"] = [len(content), zlib.crc32(content)]
                 _write(self.sink.path(self._chunk, "parquet"), content)
             packed = json.dumps(entry).encode() + b"\n" + state.to_bytes()
@@ -129,18 +132,31 @@ def blank_rows(plan: Plan, n: int) -> dict[str, npt.NDArray[Any]]:
     return room | {name: np.empty(n, dtype=np.int64 if name in WHOLE else np.float64) for name in plan.outputs}
 
 
-def to_parquet(rows: Mapping[str, npt.NDArray[Any]]) -> Any:
+def room_for(rows: Mapping[str, npt.NDArray[Any]]) -> Any:
+    """Give memory that rows fit into as the content of a Parquet file."""
+    pyarrow, _ = load_pyarrow()
+    count = max(column.size for column in rows.values())
+    return pyarrow.allocate_buffer(bytes_of_rows(rows, count) + _HEADERS * (1 + count // _GROUP) * len(rows))
+
+
+def bytes_of_rows(columns: Mapping[str, npt.NDArray[Any]], n: int) -> int:
+    """Size of n rows in a Parquet file, which has no numbers of less than four bytes."""
+    return n * sum(max(4, column.itemsize) for column in columns.values())
+
+
+def to_parquet(rows: Mapping[str, npt.NDArray[Any]], room: Any) -> memoryview:
     """Give rows as the content of a Parquet file.
 
-    It is made in memory, because a writer whose disk is full cannot be closed.
+    It is made in memory, because a writer whose disk is full cannot be closed; and in memory that is used again,
+    because pages that are new to a process cost as much as writing them.
     """
     pyarrow, parquet = load_pyarrow()
     table = pyarrow.table({name: pyarrow.array(column) for name, column in rows.items()})
-    stream = pyarrow.BufferOutputStream()
+    stream = pyarrow.FixedSizeBufferWriter(room)
     parquet.write_table(
         table, stream, row_group_size=_GROUP, use_dictionary=False, write_statistics=False, compression="none"
     )
-    return stream.getvalue()
+    return memoryview(room)[: stream.tell()]
 
 
 @contextlib.contextmanager

@@ -365,7 +365,7 @@ def _response(x: _Binned, y: Floats) -> Response:
     # Differences from the mean, so that sums of squares lose nothing to cancellation.
     rest = y - y.mean()
     sums = np.bincount(place, rest)[used]
-    whole = float(rest @ rest)
+    whole = float((rest * rest).sum())  # not by BLAS, whose order of summation is its own
     between = float((sums * sums / count).sum())
     degrees = y.size - count.size
     chance = (count.size - 1) * max(0.0, whole - between) / degrees if degrees > 0 else 0.0
