@@ -25,9 +25,9 @@ test: $(READY) ## run all checks: lint, types, floors, tests on all and one thre
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
-	ESCALA_THREADS=1 $(BIN)/python -m pytest -q tests/test_lending.py tests/test_fitting.py tests/test_curves.py tests/test_allocation.py tests/test_sources.py
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q tests/test_lending.py tests/test_arrays.py tests/test_fitting.py tests/test_curves.py tests/test_allocation.py tests/test_sources.py
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit tests/test_lending.py tests/test_fitting.py tests/test_allocation.py
+	ESCALA_THREADS=1 $(BIN)/python -m pytest -q tests/test_lending.py tests/test_fitting.py tests/test_curves.py tests/test_allocation.py tests/test_sources.py tests/test_design.py
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q tests/test_lending.py tests/test_arrays.py tests/test_fitting.py tests/test_curves.py tests/test_allocation.py tests/test_sources.py tests/test_design.py
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit tests/test_lending.py tests/test_fitting.py tests/test_allocation.py tests/test_design.py
 
 bench: $(READY) ## run the benchmarks and print ratios
 	$(BIN)/python -m benchmarks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import os
 import pkgutil
 import re
 import subprocess
@@ -87,6 +88,8 @@ def test_python_examples_of_the_readme() -> None:
 def test_commands_of_the_readme(tmp_path: Path) -> None:
     """Commands run in an empty folder, one block after the other; make and git are run by CI itself."""
     bin_dir = Path(sys.executable).parent
+    [sweep] = blocks("toml")
+    (tmp_path / "sweep.toml").write_text(sweep)
     for block in blocks("console"):
         for line in block.splitlines():
             if not line.startswith("$ ") or line.startswith(("$ make", "$ git", "$ cd", "$ pip")):

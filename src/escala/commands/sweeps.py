@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def sweep(
     file: Path,
+    /,
     *,
     out: Path | None = None,
     totals_only: bool = False,

@@ -121,6 +121,7 @@ _EXTRAS = {
     "frames": ("pandas",),
     "parquet": ("pyarrow",),
     "plot": ("matplotlib",),
+    "dask": ("dask", "distributed"),
     "store": ("sqlalchemy", "greenlet", "aiosqlite", "alembic"),
     "postgres": ("sqlalchemy", "greenlet", "asyncpg"),
 }
