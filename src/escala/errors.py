@@ -10,6 +10,7 @@ EscalaError
 │   └── AllocationError                 of an argument of an allocation
 ├── InfeasibleError (ValueError)        bounds that no allocation can meet together
 ├── StoreError (RuntimeError)           a store that cannot be opened, read or written
+├── BuildError (RuntimeError)           a C library that cannot be built or loaded
 ├── UnknownSymbolError (KeyError)       a symbol without records or model
 ├── FitError (ValueError)               an instrument without a curve, where that is to be an error
 └── MissingExtraError (ImportError)     an optional library is not installed
@@ -113,6 +114,10 @@ class FitError(EscalaError, ValueError):
 
 class StoreError(EscalaError, RuntimeError):
     """A store that cannot be opened, read or written; the message says which and why, and holds no password."""
+
+
+class BuildError(EscalaError, RuntimeError):
+    """A C library that cannot be built or loaded; the message says why in one line."""
 
 
 class UnknownSymbolError(EscalaError, KeyError):
