@@ -23,7 +23,7 @@ _EXPORTS: Final = "{ global: escala_*; local: *; };\n"
 
 
 @dataclass(frozen=True)
-class Library:
+class Built:
     """The files of a built library."""
 
     shared: Path
@@ -45,7 +45,7 @@ class _Tools:
     archiver: str
 
 
-def build(out: str | os.PathLike[str], cpu: str = "native") -> Library:
+def build(out: str | os.PathLike[str], cpu: str = "native") -> Built:
     """Build the C library: the kernels as native code that needs no Python.
 
     Parameters
@@ -58,7 +58,7 @@ def build(out: str | os.PathLike[str], cpu: str = "native") -> Library:
 
     Returns
     -------
-    Library
+    Built
         The paths of the files.
 
     Raises
@@ -78,7 +78,7 @@ def build(out: str | os.PathLike[str], cpu: str = "native") -> Library:
         work = Path(folder)
         _compile_entries(work, cpu)
         built = _link(work, tools)
-        return Library(*(_placed(path, place) for path in built.paths))
+        return Built(*(_placed(path, place) for path in built.paths))
 
 
 def header() -> str:
@@ -132,7 +132,7 @@ def _compile_entries(work: Path, cpu: str) -> None:
     _run([sys.executable, "-m", "escala.capi.objects", str(work), metadata.version("escala")], env=settings)
 
 
-def _link(work: Path, tools: _Tools) -> Library:
+def _link(work: Path, tools: _Tools) -> Built:
     here = resources.files("escala.capi")
     for name in ("library.c", "escala.h"):
         (work / name).write_text(here.joinpath(name).read_text())
@@ -147,7 +147,7 @@ def _link(work: Path, tools: _Tools) -> Library:
     _run([tools.linker, "-r", "-z", "noexecstack", "-o", "whole.o", *objects], cwd=work)
     _run([tools.objcopy, "--wildcard", "--keep-global-symbol=escala_*", "whole.o"], cwd=work)
     _run([tools.archiver, "rcs", "libescala.a", "whole.o"], cwd=work)
-    return Library(work / "libescala.so", work / "libescala.a", work / "escala.h", pkgconfig)
+    return Built(work / "libescala.so", work / "libescala.a", work / "escala.h", pkgconfig)
 
 
 def _run(command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:

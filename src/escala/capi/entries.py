@@ -65,7 +65,7 @@ def _entry(*arguments: Any) -> Callable[[Callable[..., int]], Entry]:
     """Compile an entry and keep it."""
 
     def wrap(function: Callable[..., int]) -> Entry:
-        compiled = cfunc(types.int64(*arguments), nopython=True, **_OPTIONS)(function)
+        compiled = cfunc(types.int64(*arguments), **_OPTIONS)(function)
         ENTRIES.append(Entry(function.__name__, compiled))
         return ENTRIES[-1]
 
@@ -73,7 +73,7 @@ def _entry(*arguments: Any) -> Callable[[Callable[..., int]], Entry]:
 
 
 @_entry(_integer, _codes, _floats, _floats, _integer, _floats, _integer, _integer, _floats, _integers)
-def evaluate(wanted, family, params, origin, n, capital, rows, m, out, bad):  # type: ignore[no-untyped-def]
+def evaluate(wanted, family, params, origin, n, capital, rows, m, out, bad):
     """Evaluate n curves at m capitals each; gives the number of capitals that are none."""
     counted = carray(bad, 1)
     curves.evaluate(
@@ -84,7 +84,7 @@ def evaluate(wanted, family, params, origin, n, capital, rows, m, out, bad):  # 
 
 
 @_entry(_floats, _codes, _floats, _floats, _floats, _integer, _floats, _floats)
-def threshold(least, family, params, origin, limit, n, first, last):  # type: ignore[no-untyped-def]
+def threshold(least, family, params, origin, limit, n, first, last):
     """Find the stretches of n curves with an efficiency of at least `least`."""
     curves.threshold(
         carray(least, n), carray(family, n), carray(params, (n, 3)), carray(origin, n), carray(limit, n),
@@ -97,7 +97,7 @@ def threshold(least, family, params, origin, limit, n, first, last):  # type: ig
     _integers, _integers, _integer, _codes, _floats, _floats, _integer, _floats, _integer,
     _codes, _codes, _integers, _floats, _floats, _floats, _floats, _floats, _floats, _integer, _floats, _integer,
 )  # fmt: skip
-def fit(  # type: ignore[no-untyped-def]
+def fit(
     order, offsets, n, choice, capital, efficiency, records, weights, weighted,
     family, status, n_points, params, origin, root, covariance, figures, work, work_size, scratch, scratch_size,
 ):  # fmt: skip
@@ -113,7 +113,7 @@ def fit(  # type: ignore[no-untyped-def]
 
 
 @_entry(_integers, _integer, _floats, _integer, _floats, _integer, _floats, _floats)
-def decay(offsets, n, times, records, weights, weighted, half_life, out):  # type: ignore[no-untyped-def]
+def decay(offsets, n, times, records, weights, weighted, half_life, out):
     """Lower the weights of old records."""
     fitting.decay(
         carray(offsets, n + 1), carray(times, records), carray(weights, weighted), carray(half_life, 1),
@@ -127,7 +127,7 @@ def decay(offsets, n, times, records, weights, weighted, half_life, out):  # typ
     _integers, _integer, _floats, _codes, _floats, _floats, _integer, _integers, _integer, _integers, _floats, _integer,
     _integer, _integer,
 )  # fmt: skip
-def allocate(  # type: ignore[no-untyped-def]
+def allocate(
     family, params, draws, origin, limit, n, settings, totals, size, floors, floored, controls,
     problems, m, amounts, binding, facts, work, work_size, ints, ints_size, nodes, bounds, most,
     start, stop,
@@ -147,7 +147,7 @@ def allocate(  # type: ignore[no-untyped-def]
     _codes, _floats, _integer, _floats, _floats, _integer, _floats, _floats, _integer, _floats, _integer, _floats,
     _integers, _integer, _floats, _codes, _floats, _floats, _integer, _integers, _integer, _integer, _integer,
 )  # fmt: skip
-def greedy(  # type: ignore[no-untyped-def]
+def greedy(
     family, params, draws, origin, limit, n, settings, totals, size, floors, floored, controls,
     problems, m, amounts, binding, facts, work, work_size, ints, ints_size, start, stop,
 ):  # fmt: skip
@@ -162,7 +162,7 @@ def greedy(  # type: ignore[no-untyped-def]
 
 
 @_entry(_floats, _integer, _floats, _integer, _integers, _floats, _integers, _integer)
-def simulate(columns, width, values, stride, counts, work, cursor, n):  # type: ignore[no-untyped-def]
+def simulate(columns, width, values, stride, counts, work, cursor, n):
     """Run n scenarios to their ends."""
     room = carray(cursor, 2)
     room[0] = room[1] = 0
@@ -181,18 +181,18 @@ _allocation_integers = numba.njit(allocation.ints_size)
 
 
 @_entry(_integer)
-def fit_work_size(most):  # type: ignore[no-untyped-def]
+def fit_work_size(most):
     """Count the numbers of `work` for instruments of at most so many records."""
     return _fit_work(most)
 
 
 @_entry(_integer)
-def allocate_work_size(n):  # type: ignore[no-untyped-def]
+def allocate_work_size(n):
     """Count the numbers of `work` for n instruments."""
     return _allocation_work(n)
 
 
 @_entry(_integer, _integer)
-def allocate_ints_size(n, most):  # type: ignore[no-untyped-def]
+def allocate_ints_size(n, most):
     """Count the integers of `ints` for n instruments and so many nodes."""
     return _allocation_integers(n, most)

@@ -38,7 +38,7 @@ def prototypes() -> str:
         declared = ", ".join(f"{kind} a{i}" for i, kind in enumerate(types))
         given = ", ".join(f"a{i}" for i in range(len(types)))
         lines += [
-            f"extern __attribute__((visibility(\"hidden\"))) int32_t {hidden(entry.name)}"
+            f'extern __attribute__((visibility("hidden"))) int32_t {hidden(entry.name)}'
             f"(int64_t *result, void **error, {', '.join(types)});",
             f"static int64_t entry_{entry.name}({declared}) {{",
             "    int64_t result = 0;",
@@ -82,7 +82,7 @@ def tables(version: str) -> str:
     lines += _array("column", "SETTINGS", (
         _column("escala_allocation", name, interval, math.nan) for name, interval in allocation._SETTINGS.items()
     ))  # fmt: skip
-    usual = {name: math.nan for name in lending._ARGUMENTS} | lending.LendingStrategy().arrays()
+    usual = dict.fromkeys(lending._ARGUMENTS, math.nan) | lending.LendingStrategy().arrays()
     ranges = {**lending._ARGUMENTS, **lending._FIELDS}
     lines += _array("column", "COLUMNS", (
         _column("escala_scenarios", name, ranges[name], float(usual[name])) for name in lending_kernels.COLUMNS
