@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = (
     "curves", "fitting", "lending", "arrays", "parallel", "errors", "scenario_file", "lending_summary", "demo_curves",
     "demo_lending", "numerals", "curve_summary", "allocation", "records", "store.store", "store.settings",
+    "capi.pointers",
 )  # fmt: skip
 
 
