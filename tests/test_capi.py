@@ -249,7 +249,7 @@ def test_fit_with_half_life(library: Library) -> None:
         {"min_efficiency": 0.8},
         {"min_efficiency": 0.9, "min_ticket": 3e4, "max_share": 0.4},
         {"min_efficiency": 0.8, "remainder": "hold"},
-        {"min_efficiency": 0.95, "spend": "exactly", "lower": 1e3},
+        {"min_efficiency": 0.9, "spend": "exactly", "max_share": 0.6},
         {"min_efficiency": 0.8, "method": "greedy"},
         {"method": "greedy", "step": 7e3, "hurdle": 0.2},
         {"spend": "exactly", "reserve": 0.1},
@@ -265,7 +265,7 @@ def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Libra
     given = {name: rising[name] if value == "rising" else value for name, value in settings.items()}
     drawn = given.pop("drawn", False)
     params = np.stack([curves.params * factor for factor in (1.0, 0.97, 0.9)]) if drawn else None
-    totals = np.linspace(2e4, 6e6, 130)
+    totals = np.linspace(2e4, 4.9e6, 130)
     ours = escala.allocate(curves, totals, max_nodes=50, params=params, **given)
     codes = {
         "exactly": given.pop("spend", "") == "exactly",
@@ -416,6 +416,7 @@ class Host:
         for name, value in {"supply": 1000.0, "borrow": 600.0, "target": 1500.0, "wallet": 200.0}.items():
             getattr(self.scenarios, name).value = value
         self.outcomes.fees = self.array("double", [7.0] * 2)
+        self.times, self.ages = self.records.efficiency, self.array("double", [7.0] * 9)
         self.fault = ffi.new("escala_fault *")
         self.room, self.size = self.array("char", b"\0" * 2_000_000), 2_000_000
 
@@ -430,7 +431,7 @@ class Host:
             "check_curves": (self.curves,),
             "threshold": (self.curves, self.capital, self.out, self.out),
             "fit": (self.records, self.fits, self.room, self.size),
-            "decay": (self.records, self.records.efficiency, self.half_life, self.out9),
+            "decay": (self.records, self.times, self.half_life, self.ages),
             "allocate": (self.problem, self.answers, self.ffi.NULL, self.room, self.size),
             "simulate": (self.scenarios, self.outcomes, self.room, self.size),
         }
@@ -441,10 +442,6 @@ class Host:
         return status, name, self.fault.index
 
     rows, m, half_life = 1, 2, 1.0
-
-    @property
-    def out9(self) -> Any:
-        return self.array("double", [7.0] * 9)
 
 
 def put(path: str, value: Any) -> Callable[[Host], None]:
