@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
@@ -19,6 +20,7 @@ from escala.errors import BuildError
 CPUS: Final = ("native", "x86-64-v2", "x86-64-v3", "x86-64-v4")
 _SONAME: Final = "libescala.so"
 _COMPILE: Final = ("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-Wall", "-Wextra")
+_PARTS: Final = ("0", "1")  # of the entries: one process each
 _EXPORTS: Final = "{ global: escala_*; local: *; };\n"
 
 
@@ -124,12 +126,16 @@ def _folder(out: Path) -> Path:
 
 
 def _compile_entries(work: Path, cpu: str) -> None:
+    """Compile in processes of their own, for the processor that their settings name."""
     settings = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
     package = Path(__file__).parent.parent.parent
     settings["PYTHONPATH"] = os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
+    settings["ESCALA_COMPILE"] = "later"  # each process only what it needs
     if cpu != "native":
         settings |= {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
-    _run([sys.executable, "-m", "escala.capi.objects", str(work), metadata.version("escala")], env=settings)
+    commands = [[sys.executable, "-m", "escala.capi.objects", str(work), part] for part in _PARTS]
+    with ThreadPoolExecutor(len(commands)) as crew:
+        list(crew.map(lambda command: _run(command, env=settings), commands))
 
 
 def _link(work: Path, tools: _Tools) -> Built:
@@ -140,7 +146,8 @@ def _link(work: Path, tools: _Tools) -> Built:
     template = here.joinpath("escala.pc.in").read_text()
     pkgconfig.write_text(template.replace("@VERSION@", metadata.version("escala")))
     (work / "exports.map").write_text(_EXPORTS)
-    _run([*tools.compiler, *_COMPILE, "-c", "library.c", "-o", "library.o"], cwd=work)
+    version = f'-DVERSION="{metadata.version("escala")}"'
+    _run([*tools.compiler, *_COMPILE, version, "-c", "library.c", "-o", "library.o"], cwd=work)
     objects = sorted(path.name for path in work.glob("*.o"))
     shared = [f"-Wl,-soname,{_SONAME}", "-Wl,--version-script=exports.map", "-Wl,--no-undefined", "-Wl,-z,noexecstack"]
     _run([*tools.compiler, "-shared", "-o", "libescala.so", *objects, *shared], cwd=work)

@@ -1,7 +1,6 @@
 """Entries of the C library: the kernels over plain pointers and sizes, as the compiler hands them to other languages.
 
 Nothing is checked here. The C side (``library.c``) knows that every pointer and size is sound before it calls an entry.
-Importing this module compiles the entries; only the build does.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numba
 from numba import carray, cfunc, types
 
 from escala.kernels import allocation, curves, fitting, lending
-from escala.kernels.jit import OPTIONS
+from escala.kernels.jit import OPTIONS, waiting
 from escala.kernels.search import FACTS, NODE_FLOATS, NODE_INTEGERS
 
 _SETTINGS = 6
@@ -37,42 +36,54 @@ C_TYPES = {_floats: "const double *", _integers: "const int64_t *", _codes: "con
 
 @dataclass(frozen=True)
 class Entry:
-    """A compiled entry."""
+    """A function of the library, compiled when its module is asked for, as are the kernels that it calls."""
 
-    name: str
-    function: Any
-
-    @property
-    def module(self) -> str:
-        """Everything that it consists of, in the compiler's language."""
-        return str(self.function.inspect_llvm())
+    function: Callable[..., int]
+    arguments: tuple[Any, ...]
+    kernels: tuple[Any, ...]
 
     @property
-    def symbol(self) -> str:
-        """Name of the function inside the wrapper that is made for Python."""
-        return str(self.function.native_name).removeprefix("cfunc.")
+    def name(self) -> str:
+        """Name of the function."""
+        return self.function.__name__
 
     @property
     def c_arguments(self) -> list[str]:
         """Argument types in C."""
-        return [C_TYPES[one] for one in self.function._sig.args]
+        return [C_TYPES[one] for one in self.arguments]
+
+    def compiled(self) -> tuple[str, str]:
+        """Give everything that it consists of, in the compiler's language, and the symbol of the function therein."""
+        for kernel in self.kernels:
+            function = kernel.py_func
+            waiting.pop(f"{function.__module__}.{function.__qualname__}", _nothing)()
+        made = cfunc(types.int64(*self.arguments), **_OPTIONS)(self.function)
+        # the symbol with this prefix is a wrapper made for Python
+        return str(made.inspect_llvm()), str(made.native_name).removeprefix("cfunc.")
 
 
-ENTRIES: list[Entry] = []
+def _nothing() -> None:
+    pass
 
 
-def _entry(*arguments: Any) -> Callable[[Callable[..., int]], Entry]:
-    """Compile an entry and keep it."""
+ENTRIES: dict[str, Entry] = {}
+
+
+def _entry(*arguments: Any, calls: tuple[Any, ...] = ()) -> Callable[[Callable[..., int]], Entry]:
+    """Keep an entry, with the types of its arguments and the kernels that it calls."""
 
     def wrap(function: Callable[..., int]) -> Entry:
-        compiled = cfunc(types.int64(*arguments), **_OPTIONS)(function)
-        ENTRIES.append(Entry(function.__name__, compiled))
-        return ENTRIES[-1]
+        made = Entry(function, arguments, calls)
+        ENTRIES[made.name] = made
+        return made
 
     return wrap
 
 
-@_entry(_integer, _codes, _floats, _floats, _integer, _floats, _integer, _integer, _floats, _integers)
+@_entry(
+    _integer, _codes, _floats, _floats, _integer, _floats, _integer, _integer, _floats, _integers,
+    calls=(curves.evaluate,),
+)  # fmt: skip
 def evaluate(wanted, family, params, origin, n, capital, rows, m, out, bad):
     """Evaluate n curves at m capitals each; gives the number of capitals that are none."""
     counted = carray(bad, 1)
@@ -83,7 +94,7 @@ def evaluate(wanted, family, params, origin, n, capital, rows, m, out, bad):
     return counted[0]
 
 
-@_entry(_floats, _codes, _floats, _floats, _floats, _integer, _floats, _floats)
+@_entry(_floats, _codes, _floats, _floats, _floats, _integer, _floats, _floats, calls=(curves.threshold,))
 def threshold(least, family, params, origin, limit, n, first, last):
     """Find the stretches of n curves with an efficiency of at least `least`."""
     curves.threshold(
@@ -96,6 +107,7 @@ def threshold(least, family, params, origin, limit, n, first, last):
 @_entry(
     _integers, _integers, _integer, _codes, _floats, _floats, _integer, _floats, _integer,
     _codes, _codes, _integers, _floats, _floats, _floats, _floats, _floats, _floats, _integer, _floats, _integer,
+    calls=(fitting.fit,),
 )  # fmt: skip
 def fit(
     order, offsets, n, choice, capital, efficiency, records, weights, weighted,
@@ -112,7 +124,7 @@ def fit(
     return 0
 
 
-@_entry(_integers, _integer, _floats, _integer, _floats, _integer, _floats, _floats)
+@_entry(_integers, _integer, _floats, _integer, _floats, _integer, _floats, _floats, calls=(fitting.decay,))
 def decay(offsets, n, times, records, weights, weighted, half_life, out):
     """Lower the weights of old records."""
     fitting.decay(
@@ -126,6 +138,7 @@ def decay(offsets, n, times, records, weights, weighted, half_life, out):
     _codes, _floats, _integer, _floats, _floats, _integer, _floats, _floats, _integer, _floats, _integer, _floats,
     _integers, _integer, _floats, _codes, _floats, _floats, _integer, _integers, _integer, _integers, _floats, _integer,
     _integer, _integer,
+    calls=(allocation.allocate,),
 )  # fmt: skip
 def allocate(
     family, params, draws, origin, limit, n, settings, totals, size, floors, floored, controls,
@@ -146,6 +159,7 @@ def allocate(
 @_entry(
     _codes, _floats, _integer, _floats, _floats, _integer, _floats, _floats, _integer, _floats, _integer, _floats,
     _integers, _integer, _floats, _codes, _floats, _floats, _integer, _integers, _integer, _integer, _integer,
+    calls=(allocation.greedy,),
 )  # fmt: skip
 def greedy(
     family, params, draws, origin, limit, n, settings, totals, size, floors, floored, controls,
@@ -161,7 +175,7 @@ def greedy(
     return 0
 
 
-@_entry(_floats, _integer, _floats, _integer, _integers, _floats, _integers, _integer)
+@_entry(_floats, _integer, _floats, _integer, _integers, _floats, _integers, _integer, calls=(lending.lending,))
 def simulate(columns, width, values, stride, counts, work, cursor, n):
     """Run n scenarios to their ends."""
     room = carray(cursor, 2)

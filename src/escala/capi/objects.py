@@ -1,7 +1,7 @@
-"""Machine code of the entries: the step of the build that runs in a process of its own, whose settings name the CPU.
+"""Machine code of the entries: the step of the build that runs in processes of its own, whose settings name the CPU.
 
-``python -m escala.capi.objects FOLDER VERSION`` writes an object file an entry and the two headers made for
-``library.c``.
+``python -m escala.capi.objects FOLDER PART`` writes an object file for each entry of one of the parts, and the first of
+them the headers made for ``library.c``. The parts are what can be compiled side by side.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from numba.core.registry import cpu_target
 from escala.capi.entries import ENTRIES, Entry
 from escala.capi.tables import hidden, prototypes, tables
 
+#: The entries of the second part: half of the work.
+_SECOND = ("allocate", "greedy", "allocate_work_size", "allocate_ints_size")
+
 
 def _target_machine() -> Any:
     """Describe the processor the kernels were compiled for, as code that may lie anywhere in memory."""
@@ -31,11 +34,12 @@ def _target_machine() -> Any:
 
 def _object(entry: Entry, machine: Any) -> bytes:
     """Keep the entry and what it calls, without the wrapper that speaks to Python, and compile it."""
-    module = llvm.parse_assembly(entry.module)
+    text, symbol = entry.compiled()
+    module = llvm.parse_assembly(text)
     for function in module.functions:
         if function.is_declaration:
             continue
-        if function.name == entry.symbol:
+        if function.name == symbol:
             function.name = hidden(entry.name)
             function.linkage, function.visibility = "external", "hidden"
         else:
@@ -50,15 +54,17 @@ def _object(entry: Entry, machine: Any) -> bytes:
     return bytes(machine.emit_object(module))
 
 
-def main(folder: str, version: str) -> None:
-    """Write everything that the C compiler puts together."""
+def main(folder: str, part: int) -> None:
+    """Write what the C compiler puts together."""
     place = Path(folder)
     machine = _target_machine()
-    (place / "entries.h").write_text(prototypes())
-    (place / "tables.h").write_text(tables(version))
-    for entry in ENTRIES:
-        (place / f"{entry.name}.o").write_bytes(_object(entry, machine))
+    if part == 0:
+        (place / "entries.h").write_text(prototypes())
+        (place / "tables.h").write_text(tables())
+    for name, entry in ENTRIES.items():
+        if (name in _SECOND) == (part == 1):
+            (place / f"{name}.o").write_bytes(_object(entry, machine))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -14,7 +14,7 @@ from escala.kernels import lending as lending_kernels
 from escala.kernels import search
 
 #: Scenarios that are run together: their inputs, results and workspace fit a second-level cache.
-_CHUNK = 1024
+_CHUNK = 2048
 
 _RANGES = {
     "FINITE": records._FINITE,
@@ -33,7 +33,7 @@ _RANGES = {
 def prototypes() -> str:
     """Write ``entries.h``: the compiled entries, and functions that call them as C calls functions."""
     lines = ["#include <stdint.h>"]
-    for entry in ENTRIES:
+    for entry in ENTRIES.values():
         types = entry.c_arguments
         declared = ", ".join(f"{kind} a{i}" for i, kind in enumerate(types))
         given = ", ".join(f"a{i}" for i in range(len(types)))
@@ -55,7 +55,7 @@ def hidden(name: str) -> str:
     return f"hidden_{name}"
 
 
-def tables(version: str) -> str:
+def tables() -> str:
     """Write ``tables.h``: what ``library.c`` checks against."""
     constants = {
         "NODE_INTEGERS": search.NODE_INTEGERS,
@@ -72,7 +72,6 @@ def tables(version: str) -> str:
     lines = [
         "#include <math.h>",
         "#include <stddef.h>",
-        f'#define VERSION "{version}"',
         f"enum {{ {', '.join(f'{name} = {value}' for name, value in constants.items())} }};",
         "typedef struct { double low, high; int integer, or_zero; } range; /* both ends are allowed */",
         "typedef struct { const char *name; size_t offset; range values; double usual; } column;",
