@@ -64,7 +64,9 @@ def _curves(n: int) -> CurveSet:
     return CurveSet.from_params([str(i) for i in range(n)], "exponential", params, limit=1e6)
 
 
-def _compared(benchmark: Any, ours: Callable[[], Any], peer: Callable[[], Any], what: str, work: float, unit: str) -> None:
+def _compared(
+    benchmark: Any, ours: Callable[[], Any], peer: Callable[[], Any], what: str, work: float, unit: str
+) -> None:
     compare(
         benchmark, ours, peer, rounds=15, what=f"{what}: C library / Python on one thread", work=work, unit=unit
     )  # fmt: skip

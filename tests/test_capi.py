@@ -46,15 +46,16 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.fixture(scope="session")
 def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with all objects and sources of the library for another processor."""
+    """Give a folder with all that the library for another processor was made of, and the library."""
     folder = tmp_path_factory.mktemp("pieces")
     _compile_entries(folder, OTHER)
+    _link(folder, _tools())
     return folder
 
 
 @pytest.fixture(scope="session")
 def other(pieces: Path) -> Built:
-    return _link(pieces, _tools())
+    return Built(*(pieces / name for name in ("libescala.so", "libescala.a", "escala.h", "escala.pc")))
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +120,9 @@ def some_curves(rng: np.random.Generator, n: int) -> CurveSet:
 
 
 def test_only_functions_of_the_header_are_exported(native: Built, other: Built) -> None:
-    declared = set(re.findall(r"\b(escala_\w+)\(", re.sub(r"/\*.*?\*/", "", native.header.read_text(), flags=re.DOTALL)))
+    declared = set(
+        re.findall(r"\b(escala_\w+)\(", re.sub(r"/\*.*?\*/", "", native.header.read_text(), flags=re.DOTALL))
+    )
     for built in (native, other):
         shared = [line.split() for line in said("nm", "-D", "--defined-only", built.shared).splitlines()]
         assert {words[-1] for words in shared} == declared
@@ -129,13 +132,17 @@ def test_only_functions_of_the_header_are_exported(native: Built, other: Built) 
 
 def test_only_the_c_library_is_needed(native: Built, other: Built) -> None:
     for built in (native, other):
-        undefined = {line.split()[1].split("@")[0] for line in said("nm", "-u", built.static).splitlines() if " U " in line}
+        undefined = {
+            line.split()[1].split("@")[0] for line in said("nm", "-u", built.static).splitlines() if " U " in line
+        }
         assert undefined <= {"memcpy", "memset", "memmove"}
         for word in ("Py", "numba", "NRT", "python"):
             assert word not in said("nm", "-D", built.shared)
         needed = {line.split()[0].split("/")[-1].split(".")[0] for line in said("ldd", built.shared).splitlines()}
         assert needed <= {"linux-vdso", "libc", "libm", "ld-linux-x86-64", "ld-linux-aarch64"}
-        assert "EXEC" not in said("readelf", "-lW", built.shared).split("GNU_STACK")[1].splitlines()[0].replace("RW ", "")
+        assert "EXEC" not in said("readelf", "-lW", built.shared).split("GNU_STACK")[1].splitlines()[0].replace(
+            "RW ", ""
+        )
 
 
 def test_pkg_config_finds_it(native: Built) -> None:
@@ -148,11 +155,11 @@ def test_pkg_config_finds_it(native: Built) -> None:
 
 
 def test_header_compiles_as_cpp_and_pedantic_c(native: Built, tmp_path: Path) -> None:
-    (tmp_path / "one.cpp").write_text('#include <escala.h>\nint main() { return escala_check_abi(ESCALA_ABI); }\n')
+    (tmp_path / "one.cpp").write_text("#include <escala.h>\nint main() { return escala_check_abi(ESCALA_ABI); }\n")
     said(tool("c++"), "-Wall", "-Wextra", "-Wpedantic", "-Werror", tmp_path / "one.cpp", f"-I{native.header.parent}",
          native.static, "-o", tmp_path / "one")  # fmt: skip
     said(tmp_path / "one")
-    (tmp_path / "one.c").write_text('#include <escala.h>\nint main(void) { return escala_check_abi(ESCALA_ABI); }\n')
+    (tmp_path / "one.c").write_text("#include <escala.h>\nint main(void) { return escala_check_abi(ESCALA_ABI); }\n")
     compiled(tmp_path / "one.c", tmp_path / "two", "-Wpedantic", f"-I{native.header.parent}", native.static)
 
 
@@ -196,7 +203,9 @@ def test_threads_in_c(how: str, native: Built, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     n = 5001
     supply = rng.uniform(100.0, 1e4, n)
-    inputs = np.stack([supply, supply * rng.uniform(0.2, 0.72, n), supply * rng.uniform(0.9, 3.0, n), rng.uniform(1.0, 500.0, n)])
+    inputs = np.stack(
+        [supply, supply * rng.uniform(0.2, 0.72, n), supply * rng.uniform(0.9, 3.0, n), rng.uniform(1.0, 500.0, n)]
+    )
     inputs.tofile(tmp_path / "in")
     result = escala.simulate(*inputs)
     expected = b"".join(getattr(result, name).tobytes() for name in (*lending_kernels.VALUES, *lending_kernels.COUNTS))
@@ -208,11 +217,26 @@ def test_threads_in_c(how: str, native: Built, tmp_path: Path) -> None:
 
 def test_example_in_rust(native: Built, tmp_path: Path) -> None:
     place = native.shared.parent
-    said(tool("rustc"), "-O", "-D", "warnings", EXAMPLES / "example.rs", "-L", place, "-l", "escala", "-o", tmp_path / "host")
+    said(
+        tool("rustc"),
+        "-O",
+        "-D",
+        "warnings",
+        EXAMPLES / "example.rs",
+        "-L",
+        place,
+        "-l",
+        "escala",
+        "-o",
+        tmp_path / "host",
+    )
     printed = lines_of(said(tmp_path / "host", LD_LIBRARY_PATH=str(place)))
     curves = CurveSet.from_params(["A", "B"], ["linear", "exponential"], [[-1e-6, 1.0, 0.0], [0.7, 3e-6, 0.2]])
     result = escala.simulate(1000.0, 600.0, 1000.0 + 3.0 * np.arange(1000), 200.0)
-    for name, values in {"efficiency": curves.efficiency([[0.0, 1e5, 2e6]]), "final_supply": result.final_supply}.items():
+    for name, values in {
+        "efficiency": curves.efficiency([[0.0, 1e5, 2e6]]),
+        "final_supply": result.final_supply,
+    }.items():
         bits = np.array([int(word, 16) for word in printed[name].split()], dtype=np.uint64)
         same(bits, values)
     assert list(map(int, printed["stop"].split())) == result.stop.tolist()
@@ -261,8 +285,12 @@ def test_fit_with_half_life(library: Library) -> None:
 def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Library) -> None:
     rng = np.random.default_rng(5)
     curves = some_curves(rng, 12)
-    rising = {"priority": np.linspace(0.5, 2.0, 12), "upper": np.linspace(1e4, 9e5, 12), "min_efficiency": np.linspace(0.5, 0.9, 12)}
-    given = {name: rising[name] if value == "rising" else value for name, value in settings.items()}
+    rising = {
+        "priority": np.linspace(0.5, 2.0, 12),
+        "upper": np.linspace(1e4, 9e5, 12),
+        "min_efficiency": np.linspace(0.5, 0.9, 12),
+    }
+    given: dict[str, Any] = {name: rising[name] if value == "rising" else value for name, value in settings.items()}
     drawn = given.pop("drawn", False)
     params = np.stack([curves.params * factor for factor in (1.0, 0.97, 0.9)]) if drawn else None
     totals = np.linspace(2e4, 4.9e6, 130)
@@ -286,9 +314,18 @@ def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Libra
 def test_every_field_of_a_strategy(library: Library) -> None:
     rng = np.random.default_rng(6)
     n = 3000
-    usual = {name: float(array) for name, array in LendingStrategy().arrays().items() if name != "free_collateral_factor"}
+    usual = {
+        name: float(array) for name, array in LendingStrategy().arrays().items() if name != "free_collateral_factor"
+    }
     fields = {name: value * rng.uniform(0.9, 1.0, n) for name, value in usual.items()}
-    for name in ("max_rescale_attempts", "max_fallback_attempts", "max_stagnant_operations", "max_operations", "stalling_after", "stalled_after"):
+    for name in (
+        "max_rescale_attempts",
+        "max_fallback_attempts",
+        "max_stagnant_operations",
+        "max_operations",
+        "stalling_after",
+        "stalled_after",
+    ):
         fields[name] = np.floor(usual[name] * rng.uniform(1.0, 2.0, n))
     fields["stalled_after"] += fields["stalling_after"]
     fields["ltv_ceiling"][:] = 0.74
@@ -301,7 +338,7 @@ def test_every_field_of_a_strategy(library: Library) -> None:
 
 
 def test_nothing_is_copied(library: Library) -> None:
-    from escala.capi.load import _Call
+    from escala.capi.library import _Call
 
     curves = some_curves(np.random.default_rng(7), 3)
     levels = np.linspace(0.0, 1e6, 30).reshape(3, 10)
@@ -321,8 +358,7 @@ def test_many_threads_at_once(library: Library) -> None:
     answers: list[bytes] = []
 
     def work() -> None:
-        for _ in range(5):
-            answers.append(library.allocate(curves, totals, min_efficiency=0.8).amounts.tobytes())
+        answers.extend(library.allocate(curves, totals, min_efficiency=0.8).amounts.tobytes() for _ in range(5))
 
     crew = [threading.Thread(target=work) for _ in range(6)]
     for thread in crew:
@@ -336,7 +372,10 @@ def test_nothing_at_all(library: Library) -> None:
     none = CurveSet.from_params([], "linear", np.zeros((0, 2)))
     assert library.efficiency(none, np.zeros((1, 4))).shape == (0, 4)
     assert library.fit([0], [], []).params.shape == (0, 3)
-    assert library.allocate(none, [1e5, 2e5]).facts[:, 0].tolist() == escala.allocate(none, [1e5, 2e5]).shadow_price.tolist()
+    assert (
+        library.allocate(none, [1e5, 2e5]).facts[:, 0].tolist()
+        == escala.allocate(none, [1e5, 2e5]).shadow_price.tolist()
+    )
     assert library.simulate(np.zeros(0), 0.0, 1.0, 0.0)["stop"].size == 0
 
 
@@ -551,7 +590,9 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
 
 
 @pytest.mark.parametrize(("function", "path", "value", "status", "argument", "index"), REFUSED)
-def test_refusals(function: str, path: str, value: Any, status: int, argument: str, index: int, library: Library) -> None:
+def test_refusals(
+    function: str, path: str, value: Any, status: int, argument: str, index: int, library: Library
+) -> None:
     host = Host(library)
     assert host.ask(function) == (0, "", -1)
     host = Host(library)
@@ -578,7 +619,7 @@ def test_arrays_are_refused_by_place_as_python_does(library: Library) -> None:
         library.fit([0, 2], [1.0, 2.0], [0.5, 0.4], weights=[1.0])
 
 
-@pytest.mark.parametrize("name", [name for name in lending_kernels.COLUMNS])
+@pytest.mark.parametrize("name", lending_kernels.COLUMNS)
 def test_ranges_are_those_of_python(name: str, library: Library) -> None:
     from escala import lending
 
@@ -628,7 +669,7 @@ def test_guard_pages(which: str, request: pytest.FixtureRequest) -> None:
     assert (done.returncode, done.stdout) == (0, "same\n"), done.stderr[-2000:]
 
 
-def test_guard_pages_guard(native: Built) -> None:
+def test_guard_pages_guard() -> None:
     code = "from tests.capi.guarded import *; a = guarded(np.ones(4), True, True); a.ctypes.data_as(ctypes.POINTER(ctypes.c_double))[4]"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, cwd=HERE.parent)
     assert done.returncode < 0
@@ -643,7 +684,7 @@ def test_random_calls(which: str, request: pytest.FixtureRequest, tmp_path: Path
     assert all(sum(row[status] for row in counted) > 20 for status in range(2, 10))
 
 
-def test_sanitizers(pieces: Path, other: Built, tmp_path: Path) -> None:
+def test_sanitizers(pieces: Path, tmp_path: Path) -> None:
     entries = [path for path in pieces.glob("*.o") if path.name not in ("library.o", "whole.o")]
     given = [pieces / "library.c", '-DVERSION="0"', *entries, f"-I{pieces}", "-lm", "-pthread", *SANITIZERS]
     said(compiled(HOSTS / "fuzz.c", tmp_path / "fuzz", *given), 2, 10_000)
@@ -670,7 +711,9 @@ def test_build_says_what_is_wrong_in_one_line(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(BuildError, match=r"^cpu must be one of native, x86-64-v2, x86-64-v3, x86-64-v4, not 'i386'$"):
         build(tmp_path, cpu="i386")
     monkeypatch.setenv("CC", "no-such-compiler -m64")
-    with pytest.raises(BuildError, match=r"^no C compiler found: CC names 'no-such-compiler -m64', which is not there$"):
+    with pytest.raises(
+        BuildError, match=r"^no C compiler found: CC names 'no-such-compiler -m64', which is not there$"
+    ):
         build(tmp_path)
     monkeypatch.delenv("CC")
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -681,13 +724,12 @@ def test_build_says_what_is_wrong_in_one_line(tmp_path: Path, monkeypatch: pytes
         build(tmp_path)
 
 
-def test_what_a_tool_says_is_passed_on(pieces: Path, other: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_tool_says_is_passed_on(pieces: Path, tmp_path: Path) -> None:
     shutil.copytree(pieces, tmp_path / "work")
     (tmp_path / "work" / "tables.h").write_text("this is no C\n")
     with pytest.raises(BuildError, match=r"failed: tables\.h:1:1: error: ") as refused:
         _link(tmp_path / "work", _tools())
     assert "\n" not in str(refused.value)
-    assert other.shared.exists()
 
 
 def test_a_library_in_use_is_not_disturbed(native: Built, other: Built, tmp_path: Path) -> None:
@@ -704,7 +746,9 @@ def test_a_library_in_use_is_not_disturbed(native: Built, other: Built, tmp_path
 def test_load_refuses_other_libraries(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"is no libescala: .*cannot open shared object file"):
         load(tmp_path / "libescala.so")
-    (tmp_path / "one.c").write_text("int escala_abi(void) { return 9; }\nint escala_check_abi(int abi) { return abi != 9; }\n")
+    (tmp_path / "one.c").write_text(
+        "int escala_abi(void) { return 9; }\nint escala_check_abi(int abi) { return abi != 9; }\n"
+    )
     compiled(tmp_path / "one.c", tmp_path / "one.so", "-shared", "-fPIC")
     with pytest.raises(BuildError, match=r"one.so' has ABI 9, but escala.h has 1$"):
         load(tmp_path / "one.so")
@@ -745,7 +789,12 @@ def test_addresses_in_c(library: Library) -> None:
             numbers = pointers.curve(curves, place)
             value = function(2e5, library.ffi.cast("void *", numbers.ctypes.data))
             assert value == getattr(curves, name)(2e5)[place]
-    for name, expected in {"exp": np.exp(0.5), "expm1": np.expm1(0.5), "log": np.log(0.5), "lambert_w0": 0.35173371124919584}.items():
+    for name, expected in {
+        "exp": np.exp(0.5),
+        "expm1": np.expm1(0.5),
+        "log": np.log(0.5),
+        "lambert_w0": 0.35173371124919584,
+    }.items():
         function = library.ffi.cast("double (*)(double)", pointers.address(name))
         assert function(0.5) == pytest.approx(expected, rel=1e-15)
 

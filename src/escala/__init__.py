@@ -42,6 +42,7 @@ _ROOMS = {
     "SymbolConfig": "store",
     "Training": "store",
     "AllocationError": "errors",
+    "BuildError": "errors",
     "ConfigError": "errors",
     "CurveError": "errors",
     "EscalaError": "errors",

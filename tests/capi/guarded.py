@@ -7,6 +7,7 @@ reads or writes beyond ends this process.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import mmap
 import sys
 from typing import Any
@@ -46,7 +47,7 @@ def _protect(address: int, length: int, how: int) -> None:
 
 def call_with(at_end: bool) -> None:
     """Let the wrapper hand over guarded copies in place of its arrays, and copy back what is written."""
-    from escala.capi.load import _DTYPES, _Call
+    from escala.capi.library import _DTYPES, _Call
 
     class Guarded(_Call):
         def __init__(self, library: Library) -> None:
@@ -71,9 +72,9 @@ def call_with(at_end: bool) -> None:
             room = guarded(np.zeros(size, dtype=np.uint8), at_end, writable=True)
             return self._ffi.cast("void *", self._keep(self._ffi.from_buffer(room))), size
 
-    import escala.capi.load
+    from escala.capi import library
 
-    escala.capi.load._Call = Guarded  # type: ignore[misc]
+    library._Call = Guarded  # type: ignore[misc]
 
 
 def same(ours: Any, theirs: Any) -> None:
@@ -89,7 +90,7 @@ def compare(library: Library, seed: int) -> None:
     capital = np.exp(rng.uniform(8.0, 14.0, offsets[-1]))
     efficiency = np.clip(np.exp(-capital / 1e6) + rng.normal(0.0, 0.02, capital.size), 0.0, 1.0)
     weights = rng.uniform(0.0, 2.0, capital.size)
-    parts = [slice(*ends) for ends in zip(offsets[:-1], offsets[1:], strict=True)]
+    parts = [slice(*ends) for ends in itertools.pairwise(offsets)]
     curves = fit(
         [str(i) for i in range(sizes.size)],
         [capital[part] for part in parts],
@@ -105,8 +106,9 @@ def compare(library: Library, seed: int) -> None:
             same(getattr(library, name)(curves, levels), getattr(curves, name)(levels))
     same(library.threshold(curves, 0.7)[1], curves.threshold(0.7))
     totals = np.linspace(0.0, 4e7, 67)
-    for settings in ({"min_efficiency": 0.9}, {"min_ticket": 2e5, "max_share": 0.2}):
-        found = allocate(curves, totals, max_nodes=20, **settings)  # type: ignore[arg-type]
+    wanted: tuple[dict[str, Any], ...] = ({"min_efficiency": 0.9}, {"min_ticket": 2e5, "max_share": 0.2})
+    for settings in wanted:
+        found = allocate(curves, totals, max_nodes=20, **settings)
         same(library.allocate(curves, totals, max_nodes=20, **settings).amounts, found.amounts)
     supply = rng.uniform(100.0, 1e4, 1031)
     repay = np.linspace(0.0, 0.3, supply.size)
@@ -120,5 +122,6 @@ if __name__ == "__main__":
     for ends in (True, False):
         call_with(ends)
         compare(loaded, 7)
+        assert len(_kept) > 100  # buffers that were guarded
         _kept.clear()
     print("same")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from escala.capi.build import CPUS as CPUS
 from escala.capi.build import Built as Built
 from escala.capi.build import build as build
-from escala.capi.load import Library as Library
-from escala.capi.load import load as load
+from escala.capi.library import Library as Library
+from escala.capi.library import load as load
 
 __all__ = ["CPUS", "Built", "Library", "build", "load"]
