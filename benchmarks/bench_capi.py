@@ -17,7 +17,7 @@ from benchmarks.compare import compare
 from escala import CurveSet, allocate, fit, simulate
 from escala.capi import Built, build, load
 
-CALLS = 1_000_000
+CALLS = 100_000
 _rng = np.random.default_rng(3)
 
 

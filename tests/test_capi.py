@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ EXAMPLES = HERE / "examples" / "capi"
 HOSTS = HERE / "capi"
 #: Beside the processor's own code: one that leaves AVX-512 out, as valgrind needs it.
 OTHER = "x86-64-v3" if platform.machine() == "x86_64" else "native"
+VERSION = metadata.version("escala")
 WARNINGS = ("-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
@@ -140,15 +143,14 @@ def test_only_the_c_library_is_needed(native: Built, other: Built) -> None:
             assert word not in said("nm", "-D", built.shared)
         needed = {line.split()[0].split("/")[-1].split(".")[0] for line in said("ldd", built.shared).splitlines()}
         assert needed <= {"linux-vdso", "libc", "libm", "ld-linux-x86-64", "ld-linux-aarch64"}
-        assert "EXEC" not in said("readelf", "-lW", built.shared).split("GNU_STACK")[1].splitlines()[0].replace(
-            "RW ", ""
-        )
+        stack = next(line for line in said("readelf", "-lW", built.shared).splitlines() if "GNU_STACK" in line)
+        assert stack.split()[-2] == "RW"  # not executable
 
 
 def test_pkg_config_finds_it(native: Built) -> None:
     program = tool("pkg-config")
     place = str(native.pkgconfig.parent)
-    assert said(program, "--modversion", "escala", PKG_CONFIG_PATH=place).strip() == escala.__version__
+    assert said(program, "--modversion", "escala", PKG_CONFIG_PATH=place).strip() == VERSION
     flags = said(program, "--cflags", "--libs", "escala", PKG_CONFIG_PATH=place).split()
     assert [flag for flag in flags if flag.startswith("-L")] == [f"-L{place}"]
     assert "-lescala" in flags
@@ -194,7 +196,7 @@ def test_example_in_c(which: str, how: str, request: pytest.FixtureRequest, tmp_
     }
     for name, values in expected.items():
         same(from_hex(printed[name]), values)
-    assert printed["version"] == escala.__version__
+    assert printed["version"] == VERSION
     assert printed["refused"] == "borrow: a value is not finite or outside of what is allowed"
 
 
@@ -653,7 +655,7 @@ def test_statuses_have_words(library: Library) -> None:
     texts = [library.status_text(status) for status in range(10)]
     assert len(set(texts)) == 10
     assert library.status_text(99) == "an unknown status"
-    assert library.version == escala.__version__
+    assert library.version == VERSION
 
 
 # ---- Nothing beyond the buffers ----
@@ -732,13 +734,37 @@ def test_what_a_tool_says_is_passed_on(pieces: Path, tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
+def test_the_wheel_holds_what_is_built_from(tmp_path: Path) -> None:
+    copy = tmp_path / "project"
+    copy.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(HERE.parent / name, copy)
+    shutil.copytree(HERE.parent / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist"], cwd=copy, check=True)
+    (wheel,) = (copy / "dist").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {f"escala/capi/{name}" for name in ("escala.h", "library.c", "escala.pc.in", "entries.py")} <= set(names)
+
+
+def test_settings_of_the_compiler_do_not_reach_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    monkeypatch.setenv("NUMBA_CPU_NAME", "no-such-processor")
+    seen: list[dict[str, str]] = []
+    monkeypatch.setattr("escala.capi.build._run", lambda command, *, env: seen.append(env))
+    _compile_entries(tmp_path, "x86-64-v2")
+    for environment in seen:
+        numba = {name: value for name, value in environment.items() if name.startswith("NUMBA_")}
+        assert numba == {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": ""}
+    assert len(seen) == 2
+
+
 def test_a_library_in_use_is_not_disturbed(native: Built, other: Built, tmp_path: Path) -> None:
     from escala.capi.build import _placed
 
     _placed(native.shared, tmp_path)
     used = load(tmp_path / "libescala.so")
     _placed(other.shared, tmp_path)
-    assert used.version == escala.__version__
+    assert used.version == VERSION
     assert (tmp_path / "libescala.so").read_bytes() == other.shared.read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["libescala.so"]
 

@@ -1,8 +1,9 @@
 /* Random calls of every function: fuzz SEED COUNT
  *
- * Numbers are ordinary, extreme (NaN, inf, subnormal, huge) or any bits at all; sizes are those of the buffers, smaller,
- * negative or absurd; pointers are sometimes NULL. Every buffer ends at a page that may not be touched. What is checked:
- * no call crashes or hangs, statuses are known ones, a fault names an argument, a refusal writes nothing but evaluations.
+ * Numbers are ordinary, extreme (NaN, inf, subnormal, huge) or any bits at all; sizes are those of the buffers,
+ * negative or absurd; pointers are sometimes NULL. Every buffer ends at a page that may not be touched. What is
+ * checked: no call crashes or hangs, statuses are known ones, a fault names an argument. Prints how often each function
+ * gave each status.
  */
 #define _GNU_SOURCE
 #include <escala.h>
@@ -28,7 +29,8 @@ static uint64_t below(uint64_t n) { return (next() >> 33) % n; }
 static double uniform(void) { return (double)(next() >> 11) * 0x1p-53; }
 
 static double any(void) {
-    static const double odd[] = {0.0, -0.0, 1.0, -1.0, NAN, INFINITY, -INFINITY, 5e-324, 1e-308, 1e308, 1e100, 1e-100, 0.5, 2.0};
+    static const double odd[] = {0.0,    -0.0,   1.0,   -1.0,  NAN,    INFINITY, -INFINITY,
+                                 5e-324, 1e-308, 1e308, 1e100, 1e-100, 0.5,      2.0};
     double v;
     uint64_t bits = next();
     if (below(2)) {
@@ -78,7 +80,8 @@ static void fail(const char *what, int status) {
 }
 
 enum { EVALUATE, THRESHOLD, CURVES, FIT, DECAY, ALLOCATE, SIMULATE, CALLS };
-static const char *const NAMES[CALLS] = {"evaluate", "threshold", "check_curves", "fit", "decay", "allocate", "simulate"};
+static const char *const NAMES[CALLS] = {"evaluate", "threshold", "check_curves", "fit",
+                                         "decay",    "allocate",  "simulate"};
 static int64_t counted[CALLS][ESCALA_INFEASIBLE + 1];
 
 static void check(int call, int status, const escala_fault *fault) {
@@ -157,14 +160,15 @@ static void fit(void) {
     for (int64_t i = 0; wanted && i < n; i++) {
         wanted[i] = strange && !below(256) ? (int8_t)next() : (int8_t)below(5);
     }
-    double *x = floats(2, records, capital), *y = floats(3, records, share), *w = below(2) ? floats(4, records, plain) : NULL;
+    double *x = floats(2, records, capital), *y = floats(3, records, share);
+    double *w = below(2) ? floats(4, records, plain) : NULL;
     for (int64_t k = 1; x && k < records; k++) {
         x[k] = below(8) ? x[k] : x[k - 1];
     }
     escala_records r = {size(n), size(records), offsets, x, y, w, wanted};
-    escala_fits fits = {last(areas[5], (size_t)n), last(areas[6], (size_t)n), last(areas[7], (size_t)n * 8), floats(8, 3 * n, NULL),
-                        floats(9, n, NULL), floats(10, n, NULL), floats(11, 6 * n, NULL), floats(12, 9 * n, NULL),
-                        floats(13, ESCALA_FIGURES * n, NULL)};
+    escala_fits fits = {last(areas[5], (size_t)n), last(areas[6], (size_t)n), last(areas[7], (size_t)n * 8),
+                        floats(8, 3 * n, NULL),    floats(9, n, NULL),        floats(10, n, NULL),
+                        floats(11, 6 * n, NULL),   floats(12, 9 * n, NULL),   floats(13, ESCALA_FIGURES * n, NULL)};
     int64_t needed = escala_fit_workspace(r.n, offsets);
     int64_t given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
     given = strange && !below(16) ? given / 2 : given;
@@ -174,7 +178,8 @@ static void fit(void) {
 
 static void allocate(void) {
     escala_fault fault;
-    int64_t n = (int64_t)below(8), totals = (int64_t)below(4), draws = below(8) ? 1 : (int64_t)below(3), problems = totals * draws;
+    int64_t n = (int64_t)below(8), totals = (int64_t)below(4), draws = below(8) ? 1 : (int64_t)below(3);
+    int64_t problems = totals * draws;
     escala_allocation p;
     escala_allocation_defaults(&p);
     p.curves = curves(n, draws);
@@ -195,11 +200,14 @@ static void allocate(void) {
     p.exactly = (int32_t)!below(4);
     p.distribute = (int32_t)below(2);
     p.greedy = (int32_t)!below(4);
-    escala_answers a = {floats(11, problems * n, NULL), last(areas[12], (size_t)(problems * n)), floats(13, problems * ESCALA_FACTS, NULL)};
-    escala_answers b = {floats(15, problems * n, NULL), last(areas[16], (size_t)(problems * n)), floats(17, problems * ESCALA_FACTS, NULL)};
+    escala_answers a = {floats(11, problems * n, NULL), last(areas[12], (size_t)(problems * n)),
+                        floats(13, problems * ESCALA_FACTS, NULL)};
+    escala_answers b = {floats(15, problems * n, NULL), last(areas[16], (size_t)(problems * n)),
+                        floats(17, problems * ESCALA_FACTS, NULL)};
     int64_t needed = escala_allocate_workspace(&p), given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
     given = strange && !below(16) ? given / 2 : given;
-    check(ALLOCATE, escala_allocate(&p, &a, below(2) ? &b : NULL, last(areas[14], (size_t)given), given, &fault), &fault);
+    void *workspace = last(areas[14], (size_t)given);
+    check(ALLOCATE, escala_allocate(&p, &a, below(2) ? &b : NULL, workspace, given, &fault), &fault);
 }
 
 static void simulate(void) {

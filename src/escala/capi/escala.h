@@ -5,7 +5,8 @@
  *     you like, as long as they write to different arrays and have a workspace each;
  *   - gives an ESCALA_... status (0 is success; escala_status_text says it in words) and checks its input before it
  *     writes anything: null pointers, sizes, workspaces, values. If `fault` is not NULL it says which argument was bad;
- *   - gives the same bits as the Python package, on every x86-64 processor the library was built for.
+ *   - gives the same bits as the Python package, whatever x86-64 processor the library was built for. An older one than
+ *     that stops with an illegal instruction: build for what the hosts have in common.
  *
  * Matrices lie row after row (C order). Arrays must not overlap, and must be as long as it says here. A pointer to an
  * array of size 0 may be NULL. Workspaces need no alignment; ..._workspace gives their size in bytes, or -1 for sizes
@@ -64,7 +65,13 @@ const char *escala_status_text(int status);
 
 /* ---- Curves: escala.CurveSet ---- */
 
-enum escala_family { ESCALA_LINEAR = 0, ESCALA_QUADRATIC = 1, ESCALA_EXPONENTIAL = 2, ESCALA_SQRT = 3, ESCALA_AUTO = 4 };
+enum escala_family {
+    ESCALA_LINEAR = 0,
+    ESCALA_QUADRATIC = 1,
+    ESCALA_EXPONENTIAL = 2,
+    ESCALA_SQRT = 3,
+    ESCALA_AUTO = 4 /* only as a wish, when fitting */
+};
 
 /* n curves. With d = C - origin: a*C + b, (a*d + b)*d + c, a*exp(-b*d) + c (b > 0), a*sqrt(C) + b. */
 typedef struct escala_curves {
@@ -78,7 +85,7 @@ typedef struct escala_curves {
 /* Check every number of the curves (allocations do so by themselves; what is evaluated is not checked each time). */
 int escala_check_curves(const escala_curves *curves, escala_fault *fault);
 
-/* Evaluate n curves at m capitals each: efficiency in [0, 1], utility C*efficiency, marginal utility d(C*efficiency)/dC.
+/* Evaluate n curves at m capitals each: efficiency in [0, 1], utility C*efficiency, marginal d(C*efficiency)/dC.
  * capital: rows x m with rows = n, or 1 where one row serves all curves; finite, at least 0. out: n x m.
  * A bad capital is found while evaluating: then `out` has been written to, but means nothing. */
 int escala_efficiency(const escala_curves *curves, const double *capital, int64_t rows, int64_t m, double *out,
@@ -100,7 +107,7 @@ int escala_threshold(const escala_curves *curves, const double *min_efficiency, 
 typedef struct escala_records {
     int64_t n;
     int64_t size;             /* records in all */
-    const int64_t *offsets;   /* n + 1, rising, from 0 or more to at most size: a part of the instruments is n + 1 of them */
+    const int64_t *offsets;   /* n + 1, rising, from 0 or more to at most size: a stretch of them is a part of the work */
     const double *capital;    /* size, in [1e-100, 1e100] */
     const double *efficiency; /* size, in [0, 1] */
     const double *weights;    /* size, at least 0; or NULL: 1 for all */
@@ -231,15 +238,15 @@ int64_t escala_allocate_workspace(const escala_allocation *problem);
 
 /* Solve. `first`, if not NULL, gets the answers before what was left over was placed (the same where nothing was).
  * ESCALA_INFEASIBLE: fault->index is the first problem without an answer, fault->value by how much its bounds conflict,
- * and column ESCALA_FACT_STATUS of the answers says which problems have none. To split many totals over threads with the
- * same bits, let the parts begin at multiples of 64. */
+ * and column ESCALA_FACT_STATUS of the answers says which problems have none. To split many totals over threads with
+ * the same bits, let the parts begin at multiples of 64. */
 int escala_allocate(const escala_allocation *problem, const escala_answers *answers, const escala_answers *first,
                     void *workspace, int64_t workspace_size, escala_fault *fault);
 
 /* ---- Lending loops: escala.simulate ---- */
 
-/* n scenarios: arguments of escala.simulate and fields of escala.LendingStrategy, whose ranges, units and defaults hold.
- * Fill with escala_scenarios_defaults first; supply, borrow, target and wallet have no default. */
+/* n scenarios: arguments of escala.simulate and fields of escala.LendingStrategy, whose ranges, units and defaults
+ * hold. Fill with escala_scenarios_defaults first; supply, borrow, target and wallet have no default. */
 typedef struct escala_scenarios {
     int64_t n;
     escala_input supply, borrow, target, wallet;

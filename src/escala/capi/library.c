@@ -271,8 +271,8 @@ static int evaluate(int64_t wanted, const escala_curves *curves, const double *c
     TRY(check_array(fault, "capital", capital, rows * m));
     TRY(check_array(fault, "out", out, elements));
     int64_t bad = 0;
-    if (elements &&
-        entry_evaluate(wanted, curves->family, curves->params, curves->origin, curves->n, capital, rows, m, out, &bad)) {
+    if (elements && entry_evaluate(wanted, curves->family, curves->params, curves->origin, curves->n, capital, rows, m,
+                                   out, &bad)) {
         TRY(check_values(fault, "capital", &RANGE_EVALUATED, capital, rows * m));
     }
     return succeed(fault);

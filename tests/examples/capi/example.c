@@ -43,7 +43,8 @@ int main(void) {
     printf("version %s\n", escala_version());
 
     /* Records of three instruments, 5, 5 and 6 of them. */
-    static const double capital[RECORDS] = {1e4, 5e4, 1e5, 2e5, 5e5, 1e4, 5e4, 1e5, 2e5, 5e5, 1e3, 1e4, 5e4, 1e5, 2e5, 5e5};
+    static const double capital[RECORDS] = {1e4, 5e4, 1e5, 2e5, 5e5, 1e4, 5e4, 1e5,
+                                            2e5, 5e5, 1e3, 1e4, 5e4, 1e5, 2e5, 5e5};
     static const double efficiency[RECORDS] = {0.95, 0.93, 0.905, 0.855, 0.705, 0.97, 0.9, 0.83, 0.73, 0.55,
                                                1.0, 0.98, 0.95, 0.94, 0.92, 0.86};
     static const int64_t offsets[INSTRUMENTS + 1] = {0, 5, 10, 16};

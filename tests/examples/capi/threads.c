@@ -1,7 +1,7 @@
 /* Lending scenarios on any number of threads: threads INPUT OUTPUT N THREADS
  *
- * INPUT holds n supplies, borrows, targets and wallets as raw doubles; OUTPUT gets every array of escala_outcomes in the
- * order of the header. Each thread takes a stretch of the scenarios, and has a workspace of its own.
+ * INPUT holds n supplies, borrows, targets and wallets as raw doubles; OUTPUT gets every array of escala_outcomes in
+ * the order of the header. Each thread takes a stretch of the scenarios, and has a workspace of its own.
  *
  *     cc threads.c $(pkg-config --cflags --libs escala) -pthread -o threads
  */
@@ -53,7 +53,8 @@ int main(int count, char **arguments) {
     double *inputs = malloc((size_t)(INPUTS * n) * sizeof *inputs);
     double *outputs = malloc((size_t)(OUTPUTS * n) * sizeof *outputs);
     FILE *in = fopen(arguments[1], "rb"), *out = fopen(arguments[2], "wb");
-    if (!inputs || !outputs || !in || !out || fread(inputs, sizeof *inputs, (size_t)(INPUTS * n), in) != (size_t)(INPUTS * n)) {
+    size_t given = (size_t)(INPUTS * n);
+    if (!inputs || !outputs || !in || !out || fread(inputs, sizeof *inputs, given, in) != given) {
         fprintf(stderr, "cannot read or write\n");
         return 1;
     }
