@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import re
@@ -750,7 +751,7 @@ def test_settings_of_the_compiler_do_not_reach_the_build(tmp_path: Path, monkeyp
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     monkeypatch.setenv("NUMBA_CPU_NAME", "no-such-processor")
     seen: list[dict[str, str]] = []
-    monkeypatch.setattr("escala.capi.build._run", lambda command, *, env: seen.append(env))
+    monkeypatch.setattr(importlib.import_module("escala.capi.build"), "_run", lambda _, *, env: seen.append(env))
     _compile_entries(tmp_path, "x86-64-v2")
     for environment in seen:
         numba = {name: value for name, value in environment.items() if name.startswith("NUMBA_")}

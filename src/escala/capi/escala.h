@@ -107,7 +107,7 @@ int escala_threshold(const escala_curves *curves, const double *min_efficiency, 
 typedef struct escala_records {
     int64_t n;
     int64_t size;             /* records in all */
-    const int64_t *offsets;   /* n + 1, rising, from 0 or more to at most size: a stretch of them is a part of the work */
+    const int64_t *offsets;   /* n + 1, rising, from 0 or more to at most size: a stretch is part of the work */
     const double *capital;    /* size, in [1e-100, 1e100] */
     const double *efficiency; /* size, in [0, 1] */
     const double *weights;    /* size, at least 0; or NULL: 1 for all */
