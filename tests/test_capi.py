@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -751,12 +752,23 @@ def test_settings_of_the_compiler_do_not_reach_the_build(tmp_path: Path, monkeyp
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     monkeypatch.setenv("NUMBA_CPU_NAME", "no-such-processor")
     seen: list[dict[str, str]] = []
-    monkeypatch.setattr(importlib.import_module("escala.capi.build"), "_run", lambda _, *, env: seen.append(env))
+    module = importlib.import_module("escala.capi.build")
+    monkeypatch.setattr(module, "_run_together", lambda _, settings: seen.append(settings))
     _compile_entries(tmp_path, "x86-64-v2")
-    for environment in seen:
-        numba = {name: value for name, value in environment.items() if name.startswith("NUMBA_")}
-        assert numba == {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": ""}
-    assert len(seen) == 2
+    (settings,) = seen
+    numba = {name: value for name, value in settings.items() if name.startswith("NUMBA_")}
+    assert numba == {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": ""}
+
+
+def test_the_first_failure_ends_the_other_processes() -> None:
+    from escala.capi.build import _run_together
+
+    fails = [sys.executable, "-c", "raise RuntimeError('no room')"]
+    waits = [sys.executable, "-c", "import time; time.sleep(60)"]
+    start = time.monotonic()
+    with pytest.raises(BuildError, match=r"^python\S* failed: RuntimeError: no room$"):
+        _run_together([fails, waits], dict(os.environ))
+    assert time.monotonic() - start < 30
 
 
 def test_a_library_in_use_is_not_disturbed(native: Built, other: Built, tmp_path: Path) -> None:

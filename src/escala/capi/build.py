@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
@@ -71,7 +71,8 @@ def build(out: str | os.PathLike[str], cpu: str = "native") -> Built:
     Notes
     -----
     The compiler is what ``CC`` names, else ``cc``, ``gcc`` or ``clang``; it compiles the checks and links. The kernels
-    are compiled by Numba, in a process of its own, with a cache for each processor.
+    are compiled by Numba, in processes of their own, with a cache for each processor: a first build takes a minute of
+    processor time, shared by two processes, a later one seconds.
     """
     _check_platform(cpu)
     tools = _tools()
@@ -133,9 +134,7 @@ def _compile_entries(work: Path, cpu: str) -> None:
     settings["ESCALA_COMPILE"] = "later"  # each process only what it needs
     if cpu != "native":
         settings |= {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
-    commands = [[sys.executable, "-m", "escala.capi.objects", str(work), part] for part in _PARTS]
-    with ThreadPoolExecutor(len(commands)) as crew:
-        list(crew.map(lambda command: _run(command, env=settings), commands))
+    _run_together([[sys.executable, "-m", "escala.capi.objects", str(work), part] for part in _PARTS], settings)
 
 
 def _link(work: Path, tools: _Tools) -> Built:
@@ -157,11 +156,32 @@ def _link(work: Path, tools: _Tools) -> Built:
     return Built(work / "libescala.so", work / "libescala.a", work / "escala.h", pkgconfig)
 
 
-def _run(command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        telling = [line for line in said if "error" in line.lower()] or said[-1:] or [f"status {done.returncode}"]
+def _run(command: Sequence[str], *, cwd: Path) -> None:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    _check_end(command, done.returncode, done.stderr or done.stdout)
+
+
+def _run_together(commands: Sequence[Sequence[str]], settings: dict[str, str]) -> None:
+    """Run processes side by side; the first failure ends the others."""
+    with contextlib.ExitStack() as stack:
+        running = [
+            stack.enter_context(
+                subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            )
+            for command in commands
+        ]
+        for process in running:
+            stack.callback(process.kill)
+        for command, process in zip(commands, running, strict=True):
+            _, said = process.communicate()
+            _check_end(command, process.returncode, said)
+
+
+def _check_end(command: Sequence[str], status: int, said: str) -> None:
+    """Raise what a tool said, in one line: its first error, or else its last word."""
+    if status:
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        telling = [line for line in lines if "error" in line.lower()] or lines[-1:] or [f"status {status}"]
         raise BuildError(f"{Path(command[0]).name} failed: {telling[0]}")
 
 

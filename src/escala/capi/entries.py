@@ -21,7 +21,6 @@ _VALUES, _COUNTS = len(lending.VALUES), len(lending.COUNTS)
 _COLUMNS = len(lending.COLUMNS)
 _FIGURES = len(fitting.FIGURES)
 _FACTS = len(FACTS)
-_LIMITS = len(curves.LIMITS)
 
 _floats = types.CPointer(types.float64)
 _integers = types.CPointer(types.int64)
