@@ -115,3 +115,15 @@ def test_every_kernel_is_named() -> None:
     kernels.load_all()
     if os.environ.get("NUMBA_DISABLE_JIT") != "1":
         assert set(kernels.names()) <= set(jit.compiled_kernels())
+
+
+def test_a_build_compiles_no_more_than_it_needs(tmp_path: Path) -> None:
+    code = (
+        "from escala.kernels import curves, jit\n"
+        "names = sorted(jit.waiting)\n"
+        "jit.waiting['escala.kernels.curves.threshold']()\n"
+        "print(*(name.removeprefix('escala.kernels.') for name in names), *jit.compiled_kernels(), sep='\\n')\n"
+    )
+    said = use(tmp_path / "cache", code, ESCALA_COMPILE="later").stdout.split()
+    defined = sorted(name for name in kernels.names() if name.startswith(("curves.", "fitting.")))
+    assert said == [*defined, "curves.threshold"]

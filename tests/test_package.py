@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import os
 import pkgutil
 import re
 import subprocess
@@ -23,6 +22,7 @@ ROOMS = (
     "sources.files",
     "plots.efficiency",
     "design", "design_ranges", "sweep", "tuning",
+    "capi.pointers",
 )  # fmt: skip
 
 

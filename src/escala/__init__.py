@@ -52,6 +52,7 @@ _ROOMS = {
     "Tuning": "tuning",
     "tune": "tuning",
     "AllocationError": "errors",
+    "BuildError": "errors",
     "ConfigError": "errors",
     "CurveError": "errors",
     "DesignError": "errors",

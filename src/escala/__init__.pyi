@@ -19,6 +19,7 @@ from escala.engine import RebalancePlan as RebalancePlan
 from escala.engine import Regime as Regime
 from escala.engine import RegimeChange as RegimeChange
 from escala.errors import AllocationError as AllocationError
+from escala.errors import BuildError as BuildError
 from escala.errors import ConfigError as ConfigError
 from escala.errors import CurveError as CurveError
 from escala.errors import DesignError as DesignError

@@ -13,6 +13,7 @@ EscalaError
 ├── InfeasibleError (ValueError)        bounds that no allocation can meet together
 ├── SweepError (RuntimeError)           a directory of results that cannot be used, a cluster that cannot finish
 ├── StoreError (RuntimeError)           a store that cannot be opened, read or written
+├── BuildError (RuntimeError)           a C library that cannot be built or loaded
 ├── UnknownSymbolError (KeyError)       a symbol without records or model
 ├── FitError (ValueError)               an instrument without a curve, where that is to be an error
 └── MissingExtraError (ImportError)     an optional library is not installed
@@ -143,6 +144,10 @@ class SweepError(EscalaError, RuntimeError):
 
 class StoreError(EscalaError, RuntimeError):
     """A store that cannot be opened, read or written; the message says which and why, and holds no password."""
+
+
+class BuildError(EscalaError, RuntimeError):
+    """A C library that cannot be built or loaded; the message says why in one line."""
 
 
 class UnknownSymbolError(EscalaError, KeyError):

@@ -160,16 +160,29 @@ def _alone(name: str) -> Iterator[None]:
         yield
 
 
+#: What compiles the kernels that were defined under ``ESCALA_COMPILE=later``, by module and name: builds need but some.
+waiting: dict[str, Callable[[], None]] = {}
+
+
 def kernel(*arguments: Any) -> Callable[[Function], Function]:
     """Compile a kernel for one exact signature, or load it from the cache."""
 
     def wrap(function: Function) -> Function:
         dispatcher = numba.njit(**OPTIONS)(function)
-        if not config.DISABLE_JIT:
-            dispatcher._cache = KernelCache(function)
-            with _alone(f"{function.__module__}.{function.__qualname__}"):
+        if config.DISABLE_JIT:
+            return cast(Function, dispatcher)
+        name = f"{function.__module__}.{function.__qualname__}"
+        dispatcher._cache = KernelCache(function)
+
+        def compile_now() -> None:
+            with _alone(name):
                 dispatcher.compile(types.void(*arguments))
             dispatcher.disable_compile()
+
+        if os.environ.get("ESCALA_COMPILE") == "later":
+            waiting[name] = compile_now
+        else:
+            compile_now()
         return cast(Function, dispatcher)
 
     return wrap

@@ -1,0 +1,211 @@
+"""Entries of the C library: the kernels over plain pointers and sizes, as the compiler hands them to other languages.
+
+Nothing is checked here. The C side (``library.c``) knows that every pointer and size is sound before it calls an entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+from numba import carray, cfunc, types
+
+from escala.kernels import allocation, curves, fitting, lending
+from escala.kernels.jit import OPTIONS, waiting
+from escala.kernels.search import FACTS, NODE_FLOATS, NODE_INTEGERS
+
+_SETTINGS = 6
+_VALUES, _COUNTS = len(lending.VALUES), len(lending.COUNTS)
+_COLUMNS = len(lending.COLUMNS)
+_FIGURES = len(fitting.FIGURES)
+_FACTS = len(FACTS)
+
+_floats = types.CPointer(types.float64)
+_integers = types.CPointer(types.int64)
+_codes = types.CPointer(types.int8)
+_integer = types.int64
+
+# Without counting references numba cannot look at foreign memory as an array; nothing is left of the counting.
+_OPTIONS = {name: value for name, value in OPTIONS.items() if name != "_nrt"}
+#: How C spells the types of arguments.
+C_TYPES = {_floats: "const double *", _integers: "const int64_t *", _codes: "const int8_t *", _integer: "int64_t"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A function of the library, compiled when its module is asked for, as are the kernels that it calls."""
+
+    function: Callable[..., int]
+    arguments: tuple[Any, ...]
+    kernels: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the function."""
+        return self.function.__name__
+
+    @property
+    def c_arguments(self) -> list[str]:
+        """Argument types in C."""
+        return [C_TYPES[one] for one in self.arguments]
+
+    def compiled(self) -> tuple[str, str]:
+        """Give everything that it consists of, in the compiler's language, and the symbol of the function therein."""
+        for kernel in self.kernels:
+            function = kernel.py_func
+            waiting.pop(f"{function.__module__}.{function.__qualname__}", _nothing)()
+        made = cfunc(types.int64(*self.arguments), **_OPTIONS)(self.function)
+        # the symbol with this prefix is a wrapper made for Python
+        return str(made.inspect_llvm()), str(made.native_name).removeprefix("cfunc.")
+
+
+def _nothing() -> None:
+    pass
+
+
+ENTRIES: dict[str, Entry] = {}
+
+
+def _entry(*arguments: Any, calls: tuple[Any, ...] = ()) -> Callable[[Callable[..., int]], Entry]:
+    """Keep an entry, with the types of its arguments and the kernels that it calls."""
+
+    def wrap(function: Callable[..., int]) -> Entry:
+        made = Entry(function, arguments, calls)
+        ENTRIES[made.name] = made
+        return made
+
+    return wrap
+
+
+@_entry(
+    _integer, _codes, _floats, _floats, _integer, _floats, _integer, _integer, _floats, _integers,
+    calls=(curves.evaluate,),
+)  # fmt: skip
+def evaluate(wanted, family, params, origin, n, capital, rows, m, out, bad):
+    """Evaluate n curves at m capitals each; gives the number of capitals that are none."""
+    counted = carray(bad, 1)
+    curves.evaluate(
+        wanted, carray(family, n), carray(params, (n, 3)), carray(origin, n), carray(capital, (rows, m)),
+        carray(out, (n, m)), counted, 0, n * m,
+    )  # fmt: skip
+    return counted[0]
+
+
+@_entry(_floats, _codes, _floats, _floats, _floats, _integer, _floats, _floats, calls=(curves.threshold,))
+def threshold(least, family, params, origin, limit, n, first, last):
+    """Find the stretches of n curves with an efficiency of at least `least`."""
+    curves.threshold(
+        carray(least, n), carray(family, n), carray(params, (n, 3)), carray(origin, n), carray(limit, n),
+        carray(first, n), carray(last, n), 0, n,
+    )  # fmt: skip
+    return 0
+
+
+@_entry(
+    _integers, _integers, _integer, _codes, _floats, _floats, _integer, _floats, _integer,
+    _codes, _codes, _integers, _floats, _floats, _floats, _floats, _floats, _floats, _integer, _floats, _integer,
+    calls=(fitting.fit,),
+)  # fmt: skip
+def fit(
+    order, offsets, n, choice, capital, efficiency, records, weights, weighted,
+    family, status, n_points, params, origin, root, covariance, figures, work, work_size, scratch, scratch_size,
+):  # fmt: skip
+    """Fit n instruments."""
+    fitting.fit(
+        carray(order, n), carray(offsets, n + 1), carray(choice, n), carray(capital, records),
+        carray(efficiency, records), carray(weights, weighted), carray(family, n), carray(status, n),
+        carray(n_points, n), carray(params, (n, 3)), carray(origin, n), carray(root, (n, 6)),
+        carray(covariance, (n, 9)), carray(figures, (n, _FIGURES)), carray(work, work_size),
+        carray(scratch, scratch_size), 0, n,
+    )  # fmt: skip
+    return 0
+
+
+@_entry(_integers, _integer, _floats, _integer, _floats, _integer, _floats, _floats, calls=(fitting.decay,))
+def decay(offsets, n, times, records, weights, weighted, half_life, out):
+    """Lower the weights of old records."""
+    fitting.decay(
+        carray(offsets, n + 1), carray(times, records), carray(weights, weighted), carray(half_life, 1),
+        carray(out, records), 0, n,
+    )  # fmt: skip
+    return 0
+
+
+@_entry(
+    _codes, _floats, _integer, _floats, _floats, _integer, _floats, _floats, _integer, _floats, _integer, _floats,
+    _integers, _integer, _floats, _codes, _floats, _floats, _integer, _integers, _integer, _integers, _floats, _integer,
+    _integer, _integer,
+    calls=(allocation.allocate,),
+)  # fmt: skip
+def allocate(
+    family, params, draws, origin, limit, n, settings, totals, size, floors, floored, controls,
+    problems, m, amounts, binding, facts, work, work_size, ints, ints_size, nodes, bounds, most,
+    start, stop,
+):  # fmt: skip
+    """Solve a range of m problems, at most `most` nodes each."""
+    allocation.allocate(
+        carray(family, n), carray(params, (draws * n, 3)), carray(origin, n), carray(limit, n),
+        carray(settings, (_SETTINGS, n)), carray(totals, size), carray(floors, floored), carray(controls, 6),
+        carray(problems, m), carray(amounts, (m, n)), carray(binding, (m, n)), carray(facts, (m, _FACTS)),
+        carray(work, work_size), carray(ints, ints_size), carray(nodes, (most + 2, NODE_INTEGERS)),
+        carray(bounds, (most + 2, NODE_FLOATS)), start, stop,
+    )  # fmt: skip
+    return 0
+
+
+@_entry(
+    _codes, _floats, _integer, _floats, _floats, _integer, _floats, _floats, _integer, _floats, _integer, _floats,
+    _integers, _integer, _floats, _codes, _floats, _floats, _integer, _integers, _integer, _integer, _integer,
+    calls=(allocation.greedy,),
+)  # fmt: skip
+def greedy(
+    family, params, draws, origin, limit, n, settings, totals, size, floors, floored, controls,
+    problems, m, amounts, binding, facts, work, work_size, ints, ints_size, start, stop,
+):  # fmt: skip
+    """Allocate in increments, for a range of m problems."""
+    allocation.greedy(
+        carray(family, n), carray(params, (draws * n, 3)), carray(origin, n), carray(limit, n),
+        carray(settings, (_SETTINGS, n)), carray(totals, size), carray(floors, floored), carray(controls, 6),
+        carray(problems, m), carray(amounts, (m, n)), carray(binding, (m, n)), carray(facts, (m, _FACTS)),
+        carray(work, work_size), carray(ints, ints_size), start, stop,
+    )  # fmt: skip
+    return 0
+
+
+@_entry(_floats, _integer, _floats, _integer, _integers, _floats, _integers, _integer, calls=(lending.lending,))
+def simulate(columns, width, values, stride, counts, work, cursor, n):
+    """Run n scenarios to their ends."""
+    room = carray(cursor, 2)
+    room[0] = room[1] = 0
+    while True:
+        lending.lending(
+            carray(columns, (_COLUMNS, width)), carray(values, (_VALUES, stride)), carray(counts, (_COUNTS, stride)),
+            carray(work, lending.WORK_SIZE), room, 0, n, 1 << 30,
+        )  # fmt: skip
+        if room[1] == 0:
+            return 0
+
+
+_fit_work = numba.njit(fitting.work_size)
+_allocation_work = numba.njit(allocation.work_size)
+_allocation_integers = numba.njit(allocation.ints_size)
+
+
+@_entry(_integer)
+def fit_work_size(most):
+    """Count the numbers of `work` for instruments of at most so many records."""
+    return _fit_work(most)
+
+
+@_entry(_integer)
+def allocate_work_size(n):
+    """Count the numbers of `work` for n instruments."""
+    return _allocation_work(n)
+
+
+@_entry(_integer, _integer)
+def allocate_ints_size(n, most):
+    """Count the integers of `ints` for n instruments and so many nodes."""
+    return _allocation_integers(n, most)

@@ -1,0 +1,289 @@
+/* escala: how far can capital grow before it stops working? The compiled kernels for any program, without Python.
+ *
+ * Every function
+ *   - works on arrays of the caller, without allocating, printing or keeping anything: call it from as many threads as
+ *     you like, as long as they write to different arrays and have a workspace each;
+ *   - gives an ESCALA_... status (0 is success; escala_status_text says it in words) and checks its input before it
+ *     writes anything: null pointers, sizes, workspaces, values. If `fault` is not NULL it says which argument was bad;
+ *   - gives the same bits as the Python package, whatever x86-64 processor the library was built for. An older one than
+ *     that stops with an illegal instruction: build for what the hosts have in common.
+ *
+ * Matrices lie row after row (C order). Arrays must not overlap, and must be as long as it says here. A pointer to an
+ * array of size 0 may be NULL. Workspaces need no alignment; ..._workspace gives their size in bytes, or -1 for sizes
+ * that no call would accept. Definitions, units and formulas are those of the Python functions named at each function.
+ */
+#ifndef ESCALA_H
+#define ESCALA_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* declarations */
+
+/* The version of this header: what escala_check_abi compares with the library's. */
+enum { ESCALA_ABI = 1 };
+
+enum escala_status {
+    ESCALA_OK = 0,
+    ESCALA_WRONG_ABI = 1,       /* the header and the library do not belong together */
+    ESCALA_NULL_POINTER = 2,    /* an argument is NULL */
+    ESCALA_BAD_SIZE = 3,        /* a size is negative, too large, or does not go with the others */
+    ESCALA_SHORT_WORKSPACE = 4, /* ask the ..._workspace function */
+    ESCALA_BAD_VALUE = 5,       /* not a finite number, or outside of what is allowed */
+    ESCALA_BAD_ORDER = 6,       /* `argument` exceeds `other` */
+    ESCALA_BAD_CODE = 7,        /* an integer that is none of its codes */
+    ESCALA_BAD_OFFSETS = 8,     /* offsets that fall, or point outside of the records */
+    ESCALA_INFEASIBLE = 9       /* bounds that no allocation can meet together; the facts say why */
+};
+
+/* What was bad: filled by every function that is given one, cleared on success. */
+typedef struct escala_fault {
+    const char *argument; /* its name in this header, a constant; NULL on success */
+    const char *other;    /* the argument that it conflicts with, or NULL */
+    int64_t index;        /* of the first bad element; -1 where the fault is not an element's */
+    double value;         /* of that element, NaN where there is none */
+} escala_fault;
+
+/* A number for all elements, or one for each. */
+typedef struct escala_input {
+    double value;         /* used where `values` is NULL */
+    const double *values; /* one an element, or NULL */
+} escala_input;
+
+/* The library's version, such as "0.1.0", and its ABI. */
+const char *escala_version(void);
+int escala_abi(void);
+
+/* Say whether a program compiled with ESCALA_ABI of this header may use the library: ESCALA_OK or ESCALA_WRONG_ABI. */
+int escala_check_abi(int abi);
+
+/* A status in words; a constant. */
+const char *escala_status_text(int status);
+
+/* ---- Curves: escala.CurveSet ---- */
+
+enum escala_family {
+    ESCALA_LINEAR = 0,
+    ESCALA_QUADRATIC = 1,
+    ESCALA_EXPONENTIAL = 2,
+    ESCALA_SQRT = 3,
+    ESCALA_AUTO = 4 /* only as a wish, when fitting */
+};
+
+/* n curves. With d = C - origin: a*C + b, (a*d + b)*d + c, a*exp(-b*d) + c (b > 0), a*sqrt(C) + b. */
+typedef struct escala_curves {
+    int64_t n;
+    const int8_t *family; /* n codes */
+    const double *params; /* n x 3: a, b, c; three NaN where there is no curve, which makes results NaN */
+    const double *origin; /* n */
+    const double *limit;  /* n: where trust ends, inf allowed; only thresholds and allocations need it */
+} escala_curves;
+
+/* Check every number of the curves (allocations do so by themselves; what is evaluated is not checked each time). */
+int escala_check_curves(const escala_curves *curves, escala_fault *fault);
+
+/* Evaluate n curves at m capitals each: efficiency in [0, 1], utility C*efficiency, marginal d(C*efficiency)/dC.
+ * capital: rows x m with rows = n, or 1 where one row serves all curves; finite, at least 0. out: n x m.
+ * A bad capital is found while evaluating: then `out` has been written to, but means nothing. */
+int escala_efficiency(const escala_curves *curves, const double *capital, int64_t rows, int64_t m, double *out,
+                      escala_fault *fault);
+int escala_utility(const escala_curves *curves, const double *capital, int64_t rows, int64_t m, double *out,
+                   escala_fault *fault);
+int escala_marginal(const escala_curves *curves, const double *capital, int64_t rows, int64_t m, double *out,
+                    escala_fault *fault);
+
+/* Find the first stretch on [0, limit] with an efficiency of at least min_efficiency: CurveSet.threshold.
+ * first, last: n. last is inf where the stretch goes on at the limit; both are 0 where there is none, NaN without a
+ * curve. */
+int escala_threshold(const escala_curves *curves, const double *min_efficiency, double *first, double *last,
+                     escala_fault *fault);
+
+/* ---- Fitting: escala.fit ---- */
+
+/* Records of n instruments: instrument i has those from offsets[i] on, below offsets[i + 1]. */
+typedef struct escala_records {
+    int64_t n;
+    int64_t size;             /* records in all */
+    const int64_t *offsets;   /* n + 1, rising, from 0 or more to at most size: a stretch is part of the work */
+    const double *capital;    /* size, in [1e-100, 1e100] */
+    const double *efficiency; /* size, in [0, 1] */
+    const double *weights;    /* size, at least 0; or NULL: 1 for all */
+    const int8_t *family;     /* n codes: the family wanted, or ESCALA_AUTO for the one of lowest AICc */
+} escala_records;
+
+enum escala_fit_status {
+    ESCALA_FIT_OK = 0,
+    ESCALA_FIT_TOO_FEW_POINTS = 1,
+    ESCALA_FIT_DEGENERATE = 2,
+    ESCALA_FIT_CONSTANT = 3
+};
+
+/* Columns of `figures`. */
+enum escala_figure {
+    ESCALA_FIGURE_SMALLEST = 0, /* observed capital */
+    ESCALA_FIGURE_LARGEST,
+    ESCALA_FIGURE_LIMIT,
+    ESCALA_FIGURE_RESIDUAL_SD,
+    ESCALA_FIGURE_FREEDOM,
+    ESCALA_FIGURE_R_SQUARED,
+    ESCALA_FIGURE_MEAN_ERROR,
+    ESCALA_FIGURE_MAX_ERROR,
+    ESCALA_FIGURE_RMSE,
+    ESCALA_FIGURE_AICC,
+    ESCALA_FIGURE_NEUMANN, /* Von Neumann's ratio of the residuals, its mean and variance by chance */
+    ESCALA_FIGURE_NEUMANN_MEAN,
+    ESCALA_FIGURE_NEUMANN_VARIANCE,
+    ESCALA_FIGURES
+};
+
+/* What is fitted. Without a curve (TOO_FEW_POINTS, DEGENERATE) params are NaN. */
+typedef struct escala_fits {
+    int8_t *family;     /* n codes */
+    int8_t *status;     /* n: escala_fit_status */
+    int64_t *n_points;  /* n: records of positive weight */
+    double *params;     /* n x 3 */
+    double *origin;     /* n */
+    double *limit;      /* n: with these an escala_curves is complete */
+    double *root;       /* n x 6: inverse root of the normal matrix */
+    double *covariance; /* n x 3 x 3, of a, b, c */
+    double *figures;    /* n x ESCALA_FIGURES */
+} escala_fits;
+
+int64_t escala_fit_workspace(int64_t n, const int64_t *offsets);
+int escala_fit(const escala_records *records, const escala_fits *fits, void *workspace, int64_t workspace_size,
+               escala_fault *fault);
+
+/* Multiply weights by 2^(-age/half_life), age before the newest record of positive weight of the same instrument: give
+ * the result to escala_fit as weights. times: records->size, finite, of any unit; half_life: positive, of the same one.
+ * out: records->size; only records within the offsets are written. */
+int escala_decay(const escala_records *records, const double *times, double half_life, double *out,
+                 escala_fault *fault);
+
+/* ---- Allocation: escala.allocate ---- */
+
+/* draws x totals problems over n instruments. Fill with escala_allocation_defaults first. */
+typedef struct escala_allocation {
+    escala_curves curves;        /* params: draws x n x 3, all draws over the same families, origins and limits */
+    int64_t draws;               /* default 1 */
+    int64_t totals;              /* default 1 */
+    const double *total;         /* totals: money, at least 0 */
+    escala_input min_efficiency; /* here and below `values` are n; default 0, in [0, 1] */
+    escala_input lower;          /* default 0 */
+    escala_input upper;          /* default inf */
+    escala_input min_ticket;     /* default 0 */
+    escala_input max_share;      /* default 1 */
+    escala_input priority;       /* default 1 */
+    double reserve;              /* default 0, in [0, 1) */
+    double hurdle;               /* default 0 */
+    double tolerance;            /* in [0, 1]; default -1: 1e-9*n*n, at most 1e-4 */
+    double step;                 /* of the greedy method; default 0: a thousandth of the total */
+    int64_t max_nodes;           /* default 2000, at most 10000000 */
+    int32_t exactly;             /* default 0; 1: all money must be placed */
+    int32_t distribute;          /* default 1: what min_efficiency leaves over is placed in a second solve; 0: held */
+    int32_t greedy;              /* default 0: the optimum with its proof; 1: increments of `step` */
+} escala_allocation;
+
+/* Columns of `facts`. */
+enum escala_fact {
+    ESCALA_FACT_SHADOW_PRICE = 0,
+    ESCALA_FACT_DUAL_PRICE,
+    ESCALA_FACT_DUAL_BOUND,
+    ESCALA_FACT_UPPER_BOUND,
+    ESCALA_FACT_UTILITY,
+    ESCALA_FACT_GAP,
+    ESCALA_FACT_STATUS, /* escala_allocation_status */
+    ESCALA_FACT_NODES,
+    ESCALA_FACT_CULPRIT, /* infeasible: the instrument to blame, -1 where it is all of them together */
+    ESCALA_FACT_EXCESS,  /* infeasible: by how much the bounds conflict */
+    ESCALA_FACTS
+};
+
+/* From NO_ROOM on there is no answer: the problem is infeasible. */
+enum escala_allocation_status {
+    ESCALA_OPTIMAL = 0,
+    ESCALA_GAP_OPEN = 1,
+    ESCALA_NO_ROOM = 2,           /* an instrument's lower bounds exceed its upper ones */
+    ESCALA_NO_CURVE_FORCED = 3,   /* `lower` forces an instrument in that can hold nothing */
+    ESCALA_LOWER_ABOVE_MONEY = 4, /* lower bounds add up to more than there is */
+    ESCALA_TOO_LITTLE_ROOM = 5,   /* exactly: upper bounds leave room for less */
+    ESCALA_NO_COMBINATION = 6,    /* exactly: no combination of instruments adds up */
+    ESCALA_NOT_FOUND = 7          /* exactly: none was found */
+};
+
+/* Codes of `binding`: what keeps an instrument's capital where it is. */
+enum escala_binding {
+    ESCALA_BINDING_NONE = 0,
+    ESCALA_BINDING_PRICE,
+    ESCALA_BINDING_LOWER,
+    ESCALA_BINDING_UPPER,
+    ESCALA_BINDING_SHARE,
+    ESCALA_BINDING_LIMIT,
+    ESCALA_BINDING_THRESHOLD,
+    ESCALA_BINDING_TICKET,
+    ESCALA_BINDING_NO_CURVE
+};
+
+/* One row a problem; problem = draw*totals + index of the total. */
+typedef struct escala_answers {
+    double *amounts; /* problems x n */
+    int8_t *binding; /* problems x n */
+    double *facts;   /* problems x ESCALA_FACTS */
+} escala_answers;
+
+void escala_allocation_defaults(escala_allocation *problem);
+int64_t escala_allocate_workspace(const escala_allocation *problem);
+
+/* Solve. `first`, if not NULL, gets the answers before what was left over was placed (the same where nothing was).
+ * ESCALA_INFEASIBLE: fault->index is the first problem without an answer, fault->value by how much its bounds conflict,
+ * and column ESCALA_FACT_STATUS of the answers says which problems have none. To split many totals over threads with
+ * the same bits, let the parts begin at multiples of 64. */
+int escala_allocate(const escala_allocation *problem, const escala_answers *answers, const escala_answers *first,
+                    void *workspace, int64_t workspace_size, escala_fault *fault);
+
+/* ---- Lending loops: escala.simulate ---- */
+
+/* n scenarios: arguments of escala.simulate and fields of escala.LendingStrategy, whose ranges, units and defaults
+ * hold. Fill with escala_scenarios_defaults first; supply, borrow, target and wallet have no default. */
+typedef struct escala_scenarios {
+    int64_t n;
+    escala_input supply, borrow, target, wallet;
+    escala_input min_profit;
+    escala_input repay, repay_stalling, repay_stalled, repay_floor, repay_step;
+    escala_input target_ltv, target_ltv_stalled, ltv_floor, ltv_ceiling, ltv_step, ltv_nudge;
+    escala_input draw_fraction, wallet_fraction, fee_rate;
+    escala_input liquidation_threshold, min_health_factor;
+    escala_input reinvest_far, reinvest_mid, reinvest_near, far_gap, near_gap;
+    escala_input reinvest_stalling, reinvest_stalled, reinvest_decay, reinvest_snap;
+    escala_input stalling_after, stalled_after, stagnation_tolerance;
+    escala_input max_rescale_attempts, max_fallback_attempts, max_stagnant_operations, max_operations;
+} escala_scenarios;
+
+enum escala_stop { ESCALA_TARGET_REACHED = 0, ESCALA_STALLED = 1, ESCALA_MAX_OPERATIONS = 2 };
+
+/* Arrays of n; those that are NULL are not wanted. */
+typedef struct escala_outcomes {
+    double *final_supply, *final_borrow, *final_buffer, *final_wallet;
+    double *profit, *fees, *repaid, *drawn; /* sums over executed operations */
+    double *lowest_profit, *lowest_health_factor;
+    int64_t *executed, *skipped, *stagnant, *positive;
+    int64_t *rescale_attempts, *rescale_attempts_max, *fallback_attempts;
+    int64_t *stop; /* escala_stop */
+} escala_outcomes;
+
+void escala_scenarios_defaults(escala_scenarios *scenarios);
+int64_t escala_simulate_workspace(int64_t n);
+
+/* Run every scenario to its end, which max_operations bounds. */
+int escala_simulate(const escala_scenarios *scenarios, const escala_outcomes *outcomes, void *workspace,
+                    int64_t workspace_size, escala_fault *fault);
+
+/* end of declarations */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,940 @@
+/* What callers of the C library see: checks at the border, then the compiled kernels (entries.h) on sound arguments.
+ *
+ * The checks are those of the Python package, whose ranges and defaults come from it (tables.h, written by the build).
+ */
+#include "escala.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "entries.h"
+#include "tables.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define COUNT_OF(array) ((int64_t)(sizeof(array) / sizeof((array)[0])))
+
+static const int64_t MOST = INT64_C(1) << 40; /* elements of an array: no size in bytes overflows */
+static const double NOTHING = 1e-12;          /* relative: money that is not there */
+enum { LINE = 64 };                           /* bytes; a vector across two cache lines is read twice */
+
+/* ---- Faults ---- */
+
+static int fail(escala_fault *fault, int status, const char *argument, int64_t index, double value) {
+    if (fault) {
+        fault->argument = argument;
+        fault->other = NULL;
+        fault->index = index;
+        fault->value = value;
+    }
+    return status;
+}
+
+static int conflict(escala_fault *fault, int status, const char *argument, const char *other, int64_t index,
+                    double value) {
+    fail(fault, status, argument, index, value);
+    if (fault) {
+        fault->other = other;
+    }
+    return status;
+}
+
+static int succeed(escala_fault *fault) { return fail(fault, ESCALA_OK, NULL, -1, NAN); }
+
+static int without(escala_fault *fault, const char *argument) {
+    return fail(fault, ESCALA_NULL_POINTER, argument, -1, NAN);
+}
+
+static int bad_size(escala_fault *fault, const char *argument, int64_t size) {
+    return fail(fault, ESCALA_BAD_SIZE, argument, -1, (double)size);
+}
+
+/* Leave the function with a fault if there is one. */
+#define TRY(call)             \
+    do {                      \
+        int status_ = (call); \
+        if (status_) {        \
+            return status_;   \
+        }                     \
+    } while (0)
+
+static int check_size(escala_fault *fault, const char *argument, int64_t size) {
+    return size < 0 || size > MOST ? bad_size(fault, argument, size) : ESCALA_OK;
+}
+
+/* Tell whether a matrix may have so many elements. */
+static int product(int64_t a, int64_t b, int64_t *elements) {
+    return !__builtin_mul_overflow(a, b, elements) && *elements <= MOST;
+}
+
+static int check_array(escala_fault *fault, const char *argument, const void *array, int64_t size) {
+    return size > 0 && !array ? without(fault, argument) : ESCALA_OK;
+}
+
+/* ---- Values ---- */
+
+static int allowed(const range *r, double v) {
+    int inside = v >= r->low && v <= r->high && (!r->integer || (double)(int64_t)v == v);
+    return inside || (r->or_zero && v == 0.0);
+}
+
+/* Two comparisons an element, side by side; what else there is to know only where one of them fails. */
+static int check_values(escala_fault *fault, const char *argument, const range *r, const double *values, int64_t n) {
+    if (!r->integer && n > 1) {
+        int odd = 0;
+        for (int64_t i = 0; i < n; i++) {
+            odd |= !(values[i] >= r->low) | !(values[i] <= r->high);
+        }
+        if (!odd) {
+            return ESCALA_OK;
+        }
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (!allowed(r, values[i])) {
+            return fail(fault, ESCALA_BAD_VALUE, argument, i, values[i]);
+        }
+    }
+    return ESCALA_OK;
+}
+
+static int check_value(escala_fault *fault, const char *argument, const range *r, double value) {
+    return allowed(r, value) ? ESCALA_OK : fail(fault, ESCALA_BAD_VALUE, argument, -1, value);
+}
+
+static int check_input(escala_fault *fault, const char *argument, const range *r, const escala_input *input,
+                       int64_t n) {
+    return input->values ? check_values(fault, argument, r, input->values, n)
+                         : check_value(fault, argument, r, input->value);
+}
+
+static double element(const escala_input *input, int64_t i) { return input->values ? input->values[i] : input->value; }
+
+static int check_order(escala_fault *fault, const char *low_name, const escala_input *low, const char *high_name,
+                       const escala_input *high, int64_t n) {
+    int64_t pairs = low->values || high->values ? n : 1;
+    for (int64_t i = 0; i < pairs; i++) {
+        if (!(element(low, i) <= element(high, i))) {
+            int64_t index = low->values || high->values ? i : -1;
+            return conflict(fault, ESCALA_BAD_ORDER, low_name, high_name, index, element(low, i));
+        }
+    }
+    return ESCALA_OK;
+}
+
+static const escala_input *input_at(const void *whole, size_t offset) {
+    return (const escala_input *)((const char *)whole + offset);
+}
+
+/* Write an input's elements start <= i < stop. */
+static void spread(double *row, const escala_input *input, int64_t start, int64_t stop) {
+    if (input->values) {
+        memcpy(row, input->values + start, (size_t)(stop - start) * sizeof *row);
+        return;
+    }
+    for (int64_t i = 0; i < stop - start; i++) {
+        row[i] = input->value;
+    }
+}
+
+/* ---- Workspaces ---- */
+
+/* Memory handed out piece by piece; without a base it only counts. */
+typedef struct {
+    char *base;
+    int64_t used;
+} room;
+
+static void *carve(room *space, int64_t count, size_t each) {
+    int64_t at = space->used;
+    space->used += (count * (int64_t)each + LINE - 1) / LINE * LINE;
+    return space->base ? space->base + at : NULL;
+}
+
+static double *carve_floats(room *space, int64_t count) { return carve(space, count, sizeof(double)); }
+static int64_t *carve_integers(room *space, int64_t count) { return carve(space, count, sizeof(int64_t)); }
+
+/* Bytes to ask for, so that the first piece can begin with a cache line. */
+static int64_t room_for(const room *space) { return space->used + LINE - 1; }
+
+static int open_room(escala_fault *fault, room *space, int64_t needed, void *workspace, int64_t size) {
+    if (!workspace) {
+        return without(fault, "workspace");
+    }
+    if (size < needed) {
+        return fail(fault, ESCALA_SHORT_WORKSPACE, "workspace_size", -1, (double)size);
+    }
+    space->base = (char *)workspace + (LINE - (uintptr_t)workspace % LINE) % LINE;
+    space->used = 0;
+    return ESCALA_OK;
+}
+
+/* ---- Version and statuses ---- */
+
+EXPORT const char *escala_version(void) { return VERSION; }
+
+EXPORT int escala_abi(void) { return ESCALA_ABI; }
+
+EXPORT int escala_check_abi(int abi) { return abi == ESCALA_ABI ? ESCALA_OK : ESCALA_WRONG_ABI; }
+
+EXPORT const char *escala_status_text(int status) {
+    switch (status) {
+        case ESCALA_OK: return "success";
+        case ESCALA_WRONG_ABI: return "the header and the library do not belong together";
+        case ESCALA_NULL_POINTER: return "an argument is NULL";
+        case ESCALA_BAD_SIZE: return "a size is negative, too large or does not go with the others";
+        case ESCALA_SHORT_WORKSPACE: return "the workspace is too short";
+        case ESCALA_BAD_VALUE: return "a value is not finite or outside of what is allowed";
+        case ESCALA_BAD_ORDER: return "a value exceeds one that it must not exceed";
+        case ESCALA_BAD_CODE: return "an integer is none of its codes";
+        case ESCALA_BAD_OFFSETS: return "offsets fall or point outside of the records";
+        case ESCALA_INFEASIBLE: return "bounds conflict: no allocation meets them together";
+        default: return "an unknown status";
+    }
+}
+
+/* ---- Curves ---- */
+
+static int check_codes(escala_fault *fault, const char *argument, const int8_t *codes, int64_t n, int most) {
+    int odd = 0;
+    for (int64_t i = 0; i < n; i++) {
+        odd |= (uint8_t)codes[i] > most;
+    }
+    for (int64_t i = 0; odd && i < n; i++) {
+        if ((uint8_t)codes[i] > most) {
+            return fail(fault, ESCALA_BAD_CODE, argument, i, codes[i]);
+        }
+    }
+    return ESCALA_OK;
+}
+
+/* Sizes, pointers and codes: all that keeps an evaluation inside its arrays. */
+static int check_shape(escala_fault *fault, const escala_curves *curves) {
+    TRY(check_size(fault, "n", curves->n));
+    TRY(check_array(fault, "family", curves->family, curves->n));
+    TRY(check_array(fault, "params", curves->params, curves->n));
+    TRY(check_array(fault, "origin", curves->origin, curves->n));
+    return check_codes(fault, "family", curves->family, curves->n, ESCALA_SQRT);
+}
+
+/* All three NaN, or all finite and the rate of an exponential positive. */
+static int check_params(escala_fault *fault, const int8_t *family, const double *params, int64_t n, int64_t draws) {
+    for (int64_t row = 0; row < draws * n; row++) {
+        const double *p = params + 3 * row;
+        if (isnan(p[0]) && isnan(p[1]) && isnan(p[2])) {
+            continue;
+        }
+        for (int k = 0; k < 3; k++) {
+            int rising = k == 1 && family[row % n] == ESCALA_EXPONENTIAL && !(p[k] > 0.0);
+            if (!isfinite(p[k]) || rising) {
+                return fail(fault, ESCALA_BAD_VALUE, "params", 3 * row + k, p[k]);
+            }
+        }
+    }
+    return ESCALA_OK;
+}
+
+static int check_limits(escala_fault *fault, const escala_curves *curves, const double *params) {
+    TRY(check_array(fault, "limit", curves->limit, curves->n));
+    TRY(check_values(fault, "origin", &RANGE_FINITE, curves->origin, curves->n));
+    for (int64_t i = 0; i < curves->n; i++) {
+        double limit = curves->limit[i];
+        if (!(limit > 0.0) && !(isnan(limit) && isnan(params[3 * i]))) { /* without a curve there is no limit */
+            return fail(fault, ESCALA_BAD_VALUE, "limit", i, limit);
+        }
+    }
+    return ESCALA_OK;
+}
+
+EXPORT int escala_check_curves(const escala_curves *curves, escala_fault *fault) {
+    if (!curves) {
+        return without(fault, "curves");
+    }
+    TRY(check_shape(fault, curves));
+    TRY(check_params(fault, curves->family, curves->params, curves->n, 1));
+    TRY(check_limits(fault, curves, curves->params));
+    return succeed(fault);
+}
+
+static int evaluate(int64_t wanted, const escala_curves *curves, const double *capital, int64_t rows, int64_t m,
+                    double *out, escala_fault *fault) {
+    if (!curves) {
+        return without(fault, "curves");
+    }
+    TRY(check_shape(fault, curves));
+    int64_t elements;
+    if (m < 0 || !product(curves->n, m, &elements)) {
+        return bad_size(fault, "m", m);
+    }
+    if (rows != 1 && rows != curves->n) {
+        return bad_size(fault, "rows", rows);
+    }
+    TRY(check_array(fault, "capital", capital, rows * m));
+    TRY(check_array(fault, "out", out, elements));
+    int64_t bad = 0;
+    if (elements && entry_evaluate(wanted, curves->family, curves->params, curves->origin, curves->n, capital, rows, m,
+                                   out, &bad)) {
+        TRY(check_values(fault, "capital", &RANGE_EVALUATED, capital, rows * m));
+    }
+    return succeed(fault);
+}
+
+EXPORT int escala_efficiency(const escala_curves *curves, const double *capital, int64_t rows, int64_t m, double *out,
+                             escala_fault *fault) {
+    return evaluate(WANTED_EFFICIENCY, curves, capital, rows, m, out, fault);
+}
+
+EXPORT int escala_utility(const escala_curves *curves, const double *capital, int64_t rows, int64_t m, double *out,
+                          escala_fault *fault) {
+    return evaluate(WANTED_UTILITY, curves, capital, rows, m, out, fault);
+}
+
+EXPORT int escala_marginal(const escala_curves *curves, const double *capital, int64_t rows, int64_t m, double *out,
+                           escala_fault *fault) {
+    return evaluate(WANTED_MARGINAL, curves, capital, rows, m, out, fault);
+}
+
+EXPORT int escala_threshold(const escala_curves *curves, const double *min_efficiency, double *first, double *last,
+                            escala_fault *fault) {
+    if (!curves) {
+        return without(fault, "curves");
+    }
+    TRY(check_shape(fault, curves));
+    int64_t n = curves->n;
+    TRY(check_array(fault, "limit", curves->limit, n));
+    TRY(check_array(fault, "min_efficiency", min_efficiency, n));
+    TRY(check_array(fault, "first", first, n));
+    TRY(check_array(fault, "last", last, n));
+    TRY(check_values(fault, "min_efficiency", &RANGE_FINITE, min_efficiency, n));
+    entry_threshold(min_efficiency, curves->family, curves->params, curves->origin, curves->limit, n, first, last);
+    return succeed(fault);
+}
+
+/* ---- Fitting ---- */
+
+static int check_offsets(escala_fault *fault, const escala_records *records) {
+    if (!records->offsets) {
+        return without(fault, "offsets");
+    }
+    const int64_t *offsets = records->offsets;
+    for (int64_t i = 0; i <= records->n; i++) {
+        if (offsets[i] < (i ? offsets[i - 1] : 0) || offsets[i] > records->size) {
+            return fail(fault, ESCALA_BAD_OFFSETS, "offsets", i, (double)offsets[i]);
+        }
+    }
+    return ESCALA_OK;
+}
+
+static int64_t most_records(int64_t n, const int64_t *offsets) {
+    int64_t most = 1;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t size = offsets[i + 1] - offsets[i];
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+/* Whether instrument a comes after b: larger ones first, those of one size in their order. */
+static int comes_after(const int64_t *offsets, int64_t a, int64_t b) {
+    int64_t size_a = offsets[a + 1] - offsets[a], size_b = offsets[b + 1] - offsets[b];
+    return size_a < size_b || (size_a == size_b && a > b);
+}
+
+static void sink(const int64_t *offsets, int64_t *order, int64_t k, int64_t size) {
+    int64_t moved = order[k];
+    while (2 * k + 1 < size) {
+        int64_t child = 2 * k + 1;
+        if (child + 1 < size && comes_after(offsets, order[child + 1], order[child])) {
+            child++;
+        }
+        if (!comes_after(offsets, order[child], moved)) {
+            break;
+        }
+        order[k] = order[child];
+        k = child;
+    }
+    order[k] = moved;
+}
+
+/* Put instruments of similar size side by side, where the kernel fits them together; a heap, because that sorts in
+ * place. */
+static void sort_by_size(const int64_t *offsets, int64_t *order, int64_t n) {
+    int sorted = 1;
+    for (int64_t i = 0; i < n; i++) {
+        order[i] = i;
+        sorted &= !i || !comes_after(offsets, i - 1, i);
+    }
+    if (sorted) {
+        return;
+    }
+    for (int64_t k = n / 2 - 1; k >= 0; k--) {
+        sink(offsets, order, k, n);
+    }
+    for (int64_t last = n - 1; last > 0; last--) {
+        int64_t moved = order[last];
+        order[last] = order[0];
+        order[0] = moved;
+        sink(offsets, order, 0, last);
+    }
+}
+
+typedef struct {
+    double *work;
+    double *scratch;
+    int64_t *order;
+    int64_t work_size;
+    int64_t scratch_size;
+} fit_room;
+
+static fit_room lay_out_fit(room *space, int64_t n, int64_t most) {
+    fit_room r;
+    r.work_size = entry_fit_work_size(most);
+    r.scratch_size = 3 * most;
+    r.work = carve_floats(space, r.work_size);
+    r.scratch = carve_floats(space, r.scratch_size);
+    r.order = carve_integers(space, n);
+    return r;
+}
+
+EXPORT int64_t escala_fit_workspace(int64_t n, const int64_t *offsets) {
+    escala_records records = {n, MOST, offsets, NULL, NULL, NULL, NULL};
+    if (check_size(NULL, "n", n) || check_offsets(NULL, &records)) {
+        return -1;
+    }
+    room space = {NULL, 0};
+    lay_out_fit(&space, n, most_records(n, offsets));
+    return room_for(&space);
+}
+
+/* Sizes and offsets: what instruments there are. */
+static int check_instruments(escala_fault *fault, const escala_records *records) {
+    TRY(check_size(fault, "n", records->n));
+    TRY(check_size(fault, "size", records->size));
+    return check_offsets(fault, records);
+}
+
+/* The records that the offsets reach. */
+static int check_column(escala_fault *fault, const char *argument, const range *r, const double *column,
+                        const escala_records *records) {
+    TRY(check_array(fault, argument, column, records->size));
+    int64_t start = records->offsets[0], stop = records->offsets[records->n];
+    if (start == stop) {
+        return ESCALA_OK;
+    }
+    int status = check_values(fault, argument, r, column + start, stop - start);
+    if (status && fault) {
+        fault->index += start;
+    }
+    return status;
+}
+
+EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, void *workspace, int64_t workspace_size,
+                      escala_fault *fault) {
+    if (!records || !fits) {
+        return without(fault, records ? "fits" : "records");
+    }
+    TRY(check_instruments(fault, records));
+    int64_t n = records->n;
+    TRY(check_array(fault, "family", records->family, n));
+    TRY(check_array(fault, "fits->family", fits->family, n));
+    TRY(check_array(fault, "fits->status", fits->status, n));
+    TRY(check_array(fault, "fits->n_points", fits->n_points, n));
+    TRY(check_array(fault, "fits->params", fits->params, n));
+    TRY(check_array(fault, "fits->origin", fits->origin, n));
+    TRY(check_array(fault, "fits->limit", fits->limit, n));
+    TRY(check_array(fault, "fits->root", fits->root, n));
+    TRY(check_array(fault, "fits->covariance", fits->covariance, n));
+    TRY(check_array(fault, "fits->figures", fits->figures, n));
+    room space = {NULL, 0};
+    int64_t most = most_records(n, records->offsets);
+    lay_out_fit(&space, n, most);
+    TRY(open_room(fault, &space, room_for(&space), workspace, workspace_size));
+    TRY(check_codes(fault, "family", records->family, n, ESCALA_AUTO));
+    TRY(check_column(fault, "capital", &RANGE_CAPITAL, records->capital, records));
+    TRY(check_column(fault, "efficiency", &RANGE_EFFICIENCY, records->efficiency, records));
+    if (records->weights) {
+        TRY(check_column(fault, "weights", &RANGE_WEIGHT, records->weights, records));
+    }
+    fit_room r = lay_out_fit(&space, n, most);
+    sort_by_size(records->offsets, r.order, n);
+    entry_fit(r.order, records->offsets, n, records->family, records->capital, records->efficiency, records->size,
+              records->weights, records->weights ? records->size : 0, fits->family, fits->status, fits->n_points,
+              fits->params, fits->origin, fits->root, fits->covariance, fits->figures, r.work, r.work_size, r.scratch,
+              r.scratch_size);
+    for (int64_t i = 0; i < n; i++) {
+        fits->limit[i] = fits->figures[i * ESCALA_FIGURES + ESCALA_FIGURE_LIMIT];
+    }
+    return succeed(fault);
+}
+
+EXPORT int escala_decay(const escala_records *records, const double *times, double half_life, double *out,
+                        escala_fault *fault) {
+    if (!records) {
+        return without(fault, "records");
+    }
+    TRY(check_instruments(fault, records));
+    TRY(check_array(fault, "out", out, records->size));
+    TRY(check_column(fault, "times", &RANGE_FINITE, times, records));
+    TRY(check_value(fault, "half_life", &RANGE_HALF_LIFE, half_life));
+    if (records->weights) {
+        TRY(check_column(fault, "weights", &RANGE_WEIGHT, records->weights, records));
+    }
+    entry_decay(records->offsets, records->n, times, records->size, records->weights,
+                records->weights ? records->size : 0, &half_life, out);
+    return succeed(fault);
+}
+
+/* ---- Allocation ---- */
+
+/* What the solves of one call share. */
+typedef struct {
+    const escala_allocation *problem;
+    int64_t n;
+    int64_t problems;
+    int64_t *everything; /* the numbers of all problems */
+    double *settings;    /* 6 x n */
+    double tolerance;
+    double *work;
+    int64_t work_size;
+    int64_t *integers;
+    int64_t integers_size;
+    int64_t *nodes;
+    double *bounds;
+    /* only where what is left over may be placed: */
+    escala_answers begun, start, second, other;
+    double *floors;
+    int64_t *again, *chosen, *places;
+    escala_answers some;
+} solver;
+
+EXPORT void escala_allocation_defaults(escala_allocation *problem) {
+    if (!problem) {
+        return;
+    }
+    memset(problem, 0, sizeof *problem);
+    problem->draws = problem->totals = 1;
+    problem->upper.value = INFINITY;
+    problem->max_share.value = problem->priority.value = 1.0;
+    problem->tolerance = -1.0;
+    problem->max_nodes = 2000;
+    problem->distribute = 1;
+}
+
+static int has_threshold(const escala_allocation *problem) {
+    for (int64_t i = 0; i < (problem->min_efficiency.values ? problem->curves.n : 1); i++) {
+        if (element(&problem->min_efficiency, i) != 0.0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int solves_twice(const escala_allocation *problem) { return problem->distribute && has_threshold(problem); }
+
+static escala_answers carve_answers(room *space, int64_t problems, int64_t n) {
+    escala_answers a;
+    a.amounts = carve_floats(space, problems * n);
+    a.binding = carve(space, problems * n, sizeof(int8_t));
+    a.facts = carve_floats(space, problems * ESCALA_FACTS);
+    return a;
+}
+
+static solver lay_out_allocation(room *space, const escala_allocation *problem) {
+    solver s;
+    memset(&s, 0, sizeof s);
+    s.problem = problem;
+    s.n = problem->curves.n;
+    s.problems = problem->draws * problem->totals;
+    int64_t most = problem->greedy ? 0 : problem->max_nodes;
+    s.settings = carve_floats(space, COUNT_OF(SETTINGS) * s.n);
+    s.work_size = entry_allocate_work_size(s.n);
+    s.work = carve_floats(space, s.work_size);
+    s.integers_size = entry_allocate_ints_size(s.n, most);
+    s.integers = carve_integers(space, s.integers_size);
+    s.nodes = carve_integers(space, (most + 2) * NODE_INTEGERS);
+    s.bounds = carve_floats(space, (most + 2) * NODE_FLOATS);
+    s.everything = carve_integers(space, s.problems);
+    if (solves_twice(problem)) {
+        s.some = carve_answers(space, s.problems, s.n);
+        s.begun = carve_answers(space, s.problems, s.n);
+        s.start = carve_answers(space, s.problems, s.n);
+        s.second = carve_answers(space, s.problems, s.n);
+        s.other = carve_answers(space, s.problems, s.n);
+        s.floors = carve_floats(space, s.problems * s.n);
+        s.again = carve_integers(space, s.problems);
+        s.chosen = carve_integers(space, s.problems);
+        s.places = carve_integers(space, s.problems);
+    }
+    return s;
+}
+
+static int check_allocation_sizes(escala_fault *fault, const escala_allocation *problem) {
+    TRY(check_size(fault, "n", problem->curves.n));
+    TRY(check_size(fault, "draws", problem->draws));
+    TRY(check_size(fault, "totals", problem->totals));
+    int64_t problems, elements;
+    if (!product(problem->draws, problem->totals, &problems) || !product(problems, problem->curves.n, &elements)) {
+        return bad_size(fault, "totals", problem->totals);
+    }
+    if (!product(problem->draws, problem->curves.n, &elements)) {
+        return bad_size(fault, "draws", problem->draws);
+    }
+    if (problem->max_nodes < 0 || problem->max_nodes > MOST_NODES) {
+        return bad_size(fault, "max_nodes", problem->max_nodes);
+    }
+    return ESCALA_OK;
+}
+
+EXPORT int64_t escala_allocate_workspace(const escala_allocation *problem) {
+    if (!problem || check_allocation_sizes(NULL, problem)) {
+        return -1;
+    }
+    room space = {NULL, 0};
+    lay_out_allocation(&space, problem);
+    return room_for(&space);
+}
+
+static int check_step(escala_fault *fault, const escala_allocation *problem) {
+    if (problem->step == 0.0) {
+        return ESCALA_OK;
+    }
+    TRY(check_value(fault, "step", &RANGE_STEP, problem->step));
+    for (int64_t i = 0; i < problem->totals; i++) {
+        if (problem->total[i] / problem->step > MOST_INCREMENTS) {
+            return conflict(fault, ESCALA_BAD_VALUE, "step", "total", i, problem->step);
+        }
+    }
+    return ESCALA_OK;
+}
+
+static int check_allocation(escala_fault *fault, const escala_allocation *problem) {
+    const escala_curves *curves = &problem->curves;
+    int64_t n = curves->n;
+    TRY(check_shape(fault, curves));
+    TRY(check_array(fault, "total", problem->total, problem->totals));
+    TRY(check_params(fault, curves->family, curves->params, n, problem->draws));
+    if (n > 0 && problem->draws > 0) {
+        TRY(check_limits(fault, curves, curves->params));
+    }
+    TRY(check_values(fault, "total", &RANGE_TOTAL, problem->total, problem->totals));
+    for (int64_t k = 0; k < COUNT_OF(SETTINGS); k++) {
+        TRY(check_input(fault, SETTINGS[k].name, &SETTINGS[k].values, input_at(problem, SETTINGS[k].offset), n));
+    }
+    TRY(check_value(fault, "reserve", &RANGE_RESERVE, problem->reserve));
+    TRY(check_value(fault, "hurdle", &RANGE_TOTAL, problem->hurdle));
+    if (problem->tolerance != -1.0) {
+        TRY(check_value(fault, "tolerance", &RANGE_FRACTION, problem->tolerance));
+    }
+    return check_step(fault, problem);
+}
+
+static double money_of(const solver *s, int64_t problem) {
+    return s->problem->total[problem % s->problem->totals] * (1.0 - s->problem->reserve);
+}
+
+/* Solve m problems into the first rows of the answers. Ranges begin at multiples of WARM: that belongs to the bits. */
+static void run(const solver *s, const int64_t *problems, int64_t m, int exactly, int greedy, const double *floors,
+                const escala_answers *answers) {
+    const escala_allocation *p = s->problem;
+    const escala_curves *c = &p->curves;
+    int64_t most = greedy ? 0 : p->max_nodes, floored = floors ? m * s->n : 0;
+    double controls[6] = {p->reserve, p->hurdle, exactly ? 1.0 : 0.0, s->tolerance, (double)most, p->step};
+    for (int64_t begin = 0; begin < m; begin += WARM) {
+        int64_t end = begin + WARM < m ? begin + WARM : m;
+        if (greedy) {
+            entry_greedy(c->family, c->params, p->draws, c->origin, c->limit, s->n, s->settings, p->total, p->totals,
+                         floors, floored, controls, problems, m, answers->amounts, answers->binding, answers->facts,
+                         s->work, s->work_size, s->integers, s->integers_size, begin, end);
+        } else {
+            entry_allocate(c->family, c->params, p->draws, c->origin, c->limit, s->n, s->settings, p->total, p->totals,
+                           floors, floored, controls, problems, m, answers->amounts, answers->binding, answers->facts,
+                           s->work, s->work_size, s->integers, s->integers_size, s->nodes, s->bounds, most, begin, end);
+        }
+    }
+}
+
+static double *facts_of(const escala_answers *answers, int64_t row) { return answers->facts + row * ESCALA_FACTS; }
+
+static int status_of(const escala_answers *answers, int64_t row) {
+    return (int)facts_of(answers, row)[ESCALA_FACT_STATUS];
+}
+
+static int solved(const escala_answers *answers, int64_t row) { return status_of(answers, row) < ESCALA_NO_ROOM; }
+
+static void copy_row(int64_t n, const escala_answers *to, int64_t to_row, const escala_answers *from, int64_t row) {
+    if (n > 0) {
+        memcpy(to->amounts + to_row * n, from->amounts + row * n, (size_t)n * sizeof(double));
+        memcpy(to->binding + to_row * n, from->binding + row * n, (size_t)n);
+    }
+    memcpy(facts_of(to, to_row), facts_of(from, row), ESCALA_FACTS * sizeof(double));
+}
+
+/* Solve the m problems that `places` names rows of, into those rows. */
+static void run_some(const solver *s, const int64_t *problems, int64_t m, int exactly, int greedy, const double *floors,
+                     const escala_answers *answers) {
+    for (int64_t k = 0; k < m; k++) {
+        s->chosen[k] = problems[s->places[k]];
+    }
+    run(s, s->chosen, m, exactly, greedy, floors, &s->some);
+    for (int64_t k = 0; k < m; k++) {
+        copy_row(s->n, answers, s->places[k], &s->some, k);
+    }
+}
+
+static int check_feasible(escala_fault *fault, const int64_t *problems, int64_t m, const escala_answers *answers) {
+    for (int64_t row = 0; row < m; row++) {
+        if (!solved(answers, row)) {
+            return fail(fault, ESCALA_INFEASIBLE, "problem", problems[row], facts_of(answers, row)[ESCALA_FACT_EXCESS]);
+        }
+    }
+    return ESCALA_OK;
+}
+
+static double larger(double a, double b) { return isnan(a) || a > b ? a : b; }
+
+/* Solve without the threshold, the first amounts as lower bounds; gap and status are the worse of both. */
+static void place_rest(const solver *s, const int64_t *problems, int64_t m, const escala_answers *first, int greedy,
+                       const escala_answers *second) {
+    int64_t n = s->n, sound = 0;
+    for (int64_t row = 0; row < m; row++) {
+        copy_row(n, second, row, first, row);
+        if (solved(first, row)) {
+            if (n > 0) {
+                memcpy(s->floors + sound * n, first->amounts + row * n, (size_t)n * sizeof(double));
+            }
+            s->places[sound++] = row;
+        }
+    }
+    run_some(s, problems, sound, s->problem->exactly, greedy, s->floors, second);
+    for (int64_t row = 0; row < m; row++) {
+        for (int64_t i = row * n; i < (row + 1) * n; i++) {
+            if (second->binding[i] == ESCALA_BINDING_LOWER && first->amounts[i] > 0.0) {
+                second->binding[i] = first->binding[i];
+            }
+        }
+        double *facts = facts_of(second, row), *before = facts_of(first, row);
+        facts[ESCALA_FACT_GAP] = larger(facts[ESCALA_FACT_GAP], before[ESCALA_FACT_GAP]);
+        facts[ESCALA_FACT_STATUS] = larger(facts[ESCALA_FACT_STATUS], before[ESCALA_FACT_STATUS]);
+    }
+}
+
+static void set_threshold(const solver *s, const escala_input *min_efficiency) {
+    spread(s->settings, min_efficiency, 0, s->n);
+}
+
+/* Place what s->begun left over, into s->second; s->begun becomes the phase that the answers are built on. */
+static int distribute(const solver *s, const int64_t *problems, int64_t m, escala_fault *fault) {
+    static const escala_input none = {0.0, NULL};
+    const escala_allocation *p = s->problem;
+    set_threshold(s, &none);
+    place_rest(s, problems, m, &s->begun, p->greedy, &s->second);
+    if (!p->greedy) { /* neither order wins always: the same after a greedy first phase may be better */
+        set_threshold(s, &p->min_efficiency);
+        run(s, problems, m, 0, 1, NULL, &s->start);
+        set_threshold(s, &none);
+        place_rest(s, problems, m, &s->start, 0, &s->other);
+        for (int64_t row = 0; row < m; row++) {
+            int better = !solved(&s->second, row) || facts_of(&s->other, row)[ESCALA_FACT_UTILITY] >
+                                                         facts_of(&s->second, row)[ESCALA_FACT_UTILITY];
+            if (better && solved(&s->start, row) && solved(&s->other, row)) {
+                copy_row(s->n, &s->second, row, &s->other, row);
+                copy_row(s->n, &s->begun, row, &s->start, row);
+            }
+        }
+    }
+    int64_t stuck = 0; /* the first amounts stand in the way of spending all: begin anew without the threshold */
+    for (int64_t row = 0; row < m; row++) {
+        if (!solved(&s->second, row)) {
+            s->places[stuck++] = row;
+        }
+    }
+    run_some(s, problems, stuck, p->exactly, p->greedy, NULL, &s->second);
+    return check_feasible(fault, problems, m, &s->second);
+}
+
+/* Solve under the threshold; where that cannot take all the money, the second phase places the rest. */
+static void first_phase(const solver *s, const escala_answers *answers) {
+    run(s, s->everything, s->problems, s->problem->exactly, s->problem->greedy, NULL, answers);
+    int64_t failed = 0;
+    for (int64_t row = 0; row < s->problems; row++) {
+        int status = status_of(answers, row);
+        if (status == ESCALA_TOO_LITTLE_ROOM || status == ESCALA_NO_COMBINATION || status == ESCALA_NOT_FOUND) {
+            s->places[failed++] = row;
+        }
+    }
+    run_some(s, s->everything, s->problem->exactly ? failed : 0, 0, s->problem->greedy, NULL, answers);
+}
+
+static double placed(const solver *s, const escala_answers *answers, int64_t row) {
+    double sum = 0.0;
+    for (int64_t i = 0; i < s->n; i++) {
+        sum += answers->amounts[row * s->n + i];
+    }
+    return sum;
+}
+
+static int solve_twice(const solver *s, const escala_answers *answers, const escala_answers *first,
+                       escala_fault *fault) {
+    first_phase(s, answers);
+    TRY(check_feasible(fault, s->everything, s->problems, answers));
+    int64_t m = 0;
+    for (int64_t row = 0; row < s->problems; row++) {
+        double money = money_of(s, row);
+        if (first) {
+            copy_row(s->n, first, row, answers, row);
+        }
+        if (money - placed(s, answers, row) > NOTHING * money) {
+            copy_row(s->n, &s->begun, m, answers, row);
+            s->again[m++] = row;
+        }
+    }
+    if (m == 0) {
+        return ESCALA_OK;
+    }
+    TRY(distribute(s, s->again, m, fault));
+    for (int64_t k = 0; k < m; k++) {
+        copy_row(s->n, answers, s->again[k], &s->second, k);
+        if (first) {
+            copy_row(s->n, first, s->again[k], &s->begun, k);
+        }
+    }
+    return ESCALA_OK;
+}
+
+static int check_answers(escala_fault *fault, const escala_answers *answers, int64_t problems, int64_t n) {
+    TRY(check_array(fault, "amounts", answers->amounts, problems * n));
+    TRY(check_array(fault, "binding", answers->binding, problems * n));
+    return check_array(fault, "facts", answers->facts, problems);
+}
+
+EXPORT int escala_allocate(const escala_allocation *problem, const escala_answers *answers,
+                           const escala_answers *first, void *workspace, int64_t workspace_size, escala_fault *fault) {
+    if (!problem || !answers) {
+        return without(fault, problem ? "answers" : "problem");
+    }
+    TRY(check_allocation_sizes(fault, problem));
+    TRY(check_allocation(fault, problem));
+    room space = {NULL, 0};
+    solver s = lay_out_allocation(&space, problem);
+    TRY(open_room(fault, &space, room_for(&space), workspace, workspace_size));
+    TRY(check_answers(fault, answers, s.problems, s.n));
+    if (first) {
+        TRY(check_answers(fault, first, s.problems, s.n));
+    }
+    s = lay_out_allocation(&space, problem);
+    double usual = 1e-9 * (double)s.n * (double)s.n;
+    s.tolerance = problem->tolerance >= 0.0 ? problem->tolerance : (usual < 1e-4 ? usual : 1e-4);
+    for (int64_t k = 0; k < COUNT_OF(SETTINGS); k++) {
+        spread(s.settings + k * s.n, input_at(problem, SETTINGS[k].offset), 0, s.n);
+    }
+    for (int64_t row = 0; row < s.problems; row++) {
+        s.everything[row] = row;
+    }
+    if (solves_twice(problem)) {
+        TRY(solve_twice(&s, answers, first, fault));
+        return succeed(fault);
+    }
+    run(&s, s.everything, s.problems, problem->exactly, problem->greedy, NULL, answers);
+    for (int64_t row = 0; first && row < s.problems; row++) {
+        copy_row(s.n, first, row, answers, row);
+    }
+    TRY(check_feasible(fault, s.everything, s.problems, answers));
+    return succeed(fault);
+}
+
+/* ---- Lending loops ---- */
+
+typedef struct {
+    double *columns;
+    double *values;
+    int64_t *counts;
+    double *work;
+    int64_t *cursor;
+    int64_t width;
+} lending_room;
+
+static lending_room lay_out_lending(room *space, int64_t n) {
+    lending_room r;
+    /* Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart. */
+    r.width = (n < CHUNK ? n : CHUNK) + 8;
+    r.columns = carve_floats(space, COUNT_OF(COLUMNS) * r.width);
+    r.values = carve_floats(space, COUNT_OF(VALUES) * r.width);
+    r.counts = carve_integers(space, COUNT_OF(COUNTS) * r.width);
+    r.work = carve_floats(space, LENDING_WORK_SIZE);
+    r.cursor = carve_integers(space, 2);
+    return r;
+}
+
+EXPORT void escala_scenarios_defaults(escala_scenarios *scenarios) {
+    if (!scenarios) {
+        return;
+    }
+    memset(scenarios, 0, sizeof *scenarios);
+    for (int64_t k = 0; k < COUNT_OF(COLUMNS); k++) {
+        escala_input *input = (escala_input *)((char *)scenarios + COLUMNS[k].offset);
+        input->value = COLUMNS[k].usual;
+    }
+}
+
+EXPORT int64_t escala_simulate_workspace(int64_t n) {
+    if (check_size(NULL, "n", n)) {
+        return -1;
+    }
+    room space = {NULL, 0};
+    lay_out_lending(&space, n);
+    return room_for(&space);
+}
+
+static int check_scenarios(escala_fault *fault, const escala_scenarios *scenarios) {
+    for (int64_t k = 0; k < COUNT_OF(COLUMNS); k++) {
+        const escala_input *input = input_at(scenarios, COLUMNS[k].offset);
+        TRY(check_input(fault, COLUMNS[k].name, &COLUMNS[k].values, input, scenarios->n));
+    }
+    for (int64_t k = 0; k < COUNT_OF(ORDERED); k++) {
+        const escala_input *low = input_at(scenarios, ORDERED[k].low), *high = input_at(scenarios, ORDERED[k].high);
+        TRY(check_order(fault, ORDERED[k].low_name, low, ORDERED[k].high_name, high, scenarios->n));
+    }
+    return ESCALA_OK;
+}
+
+/* Copy the results of a chunk to the arrays that are wanted. */
+static void hand_over(const escala_outcomes *outcomes, const lending_room *r, int64_t start, int64_t stop) {
+    size_t bytes = (size_t)(stop - start) * sizeof(double);
+    for (int64_t k = 0; k < COUNT_OF(VALUES); k++) {
+        double *const *out = (double *const *)((const char *)outcomes + VALUES[k]);
+        if (*out) {
+            memcpy(*out + start, r->values + k * r->width, bytes);
+        }
+    }
+    for (int64_t k = 0; k < COUNT_OF(COUNTS); k++) {
+        int64_t *const *out = (int64_t *const *)((const char *)outcomes + COUNTS[k]);
+        if (*out) {
+            memcpy(*out + start, r->counts + k * r->width, bytes);
+        }
+    }
+}
+
+EXPORT int escala_simulate(const escala_scenarios *scenarios, const escala_outcomes *outcomes, void *workspace,
+                           int64_t workspace_size, escala_fault *fault) {
+    if (!scenarios || !outcomes) {
+        return without(fault, scenarios ? "outcomes" : "scenarios");
+    }
+    int64_t n = scenarios->n;
+    TRY(check_size(fault, "n", n));
+    room space = {NULL, 0};
+    lay_out_lending(&space, n);
+    TRY(open_room(fault, &space, room_for(&space), workspace, workspace_size));
+    TRY(check_scenarios(fault, scenarios));
+    lending_room r = lay_out_lending(&space, n);
+    for (int64_t start = 0; start < n; start += CHUNK) {
+        int64_t stop = start + CHUNK < n ? start + CHUNK : n;
+        for (int64_t k = 0; k < COUNT_OF(COLUMNS); k++) {
+            const escala_input *input = input_at(scenarios, COLUMNS[k].offset);
+            if (input->values || start == 0) { /* one value for all stays where the first chunk put it */
+                spread(r.columns + k * r.width, input, start, stop);
+            }
+        }
+        entry_simulate(r.columns, r.width, r.values, r.width, r.counts, r.work, r.cursor, stop - start);
+        hand_over(outcomes, &r, start, stop);
+    }
+    return succeed(fault);
+}

@@ -1,0 +1,121 @@
+"""What the C side takes from the Python rooms: ranges, defaults, sizes. One source for both, so they cannot differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from escala import allocation, curves, fitting, lending, records
+from escala.arrays import Interval
+from escala.capi.entries import ENTRIES
+from escala.kernels import allocation as allocation_kernels
+from escala.kernels import curves as curve_kernels
+from escala.kernels import lending as lending_kernels
+from escala.kernels import search
+
+#: Scenarios that are run together: their inputs, results and workspace fit a second-level cache.
+_CHUNK = 2048
+
+_RANGES = {
+    "FINITE": records._FINITE,
+    "EVALUATED": curves._CAPITAL,
+    "CAPITAL": records._CAPITAL,
+    "EFFICIENCY": records._EFFICIENCY,
+    "WEIGHT": records._WEIGHT,
+    "HALF_LIFE": fitting._HALF_LIFE,
+    "TOTAL": allocation._FINITE_FROM_ZERO,
+    "RESERVE": allocation._RESERVE,
+    "FRACTION": allocation._FRACTION,
+    "STEP": allocation._POSITIVE,
+}
+
+
+def prototypes() -> str:
+    """Write ``entries.h``: the compiled entries, and functions that call them as C calls functions."""
+    lines = ["#include <stdint.h>"]
+    for entry in ENTRIES.values():
+        types = entry.c_arguments
+        declared = ", ".join(f"{kind} a{i}" for i, kind in enumerate(types))
+        given = ", ".join(f"a{i}" for i in range(len(types)))
+        lines += [
+            f'extern __attribute__((visibility("hidden"))) int32_t {hidden(entry.name)}'
+            f"(int64_t *result, void **error, {', '.join(types)});",
+            f"static int64_t entry_{entry.name}({declared}) {{",
+            "    int64_t result = 0;",
+            "    void *error = 0;",
+            f"    {hidden(entry.name)}(&result, &error, {given});",
+            "    return result;",
+            "}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def hidden(name: str) -> str:
+    """Name of a compiled entry inside the library."""
+    return f"hidden_{name}"
+
+
+def tables() -> str:
+    """Write ``tables.h``: what ``library.c`` checks against."""
+    constants = {
+        "NODE_INTEGERS": search.NODE_INTEGERS,
+        "NODE_FLOATS": search.NODE_FLOATS,
+        "WARM": allocation_kernels.WARM,
+        "MOST_NODES": allocation._MOST_NODES,
+        "MOST_INCREMENTS": allocation._MOST_INCREMENTS,
+        "LENDING_WORK_SIZE": lending_kernels.WORK_SIZE,
+        "CHUNK": _CHUNK,
+        "WANTED_EFFICIENCY": curve_kernels.EFFICIENCY,
+        "WANTED_UTILITY": curve_kernels.UTILITY,
+        "WANTED_MARGINAL": curve_kernels.MARGINAL,
+    }
+    lines = [
+        "#include <math.h>",
+        "#include <stddef.h>",
+        f"enum {{ {', '.join(f'{name} = {value}' for name, value in constants.items())} }};",
+        "typedef struct { double low, high; int integer, or_zero; } range; /* both ends are allowed */",
+        "typedef struct { const char *name; size_t offset; range values; double usual; } column;",
+        "typedef struct { const char *low_name, *high_name; size_t low, high; } order;",
+    ]
+    lines += [f"static const range RANGE_{name} = {_range(one)};" for name, one in _RANGES.items()]
+    lines += _array("column", "SETTINGS", (
+        _column("escala_allocation", name, interval, math.nan) for name, interval in allocation._SETTINGS.items()
+    ))  # fmt: skip
+    usual = dict.fromkeys(lending._ARGUMENTS, math.nan) | lending.LendingStrategy().arrays()
+    ranges = {**lending._ARGUMENTS, **lending._FIELDS}
+    lines += _array("column", "COLUMNS", (
+        _column("escala_scenarios", name, ranges[name], float(usual[name])) for name in lending_kernels.COLUMNS
+    ))  # fmt: skip
+    lines += _array("order", "ORDERED", (
+        f'{{"{low}", "{high}", {_offset("escala_scenarios", low)}, {_offset("escala_scenarios", high)}}}'
+        for low, high in lending._ORDERED
+    ))  # fmt: skip
+    for name, rows in (("VALUES", lending_kernels.VALUES), ("COUNTS", lending_kernels.COUNTS)):
+        lines += _array("size_t", name, (_offset("escala_outcomes", row) for row in rows))
+    return "\n".join(lines) + "\n"
+
+
+def _array(kind: str, name: str, rows: Iterable[str]) -> list[str]:
+    return [f"static const {kind} {name}[] = {{", *(f"    {row}," for row in rows), "};"]
+
+
+def _column(structure: str, name: str, interval: Interval, usual: float) -> str:
+    return f'{{"{name}", {_offset(structure, name)}, {_range(interval)}, {_number(usual)}}}'
+
+
+def _offset(structure: str, name: str) -> str:
+    return f"offsetof({structure}, {name})"
+
+
+def _range(interval: Interval) -> str:
+    """Write a range; an end that is not allowed gives way to the number next to it."""
+    low = math.nextafter(interval.low, math.inf) if interval.low_open else interval.low
+    high = math.nextafter(interval.high, -math.inf) if interval.high_open else interval.high
+    return f"{{{_number(float(low))}, {_number(float(high))}, {int(interval.integer)}, {int(interval.or_zero)}}}"
+
+
+def _number(value: float) -> str:
+    """Write a number so that C reads the same bits."""
+    if math.isnan(value):
+        return "NAN"
+    return value.hex() if math.isfinite(value) else ("INFINITY" if value > 0 else "-INFINITY")

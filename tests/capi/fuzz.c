@@ -1,0 +1,266 @@
+/* Random calls of every function: fuzz SEED COUNT
+ *
+ * Numbers are ordinary, extreme (NaN, inf, subnormal, huge) or any bits at all; sizes are those of the buffers,
+ * negative or absurd; pointers are sometimes NULL. Every buffer ends at a page that may not be touched. What is
+ * checked: no call crashes or hangs, statuses are known ones, a fault names an argument. Prints how often each function
+ * gave each status.
+ */
+#define _GNU_SOURCE
+#include <escala.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { MOST = 24, PAGE = 4096, WORKSPACE = 1 << 20 };
+
+static uint64_t state;
+
+static uint64_t next(void) { /* xorshift64* */
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * UINT64_C(2685821657736338717);
+}
+
+static uint64_t below(uint64_t n) { return (next() >> 33) % n; }
+
+static double uniform(void) { return (double)(next() >> 11) * 0x1p-53; }
+
+static double any(void) {
+    static const double odd[] = {0.0,    -0.0,   1.0,   -1.0,  NAN,    INFINITY, -INFINITY,
+                                 5e-324, 1e-308, 1e308, 1e100, 1e-100, 0.5,      2.0};
+    double v;
+    uint64_t bits = next();
+    if (below(2)) {
+        return odd[below(sizeof odd / sizeof *odd)];
+    }
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+/* Ordinary numbers, but for one call in eight, which mixes in what `any` gives. */
+static int strange;
+
+static double number(double low, double high) {
+    if (strange && !below(8)) {
+        return any();
+    }
+    return below(16) ? low + (high - low) * uniform() : (below(2) ? low : high);
+}
+
+static double capital(void) { return strange && !below(8) ? any() : exp(number(-3.0, 16.0)); }
+
+static int64_t size(int64_t n) {
+    static const int64_t odd[] = {-1, INT64_MIN, INT64_MAX, INT64_C(1) << 62, (INT64_C(1) << 40) + 1, 0};
+    return strange && !below(32) ? odd[below(6)] : n;
+}
+
+/* Memory that ends where a page begins that may not be touched. */
+typedef struct {
+    char *end;
+    char *unused;
+} area;
+
+static area map(size_t most) {
+    size_t whole = (most + PAGE - 1) / PAGE * PAGE;
+    char *start = mmap(NULL, whole + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED || mprotect(start + whole, PAGE, PROT_NONE)) {
+        exit(3);
+    }
+    return (area){start + whole, start};
+}
+
+static void *last(area a, size_t bytes) { return strange && !below(64) ? NULL : a.end - bytes; }
+
+static void fail(const char *what, int status) {
+    fprintf(stderr, "%s: status %d\n", what, status);
+    exit(4);
+}
+
+enum { EVALUATE, THRESHOLD, CURVES, FIT, DECAY, ALLOCATE, SIMULATE, CALLS };
+static const char *const NAMES[CALLS] = {"evaluate", "threshold", "check_curves", "fit",
+                                         "decay",    "allocate",  "simulate"};
+static int64_t counted[CALLS][ESCALA_INFEASIBLE + 1];
+
+static void check(int call, int status, const escala_fault *fault) {
+    if (status < ESCALA_OK || status > ESCALA_INFEASIBLE || (!status) != (!fault->argument)) {
+        fail(NAMES[call], status);
+    }
+    counted[call][status]++;
+}
+
+static area areas[24];
+static double *floats(int k, int64_t n, double (*draw)(void)) {
+    double *values = last(areas[k], (size_t)n * sizeof *values);
+    for (int64_t i = 0; values && draw && i < n; i++) {
+        values[i] = draw();
+    }
+    return values;
+}
+
+static double share(void) { return number(0.0, 1.0); }
+static double small(void) { return number(-1.0, 1.0) * exp(number(-16.0, 1.0)); }
+static double money(void) { return number(0.0, 1e7); }
+static double plain(void) { return number(0.0, 100.0); }
+
+static escala_input input(int k, int64_t n, double low, double high) {
+    escala_input one = {number(low, high), NULL};
+    if (!below(4)) {
+        double *values = (double *)areas[k].end - n;
+        for (int64_t i = 0; i < n; i++) {
+            values[i] = number(low, high);
+        }
+        one.values = values;
+    }
+    return one;
+}
+
+static escala_curves curves(int64_t n, int64_t draws) {
+    int8_t *family = last(areas[0], (size_t)n);
+    double *params = floats(1, 3 * n * draws, small), *origin = floats(2, n, plain), *limit = floats(3, n, capital);
+    for (int64_t i = 0; family && i < n; i++) {
+        family[i] = strange && !below(256) ? (int8_t)next() : (int8_t)below(4);
+    }
+    for (int64_t i = 0; params && family && i < n * draws; i++) {
+        if (below(8)) {
+            params[3 * i + 1] = fabs(params[3 * i + 1]);
+        } else if (below(2)) {
+            params[3 * i] = params[3 * i + 1] = params[3 * i + 2] = NAN;
+        }
+        if (family[i % n] == ESCALA_LINEAR || family[i % n] == ESCALA_SQRT) {
+            params[3 * i] = -fabs(params[3 * i]) * 1e-5;
+            params[3 * i + 1] = share();
+        }
+    }
+    return (escala_curves){size(n), family, params, origin, limit};
+}
+
+static void evaluate(void) {
+    escala_fault fault;
+    int64_t n = (int64_t)below(MOST), m = (int64_t)below(MOST), rows = below(2) ? 1 : n;
+    escala_curves c = curves(n, 1);
+    double *x = floats(4, rows * m, capital), *out = floats(5, n * m, NULL);
+    static int (*const wanted[])(const escala_curves *, const double *, int64_t, int64_t, double *, escala_fault *) = {
+        escala_efficiency, escala_utility, escala_marginal};
+    check(EVALUATE, wanted[below(3)](&c, x, size(rows), size(m), out, &fault), &fault);
+    check(THRESHOLD, escala_threshold(&c, floats(4, n, share), floats(5, n, NULL), floats(6, n, NULL), &fault), &fault);
+    check(CURVES, escala_check_curves(&c, &fault), &fault);
+}
+
+static void fit(void) {
+    escala_fault fault;
+    int64_t n = (int64_t)below(MOST), *offsets = (int64_t *)areas[0].end - (n + 1), records = 0;
+    for (int64_t i = 0; i <= n; i++) {
+        offsets[i] = strange && !below(64) ? size(records) : records;
+        records += i < n ? (int64_t)(below(8) ? below(9) : below(200)) : 0;
+    }
+    int8_t *wanted = last(areas[1], (size_t)n);
+    for (int64_t i = 0; wanted && i < n; i++) {
+        wanted[i] = strange && !below(256) ? (int8_t)next() : (int8_t)below(5);
+    }
+    double *x = floats(2, records, capital), *y = floats(3, records, share);
+    double *w = below(2) ? floats(4, records, plain) : NULL;
+    for (int64_t k = 1; x && k < records; k++) {
+        x[k] = below(8) ? x[k] : x[k - 1];
+    }
+    escala_records r = {size(n), size(records), offsets, x, y, w, wanted};
+    escala_fits fits = {last(areas[5], (size_t)n), last(areas[6], (size_t)n), last(areas[7], (size_t)n * 8),
+                        floats(8, 3 * n, NULL),    floats(9, n, NULL),        floats(10, n, NULL),
+                        floats(11, 6 * n, NULL),   floats(12, 9 * n, NULL),   floats(13, ESCALA_FIGURES * n, NULL)};
+    int64_t needed = escala_fit_workspace(r.n, offsets);
+    int64_t given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
+    given = strange && !below(16) ? given / 2 : given;
+    check(FIT, escala_fit(&r, &fits, last(areas[14], (size_t)given), given, &fault), &fault);
+    check(DECAY, escala_decay(&r, x, number(1e-3, 1e3), floats(5, records, NULL), &fault), &fault);
+}
+
+static void allocate(void) {
+    escala_fault fault;
+    int64_t n = (int64_t)below(8), totals = (int64_t)below(4), draws = below(8) ? 1 : (int64_t)below(3);
+    int64_t problems = totals * draws;
+    escala_allocation p;
+    escala_allocation_defaults(&p);
+    p.curves = curves(n, draws);
+    p.draws = draws;
+    p.totals = size(totals);
+    p.total = floats(4, totals, money);
+    p.min_efficiency = input(5, n, 0.0, below(2) ? 0.0 : 0.9);
+    p.lower = input(6, n, 0.0, below(4) ? 0.0 : 1e5);
+    p.upper = input(7, n, 0.0, 1e8);
+    p.min_ticket = input(8, n, 0.0, below(2) ? 0.0 : 1e5);
+    p.max_share = input(9, n, 0.0, 1.0);
+    p.priority = input(10, n, 0.0, 3.0);
+    p.reserve = number(0.0, 0.9);
+    p.hurdle = number(0.0, 0.3);
+    p.tolerance = below(2) ? -1.0 : number(0.0, 1e-3);
+    p.step = below(2) ? 0.0 : number(1e4, 1e6);
+    p.max_nodes = strange && !below(16) ? size(-3) : (int64_t)below(20);
+    p.exactly = (int32_t)!below(4);
+    p.distribute = (int32_t)below(2);
+    p.greedy = (int32_t)!below(4);
+    escala_answers a = {floats(11, problems * n, NULL), last(areas[12], (size_t)(problems * n)),
+                        floats(13, problems * ESCALA_FACTS, NULL)};
+    escala_answers b = {floats(15, problems * n, NULL), last(areas[16], (size_t)(problems * n)),
+                        floats(17, problems * ESCALA_FACTS, NULL)};
+    int64_t needed = escala_allocate_workspace(&p), given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
+    given = strange && !below(16) ? given / 2 : given;
+    void *workspace = last(areas[14], (size_t)given);
+    check(ALLOCATE, escala_allocate(&p, &a, below(2) ? &b : NULL, workspace, given, &fault), &fault);
+}
+
+static void simulate(void) {
+    escala_fault fault;
+    int64_t n = 1 + (int64_t)below(70);
+    escala_scenarios s;
+    escala_scenarios_defaults(&s);
+    s.n = size(n);
+    s.supply = input(0, n, 1.0, 1e4);
+    s.borrow = input(1, n, 0.0, 9e3);
+    s.target = input(2, n, 1.0, 3e4);
+    s.wallet = input(3, n, 0.0, 1e3);
+    escala_input *fields = &s.min_profit;
+    for (int64_t k = 0; k < (int64_t)below(6); k++) { /* a few fields of the strategy, anywhere in [0, 1] */
+        fields[below(28)] = input(4 + (int)k, n, 0.0, 1.0);
+    }
+    s.max_rescale_attempts.value = (double)(1 + below(60));
+    s.max_fallback_attempts.value = (double)below(8);
+    s.max_operations.value = (double)(1 + below(100));
+    s.max_rescale_attempts.values = s.max_fallback_attempts.values = s.max_operations.values = NULL;
+    escala_outcomes o;
+    double **floats_out = &o.final_supply;
+    int64_t **counts_out = &o.executed;
+    for (int k = 0; k < 10; k++) {
+        floats_out[k] = below(4) ? (double *)areas[12].end - n : NULL;
+    }
+    for (int k = 0; k < 8; k++) {
+        counts_out[k] = below(4) ? (int64_t *)areas[13].end - n : NULL;
+    }
+    int64_t needed = escala_simulate_workspace(s.n), given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
+    given = strange && !below(16) ? given / 2 : given;
+    check(SIMULATE, escala_simulate(&s, &o, last(areas[14], (size_t)given), given, &fault), &fault);
+}
+
+int main(int count, char **arguments) {
+    if (count != 3) {
+        return 2;
+    }
+    state = UINT64_C(0x9E3779B97F4A7C15) * (strtoull(arguments[1], NULL, 10) + 1);
+    for (size_t k = 0; k < sizeof areas / sizeof *areas; k++) {
+        areas[k] = map(k == 14 ? WORKSPACE : 1 << 17);
+    }
+    static void (*const calls[])(void) = {evaluate, fit, allocate, simulate};
+    for (int64_t i = 0; i < atoll(arguments[2]); i++) {
+        strange = !below(2);
+        calls[below(4)]();
+    }
+    for (int call = 0; call < CALLS; call++) {
+        printf("%s", NAMES[call]);
+        for (int status = 0; status <= ESCALA_INFEASIBLE; status++) {
+            printf(" %lld", (long long)counted[call][status]);
+        }
+        printf("\n");
+    }
+    return 0;
+}
