@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import platform
 import re
@@ -217,6 +218,29 @@ def test_threads_in_c(how: str, native: Built, tmp_path: Path) -> None:
     for threads in (1, 2, 5):
         said(program, tmp_path / "in", tmp_path / "out", n, threads, **environment)
         assert (tmp_path / "out").read_bytes() == expected
+
+
+def test_example_of_the_readme(native: Built, tmp_path: Path) -> None:
+    [source] = re.findall(r"^```c\n(.*?)^```", (HERE.parent / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    (tmp_path / "example.c").write_text(source)
+    place = native.shared.parent
+    program = compiled(tmp_path / "example.c", tmp_path / "host", f"-I{place}", native.static)
+    assert said(program).splitlines() == ["1501.51 0", "1571.54 1", "1575.88 1"]
+
+
+def test_command(tmp_path: Path) -> None:
+    from tests.test_commands import escala as command
+
+    done = command("capi", "build", "--out", "lib", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == [
+        str(tmp_path / "lib" / name) for name in ("libescala.so", "libescala.a", "escala.h", "escala.pc")
+    ]
+    assert load(tmp_path / "lib" / "libescala.so").version == metadata.version("escala")
+    (tmp_path / "file").write_text("")
+    done = command("capi", "build", "--out", "file/below", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("escala: cannot write to 'file/below'")
 
 
 def test_example_in_rust(native: Built, tmp_path: Path) -> None:
@@ -844,7 +868,7 @@ def test_integral_over_a_curve() -> None:
     assert area == pytest.approx(0.9 / 2e-6 * -np.expm1(-1.0) + 0.1 * 5e5, rel=1e-13)
     gained, _ = quad(pointers.low_level("marginal", curves, 0), 0.0, 3e5)
     assert gained == pytest.approx(curves.utility(3e5)[0], rel=1e-13)
-    assert quad(pointers.low_level("exp"), 0.0, 1.0)[0] == pytest.approx(np.e - 1.0, rel=1e-14)
+    assert quad(pointers.low_level("exp"), 0.0, 1.0)[0] == pytest.approx(math.e - 1.0, rel=1e-14)
 
 
 def test_pointers_refuse() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from escala import __version__
-from escala.commands import lending, records, scaling, sweeps, system
+from escala.commands import lending, library, records, scaling, sweeps, system
 from escala.commands.terminal import UsageError
 from escala.errors import EscalaError
 
@@ -30,6 +30,9 @@ _records.command(records.import_, name="import")
 _records.command(records.export)
 _records.command(records.list_, name="list")
 app.command(_records)
+_library = App(name="capi", help="Build the kernels as a C library, without Python at run time.")
+_library.command(library.build)
+app.command(_library)
 app.command(scaling.predict, alias="predecir")
 app.command(scaling.optimize, alias="optimizar")
 app.command(scaling.analyze, alias="analizar")

@@ -88,7 +88,7 @@ def tables() -> str:
     ))  # fmt: skip
     lines += _array("order", "ORDERED", (
         f'{{"{low}", "{high}", {_offset("escala_scenarios", low)}, {_offset("escala_scenarios", high)}}}'
-        for low, high in lending._ORDERED
+        for low, high in lending.ORDERED_FIELDS
     ))  # fmt: skip
     for name, rows in (("VALUES", lending_kernels.VALUES), ("COUNTS", lending_kernels.COUNTS)):
         lines += _array("size_t", name, (_offset("escala_outcomes", row) for row in rows))
