@@ -14,11 +14,11 @@ from escala.commands.terminal import (
     UsageError,
     announce_compilation,
     check_plot,
-    plain,
     print_json,
     save_plot,
 )
 from escala.errors import did_you_mean
+from escala.jsonable import plain
 
 
 def simulate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,25 +76,9 @@ def print_json(content: Any) -> None:
     """Print content as JSON; what JSON cannot say (inf, NaN) is null."""
     import json
 
+    from escala.jsonable import plain
+
     print(json.dumps(plain(content), indent=2, allow_nan=False))
-
-
-def plain(value: Any) -> Any:
-    """Turn arrays into lists, dates into text, and what JSON cannot say (inf, NaN) into null."""
-    import datetime
-    import math
-
-    if isinstance(value, Mapping):
-        return {name: plain(entry) for name, entry in value.items()}
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    if isinstance(value, datetime.datetime):
-        return value.isoformat()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def check_plot(path: Path | None) -> None:

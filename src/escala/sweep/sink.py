@@ -21,8 +21,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from escala import jsonable, table_file
 from escala.arrays import Floats
-from escala.errors import MissingExtraError, SweepError
+from escala.errors import SweepError
 from escala.sweep.accumulate import State
 from escala.sweep.plan import WHOLE, Plan
 
@@ -274,36 +275,18 @@ def _checksum(path: Path) -> list[int]:
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(_plain(content), indent=1, allow_nan=False) + "\n").encode()
-
-
-def _plain(value: Any) -> Any:
-    """Turn what JSON cannot say (inf, NaN) into null, and NumPy's numbers into Python's."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+    return (json.dumps(jsonable.plain(content), indent=1, allow_nan=False) + "\n").encode()
 
 
 def load_pyarrow() -> tuple[Any, Any]:
-    """Import what writes Parquet.
+    """Load what writes Parquet.
 
     Raises
     ------
     MissingExtraError
         If it is not installed.
     """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError("rows are kept as Parquet by pyarrow: install escala[parquet], or rows=False") from None
-    return pyarrow, pyarrow.parquet
+    return table_file.pyarrow("keep no rows (rows=False)")
 
 
 @contextlib.contextmanager
