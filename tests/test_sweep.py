@@ -648,3 +648,16 @@ def test_a_task_that_kills_every_worker_is_given_up(client: Any, monkeypatch: py
 
 def _die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_command_works_on_a_cluster(client: Any, tmp_path: Path) -> None:
+    from tests.test_commands import escala as command
+
+    (tmp_path / "sweep.toml").write_text(TOML)
+    settings = from_toml(tmp_path / "sweep.toml")
+    scheduler = client.scheduler.address
+    done = command("sweep", "sweep.toml", "--scheduler", scheduler, "--json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["digest"] == sweep(settings.design, **settings.options).digest
+    with pytest.raises(SweepError, match="no scheduler answers at nowhere://x"), cluster.connected("nowhere://x"):
+        pass

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from escala import InputError, plots
 from escala import sweep as sweep_all
 from escala.sweep import from_toml
 from tests.test_commands import escala
@@ -76,6 +77,9 @@ def test_a_dry_run_computes_and_writes_nothing(folder: Path) -> None:
 
 
 def test_a_picture_of_a_sweep(folder: Path) -> None:
+    settings = from_toml(folder / "sweep.toml")
+    with pytest.raises(InputError, match="output 'profit' was not kept: outputs are net_equity_change, executed"):
+        plots.sweep_figure(sweep_all(settings.design, **settings.options), "profit")
     done = escala("sweep", "sweep.toml", "--plot", "sweep.png", cwd=folder)
     assert done.stdout.endswith("picture written to sweep.png\n")
     assert (folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
