@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+KERNEL_TESTS := $(addprefix tests/test_,lending.py fitting.py curves.py allocation.py sources.py design.py)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -24,10 +25,17 @@ test: $(READY) ## run all checks: lint, types, floors, tests on all and one thre
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-suite test-lanes
+
+# The whole suite beside its lanes: each leaves a core idle for much of its time.
+test-suite: $(READY)
 	$(BIN)/python -m pytest
-	ESCALA_THREADS=1 $(BIN)/python -m pytest -q tests/test_lending.py tests/test_fitting.py tests/test_curves.py tests/test_allocation.py tests/test_sources.py tests/test_design.py
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q tests/test_lending.py tests/test_arrays.py tests/test_fitting.py tests/test_curves.py tests/test_allocation.py tests/test_sources.py tests/test_design.py
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit tests/test_lending.py tests/test_fitting.py tests/test_allocation.py tests/test_design.py
+
+test-lanes: $(READY)
+	ESCALA_THREADS=1 $(BIN)/python -m pytest -q $(KERNEL_TESTS)
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q tests/test_arrays.py $(KERNEL_TESTS)
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q -m nojit tests/test_sweep.py
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit $(KERNEL_TESTS) tests/test_sweep.py
 
 bench: $(READY) ## run the benchmarks and print ratios
 	$(BIN)/python -m benchmarks
@@ -39,4 +47,4 @@ format: $(READY) ## format the sources
 clean: ## remove the environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache dist build
 
-.PHONY: help demo test bench format clean
+.PHONY: help demo test test-suite test-lanes bench format clean
