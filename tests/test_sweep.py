@@ -206,6 +206,17 @@ def test_sensitivities_find_what_matters() -> None:
     assert len(summary.response("wallet", "fees").mean) == 32
 
 
+def test_what_is_always_the_same_depends_on_nothing() -> None:
+    ranges = {"supply": 1000.0, "borrow": 500.0, "target": 1500.0, "wallet": 100.0, "stagnation_tolerance": (0.0, 1e-5)}
+    summary = sweep(Design.random(ranges, 1000))
+    for name in summary.outputs:
+        assert summary.statistics[name].standard_deviation == 0.0
+        assert all(np.isnan(index) for index in summary.sensitivities[name].values())
+        response = summary.response("stagnation_tolerance", name)
+        assert set(response.mean) == {summary.statistics[name].mean}
+    assert "100%" not in summary.summary().split("share of the variance")[1]
+
+
 def test_a_sample_is_one_row_of_each_group() -> None:
     planned = plan.make(small(1_000_000))
     assert planned.spacing == 32
