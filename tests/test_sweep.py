@@ -10,6 +10,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -571,6 +572,16 @@ def test_a_sweep_from_a_file(tmp_path: Path) -> None:
         path.write_text(TOML.replace(old, new))
         with pytest.raises(ScenarioError, match=f"sweep.toml: .*{message}"):
             from_toml(path)
+
+
+def test_a_file_may_be_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "sweep.toml").write_text(TOML)
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(TOML,), daemon=True)
+    writer.start()
+    piped, read = from_toml(tmp_path / "pipe"), from_toml(tmp_path / "sweep.toml")
+    writer.join()
+    assert (piped.design, piped.options) == (read.design, read.options)
 
 
 def test_an_estimate_of_time_and_disk(tmp_path: Path) -> None:

@@ -502,29 +502,55 @@ class Design:
            max_operations = [100, 1000]
            fee_rate = 0.0025
         """
-        try:
-            with Path(path).open("rb") as file:
-                content = tomllib.load(file)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise DesignError(f"{path}: not a TOML file: {error}") from None
-        if not isinstance(content.get("design"), dict):
-            raise DesignError(f"{path}: there is no table [design]", arguments=("design",))
-        try:
-            return cls.from_dict(content["design"])
-        except DesignError as error:
-            ranges = content["design"].get("ranges")
-            of_column = isinstance(ranges, dict) and any(name in ranges for name in error.arguments)
-            where = "design.ranges" if of_column else "design"
-            message = f"{path}: {where}: {error}"
-            raise DesignError(
-                message, arguments=error.arguments, indexes=error.indexes, requirement=error.requirement
-            ) from None
+        return design_in(read_toml(path), path)
+
+
+def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
+    """Read a TOML file, once: what comes through a pipe cannot be read again.
+
+    Raises
+    ------
+    DesignError
+        If it is none; names the file.
+    OSError
+        If it cannot be read.
+    """
+    content = Path(path).read_bytes()
+    try:
+        return tomllib.loads(content.decode())
+    except ValueError as error:  # of the grammar, of UTF-8, or of an integer with thousands of digits
+        raise DesignError(f"{path}: not a TOML file: {error}") from None
+    except RecursionError:
+        raise DesignError(f"{path}: not a TOML file: its arrays and tables are nested too deeply") from None
+
+
+def design_in(content: Mapping[str, Any], path: str | PathLike[str]) -> Design:
+    """Make the design of the table ``[design]`` of a file.
+
+    Raises
+    ------
+    DesignError
+        If there is no such design; names the file and the key.
+    """
+    if not isinstance(content.get("design"), dict):
+        raise DesignError(f"{path}: there is no table [design]", arguments=("design",))
+    try:
+        return Design.from_dict(content["design"])
+    except DesignError as error:
+        ranges = content["design"].get("ranges")
+        of_column = isinstance(ranges, dict) and any(name in ranges for name in error.arguments)
+        where = "design.ranges" if of_column else "design"
+        message = f"{path}: {where}: {error}"
+        raise DesignError(
+            message, arguments=error.arguments, indexes=error.indexes, requirement=error.requirement
+        ) from None
 
 
 def _in_order(ranges: Any, names: Any) -> Any:
     if names is None or not isinstance(ranges, Mapping):
         return ranges
-    if not isinstance(names, list) or sorted(map(str, names)) != sorted(ranges):
+    known = isinstance(names, list) and all(isinstance(name, str) and name in ranges for name in names)
+    if not known or len(set(names)) != len(names) or len(names) != len(ranges):
         raise DesignError(f"columns must list the names of ranges, not {names!r}", arguments=("columns",))
     return {name: ranges[name] for name in names}
 
