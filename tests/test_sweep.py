@@ -497,6 +497,8 @@ def test_bad_arguments_are_named() -> None:
         ({"outputs": ["profits"]}, r"outputs\[0\] = 'profits' is no output; did you mean profit\?"),
         ({"outputs": ["fees", "fees"]}, r"outputs\[1\] = 'fees' is given twice"),
         ({"outputs": []}, "outputs must name at least one output"),
+        ({"outputs": 5}, "outputs must be a name or a list of names, not 5"),
+        ({"design": 5}, "design must be a Design, not 5"),
         ({"chunk": 0}, r"chunk must be an integer in \[1, \d+\], not 0"),
         ({"chunk": 2.5}, "chunk must be an integer .* not 2.5"),
         ({"best": -1}, r"best must be an integer in \[0, 1000\], not -1"),
@@ -506,7 +508,7 @@ def test_bad_arguments_are_named() -> None:
     ]
     for options, message in cases:
         with pytest.raises(ScenarioError, match=message):
-            sweep(design, **options)
+            sweep(**{"design": design, **options})
     with pytest.raises(ScenarioError, match="the design has no column borrow and no wallet"):
         sweep(Design.random({"supply": 1.0, "target": 2.0}, 5))
     with pytest.raises(ScenarioError, match=r"unknown column 'walet'; did you mean wallet\?"):

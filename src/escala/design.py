@@ -305,6 +305,11 @@ class Design:
         return tuple(self.columns)
 
     @cached_property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        """Smallest and largest value that each column can have."""
+        return _bounds(self.columns)
+
+    @cached_property
     def digest(self) -> str:
         """Hash of everything that the rows are made of, in hexadecimal: the same in every process and machine.
 
@@ -569,17 +574,22 @@ def _columns(ranges: Any, *, grid: bool, free: bool) -> dict[str, Column]:
             problem += did_you_mean(name, ALLOWED, ", and the design is not free")
             raise design_ranges.fault(name, problem)
         columns[name] = design_ranges.read(name, given, _allowed(name, free=free), grid=grid)
-    bounds: dict[str, tuple[float, float]] = {}
-    for name in _sorted(columns):
-        column = columns[name]
-        if isinstance(column, Relative):
-            bounds[name] = column.bounds_given(bounds[column.of])
+    bounds = _bounds(columns)
+    for name in bounds:
+        if isinstance(columns[name], Relative):
             design_ranges.check_bounds(name, bounds[name], _allowed(name, free=free))
-        else:
-            bounds[name] = column.bounds
     if not free:
         _check_ordered(columns, bounds)
     return columns
+
+
+def _bounds(columns: Mapping[str, Column]) -> dict[str, tuple[float, float]]:
+    """Find the smallest and the largest value of each column."""
+    bounds: dict[str, tuple[float, float]] = {}
+    for name in _sorted(columns):
+        column = columns[name]
+        bounds[name] = column.bounds_given(bounds[column.of]) if isinstance(column, Relative) else column.bounds
+    return bounds
 
 
 def _allowed(name: str, *, free: bool) -> Interval:
