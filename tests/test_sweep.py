@@ -342,6 +342,49 @@ def test_finished_chunks_are_kept_and_damaged_ones_made_again(tmp_path: Path, ro
     assert kept.stat().st_mtime_ns > before
 
 
+@pytest.mark.parametrize("rows", [True, False])
+def test_chunks_that_strayed_here_are_made_again(tmp_path: Path, rows: bool) -> None:
+    design = small(10_000)
+    options: dict[str, Any] = {"chunk": 2048, "rows": rows}
+    first = sweep(design, out=tmp_path / "this", **options)
+    sweep(small(10_000, seed=2), out=tmp_path / "other", **options)
+    whole = contents(tmp_path / "this")
+    for path in (tmp_path / "other").glob("chunk-000001.*"):
+        path.replace(tmp_path / "this" / path.name)
+    for path in (tmp_path / "this").glob("chunk-000002.*"):
+        path.with_stem("chunk-000003").write_bytes(path.read_bytes())
+    assert sweep(design, out=tmp_path / "this", **options).digest == first.digest
+    assert contents(tmp_path / "this") == whole
+
+
+def test_a_directory_that_another_process_took_meanwhile_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = sink._locked
+
+    def late(directory: Path) -> Any:
+        monkeypatch.setattr(sink, "_locked", locked)
+        sweep(small(5000, seed=2), out=directory, chunk=2048)
+        return locked(directory)
+
+    monkeypatch.setattr(sink, "_locked", late)
+    with pytest.raises(SweepError, match="holds another sweep: its design_digest is"):
+        sweep(small(5000), out=tmp_path, chunk=2048)
+    assert sweep(small(5000, seed=2), out=tmp_path, chunk=2048).digest == sweep(small(5000, seed=2)).digest
+
+
+def test_a_finished_chunk_leaves_no_more_than_its_totals_in_memory() -> None:
+    planned = plan.make(small(5000))
+    worker = Worker(planned)
+    for _ in worker.run(0, 4096):
+        pass
+    packed = worker.take().to_bytes()
+    references = sys.getrefcount(packed)
+    total = accumulate.Total(len(planned.outputs), planned.best, planned.blocks)
+    total.add(accumulate.State.from_bytes(packed))
+    assert sys.getrefcount(packed) == references
+
+
 def test_killed_twenty_times(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.killed_sweep", str(tmp_path / "killed"), "20", "7"],
@@ -379,9 +422,10 @@ def test_a_directory_of_another_sweep_is_refused(tmp_path: Path) -> None:
     (tmp_path / "sweep.json").write_text(json.dumps({**manifest, "escala": "0.0.1"}))
     with pytest.raises(SweepError, match=r'its escala is "0\.0\.1", not'):
         sweep(design, out=tmp_path, chunk=2048)
-    (tmp_path / "sweep.json").write_text("{}")
-    with pytest.raises(SweepError, match=r"sweep\.json is not that of a sweep"):
-        sweep(design, out=tmp_path, chunk=2048)
+    for content in (b"{}", b"[]", b"\xff", b""):
+        (tmp_path / "sweep.json").write_bytes(content)
+        with pytest.raises(SweepError, match=r"sweep\.json is not that of a sweep"):
+            sweep(design, out=tmp_path, chunk=2048)
 
 
 def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -389,6 +433,11 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match=r"is not empty and holds no sweep: there is thesis\.txt"):
         sweep(small(100), out=tmp_path)
     assert contents(tmp_path) == {"thesis.txt": b"mine"}
+    (tmp_path / "download").mkdir()
+    (tmp_path / "download" / ".film.part").write_text("mine")
+    with pytest.raises(SweepError, match=r"is not empty and holds no sweep: there is \.film\.part"):
+        sweep(small(100), out=tmp_path / "download")
+    assert contents(tmp_path / "download") == {".film.part": b"mine"}
     for place in (tmp_path / "thesis.txt", tmp_path / "thesis.txt" / "out"):
         with pytest.raises(SweepError, match=r"thesis\.txt.*: (Not a directory|File exists)"):
             sweep(small(100), out=place)
