@@ -712,10 +712,30 @@ def test_workers_that_are_killed_lose_nothing(client: Any, tmp_path: Path) -> No
     assert sweep(design, out=tmp_path, chunk=CHUNK).digest == here.digest
 
 
+def test_a_scheduler_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
+    distributed: Any = importlib.import_module("distributed")
+    config: Any = importlib.import_module("dask").config
+    told = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard"]
+    scheduler = subprocess.Popen([*command, "--scheduler-file", str(told)], stderr=subprocess.DEVNULL)
+    try:
+        while not told.exists():
+            assert scheduler.poll() is None
+            time.sleep(0.05)
+        with config.set({"distributed.comm.timeouts.connect": "1s"}):
+            client = distributed.Client(scheduler_file=str(told), set_as_default=False)
+            threading.Timer(1.0, scheduler.kill).start()
+            with client, pytest.raises(SweepError, match="the scheduler answers no more; 0 of 2 chunks are finished"):
+                sweep(small(4000), client=client, chunk=2048, out=tmp_path / "out")
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+
+
 def test_a_task_that_kills_every_worker_is_given_up(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "work", _die)
     planned = plan.make(small(3000))
-    with pytest.raises(SweepError, match=r"chunks 0 to 0 lost their worker 2 times; 0 of 1 chunks are finished"):
+    with pytest.raises(SweepError, match=r"chunks 0 to 0 lost their worker 2 times; 0 of 1 chunks were done"):
         cluster.on_cluster(planned, None, client, None, most_losses=1)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +65,16 @@ def test_a_sweep_answers_as_the_library_and_goes_on(folder: Path) -> None:
     totals = escala("sweep", "sweep.toml", "--out", "totals", "--totals-only", "--json", cwd=folder)
     assert json.loads(totals.stdout)["digest"] == expected.digest
     assert not list(folder.glob("totals/*.parquet"))
+
+
+def test_a_sweep_on_a_cluster_answers_the_same(folder: Path) -> None:
+    distributed: Any = importlib.import_module("distributed")
+    settings = from_toml(folder / "sweep.toml")
+    expected = sweep_all(settings.design, **settings.options)
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as workers:
+        done = escala("sweep", "sweep.toml", "--scheduler", workers.scheduler_address, "--json", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["digest"] == expected.digest
 
 
 def test_a_dry_run_computes_and_writes_nothing(folder: Path) -> None:
