@@ -100,6 +100,8 @@ def test_a_picture_of_a_sweep(folder: Path) -> None:
         (("bad.toml",), 1, "bad.toml: "),
         (("sweep.toml", "--fresh"), 2, "--totals-only and --fresh go with --out"),
         (("sweep.toml", "--scheduler", "tcp://localhost:1", "--threads", "1"), 2, "--threads is for this machine"),
+        (("sweep.toml", "--scheduler", "tcp://localhost"), 1, "no scheduler answers at tcp://localhost: missing port"),
+        (("sweep.toml", "--scheduler", "tpc://localhost:1"), 1, "no scheduler answers at tpc://localhost:1: unknown"),
         (("sweep.toml", "--out", "taken"), 1, "taken"),
         (("sweep.toml", "--plot", "x.gif"), 1, "path must end in .png, .svg or .pdf"),
     ],

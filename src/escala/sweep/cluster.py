@@ -133,6 +133,7 @@ def connected(address: str) -> Iterator[Any]:
     """
     distributed = load_distributed()
     try:
+        distributed.comm.get_address_host_port(address)  # a client that was never one complains while it is taken away
         client = distributed.Client(address, set_as_default=False)
     except (OSError, ValueError) as error:
         raise SweepError(f"no scheduler answers at {address}: {error}") from None

@@ -54,7 +54,7 @@ class Sink:
         self.rows = rows
 
     def finished(self, chunk: int) -> State | None:
-        """Give the totals of a chunk that is there whole; None if it is missing, damaged or of another place or plan."""
+        """Give the totals of a chunk that is there whole; None if it is missing, damaged or another."""
         try:
             packed = self.path(chunk, "state").read_bytes()
             line, _, rest = packed[:-4].partition(b"\n")
