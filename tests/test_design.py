@@ -656,6 +656,19 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DesignError, match=r"binary\.toml: not a TOML file"):
         Design.from_toml(tmp_path / "binary.toml")
+    for name, text, problem in [
+        ("long.toml", "n = 1" + "0" * 5000, "Exceeds the limit"),
+        ("deep.toml", "n = " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+    ]:
+        (tmp_path / name).write_text(text)
+        with pytest.raises(DesignError, match=rf"{name}: not a TOML file: .*{problem}"):
+            Design.from_toml(tmp_path / name)
+
+
+def test_a_column_that_is_named_like_a_number_is_not_that_number() -> None:
+    data = {"kind": "random", "n": 4, "free": True, "ranges": {"1": (0, 1)}}
+    with pytest.raises(DesignError, match=r"columns must list the names of ranges, not \[1\]"):
+        Design.from_dict({**data, "columns": [1]})
 
 
 # bad input
@@ -717,8 +730,10 @@ def grid(ranges: Any, **more: Any) -> Callable[[], Design]:
         (random({"supply": (1, 2)}, 8, free=1), "free", "free must be true or false, not 1"),
         (grid({"supply": (1, 2)}), "supply", "supply is a column of a grid, which needs (low, high, count) or a list of values"),
         (grid({"supply": stats.expon(1)}), "supply", "supply is a column of a grid, which takes no distribution: expon"),
-        (grid({"supply": (1, 2, 1)}), "supply", "supply needs a count that is an integer of at least 2, not 1"),
-        (grid({"supply": (1, 2, 2.5)}), "supply", "supply needs a count that is an integer of at least 2, not 2.5"),
+        (grid({"supply": (1, 2, 1)}), "supply", "supply needs a count that is an integer in [2, 10000000], not 1"),
+        (grid({"supply": (1, 2, 2.5)}), "supply", "supply needs a count that is an integer in [2, 10000000], not 2.5"),
+        (grid({"supply": (1, 2, 10**13)}), "supply", "supply needs a count that is an integer in [2, 10000000], not 10000000000000"),
+        (random({"supply": 10**309}), "supply", f"supply must be made of finite numbers, but its value is 1{'0' * 309}"),
         (grid({"max_operations": (1, 4, 3)}), "max_operations", "max_operations must be an integer in [1, 2147483647], but max_operations[1] = 2.5"),
         (lambda: Design.sobol({"supply": (1, 2)}, 8, scramble=None), "scramble", "scramble must be true or false, not None"),  # type: ignore[arg-type]
         (lambda: Design.sobol(unit(21202), 2, free=True), "ranges", "ranges must have at most 21201 columns that vary for sobol, not 21202"),

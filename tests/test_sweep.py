@@ -10,6 +10,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,6 +207,17 @@ def test_sensitivities_find_what_matters() -> None:
     assert len(summary.response("wallet", "fees").mean) == 32
 
 
+def test_what_is_always_the_same_depends_on_nothing() -> None:
+    ranges = {"supply": 1000.0, "borrow": 500.0, "target": 1500.0, "wallet": 100.0, "stagnation_tolerance": (0.0, 1e-5)}
+    summary = sweep(Design.random(ranges, 1000))
+    for name in summary.outputs:
+        assert summary.statistics[name].standard_deviation == 0.0
+        assert all(np.isnan(index) for index in summary.sensitivities[name].values())
+        response = summary.response("stagnation_tolerance", name)
+        assert set(response.mean) == {summary.statistics[name].mean}
+    assert "100%" not in summary.summary().split("share of the variance")[1]
+
+
 def test_a_sample_is_one_row_of_each_group() -> None:
     planned = plan.make(small(1_000_000))
     assert planned.spacing == 32
@@ -330,6 +342,49 @@ def test_finished_chunks_are_kept_and_damaged_ones_made_again(tmp_path: Path, ro
     assert kept.stat().st_mtime_ns > before
 
 
+@pytest.mark.parametrize("rows", [True, False])
+def test_chunks_that_strayed_here_are_made_again(tmp_path: Path, rows: bool) -> None:
+    design = small(10_000)
+    options: dict[str, Any] = {"chunk": 2048, "rows": rows}
+    first = sweep(design, out=tmp_path / "this", **options)
+    sweep(small(10_000, seed=2), out=tmp_path / "other", **options)
+    whole = contents(tmp_path / "this")
+    for path in (tmp_path / "other").glob("chunk-000001.*"):
+        path.replace(tmp_path / "this" / path.name)
+    for path in (tmp_path / "this").glob("chunk-000002.*"):
+        path.with_stem("chunk-000003").write_bytes(path.read_bytes())
+    assert sweep(design, out=tmp_path / "this", **options).digest == first.digest
+    assert contents(tmp_path / "this") == whole
+
+
+def test_a_directory_that_another_process_took_meanwhile_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = sink._locked
+
+    def late(directory: Path) -> Any:
+        monkeypatch.setattr(sink, "_locked", locked)
+        sweep(small(5000, seed=2), out=directory, chunk=2048)
+        return locked(directory)
+
+    monkeypatch.setattr(sink, "_locked", late)
+    with pytest.raises(SweepError, match="holds another sweep: its design_digest is"):
+        sweep(small(5000), out=tmp_path, chunk=2048)
+    assert sweep(small(5000, seed=2), out=tmp_path, chunk=2048).digest == sweep(small(5000, seed=2)).digest
+
+
+def test_a_finished_chunk_leaves_no_more_than_its_totals_in_memory() -> None:
+    planned = plan.make(small(5000))
+    worker = Worker(planned)
+    for _ in worker.run(0, 4096):
+        pass
+    packed = worker.take().to_bytes()
+    references = sys.getrefcount(packed)
+    total = accumulate.Total(len(planned.outputs), planned.best, planned.blocks)
+    total.add(accumulate.State.from_bytes(packed))
+    assert sys.getrefcount(packed) == references
+
+
 def test_killed_twenty_times(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.killed_sweep", str(tmp_path / "killed"), "20", "7"],
@@ -367,9 +422,10 @@ def test_a_directory_of_another_sweep_is_refused(tmp_path: Path) -> None:
     (tmp_path / "sweep.json").write_text(json.dumps({**manifest, "escala": "0.0.1"}))
     with pytest.raises(SweepError, match=r'its escala is "0\.0\.1", not'):
         sweep(design, out=tmp_path, chunk=2048)
-    (tmp_path / "sweep.json").write_text("{}")
-    with pytest.raises(SweepError, match=r"sweep\.json is not that of a sweep"):
-        sweep(design, out=tmp_path, chunk=2048)
+    for content in (b"{}", b"[]", b"\xff", b""):
+        (tmp_path / "sweep.json").write_bytes(content)
+        with pytest.raises(SweepError, match=r"sweep\.json is not that of a sweep"):
+            sweep(design, out=tmp_path, chunk=2048)
 
 
 def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -377,6 +433,11 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match=r"is not empty and holds no sweep: there is thesis\.txt"):
         sweep(small(100), out=tmp_path)
     assert contents(tmp_path) == {"thesis.txt": b"mine"}
+    (tmp_path / "download").mkdir()
+    (tmp_path / "download" / ".film.part").write_text("mine")
+    with pytest.raises(SweepError, match=r"is not empty and holds no sweep: there is \.film\.part"):
+        sweep(small(100), out=tmp_path / "download")
+    assert contents(tmp_path / "download") == {".film.part": b"mine"}
     for place in (tmp_path / "thesis.txt", tmp_path / "thesis.txt" / "out"):
         with pytest.raises(SweepError, match=r"thesis\.txt.*: (Not a directory|File exists)"):
             sweep(small(100), out=place)
@@ -485,6 +546,8 @@ def test_bad_arguments_are_named() -> None:
         ({"outputs": ["profits"]}, r"outputs\[0\] = 'profits' is no output; did you mean profit\?"),
         ({"outputs": ["fees", "fees"]}, r"outputs\[1\] = 'fees' is given twice"),
         ({"outputs": []}, "outputs must name at least one output"),
+        ({"outputs": 5}, "outputs must be a name or a list of names, not 5"),
+        ({"design": 5}, "design must be a Design, not 5"),
         ({"chunk": 0}, r"chunk must be an integer in \[1, \d+\], not 0"),
         ({"chunk": 2.5}, "chunk must be an integer .* not 2.5"),
         ({"best": -1}, r"best must be an integer in \[0, 1000\], not -1"),
@@ -494,7 +557,7 @@ def test_bad_arguments_are_named() -> None:
     ]
     for options, message in cases:
         with pytest.raises(ScenarioError, match=message):
-            sweep(design, **options)
+            sweep(**{"design": design, **options})
     with pytest.raises(ScenarioError, match="the design has no column borrow and no wallet"):
         sweep(Design.random({"supply": 1.0, "target": 2.0}, 5))
     with pytest.raises(ScenarioError, match=r"unknown column 'walet'; did you mean wallet\?"):
@@ -560,6 +623,16 @@ def test_a_sweep_from_a_file(tmp_path: Path) -> None:
         path.write_text(TOML.replace(old, new))
         with pytest.raises(ScenarioError, match=f"sweep.toml: .*{message}"):
             from_toml(path)
+
+
+def test_a_file_may_be_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "sweep.toml").write_text(TOML)
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(TOML,), daemon=True)
+    writer.start()
+    piped, read = from_toml(tmp_path / "pipe"), from_toml(tmp_path / "sweep.toml")
+    writer.join()
+    assert (piped.design, piped.options) == (read.design, read.options)
 
 
 def test_an_estimate_of_time_and_disk(tmp_path: Path) -> None:
@@ -639,10 +712,30 @@ def test_workers_that_are_killed_lose_nothing(client: Any, tmp_path: Path) -> No
     assert sweep(design, out=tmp_path, chunk=CHUNK).digest == here.digest
 
 
+def test_a_scheduler_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
+    distributed: Any = importlib.import_module("distributed")
+    config: Any = importlib.import_module("dask").config
+    told = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard"]
+    scheduler = subprocess.Popen([*command, "--scheduler-file", str(told)], stderr=subprocess.DEVNULL)
+    try:
+        while not told.exists():
+            assert scheduler.poll() is None
+            time.sleep(0.05)
+        with config.set({"distributed.comm.timeouts.connect": "1s"}):
+            client = distributed.Client(scheduler_file=str(told), set_as_default=False)
+            threading.Timer(1.0, scheduler.kill).start()
+            with client, pytest.raises(SweepError, match="the scheduler answers no more; 0 of 2 chunks are finished"):
+                sweep(small(4000), client=client, chunk=2048, out=tmp_path / "out")
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+
+
 def test_a_task_that_kills_every_worker_is_given_up(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "work", _die)
     planned = plan.make(small(3000))
-    with pytest.raises(SweepError, match=r"chunks 0 to 0 lost their worker 2 times; 0 of 1 chunks are finished"):
+    with pytest.raises(SweepError, match=r"chunks 0 to 0 lost their worker 2 times; 0 of 1 chunks were done"):
         cluster.on_cluster(planned, None, client, None, most_losses=1)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +68,16 @@ def test_a_sweep_answers_as_the_library_and_goes_on(folder: Path) -> None:
     assert not list(folder.glob("totals/*.parquet"))
 
 
+def test_a_sweep_on_a_cluster_answers_the_same(folder: Path) -> None:
+    distributed: Any = importlib.import_module("distributed")
+    settings = from_toml(folder / "sweep.toml")
+    expected = sweep_all(settings.design, **settings.options)
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as workers:
+        done = escala("sweep", "sweep.toml", "--scheduler", workers.scheduler_address, "--json", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["digest"] == expected.digest
+
+
 def test_a_dry_run_computes_and_writes_nothing(folder: Path) -> None:
     done = escala("sweep", "sweep.toml", "--out", "out", "--dry-run", cwd=folder)
     assert done.stdout.startswith("16,384 rows in 4 chunks, about ")
@@ -92,6 +104,8 @@ def test_a_picture_of_a_sweep(folder: Path) -> None:
         (("bad.toml",), 1, "bad.toml: "),
         (("sweep.toml", "--fresh"), 2, "--totals-only and --fresh go with --out"),
         (("sweep.toml", "--scheduler", "tcp://localhost:1", "--threads", "1"), 2, "--threads is for this machine"),
+        (("sweep.toml", "--scheduler", "tcp://localhost"), 1, "no scheduler answers at tcp://localhost: missing port"),
+        (("sweep.toml", "--scheduler", "tpc://localhost:1"), 1, "no scheduler answers at tpc://localhost:1: unknown"),
         (("sweep.toml", "--out", "taken"), 1, "taken"),
         (("sweep.toml", "--plot", "x.gif"), 1, "path must end in .png, .svg or .pdf"),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from escala import Design, LendingResult, LendingStrategy, ScenarioError, simulate, tune
+from escala import Design, LendingResult, LendingStrategy, ScenarioError, simulate, sweep, tune
 
 RANGES = {"supply": (500.0, 2000.0), "borrow": ("supply", 0.4, 0.6), "target": ("supply", 1.2, 1.4), "wallet": 100.0}
 DESIGN = Design.sobol(RANGES, 1024, 1)
@@ -71,6 +71,34 @@ def test_an_objective_may_be_a_function_and_fields_whole() -> None:
     assert found.value >= found.start_value
 
 
+def test_fields_keep_their_order_with_columns_of_the_design() -> None:
+    ranges = {**RANGES, "ltv_ceiling": (0.70, 0.8), "target_ltv_stalled": 0.6, "stalling_after": [1.0, 2.0, 4.0]}
+    design = Design.random(ranges, 64)
+    fields = {"target_ltv": (0.5, 0.79), "stalled_after": (0, 10)}
+    found = tune("net_equity_change", design, fields, evaluations=50)
+    assert found.fields["target_ltv"] <= 0.70
+    assert found.fields["stalled_after"] >= 4.0
+    assert sweep(design, strategy=found.strategy).scenarios == 64
+    tune("net_equity_change", design, evaluations=20)
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), TypeError("mine"), RuntimeError("mine")])
+def test_what_an_objective_raises_on_the_way_comes_out_as_it_is(error: Exception) -> None:
+    def fails_later(result: LendingResult) -> Any:
+        if result.shape[0] > 1:
+            raise error
+        return result.profit
+
+    with pytest.raises(type(error), match=r"^mine$") as caught:
+        tune(fails_later, DESIGN, {"repay": (0.0, 0.3)}, evaluations=20)
+    assert caught.value is error
+
+
+def test_no_more_is_tried_than_allowed() -> None:
+    for evaluations in (5, 7, 20):
+        assert tune("profit", DESIGN, {"repay": (0.0, 0.3)}, evaluations=evaluations).evaluations <= evaluations
+
+
 def test_large_designs_are_not_made_whole() -> None:
     found = tune("profit", Design.random(RANGES, 2**31), {"repay": (0.0, 0.3)}, scenarios=4, evaluations=10, seed=1)
     assert found.scenarios == 4
@@ -90,11 +118,16 @@ def test_bad_arguments_are_named() -> None:
         (("profit", DESIGN, {"supply": (1.0, 2.0)}), {}, "'supply' is no strategy field"),
         (("profit", DESIGN, {"repay": (0.5, 2.0)}), {}, r"repay must be \(low, high\) with low < high in \[0, 1\]"),
         (("profit", DESIGN, {}), {}, "fields must name at least one strategy field"),
-        (("profit", DESIGN), {"evaluations": 1}, "evaluations must be an integer of at least 2, not 1"),
+        (("profit", DESIGN), {"evaluations": 4}, "evaluations must be an integer of at least 5, not 4"),
         (("profit", DESIGN), {"strategy": LendingStrategy(repay=[0.1])}, "repay must be one number to start from"),
         (("profit", Design.random({**RANGES, "repay": (0.0, 0.1)}, 9), {"repay": (0.0, 0.3)}), {}, "repay is a column"),
         (("profit", Design.random({"supply": 1.0}, 9)), {}, "no column borrow and no target and no wallet"),
         (("profit", Design.random(RANGES, 1)), {}, "at least 2 rows"),
+        (("profit", 5), {}, "design must be a Design, not 5"),
+        (("profit", Design.random({**RANGES, "size": 1.0}, 9, free=True)), {}, "unknown column 'size'"),
+        (("profit", DESIGN), {"strategy": 5}, "strategy must be a LendingStrategy, not 5"),
+        (("profit", DESIGN, ["repay"]), {}, r"fields must be a mapping of strategy fields to \(low, high\)"),
+        (("profit", DESIGN, {"repay": "ab"}), {}, "fields: repay must be real numbers, not 'ab'"),
     ]
     for arguments, options, message in cases:
         with pytest.raises(ScenarioError, match=message):

@@ -305,6 +305,11 @@ class Design:
         return tuple(self.columns)
 
     @cached_property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        """Smallest and largest value that each column can have."""
+        return _bounds(self.columns)
+
+    @cached_property
     def digest(self) -> str:
         """Hash of everything that the rows are made of, in hexadecimal: the same in every process and machine.
 
@@ -502,29 +507,55 @@ class Design:
            max_operations = [100, 1000]
            fee_rate = 0.0025
         """
-        try:
-            with Path(path).open("rb") as file:
-                content = tomllib.load(file)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise DesignError(f"{path}: not a TOML file: {error}") from None
-        if not isinstance(content.get("design"), dict):
-            raise DesignError(f"{path}: there is no table [design]", arguments=("design",))
-        try:
-            return cls.from_dict(content["design"])
-        except DesignError as error:
-            ranges = content["design"].get("ranges")
-            of_column = isinstance(ranges, dict) and any(name in ranges for name in error.arguments)
-            where = "design.ranges" if of_column else "design"
-            message = f"{path}: {where}: {error}"
-            raise DesignError(
-                message, arguments=error.arguments, indexes=error.indexes, requirement=error.requirement
-            ) from None
+        return design_in(read_toml(path), path)
+
+
+def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
+    """Read a TOML file, once: what comes through a pipe cannot be read again.
+
+    Raises
+    ------
+    DesignError
+        If it is none; names the file.
+    OSError
+        If it cannot be read.
+    """
+    content = Path(path).read_bytes()
+    try:
+        return tomllib.loads(content.decode())
+    except ValueError as error:  # of the grammar, of UTF-8, or of an integer with thousands of digits
+        raise DesignError(f"{path}: not a TOML file: {error}") from None
+    except RecursionError:
+        raise DesignError(f"{path}: not a TOML file: its arrays and tables are nested too deeply") from None
+
+
+def design_in(content: Mapping[str, Any], path: str | PathLike[str]) -> Design:
+    """Make the design of the table ``[design]`` of a file.
+
+    Raises
+    ------
+    DesignError
+        If there is no such design; names the file and the key.
+    """
+    if not isinstance(content.get("design"), dict):
+        raise DesignError(f"{path}: there is no table [design]", arguments=("design",))
+    try:
+        return Design.from_dict(content["design"])
+    except DesignError as error:
+        ranges = content["design"].get("ranges")
+        of_column = isinstance(ranges, dict) and any(name in ranges for name in error.arguments)
+        where = "design.ranges" if of_column else "design"
+        message = f"{path}: {where}: {error}"
+        raise DesignError(
+            message, arguments=error.arguments, indexes=error.indexes, requirement=error.requirement
+        ) from None
 
 
 def _in_order(ranges: Any, names: Any) -> Any:
     if names is None or not isinstance(ranges, Mapping):
         return ranges
-    if not isinstance(names, list) or sorted(map(str, names)) != sorted(ranges):
+    known = isinstance(names, list) and all(isinstance(name, str) and name in ranges for name in names)
+    if not known or len(set(names)) != len(names) or len(names) != len(ranges):
         raise DesignError(f"columns must list the names of ranges, not {names!r}", arguments=("columns",))
     return {name: ranges[name] for name in names}
 
@@ -543,17 +574,22 @@ def _columns(ranges: Any, *, grid: bool, free: bool) -> dict[str, Column]:
             problem += did_you_mean(name, ALLOWED, ", and the design is not free")
             raise design_ranges.fault(name, problem)
         columns[name] = design_ranges.read(name, given, _allowed(name, free=free), grid=grid)
-    bounds: dict[str, tuple[float, float]] = {}
-    for name in _sorted(columns):
-        column = columns[name]
-        if isinstance(column, Relative):
-            bounds[name] = column.bounds_given(bounds[column.of])
+    bounds = _bounds(columns)
+    for name in bounds:
+        if isinstance(columns[name], Relative):
             design_ranges.check_bounds(name, bounds[name], _allowed(name, free=free))
-        else:
-            bounds[name] = column.bounds
     if not free:
         _check_ordered(columns, bounds)
     return columns
+
+
+def _bounds(columns: Mapping[str, Column]) -> dict[str, tuple[float, float]]:
+    """Find the smallest and the largest value of each column."""
+    bounds: dict[str, tuple[float, float]] = {}
+    for name in _sorted(columns):
+        column = columns[name]
+        bounds[name] = column.bounds_given(bounds[column.of]) if isinstance(column, Relative) else column.bounds
+    return bounds
 
 
 def _allowed(name: str, *, free: bool) -> Interval:

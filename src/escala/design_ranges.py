@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ ANY: Final = Interval(-1.7976931348623157e308, 1.7976931348623157e308)
 
 _LEAST: Final = 2.0**-53  # of the uniforms of a random design; 1 less this is the largest double below 1
 _FIRST_CELL: Final = 2.0**-31  # middle of the first of the 2³⁰ cells that Sobol points can tell apart
+_MOST_STEPS: Final = 10_000_000  # values of one column of a grid, all of which are held in memory
 
 
 @dataclass(frozen=True)
@@ -303,8 +305,10 @@ def _choices(name: str, given: Any) -> Choices:
 
 
 def _number(name: str, key: str, given: Any) -> float:
-    if isinstance(given, Real) and not isinstance(given, bool) and math.isfinite(given):
-        return float(given)
+    if isinstance(given, Real) and not isinstance(given, bool):
+        with contextlib.suppress(OverflowError):  # an integer beyond all doubles
+            if math.isfinite(given):
+                return float(given)
     raise fault(name, f"must be made of finite numbers, but its {key} is {given!r}")
 
 
@@ -333,8 +337,8 @@ def _from_table(name: str, table: Mapping[str, Any], interval: Interval) -> Rang
         raise fault(name, f"must be narrower than the largest double, but low = {low!r} and high = {high!r}")
     if "count" in table:
         count = table["count"]
-        if isinstance(count, bool) or count != int(_number(name, "count", count)) or count < 2:
-            raise fault(name, f"needs a count that is an integer of at least 2, not {count!r}")
+        if isinstance(count, bool) or count != int(_number(name, "count", count)) or not 2 <= count <= _MOST_STEPS:
+            raise fault(name, f"needs a count that is an integer in [2, {_MOST_STEPS}], not {count!r}")
         return Steps(low, high, int(count))
     return Whole(low, high) if interval.integer else Uniform(low, high)
 

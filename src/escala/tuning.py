@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import numerals, parallel
-from escala.arrays import Floats, whole_number
+from escala.arrays import Floats, to_floats, whole_number
 from escala.design import Design
 from escala.errors import ScenarioError
 from escala.lending import (
@@ -46,6 +46,7 @@ DEFAULT_FIELDS: Final[Mapping[str, tuple[float, float]]] = {
 _MOST_HELD_OUT: Final = 16_384
 _AT_ONCE: Final = 1 << 19  # scenarios simulated together: memory does not grow with the candidates
 _CROWD: Final = 12  # candidates a field in one generation
+_LEAST_CROWD: Final = 5  # that differential evolution can do with
 _GENERATIONS: Final = 10  # at least, where few evaluations are allowed
 _REFUSED: Final = 1e30  # cost of what misses the condition, beyond any honest cost; a miss by more costs more
 
@@ -147,7 +148,7 @@ def tune(
         Rows to tune on, fewer if the design has less than twice as many. As many rows again as are left, at most
         16,384, are kept back.
     evaluations : int, default 2000
-        Most strategies to try.
+        Most strategies to try, at least 5.
     reach : bool, default True
         Find only strategies that reach the target in at least as many scenarios as the start does.
     seed : int, default 0
@@ -179,9 +180,10 @@ def tune(
     >>> found.held_out_value > found.held_out_start_value
     True
     """
-    search = _Search(objective, strategy, _checked_fields(fields, design), reach, threads)
+    _check_design(design)
+    search = _Search(objective, strategy, _checked_fields(fields, design), design, reach, threads)
     whole_number("scenarios", scenarios, 1)
-    whole_number("evaluations", evaluations, 2)
+    whole_number("evaluations", evaluations, _LEAST_CROWD)
     whole_number("seed", seed, 0)
     tuned_on, kept_back = _two_sets(design, scenarios, seed)
     began = time.perf_counter()
@@ -215,6 +217,7 @@ class _Search:
         objective: Objective,
         strategy: LendingStrategy | None,
         fields: Mapping[str, tuple[float, float]],
+        design: Design,
         reach: bool,
         threads: int | None,
     ) -> None:
@@ -229,11 +232,13 @@ class _Search:
         self._reach = reach
         self._threads = parallel.checked_threads(threads, ScenarioError)
         self._whole = [ALLOWED[name].integer for name in fields]
-        own = self.strategy.arrays()
+        own = {name: float(value) for name, value in self.strategy.arrays().items()}
+        #: Smallest and largest value of every field that stays, in any row.
+        self._stays = {name: design.bounds.get(name, (value, value)) for name, value in own.items()}
         low, high = np.array(list(fields.values()), dtype=np.float64).T
         self._bounds = list(zip(low, high, strict=True))
         #: The strategy begun with, as near as the ranges allow.
-        self.start: Floats = np.clip([float(own[name]) for name in fields], low, high)
+        self.start: Floats = np.clip([own[name] for name in fields], low, high)
 
     def run(self, rows: Mapping[str, Floats], evaluations: int, seed: int) -> tuple[Floats, int]:
         """Give the best candidate found, and how many were tried."""
@@ -245,23 +250,33 @@ class _Search:
             raise ScenarioError("the objective of the strategy begun with is not finite", arguments=("objective",))
 
         tried = 0
+        failure: Exception | None = None
 
         def cost(x: Floats) -> Floats:
-            nonlocal tried
+            nonlocal tried, failure
             tried += x.size // len(self.start)  # scipy counts calls, each of which is a generation
-            values, reached = self.measure(x.reshape(len(self.start), -1), rows)
+            try:
+                values, reached = self.measure(x.reshape(len(self.start), -1), rows)
+            except Exception as error:  # scipy would make of it an error that speaks of its own insides
+                failure = error
+                raise
             finite = np.where(np.isfinite(values), -values, 2.0 * _REFUSED)
             return np.where(reached < wanted, _REFUSED * (1.0 + wanted - reached), finite)
 
-        crowd = max(5, min(_CROWD * len(self.start), evaluations // _GENERATIONS))
+        crowd = max(_LEAST_CROWD, min(_CROWD * len(self.start), evaluations // _GENERATIONS))
         drawn = np.random.default_rng(seed).random((crowd, len(self.start)))
         low, high = np.array(self._bounds).T
         first = low + drawn * (high - low)
         first[0] = self.start
-        found = differential_evolution(
-            cost, self._bounds, init=first, maxiter=max(0, evaluations // crowd - 1), tol=0.0, atol=0.0, polish=False,
-            vectorized=True, updating="deferred", integrality=self._whole, rng=np.random.default_rng([seed, 1]),
-        )  # fmt: skip
+        try:
+            found = differential_evolution(
+                cost, self._bounds, init=first, maxiter=evaluations // crowd - 1, tol=0.0, atol=0.0, polish=False,
+                vectorized=True, updating="deferred", integrality=self._whole, rng=np.random.default_rng([seed, 1]),
+            )  # fmt: skip
+        except RuntimeError:
+            if failure is None:
+                raise
+            raise failure from None
         return np.asarray(found.x, dtype=np.float64), tried
 
     def measure(self, x: Floats, rows: Mapping[str, Floats]) -> tuple[Floats, Floats]:
@@ -295,16 +310,15 @@ class _Search:
 
     def repaired(self, x: Floats) -> dict[str, Floats]:
         """Name the fields, whole where they must be, and none above the one it must not exceed."""
-        own = self.strategy.arrays()
         fields = {
             name: np.round(values) if whole else values
             for name, values, whole in zip(self._fields, x, self._whole, strict=True)
         }
         for low, high in ORDERED_FIELDS:
             if low in fields:
-                fields[low] = np.minimum(fields[low], fields.get(high, own[high]))
+                fields[low] = np.minimum(fields[low], fields.get(high, self._stays[high][0]))
             elif high in fields:
-                fields[high] = np.maximum(fields[high], own[low])
+                fields[high] = np.maximum(fields[high], self._stays[low][1])
         return fields
 
 
@@ -312,7 +326,10 @@ def _checked_fields(
     fields: Mapping[str, tuple[float, float]] | None, design: Design
 ) -> Mapping[str, tuple[float, float]]:
     if fields is None:
-        return {name: bounds for name, bounds in DEFAULT_FIELDS.items() if name not in design.names}
+        fields = {name: bounds for name, bounds in DEFAULT_FIELDS.items() if name not in design.names}
+    if not isinstance(fields, Mapping):
+        message = f"fields must be a mapping of strategy fields to (low, high), not {fields!r}"
+        raise ScenarioError(message, arguments=("fields",))
     if not fields:
         raise ScenarioError("fields must name at least one strategy field", arguments=("fields",))
     for name, bounds in fields.items():
@@ -320,7 +337,7 @@ def _checked_fields(
             raise ScenarioError(f"fields: {name!r} is no strategy field", arguments=("fields",))
         if name in design.names:
             raise ScenarioError(f"fields: {name} is a column of the design already", arguments=("fields",))
-        pair = np.asarray(bounds, dtype=np.float64)
+        pair = to_floats(f"fields: {name}", bounds)
         if pair.shape != (2,) or not ALLOWED[name].contains(pair).all() or not pair[0] < pair[1]:
             message = f"fields: {name} must be (low, high) with low < high {ALLOWED[name]}, not {bounds!r}"
             raise ScenarioError(message, arguments=(name,))
@@ -329,6 +346,8 @@ def _checked_fields(
 
 def _scalar(strategy: LendingStrategy | None) -> LendingStrategy:
     strategy = LendingStrategy() if strategy is None else strategy
+    if not isinstance(strategy, LendingStrategy):
+        raise ScenarioError(f"strategy must be a LendingStrategy, not {strategy!r}", arguments=("strategy",))
     for name, array in strategy.arrays().items():
         if array.ndim:
             raise ScenarioError(
@@ -337,16 +356,24 @@ def _scalar(strategy: LendingStrategy | None) -> LendingStrategy:
     return strategy
 
 
-def _two_sets(design: Design, scenarios: int, seed: int) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Draw rows to tune on and rows to keep back."""
+def _check_design(design: Design) -> None:
+    if not isinstance(design, Design):
+        raise ScenarioError(f"design must be a Design, not {design!r}", arguments=("design",))
+    unknown = [name for name in design.names if name not in ALLOWED]
+    if unknown:
+        raise ScenarioError(f"the design has an unknown column {unknown[0]!r}", arguments=("design",))
     missing = [name for name in ARGUMENT_NAMES if name not in design.names]
     if missing:
         raise ScenarioError(f"the design has no column {' and no '.join(missing)}", arguments=("design",))
-    n = len(design)
-    if n < 2:
+    if len(design) < 2:
         raise ScenarioError(
             "the design must have at least 2 rows: one to tune on, one to keep back", arguments=("design",)
         )
+
+
+def _two_sets(design: Design, scenarios: int, seed: int) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Draw rows to tune on and rows to keep back."""
+    n = len(design)
     count = min(scenarios, n // 2)
     drawn = np.sort(_distinct(n, min(n, count + _MOST_HELD_OUT), seed))
     mixed = np.random.default_rng([seed, 2]).permutation(drawn.size)

@@ -84,7 +84,7 @@ class State:
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> State:
-        """Unpack what :meth:`to_bytes` packed."""
+        """Unpack what :meth:`to_bytes` packed; what a :class:`Total` keeps of it does not hold on to the rest."""
         line, _, _ = packed.partition(b"\n")
         header = json.loads(line)
         position = len(line) + 1
@@ -99,14 +99,14 @@ class State:
         return cls(
             header["rows"],
             a["stops"],
-            {(int(level), int(k)): node for (level, k), node in zip(a["places"], a["nodes"], strict=True)},
+            {(int(level), int(k)): node.copy() for (level, k), node in zip(a["places"], a["nodes"], strict=True)},
             a["lowest"],
             a["highest"],
             np.split(a["bins"], ends),
             np.split(a["counts"], ends),
             a["best"],
             a["best_rows"],
-            {int(first): part for (first, _), part in zip(a["ranges"], parts, strict=True)},
+            {int(first): part.copy() for (first, _), part in zip(a["ranges"], parts, strict=True)},
         )
 
 

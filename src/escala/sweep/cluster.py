@@ -16,6 +16,7 @@ from escala.sweep.sink import Files, Sink
 _TASK_SECONDS: Final = 0.75  # of work: a task costs the scheduler some milliseconds
 _TASKS_A_THREAD: Final = 4  # at least, so that no worker waits long for the last one
 _MOST_LOSSES: Final = 20  # of one task: whatever kills its workers so often is no accident
+_GONE: Final = ("closing", "closed")  # what a client says whose scheduler does not come back
 
 
 def on_cluster(
@@ -31,7 +32,8 @@ def on_cluster(
     Raises
     ------
     SweepError
-        If workers that were given one task died again and again, or the directory cannot be written.
+        If workers that were given one task died again and again, the scheduler is gone, or the directory cannot be
+        written.
     MissingExtraError
         If dask is not installed.
     """
@@ -43,14 +45,16 @@ def on_cluster(
     running = {client.submit(work, plan, sink, *task, pure=False): task for task in tasks}
     done = 0
     try:
-        news = distributed.as_completed(list(running))
+        news = distributed.as_completed(list(running), loop=client.loop)
         for future in news:
             task = running.pop(future)
             if _was_lost(distributed, future):
+                if client.status in _GONE:
+                    raise SweepError(f"the scheduler answers no more; {_left(done, plan, sink)}")
                 losses[task] += 1
                 if losses[task] > most_losses:
                     message = f"chunks {task[0]} to {task[1] - 1} lost their worker {losses[task]} times"
-                    raise SweepError(f"{message}; {finished_so_far(done, plan)}")
+                    raise SweepError(f"{message}; {_left(done, plan, sink)}")
                 again = client.submit(work, plan, sink, *task, pure=False)
                 running[again] = task
                 news.add(again)
@@ -64,7 +68,8 @@ def on_cluster(
             if progress is not None:
                 progress(total.rows)
     finally:
-        client.cancel(list(running), force=True)
+        if client.status not in _GONE:
+            client.cancel(list(running), force=True)
     return total.state()
 
 
@@ -84,6 +89,13 @@ def work(plan: Plan, sink: Sink | None, first: int, last: int) -> State:
     if files is None:
         total.add(worker.take())
     return total.state()
+
+
+def _left(done: int, plan: Plan, sink: Sink | None) -> str:
+    """Say what a sweep that failed leaves."""
+    if sink is None:
+        return f"{done:,} of {plan.chunks:,} chunks were done, and nothing is kept without a directory"
+    return finished_so_far(done, plan)
 
 
 def _was_lost(distributed: Any, future: Any) -> bool:
@@ -121,6 +133,7 @@ def connected(address: str) -> Iterator[Any]:
     """
     distributed = load_distributed()
     try:
+        distributed.comm.get_address_host_port(address)  # a client that was never one complains while it is taken away
         client = distributed.Client(address, set_as_default=False)
     except (OSError, ValueError) as error:
         raise SweepError(f"no scheduler answers at {address}: {error}") from None

@@ -168,6 +168,8 @@ def make(
 
 
 def _check_columns(design: Design) -> None:
+    if not isinstance(design, Design):
+        raise ScenarioError(f"design must be a Design, not {design!r}", arguments=("design",))
     if len(design) < 1:
         raise ScenarioError("the design has no rows", arguments=("design",))
     known = (*ARGUMENT_NAMES, *STRATEGY_FIELDS)
@@ -200,6 +202,8 @@ def _chosen_outputs(outputs: Sequence[str] | str | None) -> tuple[str, ...]:
         return DEFAULT_OUTPUTS
     if isinstance(outputs, str):
         outputs = OUTPUTS if outputs == "all" else (outputs,)
+    if not isinstance(outputs, Sequence):
+        raise ScenarioError(f"outputs must be a name or a list of names, not {outputs!r}", arguments=("outputs",))
     for place, name in enumerate(outputs):
         if name not in OUTPUTS:
             hint = did_you_mean(name, OUTPUTS, f": there are {', '.join(OUTPUTS)}")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any, Final
 
 from escala import parallel
-from escala.design import Design
+from escala.design import Design, design_in, read_toml
 from escala.errors import ScenarioError, did_you_mean
 from escala.lending import STRATEGY_FIELDS, LendingStrategy
 from escala.numerals import counted
@@ -61,8 +59,8 @@ def from_toml(path: str | PathLike[str]) -> SweepSettings:
     OSError
         If it cannot be read.
     """
-    design = Design.from_toml(path)
-    content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    content = read_toml(path)
+    design = design_in(content, path)
     try:
         _known(content, _TABLES, "table")
         chosen = _table(content, "sweep", _KEYS)

@@ -54,19 +54,26 @@ class Sink:
         self.rows = rows
 
     def finished(self, chunk: int) -> State | None:
-        """Give the totals of a chunk that is there whole; None if it is missing or damaged."""
+        """Give the totals of a chunk that is there whole; None if it is missing, damaged or another."""
         try:
             packed = self.path(chunk, "state").read_bytes()
             line, _, rest = packed[:-4].partition(b"\n")
             if len(packed) < 4 or zlib.crc32(packed[:-4]) != int.from_bytes(packed[-4:], "little"):
                 return None
-            if self.rows and _checksum(self.path(chunk, "parquet")) != json.loads(line)["parquet"]:
+            entry = json.loads(line)
+            if {key: entry.get(key) for key in self.identity(chunk)} != self.identity(chunk):
+                return None
+            if self.rows and _checksum(self.path(chunk, "parquet")) != entry["parquet"]:
                 return None
         except FileNotFoundError:
             return None
         except OSError as error:
             raise _failure(self.directory, f"chunk {chunk} cannot be read", error) from None
         return State.from_bytes(rest)
+
+    def identity(self, chunk: int) -> dict[str, Any]:
+        """Say which rows of what a chunk is: a file that strayed here from elsewhere says another thing."""
+        return {"plan": self.plan.digest, "rows": list(self.plan.bounds(chunk))}
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary beside the chunks."""
@@ -115,7 +122,7 @@ class Files:
 
     def finish(self, state: State) -> None:
         """Bring the rows to the disk, then the totals with the rows' checksum: they make the chunk valid."""
-        entry: dict[str, Any] = {"chunk": self._chunk}
+        entry = self.sink.identity(self._chunk)
         with _reported(self.sink.directory, f"chunk {self._chunk}"):
             if self.sink.rows:
                 content = to_parquet({name: room[: self._held] for name, room in self._room.items()}, self._content)
@@ -175,30 +182,42 @@ def opened(directory: Path, plan: Plan, *, rows: bool, resume: bool) -> Iterator
     if rows:
         load_pyarrow()
     manifest = {**plan.content(), "chunk": plan.chunk, "chunks": plan.chunks, "parquet": rows}
-    known = _read_manifest(directory)
-    if known is not None:
-        _compare(directory, known, json.loads(_json(manifest)))
+    _is_of(directory, manifest)
     with _reported(directory, "the directory"):
         directory.mkdir(parents=True, exist_ok=True)
     with _locked(directory):
+        known = _is_of(directory, manifest)  # again: until now another process may have swept into it
         with _reported(directory, MANIFEST):
-            for left in directory.glob(".*.part"):
+            for left in _left_over(directory):
                 left.unlink()
             if not resume:
                 for state in directory.glob("chunk-*.state"):
                     state.unlink()
-            if known is None:
+            if not known:
                 _write(directory / MANIFEST, _json(manifest), forced=True)
         yield Sink(directory.absolute(), plan, rows)
+
+
+def _is_of(directory: Path, manifest: Mapping[str, Any]) -> bool:
+    """Tell whether a directory already holds the sweep of a manifest; refuse it if it holds another."""
+    known = _read_manifest(directory)
+    if known is not None:
+        _compare(directory, known, json.loads(_json(manifest)))
+    return known is not None
+
+
+def _left_over(directory: Path) -> list[Path]:
+    """Find what writers left that were killed."""
+    return [*directory.glob(".chunk-*.part"), *directory.glob(".*.json.*.part")]
 
 
 def _read_manifest(directory: Path) -> dict[str, Any] | None:
     """Give what a directory says of itself; None if it is not there yet, or empty."""
     try:
-        text = (directory / MANIFEST).read_text(encoding="utf-8")
+        text = (directory / MANIFEST).read_bytes()
     except FileNotFoundError:
         entries = [path.name for path in directory.iterdir()] if directory.is_dir() else []
-        foreign = sorted(name for name in entries if name != _LOCK and not name.endswith(".part"))
+        foreign = sorted({*entries} - {_LOCK, *(path.name for path in _left_over(directory))})
         if foreign:
             raise SweepError(f"{directory} is not empty and holds no sweep: there is {foreign[0]}") from None
         return None

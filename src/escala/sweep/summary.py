@@ -362,12 +362,15 @@ def _response(x: _Binned, y: Floats) -> Response:
     count = np.bincount(place)
     used = count > 0
     count = count[used]
-    # Differences from the mean, so that sums of squares lose nothing to cancellation.
-    rest = y - y.mean()
+    # Differences from the mean, so that sums of squares lose nothing to cancellation; by way of one of the values, so
+    # that they are exactly zero where all of them are equal.
+    rest = y - y[0]
+    shift = rest.mean()
+    rest -= shift
     sums = np.bincount(place, rest)[used]
     whole = float((rest * rest).sum())  # not by BLAS, whose order of summation is its own
     between = float((sums * sums / count).sum())
     degrees = y.size - count.size
     chance = (count.size - 1) * max(0.0, whole - between) / degrees if degrees > 0 else 0.0
     index = max(0.0, between - chance) / whole if whole > 0.0 else math.nan
-    return Response(np.bincount(place, values)[used] / count, y.mean() + sums / count, count, index)
+    return Response(np.bincount(place, values)[used] / count, y[0] + (shift + sums / count), count, index)
