@@ -339,6 +339,17 @@ def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Libra
     assert (ours.first is not None) == bool("min_efficiency" in given and codes["distribute"])
 
 
+@pytest.mark.parametrize("n", [9, 129, 100_000])
+def test_what_is_left_over_is_summed_in_one_order(n: int, library: Library) -> None:
+    curves = CurveSet.from_params([str(i) for i in range(n)], "linear", np.tile([-1e-6, 1.0], (n, 1)))
+    for total in (7e3 * n / 3, 1000.1 * n, 2e5 * n):  # a running sum of 100,000 equal amounts misses money that is there
+        ours = escala.allocate(curves, [total], min_efficiency=0.9, max_nodes=5)
+        theirs = library.allocate(curves, [total], min_efficiency=0.9, max_nodes=5)
+        same(theirs.amounts, ours.amounts)
+        for column, name in enumerate(search.FACTS[: search.NODES + 1]):
+            same(theirs.facts[:, column], getattr(ours, name).astype(np.float64))
+
+
 def test_every_field_of_a_strategy(library: Library) -> None:
     rng = np.random.default_rng(6)
     n = 3000
