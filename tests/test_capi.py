@@ -658,6 +658,21 @@ def test_arrays_are_refused_by_place_as_python_does(library: Library) -> None:
         library.fit([0, 2], [1.0, 2.0], [0.5, 0.4], weights=[1.0])
 
 
+def test_no_size_differs_from_the_arrays(library: Library) -> None:
+    curves = some_curves(np.random.default_rng(2), 4)
+    for name in ("draws", "totals"):
+        with pytest.raises(InputError, match=f"^{name} is no field of escala.h that can be set here$"):
+            library.allocate(curves, 1e5, **{name: 200_000})
+    with pytest.raises(InputError, match="^n is no field of escala.h that can be set here$"):
+        library.simulate(1000.0, 600.0, 1500.0, 200.0, n=2)
+    for params in (curves.params, curves.params[None, :2], np.zeros((1, 4, 4))):
+        with pytest.raises(InputError, match=r"^params of shape \(.*\) must be of shape \(draws, 4, 3\)$"):
+            library.allocate(curves, 1e5, params=params)
+    for value in (2.5, [1, 2], 2**70):
+        with pytest.raises(InputError, match="^max_nodes must be one number, not "):
+            library.allocate(curves, 1e5, max_nodes=value)
+
+
 @pytest.mark.parametrize("name", lending_kernels.COLUMNS)
 def test_ranges_are_those_of_python(name: str, library: Library) -> None:
     from escala import lending
