@@ -662,6 +662,15 @@ def test_arrays_are_refused_by_place_as_python_does(library: Library) -> None:
         library.fit([0, 2], [1.0, 2.0], [0.5, 0.4], weights=[1.0])
 
 
+@pytest.mark.parametrize("least", [0.0, 0.5])
+def test_the_answers_say_which_problems_have_none(least: float, library: Library) -> None:
+    host = Host(library)
+    host.problem.exactly, host.problem.upper.value, host.problem.min_efficiency.value = 1, 10.0, least
+    assert host.ask("allocate") == (INFEASIBLE, "problem", 0)
+    assert host.answers.facts[host.functions.ESCALA_FACT_STATUS] == host.functions.ESCALA_TOO_LITTLE_ROOM
+    assert host.answers.facts[host.functions.ESCALA_FACT_EXCESS] == host.fault.value == 1e5 - 30.0
+
+
 def test_no_size_differs_from_the_arrays(library: Library) -> None:
     curves = some_curves(np.random.default_rng(2), 4)
     for name in ("draws", "totals"):
@@ -673,7 +682,7 @@ def test_no_size_differs_from_the_arrays(library: Library) -> None:
         with pytest.raises(InputError, match=r"^params of shape \(.*\) must be of shape \(draws, 4, 3\)$"):
             library.allocate(curves, 1e5, params=params)
     for value in (2.5, [1, 2], 2**70):
-        with pytest.raises(InputError, match="^max_nodes must be one number, not "):
+        with pytest.raises(InputError, match=r"^max_nodes must be one number, not .*: \S"):
             library.allocate(curves, 1e5, max_nodes=value)
 
 

@@ -810,14 +810,14 @@ static int solve_twice(const solver *s, const escala_answers *answers, const esc
     if (m == 0) {
         return ESCALA_OK;
     }
-    TRY(distribute(s, s->again, m, fault));
-    for (int64_t k = 0; k < m; k++) {
+    int status = distribute(s, s->again, m, fault);
+    for (int64_t k = 0; k < m; k++) { /* with a fault too: the answers say which problems have none */
         copy_row(s->n, answers, s->again[k], &s->second, k);
         if (first) {
             copy_row(s->n, first, s->again[k], &s->begun, k);
         }
     }
-    return ESCALA_OK;
+    return status;
 }
 
 static int check_answers(escala_fault *fault, const escala_answers *answers, int64_t problems, int64_t n) {
