@@ -673,9 +673,10 @@ def test_the_answers_say_which_problems_have_none(least: float, library: Library
 
 def test_no_size_differs_from_the_arrays(library: Library) -> None:
     curves = some_curves(np.random.default_rng(2), 4)
-    for name in ("draws", "totals"):
-        with pytest.raises(InputError, match=rf"^{name} is no field of escala\.h that can be set here$"):
-            library.allocate(curves, 1e5, **{name: 200_000})
+    sizes: Any
+    for sizes in ({"draws": 200_000}, {"totals": 200_000}):
+        with pytest.raises(InputError, match=r"^(draws|totals) is no field of escala\.h that can be set here$"):
+            library.allocate(curves, 1e5, **sizes)
     with pytest.raises(InputError, match=r"^n is no field of escala\.h that can be set here$"):
         library.simulate(1000.0, 600.0, 1500.0, 200.0, n=2)
     for params in (curves.params, curves.params[None, :2], np.zeros((1, 4, 4))):
@@ -885,6 +886,11 @@ def test_of_a_traceback_the_last_line_is_passed_on() -> None:
     fails = [sys.executable, "-W", "always", "-c", "import warnings; warnings.warn('an Error'); open('/dev/null/none')"]
     with pytest.raises(BuildError, match=r"^python\S* failed: NotADirectoryError: "):
         _run_together([fails], dict(os.environ))
+
+
+def test_a_bare_name_is_a_file_of_this_folder(native: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(native.shared.parent)
+    assert load(native.shared.name).version == VERSION
 
 
 def test_load_refuses_other_libraries(tmp_path: Path) -> None:

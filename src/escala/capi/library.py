@@ -93,7 +93,8 @@ class Library:
         assert found is not None
         self.ffi.cdef(found[1])
         try:
-            self.functions: Any = self.ffi.dlopen(self.path)
+            # of a bare name dlopen would search the system's folders, and not this one
+            self.functions: Any = self.ffi.dlopen(os.path.abspath(self.path))
             abi = self.functions.escala_abi()
             agrees = self.functions.escala_check_abi(self.functions.ESCALA_ABI) == self.functions.ESCALA_OK
         except (OSError, AttributeError) as reason:
