@@ -339,6 +339,21 @@ def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Libra
     assert (ours.first is not None) == bool("min_efficiency" in given and codes["distribute"])
 
 
+@pytest.mark.parametrize("n", [9, 129, 100_000])
+def test_what_is_left_over_is_summed_in_one_order(n: int, library: Library) -> None:
+    curves = CurveSet.from_params([str(i) for i in range(n)], "linear", np.tile([-1e-6, 1.0], (n, 1)))
+    for total in (
+        7e3 * n / 3,
+        1000.1 * n,
+        2e5 * n,
+    ):  # a running sum of 100,000 equal amounts misses money that is there
+        ours = escala.allocate(curves, [total], min_efficiency=0.9, max_nodes=5)
+        theirs = library.allocate(curves, [total], min_efficiency=0.9, max_nodes=5)
+        same(theirs.amounts, ours.amounts)
+        for column, name in enumerate(search.FACTS[: search.NODES + 1]):
+            same(theirs.facts[:, column], getattr(ours, name).astype(np.float64))
+
+
 def test_every_field_of_a_strategy(library: Library) -> None:
     rng = np.random.default_rng(6)
     n = 3000
@@ -647,6 +662,31 @@ def test_arrays_are_refused_by_place_as_python_does(library: Library) -> None:
         library.fit([0, 2], [1.0, 2.0], [0.5, 0.4], weights=[1.0])
 
 
+@pytest.mark.parametrize("least", [0.0, 0.5])
+def test_the_answers_say_which_problems_have_none(least: float, library: Library) -> None:
+    host = Host(library)
+    host.problem.exactly, host.problem.upper.value, host.problem.min_efficiency.value = 1, 10.0, least
+    assert host.ask("allocate") == (INFEASIBLE, "problem", 0)
+    assert host.answers.facts[host.functions.ESCALA_FACT_STATUS] == host.functions.ESCALA_TOO_LITTLE_ROOM
+    assert host.answers.facts[host.functions.ESCALA_FACT_EXCESS] == host.fault.value == 1e5 - 30.0
+
+
+def test_no_size_differs_from_the_arrays(library: Library) -> None:
+    curves = some_curves(np.random.default_rng(2), 4)
+    sizes: Any
+    for sizes in ({"draws": 200_000}, {"totals": 200_000}):
+        with pytest.raises(InputError, match=r"^(draws|totals) is no field of escala\.h that can be set here$"):
+            library.allocate(curves, 1e5, **sizes)
+    with pytest.raises(InputError, match=r"^n is no field of escala\.h that can be set here$"):
+        library.simulate(1000.0, 600.0, 1500.0, 200.0, n=2)
+    for params in (curves.params, curves.params[None, :2], np.zeros((1, 4, 4))):
+        with pytest.raises(InputError, match=r"^params of shape \(.*\) must be of shape \(draws, 4, 3\)$"):
+            library.allocate(curves, 1e5, params=params)
+    for value in (2.5, [1, 2], 2**70):
+        with pytest.raises(InputError, match=r"^max_nodes must be one number, not .*: \S"):
+            library.allocate(curves, 1e5, max_nodes=value)
+
+
 @pytest.mark.parametrize("name", lending_kernels.COLUMNS)
 def test_ranges_are_those_of_python(name: str, library: Library) -> None:
     from escala import lending
@@ -804,6 +844,53 @@ def test_a_library_in_use_is_not_disturbed(native: Built, other: Built, tmp_path
     assert used.version == VERSION
     assert (tmp_path / "libescala.so").read_bytes() == other.shared.read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["libescala.so"]
+
+
+def test_what_cannot_be_placed_leaves_nothing_behind(native: Built, tmp_path: Path) -> None:
+    from escala.capi.build import _placed
+
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from escala.capi.build import _placed;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999));"
+        "_placed(Path(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(native.shared), str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.splitlines()[-1].endswith("libescala.so': File too large")
+    assert list(tmp_path.iterdir()) == []
+    crew = [threading.Thread(target=_placed, args=(native.shared, tmp_path)) for _ in range(8)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    assert (tmp_path / "libescala.so").read_bytes() == native.shared.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["libescala.so"]
+
+
+def test_modules_in_the_callers_folder_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numpy.py").write_text("raise RuntimeError('not this one')\n")
+    monkeypatch.chdir(tmp_path)
+    assert load(build("lib").shared).version == VERSION
+
+
+def test_no_room_for_what_is_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(BuildError, match=r"^the build cannot use '.*/gone/escala-.*': No such file or directory$"):
+        build(tmp_path)
+
+
+def test_of_a_traceback_the_last_line_is_passed_on() -> None:
+    from escala.capi.build import _run_together
+
+    fails = [sys.executable, "-W", "always", "-c", "import warnings; warnings.warn('an Error'); open('/dev/null/none')"]
+    with pytest.raises(BuildError, match=r"^python\S* failed: NotADirectoryError: "):
+        _run_together([fails], dict(os.environ))
+
+
+def test_a_bare_name_is_a_file_of_this_folder(native: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(native.shared.parent)
+    assert load(native.shared.name).version == VERSION
 
 
 def test_load_refuses_other_libraries(tmp_path: Path) -> None:

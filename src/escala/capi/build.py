@@ -77,11 +77,15 @@ def build(out: str | os.PathLike[str], cpu: str = "native") -> Built:
     _check_platform(cpu)
     tools = _tools()
     place = _folder(Path(out))
-    with tempfile.TemporaryDirectory(prefix="escala-") as folder:
-        work = Path(folder)
-        _compile_entries(work, cpu)
-        built = _link(work, tools)
-        return Built(*(_placed(path, place) for path in built.paths))
+    try:
+        with tempfile.TemporaryDirectory(prefix="escala-") as folder:
+            work = Path(folder)
+            _compile_entries(work, cpu)
+            built = _link(work, tools)
+            return Built(*(_placed(path, place) for path in built.paths))
+    except OSError as reason:  # the folder for what is temporary cannot be written, or a tool cannot be run
+        where = f" {reason.filename!r}" if reason.filename is not None else ""
+        raise BuildError(f"the build cannot use{where}: {reason.strerror or reason}") from None
 
 
 def header() -> str:
@@ -134,7 +138,9 @@ def _compile_entries(work: Path, cpu: str) -> None:
     settings["ESCALA_COMPILE"] = "later"  # each process only what it needs
     if cpu != "native":
         settings |= {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
-    _run_together([[sys.executable, "-m", "escala.capi.objects", str(work), part] for part in _PARTS], settings)
+    # -P: what lies in the caller's folder, a numbers.py perhaps, is none of our modules
+    step = [sys.executable, "-P", "-m", "escala.capi.objects", str(work)]
+    _run_together([[*step, part] for part in _PARTS], settings)
 
 
 def _link(work: Path, tools: _Tools) -> Built:
@@ -178,21 +184,23 @@ def _run_together(commands: Sequence[Sequence[str]], settings: dict[str, str]) -
 
 
 def _check_end(command: Sequence[str], status: int, said: str) -> None:
-    """Raise what a tool said, in one line: its first error, or else its last word."""
+    """Raise what a tool said, in one line: its first error, or else its last word; of Python always the last."""
     if status:
         lines = [line.strip() for line in said.splitlines() if line.strip()]
-        telling = [line for line in lines if "error" in line.lower()] or lines[-1:] or [f"status {status}"]
+        telling = [line for line in lines if "error" in line.lower()]
+        if not telling or any(line.startswith("Traceback ") for line in lines):
+            telling = lines[-1:] or [f"status {status}"]
         raise BuildError(f"{Path(command[0]).name} failed: {telling[0]}")
 
 
 def _placed(path: Path, folder: Path) -> Path:
     """Move a file to its place at once: whoever has an older one loaded keeps it."""
     there = folder / path.name
-    beside = folder / f".{path.name}.{os.getpid()}"
     try:
-        shutil.copyfile(path, beside)
-        beside.chmod(0o755 if path.suffix == ".so" else 0o644)
-        beside.replace(there)
+        with tempfile.TemporaryDirectory(prefix=".escala-", dir=folder) as beside:
+            copy = shutil.copyfile(path, Path(beside) / path.name)
+            copy.chmod(0o755 if path.suffix == ".so" else 0o644)
+            copy.replace(there)
     except OSError as reason:
         raise BuildError(f"cannot write {str(there)!r}: {reason.strerror or reason}") from None
     return there

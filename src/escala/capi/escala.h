@@ -237,9 +237,9 @@ void escala_allocation_defaults(escala_allocation *problem);
 int64_t escala_allocate_workspace(const escala_allocation *problem);
 
 /* Solve. `first`, if not NULL, gets the answers before what was left over was placed (the same where nothing was).
- * ESCALA_INFEASIBLE: fault->index is the first problem without an answer, fault->value by how much its bounds conflict,
- * and column ESCALA_FACT_STATUS of the answers says which problems have none. To split many totals over threads with
- * the same bits, let the parts begin at multiples of 64. */
+ * ESCALA_INFEASIBLE: fault->index is the first problem without an answer, fault->value by how much its bounds conflict
+ * (NaN where that is not known: no combination adds up), and column ESCALA_FACT_STATUS of the answers says which
+ * problems have none. To split many totals over threads with the same bits, let the parts begin at multiples of 64. */
 int escala_allocate(const escala_allocation *problem, const escala_answers *answers, const escala_answers *first,
                     void *workspace, int64_t workspace_size, escala_fault *fault);
 

@@ -93,7 +93,8 @@ class Library:
         assert found is not None
         self.ffi.cdef(found[1])
         try:
-            self.functions: Any = self.ffi.dlopen(self.path)
+            # of a bare name dlopen would search the system's folders, and not this one
+            self.functions: Any = self.ffi.dlopen(os.path.abspath(self.path))
             abi = self.functions.escala_abi()
             agrees = self.functions.escala_check_abi(self.functions.ESCALA_ABI) == self.functions.ESCALA_OK
         except (OSError, AttributeError) as reason:
@@ -193,7 +194,10 @@ class Library:
         call = _Call(self)
         problem = call.new("escala_allocation")
         self.functions.escala_allocation_defaults(problem)
-        drawn = curves.params[None] if params is None else params
+        drawn = np.require(curves.params[None] if params is None else params, np.float64, ["C", "A"])
+        if drawn.ndim != 3 or drawn.shape[1:] != (len(curves), 3):
+            message = f"params of shape {drawn.shape} must be of shape (draws, {len(curves)}, 3)"
+            raise InputError(message, arguments=("params",))
         totals = np.require(total, np.float64, ["C", "A"]).reshape(-1)
         problem.curves = call.curves(curves, drawn)[0]
         problem.draws, problem.totals = drawn.shape[0], totals.size
@@ -259,6 +263,7 @@ class Library:
 
 
 _C_NAMES: Final = {"d": "double", "l": "int64_t", "q": "int64_t", "b": "int8_t"}
+_SIZES: Final = ("n", "draws", "totals")  # they follow from the arrays
 _DTYPES: Final = {"double": np.float64, "int64_t": np.int64, "int8_t": np.int8}
 
 
@@ -327,12 +332,14 @@ class _Call:
 
     def set(self, structure: Any, name: str, value: FloatLike, n: int) -> None:
         """Set a field: a number, or where the header says so one for each of n."""
-        try:
-            field = getattr(structure, name)
-        except AttributeError:
-            raise InputError(f"{name} is no field of escala.h", arguments=(name,)) from None
+        field = None if name in _SIZES else getattr(structure, name, None)
         if isinstance(field, int | float):
-            setattr(structure, name, value)
+            try:
+                setattr(structure, name, value)
+            except (TypeError, OverflowError) as reason:
+                raise InputError(f"{name} must be one number, not {value!r}: {reason}", arguments=(name,)) from None
+        elif not isinstance(field, self._ffi.CData) or not hasattr(field, "values"):
+            raise InputError(f"{name} is no field of escala.h that can be set here", arguments=(name,))
         elif np.ndim(value) == 0:
             field.value = float(np.asarray(value))
             field.values = self._ffi.NULL
