@@ -96,9 +96,9 @@ def sweep(
 
     Notes
     -----
-    Memory does not grow with the number of rows: outputs are added up in blocks of 2,048 rows whose sums are merged in
-    one fixed tree, quantiles come from counts of the top 19 bits of each value, and at most some ten thousand rows are
-    kept whole for the sensitivities.
+    Memory hardly grows with the number of rows: outputs are added up in blocks of 2,048 rows, their sums merged in
+    one fixed tree, quantiles come from counts of the top 19 bits of a value, and for the sensitivities at most 32,768
+    rows are kept whole, or one in 2,048 where that is more.
 
     Examples
     --------
