@@ -394,6 +394,21 @@ def test_nothing_is_copied(library: Library) -> None:
         assert int(library.ffi.cast("uintptr_t", pointer)) == array.ctypes.data
 
 
+def test_what_cannot_be_written_to_is_refused(library: Library) -> None:
+    curves = some_curves(np.random.default_rng(7), 3)
+    shifted = np.zeros(3 * 2 * 8 + 1, dtype=np.uint8)[1:].view(np.float64).reshape(3, 2)
+    fixed = np.empty((3, 2))
+    fixed.flags.writeable = False
+    for out in (shifted, fixed, np.empty((2, 3)).T, np.empty((3, 2), dtype=">f8")):
+        with pytest.raises(InputError, match=r"^out must be a writable, aligned, C-contiguous array of float64$"):
+            library.efficiency(curves, [[0.0, 1e5]], out=out)
+
+
+def test_weights_outside_the_offsets_are_zero(library: Library) -> None:
+    np.full(64, np.nan)  # what is left in memory that is not cleared
+    assert library.decay([20, 64], np.zeros(64), 1.0).tolist() == [0.0] * 20 + [1.0] * 44
+
+
 def test_many_threads_at_once(library: Library) -> None:
     curves = some_curves(np.random.default_rng(8), 12)
     totals = np.linspace(1e5, 2e6, 40)

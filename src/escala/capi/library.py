@@ -176,11 +176,11 @@ class Library:
         *,
         weights: FloatLike | None = None,
     ) -> Floats:
-        """Give weights that halve with every `half_life` before an instrument's newest record."""
+        """Give weights that halve every `half_life` before an instrument's newest record; 0 outside the offsets."""
         call = _Call(self)
         given = np.require(times, np.float64, ["C", "A"])
         records, _ = call.records(offsets, given, given, weights, 0)
-        out = np.empty(given.size)
+        out = np.zeros(given.size)
         call(self.functions.escala_decay, records, call.read("double", given), half_life, call.write("double", out))
         return out
 
@@ -292,8 +292,8 @@ class _Call:
 
     def write(self, c_name: str, array: npt.NDArray[Any]) -> Any:
         """Point at the memory of an array that is written to."""
-        if array.dtype != _DTYPES[c_name] or not array.flags.c_contiguous or not array.flags.writeable:
-            raise InputError(f"out must be a writable C-contiguous array of {_DTYPES[c_name].__name__}")
+        if array.dtype != _DTYPES[c_name] or not array.flags.carray:
+            raise InputError(f"out must be a writable, aligned, C-contiguous array of {_DTYPES[c_name].__name__}")
         buffer = self._keep(self._ffi.from_buffer(array, require_writable=True))
         return self._ffi.cast(f"{c_name} *", buffer)
 
