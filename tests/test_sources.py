@@ -526,7 +526,7 @@ def test_capital_in_another_unit() -> None:
         ({"side": ["buy", "buy"]}, {"side": "buy"}, "side 'buy' is for tables without sides, but mapping has a column 'side'"),
         ({}, {"symbol": "B"}, "symbol 'B' is for tables without symbols, but mapping has a column 'symbol'"),
         ({}, {"columns": {"size": "quantity"}}, "columns names what there is not, 'size'; known are symbol, capital"),
-        ({}, {"columns": {"price": "prices"}}, "mapping: there is no column 'prices'; did you mean 'price'?"),
+        ({}, {"columns": {"price": "prices"}}, "mapping: there is no column 'prices'; did you mean price?"),
         ({"qty": [1.0, 1.0]}, {}, "mapping: quantity may be 'quantity' and 'qty'; name the one that is quantity"),
         ({"amount_in": [1.0, 1.0], "amount_out": [1.0, 1.0]}, {}, "but not all of them"),
         ({"price": [1e-90, 1e-90], "quantity": [1e-20, 1e-20]}, {"least": 1}, "quantity must give a capital in"),
