@@ -6,6 +6,7 @@ import importlib
 import math
 import os
 import platform
+import pwd
 import re
 import shutil
 import subprocess
@@ -245,6 +246,7 @@ def test_command(tmp_path: Path) -> None:
 
 def test_example_in_rust(native: Built, tmp_path: Path) -> None:
     place = native.shared.parent
+    home = pwd.getpwuid(os.getuid()).pw_dir  # where the toolchain is, whatever HOME is for this run
     said(
         tool("rustc"),
         "-O",
@@ -257,6 +259,7 @@ def test_example_in_rust(native: Built, tmp_path: Path) -> None:
         "escala",
         "-o",
         tmp_path / "host",
+        HOME=home,
     )
     printed = lines_of(said(tmp_path / "host", LD_LIBRARY_PATH=str(place)))
     curves = CurveSet.from_params(["A", "B"], ["linear", "exponential"], [[-1e-6, 1.0, 0.0], [0.7, 3e-6, 0.2]])
