@@ -15,10 +15,11 @@ from escala.errors import InputError, RecordError
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-_CAPITAL: Final = Interval(1e-100, 1e100)
-_EFFICIENCY: Final = Interval(0.0, 1.0)
-_FINITE: Final = Interval(-np.inf, np.inf, low_open=True, high_open=True)
-_WEIGHT: Final = Interval(0.0, np.inf, high_open=True)
+#: What a record may hold.
+CAPITAL: Final = Interval(1e-100, 1e100)
+EFFICIENCY: Final = Interval(0.0, 1.0)
+FINITE: Final = Interval(-np.inf, np.inf, low_open=True, high_open=True)
+WEIGHT: Final = Interval(0.0, np.inf, high_open=True)
 _BLOCK: Final = 65536  # symbols that are turned into text together
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
@@ -181,11 +182,11 @@ def check_values(columns: dict[str, Floats], *, clip: bool = False, suffix: str 
         Names the argument, the first bad records and their values.
     """
     allowed = {
-        "capital": _CAPITAL,
-        "efficiency": _FINITE if clip else _EFFICIENCY,
-        "weights": _WEIGHT,
-        "weight": _WEIGHT,
-        "observed_at": _FINITE,
+        "capital": CAPITAL,
+        "efficiency": FINITE if clip else EFFICIENCY,
+        "weights": WEIGHT,
+        "weight": WEIGHT,
+        "observed_at": FINITE,
     }
     for name, interval in allowed.items():
         if name in columns:

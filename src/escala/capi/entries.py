@@ -9,11 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 from numba import carray, cfunc, types
 
 from escala.kernels import allocation, curves, fitting, lending
-from escala.kernels.jit import OPTIONS, waiting
+from escala.kernels.jit import OPTIONS, routine, waiting
 from escala.kernels.search import FACTS, NODE_FLOATS, NODE_INTEGERS
 
 _SETTINGS = 6
@@ -188,9 +187,9 @@ def simulate(columns, width, values, stride, counts, work, cursor, n):
             return 0
 
 
-_fit_work = numba.njit(fitting.work_size)
-_allocation_work = numba.njit(allocation.work_size)
-_allocation_integers = numba.njit(allocation.ints_size)
+_fit_work = routine(fitting.work_size)
+_allocation_work = routine(allocation.work_size)
+_allocation_integers = routine(allocation.ints_size)
 
 
 @_entry(_integer)

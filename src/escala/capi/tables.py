@@ -17,11 +17,11 @@ from escala.kernels import search
 _CHUNK = 2048
 
 _RANGES = {
-    "FINITE": records._FINITE,
+    "FINITE": records.FINITE,
     "EVALUATED": curves._CAPITAL,
-    "CAPITAL": records._CAPITAL,
-    "EFFICIENCY": records._EFFICIENCY,
-    "WEIGHT": records._WEIGHT,
+    "CAPITAL": records.CAPITAL,
+    "EFFICIENCY": records.EFFICIENCY,
+    "WEIGHT": records.WEIGHT,
     "HALF_LIFE": fitting._HALF_LIFE,
     "TOTAL": allocation._FINITE_FROM_ZERO,
     "RESERVE": allocation._RESERVE,

@@ -191,7 +191,7 @@ class _Records:
             self.capital, self.efficiency, s=sizes, color=canvas.GREY, alpha=alpha, linewidths=0.0, zorder=2,
             rasterized=n > _RASTERED,
         )  # fmt: skip
-        label = f"{n:,} record{'' if n == 1 else 's'}"
+        label = counted(n, "record")
         return [canvas.sample(label, marker="o", markersize=4, color=canvas.GREY, alpha=0.75, linestyle="none")]
 
     def notes(self, right: float) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from escala.arrays import Interval
 from escala.errors import RecordError
 from escala.numerals import counted
+from escala.records import CAPITAL, EFFICIENCY, FINITE, WEIGHT
 from escala.sources import order_book, quotes, tables
 from escala.sources.results import EfficiencyRecords, names
 from escala.sources.tables import Columns, Table
@@ -34,11 +34,6 @@ _ROLES: Final = {
 #: What only an order book, or only an execution, calls its sides; "b" may be both.
 _BOOK_SIDES: Final = frozenset(order_book.SIDES) - frozenset(quotes.SIDES)
 _TRADE_SIDES: Final = frozenset(quotes.SIDES) - {"b"}
-
-_CAPITAL: Final = Interval(1e-100, 1e100)
-_EFFICIENCY: Final = Interval(0.0, 1.0)
-_FINITE: Final = Interval(-np.inf, np.inf, low_open=True, high_open=True)
-_WEIGHT: Final = Interval(0.0, np.inf, high_open=True)
 
 
 def read(
@@ -141,12 +136,12 @@ def _records(columns: Columns, symbol: str | None, clip: bool, options: dict[str
     _refuse_options(options, (), "records")
     if "capital" not in columns or "efficiency" not in columns:
         raise tables.missing(columns.table, "records need symbol, capital and efficiency")
-    columns.check("capital", _CAPITAL)
-    columns.check("efficiency", _FINITE if clip else _EFFICIENCY)
+    columns.check("capital", CAPITAL)
+    columns.check("efficiency", FINITE if clip else EFFICIENCY)
     if "weight" in columns:
-        columns.check("weight", _WEIGHT)
+        columns.check("weight", WEIGHT)
     symbols, codes = quotes.symbol_codes(columns, symbol)
-    clipped = int(np.count_nonzero(~_EFFICIENCY.contains(columns["efficiency"])))
+    clipped = int(np.count_nonzero(~EFFICIENCY.contains(columns["efficiency"])))
     return EfficiencyRecords(
         symbol=names(symbols, codes),
         capital=columns["capital"],
