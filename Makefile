@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-KERNEL_TESTS := $(addprefix tests/test_,lending.py fitting.py curves.py allocation.py sources.py design.py)
+KERNEL_TESTS := $(addprefix tests/rooms/test_,lending.py fitting.py curves.py allocation.py sources.py design.py)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -33,9 +33,9 @@ test-suite: $(READY)
 
 test-lanes: $(READY)
 	ESCALA_THREADS=1 $(BIN)/python -m pytest -q $(KERNEL_TESTS)
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q tests/test_arrays.py $(KERNEL_TESTS)
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q -m nojit tests/test_sweep.py
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit $(KERNEL_TESTS) tests/test_sweep.py
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q tests/rooms/test_arrays.py $(KERNEL_TESTS)
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q -m nojit tests/rooms/test_sweeps.py
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit $(KERNEL_TESTS) tests/rooms/test_sweeps.py
 
 bench: $(READY) ## run the benchmarks and print ratios
 	$(BIN)/python -m benchmarks

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests import naive
+from tests.naive import lending as naive
 
 from benchmarks.compare import compare
 from benchmarks.peers import scalar_lending_run

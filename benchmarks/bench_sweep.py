@@ -17,8 +17,9 @@ from pyarrow import parquet
 from benchmarks.compare import compare
 from escala import Design, simulate
 from escala.arrays import Floats
-from escala.lending import ARGUMENT_NAMES
-from escala.sweep import DEFAULT_OUTPUTS, sweep
+from escala.lending.strategy import ARGUMENT_NAMES
+from escala.sweeps.plan import DEFAULT_OUTPUTS
+from escala.sweeps.sweep import sweep
 
 RANGES = {
     "supply": (100.0, 2000.0),

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from escala import FitStatus, fit
-from escala.curves import CurveSet
-from escala.demo_curves import load_quotes
+from escala.curves.curveset import CurveSet
+from escala.demo.curves import load_quotes
 
 FAMILIES = ("linear", "quadratic", "exponential", "sqrt")
 SIZES = (5, 8, 12, 25, 50)

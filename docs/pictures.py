@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
+from escala.demo_curves import load_quotes
+
 import escala
 from escala import plots
-from escala.demo_curves import load_quotes
 
 SYMBOL = "USDC/WBTC"
 

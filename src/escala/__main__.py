@@ -6,7 +6,7 @@ import sys
 def main() -> int:
     """Load and run the command line."""
     try:
-        from escala.cli import main as run
+        from escala.commands.app import main as run
 
         return run()
     except KeyboardInterrupt:

@@ -10,21 +10,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala import numerals, parallel
+from escala import parallel
 from escala.arrays import Floats, to_floats, whole_number
-from escala.design import Design
+from escala.design.design import Design
 from escala.errors import ScenarioError
-from escala.lending import (
-    ALLOWED,
-    ARGUMENT_NAMES,
-    ORDERED_FIELDS,
-    RESULT_NAMES,
-    STRATEGY_FIELDS,
-    LendingResult,
-    LendingStrategy,
-    StopReason,
-    simulate,
-)
+from escala.lending.result import RESULT_NAMES, LendingResult, StopReason
+from escala.lending.simulate import simulate
+from escala.lending.strategy import ALLOWED, ARGUMENT_NAMES, ORDERED_FIELDS, STRATEGY_FIELDS, LendingStrategy
+from escala.text import numerals
 
 __all__ = ["Objective", "Tuning", "tune"]
 

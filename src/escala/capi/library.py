@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.capi.build import header
-from escala.curves import CurveSet
+from escala.curves.curveset import CurveSet
 from escala.errors import BuildError, InfeasibleError, InputError
 
 Floats: TypeAlias = npt.NDArray[np.float64]

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numba import carray, cfunc, types
 
-from escala.curves import CurveSet
+from escala.curves.curveset import CurveSet
 from escala.errors import InputError
 from escala.kernels import curves as kernels
 from escala.kernels.jit import OPTIONS, Floats, helper

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from escala import allocation, curves, fitting, lending, records
+from escala.allocation import problem as allocation
 from escala.arrays import Interval
 from escala.capi.entries import ENTRIES
+from escala.curves import curveset as curves
+from escala.curves import fitting, records
 from escala.kernels import allocation as allocation_kernels
 from escala.kernels import curves as curve_kernels
 from escala.kernels import lending as lending_kernels
 from escala.kernels import search
+from escala.lending import strategy as lending
 
 #: Scenarios that are run together: their inputs, results and workspace fit a second-level cache.
 _CHUNK = 2048
@@ -79,10 +82,10 @@ def tables() -> str:
     ]
     lines += [f"static const range RANGE_{name} = {_range(one)};" for name, one in _RANGES.items()]
     lines += _array("column", "SETTINGS", (
-        _column("escala_allocation", name, interval, math.nan) for name, interval in allocation._SETTINGS.items()
+        _column("escala_allocation", name, interval, math.nan) for name, interval in allocation.SETTINGS.items()
     ))  # fmt: skip
-    usual = dict.fromkeys(lending._ARGUMENTS, math.nan) | lending.LendingStrategy().arrays()
-    ranges = {**lending._ARGUMENTS, **lending._FIELDS}
+    usual = dict.fromkeys(lending.ARGUMENTS, math.nan) | lending.LendingStrategy().arrays()
+    ranges = {**lending.ARGUMENTS, **lending.FIELDS}
     lines += _array("column", "COLUMNS", (
         _column("escala_scenarios", name, ranges[name], float(usual[name])) for name in lending_kernels.COLUMNS
     ))  # fmt: skip

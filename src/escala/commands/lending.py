@@ -8,17 +8,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from escala import progress
-from escala.commands.terminal import (
-    Plot,
-    UsageError,
-    announce_compilation,
-    check_plot,
-    print_json,
-    save_plot,
-)
+from escala.commands.terminal import Plot, UsageError, announce_compilation, check_plot, print_json, save_plot
 from escala.errors import did_you_mean
-from escala.jsonable import plain
+from escala.files.json import plain
+from escala.text import progress
 
 
 def simulate(
@@ -83,8 +76,9 @@ def simulate(
 def _simulate_one(
     arguments: Mapping[str, float], fields: Mapping[str, float], show_all: bool, plot: Path | None, json: bool
 ) -> None:
-    from escala import lending_summary
-    from escala.lending import STRATEGY_FIELDS, DeFiSimulator, LendingStrategy
+    from escala.lending import summary as lending_summary
+    from escala.lending.simulate import DeFiSimulator
+    from escala.lending.strategy import STRATEGY_FIELDS, LendingStrategy
 
     fields = {name.replace("-", "_"): value for name, value in fields.items()}
     _check_fields(fields, STRATEGY_FIELDS)
@@ -109,7 +103,7 @@ def _check_fields(fields: Mapping[str, float], known: tuple[str, ...]) -> None:
 
 
 def _simulate_file(path: Path, out: Path | None, threads: int | None, json: bool) -> None:
-    from escala import scenario_file
+    from escala.lending import scenario_file
 
     if out is not None:
         scenario_file.check_output(out, path)
@@ -129,6 +123,6 @@ def _simulate_file(path: Path, out: Path | None, threads: int | None, json: bool
 
 def stops(result: Any) -> dict[str, int]:
     """Count the scenarios by the reason of their end."""
-    from escala.lending import StopReason
+    from escala.lending.result import StopReason
 
     return {reason.name.lower(): result.count(reason) for reason in StopReason}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from escala import progress
 from escala.commands.terminal import print_json
+from escala.text import progress
 
 
 def build(

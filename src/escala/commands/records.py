@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from escala import progress
 from escala.commands.terminal import Database, Symbols, print_json, print_table
 from escala.errors import RecordError, UnknownSymbolError
+from escala.text import progress
 
 if TYPE_CHECKING:
     from escala.sources import EfficiencyRecords
@@ -103,8 +103,8 @@ def _digest(records: EfficiencyRecords) -> str:
 
 
 async def _add(db: str, records: EfficiencyRecords, source: str, again: bool) -> None:
-    from escala.numerals import counted
     from escala.store import Store
+    from escala.text.numerals import counted
 
     async with await Store.open(db) as store:
         if not again:
@@ -148,7 +148,7 @@ def export(file: Path, /, *, symbols: Symbols = None, db: Database = "escala.db"
     json
         Print JSON.
     """
-    from escala import table_file
+    from escala.files import table as table_file
 
     table_file.check(file, "records", RecordError)
     _refuse_store(file, db)
@@ -206,7 +206,7 @@ def list_(*, symbols: Symbols = None, db: Database = "escala.db", json: bool = F
     json
         Print JSON.
     """
-    from escala.numerals import counted
+    from escala.text.numerals import counted
 
     found = asyncio.run(_ranges(db))
     _check_known(symbols, found)
@@ -221,7 +221,7 @@ def list_(*, symbols: Symbols = None, db: Database = "escala.db", json: bool = F
 
 
 def _print_ranges(found: dict[str, RecordRange]) -> None:
-    from escala.numerals import capital
+    from escala.text.numerals import capital
 
     rows = [
         [

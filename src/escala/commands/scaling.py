@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from escala import progress
 from escala.commands.terminal import (
     Database,
     Plot,
@@ -20,11 +19,14 @@ from escala.commands.terminal import (
     print_table,
     save_plot,
 )
+from escala.text import progress
 
 if TYPE_CHECKING:
-    from escala.allocation import Allocation
-    from escala.curves import CurveSet, Prediction, Saturation
-    from escala.engine import EngineConfig, ModelInfo
+    from escala.allocation.result import Allocation
+    from escala.curves.curveset import CurveSet
+    from escala.curves.prediction import Prediction, Saturation
+    from escala.engine.config import EngineConfig
+    from escala.engine.models import ModelInfo
     from escala.store import ScalingConfig, StoredRecords
 
 #: One number for all, or SYMBOL=NUMBER as often as wanted.
@@ -60,7 +62,7 @@ def predict(
     json
         Print JSON.
     """
-    from escala.engine import EngineConfig
+    from escala.engine.config import EngineConfig
 
     check_plot(plot)
     announce_compilation()
@@ -87,7 +89,7 @@ def predict(
 async def _prediction(
     db: str, config: EngineConfig, symbol: str, capital: list[float]
 ) -> tuple[CurveSet, Prediction, ModelInfo, StoredRecords]:
-    from escala.engine import PredictiveScalingEngine
+    from escala.engine.engine import PredictiveScalingEngine
 
     async with await PredictiveScalingEngine.open(db, config, create=False) as engine:
         at = await engine.predict_many(symbol, [capital])
@@ -96,7 +98,7 @@ async def _prediction(
 
 
 def _print_prediction(curve: CurveSet, columns: dict[str, Any], level: float, tolerance: float) -> None:
-    from escala.numerals import capital
+    from escala.text.numerals import capital
 
     print(_of_curve(curve))
     if not curve.has_curve[0]:
@@ -137,8 +139,8 @@ def _beyond(amount: float, extrapolated: bool, curve: CurveSet) -> str:
 
 def _of_curve(curve: CurveSet) -> str:
     """Say what a curve was learnt from, and how well it follows that."""
-    from escala.curve_summary import DISTRUST, REASONS
-    from escala.numerals import capital, counted
+    from escala.curves.summary import DISTRUST, REASONS
+    from escala.text.numerals import capital, counted
 
     records = counted(int(curve.n_points[0]), "record")
     seen = f"{capital(curve.observed[0, 0])} to {capital(curve.observed[0, 1])}"
@@ -259,7 +261,7 @@ def _number(option: str, text: str, word: str) -> float:
 async def _allocation(
     db: str, symbols: list[str] | None, total: float, limits: dict[str, Any]
 ) -> tuple[Allocation, ScalingConfig]:
-    from escala.engine import PredictiveScalingEngine
+    from escala.engine.engine import PredictiveScalingEngine
 
     async with await PredictiveScalingEngine.open(db, create=False) as engine:
         chosen = list(await engine.store.symbols()) if symbols is None else symbols
@@ -335,7 +337,7 @@ def analyze(
 
 
 async def _curves(db: str, symbols: list[str] | None) -> tuple[CurveSet, StoredRecords | None]:
-    from escala.engine import PredictiveScalingEngine
+    from escala.engine.engine import PredictiveScalingEngine
 
     async with await PredictiveScalingEngine.open(db, create=False) as engine:
         curves = await engine.curves(symbols)
@@ -343,7 +345,7 @@ async def _curves(db: str, symbols: list[str] | None) -> tuple[CurveSet, StoredR
 
 
 def _print_one(curve: CurveSet, found: Saturation, drop: float) -> None:
-    from escala.numerals import capital
+    from escala.text.numerals import capital
 
     print(_of_curve(curve))
     if not curve.has_curve[0]:
@@ -362,7 +364,7 @@ def _print_one(curve: CurveSet, found: Saturation, drop: float) -> None:
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
-    from escala.numerals import capital, engineering
+    from escala.text.numerals import capital, engineering
 
     interval = _interval(low, high)
     if math.isinf(value):
@@ -373,7 +375,7 @@ def _with_interval(value: float, low: float, high: float) -> str:
 
 def _interval(low: float, high: float) -> str:
     """Write an interval of capitals; nothing where it says nothing."""
-    from escala.numerals import engineering
+    from escala.text.numerals import engineering
 
     if not math.isfinite(low):
         return ""
@@ -381,8 +383,8 @@ def _interval(low: float, high: float) -> str:
 
 
 def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
-    from escala.curve_summary import DISTRUST, REASONS, families
-    from escala.numerals import capital
+    from escala.curves.summary import DISTRUST, REASONS, families
+    from escala.text.numerals import capital
 
     print(f"{len(curves):,} symbols, {int(curves.n_points.sum()):,} records: {families(curves)}")
     print()

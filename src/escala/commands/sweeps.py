@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from escala.commands.terminal import Plot, UsageError, announce_compilation, check_plot, print_json, save_plot
 
 if TYPE_CHECKING:
-    from escala.sweep import SweepSettings, SweepSummary
+    from escala.sweeps.settings import SweepSettings
+    from escala.sweeps.summary import SweepSummary
 
 
 def sweep(
@@ -48,7 +49,7 @@ def sweep(
     json
         Print JSON.
     """
-    from escala.sweep import from_toml
+    from escala.sweeps.settings import from_toml
 
     if out is None and (totals_only or fresh):
         raise UsageError("--totals-only and --fresh go with --out")
@@ -74,7 +75,7 @@ def sweep(
 
 
 def _estimate(settings: SweepSettings, out: Path | None, totals_only: bool, threads: int | None, json: bool) -> None:
-    from escala.sweep import estimate
+    from escala.sweeps.settings import estimate
 
     found = estimate(settings.design, **settings.options, files=out is not None, rows=not totals_only, threads=threads)
     if json:
@@ -84,8 +85,9 @@ def _estimate(settings: SweepSettings, out: Path | None, totals_only: bool, thre
 
 
 def _run(settings: SweepSettings, scheduler: str | None, **options: Any) -> SweepSummary:
-    from escala import progress
-    from escala.sweep import cluster, sweep
+    from escala.sweeps import cluster
+    from escala.sweeps.sweep import sweep
+    from escala.text import progress
 
     with progress.bar("sweeping", len(settings.design), unit="rows") as told:
         if scheduler is None:

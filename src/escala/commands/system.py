@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from escala import __version__, progress
+from escala import __version__
 from escala.commands.lending import stops
 from escala.commands.terminal import UsageError, announce_compilation, print_json
+from escala.text import progress
 
 
 def demo(*, files: Path | None = None, threads: int | None = None, json: bool = False) -> None:
@@ -27,7 +28,9 @@ def demo(*, files: Path | None = None, threads: int | None = None, json: bool = 
             raise UsageError("--files only writes the input files: leave out --threads and --json")
         _write_files(files)
         return
-    from escala import demo_allocation, demo_curves, demo_lending
+    from escala.demo import allocation as demo_allocation
+    from escala.demo import curves as demo_curves
+    from escala.demo import lending as demo_lending
     from escala.parallel import default_threads
 
     announce_compilation()
@@ -66,7 +69,7 @@ def _write_files(folder: Path) -> None:
     from importlib.resources import files
 
     folder.mkdir(parents=True, exist_ok=True)
-    for source in sorted(files("escala").joinpath("data").iterdir(), key=lambda source: source.name):
+    for source in sorted(files("escala").joinpath("demo/data").iterdir(), key=lambda source: source.name):
         if source.name.endswith(".csv.gz"):
             content = source.read_bytes()
             path = folder / source.name

@@ -76,7 +76,7 @@ def print_json(content: Any) -> None:
     """Print content as JSON; what JSON cannot say (inf, NaN) is null."""
     import json
 
-    from escala.jsonable import plain
+    from escala.files.json import plain
 
     print(json.dumps(plain(content), indent=2, allow_nan=False))
 

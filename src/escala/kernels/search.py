@@ -5,16 +5,7 @@ from __future__ import annotations
 import math
 
 from escala.kernels import envelope
-from escala.kernels.dual import (
-    AT_BOUND,
-    SLACK,
-    SMOOTH,
-    cut_short,
-    limited_bound,
-    most_tickets,
-    relax,
-    restricted,
-)
+from escala.kernels.dual import AT_BOUND, SLACK, SMOOTH, cut_short, limited_bound, most_tickets, relax, restricted
 from escala.kernels.envelope import (
     AMOUNT,
     BASE,

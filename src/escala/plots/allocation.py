@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala.allocation import Allocation, Binding
-from escala.allocation_summary import REASONS
+from escala.allocation.result import Allocation, Binding
+from escala.allocation.summary import REASONS
 from escala.errors import InputError
-from escala.numerals import counted, engineering
 from escala.plots import canvas
+from escala.text.numerals import counted, engineering
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from escala.arrays import Interval, one_number
 from escala.errors import InputError, MissingExtraError
-from escala.numerals import engineering
+from escala.text.numerals import engineering
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.arrays import Interval, one_number, to_floats
-from escala.curve_summary import DISTRUST, REASONS
-from escala.curves import CurveSet, Saturation
+from escala.curves.curveset import CurveSet
+from escala.curves.prediction import Saturation
+from escala.curves.summary import DISTRUST, REASONS
 from escala.errors import InputError
-from escala.numerals import counted, engineering
 from escala.plots import canvas
+from escala.text.numerals import counted, engineering
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

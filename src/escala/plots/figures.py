@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from escala.allocation import Allocation
+from escala.allocation.result import Allocation
 from escala.arrays import to_floats
 from escala.errors import InputError
 from escala.plots import canvas
@@ -20,9 +20,9 @@ from escala.plots.sweeps import distribution, heat_map
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from escala.curves import CurveSet
-    from escala.lending import LendingResult
-    from escala.sweep import SweepSummary
+    from escala.curves.curveset import CurveSet
+    from escala.lending.result import LendingResult
+    from escala.sweeps.summary import SweepSummary
 
 #: Of the size of one picture.
 _SIDE_BY_SIDE = (1.5, 1.2)

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.errors import InputError
-from escala.lending import LendingResult
-from escala.numerals import counted, engineering
+from escala.lending.result import LendingResult
 from escala.plots import canvas
+from escala.text.numerals import counted, engineering
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

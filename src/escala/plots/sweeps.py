@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from escala.arrays import to_floats
 from escala.errors import InputError
-from escala.numerals import counted, engineering
 from escala.plots import canvas
+from escala.text.numerals import counted, engineering
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -9,12 +9,12 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
+from escala.curves.records import CAPITAL, EFFICIENCY, FINITE, WEIGHT
 from escala.errors import RecordError
-from escala.numerals import counted
-from escala.records import CAPITAL, EFFICIENCY, FINITE, WEIGHT
 from escala.sources import order_book, quotes, tables
 from escala.sources.results import EfficiencyRecords, names
 from escala.sources.tables import Columns, Table
+from escala.text.numerals import counted
 
 Kind: TypeAlias = Literal["auto", "records", "quotes", "order_book"]
 _Found: TypeAlias = dict[str, list[str]]

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala import parallel, table_file
+from escala import parallel
 from escala.arrays import Interval, check_interval, one_number, to_floats
 from escala.errors import RecordError
-from escala.numerals import counted
+from escala.files import table as table_file
 from escala.sources import tables
 from escala.sources.quotes import two_sides
 from escala.sources.results import EfficiencyRecords, names
 from escala.sources.tables import Columns
+from escala.text.numerals import counted
 
 if TYPE_CHECKING:
     import pandas

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from escala.arrays import Interval, one_number
 from escala.errors import RecordError
-from escala.numerals import counted
 from escala.sources import tables
 from escala.sources.medians import range_medians
 from escala.sources.results import EfficiencyRecords, names
 from escala.sources.tables import Columns
+from escala.text.numerals import counted
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = npt.NDArray[np.int64]

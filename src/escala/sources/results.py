@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala import table_file
-from escala.numerals import capital as written
-from escala.numerals import counted
+from escala.files import table as table_file
+from escala.text.numerals import capital as written
+from escala.text.numerals import counted
 
 if TYPE_CHECKING:
     import pandas

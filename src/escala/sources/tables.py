@@ -13,10 +13,11 @@ from typing import Any, Final, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from escala import csv_file, table_file
 from escala.arrays import Interval, to_floats
+from escala.curves.records import SECONDS, coded
 from escala.errors import InputError, RecordError, RecordFileError, did_you_mean
-from escala.records import SECONDS, coded
+from escala.files import csv as csv_file
+from escala.files import table as table_file
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping, select
 
-from escala.allocation import Allocation
+from escala.allocation.result import Allocation
 from escala.store.database import Database
 from escala.store.results import AllocationLine, StoredAllocation
 from escala.store.schema import ALLOCATION, LINE, date

@@ -12,8 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala.errors import RecordError
-from escala.records import (
+from escala.curves.records import (
     Floats,
     check_lengths,
     check_names,
@@ -24,6 +23,7 @@ from escala.records import (
     to_microseconds,
     with_length,
 )
+from escala.errors import RecordError
 
 #: Characters of a symbol or source: more do not fit into an index of PostgreSQL, at four bytes each.
 _LONGEST: Final = 500

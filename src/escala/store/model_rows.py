@@ -11,7 +11,8 @@ import numpy.typing as npt
 from sqlalchemy import RowMapping, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from escala.curves import CurveSet, Saturation
+from escala.curves.curveset import CurveSet
+from escala.curves.prediction import Saturation
 from escala.errors import StoreError
 from escala.store.database import Database
 from escala.store.results import SaturationPoint, StoredModels, Training

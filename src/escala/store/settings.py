@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from escala.arrays import Interval, one_number
-from escala.curves import family_code
+from escala.curves.families import family_code
 from escala.errors import ConfigError, CurveError
 
 _FRACTION: Final = Interval(0.0, 1.0)

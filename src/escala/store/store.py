@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from escala.allocation import Allocation
+from escala.allocation.result import Allocation
 from escala.arrays import Interval, check_interval, one_number, to_floats
-from escala.curves import CurveSet, Saturation
+from escala.curves.curveset import CurveSet
+from escala.curves.prediction import Saturation
 from escala.errors import AllocationError, ConfigError, CurveError, RecordError
 from escala.store import checks
 from escala.store.results import RecordRange, SaturationPoint, StoredAllocation, StoredModels, StoredRecords, Training

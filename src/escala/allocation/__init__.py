@@ -1,0 +1,1 @@
+"""Allocation of money over instruments by marginal utility, with a proof."""

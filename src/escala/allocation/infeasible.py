@@ -1,0 +1,138 @@
+"""Why no allocation meets all bounds: which of them conflict, and by how much."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from escala.curves.curveset import CurveSet
+from escala.errors import InfeasibleError
+from escala.text.numerals import capital
+
+if TYPE_CHECKING:
+    from escala.allocation.problem import Answers, Request
+
+Floats = npt.NDArray[np.float64]
+_ABOVE_ZERO = 1e-300
+
+
+def raise_infeasible(request: Request, problems: npt.NDArray[np.int64], answers: Answers) -> None:
+    """Raise for the first problem without an allocation, naming the bounds that conflict."""
+    from escala.kernels import search as kernels
+
+    failed = np.flatnonzero(answers.status >= kernels.NO_ROOM)
+    if failed.size == 0:
+        return
+    at = int(failed[0])
+    status, excess = int(answers.status[at]), float(answers.column("excess")[at])
+    culprit = int(answers.column("culprit")[at])
+    problem = int(problems[at])
+    place = tuple(int(k) for k in np.unravel_index(problem, request.shape)) if request.shape else ()
+    total = float(request.total.reshape(-1)[problem % request.total.size])
+    symbol = request.curves.symbols[culprit] if culprit >= 0 else None
+    money = float(request.money[problem])
+    if status == kernels.NO_CURVE_FORCED:
+        message = f"lower[{culprit}] = {float(request.settings[1, culprit])!r} forces {symbol!r} in, "
+        message += _without_stretch(request, problem, culprit)
+    elif status == kernels.NO_ROOM:
+        message = f"{symbol!r} must hold at least {_least(request, problem, culprit)}: {capital(excess)} too much"
+    elif status == kernels.LOWER_ABOVE_MONEY:
+        message = (
+            f"what the forced instruments must hold (lower, min_ticket, min_efficiency) adds up to "
+            f"{capital(money + excess)}, {capital(excess)} above the money {capital(money)} (total·(1 − reserve))"
+        )
+    elif status == kernels.TOO_LITTLE_ROOM:
+        message = (
+            f'spend="exactly" must place {capital(money)}, but upper, max_share, min_ticket, min_efficiency and the '
+            f"limits of the curves leave room for {capital(money - excess)}: {capital(excess)} too little"
+        )
+    elif status == kernels.NO_COMBINATION:
+        excess = money - _most_that_fits(request, problem)
+        message = (
+            f'spend="exactly": no combination of instruments adds up to {capital(money)} between lower bounds (lower, '
+            f"min_ticket, min_efficiency) and upper ones; the nearest below is {capital(excess)} short"
+        )
+    elif status == kernels.NOT_FOUND:
+        left = "" if math.isnan(excess) else f"; {capital(excess)} would be left"
+        message = (
+            f'spend="exactly": no allocation was found that adds up to {capital(money)}{left}. '
+            'method="exact" or a higher max_nodes may find one'
+        )
+    else:
+        message = f"no price was found at which the amounts add up to {capital(money)}: the numbers are too far apart"
+    if place:
+        message = f"{_problem(request, place, total)}: {message}"
+    raise InfeasibleError(message, symbol=symbol, problem=place, excess=excess)
+
+
+def _problem(request: Request, place: tuple[int, ...], total: float) -> str:
+    """Name one of many problems by what it was made of."""
+    at = place[len(place) - request.total.ndim :]
+    drawn = f"params[{place[0]}] and " if len(place) > len(at) else ""
+    return f"{drawn}total{list(at) if at else ''} = {capital(total)}"
+
+
+def _without_stretch(request: Request, problem: int, i: int) -> str:
+    """Say why an instrument may hold nothing."""
+    if np.isnan(request.params[(problem // request.total.size) * len(request.curves) + i, 0]):
+        return "which has no curve"
+    least = float(request.settings[0, i])
+    if least == 0.0:
+        return "whose efficiency is above 0 nowhere within its limit"
+    return f"whose efficiency reaches min_efficiency = {least!r} nowhere within its limit"
+
+
+def _least(request: Request, problem: int, i: int) -> str:
+    """Say what an instrument must hold, what it may, and which arguments say so."""
+    least, lower, upper, ticket, share, _ = request.settings[:, i].tolist()
+    total = float(request.total.reshape(-1)[problem % request.total.size])
+    one = request.curves[i]
+    start = (problem // request.total.size) * len(request.curves) + i
+    first, last = _stretch(one, request.params[start : start + 1], least)
+    end = f"min_efficiency[{i}] = {least!r}" if least > 0.0 else "where its efficiency is no longer above 0"
+    low, low_name = max((lower, f"lower[{i}]"), (ticket, f"min_ticket[{i}]"), (first, end))
+    high, high_name = min(
+        (upper, f"upper[{i}]"),
+        (share * total if share < 1.0 else np.inf, f"max_share[{i}] = {share!r}"),
+        (float(one.limit[0]), "the limit of its curve"),
+        (last, end),
+    )
+    return f"{capital(low)} ({low_name}) and at most {capital(high)} ({high_name})"
+
+
+def _most_that_fits(request: Request, problem: int) -> float:
+    """Give the most money that the bounds let place: an allocation where every unit returns the same."""
+    from escala.allocation.solve import allocate
+
+    n = len(request.curves)
+    least, lower, upper, ticket, share, _ = request.settings
+    draw, at = divmod(problem, request.total.size)
+    total = float(request.total.reshape(-1)[at])
+    stretches = [
+        _stretch(request.curves[i], request.params[draw * n + i : draw * n + i + 1], float(least[i])) for i in range(n)
+    ]
+    first, last = np.array(stretches).reshape(n, 2).T
+    shared = np.where(share < 1.0, share * total, np.inf)
+    there = ~np.isnan(last) & (last > 0.0)
+    same = CurveSet.from_params(request.curves.symbols.tolist(), "linear", np.tile([0.0, 1.0], (n, 1)))
+    found = allocate(
+        same,
+        float(request.money[problem]),
+        lower=np.where(there, np.where(lower > 0.0, np.maximum(lower, first), 0.0), 0.0),
+        min_ticket=np.where(there, np.maximum(ticket, first), 0.0),
+        upper=np.where(there, np.min([upper, shared, last, request.curves.limit], axis=0), 0.0),
+    )
+    return float(found.amounts.sum())
+
+
+def _stretch(one: CurveSet, params: Floats, least: float) -> tuple[float, float]:
+    """Ends of the first stretch of a curve with an efficiency of at least `least`, or above 0."""
+    from escala.kernels import curves as kernels
+
+    family, _, origin = one._arrays()
+    first, last = np.empty(1), np.empty(1)
+    kernels.threshold(np.array([max(least, _ABOVE_ZERO)]), family, params, origin, one._limits(), first, last, 0, 1)
+    return float(first[0]), float(last[0])

@@ -1,0 +1,234 @@
+"""Money allocated over instruments, and how good that is."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from escala.allocation import summary as allocation_summary
+from escala.allocation.problem import MIN_EFFICIENCY, NOTHING, PRIORITY, Floats, Request, checked_count
+from escala.curves.curveset import CurveSet
+
+
+class Binding(IntEnum):
+    """What keeps an instrument's capital where it is; codes in :attr:`Allocation.binding`.
+
+    NONE: nothing, its marginal utility is the shadow price (greedy: the money ended). PRICE: the next unit, or the
+    first, would return less than the shadow price. LOWER: `lower` keeps it up. UPPER, SHARE, LIMIT: `upper`,
+    `max_share` or the end of trust in its curve keep it down. THRESHOLD: `min_efficiency` keeps it down, up or out.
+    TICKET: `min_ticket` keeps it up, or out. NO_CURVE: there is no curve.
+    """
+
+    #: Nothing: its marginal utility is the shadow price.
+    NONE = 0
+    #: The next unit (or the first, or the smallest ticket) would return less than the shadow price.
+    PRICE = 1
+    #: `lower` keeps it up.
+    LOWER = 2
+    #: `upper` keeps it down.
+    UPPER = 3
+    #: `max_share` keeps it down.
+    SHARE = 4
+    #: The curve is trusted no further.
+    LIMIT = 5
+    #: Efficiency would fall below `min_efficiency`, or has not reached it below this capital.
+    THRESHOLD = 6
+    #: `min_ticket` keeps it up, or out.
+    TICKET = 7
+    #: There is no curve.
+    NO_CURVE = 8
+
+
+class AllocationStatus(IntEnum):
+    """Codes in :attr:`Allocation.status`.
+
+    OPTIMAL: the gap is within the tolerance. GAP_OPEN: it is not, because the search ended at `max_nodes` or the method
+    is greedy; the best allocation found, and how far from the optimum it may be at most.
+    """
+
+    #: The gap is within the tolerance.
+    OPTIMAL = 0
+    #: The search ended at `max_nodes`: the best allocation found, and how far from the optimum it may be at most.
+    GAP_OPEN = 1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Allocation:
+    """Money allocated over n instruments, and how good that is.
+
+    One problem has the shape P = (), many totals that of `total`, drawn curves one more axis in front. In `first` are
+    the amounts before the remainder was distributed, with their own figures.
+
+    Attributes
+    ----------
+    symbols : (n,) object array of str
+        The instruments.
+    total : P float64
+        Money there is, the reserve included.
+    amounts : P + (n,) float64
+        Capital of each instrument.
+    utility : P float64
+        V = Σ w·U − hurdle·ΣC.
+    upper_bound : P float64
+        No feasible allocation has a higher utility (after a second solve: none that holds at least the first amounts).
+    gap : P float64
+        (upper_bound − utility)/|upper_bound|, 0 where both are 0; after a second solve the larger of the two.
+    dual_price, dual_bound : P float64
+        λ, and D(λ) = λT + Σ max(w·U(C) − (hurdle + λ)·C), the bound before the search; after a second solve with the
+        first amounts as lower bounds.
+    shadow_price : P float64
+        What one more unit of money returns: the w·U′ that all instruments without a binding reason share (greedy: the
+        w·U′ that the last increment began with).
+    binding : P + (n,) int8
+        Codes of :class:`Binding`; `binding_names` has them as text.
+    status : P int8
+        Codes of :class:`AllocationStatus`.
+    nodes : P int64
+        Problems solved by the search.
+    first : Allocation or None
+        The first solve, where ``remainder="distribute"`` made a second one for any problem.
+    """
+
+    symbols: npt.NDArray[np.object_]
+    total: Any
+    amounts: Floats
+    utility: Any
+    upper_bound: Any
+    gap: Any
+    dual_price: Any
+    dual_bound: Any
+    shadow_price: Any
+    binding: npt.NDArray[np.int8]
+    status: Any
+    nodes: Any
+    first: Allocation | None
+    _request: Request
+
+    def __len__(self) -> int:
+        return int(self.symbols.size)
+
+    def __repr__(self) -> str:
+        """Say in a line what was allocated."""
+        return f"<Allocation of {allocation_summary.in_a_line(self)}>"
+
+    @property
+    def curves(self) -> CurveSet:
+        """The curves that were allocated over, as given."""
+        return self._request.curves
+
+    @property
+    def money(self) -> Any:
+        """Money that may be allocated: total·(1 − reserve), P."""
+        return self.total * (1.0 - self._request.controls["reserve"])
+
+    @property
+    def hurdle(self) -> float:
+        """What money returns elsewhere, as asked for."""
+        return self._request.controls["hurdle"]
+
+    @property
+    def priority(self) -> Floats:
+        """Weight w of each instrument, (n,), as asked for."""
+        weights: Floats = self._request.settings[PRIORITY]
+        return weights
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the greedy method was asked for; then `shadow_price` is what the last increment promised."""
+        return self._request.greedy
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there is one problem (or path) a draw of the curves."""
+        return len(self._request.shape) > self._request.total.ndim
+
+    @functools.cached_property
+    def _placed(self) -> Any:
+        return self.amounts.sum(axis=-1)
+
+    @functools.cached_property
+    def shares(self) -> Floats:
+        """Share of each instrument in what is allocated, P + (n,); zeros where nothing is."""
+        placed = np.asarray(self._placed)[..., None]
+        return self.amounts / np.where(placed > 0.0, placed, 1.0)
+
+    @functools.cached_property
+    def efficiency(self) -> Floats:
+        """Efficiency η of each instrument at its capital, P + (n,); NaN without a curve."""
+        return self._request.evaluate("EFFICIENCY", self.amounts)
+
+    @functools.cached_property
+    def marginal(self) -> Floats:
+        """Marginal utility U′ of each instrument at its capital, without its priority, P + (n,)."""
+        return self._request.evaluate("MARGINAL", self.amounts)
+
+    @functools.cached_property
+    def global_efficiency(self) -> Any:
+        """Mean efficiency of the money allocated, ΣC·η/ΣC, P; NaN where nothing is."""
+        earned = np.where(self.amounts > 0.0, self.amounts * self.efficiency, 0.0).sum(axis=-1)
+        with np.errstate(invalid="ignore"):
+            return (earned / np.asarray(self._placed))[()]
+
+    @functools.cached_property
+    def unallocated(self) -> Any:
+        """Money that is left, P; 0 if it is a rounding error."""
+        left = np.asarray(self.money - self._placed)
+        return np.where(left > NOTHING * np.asarray(self.money), left, 0.0)[()]
+
+    @functools.cached_property
+    def utilisation(self) -> Any:
+        """Allocated part of the money that may be, P; 1 where there is none."""
+        money = np.asarray(self.money)
+        used = np.asarray(self._placed) / np.where(money > 0.0, money, 1.0)
+        return np.where(money > 0.0, np.minimum(used, 1.0), 1.0)[()]
+
+    @functools.cached_property
+    def entropy(self) -> Any:
+        """Shannon entropy −Σ s·ln s of the shares, P: 0 for one instrument, ln n for equal ones."""
+        shares = self.shares
+        logs = np.log(np.where(shares > 0.0, shares, 1.0))
+        return (0.0 - (shares * logs).sum(axis=-1))[()]
+
+    @functools.cached_property
+    def below_threshold(self) -> npt.NDArray[np.bool_]:
+        """Which instruments hold capital at an efficiency below `min_efficiency`, P + (n,)."""
+        least = self._request.settings[MIN_EFFICIENCY]
+        if not least.any():
+            return np.zeros(self.amounts.shape, dtype=np.bool_)
+        below: npt.NDArray[np.bool_] = (self.amounts > 0.0) & (self.efficiency < least - NOTHING)
+        return below
+
+    @property
+    def binding_names(self) -> npt.NDArray[np.object_]:
+        """What binds each instrument, as text, P + (n,)."""
+        return np.array([reason.name.lower() for reason in Binding], dtype=object)[self.binding]
+
+    @property
+    def status_name(self) -> Any:
+        """Status as text, P."""
+        return np.array([status.name.lower() for status in AllocationStatus], dtype=object)[self.status]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give symbol → amount; for many problems symbol → nested lists of shape P."""
+        moved = np.moveaxis(self.amounts, -1, 0)
+        return dict(zip(self.symbols.tolist(), moved.tolist(), strict=True))
+
+    def summary(self, *, rows: int = 60) -> str:
+        """Describe the allocation in words, with a table of the instruments or, for many problems, of the problems.
+
+        Parameters
+        ----------
+        rows : int
+            Most lines of the table, at least 0.
+
+        Raises
+        ------
+        AllocationError
+            If `rows` is no such number.
+        """
+        return allocation_summary.of_allocation(self, checked_count("rows", rows))

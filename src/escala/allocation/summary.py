@@ -1,0 +1,187 @@
+"""Allocations in words and tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from escala.curves.summary import DISTRUST
+from escala.text.numerals import capital, counted
+
+if TYPE_CHECKING:
+    from escala.allocation.result import Allocation
+
+#: Why an instrument's capital ends where it does, by the names of :class:`escala.Binding`.
+REASONS = {
+    "none": "its next unit returns the shadow price",
+    "price": "its next unit returns less than the shadow price",
+    "lower": "lower keeps it up",
+    "upper": "upper",
+    "share": "max_share",
+    "limit": "its curve is trusted no further",
+    "threshold": "min_efficiency",
+    "ticket": "min_ticket keeps it up",
+    "no_curve": "there is no curve",
+}
+#: The same where there is no capital.
+WHY_NOTHING = {
+    "price": "the first unit would return less than the shadow price",
+    "threshold": "min_efficiency lies beyond what they may hold, or only where they are not worth it",
+    "ticket": "min_ticket lies beyond what they may hold, or is more than they are worth",
+}
+#: Of the greedy method.
+NO_MORE_STEPS = "the money ended"
+_SHOWN = 6
+
+
+def of_allocation(found: Allocation, rows: int) -> str:
+    """Describe one allocation with a line an instrument, or many with a line a problem."""
+    return "\n".join(_of_one(found, rows) if np.ndim(found.total) == 0 else _of_many(found, rows))
+
+
+def in_a_line(found: Allocation) -> str:
+    """Say what was allocated, and how good it is."""
+    if np.ndim(found.total):
+        worst = f": gap up to {gap(np.max(found.gap))}" if np.size(found.gap) else ""
+        return f"{np.size(found.total):,} problems over {len(found):,} instruments{worst}"
+    held = int((found.amounts > 0.0).sum())
+    return (
+        f"{capital(float(found.amounts.sum()))} over {held:,} of {len(found):,} instruments: "
+        f"utility {capital(float(found.utility))}, gap {gap(found.gap)}"
+    )
+
+
+def _of_one(found: Allocation, rows: int) -> list[str]:
+    held = int((found.amounts > 0.0).sum())
+    net = " net of the hurdle" if found.hurdle > 0.0 else ""
+    lines = [
+        f"{capital(float(found.amounts.sum()))} of {capital(float(found.total))} allocated over {held:,} of "
+        f"{len(found):,} instruments",
+        f"utility{net} {capital(float(found.utility))}, at most {capital(float(found.upper_bound))} is possible "
+        f"(gap {gap(found.gap)}, {status(found.status_name)}); "
+        f"efficiency of the whole {_four(found.global_efficiency)}",
+        f"one more unit of money would return {found.shadow_price:.4f} (shadow price)",
+        *_left(found),
+    ]
+    lines += ["", *_table(found, rows), *_without(found), *_doubts(found)]
+    return lines
+
+
+def _left(found: Allocation) -> list[str]:
+    """Say what stays out and why, and what the second solve placed."""
+    lines = []
+    reserve = float(found.total) - float(found.money)
+    if reserve > 0.0:
+        lines.append(f"{capital(reserve)} in reserve")
+    if found.unallocated > 0.0:
+        why = "more would return no more than the hurdle" if found.hurdle > 0.0 else "more would return nothing"
+        stopped = np.isin(found.binding_names, ("upper", "share", "limit", "threshold", "ticket"))
+        if stopped.any():
+            why = "bounds leave no room for it where it would return more than the hurdle"
+        lines.append(f"{capital(float(found.unallocated))} unallocated: {why}")
+    if found.first is not None and found.below_threshold.any():
+        left = float(found.first.unallocated)
+        placed = float(found.amounts.sum() - found.first.amounts.sum())
+        lines.append(
+            f"min_efficiency left {capital(left)} over; a second solve placed {capital(placed)} of it, which takes "
+            f"{counted(int(found.below_threshold.sum()), 'instrument')} below it (*)"
+        )
+    return lines
+
+
+def _table(found: Allocation, rows: int) -> list[str]:
+    """One line an instrument that holds capital, the largest first."""
+    order = [i for i in np.argsort(-found.amounts, kind="stable").tolist() if found.amounts[i] > 0.0]
+    if not order or not rows:
+        return []
+    width = max([len("symbol"), *(len(found.symbols[i]) for i in order[:rows])])
+    weighted = bool((found.priority != 1.0).any())
+    marginal = found.marginal * found.priority
+    header = "w·marginal" if weighted else "marginal"
+    lines = [f"{'symbol':<{width}}{'capital':>16}{'of it':>8}{'efficiency':>12}{header:>12}  stops because"]
+    for i in order[:rows]:
+        mark = "*" if found.below_threshold[i] else " "
+        lines.append(
+            f"{found.symbols[i]:<{width}}{capital(float(found.amounts[i])):>16}{found.shares[i]:>8.2%}"
+            f"{_four(found.efficiency[i]):>11}{mark}{_four(marginal[i]):>12}  {_reason(found, i)}"
+        )
+    if len(order) > rows:
+        lines.append(f"… and {len(order) - rows:,} more")
+    return lines
+
+
+def _reason(found: Allocation, i: int) -> str:
+    name = found.binding_names[i]
+    return NO_MORE_STEPS if found.greedy and name in ("none", "price") else REASONS[name]
+
+
+def _doubts(found: Allocation) -> list[str]:
+    """Say how much of the capital stands on curves that the records contradict, or say nothing of."""
+    held, placed = found.amounts > 0.0, float(found.amounts.sum())
+    lines = []
+    marked = held & (found.curves.lack_of_fit < DISTRUST)
+    if marked.any():
+        share = float(found.amounts[marked].sum()) / placed
+        lines.append(
+            f"{share:.0%} of it stands on {counted(int(marked.sum()), 'curve')} whose records follow a pattern that "
+            "the curve does not (p < 0.01)"
+        )
+    bare = held & (found.curves.n_points > 0) & (found.curves.freedom <= 0.0)
+    if bare.any():
+        lines.append(f"nothing is known of the error of {counted(int(bare.sum()), 'curve')}: too few records")
+    return lines
+
+
+def _without(found: Allocation) -> list[str]:
+    """Who holds nothing, by reason."""
+    empty = found.amounts == 0.0
+    lines = []
+    for reason in dict.fromkeys(found.binding_names[empty].tolist()):
+        symbols = found.symbols[empty & (found.binding_names == reason)].tolist()
+        shown = ", ".join(symbols[:_SHOWN]) + (f" and {len(symbols) - _SHOWN:,} more" if len(symbols) > _SHOWN else "")
+        why = NO_MORE_STEPS if found.greedy and reason == "none" else WHY_NOTHING.get(reason, REASONS[reason])
+        lines.append(f"nothing for {len(symbols):,}, {why}: {shown}")
+    return lines
+
+
+def _of_many(found: Allocation, rows: int) -> list[str]:
+    shape = np.shape(found.total)
+    totals, held = np.ravel(found.total), (found.amounts > 0.0).sum(axis=-1).ravel()
+    placed = found.amounts.sum(axis=-1).ravel()
+    below = found.below_threshold.sum(axis=-1).ravel()
+    places = [",".join(map(str, place)) for place in np.ndindex(shape)] if found.drawn else [""] * totals.size
+    wide = max([len("draw"), *map(len, places)]) + 2 if found.drawn else 0
+    last = f"{'below threshold':>17}" if below.any() else ""
+    lines = [
+        f"{totals.size:,} problems over {len(found):,} instruments",
+        "",
+        f"{'draw':<{wide}.{wide}}{'total':>16}{'allocated':>16}{'utility':>16}{'efficiency':>12}{'shadow price':>14}"
+        f"{'gap':>9}{'held':>7}{last}",
+    ]
+    columns = [np.ravel(column) for column in (found.utility, found.global_efficiency, found.shadow_price, found.gap)]
+    for k in range(min(rows, totals.size)):
+        utility, efficiency, price, open_gap = (float(column[k]) for column in columns)
+        lines.append(
+            f"{places[k]:<{wide}}{capital(float(totals[k])):>16}{capital(float(placed[k])):>16}{capital(utility):>16}"
+            f"{_four(efficiency):>12}{price:>14.4f}{gap(open_gap):>9}{held[k]:>7,}{f'{below[k]:>17,}' if last else ''}"
+        )
+    if totals.size > rows:
+        lines.append(f"… and {totals.size - rows:,} more")
+    return lines
+
+
+def gap(value: float) -> str:
+    """Write a gap: in percent where it matters, else its order of magnitude."""
+    if value <= 1e-12:
+        return "0"
+    return f"{value:.1%}" if value >= 1e-3 else f"{value:.0e}"
+
+
+def status(name: str) -> str:
+    """Write a status."""
+    return {"optimal": "optimal", "gap_open": "not closed"}[name]
+
+
+def _four(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.4f}"

@@ -1,0 +1,1 @@
+"""Efficiency curves: records, fits, predictions, saturation."""

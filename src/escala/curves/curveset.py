@@ -1,0 +1,758 @@
+"""Efficiency curves: what share of the ideal return survives at a capital, how sure that is, and where it ends."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from escala import parallel
+from escala.arrays import Interval, check_interval, no_symbol, one_number, per_item, to_floats
+from escala.curves import summary as curve_summary
+from escala.errors import CurveError, did_you_mean
+from escala.files import table as table_file
+
+if TYPE_CHECKING:
+    import pandas
+from escala.curves.families import COEFFICIENTS, Family, FitStatus, family_code
+from escala.curves.prediction import Prediction, Saturation
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+FloatLike: TypeAlias = npt.ArrayLike
+
+#: Capital that a curve can be asked for.
+_CAPITAL: Final = Interval(0.0, np.inf, high_open=True)
+
+_POSITIVE: Final = Interval(0.0, np.inf, low_open=True)
+
+_SHARE: Final = Interval(0.0, 1.0, low_open=True)
+
+_LEVEL: Final = Interval(0.0, 1.0, low_open=True, high_open=True)
+
+_TOLERANCE: Final = Interval(0.0, np.inf, high_open=True)
+
+_FINITE: Final = Interval(-np.inf, np.inf, low_open=True, high_open=True)
+
+#: Level of the interval that goes with saturation and capacity.
+_LIMITS_LEVEL: Final = 0.90
+
+_STEP: Final = 1 << 17  # points between two looks at Ctrl-C
+
+_SHOWN: Final = 3  # symbols that a message lists
+
+
+@dataclass(frozen=True, eq=False)
+class CurveSet:
+    """Efficiency curves of n instruments, as arrays.
+
+    Made by :func:`escala.fit`, or without data by :meth:`from_params`. ``curves["BTC/USDT"]``, ``curves[3]``, slices
+    and masks give smaller sets; iterating gives sets of one.
+
+    Attributes
+    ----------
+    symbols : (n,) object array of str
+        Names of the instruments.
+    family : (n,) int8
+        Codes of :class:`Family`; `family_names` has them as text.
+    status : (n,) int8
+        Codes of :class:`FitStatus`.
+    params : (n, 3) float64
+        a, b, c in terms of d = capital − `origin`: linear a·d + b, quadratic a·d² + b·d + c, exponential
+        a·exp(−b·d) + c with b > 0, sqrt a·√capital + b. NaN where there is no curve; c is 0 where it has no meaning.
+    origin : (n,) float64
+        Smallest capital seen for exponentials (so that a cannot overflow), and for quadratics over a range less than
+        1/16 of the smallest capital; otherwise 0.
+    observed : (n, 2) float64
+        Smallest and largest capital seen.
+    limit : (n,) float64
+        Where trust ends: twice the largest capital seen; for a quadratic not past its minimum, or the largest capital
+        seen if the minimum lies inside the data.
+    n_points : (n,) int64
+        Records of positive weight.
+    covariance : (n, 3, 3) float64
+        Of a, b, c, estimated; NaN where no degree of freedom is left.
+    residual_sd : (n,) float64
+        √(SSE/freedom), weights scaled to the sum n_eff = (Σw)²/Σw².
+    freedom : (n,) float64
+        Degrees of freedom n_eff − coefficients; 0 where none is left.
+    r_squared : (n,) float64
+        1 − SSE/SST; 0 where all efficiencies are equal.
+    mean_error, max_error, rmse : (n,) float64
+        (Weighted) mean and largest absolute residual, root of the mean squared one.
+    aicc : (n,) float64
+        Corrected Akaike criterion; NaN where there are too few points for it.
+    clipped : (n,) int64
+        Efficiencies that ``clip=True`` brought back into [0, 1].
+    """
+
+    symbols: npt.NDArray[np.object_]
+    family: npt.NDArray[np.int8]
+    status: npt.NDArray[np.int8]
+    params: Floats
+    origin: Floats
+    observed: Floats
+    limit: Floats
+    n_points: npt.NDArray[np.int64]
+    covariance: Floats
+    residual_sd: Floats
+    freedom: Floats
+    r_squared: Floats
+    mean_error: Floats
+    max_error: Floats
+    rmse: Floats
+    aicc: Floats
+    clipped: npt.NDArray[np.int64]
+    _root: Floats
+    _neumann: Floats
+
+    @classmethod
+    def from_params(
+        cls,
+        symbols: Sequence[str],
+        families: str | Sequence[str],
+        params: FloatLike,
+        *,
+        limit: FloatLike = np.inf,
+        origin: FloatLike = 0.0,
+    ) -> CurveSet:
+        """Make curves of known coefficients, without data: their predictions have no finite interval.
+
+        Parameters
+        ----------
+        symbols : sequence of str
+            n names, none twice.
+        families : str or sequence of str
+            One for all, or one a curve.
+        params : (n, 2) or (n, 3) float64
+            a, b and c as in the class; b of an exponential must be positive.
+        limit, origin : float or (n,)
+            Where trust ends (positive, inf allowed); what capitals of quadratics and exponentials are counted from.
+
+        Raises
+        ------
+        CurveError
+            Names what is wrong with which curve.
+
+        Examples
+        --------
+        >>> curves = CurveSet.from_params(["A", "B"], ["linear", "sqrt"], [[-1e-6, 1.0], [-1e-3, 0.9]], limit=1e6)
+        >>> curves.efficiency(40_000.0)
+        array([0.96, 0.7 ])
+        >>> curves.saturation().capacity
+        array([500000., 360000.])
+        """
+        names = _names(symbols)
+        n = names.size
+        given = [families] * n if isinstance(families, str) else list(families)
+        if len(given) != n:
+            raise CurveError(f"families has {len(given)} entries for {n} symbols", arguments=("families", "symbols"))
+        family = np.array([family_code(name) for name in given], dtype=np.int8)
+        values = _coefficients(params, family)
+        limits = per_item("limit", limit, n, _POSITIVE, CurveError)
+        origins = per_item("origin", origin, n, _FINITE, CurveError)
+        anchored = np.isin(family, (Family.QUADRATIC, Family.EXPONENTIAL))
+        nothing = np.full(n, np.nan)
+        return cls(
+            symbols=names,
+            family=family,
+            status=np.zeros(n, dtype=np.int8),
+            params=values,
+            origin=np.where(anchored, origins, 0.0),
+            observed=np.full((n, 2), np.nan),
+            limit=limits,
+            n_points=np.zeros(n, dtype=np.int64),
+            covariance=np.full((n, 3, 3), np.nan),
+            residual_sd=nothing,
+            freedom=np.zeros(n),
+            r_squared=nothing,
+            mean_error=nothing,
+            max_error=nothing,
+            rmse=nothing,
+            aicc=nothing,
+            clipped=np.zeros(n, dtype=np.int64),
+            _root=np.full((n, 6), np.nan),
+            _neumann=np.full((n, 3), np.nan),
+        )
+
+    @classmethod
+    def concatenate(cls, sets: Iterable[CurveSet]) -> CurveSet:
+        """Put sets of curves one after the other.
+
+        Raises
+        ------
+        CurveError
+            If a symbol comes twice.
+        """
+        chosen = list(sets)
+        if not chosen:
+            return cls.from_params([], "linear", np.zeros((0, 2)))
+        joined = cls(
+            **{field.name: np.concatenate([getattr(one, field.name) for one in chosen]) for field in fields(cls)}
+        )
+        _names(joined.symbols.tolist())
+        return joined
+
+    def __len__(self) -> int:
+        return int(self.symbols.size)
+
+    def __contains__(self, symbol: object) -> bool:
+        """Tell whether there is a curve of this symbol."""
+        return symbol in self._places
+
+    def __iter__(self) -> Iterator[CurveSet]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, key: str | int | slice | npt.ArrayLike) -> CurveSet:
+        """Take some curves: by symbol, number, slice, mask, or a sequence of numbers or symbols."""
+        if isinstance(key, str):
+            chosen: Any = [self.index(key)]
+        elif isinstance(key, int | np.integer):
+            chosen = [range(len(self))[int(key)]]
+        elif isinstance(key, slice):
+            chosen = key
+        else:
+            chosen = np.asarray(key)
+            if chosen.dtype.kind in "UOT":
+                chosen = np.array([self.index(str(symbol)) for symbol in chosen.tolist()], dtype=np.intp)
+            elif chosen.size == 0:
+                chosen = chosen.astype(np.intp)
+        return CurveSet(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+
+    def index(self, symbol: str) -> int:
+        """Find a symbol's place.
+
+        Raises
+        ------
+        CurveError
+            If there is no such symbol.
+        """
+        place = self._places.get(symbol)
+        if place is None:
+            hint = did_you_mean(symbol, self._places)
+            raise CurveError(f"no curve of {symbol!r} among {len(self):,}{hint}", arguments=("symbol",))
+        return place
+
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        return {symbol: place for place, symbol in enumerate(self.symbols.tolist())}
+
+    @property
+    def family_names(self) -> list[str]:
+        """Family of each curve as text."""
+        return [Family(code).name.lower() for code in self.family.tolist()]
+
+    @property
+    def status_names(self) -> list[str]:
+        """Status of each curve as text: ok, too_few_points, degenerate, constant."""
+        return [FitStatus(code).name.lower() for code in self.status.tolist()]
+
+    @property
+    def has_curve(self) -> npt.NDArray[np.bool_]:
+        """Which instruments have a curve: status OK or CONSTANT."""
+        known: npt.NDArray[np.bool_] = (self.status == FitStatus.OK) | (self.status == FitStatus.CONSTANT)
+        return known
+
+    @functools.cached_property
+    def lack_of_fit(self) -> Floats:
+        """Give the p-value of a test for patterns in the residuals along capital; small where the curve does not fit.
+
+        Notes
+        -----
+        The von Neumann ratio of the residuals in order of capital (those of one capital count by their mean), its
+        exact mean and variance for independent errors, and a beta distribution with these (Durbin and Watson). Small
+        values mark curves that no family follows. NaN where fewer than coefficients + 2 capitals differ or all
+        efficiencies are equal; 1 where the residuals are rounding.
+        """
+        from scipy.special import betainc
+
+        ratio, mean, variance = (self._neumann[:, k] for k in range(3))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            centre = mean / 4.0
+            size = centre * (1.0 - centre) / (variance / 16.0) - 1.0
+            alpha, beta = centre * size, (1.0 - centre) * size
+            sound = (alpha > 0.0) & (beta > 0.0) & np.isfinite(size)
+        bounded = np.clip(np.where(sound, ratio, 0.0), 0.0, 4.0) / 4.0
+        value = betainc(np.where(sound, alpha, 1.0), np.where(sound, beta, 1.0), bounded)
+        return np.where(sound, value, np.nan)
+
+    def efficiency(self, capital: FloatLike, *, out: Floats | None = None, threads: int | None = None) -> Floats:
+        """Evaluate η, clipped to [0, 1]; NaN where there is no curve.
+
+        Parameters
+        ----------
+        capital : float, (n,) or (n, m)
+            One for all curves, one a curve, or m a curve; (1, m) means the same m for all. A set of one curve takes
+            (m,) too. Finite and at least 0.
+        out : float64 array, optional
+            Where the result goes, C-contiguous and of its shape; for large arrays new memory takes longer than the
+            evaluation. After an error its content means nothing.
+        threads : int, optional
+            Threads to use; by default all processors. Results do not depend on it.
+
+        Returns
+        -------
+        (n,), (n, m) or (m,) float64
+
+        Raises
+        ------
+        CurveError
+            If a capital is negative or not finite, or the shape fits no case.
+
+        Examples
+        --------
+        >>> CurveSet.from_params(["A"], "exponential", [[0.4, 1e-6, 0.6]]).efficiency([0.0, 1e6, 1e9]).round(4)
+        array([1.    , 0.7472, 0.6   ])
+        """
+        return self._evaluate("EFFICIENCY", capital, out, threads)
+
+    def utility(self, capital: FloatLike, *, out: Floats | None = None, threads: int | None = None) -> Floats:
+        """Evaluate capital × efficiency, what the capital really returns; arguments as in :meth:`efficiency`."""
+        return self._evaluate("UTILITY", capital, out, threads)
+
+    def marginal(self, capital: FloatLike, *, out: Floats | None = None, threads: int | None = None) -> Floats:
+        """Evaluate η + C·η′, what the next unit of capital returns: 1 where η > 1, 0 where η < 0.
+
+        Arguments as in :meth:`efficiency`.
+        """
+        return self._evaluate("MARGINAL", capital, out, threads)
+
+    def predict(self, capital: FloatLike, *, level: float = 0.95, tolerance: FloatLike = 0.05) -> Prediction:
+        """Predict new observations, with an interval that holds a share `level` of them.
+
+        Parameters
+        ----------
+        capital
+            As in :meth:`efficiency`.
+        level : float
+            In (0, 1).
+        tolerance : float or (n,)
+            Finite, at least 0.
+
+        Raises
+        ------
+        CurveError
+            If an argument is out of range.
+
+        Notes
+        -----
+        η ± t·s·√(1 + v): s the residual standard deviation, s²·v the variance of the fitted mean (delta method), t the
+        quantile of Student's distribution with the fit's degrees of freedom. The 1 is what a new observation varies by
+        itself; without it the interval would be the mean's. Inside the observed capitals and for the right family the
+        share of new observations in the interval is `level`; outside nothing is promised. An efficiency lies in [0, 1]:
+        what the distribution puts beyond an end is observed at that end, for the interval and the confidence alike.
+        """
+        from scipy.special import stdtr, stdtrit
+
+        share = one_number("level", level, _LEVEL, CurveError)
+        tolerances = per_item("tolerance", tolerance, len(self), _TOLERANCE, CurveError)
+        within = tolerances[:, None]
+        rows, shape = self._capital_rows(capital)
+        eta, spread = self._raw_predictions(rows, capital)
+        known = (self.freedom > 0.0) & self.has_curve
+        freedom = np.where(known, self.freedom, 1.0)[:, None]
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            error = self.residual_sd[:, None] * spread
+            reach = stdtrit(freedom, 0.5 + 0.5 * share) * error
+            efficiency = np.clip(eta, 0.0, 1.0)
+            hit = 2.0 * stdtr(freedom, within / error) - 1.0
+            ends = (efficiency - within <= 0.0) | (efficiency + within >= 1.0)
+            if ends.any():  # what would lie beyond an end is observed at that end
+                hit[ends] = _hit_near_an_end(
+                    *(np.broadcast_to(a, eta.shape)[ends] for a in (eta, error, within, freedom))
+                )
+        known_rows = known[:, None]
+        exact = (error == 0.0) & known_rows
+        known_rows = known_rows & np.isfinite(error)  # far off an error may exceed all numbers
+        low = np.where(known_rows, np.clip(eta - reach, 0.0, 1.0), 0.0)
+        high = np.where(known_rows, np.clip(eta + reach, 0.0, 1.0), 1.0)
+        confidence = np.where(exact, 1.0, np.where(known_rows, hit, 0.0))
+        inside = (rows >= self.observed[:, :1]) & (rows <= self.observed[:, 1:])
+        extrapolated = np.broadcast_to(~inside, eta.shape)
+        return Prediction(
+            efficiency=efficiency.reshape(shape),
+            low=low.reshape(shape),
+            high=high.reshape(shape),
+            confidence=confidence.reshape(shape),
+            extrapolated=extrapolated.reshape(shape),
+            level=share,
+            tolerance=tolerances,
+        )
+
+    def saturation(self, drop: FloatLike = 0.10) -> Saturation:
+        """Find peak, saturation and capacity of every curve on [0, limit].
+
+        Parameters
+        ----------
+        drop : float or (n,)
+            Share of the peak efficiency that must be lost, in (0, 1].
+
+        Raises
+        ------
+        CurveError
+            If `drop` is out of range.
+
+        Examples
+        --------
+        >>> curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-5e-8, 1.0]], limit=1e6)
+        >>> found = curves.saturation()
+        >>> found.saturation
+        array([100000.,     inf])
+        >>> found.capacity
+        array([500000.,     inf])
+        """
+        from scipy.special import stdtrit
+
+        from escala.kernels import curves as kernels
+
+        drops = per_item("drop", drop, len(self), _SHARE, CurveError)
+        fitted = np.isfinite(self._root[:, 0])
+        quantile = stdtrit(np.where(self.freedom > 0.0, self.freedom, 1.0), 0.5 + 0.5 * _LIMITS_LEVEL)
+        reach = np.where(self.freedom > 0.0, self.residual_sd * quantile, np.inf)
+        reach = np.where(fitted, reach, np.nan)
+        out = np.empty((len(self), len(kernels.LIMITS)))
+        span = np.subtract(self.observed[:, 1], self.observed[:, 0])
+        kernels.limits(drops, reach, *self._arrays(), self._limits(), self._roots(), span, out, 0, len(self))
+        return Saturation(**{name: out[:, k] for k, name in enumerate(kernels.LIMITS)}, drop=drops)
+
+    def threshold(self, min_efficiency: FloatLike) -> Floats:
+        """Find the largest capital up to which the efficiency stays at least `min_efficiency`.
+
+        Parameters
+        ----------
+        min_efficiency : float or (n,)
+            Finite.
+
+        Returns
+        -------
+        (n,) float64
+            End of the first stretch on [0, limit] with η ≥ `min_efficiency`: 0 if there is none, inf if it goes on at
+            the limit, NaN where there is no curve.
+
+        Raises
+        ------
+        CurveError
+            If `min_efficiency` is not finite.
+
+        Examples
+        --------
+        >>> CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]]).threshold(0.99).round(6)
+        array([10000.])
+        """
+        from escala.kernels import curves as kernels
+
+        least = per_item("min_efficiency", min_efficiency, len(self), _FINITE, CurveError)
+        first, last = np.empty(len(self)), np.empty(len(self))
+        kernels.threshold(least, *self._arrays(), self._limits(), first, last, 0, len(self))
+        return last
+
+    def draw_params(self, draws: int, *, seed: int | np.random.Generator) -> Floats:
+        """Draw coefficients from what the fits leave open, to see what follows if the curves are off.
+
+        Parameters
+        ----------
+        draws : int
+            How many sets of curves, at least 1.
+        seed : int or numpy.random.Generator
+            An integer of at least 0, or a generator; from that one integer is drawn, and counts as the seed.
+
+        Returns
+        -------
+        (draws, n, 3) float64
+            a, b, c as in `params` and over the same `origin`. Exactly 0 where a coefficient is not used, NaN where
+            there is no curve; a curve without residuals is drawn as it is.
+
+        Raises
+        ------
+        CurveError
+            If `draws` or `seed` is out of range, or if nothing is known of a curve's errors: it was made without data,
+            or no degree of freedom is left.
+
+        Notes
+        -----
+        Linear, quadratic and sqrt: normal with mean `params` and `covariance`. Exponentials: η at the smallest and at
+        the largest observed capital and log b are normal, with the means of the fit and the covariance that
+        `covariance` gives them (delta method); a and c follow from them. So b stays positive, its median is that of
+        the fit and its mean above it, and where errors are small the draws have the mean `params` and `covariance`
+        too. Normal a, b and c would not do for exponentials: where the rate is uncertain by a third or more, many such
+        draws miss the data. b times the range of capital is kept within what :func:`escala.fit` searches, 2⁻⁸ to
+        2¹²: lines and steps.
+
+        Instruments are independent, and each has a stream of numbers of its own, made from the seed and its symbol.
+        Its draws depend on no other instrument, nor on its place, and more draws begin with the same ones. The bits
+        are the same on one machine and version of NumPy.
+
+        Errors of the residual standard deviation are left out: below some ten degrees of freedom the draws are
+        narrower than the intervals of :meth:`predict`, which are Student's.
+
+        Examples
+        --------
+        >>> from escala import fit
+        >>> curves = fit(["A"], [[1e4, 2e4, 4e4, 6e4, 8e4]], [[0.99, 0.98, 0.97, 0.94, 0.93]], family="linear")
+        >>> params = curves.draw_params(1000, seed=7)
+        >>> params.shape
+        (1000, 1, 3)
+        >>> efficiency = params[:, 0, 0] * 1e5 + params[:, 0, 1]
+        >>> bool(abs(efficiency.mean() - curves.efficiency(1e5)[0]) < 0.001)
+        True
+        """
+        from escala.kernels.fitting import HIGHEST_RATE, LOWEST_RATE
+
+        if isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 1:
+            raise CurveError(f"draws must be an integer of at least 1, not {draws!r}", arguments=("draws",))
+        self._refuse_unknown_errors()
+        entropy = _entropy(seed)
+        normal = np.empty((len(self), int(draws), 3))
+        for row, symbol in zip(normal, self.symbols.tolist(), strict=True):
+            _stream(entropy, symbol).standard_normal(out=row)
+        mean, factor = self._nearly_normal()
+        out = np.empty((int(draws), len(self), 3))
+        for k in range(3):
+            # Term by term: a matrix product would round as its library, and the number of draws, please.
+            error = factor[:, k, :1] * normal[:, :, 0]
+            for j in (1, 2):
+                error += factor[:, k, j : j + 1] * normal[:, :, j]
+            error += mean[:, k, None]
+            out[:, :, k] = error.T
+        bent = self._bent
+        if bent.any():
+            span = (self.observed[:, 1] - self.origin)[bent]
+            rate = self.params[bent, 1]
+            first, last, change = np.moveaxis(out[:, bent], -1, 0)
+            lowest, highest = np.log(LOWEST_RATE / (rate * span)), np.log(HIGHEST_RATE / (rate * span))
+            b = rate * np.exp(np.clip(change, lowest, highest))
+            a = (last - first) / np.expm1(-b * span)
+            out[:, bent] = np.stack([a, b, first - a], axis=-1)
+        return out
+
+    def to_dict(self) -> dict[str, npt.NDArray[Any]]:
+        """Give every array by name, one entry a curve."""
+        small = {
+            "symbol": self.symbols,
+            "family": np.array(self.family_names, dtype=object),
+            "status": np.array(self.status_names, dtype=object),
+            "a": self.params[:, 0],
+            "b": self.params[:, 1],
+            "c": self.params[:, 2],
+            "origin": self.origin,
+            "smallest": self.observed[:, 0],
+            "largest": self.observed[:, 1],
+        }
+        same = ("limit", "n_points", "residual_sd", "freedom", "r_squared", "mean_error", "max_error", "rmse", "aicc")
+        return small | {name: getattr(self, name) for name in (*same, "lack_of_fit", "clipped")}
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Give one row a curve, one column a number.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        return table_file.dataframe(self.to_dict())
+
+    def summary(self, *, rows: int = 20) -> str:
+        """Say how many curves of which kind there are, and show the first `rows` of them."""
+        return curve_summary.of_curves(self, rows)
+
+    def __repr__(self) -> str:
+        return f"<CurveSet of {len(self):,} curve{'' if len(self) == 1 else 's'}: {curve_summary.families(self)}>"
+
+    def _arrays(self) -> tuple[npt.NDArray[np.int8], Floats, Floats]:
+        return (
+            np.ascontiguousarray(self.family),
+            np.ascontiguousarray(self.params),
+            np.ascontiguousarray(self.origin),
+        )
+
+    def _limits(self) -> Floats:
+        return np.ascontiguousarray(self.limit)
+
+    def _roots(self) -> Floats:
+        return np.ascontiguousarray(self._root)
+
+    @property
+    def _bent(self) -> npt.NDArray[np.bool_]:
+        """Tell which exponentials have residuals."""
+        bent: npt.NDArray[np.bool_] = (self.family == Family.EXPONENTIAL) & (self.residual_sd > 0.0)
+        return bent
+
+    def _refuse_unknown_errors(self) -> None:
+        unknown = np.flatnonzero(self.has_curve & ~np.isfinite(self.covariance).all(axis=(1, 2)))
+        if unknown.size:
+            shown = ", ".join(repr(self.symbols[i]) for i in unknown[:_SHOWN])
+            more = f" and {unknown.size - _SHOWN:,} more" if unknown.size > _SHOWN else ""
+            message = f"nothing is known of the errors of {shown}{more}: there are no data, or no degrees of freedom"
+            raise CurveError(message, indexes=tuple((int(i),) for i in unknown[:_SHOWN]))
+
+    def _nearly_normal(self) -> tuple[Floats, Floats]:
+        """Give means and factors, (n, 3) and (n, 3, 3): mean + factor·(three standard normal numbers) is a draw.
+
+        Of a, b, c; for exponentials with residuals of η at both ends of the data and of the change of log b. The
+        factors come from the inverse root of the normal matrix, not from `covariance`, of which small numbers are
+        differences of large ones.
+        """
+        none = np.where(self.has_curve, 0.0, np.nan)
+        constant, first, second = (_effects(self._root, *weights) for weights in np.eye(3))
+        mean = self.params.copy()
+        factor = np.stack([first, constant, np.stack([none] * 3, axis=-1)], axis=1)
+        square = self.family == Family.QUADRATIC
+        factor[square] = np.stack([second, first, constant], axis=1)[square]
+        bent = self._bent
+        a, b, c = self.params[bent].T
+        span = (self.observed[:, 1] - self.origin)[bent]
+        left = np.exp(-b * span)  # of a, at the largest capital
+        mean[bent] = np.stack([a + c, a * left + c, np.zeros_like(a)], axis=-1)
+        at_smallest = _effects(self._root[bent], 1.0, 1.0, 0.0)
+        at_largest = _effects(self._root[bent], 1.0, left, left * span)
+        factor[bent] = np.stack([at_smallest, at_largest, second[bent] / (-a * b)[:, None]], axis=1)
+        return mean, factor * self.residual_sd[:, None, None]
+
+    def _capital_rows(self, capital: FloatLike) -> tuple[Floats, tuple[int, ...]]:
+        """Bring capital to (n, m) or (1, m), with the shape of the result."""
+        given = to_floats("capital", capital, CurveError)
+        n = len(self)
+        if given.ndim == 0:
+            return given.reshape(1, 1), (n,)
+        if given.ndim == 1 and given.size == n:
+            return given.reshape(n, 1), (n,)
+        if given.ndim == 1 and n == 1:
+            return given.reshape(1, -1), (given.size,)
+        if given.ndim == 2 and given.shape[0] in (1, n):
+            return given, (n, given.shape[1])
+        raise CurveError(
+            f"capital of shape {given.shape} does not fit {n} curves: it must be a number, or of shape ({n},), "
+            f"({n}, m) or (1, m)",
+            arguments=("capital",),
+        )
+
+    def _evaluate(self, wanted: str, capital: FloatLike, given: Floats | None, threads: int | None) -> Floats:
+        from escala.kernels import curves as kernels
+
+        rows, shape = self._capital_rows(capital)
+        crew = parallel.checked_threads(threads, CurveError)
+        result = np.empty(shape) if given is None else _checked_out(given, shape)
+        out = result.reshape(len(self), rows.shape[1])
+        family, params, origin = self._arrays()
+        code = getattr(kernels, wanted)
+        invalid: list[int] = []
+
+        def make_part() -> parallel.Part:
+            bad = np.zeros(1, dtype=np.int64)
+
+            def part(start: int, stop: int) -> Iterator[None]:
+                for begin in range(start, stop, _STEP):
+                    kernels.evaluate(code, family, params, origin, rows, out, bad, begin, min(begin + _STEP, stop))
+                    if bad[0]:
+                        invalid.append(begin)
+                    yield
+
+            return part
+
+        chunk = parallel.chunk_size(out.size, crew, largest=_STEP, multiple=8192)
+        parallel.run(make_part, out.size, chunk=chunk, threads=crew)
+        if invalid:
+            check_interval("capital", to_floats("capital", capital, CurveError), _CAPITAL, CurveError)
+        return result
+
+    def _raw_predictions(self, rows: Floats, capital: FloatLike) -> tuple[Floats, Floats]:
+        from escala.kernels import curves as kernels
+
+        eta = np.empty((len(self), rows.shape[1]))
+        spread = np.empty_like(eta)
+        bad = np.zeros(1, dtype=np.int64)
+        kernels.predict(*self._arrays(), self._roots(), rows, eta, spread, bad, 0, eta.size)
+        if bad[0]:
+            check_interval("capital", to_floats("capital", capital, CurveError), _CAPITAL, CurveError)
+        return eta, spread
+
+
+def _names(symbols: Sequence[str]) -> npt.NDArray[np.object_]:
+    """Check n different, non-empty names."""
+    given = [symbols] if isinstance(symbols, str) else list(symbols)
+    names = np.empty(len(given), dtype=object)
+    seen: dict[str, int] = {}
+    for place, symbol in enumerate(given):
+        if not isinstance(symbol, str) or not symbol:
+            raise no_symbol(place, symbol, CurveError)
+        if symbol in seen:
+            message = f"symbols must differ, but symbols[{seen[symbol]}] and symbols[{place}] are both {symbol!r}"
+            raise CurveError(message, arguments=("symbols",), indexes=((seen[symbol],), (place,)))
+        seen[symbol] = place
+        names[place] = str(symbol)
+    return names
+
+
+def _checked_out(out: Floats, shape: tuple[int, ...]) -> Floats:
+    sound = isinstance(out, np.ndarray) and out.dtype == np.float64 and out.flags.c_contiguous and out.flags.writeable
+    if not sound or out.shape != shape:
+        raise CurveError(f"out must be a writable C-contiguous float64 array of shape {shape}", arguments=("out",))
+    return out
+
+
+def _coefficients(params: FloatLike, family: npt.NDArray[np.int8]) -> Floats:
+    given = to_floats("params", params, CurveError)
+    n = family.size
+    if given.ndim != 2 or given.shape[0] != n or given.shape[1] not in (2, 3):
+        message = f"params of shape {given.shape} must be of shape ({n}, 2) or ({n}, 3)"
+        raise CurveError(message, arguments=("params",))
+    used = np.array([COEFFICIENTS[Family(code)] for code in family], dtype=np.int64)
+    if given.shape[1] == 2 and np.any(used == 3):
+        place = int(np.argmax(used == 3))
+        name = Family(family[place]).name.lower()
+        raise CurveError(f"params[{place}] has 2 coefficients, a {name} curve has 3", arguments=("params",))
+    values = np.zeros((n, 3))
+    values[:, : given.shape[1]] = given
+    unused = (used == 2) & (values[:, 2] != 0.0)
+    if unused.any():
+        place = int(np.argmax(unused))
+        name = Family(family[place]).name.lower()
+        message = f"a {name} curve has 2 coefficients, but params[{place}, 2] = {float(values[place, 2])!r}"
+        raise CurveError(message, arguments=("params",), indexes=((place, 2),))
+    check_interval("params", values, _FINITE, CurveError)
+    rising = (family == Family.EXPONENTIAL) & ~(values[:, 1] > 0.0)
+    if rising.any():
+        place = int(np.argmax(rising))
+        message = f"b of an exponential must be positive, but params[{place}, 1] = {float(values[place, 1])!r}"
+        raise CurveError(message, arguments=("params",), indexes=((place, 1),))
+    return values
+
+
+def _hit_near_an_end(eta: Floats, error: Floats, within: Floats, freedom: Floats) -> Floats:
+    """Give the probability that an observation clipped to [0, 1] lies within a tolerance of the curve, so clipped."""
+    from scipy.special import stdtr
+
+    centre = np.clip(eta, 0.0, 1.0)
+    low, high = centre - within, centre + within
+    above = np.where(high >= 1.0, 1.0, stdtr(freedom, (high - eta) / error))
+    below = np.where(low <= 0.0, 0.0, stdtr(freedom, (low - eta) / error))
+    hit: Floats = above - below
+    return hit
+
+
+def _effects(root: Floats, one: float, f1: float | Floats, f2: float | Floats) -> Floats:
+    """Give the effects of three uncorrelated parts of equal variance on one·c₀ + f₁·c₁ + f₂·c₂, a sum of the basis."""
+    i0, m1, i1, m2, k, i2 = root.T
+    first = f1 - one * m1
+    return np.stack([one * i0, first * i1, (f2 - one * m2 - k * first) * i2], axis=-1)
+
+
+def _entropy(seed: int | np.random.Generator) -> int:
+    """Check a seed; a generator gives one."""
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(1 << 63))
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        message = f"seed must be an integer of at least 0 or a numpy.random.Generator, not {seed!r}"
+        raise CurveError(message, arguments=("seed",))
+    return int(seed)
+
+
+def _stream(entropy: int, symbol: str) -> np.random.Generator:
+    """Make the random numbers of one instrument."""
+    key = int.from_bytes(symbol.encode("utf-8", "surrogatepass"), "little")
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy, spawn_key=(key,))))

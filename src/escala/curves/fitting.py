@@ -1,0 +1,407 @@
+"""Curves from records: weighted least squares for any number of instruments in one call."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from escala import parallel
+from escala.arrays import Interval, aligned, one_number
+from escala.curves import summary as curve_summary
+from escala.curves.curveset import CurveSet
+from escala.curves.families import family_code
+from escala.curves.records import (
+    check_lengths,
+    check_names,
+    check_values,
+    coded,
+    holds_dates,
+    listed,
+    to_column,
+    unhashable,
+    with_length,
+)
+from escala.errors import CurveError, FitError, RecordError
+from escala.text.numerals import counted
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+_AUTO: Final = {"auto": 4}
+_HALF_LIFE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
+_STEP_POINTS: Final = 200_000  # points between two looks at Ctrl-C
+_SHOWN: Final = 3
+_COLUMNS: Final = {"weights": ("weight", "weights"), "observed_at": ("observed_at", "time")}
+
+
+def fit(
+    symbols: Any,
+    capital: Any = None,
+    efficiency: Any = None,
+    *,
+    family: str | Sequence[str] = "auto",
+    weights: Any = None,
+    observed_at: Any = None,
+    half_life: float | datetime.timedelta | np.timedelta64 | None = None,
+    clip: bool = False,
+    on_error: Literal["mark", "raise"] = "mark",
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> CurveSet:
+    """Fit an efficiency curve to the records of every instrument.
+
+    Parameters
+    ----------
+    symbols, capital, efficiency
+        The records, in one of four forms. (1) Three columns of N values: symbol, capital, efficiency of each record, in
+        any order; curves come in order of first appearance. (2) n symbols, (n, m) or (m,) capitals and (n, m)
+        efficiencies. (3) n symbols and lists of n arrays, each
+        instrument of its own length, or one array of capitals for all. (4) A data frame or
+        mapping alone with columns `symbol`, `capital`, `efficiency` and, if there, `weight` and `observed_at` (or
+        `time`; arguments given beside it take their place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
+    family : str or sequence of str
+        ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, or ``"auto"`` for the one of
+        lowest AICc; one for all or one an instrument.
+    weights : shaped like efficiency, optional
+        Relative, at least 0. Coefficients are those of points repeated so often; intervals count
+        n_eff = (Σw)²/Σw² points.
+    observed_at, half_life : optional
+        Times of the records and after how long one counts half: weights are multiplied by 2^(−age/half_life), age
+        before the instrument's newest record. Both numbers of one unit, or datetimes (UTC where they have no zone) and
+        a timedelta.
+    clip : bool
+        Move efficiencies outside [0, 1] to its ends instead of refusing them; `CurveSet.clipped` counts them.
+    on_error : {"mark", "raise"}
+        What to do about an instrument that gives no curve: mark it in `status`, or raise.
+    threads : int, optional
+        Threads to use; by default all processors. Results do not depend on it.
+    progress : callable, optional
+        Called in the caller's thread with the number of instruments done.
+
+    Returns
+    -------
+    CurveSet
+        n curves. Results do not depend on the order of records, nor on the currency (a power of four changes no bit).
+
+    Raises
+    ------
+    RecordError
+        Bad records: names the first ones and their values; nothing was fitted.
+    CurveError
+        An unknown family.
+    FitError
+        With ``on_error="raise"``, if an instrument has no curve.
+
+    Notes
+    -----
+    Linear, quadratic and sqrt by orthogonal polynomials in x = (C − smallest)/(largest − smallest). The exponential by
+    variable projection: for each decay rate the other coefficients are linear; all rates from 2⁻⁸ to 2¹² over the range
+    of capital are scanned in steps of √2 and the minima refined by Newton's method, so the optimum is the global one
+    and no starting value is needed. An optimum on the border of that range is no decay: ``DEGENERATE``.
+
+    ``"auto"`` takes the lowest AICc = n·ln(SSE/n) + 2p + 2p(p + 1)/(n − p − 1) among families with status OK and at
+    least p + 2 points, without quadratics that turn inside the data; ties go to fewer coefficients.
+
+    References
+    ----------
+    Golub, G. H. and Pereyra, V. (1973), SIAM J. Numer. Anal. 10, 413–432 (variable projection). Hurvich, C. M. and
+    Tsai, C.-L. (1989), Biometrika 76, 297–307 (AICc).
+
+    Examples
+    --------
+    >>> capital = [1e4, 5e4, 1e5, 2e5, 5e5]
+    >>> curves = fit(["BTC"], [capital], [[0.95, 0.93, 0.905, 0.855, 0.705]])
+    >>> curves
+    <CurveSet of 1 curve: linear 1>
+    >>> curves.efficiency(300_000.0).round(6)
+    array([0.805])
+    """
+    if on_error not in ("mark", "raise"):
+        raise RecordError(f"on_error must be 'mark' or 'raise', not {on_error!r}", arguments=("on_error",))
+    if capital is None and efficiency is None:
+        symbols, capital, efficiency, weights, observed_at = _columns_of(symbols, weights, observed_at)
+    elif capital is None or efficiency is None:
+        raise RecordError("fit needs symbols, capital and efficiency, or a data frame or mapping alone")
+    _check_units(observed_at, half_life)
+    crew = parallel.checked_threads(threads, RecordError)
+    records = _records(symbols, capital, efficiency, weights, observed_at, clip=clip)
+    if half_life is not None:
+        records.weights = _decayed(records, half_life)
+    curves = _fit(records, _choices(family, records.symbols.size), crew, progress)
+    if on_error == "raise":
+        _raise_without_curve(curves)
+    return curves
+
+
+@dataclass
+class _Records:
+    """Records grouped by instrument: those of instrument i are ``offsets[i] <= k < offsets[i + 1]``."""
+
+    symbols: npt.NDArray[np.object_]
+    offsets: npt.NDArray[np.int64]
+    capital: Floats
+    efficiency: Floats
+    weights: Floats  # empty: 1 for all
+    times: Floats | None
+    clipped: npt.NDArray[np.int64]
+
+
+def _columns_of(frame: Any, weights: Any, observed_at: Any) -> tuple[Any, Any, Any, Any, Any]:
+    names = list(frame.keys()) if isinstance(frame, Mapping) else list(getattr(frame, "columns", ()))
+    missing = [name for name in ("symbol", "capital", "efficiency") if name not in names]
+    if missing:
+        found = f"it has {', '.join(map(str, names))}" if names else "there are none"
+        raise RecordError(f"records need columns symbol, capital and efficiency: {found}", arguments=tuple(missing))
+    extra = {"weights": weights, "observed_at": observed_at}
+    for argument, columns in _COLUMNS.items():
+        there = [name for name in columns if name in names]
+        if extra[argument] is None and there:
+            extra[argument] = frame[there[0]]
+    return frame["symbol"], frame["capital"], frame["efficiency"], extra["weights"], extra["observed_at"]
+
+
+def _records(symbols: Any, capital: Any, efficiency: Any, weights: Any, times: Any, *, clip: bool) -> _Records:
+    columns = {"capital": capital, "efficiency": efficiency, "weights": weights, "observed_at": times}
+    given = {name: column for name, column in columns.items() if column is not None}
+    is_ragged = _is_ragged(capital) or _is_ragged(efficiency)
+    if is_ragged:
+        names = _unique_names(symbols)
+        flat, offsets = _concatenated(given, names.size)
+        order = None
+    else:
+        flat = {name: to_column(name, values) for name, values in given.items()}
+        if flat["efficiency"].ndim == 2:
+            names = _unique_names(symbols)
+            flat, offsets = _rectangular(flat, names.size)
+            order = None
+        else:
+            symbols = with_length(symbols)
+            check_lengths(symbols, flat)
+            names, offsets, order = _grouped(symbols)
+    try:
+        clipped = check_values(flat, clip=clip)
+    except RecordError:
+        if not is_ragged:
+            raise
+        _name_the_part(flat, offsets, clip=clip)
+        raise
+    if order is not None:
+        flat = {name: column[order] for name, column in flat.items()}
+        clipped = clipped[order] if clipped is not None else None
+    counts = np.zeros(names.size, dtype=np.int64)
+    if clipped is not None:
+        running = np.concatenate([[0], np.cumsum(clipped, dtype=np.int64)])
+        counts = running[offsets[1:]] - running[offsets[:-1]]
+    return _Records(
+        symbols=names,
+        offsets=offsets,
+        capital=flat["capital"],
+        efficiency=flat["efficiency"],
+        weights=flat.get("weights", np.empty(0)),
+        times=flat.get("observed_at"),
+        clipped=counts,
+    )
+
+
+def _is_ragged(column: Any) -> bool:
+    """Tell a list of arrays from a column of numbers."""
+    return isinstance(column, list | tuple) and len(column) > 0 and np.ndim(column[0]) == 1
+
+
+def _unique_names(symbols: Any) -> npt.NDArray[np.object_]:
+    """Names of instruments that come one by one, each with its own row."""
+    given = listed(symbols)
+    try:
+        places = dict.fromkeys(given)
+    except TypeError:
+        raise unhashable(given) from None
+    if len(places) != len(given):
+        raise RecordError("symbols must differ when every instrument comes with its own row", arguments=("symbols",))
+    if set(map(type, given)) - {str} or "" in places:
+        check_names(places, given.index)
+    names = np.empty(len(given), dtype=object)
+    names[:] = given
+    return names
+
+
+def _grouped(symbols: Any) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64], npt.NDArray[np.intp] | None]:
+    """Names in order of first appearance, where each group starts, and how to sort records into groups if needed."""
+    different, codes = coded(symbols)
+    names = np.empty(len(different), dtype=object)
+    names[:] = different
+    offsets = np.zeros(names.size + 1, dtype=np.int64)
+    np.cumsum(np.bincount(codes, minlength=names.size), out=offsets[1:])
+    if np.all(codes[1:] >= codes[:-1]):
+        return names, offsets, None
+    return names, offsets, np.argsort(codes, kind="stable")
+
+
+def _rectangular(flat: Mapping[str, Floats], n: int) -> tuple[dict[str, Floats], npt.NDArray[np.int64]]:
+    shape = flat["efficiency"].shape
+    if shape[0] != n:
+        message = f"efficiency of shape {shape} does not go with {n:,} symbols"
+        raise RecordError(message, arguments=("symbols", "efficiency"))
+    result = {}
+    for name, column in flat.items():
+        if column.shape not in (shape, shape[1:]):
+            message = f"{name} of shape {column.shape} does not go with efficiency of shape {shape}"
+            raise RecordError(message, arguments=(name, "efficiency"))
+        result[name] = np.ascontiguousarray(np.broadcast_to(column, shape)).reshape(-1)
+    return result, np.arange(n + 1, dtype=np.int64) * shape[1]
+
+
+def _concatenated(given: Mapping[str, Any], n: int) -> tuple[dict[str, Floats], npt.NDArray[np.int64]]:
+    flat: dict[str, Floats] = {}
+    lengths = np.zeros(n, dtype=np.int64)
+    for name, values in given.items():
+        column = values if np.ndim(values[0] if len(values) else []) else [values] * n  # numbers serve every instrument
+        if len(column) != n:
+            message = f"{name} has {len(column):,} arrays for {n:,} symbols"
+            raise RecordError(message, arguments=("symbols", name))
+        parts = [to_column(f"{name}[{i}]", part) for i, part in enumerate(column)]
+        for i, part in enumerate(parts):
+            if part.ndim != 1:
+                raise RecordError(f"{name}[{i}] of shape {part.shape} must be one-dimensional", arguments=(name,))
+        sizes = np.array([part.size for part in parts], dtype=np.int64)
+        if flat and not np.array_equal(sizes, lengths):
+            i = int(np.argmax(sizes != lengths))
+            message = f"{name}[{i}] has {sizes[i]:,} values, capital[{i}] has {lengths[i]:,}"
+            raise RecordError(message, arguments=(name, "capital"), indexes=((i,),))
+        lengths = sizes
+        flat[name] = np.concatenate(parts) if parts else np.empty(0)
+    offsets = np.zeros(n + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return flat, offsets
+
+
+def _name_the_part(flat: Mapping[str, Floats], offsets: npt.NDArray[np.int64], *, clip: bool) -> None:
+    """Find the first instrument with a bad record and raise the error in terms of its own array."""
+    for i in range(offsets.size - 1):
+        part = {name: column[offsets[i] : offsets[i + 1]] for name, column in flat.items()}
+        check_values(part, clip=clip, suffix=f"[{i}]")
+
+
+def _decayed(records: _Records, half_life: float | datetime.timedelta | np.timedelta64) -> Floats:
+    from escala.kernels import fitting as kernels
+
+    if isinstance(half_life, datetime.timedelta):
+        half_life = half_life.total_seconds()
+    elif isinstance(half_life, np.timedelta64):
+        half_life = _seconds_of(half_life)
+    seconds = one_number("half_life", half_life, _HALF_LIFE, RecordError)
+    assert records.times is not None
+    out = np.empty(records.capital.size)
+    kernels.decay(records.offsets, records.times, records.weights, np.array([seconds]), out, 0, records.symbols.size)
+    return out
+
+
+def _seconds_of(half_life: np.timedelta64) -> float:
+    try:
+        return float(half_life / np.timedelta64(1, "s"))
+    except TypeError:
+        message = f"half_life must have a fixed length, not {half_life!r}"
+        raise RecordError(message, arguments=("half_life",)) from None
+
+
+def _check_units(observed_at: Any, half_life: Any) -> None:
+    """Refuse a number for dates, whose unit nobody said, and a timedelta for numbers."""
+    if half_life is None:
+        return
+    both = ("half_life", "observed_at")
+    if observed_at is None:
+        raise RecordError("half_life needs observed_at", arguments=both)
+    parts = [np.asarray(part) for part in (observed_at if _is_ragged(observed_at) else [observed_at])]
+    dates = any(map(holds_dates, parts))
+    length = isinstance(half_life, datetime.timedelta | np.timedelta64)
+    if dates and not length:
+        raise RecordError(f"observed_at holds dates: half_life must be a timedelta, not {half_life!r}", arguments=both)
+    if length and not dates and any(part.size for part in parts):
+        raise RecordError(f"observed_at holds numbers: half_life must be one too, not {half_life!r}", arguments=both)
+
+
+def _choices(family: str | Sequence[str], n: int) -> npt.NDArray[np.int8]:
+    if isinstance(family, str):
+        return np.full(n, family_code(family, also=_AUTO), dtype=np.int8)
+    if not isinstance(family, Iterable):
+        family_code(family, also=_AUTO)
+    names = list(family)
+    if len(names) != n:
+        raise CurveError(f"family has {len(names):,} entries for {n:,} instruments", arguments=("family",))
+    return np.array([family_code(name, also=_AUTO) for name in names], dtype=np.int8)
+
+
+def _fit(
+    records: _Records, choice: npt.NDArray[np.int8], threads: int, progress: Callable[[int], object] | None
+) -> CurveSet:
+    from escala.kernels import fitting as kernels
+
+    n = records.symbols.size
+    sizes = np.diff(records.offsets)
+    most = int(sizes.max(initial=1))
+    # Instruments of similar size share a block; the largest go first, so that no thread is left with one at the end.
+    order = np.argsort(-sizes, kind="stable") if n and sizes.min() != most else np.arange(n)
+    family, status = np.empty(n, dtype=np.int8), np.empty(n, dtype=np.int8)
+    n_points = np.empty(n, dtype=np.int64)
+    params, origin = np.empty((n, 3)), np.empty(n)
+    root, covariance = np.empty((n, 6)), np.empty((n, 9))
+    figures = np.empty((n, len(kernels.FIGURES)))
+
+    def make_part() -> parallel.Part:
+        work = aligned(kernels.work_size(most))
+        scratch = np.empty(3 * most)
+
+        def part(start: int, stop: int) -> Iterator[None]:
+            at = start
+            while at < stop:
+                step = max(kernels.LANES, _STEP_POINTS // max(1, int(sizes[order[at]])))
+                end = min(stop, at + step // kernels.LANES * kernels.LANES)
+                kernels.fit(
+                    order, records.offsets, choice, records.capital, records.efficiency, records.weights,
+                    family, status, n_points, params, origin, root, covariance, figures, work, scratch, at, end,
+                )  # fmt: skip
+                at = end
+                yield
+
+        return part
+
+    chunk = parallel.chunk_size(n, threads, largest=4096, multiple=kernels.LANES)
+    parallel.run(make_part, n, chunk=chunk, threads=threads, progress=progress)
+    columns = {name: figures[:, k] for k, name in enumerate(kernels.FIGURES)}
+    return CurveSet(
+        symbols=records.symbols,
+        family=family,
+        status=status,
+        params=params,
+        origin=origin,
+        observed=figures[:, :2],
+        limit=columns["limit"],
+        n_points=n_points,
+        covariance=covariance.reshape(n, 3, 3),
+        residual_sd=columns["residual_sd"],
+        freedom=columns["freedom"],
+        r_squared=columns["r_squared"],
+        mean_error=columns["mean_error"],
+        max_error=columns["max_error"],
+        rmse=columns["rmse"],
+        aicc=columns["aicc"],
+        clipped=records.clipped,
+        _root=root,
+        _neumann=figures[:, -3:],
+    )
+
+
+def _raise_without_curve(curves: CurveSet) -> None:
+    without = np.flatnonzero(~curves.has_curve)
+    if without.size == 0:
+        return
+    shown = "; ".join(
+        f"{curves.symbols[i]}: {curve_summary.REASONS[curves.status_names[i]]} "
+        f"({counted(int(curves.n_points[i]), 'point')})"
+        for i in without[:_SHOWN]
+    )
+    more = f" and {without.size - _SHOWN:,} more" if without.size > _SHOWN else ""
+    raise FitError(f"no curve for {shown}{more}", symbols=tuple(curves.symbols[without]))

@@ -1,0 +1,67 @@
+"""Curves in words and tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from escala.text.numerals import capital, counted
+
+if TYPE_CHECKING:
+    from escala.curves.curveset import CurveSet
+
+#: Why there is no curve.
+REASONS = {
+    "too_few_points": "too few distinct capitals",
+    "degenerate": "the records do not determine it",
+}
+#: A lack of fit below this is marked.
+DISTRUST = 0.01
+
+
+def families(curves: CurveSet) -> str:
+    """Count families, and instruments without a curve."""
+    found = curves.has_curve
+    counts = Counter(name for name, there in zip(curves.family_names, found.tolist(), strict=True) if there)
+    parts = [f"{name} {count:,}" for name, count in counts.most_common()]
+    without = len(curves) - int(found.sum())
+    return ", ".join([*parts, *([f"no curve {without:,}"] if without else [])]) or "empty"
+
+
+def of_curves(curves: CurveSet, rows: int) -> str:
+    """Say how many curves of which kind there are, and show the first of them."""
+    many = f"{counted(len(curves), 'instrument')}, {counted(int(curves.n_points.sum()), 'point')}"
+    lines = [f"{many}: {families(curves)}"]
+    if curves.clipped.sum():
+        lines.append(f"{int(curves.clipped.sum()):,} efficiencies were clipped to [0, 1]")
+    if len(curves):
+        lines += ["", *table(curves[:rows], len(curves) - rows)]
+    return "\n".join(lines)
+
+
+def table(curves: CurveSet, more: int) -> list[str]:
+    """Give one line a curve: family, fit, and how far capital can grow; `more` curves are not among them."""
+    found = curves.saturation()
+    width = max(len("symbol"), *(len(symbol) for symbol in curves.symbols))
+    lines = [
+        f"{'symbol':<{width}}  {'family':<11}{'points':>8}{'R²':>8}{'resid. sd':>11}{'largest':>14}"
+        f"{'10 % lost at':>14}{'capacity':>14}"
+    ]
+    for i, symbol in enumerate(curves.symbols):
+        family = "constant" if curves.status_names[i] == "constant" else curves.family_names[i]
+        start = f"{symbol:<{width}}  {family if curves.has_curve[i] else '–':<11}{curves.n_points[i]:>8,}"
+        if not curves.has_curve[i]:
+            lines.append(f"{start}  no curve: {REASONS[curves.status_names[i]]}")
+            continue
+        marked = "*" if curves.lack_of_fit[i] < DISTRUST else " "
+        largest, lost = capital(curves.observed[i, 1]), capital(found.saturation[i])
+        lines.append(
+            f"{start}{curves.r_squared[i]:>8.3f}{curves.residual_sd[i]:>10.4f}{marked}{largest:>14}{lost:>14}"
+            f"{capital(found.capacity[i]):>14}"
+        )
+    if more > 0:
+        lines.append(f"… and {more:,} more")
+    lines.append("10 % lost, of the highest efficiency, and capacity: within the curve's limit, a dash where not")
+    if (curves.lack_of_fit < DISTRUST).any():
+        lines.append("* the points follow a pattern that this curve does not (p < 0.01)")
+    return lines

@@ -1,0 +1,1 @@
+"""The main job of the package on real data."""

@@ -1,0 +1,1 @@
+"""Designs: which scenarios to run."""

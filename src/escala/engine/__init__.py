@@ -1,0 +1,1 @@
+"""The asynchronous coordinator for a running trading system."""

@@ -1,0 +1,71 @@
+"""How an engine works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from escala import parallel
+from escala.arrays import Interval, one_number
+from escala.errors import ConfigError
+
+_LEVEL: Final = Interval(0.0, 1.0, low_open=True, high_open=True)
+
+_POSITIVE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
+
+FROM_ZERO: Final = Interval(0.0, np.inf, high_open=True)
+
+_SHARE: Final = Interval(0.0, 1.0, low_open=True)
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How an engine works; what the whole system shares is kept in the store (:class:`escala.ScalingConfig`).
+
+    Parameters
+    ----------
+    name : str
+        Which of the store's settings apply. Trainings and allocations read them anew.
+    level, tolerance : float
+        Of predictions, as in :meth:`escala.CurveSet.predict`.
+    drop : float
+        Share of the peak efficiency that is lost at saturation, in (0, 1].
+    half_life : float, optional
+        Seconds after which a record counts half; by default all count alike.
+    refresh_interval : float
+        Seconds after which the training and the records of other processes are seen at the latest.
+    cache_size : int
+        Predictions that are remembered.
+    threads : int, optional
+        Threads of fits and predictions; by default all processors.
+
+    Raises
+    ------
+    ConfigError
+        Names the field and its value.
+    """
+
+    name: str = "default"
+    level: float = 0.95
+    tolerance: float = 0.05
+    drop: float = 0.10
+    half_life: float | None = None
+    refresh_interval: float = 5.0
+    cache_size: int = 100_000
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check every number."""
+        if not isinstance(self.name, str) or not self.name:
+            raise ConfigError(f"name must be text that is not empty, not {self.name!r}", arguments=("name",))
+        one_number("level", self.level, _LEVEL, ConfigError)
+        one_number("tolerance", self.tolerance, FROM_ZERO, ConfigError)
+        one_number("drop", self.drop, _SHARE, ConfigError)
+        one_number("refresh_interval", self.refresh_interval, FROM_ZERO, ConfigError)
+        one_number("cache_size", self.cache_size, Interval(0, 2.0**53, integer=True), ConfigError)
+        if self.half_life is not None:
+            one_number("half_life", self.half_life, _POSITIVE, ConfigError)
+        if self.threads is not None:
+            parallel.checked_threads(self.threads, ConfigError)

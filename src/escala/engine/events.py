@@ -1,0 +1,83 @@
+"""What an engine tells as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Self
+
+
+class Regime(Enum):
+    """Where the capital of a symbol lies on its curve."""
+
+    #: Below saturation: more capital works nearly as well.
+    WORKING = "working"
+    #: At or above saturation: efficiency has clearly deteriorated.
+    SATURATED = "saturated"
+    #: At or above capacity: more capital returns less in all.
+    EXHAUSTED = "exhausted"
+    #: There is no curve.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class RegimeChange:
+    """A symbol's capital crossed its saturation or capacity, because one or the other moved.
+
+    Attributes
+    ----------
+    symbol : str
+    at : datetime
+        When the engine noticed, UTC.
+    capital : float
+        Its capital: that of its last record, or what :meth:`PredictiveScalingEngine.rebalance` was told.
+    before, after : Regime
+    saturation, capacity : float
+        By the model of now.
+    """
+
+    symbol: str
+    at: datetime.datetime
+    capital: float
+    before: Regime
+    after: Regime
+    saturation: float
+    capacity: float
+
+
+class EventStream:
+    """Changes of regime as they come, for ``async for`` or ``anext``; a wait that is given up loses none.
+
+    What was not read yet waits; a stream that is dropped is forgotten.
+    """
+
+    def __init__(self, queue: asyncio.Queue[RegimeChange | None]) -> None:
+        self._queue = queue
+        self._ended = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> RegimeChange:
+        event = None if self._ended else await self._queue.get()
+        if event is None:
+            self._ended = True
+            raise StopAsyncIteration
+        return event
+
+    async def aclose(self) -> None:
+        """Take no more changes."""
+        self._ended = True
+        self._queue = asyncio.Queue()
+
+
+def regime_of(capital: float, saturation: float, capacity: float) -> Regime:
+    """Tell where a capital lies on its curve."""
+    if math.isnan(saturation):
+        return Regime.UNKNOWN
+    if capital >= capacity:
+        return Regime.EXHAUSTED
+    return Regime.SATURATED if capital >= saturation else Regime.WORKING

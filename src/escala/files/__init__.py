@@ -1,0 +1,1 @@
+"""Files and plain data: CSV, tables, JSON."""

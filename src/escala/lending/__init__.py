@@ -1,0 +1,1 @@
+"""The lending loop: collateral and debt grown step by step."""

@@ -1,0 +1,246 @@
+"""The lending loop: collateral and debt grown step by step towards a target, under a profit and a health guarantee."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from escala import parallel
+from escala.arrays import Floats, Rows, broadcast_shape, check_interval, to_floats
+from escala.errors import ScenarioError
+
+if TYPE_CHECKING:
+    pass
+from escala.lending.result import LendingResult
+from escala.lending.strategy import ARGUMENTS, FloatLike, LendingStrategy
+
+LARGEST_CHUNK = 2048  # scenarios: inputs and workspace of a chunk fit a second-level cache
+
+OPERATIONS_AT_ONCE = 20_000  # operations a lane between two looks at Ctrl-C: some milliseconds
+
+_TABLE_BLOCK = 4096  # operations recorded in one call
+
+BOUNDS_OF_WORK = ("max_rescale_attempts", "max_fallback_attempts")
+
+_COMMON_ATTEMPTS = 100  # attempts and tries of one operation that those two numbers are meant for
+
+
+def simulate(
+    supply: FloatLike,
+    borrow: FloatLike,
+    target: FloatLike,
+    wallet: FloatLike,
+    *,
+    strategy: LendingStrategy | None = None,
+    threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> LendingResult:
+    """Run the lending loop of any number of scenarios.
+
+    Parameters
+    ----------
+    supply, target : array_like
+        Collateral at the start and the collateral wanted, unit of account, in [1e-100, 1e100].
+    borrow, wallet : array_like
+        Debt and free cash at the start, unit of account, 0 or in [1e-100, 1e100].
+    strategy : LendingStrategy, optional
+        Its fields broadcast with the other arguments: a scenario is one element of the common shape.
+    threads : int, optional
+        Threads to use; by default ``ESCALA_THREADS``, else all processors of this process. Results do not depend on
+        it.
+    progress : callable, optional
+        Called now and then with the number of scenarios done.
+
+    Returns
+    -------
+    LendingResult
+        Arrays of the common shape.
+
+    Raises
+    ------
+    ScenarioError
+        If an argument is not real numbers, not finite, out of range, or does not broadcast; nothing was run.
+    KeyboardInterrupt
+        Ctrl-C ends a run at once: every thread looks up after some milliseconds of work.
+
+    Notes
+    -----
+    Each operation moves buffer and wallet into the supply, adapts to a stagnating run, plans a drawing N, a repayment
+    R = borrow·repay with fee F and a reinvestment V such that N − V − R − F exceeds `min_profit` within the limits of
+    LTV and health factor, softens the plan until it fits, and executes it only if its profit and the health factor
+    it leaves pass. Every executed operation keeps both guarantees; one that cannot is skipped and costs nothing.
+    No interest, price or time is modelled: equity only falls, by the fees.
+
+    Examples
+    --------
+    >>> result = simulate(supply=1000, borrow=600, target=1500, wallet=200)
+    >>> result.stop_reason.name, int(result.executed), float(result.net_equity_change)
+    ('TARGET_REACHED', 7, -1.5416310480451034)
+    >>> import numpy as np
+    >>> simulate(1000, 600, np.array([1500, 2000, 4000]), 200).stop
+    array([0, 1, 1])
+    """
+    strategy = _checked_strategy(strategy)
+    arguments = _checked_arguments(supply, borrow, target, wallet)
+    inputs = {**arguments, **strategy.arrays()}
+    shape = broadcast_shape(inputs)
+    threads = parallel.checked_threads(threads, ScenarioError)
+    n = int(np.prod(shape, dtype=np.int64))
+    values, counts = _run(inputs, shape, n, threads, progress)
+    return named_result(arguments, strategy, shape, values, counts)
+
+
+def _checked_arguments(supply: FloatLike, borrow: FloatLike, target: FloatLike, wallet: FloatLike) -> dict[str, Floats]:
+    given = {"supply": supply, "borrow": borrow, "target": target, "wallet": wallet}
+    arrays = {name: to_floats(name, value) for name, value in given.items()}
+    for name, interval in ARGUMENTS.items():
+        check_interval(name, arrays[name], interval)
+    return arrays
+
+
+def _checked_strategy(strategy: LendingStrategy | None) -> LendingStrategy:
+    if strategy is None:
+        return LendingStrategy()
+    if not isinstance(strategy, LendingStrategy):
+        raise ScenarioError(f"strategy must be a LendingStrategy, not {strategy!r}", arguments=("strategy",))
+    return strategy
+
+
+def at_once(inputs: Mapping[str, Floats], operations: int) -> int:
+    """Lower a number of operations between two looks at Ctrl-C by what the longest of them may cost."""
+    longest = float(np.max(inputs["max_rescale_attempts"], initial=1.0))
+    longest += float(np.max(inputs["max_fallback_attempts"], initial=0.0))
+    return max(1, int(operations * min(1.0, _COMMON_ATTEMPTS / longest)))
+
+
+def _run(
+    inputs: Mapping[str, Floats],
+    shape: tuple[int, ...],
+    n: int,
+    threads: int,
+    progress: Callable[[int], object] | None,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    from escala.kernels import lending as kernels
+
+    # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
+    values = np.empty((len(kernels.VALUES), n + 8), dtype=np.float64)
+    counts = np.empty((len(kernels.COUNTS), n + 8), dtype=np.int64)
+    columns = [inputs[name] for name in kernels.COLUMNS]
+    chunk = parallel.chunk_size(n, threads, largest=LARGEST_CHUNK, multiple=kernels.LANES)
+    sweeps = at_once(inputs, OPERATIONS_AT_ONCE)
+
+    def make_part() -> parallel.Part:
+        rows = Rows(columns, shape, chunk)
+        work = np.empty(kernels.WORK_SIZE, dtype=np.float64)
+        cursor = np.empty(kernels.CURSOR_SIZE, dtype=np.int64)
+
+        def part(start: int, stop: int) -> Iterator[None]:
+            buffer = rows.fill(start, stop)
+            cursor[:] = 0
+            while True:
+                kernels.lending(buffer, values, counts, work, cursor, start, stop, sweeps)
+                yield
+                if cursor[1] == 0:
+                    return
+
+        return part
+
+    parallel.run(make_part, n, chunk=chunk, threads=threads, progress=progress)
+    return values[:, :n], counts[:, :n]
+
+
+def named_result(
+    arguments: Mapping[str, Floats],
+    strategy: LendingStrategy,
+    shape: tuple[int, ...],
+    values: npt.NDArray[np.float64],
+    counts: npt.NDArray[np.int64],
+    operations: Mapping[str, npt.NDArray[Any]] | None = None,
+) -> LendingResult:
+    """Give the kernel's rows their names and shapes."""
+    from escala.kernels import lending as kernels
+
+    start: dict[str, Any] = {name: np.broadcast_to(array, shape)[()] for name, array in arguments.items()}
+    floats: dict[str, Any] = {name: row.reshape(shape)[()] for name, row in zip(kernels.VALUES, values, strict=True)}
+    integers: dict[str, Any] = {name: row.reshape(shape)[()] for name, row in zip(kernels.COUNTS, counts, strict=True)}
+    return LendingResult(strategy=strategy, operations=operations, **start, **floats, **integers)
+
+
+class DeFiSimulator:
+    """One lending scenario, with its table of operations.
+
+    Parameters
+    ----------
+    supply, borrow, target, wallet : float
+        As in :func:`simulate`, one number each.
+    strategy : LendingStrategy, optional
+        With one number a field.
+
+    Raises
+    ------
+    ScenarioError
+        If an argument is out of range or not a single number.
+
+    Examples
+    --------
+    >>> result = DeFiSimulator(1000, 600, 1500, 200).run()
+    >>> [round(float(s), 2) for s in result.operations["supply"]]
+    [1246.49, 1331.12, 1400.19, 1444.34, 1472.46, 1490.3, 1501.51]
+    """
+
+    def __init__(
+        self,
+        supply: FloatLike,
+        borrow: FloatLike,
+        target: FloatLike,
+        wallet: FloatLike,
+        *,
+        strategy: LendingStrategy | None = None,
+    ) -> None:
+        self.strategy = _checked_strategy(strategy)
+        self._arguments = _checked_arguments(supply, borrow, target, wallet)
+        for name, array in (self._arguments | self.strategy.arrays()).items():
+            if array.size != 1:
+                message = (
+                    f"{name} must be one number for a DeFiSimulator, not an array of shape {array.shape}: use simulate"
+                )
+                raise ScenarioError(message, arguments=(name,))
+        scalars = {name: array.item() for name, array in self.strategy.arrays().items() if array.ndim}
+        self.strategy = self.strategy.replace(**scalars)
+
+    def run(self) -> LendingResult:
+        """Simulate; the result's `operations` holds one row an operation.
+
+        Returns
+        -------
+        LendingResult
+            `operations` maps names to arrays of one element an operation: ``operation`` (from 1), the state after it
+            (``supply, borrow, buffer, wallet, health_factor, ltv, streak``), what it did (``drawn, repaid, fee,
+            reinvested, profit``; 0 when it was skipped), ``attempts``, ``softened`` (sum of 1 less reinvested, 2 lower
+            limit, 4 smaller repayment, 8 raised limit) and ``executed``.
+        """
+        inputs = {name: array.reshape(()) for name, array in (self._arguments | self.strategy.arrays()).items()}
+        values, counts = _run(inputs, (), 1, 1, None)
+        arguments = {name: inputs[name] for name in ARGUMENTS}
+        return named_result(arguments, self.strategy, (), values, counts, self._operations(inputs))
+
+    def _operations(self, inputs: Mapping[str, Floats]) -> dict[str, npt.NDArray[Any]]:
+        from escala.kernels import lending as kernels
+
+        columns = Rows([inputs[name] for name in kernels.COLUMNS], (), 1).fill(0, 1)
+        work = np.empty(kernels.WORK_SIZE, dtype=np.float64)
+        cursor = np.array([0, kernels.GOES_ON], dtype=np.int64)
+        blocks: list[npt.NDArray[np.float64]] = []
+        most = at_once(inputs, _TABLE_BLOCK)
+        while cursor[1] == kernels.GOES_ON:
+            start = int(cursor[0])
+            block = np.empty((len(kernels.OPERATION), most), dtype=np.float64)
+            kernels.trace(columns, block, work, cursor, start, start + most)
+            blocks.append(block[:, : int(cursor[0]) - start])
+        table = dict(zip(kernels.OPERATION, np.concatenate(blocks, axis=1), strict=True))
+        whole = {name: table[name].astype(np.int64) for name in ("attempts", "softened", "executed", "streak")}
+        operation = np.arange(1, 1 + int(cursor[0]), dtype=np.int64)
+        return {"operation": operation, **table, "ltv": table["borrow"] / table["supply"], **whole}

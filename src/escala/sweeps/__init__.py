@@ -1,0 +1,1 @@
+"""Sweeps: a whole design run in memory that does not grow with it."""

@@ -1,0 +1,1 @@
+"""Slow, readable oracles: the definitions, as plain Python, one file a room."""

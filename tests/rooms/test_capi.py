@@ -1,0 +1,990 @@
+"""The C library: same bits as the Python functions, from C, Rust and cffi; refusals; nothing touched beyond buffers."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import platform
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy.integrate import quad
+
+import escala
+from escala import AllocationStatus, Binding, CurveSet, Family, FitStatus, LendingStrategy, StopReason
+from escala.capi import Built, Library, build, load, pointers
+from escala.capi.build import _compile_entries, _link, _tools, header
+from escala.errors import BuildError, InfeasibleError, InputError
+from escala.kernels import allocation as allocation_kernels
+from escala.kernels import curves as curve_kernels
+from escala.kernels import fitting as fitting_kernels
+from escala.kernels import lending as lending_kernels
+from escala.kernels import search
+from tests.capi.guarded import compare, same
+from tests.places import ROOT, TESTS
+
+EXAMPLES = TESTS / "examples" / "capi"
+HOSTS = TESTS / "capi"
+#: Beside the processor's own code: one that leaves AVX-512 out, as valgrind needs it.
+OTHER = "x86-64-v3" if platform.machine() == "x86_64" else "native"
+VERSION = metadata.version("escala")
+WARNINGS = ("-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror")
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+@pytest.fixture(scope="session")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build(tmp_path_factory.mktemp("native"))
+
+
+@pytest.fixture(scope="session")
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with all that the library for another processor was made of, and the library."""
+    folder = tmp_path_factory.mktemp("pieces")
+    _compile_entries(folder, OTHER)
+    _link(folder, _tools())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def other(pieces: Path) -> Built:
+    return Built(*(pieces / name for name in ("libescala.so", "libescala.a", "escala.h", "escala.pc")))
+
+
+@pytest.fixture(scope="session")
+def library(native: Built) -> Library:
+    return load(native.shared)
+
+
+def tool(name: str) -> str:
+    """Find a program; only outside of CI may it be missing."""
+    found = shutil.which(name)
+    if found is None:
+        assert not os.environ.get("CI"), f"{name} is not installed"
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def said(*command: object, **environment: str) -> str:
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def compiled(source: Path, to: Path, *options: object) -> Path:
+    said(*_tools().compiler, *WARNINGS, source, *options, "-o", to)
+    return to
+
+
+def hosted(source: str, built: Built, folder: Path, how: str) -> tuple[Path, dict[str, str]]:
+    """Compile a C host; gives the program and the environment that it needs."""
+    place = built.shared.parent
+    if how == "shared":
+        program = compiled(EXAMPLES / source, folder / "host", f"-I{place}", f"-L{place}", "-lescala", "-pthread")
+        return program, {"LD_LIBRARY_PATH": str(place)}
+    static = ["-static"] if how == "wholly static" else []
+    return compiled(EXAMPLES / source, folder / "host", f"-I{place}", built.static, "-pthread", *static), {}
+
+
+def lines_of(text: str) -> dict[str, str]:
+    return dict(line.split(" ", 1) for line in text.splitlines())
+
+
+def from_hex(line: str) -> npt.NDArray[np.float64]:
+    return np.array([float.fromhex(word) for word in line.split()])
+
+
+def some_curves(rng: np.random.Generator, n: int) -> CurveSet:
+    families = rng.choice(["linear", "quadratic", "exponential", "sqrt"], n).tolist()
+    params = np.zeros((n, 3))
+    for row, family in zip(params, families, strict=True):
+        row[:] = {
+            "linear": (-rng.uniform(1e-7, 1e-6), rng.uniform(0.8, 1.1), 0.0),
+            "quadratic": (-rng.uniform(1e-13, 1e-12), -rng.uniform(1e-8, 1e-7), rng.uniform(0.8, 1.1)),
+            "exponential": (rng.uniform(0.5, 1.0), rng.uniform(1e-7, 1e-5), rng.uniform(0.0, 0.2)),
+            "sqrt": (-rng.uniform(1e-4, 1e-3), rng.uniform(0.8, 1.1), 0.0),
+        }[family]
+    return CurveSet.from_params([str(i) for i in range(n)], families, params, limit=rng.uniform(1e5, 1e6, n))
+
+
+# ---- The files ----
+
+
+def test_only_functions_of_the_header_are_exported(native: Built, other: Built) -> None:
+    declared = set(
+        re.findall(r"\b(escala_\w+)\(", re.sub(r"/\*.*?\*/", "", native.header.read_text(), flags=re.DOTALL))
+    )
+    for built in (native, other):
+        shared = [line.split() for line in said("nm", "-D", "--defined-only", built.shared).splitlines()]
+        assert {words[-1] for words in shared} == declared
+        static = [line.split() for line in said("nm", "-g", "--defined-only", built.static).splitlines() if line]
+        assert {words[-1] for words in static if len(words) == 3} == declared
+
+
+def test_only_the_c_library_is_needed(native: Built, other: Built) -> None:
+    for built in (native, other):
+        undefined = {
+            line.split()[1].split("@")[0] for line in said("nm", "-u", built.static).splitlines() if " U " in line
+        }
+        assert undefined <= {"memcpy", "memset", "memmove"}
+        for word in ("Py", "numba", "NRT", "python"):
+            assert word not in said("nm", "-D", built.shared)
+        needed = {line.split()[0].split("/")[-1].split(".")[0] for line in said("ldd", built.shared).splitlines()}
+        assert needed <= {"linux-vdso", "libc", "libm", "ld-linux-x86-64", "ld-linux-aarch64"}
+        stack = next(line for line in said("readelf", "-lW", built.shared).splitlines() if "GNU_STACK" in line)
+        assert stack.split()[-2] == "RW"  # not executable
+
+
+def test_pkg_config_finds_it(native: Built) -> None:
+    program = tool("pkg-config")
+    place = str(native.pkgconfig.parent)
+    assert said(program, "--modversion", "escala", PKG_CONFIG_PATH=place).strip() == VERSION
+    flags = said(program, "--cflags", "--libs", "escala", PKG_CONFIG_PATH=place).split()
+    assert [flag for flag in flags if flag.startswith("-L")] == [f"-L{place}"]
+    assert "-lescala" in flags
+
+
+def test_header_compiles_as_cpp_and_pedantic_c(native: Built, tmp_path: Path) -> None:
+    (tmp_path / "one.cpp").write_text("#include <escala.h>\nint main() { return escala_check_abi(ESCALA_ABI); }\n")
+    said(tool("c++"), "-Wall", "-Wextra", "-Wpedantic", "-Werror", tmp_path / "one.cpp", f"-I{native.header.parent}",
+         native.static, "-o", tmp_path / "one")  # fmt: skip
+    said(tmp_path / "one")
+    (tmp_path / "one.c").write_text("#include <escala.h>\nint main(void) { return escala_check_abi(ESCALA_ABI); }\n")
+    compiled(tmp_path / "one.c", tmp_path / "two", "-Wpedantic", f"-I{native.header.parent}", native.static)
+
+
+# ---- Hosts ----
+
+
+@pytest.mark.parametrize("how", ["shared", "static", "wholly static"])
+@pytest.mark.parametrize("which", ["native", "other"])
+def test_example_in_c(which: str, how: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    built: Built = request.getfixturevalue(which)
+    program, environment = hosted("example.c", built, tmp_path, how)
+    printed = lines_of(said(program, **environment))
+    capital = [[1e4, 5e4, 1e5, 2e5, 5e5]] * 2 + [[1e3, 1e4, 5e4, 1e5, 2e5, 5e5]]
+    efficiency = [
+        [0.95, 0.93, 0.905, 0.855, 0.705],
+        [0.97, 0.9, 0.83, 0.73, 0.55],
+        [1.0, 0.98, 0.95, 0.94, 0.92, 0.86],
+    ]
+    curves = escala.fit(["A", "B", "C"], capital, efficiency, family=["auto", "exponential", "auto"])
+    levels = [[0.0, 2.5e4, 3e5, 9e5]]
+    found = escala.allocate(curves, 5e5, min_efficiency=0.8)
+    result = escala.simulate(1000.0, 600.0, np.array([1500.0, 2000.0, 4000.0]), 200.0)
+    expected = {
+        "params": curves.params,
+        "limit": curves.limit,
+        "efficiency": curves.efficiency(levels),
+        "marginal": curves.marginal(levels),
+        "amounts": found.amounts,
+        "gap": found.gap,
+        "final_supply": result.final_supply,
+        "fees": result.fees,
+    }
+    for name, values in expected.items():
+        same(from_hex(printed[name]), values)
+    assert printed["version"] == VERSION
+    assert printed["refused"] == "borrow: a value is not finite or outside of what is allowed"
+
+
+@pytest.mark.parametrize("how", ["shared", "static"])
+def test_threads_in_c(how: str, native: Built, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    n = 5001
+    supply = rng.uniform(100.0, 1e4, n)
+    inputs = np.stack(
+        [supply, supply * rng.uniform(0.2, 0.72, n), supply * rng.uniform(0.9, 3.0, n), rng.uniform(1.0, 500.0, n)]
+    )
+    inputs.tofile(tmp_path / "in")
+    result = escala.simulate(*inputs)
+    expected = b"".join(getattr(result, name).tobytes() for name in (*lending_kernels.VALUES, *lending_kernels.COUNTS))
+    program, environment = hosted("threads.c", native, tmp_path, how)
+    for threads in (1, 2, 5):
+        said(program, tmp_path / "in", tmp_path / "out", n, threads, **environment)
+        assert (tmp_path / "out").read_bytes() == expected
+
+
+def test_example_of_the_readme(native: Built, tmp_path: Path) -> None:
+    [source] = re.findall(r"^```c\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    (tmp_path / "example.c").write_text(source)
+    place = native.shared.parent
+    program = compiled(tmp_path / "example.c", tmp_path / "host", f"-I{place}", native.static)
+    assert said(program).splitlines() == ["1501.51 0", "1571.54 1", "1575.88 1"]
+
+
+def test_command(tmp_path: Path) -> None:
+    from tests.rooms.test_commands import escala as command
+
+    done = command("capi", "build", "--out", "lib", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == [
+        str(tmp_path / "lib" / name) for name in ("libescala.so", "libescala.a", "escala.h", "escala.pc")
+    ]
+    assert load(tmp_path / "lib" / "libescala.so").version == metadata.version("escala")
+    (tmp_path / "file").write_text("")
+    done = command("capi", "build", "--out", "file/below", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("escala: cannot write to 'file/below'")
+
+
+def test_example_in_rust(native: Built, tmp_path: Path) -> None:
+    place = native.shared.parent
+    home = pwd.getpwuid(os.getuid()).pw_dir  # where the toolchain is, whatever HOME is for this run
+    said(
+        tool("rustc"),
+        "-O",
+        "-D",
+        "warnings",
+        EXAMPLES / "example.rs",
+        "-L",
+        place,
+        "-l",
+        "escala",
+        "-o",
+        tmp_path / "host",
+        HOME=home,
+    )
+    printed = lines_of(said(tmp_path / "host", LD_LIBRARY_PATH=str(place)))
+    curves = CurveSet.from_params(["A", "B"], ["linear", "exponential"], [[-1e-6, 1.0, 0.0], [0.7, 3e-6, 0.2]])
+    result = escala.simulate(1000.0, 600.0, 1000.0 + 3.0 * np.arange(1000), 200.0)
+    for name, values in {
+        "efficiency": curves.efficiency([[0.0, 1e5, 2e6]]),
+        "final_supply": result.final_supply,
+    }.items():
+        bits = np.array([int(word, 16) for word in printed[name].split()], dtype=np.uint64)
+        same(bits, values)
+    assert list(map(int, printed["stop"].split())) == result.stop.tolist()
+    assert printed["refused"] == "a value is not finite or outside of what is allowed"
+
+
+# ---- cffi ----
+
+
+@pytest.mark.parametrize("which", ["native", "other"])
+@pytest.mark.parametrize("seed", range(3))
+def test_same_bits_through_cffi(which: str, seed: int, request: pytest.FixtureRequest) -> None:
+    compare(load(request.getfixturevalue(which).shared), seed)
+
+
+def test_fit_with_half_life(library: Library) -> None:
+    rng = np.random.default_rng(4)
+    capital, efficiency = rng.uniform(1e4, 1e6, (9, 25)), rng.uniform(0.2, 1.0, (9, 25))
+    times = rng.uniform(0.0, 100.0, (9, 25))
+    curves = escala.fit(list("ABCDEFGHI"), capital, efficiency, observed_at=times, half_life=30.0, family="sqrt")
+    offsets = np.arange(10) * 25
+    weights = library.decay(offsets, times.reshape(-1), 30.0)
+    fits = library.fit(offsets, capital.reshape(-1), efficiency.reshape(-1), weights=weights, family=Family.SQRT)
+    same(fits.params, curves.params)
+    same(fits.root, curves._root)
+    part = library.fit(offsets[3:6], capital.reshape(-1), efficiency.reshape(-1), weights=weights, family=Family.SQRT)
+    same(part.params, curves.params[3:5])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"min_efficiency": 0.8},
+        {"min_efficiency": 0.9, "min_ticket": 3e4, "max_share": 0.4},
+        {"min_efficiency": 0.8, "remainder": "hold"},
+        {"min_efficiency": 0.9, "spend": "exactly", "max_share": 0.6},
+        {"min_efficiency": 0.8, "method": "greedy"},
+        {"method": "greedy", "step": 7e3, "hurdle": 0.2},
+        {"spend": "exactly", "reserve": 0.1},
+        {"hurdle": 0.3, "priority": "rising", "tolerance": 1e-3},
+        {"upper": "rising", "lower": 100.0, "min_efficiency": "rising"},
+        {"drawn": True, "min_efficiency": 0.7},
+    ],
+)
+def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Library) -> None:
+    rng = np.random.default_rng(5)
+    curves = some_curves(rng, 12)
+    rising = {
+        "priority": np.linspace(0.5, 2.0, 12),
+        "upper": np.linspace(1e4, 9e5, 12),
+        "min_efficiency": np.linspace(0.5, 0.9, 12),
+    }
+    given: dict[str, Any] = {name: rising[name] if value == "rising" else value for name, value in settings.items()}
+    drawn = given.pop("drawn", False)
+    params = np.stack([curves.params * factor for factor in (1.0, 0.97, 0.9)]) if drawn else None
+    totals = np.linspace(2e4, 4.9e6, 130)
+    ours = escala.allocate(curves, totals, max_nodes=50, params=params, **given)
+    codes = {
+        "exactly": given.pop("spend", "") == "exactly",
+        "greedy": given.pop("method", "") == "greedy",
+        "distribute": given.pop("remainder", "distribute") == "distribute",
+    }
+    theirs = library.allocate(curves, totals, max_nodes=50, params=params, **codes, **given)
+    for row, expected in ((theirs, ours), (theirs.first, ours.first or ours)):
+        assert row is not None
+        same(row.amounts.reshape(ours.amounts.shape), expected.amounts)
+        same(row.binding.reshape(ours.binding.shape), expected.binding)
+        for column, name in enumerate(search.FACTS[: search.NODES + 1]):
+            found = row.facts[:, column].reshape(np.shape(expected.gap))
+            same(found, np.asarray(getattr(expected, name), dtype=np.float64))
+    assert (ours.first is not None) == bool("min_efficiency" in given and codes["distribute"])
+
+
+@pytest.mark.parametrize("n", [9, 129, 100_000])
+def test_what_is_left_over_is_summed_in_one_order(n: int, library: Library) -> None:
+    curves = CurveSet.from_params([str(i) for i in range(n)], "linear", np.tile([-1e-6, 1.0], (n, 1)))
+    for total in (
+        7e3 * n / 3,
+        1000.1 * n,
+        2e5 * n,
+    ):  # a running sum of 100,000 equal amounts misses money that is there
+        ours = escala.allocate(curves, [total], min_efficiency=0.9, max_nodes=5)
+        theirs = library.allocate(curves, [total], min_efficiency=0.9, max_nodes=5)
+        same(theirs.amounts, ours.amounts)
+        for column, name in enumerate(search.FACTS[: search.NODES + 1]):
+            same(theirs.facts[:, column], getattr(ours, name).astype(np.float64))
+
+
+def test_every_field_of_a_strategy(library: Library) -> None:
+    rng = np.random.default_rng(6)
+    n = 3000
+    usual = {
+        name: float(array) for name, array in LendingStrategy().arrays().items() if name != "free_collateral_factor"
+    }
+    fields = {name: value * rng.uniform(0.9, 1.0, n) for name, value in usual.items()}
+    for name in (
+        "max_rescale_attempts",
+        "max_fallback_attempts",
+        "max_stagnant_operations",
+        "max_operations",
+        "stalling_after",
+        "stalled_after",
+    ):
+        fields[name] = np.floor(usual[name] * rng.uniform(1.0, 2.0, n))
+    fields["stalled_after"] += fields["stalling_after"]
+    fields["ltv_ceiling"][:] = 0.74
+    fields["min_health_factor"][:] = rng.uniform(1.0, 1.1, n)
+    supply = rng.uniform(100.0, 1e4, n)
+    start = (supply, 0.5 * supply, 1.4 * supply, np.zeros(n))
+    result = escala.simulate(*start, strategy=LendingStrategy(**fields))
+    for name, values in library.simulate(*start, **fields).items():
+        same(values, getattr(result, name))
+
+
+def test_nothing_is_copied(library: Library) -> None:
+    from escala.capi.library import _Call
+
+    curves = some_curves(np.random.default_rng(7), 3)
+    levels = np.linspace(0.0, 1e6, 30).reshape(3, 10)
+    levels.flags.writeable = False
+    out = np.empty((3, 10))
+    assert library.efficiency(curves, levels, out=out) is out
+    same(out, curves.efficiency(levels))
+    call = _Call(library)
+    for pointer, array in ((call.read("double", levels), levels), (call.write("double", out), out)):
+        assert int(library.ffi.cast("uintptr_t", pointer)) == array.ctypes.data
+
+
+def test_what_cannot_be_written_to_is_refused(library: Library) -> None:
+    curves = some_curves(np.random.default_rng(7), 3)
+    shifted = np.zeros(3 * 2 * 8 + 1, dtype=np.uint8)[1:].view(np.float64).reshape(3, 2)
+    fixed = np.empty((3, 2))
+    fixed.flags.writeable = False
+    for out in (shifted, fixed, np.empty((2, 3)).T, np.empty((3, 2), dtype=">f8")):
+        with pytest.raises(InputError, match=r"^out must be a writable, aligned, C-contiguous array of float64$"):
+            library.efficiency(curves, [[0.0, 1e5]], out=out)
+
+
+def test_weights_outside_the_offsets_are_zero(library: Library) -> None:
+    np.full(64, np.nan)  # what is left in memory that is not cleared
+    assert library.decay([20, 64], np.zeros(64), 1.0).tolist() == [0.0] * 20 + [1.0] * 44
+
+
+def test_many_threads_at_once(library: Library) -> None:
+    curves = some_curves(np.random.default_rng(8), 12)
+    totals = np.linspace(1e5, 2e6, 40)
+    expected = library.allocate(curves, totals, min_efficiency=0.8).amounts.tobytes()
+    answers: list[bytes] = []
+
+    def work() -> None:
+        answers.extend(library.allocate(curves, totals, min_efficiency=0.8).amounts.tobytes() for _ in range(5))
+
+    crew = [threading.Thread(target=work) for _ in range(6)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    assert answers == [expected] * 30
+
+
+def test_nothing_at_all(library: Library) -> None:
+    none = CurveSet.from_params([], "linear", np.zeros((0, 2)))
+    assert library.efficiency(none, np.zeros((1, 4))).shape == (0, 4)
+    assert library.fit([0], [], []).params.shape == (0, 3)
+    assert (
+        library.allocate(none, [1e5, 2e5]).facts[:, 0].tolist()
+        == escala.allocate(none, [1e5, 2e5]).shadow_price.tolist()
+    )
+    assert library.simulate(np.zeros(0), 0.0, 1.0, 0.0)["stop"].size == 0
+
+
+def test_the_header_says_what_python_says(library: Library) -> None:
+    functions = library.functions
+    enums: Mapping[str, Any] = {"": Family, "FIT_": FitStatus, "BINDING_": Binding}
+    for prefix, codes in enums.items():
+        for code in codes:
+            assert getattr(functions, f"ESCALA_{prefix}{code.name}") == code
+    for code in (*AllocationStatus, *StopReason):
+        assert getattr(functions, f"ESCALA_{code.name}") == code
+    assert functions.ESCALA_AUTO == fitting_kernels.AUTO
+    for name in ("NO_ROOM", "NO_CURVE_FORCED", "LOWER_ABOVE_MONEY", "TOO_LITTLE_ROOM", "NO_COMBINATION", "NOT_FOUND"):
+        assert getattr(functions, f"ESCALA_{name}") == getattr(search, name)
+    for place, name in enumerate(fitting_kernels.FIGURES):
+        assert getattr(functions, f"ESCALA_FIGURE_{name.upper()}") == place
+    for place, name in enumerate(search.FACTS):
+        assert getattr(functions, f"ESCALA_FACT_{name.upper()}") == place
+    assert functions.ESCALA_FIGURES == len(fitting_kernels.FIGURES)
+    assert functions.ESCALA_FACTS == len(search.FACTS)
+    assert f"multiples of {allocation_kernels.WARM}." in header()
+
+
+def test_defaults_are_those_of_python(library: Library) -> None:
+    scenarios = library.ffi.new("escala_scenarios *")
+    library.functions.escala_scenarios_defaults(scenarios)
+    usual = LendingStrategy().arrays()
+    fields = [name for name, _ in library.ffi.typeof("escala_scenarios").fields if name != "n"]
+    assert sorted(fields) == sorted(lending_kernels.COLUMNS)
+    for name in fields:
+        value = getattr(scenarios, name).value
+        assert np.isnan(value) if name not in usual else value == usual[name]
+    outcomes = [name for name, _ in library.ffi.typeof("escala_outcomes").fields]
+    assert outcomes == [*lending_kernels.VALUES, *lending_kernels.COUNTS]
+    problem = library.ffi.new("escala_allocation *")
+    library.functions.escala_allocation_defaults(problem)
+    assert (problem.upper.value, problem.max_share.value, problem.priority.value) == (np.inf, 1.0, 1.0)
+    assert (problem.max_nodes, problem.tolerance, problem.distribute) == (2000, -1.0, 1)
+
+
+# ---- Refusals ----
+
+
+class Host:
+    """Sound arguments of every function, to be spoiled one at a time."""
+
+    def __init__(self, library: Library) -> None:
+        self.ffi, self.functions = library.ffi, library.functions
+        self.kept: list[Any] = []
+        ffi = self.ffi
+        self.family = self.array("int8_t", [0, 2, 3])
+        self.params = self.array("double", [-1e-6, 1.0, 0.0, 0.7, 3e-6, 0.2, -1e-3, 1.0, 0.0])
+        self.curves = ffi.new("escala_curves *")
+        self.curves.n, self.curves.family, self.curves.params = 3, self.family, self.params
+        self.curves.origin, self.curves.limit = self.array("double", [0.0] * 3), self.array("double", [1e6] * 3)
+        self.capital, self.out = self.array("double", [0.0, 1e5]), self.array("double", [7.0] * 6)
+        self.offsets = self.array("int64_t", [0, 4, 9])
+        self.records = ffi.new("escala_records *")
+        self.records.n, self.records.size, self.records.offsets = 2, 9, self.offsets
+        self.records.capital = self.array("double", [1e3, 2e3, 3e3, 5e3] * 2 + [8e3])
+        self.records.efficiency = self.array("double", [1.0, 0.8, 0.7, 0.5] * 2 + [0.4])
+        self.records.weights = self.array("double", [1.0] * 9)
+        self.records.family = self.array("int8_t", [4, 4])
+        self.fits = ffi.new("escala_fits *")
+        for name, of in ffi.typeof("escala_fits").fields:
+            setattr(self.fits, name, self.array(of.type.item.cname, [7] * 26))
+        self.problem = ffi.new("escala_allocation *")
+        self.functions.escala_allocation_defaults(self.problem)
+        self.total = self.array("double", [1e5])
+        self.problem.curves, self.problem.total = self.curves[0], self.total
+        self.answers = ffi.new("escala_answers *")
+        self.answers.amounts, self.answers.facts = self.array("double", [7.0] * 3), self.array("double", [7.0] * 10)
+        self.answers.binding = self.array("int8_t", [7] * 3)
+        self.scenarios, self.outcomes = ffi.new("escala_scenarios *"), ffi.new("escala_outcomes *")
+        self.functions.escala_scenarios_defaults(self.scenarios)
+        self.scenarios.n = 2
+        for name, value in {"supply": 1000.0, "borrow": 600.0, "target": 1500.0, "wallet": 200.0}.items():
+            getattr(self.scenarios, name).value = value
+        self.outcomes.fees = self.array("double", [7.0] * 2)
+        self.times, self.ages = self.records.efficiency, self.array("double", [7.0] * 9)
+        self.fault = ffi.new("escala_fault *")
+        self.room, self.size = self.array("char", b"\0" * 2_000_000), 2_000_000
+
+    def array(self, kind: str, values: Any) -> Any:
+        self.kept.append(self.ffi.new(f"{kind}[]", values))
+        return self.kept[-1]
+
+    def ask(self, function: str) -> tuple[int, str, int]:
+        call = getattr(self.functions, f"escala_{function}")
+        arguments: dict[str, tuple[Any, ...]] = {
+            "efficiency": (self.curves, self.capital, self.rows, self.m, self.out),
+            "check_curves": (self.curves,),
+            "threshold": (self.curves, self.capital, self.out, self.out),
+            "fit": (self.records, self.fits, self.room, self.size),
+            "decay": (self.records, self.times, self.half_life, self.ages),
+            "allocate": (self.problem, self.answers, self.ffi.NULL, self.room, self.size),
+            "simulate": (self.scenarios, self.outcomes, self.room, self.size),
+        }
+        status = call(*arguments[function], self.fault)
+        assert status == call(*arguments[function], self.ffi.NULL)
+        assert bool(self.fault.argument) == bool(status)
+        name = self.ffi.string(self.fault.argument).decode() if self.fault.argument else ""
+        return status, name, self.fault.index
+
+    rows, m, half_life = 1, 2, 1.0
+
+
+def put(path: str, value: Any) -> Callable[[Host], None]:
+    """Set a member, an element or an attribute: ``curves.n``, ``params[1]``, ``size``."""
+
+    def spoil(host: Host) -> None:
+        *owners, last = path.split(".")
+        owner: Any = host
+        for name in owners:
+            owner = getattr(owner, name)
+        given = host.ffi.NULL if value is None else value
+        if last.endswith("]"):
+            name, index = last[:-1].split("[")
+            getattr(owner, name)[int(index)] = given
+        else:
+            setattr(owner, last, given)
+
+    return spoil
+
+
+NULL_POINTER, BAD_SIZE, SHORT, BAD_VALUE, BAD_ORDER, BAD_CODE, BAD_OFFSETS, INFEASIBLE = range(2, 10)
+NAN, INF = float("nan"), float("inf")
+REFUSED: list[tuple[str, str, Any, int, str, int]] = [
+    ("efficiency", "curves", None, NULL_POINTER, "curves", -1),
+    ("efficiency", "curves.family", None, NULL_POINTER, "family", -1),
+    ("efficiency", "curves.params", None, NULL_POINTER, "params", -1),
+    ("efficiency", "curves.origin", None, NULL_POINTER, "origin", -1),
+    ("efficiency", "capital", None, NULL_POINTER, "capital", -1),
+    ("efficiency", "out", None, NULL_POINTER, "out", -1),
+    ("efficiency", "curves.n", -1, BAD_SIZE, "n", -1),
+    ("efficiency", "curves.n", 2**62, BAD_SIZE, "n", -1),
+    ("efficiency", "m", -1, BAD_SIZE, "m", -1),
+    ("efficiency", "m", 2**62, BAD_SIZE, "m", -1),
+    ("efficiency", "rows", 2, BAD_SIZE, "rows", -1),
+    ("efficiency", "rows", -3, BAD_SIZE, "rows", -1),
+    ("efficiency", "family[1]", 4, BAD_CODE, "family", 1),
+    ("efficiency", "family[2]", -1, BAD_CODE, "family", 2),
+    ("efficiency", "capital[1]", -1.0, BAD_VALUE, "capital", 1),
+    ("efficiency", "capital[0]", NAN, BAD_VALUE, "capital", 0),
+    ("efficiency", "capital[0]", INF, BAD_VALUE, "capital", 0),
+    ("check_curves", "params[2]", INF, BAD_VALUE, "params", 2),
+    ("check_curves", "params[0]", NAN, BAD_VALUE, "params", 0),
+    ("check_curves", "params[4]", -1e-6, BAD_VALUE, "params", 4),
+    ("check_curves", "curves.limit[1]", 0.0, BAD_VALUE, "limit", 1),
+    ("check_curves", "curves.origin[1]", INF, BAD_VALUE, "origin", 1),
+    ("threshold", "curves.limit", None, NULL_POINTER, "limit", -1),
+    ("fit", "records", None, NULL_POINTER, "records", -1),
+    ("fit", "fits", None, NULL_POINTER, "fits", -1),
+    ("fit", "fits.params", None, NULL_POINTER, "fits->params", -1),
+    ("fit", "fits.limit", None, NULL_POINTER, "fits->limit", -1),
+    ("fit", "records.offsets", None, NULL_POINTER, "offsets", -1),
+    ("fit", "records.capital", None, NULL_POINTER, "capital", -1),
+    ("fit", "records.family", None, NULL_POINTER, "family", -1),
+    ("fit", "room", None, NULL_POINTER, "workspace", -1),
+    ("fit", "size", 1000, SHORT, "workspace_size", -1),
+    ("fit", "size", -1, SHORT, "workspace_size", -1),
+    ("fit", "records.n", -1, BAD_SIZE, "n", -1),
+    ("fit", "records.size", -1, BAD_SIZE, "size", -1),
+    ("fit", "records.size", 8, BAD_OFFSETS, "offsets", 2),
+    ("fit", "offsets[0]", -1, BAD_OFFSETS, "offsets", 0),
+    ("fit", "offsets[1]", 10, BAD_OFFSETS, "offsets", 1),
+    ("fit", "offsets[2]", 3, BAD_OFFSETS, "offsets", 2),
+    ("fit", "records.family[1]", 5, BAD_CODE, "family", 1),
+    ("fit", "records.capital[8]", 0.0, BAD_VALUE, "capital", 8),
+    ("fit", "records.capital[3]", 1e101, BAD_VALUE, "capital", 3),
+    ("fit", "records.efficiency[2]", 1.1, BAD_VALUE, "efficiency", 2),
+    ("fit", "records.weights[5]", -1.0, BAD_VALUE, "weights", 5),
+    ("decay", "half_life", 0.0, BAD_VALUE, "half_life", -1),
+    ("decay", "half_life", INF, BAD_VALUE, "half_life", -1),
+    ("decay", "records.efficiency[2]", NAN, BAD_VALUE, "times", 2),
+    ("allocate", "problem", None, NULL_POINTER, "problem", -1),
+    ("allocate", "answers", None, NULL_POINTER, "answers", -1),
+    ("allocate", "answers.amounts", None, NULL_POINTER, "amounts", -1),
+    ("allocate", "answers.facts", None, NULL_POINTER, "facts", -1),
+    ("allocate", "problem.total", None, NULL_POINTER, "total", -1),
+    ("allocate", "problem.curves.limit", None, NULL_POINTER, "limit", -1),
+    ("allocate", "problem.totals", -1, BAD_SIZE, "totals", -1),
+    ("allocate", "problem.draws", 2**40, BAD_SIZE, "totals", -1),
+    ("allocate", "problem.max_nodes", -1, BAD_SIZE, "max_nodes", -1),
+    ("allocate", "problem.max_nodes", 10_000_001, BAD_SIZE, "max_nodes", -1),
+    ("allocate", "size", 100, SHORT, "workspace_size", -1),
+    ("allocate", "family[0]", 9, BAD_CODE, "family", 0),
+    ("allocate", "params[1]", INF, BAD_VALUE, "params", 1),
+    ("allocate", "total[0]", -1.0, BAD_VALUE, "total", 0),
+    ("allocate", "problem.min_efficiency.value", 1.5, BAD_VALUE, "min_efficiency", -1),
+    ("allocate", "problem.lower.value", INF, BAD_VALUE, "lower", -1),
+    ("allocate", "problem.upper.value", NAN, BAD_VALUE, "upper", -1),
+    ("allocate", "problem.reserve", 1.0, BAD_VALUE, "reserve", -1),
+    ("allocate", "problem.hurdle", -0.1, BAD_VALUE, "hurdle", -1),
+    ("allocate", "problem.tolerance", 2.0, BAD_VALUE, "tolerance", -1),
+    ("allocate", "problem.step", -1.0, BAD_VALUE, "step", -1),
+    ("allocate", "problem.step", 1e-9, BAD_VALUE, "step", 0),
+    ("allocate", "problem.lower.value", 1e5, INFEASIBLE, "problem", 0),
+    ("simulate", "scenarios", None, NULL_POINTER, "scenarios", -1),
+    ("simulate", "outcomes", None, NULL_POINTER, "outcomes", -1),
+    ("simulate", "room", None, NULL_POINTER, "workspace", -1),
+    ("simulate", "size", 0, SHORT, "workspace_size", -1),
+    ("simulate", "scenarios.n", -1, BAD_SIZE, "n", -1),
+    ("simulate", "scenarios.supply.value", 0.0, BAD_VALUE, "supply", -1),
+    ("simulate", "scenarios.borrow.value", 1e-101, BAD_VALUE, "borrow", -1),
+    ("simulate", "scenarios.max_operations.value", 1.5, BAD_VALUE, "max_operations", -1),
+    ("simulate", "scenarios.max_operations.value", 2.0**31, BAD_VALUE, "max_operations", -1),
+    ("simulate", "scenarios.reinvest_decay.value", 1.0, BAD_VALUE, "reinvest_decay", -1),
+    ("simulate", "scenarios.near_gap.value", 0.6, BAD_ORDER, "near_gap", -1),
+    ("simulate", "scenarios.target_ltv.value", 0.735, BAD_ORDER, "target_ltv", -1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("function", "path", "value", "status", "argument", "index"), REFUSED)
+def test_refusals(
+    function: str, path: str, value: Any, status: int, argument: str, index: int, library: Library
+) -> None:
+    host = Host(library)
+    assert host.ask(function) == (0, "", -1)
+    host = Host(library)
+    put(path, value)(host)
+    assert host.ask(function) == (status, argument, index)
+    if status != INFEASIBLE and function not in ("efficiency", "threshold"):  # those two find bad capital on the way
+        assert list(host.fits.params[0:6]) == [7.0] * 6 if host.fits and host.fits.params else True
+        assert host.outcomes == host.ffi.NULL or list(host.outcomes.fees[0:2]) == [7.0] * 2
+        assert not host.answers or not host.answers.amounts or list(host.answers.amounts[0:3]) == [7.0] * 3
+
+
+def test_arrays_are_refused_by_place_as_python_does(library: Library) -> None:
+    with pytest.raises(InputError, match=re.escape("target[1] = -2.0: a value is not finite or outside of what")):
+        library.simulate(1.0, 0.0, np.array([2.0, -2.0]), 0.0)
+    with pytest.raises(InputError, match=re.escape("near_gap[1] = 0.2 and far_gap: a value exceeds one")):
+        library.simulate(np.ones(2), 0.0, 2.0, 0.0, far_gap=np.array([0.5, 0.1]))
+    with pytest.raises(InfeasibleError) as refused:
+        library.allocate(some_curves(np.random.default_rng(1), 2), [1e9, 10.0], lower=100.0)
+    assert refused.value.problem == (1,)
+    assert refused.value.excess == 190.0
+    with pytest.raises(InputError, match="wrong is no field"):
+        library.simulate(1.0, 0.0, 2.0, 0.0, wrong=1.0)
+    with pytest.raises(InputError, match="weights has 1 values, capital has 2"):
+        library.fit([0, 2], [1.0, 2.0], [0.5, 0.4], weights=[1.0])
+
+
+@pytest.mark.parametrize("least", [0.0, 0.5])
+def test_the_answers_say_which_problems_have_none(least: float, library: Library) -> None:
+    host = Host(library)
+    host.problem.exactly, host.problem.upper.value, host.problem.min_efficiency.value = 1, 10.0, least
+    assert host.ask("allocate") == (INFEASIBLE, "problem", 0)
+    assert host.answers.facts[host.functions.ESCALA_FACT_STATUS] == host.functions.ESCALA_TOO_LITTLE_ROOM
+    assert host.answers.facts[host.functions.ESCALA_FACT_EXCESS] == host.fault.value == 1e5 - 30.0
+
+
+def test_no_size_differs_from_the_arrays(library: Library) -> None:
+    curves = some_curves(np.random.default_rng(2), 4)
+    sizes: Any
+    for sizes in ({"draws": 200_000}, {"totals": 200_000}):
+        with pytest.raises(InputError, match=r"^(draws|totals) is no field of escala\.h that can be set here$"):
+            library.allocate(curves, 1e5, **sizes)
+    with pytest.raises(InputError, match=r"^n is no field of escala\.h that can be set here$"):
+        library.simulate(1000.0, 600.0, 1500.0, 200.0, n=2)
+    for params in (curves.params, curves.params[None, :2], np.zeros((1, 4, 4))):
+        with pytest.raises(InputError, match=r"^params of shape \(.*\) must be of shape \(draws, 4, 3\)$"):
+            library.allocate(curves, 1e5, params=params)
+    for value in (2.5, [1, 2], 2**70):
+        with pytest.raises(InputError, match=r"^max_nodes must be one number, not .*: \S"):
+            library.allocate(curves, 1e5, max_nodes=value)
+
+
+@pytest.mark.parametrize("name", lending_kernels.COLUMNS)
+def test_ranges_are_those_of_python(name: str, library: Library) -> None:
+    from escala.lending import strategy as lending
+
+    interval = {**lending.ARGUMENTS, **lending.FIELDS}[name]
+    host = Host(library)
+    field = getattr(host.scenarios, name)
+    ends = [interval.low, interval.high]
+    tried = [*ends, *np.nextafter(ends, -np.inf), *np.nextafter(ends, np.inf), -0.0, NAN, INF, -INF, 0.5, 1.5, 3.0]
+    for value in map(float, tried):
+        field.value = value
+        status, argument, _ = host.ask("simulate")
+        refused = status == BAD_VALUE and argument == name
+        assert refused != bool(interval.contains(np.array([value]))[0]), value
+
+
+def test_workspaces_of_absurd_sizes(library: Library) -> None:
+    functions, ffi = library.functions, library.ffi
+    assert functions.escala_simulate_workspace(-1) == -1
+    assert functions.escala_simulate_workspace(2**62) == -1
+    assert functions.escala_fit_workspace(-1, ffi.NULL) == -1
+    assert functions.escala_fit_workspace(1, ffi.NULL) == -1
+    assert functions.escala_allocate_workspace(ffi.NULL) == -1
+    exact = functions.escala_simulate_workspace(2)
+    host = Host(library)
+    for shift in (0, 1, 8, 63):  # wherever the workspace begins, so many bytes are enough
+        host.room, host.size = host.array("char", b"\0" * (exact + shift)) + shift, exact
+        assert host.ask("simulate")[0] == 0
+
+
+def test_statuses_have_words(library: Library) -> None:
+    texts = [library.status_text(status) for status in range(10)]
+    assert len(set(texts)) == 10
+    assert library.status_text(99) == "an unknown status"
+    assert library.version == VERSION
+
+
+# ---- Nothing beyond the buffers ----
+
+
+@pytest.mark.parametrize("which", ["native", "other"])
+def test_guard_pages(which: str, request: pytest.FixtureRequest) -> None:
+    built: Built = request.getfixturevalue(which)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.capi.guarded", str(built.shared)],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "same\n"), done.stderr[-2000:]
+
+
+def test_guard_pages_guard() -> None:
+    code = "from tests.capi.guarded import *; a = guarded(np.ones(4), True, True); a.ctypes.data_as(ctypes.POINTER(ctypes.c_double))[4]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, cwd=ROOT)
+    assert done.returncode < 0
+
+
+@pytest.mark.parametrize("which", ["native", "other"])
+def test_random_calls(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    built: Built = request.getfixturevalue(which)
+    program = compiled(HOSTS / "fuzz.c", tmp_path / "fuzz", f"-I{built.header.parent}", built.static, "-lm")
+    counted = [list(map(int, line.split()[1:])) for line in said(program, 1, 30_000).splitlines()]
+    assert all(row[0] > 1000 for row in counted)
+    assert all(sum(row[status] for row in counted) > 20 for status in range(2, 10))
+
+
+def test_sanitizers(pieces: Path, tmp_path: Path) -> None:
+    entries = [path for path in pieces.glob("*.o") if path.name not in ("library.o", "whole.o")]
+    given = [pieces / "library.c", '-DVERSION="0"', *entries, f"-I{pieces}", "-lm", "-pthread", *SANITIZERS]
+    said(compiled(HOSTS / "fuzz.c", tmp_path / "fuzz", *given), 2, 10_000)
+    said(compiled(EXAMPLES / "example.c", tmp_path / "example", *given))
+    np.tile([[1000.0], [600.0], [1500.0], [200.0]], 99).tofile(tmp_path / "in")
+    said(compiled(EXAMPLES / "threads.c", tmp_path / "threads", *given), tmp_path / "in", tmp_path / "out", 99, 2)
+
+
+def test_valgrind(other: Built, tmp_path: Path) -> None:
+    watch = [tool("valgrind"), "--quiet", "--error-exitcode=9", "--leak-check=full"]
+    program, _ = hosted("example.c", other, tmp_path, "static")
+    said(*watch, program)
+    fuzz = compiled(HOSTS / "fuzz.c", tmp_path / "fuzz", f"-I{other.header.parent}", other.static, "-lm")
+    said(*watch, fuzz, 3, 2000)
+
+
+# ---- Building and loading ----
+
+
+def test_build_says_what_is_wrong_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BuildError, match=r"^cannot write to '.*file/below': Not a directory$"):
+        build(tmp_path / "file" / "below")
+    with pytest.raises(BuildError, match=r"^cpu must be one of native, x86-64-v2, x86-64-v3, x86-64-v4, not 'i386'$"):
+        build(tmp_path, cpu="i386")
+    monkeypatch.setenv("CC", "no-such-compiler -m64")
+    with pytest.raises(
+        BuildError, match=r"^no C compiler found: CC names 'no-such-compiler -m64', which is not there$"
+    ):
+        build(tmp_path)
+    monkeypatch.delenv("CC")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BuildError, match=r"^no C compiler found: neither cc, gcc nor clang is there$"):
+        build(tmp_path)
+    (tmp_path / "cc").symlink_to(sys.executable)
+    with pytest.raises(BuildError, match=r"^the linker's tools are needed .* but ld is not there \(binutils\)$"):
+        build(tmp_path)
+
+
+def test_what_a_tool_says_is_passed_on(pieces: Path, tmp_path: Path) -> None:
+    shutil.copytree(pieces, tmp_path / "work")
+    (tmp_path / "work" / "tables.h").write_text("this is no C\n")
+    with pytest.raises(BuildError, match=r"failed: tables\.h:1:1: error: ") as refused:
+        _link(tmp_path / "work", _tools())
+    assert "\n" not in str(refused.value)
+
+
+def test_the_wheel_holds_what_is_built_from(tmp_path: Path) -> None:
+    copy = tmp_path / "project"
+    copy.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "dist"], cwd=copy, check=True)
+    (wheel,) = (copy / "dist").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {f"escala/capi/{name}" for name in ("escala.h", "library.c", "escala.pc.in", "entries.py")} <= set(names)
+
+
+def test_settings_of_the_compiler_do_not_reach_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    monkeypatch.setenv("NUMBA_CPU_NAME", "no-such-processor")
+    seen: list[dict[str, str]] = []
+    module = importlib.import_module("escala.capi.build")
+    monkeypatch.setattr(module, "_run_together", lambda _, settings: seen.append(settings))
+    _compile_entries(tmp_path, "x86-64-v2")
+    (settings,) = seen
+    numba = {name: value for name, value in settings.items() if name.startswith("NUMBA_")}
+    assert numba == {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": ""}
+
+
+def test_the_first_failure_ends_the_other_processes() -> None:
+    from escala.capi.build import _run_together
+
+    fails = [sys.executable, "-c", "raise RuntimeError('no room')"]
+    waits = [sys.executable, "-c", "import time; time.sleep(60)"]
+    start = time.monotonic()
+    with pytest.raises(BuildError, match=r"^python\S* failed: RuntimeError: no room$"):
+        _run_together([fails, waits], dict(os.environ))
+    assert time.monotonic() - start < 30
+
+
+def test_a_library_in_use_is_not_disturbed(native: Built, other: Built, tmp_path: Path) -> None:
+    from escala.capi.build import _placed
+
+    _placed(native.shared, tmp_path)
+    used = load(tmp_path / "libescala.so")
+    _placed(other.shared, tmp_path)
+    assert used.version == VERSION
+    assert (tmp_path / "libescala.so").read_bytes() == other.shared.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["libescala.so"]
+
+
+def test_what_cannot_be_placed_leaves_nothing_behind(native: Built, tmp_path: Path) -> None:
+    from escala.capi.build import _placed
+
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from escala.capi.build import _placed;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999));"
+        "_placed(Path(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(native.shared), str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.splitlines()[-1].endswith("libescala.so': File too large")
+    assert list(tmp_path.iterdir()) == []
+    crew = [threading.Thread(target=_placed, args=(native.shared, tmp_path)) for _ in range(8)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    assert (tmp_path / "libescala.so").read_bytes() == native.shared.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["libescala.so"]
+
+
+def test_modules_in_the_callers_folder_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numpy.py").write_text("raise RuntimeError('not this one')\n")
+    monkeypatch.chdir(tmp_path)
+    assert load(build("lib").shared).version == VERSION
+
+
+def test_no_room_for_what_is_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(BuildError, match=r"^the build cannot use '.*/gone/escala-.*': No such file or directory$"):
+        build(tmp_path)
+
+
+def test_of_a_traceback_the_last_line_is_passed_on() -> None:
+    from escala.capi.build import _run_together
+
+    fails = [sys.executable, "-W", "always", "-c", "import warnings; warnings.warn('an Error'); open('/dev/null/none')"]
+    with pytest.raises(BuildError, match=r"^python\S* failed: NotADirectoryError: "):
+        _run_together([fails], dict(os.environ))
+
+
+def test_a_bare_name_is_a_file_of_this_folder(native: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(native.shared.parent)
+    assert load(native.shared.name).version == VERSION
+
+
+def test_load_refuses_other_libraries(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"is no libescala: .*cannot open shared object file"):
+        load(tmp_path / "libescala.so")
+    (tmp_path / "one.c").write_text(
+        "int escala_abi(void) { return 9; }\nint escala_check_abi(int abi) { return abi != 9; }\n"
+    )
+    compiled(tmp_path / "one.c", tmp_path / "one.so", "-shared", "-fPIC")
+    with pytest.raises(BuildError, match=r"one.so' has ABI 9, but escala.h has 1$"):
+        load(tmp_path / "one.so")
+    (tmp_path / "two.c").write_text("int other;\n")
+    compiled(tmp_path / "two.c", tmp_path / "two.so", "-shared", "-fPIC")
+    with pytest.raises(BuildError, match=r"two.so' is no libescala: .*escala_abi"):
+        load(tmp_path / "two.so")
+
+
+# ---- Other compiled Python code ----
+
+
+def test_scalar_functions_in_compiled_code() -> None:
+    import numba
+
+    curves = some_curves(np.random.default_rng(9), 20)
+    levels = np.linspace(0.0, 3e6, 501)
+    for name in ("efficiency", "utility", "marginal"):
+        function = getattr(pointers, name)
+
+        @numba.njit
+        def over(levels, numbers, out, function=function):  # type: ignore[no-untyped-def]
+            for k in range(levels.size):
+                out[k] = function(int(numbers[0]), numbers[1], numbers[2], numbers[3], numbers[4], levels[k])
+
+        expected = getattr(curves, name)(np.tile(levels, (20, 1)))
+        for place in range(20):
+            out = np.empty_like(levels)
+            over(levels, pointers.curve(curves, place), out)
+            same(out, expected[place])
+
+
+def test_addresses_in_c(library: Library) -> None:
+    curves = some_curves(np.random.default_rng(10), 4)
+    for name in ("efficiency", "utility", "marginal"):
+        function = library.ffi.cast("double (*)(double, void *)", pointers.address(name))
+        for place in range(4):
+            numbers = pointers.curve(curves, place)
+            value = function(2e5, library.ffi.cast("void *", numbers.ctypes.data))
+            assert value == getattr(curves, name)(2e5)[place]
+    for name, expected in {
+        "exp": np.exp(0.5),
+        "expm1": np.expm1(0.5),
+        "log": np.log(0.5),
+        "lambert_w0": 0.35173371124919584,
+    }.items():
+        function = library.ffi.cast("double (*)(double)", pointers.address(name))
+        assert function(0.5) == pytest.approx(expected, rel=1e-15)
+
+
+def test_integral_over_a_curve() -> None:
+    curves = CurveSet.from_params(["A", "B"], ["linear", "exponential"], [[-1e-6, 1.0, 0.0], [0.9, 2e-6, 0.1]])
+    area, _ = quad(pointers.low_level("efficiency", curves, 1), 0.0, 5e5)
+    assert area == pytest.approx(0.9 / 2e-6 * -np.expm1(-1.0) + 0.1 * 5e5, rel=1e-13)
+    gained, _ = quad(pointers.low_level("marginal", curves, 0), 0.0, 3e5)
+    assert gained == pytest.approx(curves.utility(3e5)[0], rel=1e-13)
+    assert quad(pointers.low_level("exp"), 0.0, 1.0)[0] == pytest.approx(math.e - 1.0, rel=1e-14)
+
+
+def test_pointers_refuse() -> None:
+    curves = CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]])
+    with pytest.raises(InputError, match=r"name must be one of efficiency, .*, not 'sin'"):
+        pointers.address("sin")
+    with pytest.raises(InputError, match=r"place must be in \[0, 0\], not 1"):
+        pointers.curve(curves, 1)
+    with pytest.raises(InputError, match="efficiency needs curves"):
+        pointers.low_level("efficiency")
+
+
+def test_curve_kernels_and_pointers_agree_on_codes() -> None:
+    assert (curve_kernels.EFFICIENCY, curve_kernels.UTILITY, curve_kernels.MARGINAL) == (0, 1, 2)

@@ -1,0 +1,386 @@
+"""Records, predictions, allocations and analyses on the command line, over a store of real quotes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from escala import allocate, fit
+from escala.commands import app as cli
+from escala.demo.curves import load_quotes
+from tests.places import ROOT
+
+SYMBOLS = ("USDC/WBTC", "USDT/USDC", "TUSD/USDP")
+
+
+def escala(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process, as others are tested in processes of their own: those take a second each."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        patch.setattr(warnings, "showwarning", warnings.showwarning)
+        patch.chdir(cwd or ROOT)
+        code = cli.main(arguments)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with the sample files, and a store that holds the quotes."""
+    path: Path = tmp_path_factory.mktemp("desk")
+    done = escala("demo", "--files", ".", cwd=path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["aave_positions.csv.gz", "dex_quotes.csv.gz", "order_book_ethusdt_spot.csv.gz"]
+    done = escala("records", "import", "dex_quotes.csv.gz", cwd=path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"added to {path / 'escala.db'}" in done.stdout
+    return path
+
+
+def answer(folder: Path, *arguments: str) -> Any:
+    done = escala(*arguments, "--json", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def test_import_keeps_every_record(folder: Path) -> None:
+    quotes = load_quotes()
+    with sqlite3.connect(folder / "escala.db") as connection:
+        rows = connection.execute(
+            "SELECT symbol, capital, efficiency, observed_at FROM efficiency_record ORDER BY id"
+        ).fetchall()
+    connection.close()
+    assert [row[0] for row in rows] == quotes.symbol
+    assert [row[1] for row in rows] == quotes.capital.tolist()
+    assert [row[2] for row in rows] == quotes.efficiency.tolist()
+    assert rows[0][3] == 1700439135_000000
+
+
+def test_times_may_count_milliseconds(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("symbol,capital,efficiency,time\nA,1,0.5,1700000000000\n")
+    done = escala("records", "import", "r.csv", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "row 2: time = 1700000000000.0" in done.stderr
+    assert escala("records", "import", "r.csv", "--time-unit", "ms", cwd=tmp_path).returncode == 0
+    assert answer(tmp_path, "records", "list")[0]["first"] == "2023-11-14T22:13:20+00:00"
+
+
+def test_what_was_imported_more_than_once_is_counted_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("symbol,capital,efficiency\nA,1,0.5\n")
+    for _ in range(2):
+        assert escala("records", "import", "r.csv", "--again", cwd=tmp_path).returncode == 0
+    done = escala("records", "import", "r.csv", cwd=tmp_path)
+    assert done.stderr == "escala: 1 record imported before, from r.csv: --again adds them once more\n"
+    assert escala("records", "list", cwd=tmp_path).stdout.startswith("2 records of 1 symbol\n")
+
+
+def test_records_do_not_replace_their_store(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("symbol,capital,efficiency\nA,1,0.5\n")
+    store = ("--db", "store.csv")  # whatever it is called
+    assert escala("records", "import", "r.csv", *store, cwd=tmp_path).returncode == 0
+    done = escala("records", "export", "store.csv", *store, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "escala: store.csv: the records would replace the store itself\n")
+    assert escala("records", "list", *store, cwd=tmp_path).stdout.startswith("1 record of 1 symbol\n")
+
+
+def test_a_folder_is_no_place_for_records(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "o.csv").mkdir()
+    done = escala("records", "export", str(tmp_path / "o.csv"), cwd=folder)
+    assert (done.returncode, done.stderr) == (1, f"escala: {tmp_path / 'o.csv'} is a folder\n")
+
+
+@pytest.mark.parametrize(("coding", "shown"), [("ascii", "\\xc4\\u2192"), ("latin-1", "\xc4\\u2192")])
+def test_what_the_output_cannot_spell_is_escaped(tmp_path: Path, coding: str, shown: str) -> None:
+    (tmp_path / "r.csv").write_text("symbol,capital,efficiency\nÄ→,1,0.5\n", encoding="utf-8")
+    assert escala("records", "import", "r.csv", cwd=tmp_path).returncode == 0
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding=coding)  # named: it would close what it writes to when it goes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(warnings, "showwarning", warnings.showwarning)
+        assert cli.main(["records", "list", "--db", str(tmp_path / "escala.db")]) == 0
+    assert shown in raw.getvalue().decode(coding)
+
+
+def test_output_may_be_closed(folder: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        patch.setattr(warnings, "showwarning", warnings.showwarning)
+        assert cli.main(["records", "list", "--db", str(folder / "escala.db")]) == 0
+        sys.stdout.close()
+
+
+def test_a_file_is_not_imported_twice_by_mistake(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "escala.db", tmp_path)
+    shutil.copy(folder / "dex_quotes.csv.gz", tmp_path / "copy.csv.gz")
+    done = escala("records", "import", "copy.csv.gz", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "escala: 19,278 records imported before, from dex_quotes.csv.gz: --again adds them once more\n"
+    )
+    assert answer(tmp_path, "records", "import", "copy.csv.gz", "--again")["records"] == 19_278
+    assert sum(found["count"] for found in answer(tmp_path, "records", "list")) == 2 * 19_278
+
+
+def test_exported_records_are_imported_to_the_bit(folder: Path, tmp_path: Path) -> None:
+    for name in ("all.csv", "all.parquet"):
+        assert answer(folder, "records", "export", str(tmp_path / name))["records"] == 19_278
+        done = escala("records", "import", name, "--db", f"{name}.db", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        content = []
+        for path in (folder / "escala.db", tmp_path / f"{name}.db"):
+            connection = sqlite3.connect(path)
+            columns = "symbol, capital, efficiency, weight, observed_at"
+            content.append(connection.execute(f"SELECT {columns} FROM efficiency_record ORDER BY id").fetchall())
+            connection.close()
+        assert content[0] == content[1]
+    done = escala("records", "export", "one.csv", "--symbol", "USDC/WBTC", cwd=folder)
+    assert done.stdout == "360 records written to one.csv\n"
+    with (folder / "one.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["symbol"] for row in rows} == {"USDC/WBTC"}
+    assert rows[0]["observed_at"].endswith("Z")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_bad_records_are_refused_whole(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("symbol,capital,efficiency\nA,1000,0.9\nA,2000,1.5\n")
+    done = escala("records", "import", "bad.csv", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    for part in ("bad.csv", "efficiency", "1.5"):
+        assert part in done.stderr
+    assert not (tmp_path / "escala.db").exists()
+    assert answer(tmp_path, "records", "import", "bad.csv", "--clip")["clipped"] == 1
+
+
+def test_records_of_an_order_book(folder: Path, tmp_path: Path) -> None:
+    book = folder / "order_book_ethusdt_spot.csv.gz"
+    found = answer(tmp_path, "records", "import", str(book), "--symbol", "ETH/USDT")
+    assert found["symbols"] == ["ETH/USDT sell", "ETH/USDT buy"]
+    at = answer(tmp_path, "predict", "--symbol", "ETH/USDT sell", "--capital", "1e6")
+    assert 1.0 - at["efficiency"][0] == pytest.approx(4.236e-4, rel=0.2)  # a fitted curve, not the book itself
+
+
+@pytest.mark.parametrize("content", ["symbol,capital,efficiency\n", "symbol,side,price,quantity\nA,sell,10,1\n"])
+def test_a_file_without_records_is_an_error_and_makes_no_store(tmp_path: Path, content: str) -> None:
+    (tmp_path / "none.csv").write_text(content)
+    done = escala("records", "import", "none.csv", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("escala: none.csv: there are no records in it")
+    assert not (tmp_path / "escala.db").exists()
+
+
+def test_an_import_names_symbols_and_missing_times(folder: Path, tmp_path: Path) -> None:
+    book = folder / "order_book_ethusdt_spot.csv.gz"
+    done = escala("records", "import", str(book), "--symbol", "ETH/USDT", cwd=tmp_path)
+    assert "no times in it: all count as observed now\n" in done.stdout
+    assert done.stdout.endswith("escala.db: ETH/USDT sell, ETH/USDT buy\n")
+    done = escala("predict", "--symbol", "eth/usdt", "--capital", "1", cwd=tmp_path)
+    assert done.stderr.endswith("did you mean ETH/USDT buy or ETH/USDT sell?\n")
+
+
+def test_tables_keep_numbers_whole_on_narrow_terminals(folder: Path) -> None:
+    command = f"stty cols 60; {sys.executable} -m escala analyze --symbols USDC/WBTC TUSD/USDP"
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], capture_output=True, text=True, check=True, cwd=folder
+    )
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout)
+    assert "68,633,030  169,492,694" in shown
+    assert "90 %" not in shown
+
+
+def test_doubts_are_said_beside_an_allocation(folder: Path) -> None:
+    done = escala("optimize", "--total", "1e8", cwd=folder)
+    assert "of it stands on" in done.stdout
+    assert "whose records follow a pattern" in done.stdout
+    found = answer(folder, "optimize", "--symbols", *SYMBOLS, "--total", "1e6")
+    assert [value < 0.01 for value in found["lack_of_fit"]] == [False, True, True]
+
+
+def test_ctrl_c_is_quiet_while_the_command_line_is_loaded() -> None:
+    code = """
+import sys
+from escala.__main__ import main
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "escala.commands.app":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_list(folder: Path) -> None:
+    found = answer(folder, "records", "list")
+    assert len(found) == 56
+    assert found == sorted(found, key=lambda entry: entry["symbol"])
+    [one] = answer(folder, "records", "list", "--symbol", "USDC/WBTC")
+    quotes = load_quotes()
+    capital = quotes.capital[np.array(quotes.symbol) == "USDC/WBTC"]
+    assert (one["count"], one["smallest"], one["largest"]) == (360, capital.min(), capital.max())
+    assert one["first"].startswith("2023-11-20T00:03:11")
+    lines = escala("records", "list", cwd=folder).stdout.splitlines()
+    assert lines[0] == "19,278 records of 56 symbols"
+    assert lines[2].split() == ["symbol", "records", "smallest", "largest", "first", "last"]
+    assert len(lines) == 59
+
+
+@pytest.mark.parametrize("command", ["predict", "predecir"])
+def test_predict_answers_as_the_library(folder: Path, command: str) -> None:
+    capitals = [10_000.0, 1e6, 5e7, 2e8]
+    found = answer(folder, command, "--symbol", "USDC/WBTC", "--capital", "10000", "1e6", "5e7", "200_000_000")
+    quotes = load_quotes()
+    curve = fit(quotes.symbol, quotes.capital, quotes.efficiency)["USDC/WBTC"]
+    at = curve.predict(capitals)
+    for name in ("efficiency", "low", "high", "confidence", "extrapolated"):
+        assert found[name] == getattr(at, name).tolist(), name
+    assert found["marginal"] == curve.marginal(capitals).tolist()
+    assert (found["capital"], found["family"], found["n_points"]) == (capitals, "quadratic", 360)
+    assert list(found) == [
+        "symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at", "limit", "level",
+        "tolerance", "capital", "efficiency", "low", "high", "confidence", "extrapolated", "marginal",
+    ]  # fmt: skip
+
+
+def test_predict_prints_a_line_a_capital(folder: Path) -> None:
+    lines = escala("predict", "--symbol=USDC/WBTC", "--capital", "1e6", "2e8", cwd=folder).stdout.splitlines()
+    assert lines[0] == "USDC/WBTC: 360 records of capitals 502.909 to 148,990,000; quadratic curve, R² 0.993"
+    assert lines[3].split() == ["1,000,000", "0.9975", "0.9893", "to", "1.0000", "100.0%", "0.9966"]
+    assert lines[4].endswith("outside the records")
+
+
+@pytest.mark.parametrize("command", ["optimize", "optimizar"])
+def test_optimize_answers_as_the_library(folder: Path, command: str) -> None:
+    found = answer(folder, command, "--symbols", *SYMBOLS, "--total", "500000", "--upper", "USDT/USDC=100000")
+    quotes = load_quotes()
+    curves = fit(quotes.symbol, quotes.capital, quotes.efficiency)[list(SYMBOLS)]
+    best = allocate(curves, 500_000, min_efficiency=0.5, max_share=0.5, reserve=0.05, upper=[np.inf, 1e5, np.inf])
+    assert dict(zip(found["symbol"], found["amount"], strict=True)) == best.to_dict()
+    assert (found["utility"], found["gap"], found["status"]) == (best.utility, best.gap, "optimal")
+    assert found["binding"] == best.binding_names.tolist()
+    assert found["money"] == 475_000.0
+
+
+def test_optimize_tells_what_it_did_not_get_told(folder: Path) -> None:
+    command = ("optimize", "--symbols", *SYMBOLS, "--total", "5e5", "--max-share", "1", "--reserve", "0")
+    done = escala(*command, "--hurdle", "0.5", "--min-ticket", "1000", cwd=folder)
+    assert "500,000 of 500,000 allocated over" in done.stdout
+    assert done.stdout.endswith("by the store's settings, where a symbol has none of its own: min_efficiency 0.5\n")
+    with sqlite3.connect(folder / "escala.db") as connection:
+        assert connection.execute("SELECT total FROM allocation ORDER BY id DESC").fetchone() == (500_000.0,)
+    connection.close()
+
+
+@pytest.mark.parametrize("command", ["analyze", "analizar"])
+def test_analyze_answers_as_the_library(folder: Path, command: str) -> None:
+    found = answer(folder, command, "--symbols", *SYMBOLS, "--drop", "0.2")
+    quotes = load_quotes()
+    curves = fit(quotes.symbol, quotes.capital, quotes.efficiency)[list(SYMBOLS)]
+    limits = curves.saturation(0.2)
+    assert found["drop"] == 0.2
+    assert found["symbol"] == list(SYMBOLS)
+    for name in ("peak", "saturation", "saturation_low", "capacity", "capacity_high"):
+        expected = [None if not np.isfinite(value) else value for value in getattr(limits, name).tolist()]
+        assert found[name] == expected, name
+    text = escala(command, cwd=folder).stdout
+    assert text.startswith("56 symbols, 19,278 records: quadratic 29")
+    assert "68,633,030  68 M to 69.3 M" in text
+    one = escala(command, "--symbol", "USDC/WBTC", cwd=folder).stdout
+    assert "10 % of it lost at    68,633,030, 90 % interval 68 M to 69.3 M" in one
+
+
+def test_a_symbol_with_too_few_records_has_no_made_up_numbers(tmp_path: Path) -> None:
+    (tmp_path / "few.csv").write_text("symbol,capital,efficiency\nA,1000,0.9\n")
+    assert escala("records", "import", "few.csv", cwd=tmp_path).returncode == 0
+    done = escala("predict", "--symbol", "A", "--capital", "2000", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "A: 1 record of capitals 1,000 to 1,000; no curve: too few distinct capitals\n")  # fmt: skip
+    assert "no curve: too few distinct capitals" in escala("analyze", cwd=tmp_path).stdout
+    found = answer(tmp_path, "predict", "--symbol", "A", "--capital", "2000")
+    assert (found["efficiency"], found["low"], found["high"], found["confidence"]) == ([None], [0.0], [1.0], [0.0])
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (("predict", "--symbol", "USDC/WBTC", "--capital", "1e6", "2e8"), "predict.png"),
+        (("optimize", "--symbols", *SYMBOLS, "--total", "500000"), "optimize.svg"),
+        (("analyze",), "analyze.pdf"),
+        (("analyze", "--symbol", "USDC/WBTC"), "one.png"),
+        (("simulate", "--supply", "1000", "--borrow", "600", "--target", "1500", "--wallet", "200"), "loop.png"),
+    ],
+)
+def test_pictures_are_written(folder: Path, command: tuple[str, ...], name: str) -> None:
+    done = escala(*command, "--plot", name, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(f"picture written to {name}\n")
+    starts = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
+    content = (folder / name).read_bytes()
+    assert content.startswith(starts[Path(name).suffix])
+    assert len(content) > 5_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("predict", "--symbol", "USDC/WBT", "--capital", "1"), 1, "there are no records of 'USDC/WBT'; did you mean USDC/WBTC?"),
+        (("predict", "--symbol", "USDC/WBTC", "--capital", "-1"), 1, "capital must be in [0, inf), but"),
+        (("predict", "--symbol", "USDC/WBTC", "--capital"), 2, 'Command "predict" parameter --capital requires at least 1 element'),
+        (("predict", "--symbol", "USDC/WBTC", "--capital", "1", "--level", "2"), 1, "level must be in (0, 1), but level = 2.0"),
+        (("predict", "--symbol", "USDC/WBTC", "--capital", "1", "--plot", "x.gif"), 1, "path must end in .png, .svg or .pdf, not 'x.gif'"),
+        (("predict", "--symbol", "USDC/WBTC", "--capital", "1", "--db", "no.db"), 1, "there is no store at"),
+        (("optimize", "--total", "-1"), 1, "total_capital must be in [0, inf), but total_capital = -1.0"),
+        (("optimize", "--total", "1", "--upper", "A", "B=1"), 2, "--upper takes one number, or SYMBOL=NUMBER for some symbols, not 'A'"),
+        (("optimize", "--total", "1", "--upper", "A=x"), 2, "--upper takes numbers, not 'A=x'"),
+        (("optimize", "--total", "1", "--upper", "A=1", "A=2"), 2, "--upper names 'A' twice"),
+        (("optimize", "--total", "1", "--upper", "A=1"), 1, "upper names 'A', which is not among the symbols"),
+        (("optimize", "--total", "1", "--spend", "all"), 2, 'Invalid value "all" for --spend. Choose from: "at_most", "exactly"'),
+        (("optimize", "--symbols", "USDC/WBTC", "USDC/WBTC", "--total", "1"), 1, "symbols names 'USDC/WBTC' twice"),
+        (("analyze", "--drop", "0"), 1, "drop must be in (0, 1], but drop = 0.0"),
+        (("records", "import", "none.csv"), 1, "none.csv: No such file or directory"),
+        (("records", "import", "order_book_ethusdt_spot.csv.gz", "--db", "new.db"), 1, "order_book_ethusdt_spot.csv.gz"),
+        (("records", "export", "x.xls"), 1, "x.xls: records are written as .csv or .parquet"),
+        (("records", "export", "x.csv", "--symbols", "USDC"), 1, "there are no records of 'USDC'"),
+        (("records", "list", "--symbols", "USDC/WBTC", "nope"), 1, "there are no records of 'nope'"),
+        (("records",), 0, ""),
+    ],
+)  # fmt: skip
+def test_errors_are_one_line(folder: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
+    done = escala(*arguments, cwd=folder)
+    assert done.returncode == code
+    if code:
+        assert done.stdout == ""
+        assert done.stderr.startswith(f"escala: {message}")
+        assert done.stderr.count("\n") == 1
+    assert not (folder / "new.db").exists()
+
+
+def test_the_store_may_be_named_by_the_environment(folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "escala", "records", "list", "--json"]
+    env = {**os.environ, "ESCALA_DB": f"sqlite:///{folder / 'escala.db'}"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=env)
+    assert len(json.loads(done.stdout)) == 56
+
+
+def test_passwords_are_not_shown() -> None:
+    for command in (("records", "list"), ("predict", "--symbol", "A", "--capital", "1"), ("optimize", "--total", "1")):
+        done = escala(*command, "--db", "postgresql://me:s3cret@localhost:1/none")
+        assert done.returncode == 1
+        assert done.stderr.startswith("escala: cannot read postgresql://me:***@localhost:1/none")
+        assert "s3cret" not in done.stderr + done.stdout
