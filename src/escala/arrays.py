@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from escala.errors import InputError, ScenarioError
 
-Floats = npt.NDArray[np.float64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+#: A number or an array of them.
+FloatLike: TypeAlias = npt.ArrayLike
 _SHOWN = 3  # bad elements that a message lists
 _MOST_AXES = 32  # what NumPy broadcasts
 _BLOCK = 65536  # elements that a check looks at together: memory does not grow with the input

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
 from escala.errors import InfeasibleError
 from escala.text.numerals import capital
@@ -15,7 +16,6 @@ from escala.text.numerals import capital
 if TYPE_CHECKING:
     from escala.allocation.problem import Answers, Request
 
-Floats = npt.NDArray[np.float64]
 _ABOVE_ZERO = 1e-300
 
 

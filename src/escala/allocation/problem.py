@@ -5,19 +5,15 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Interval, check_interval, one_number, per_item, to_floats
+from escala.arrays import FloatLike, Floats, Interval, check_interval, one_number, per_item, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.families import Family
 from escala.errors import AllocationError
-
-Floats: TypeAlias = npt.NDArray[np.float64]
-
-FloatLike: TypeAlias = npt.ArrayLike
 
 _FRACTION: Final = Interval(0.0, 1.0)
 

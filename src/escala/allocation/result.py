@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.allocation import summary as allocation_summary
-from escala.allocation.problem import MIN_EFFICIENCY, NOTHING, PRIORITY, Floats, Request, checked_count
+from escala.allocation.problem import MIN_EFFICIENCY, NOTHING, PRIORITY, Request, checked_count
+from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
 
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from escala import parallel
 from escala.allocation import infeasible
-from escala.allocation.problem import MIN_EFFICIENCY, NOTHING, Answers, FloatLike, Floats, Request
+from escala.allocation.problem import MIN_EFFICIENCY, NOTHING, Answers, Request
 from escala.allocation.result import Allocation
-from escala.arrays import aligned
+from escala.arrays import FloatLike, Floats, aligned
 from escala.curves.curveset import CurveSet
 from escala.errors import AllocationError
 

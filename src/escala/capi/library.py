@@ -10,14 +10,13 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from escala.arrays import FloatLike, Floats
 from escala.capi.build import header
 from escala.curves.curveset import CurveSet
 from escala.errors import BuildError, InfeasibleError, InputError
 
-Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 Codes: TypeAlias = npt.NDArray[np.int8]
-FloatLike: TypeAlias = npt.ArrayLike
 
 _DECLARATIONS: Final = re.compile(r"/\* declarations \*/(.*)/\* end of declarations \*/", re.DOTALL)
 

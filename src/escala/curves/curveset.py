@@ -6,13 +6,13 @@ import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from escala import parallel
-from escala.arrays import Interval, check_interval, no_symbol, one_number, per_item, to_floats
+from escala.arrays import FloatLike, Floats, Interval, check_interval, no_symbol, one_number, per_item, to_floats
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
 from escala.files import table as table_file
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     import pandas
 from escala.curves.families import COEFFICIENTS, Family, FitStatus, family_code
 from escala.curves.prediction import Prediction, Saturation
-
-Floats: TypeAlias = npt.NDArray[np.float64]
-
-FloatLike: TypeAlias = npt.ArrayLike
 
 #: Capital that a curve can be asked for.
 _CAPITAL: Final = Interval(0.0, np.inf, high_open=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from escala import parallel
-from escala.arrays import Interval, aligned, one_number
+from escala.arrays import Floats, Interval, aligned, one_number
 from escala.curves import summary as curve_summary
 from escala.curves.curveset import CurveSet
 from escala.curves.families import family_code
@@ -28,8 +28,6 @@ from escala.curves.records import (
 )
 from escala.errors import CurveError, FitError, RecordError
 from escala.text.numerals import counted
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 _AUTO: Final = {"auto": 4}
 _HALF_LIFE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     pass
-from escala.curves.curveset import Floats
+from escala.arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Interval, check_interval, no_symbol, to_floats
+from escala.arrays import Floats, Interval, check_interval, no_symbol, to_floats
 from escala.errors import InputError, RecordError
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 #: What a record may hold.
 CAPITAL: Final = Interval(1e-100, 1e100)

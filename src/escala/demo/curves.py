@@ -11,14 +11,12 @@ from importlib.resources import files
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from escala.arrays import Floats
 from escala.curves import summary as curve_summary
 from escala.curves.curveset import CurveSet
 from escala.curves.fitting import fit
 from escala.curves.prediction import Prediction, Saturation
-
-Floats = npt.NDArray[np.float64]
 
 #: Capital whose efficiency is predicted, in USD.
 CAPITAL: Final = 1e6

@@ -13,15 +13,13 @@ from importlib.resources import files
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from escala import kernels
+from escala.arrays import Floats
 from escala.lending.result import LendingResult, StopReason
 from escala.lending.simulate import simulate
 from escala.lending.strategy import LendingStrategy
 from escala.text.numerals import ratio
-
-Floats = npt.NDArray[np.float64]
 
 #: Free cash and targets, as multiples of an account's supply: the data hold neither.
 WALLETS: Final = (0.0, 0.1, 0.25)

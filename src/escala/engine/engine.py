@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from escala.allocation.result import Allocation
 from escala.allocation.solve import allocate
-from escala.arrays import check_interval, one_number, to_floats
-from escala.curves.curveset import CurveSet, FloatLike
+from escala.arrays import FloatLike, Floats, check_interval, one_number, to_floats
+from escala.curves.curveset import CurveSet
 from escala.curves.fitting import fit
 from escala.curves.prediction import Prediction, Saturation
 from escala.curves.records import coded
@@ -27,7 +27,6 @@ from escala.engine.config import FROM_ZERO, EngineConfig
 from escala.engine.events import EventStream, Regime, RegimeChange, regime_of
 from escala.engine.models import (
     EfficiencyPrediction,
-    Floats,
     ModelInfo,
     Models,
     RebalancePlan,

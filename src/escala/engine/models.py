@@ -12,13 +12,11 @@ import numpy.typing as npt
 
 from escala import parallel
 from escala.allocation.result import Allocation
-from escala.arrays import check_interval, to_floats
-from escala.curves.curveset import CurveSet, FloatLike
+from escala.arrays import FloatLike, Floats, check_interval, to_floats
+from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Prediction
 from escala.engine.config import FROM_ZERO, EngineConfig
 from escala.errors import CurveError
-
-Floats = npt.NDArray[np.float64]
 
 #: Columns of numbers in a prediction.
 _PREDICTED: Final = ("efficiency", "low", "high", "confidence")

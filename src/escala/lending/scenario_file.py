@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from escala.arrays import Floats
 from escala.errors import ScenarioError, ScenarioFileError, did_you_mean
 from escala.files import csv as csv_file
 from escala.files import table as table_file
@@ -16,7 +16,6 @@ from escala.lending.result import LendingResult, StopReason
 from escala.lending.simulate import simulate
 from escala.lending.strategy import ARGUMENT_NAMES, STRATEGY_FIELDS, LendingStrategy
 
-Floats = npt.NDArray[np.float64]
 _WANTED = "columns are supply, borrow, target, wallet and strategy fields, in a header line, separated by commas"
 
 

@@ -14,8 +14,9 @@ from escala.errors import ScenarioError
 
 if TYPE_CHECKING:
     pass
+from escala.arrays import FloatLike
 from escala.lending.result import LendingResult
-from escala.lending.strategy import ARGUMENTS, FloatLike, LendingStrategy
+from escala.lending.strategy import ARGUMENTS, LendingStrategy
 
 LARGEST_CHUNK = 2048  # scenarios: inputs and workspace of a chunk fit a second-level cache
 

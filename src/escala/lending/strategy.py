@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from escala.arrays import Floats, Interval, broadcast_shape, check_interval, check_order, to_floats
+from escala.arrays import FloatLike, Floats, Interval, broadcast_shape, check_interval, check_order, to_floats
 
 if TYPE_CHECKING:
     pass
 
-#: A number or an array of them.
-FloatLike = npt.ArrayLike
 
 _AMOUNT = Interval(1e-100, 1e100)
 

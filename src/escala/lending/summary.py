@@ -1,4 +1,4 @@
-"""What a :class:`~escala.lending.result.LendingResult` says in words: net equity and debt first, profit only beside them."""
+"""What a lending result says in words: net equity and debt first, profit only beside them."""
 
 from __future__ import annotations
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from escala.allocation.result import Allocation, Binding
 from escala.allocation.summary import REASONS
+from escala.arrays import Floats
 from escala.errors import InputError
 from escala.plots import canvas
 from escala.text.numerals import counted, engineering
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-Floats = npt.NDArray[np.float64]
 
 _MOST_LINES: Final = 8
 _MOST_BARS: Final = 20

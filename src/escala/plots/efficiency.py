@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Interval, one_number, to_floats
+from escala.arrays import Floats, Interval, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
 from escala.curves.summary import DISTRUST, REASONS
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-Floats = npt.NDArray[np.float64]
 
 _POSITIVE: Final = Interval(0.0, 1e300, low_open=True)
 _GRID: Final = 400  # points of a curve

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from escala.arrays import Floats
 from escala.errors import InputError
 from escala.lending.result import LendingResult
 from escala.plots import canvas
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-Floats = npt.NDArray[np.float64]
 
 _FAR: Final = 3.0  # times all the rest: a target beyond that would flatten it
 _UNEVEN: Final = 20.0  # highest over lowest health factor from which distances are logarithmic

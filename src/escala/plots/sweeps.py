@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import to_floats
+from escala.arrays import Floats, to_floats
 from escala.errors import InputError
 from escala.plots import canvas
 from escala.text.numerals import counted, engineering
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]
 
 _EXACT: Final = 40  # different values of a parameter that each get a column of their own

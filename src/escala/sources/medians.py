@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Floats: TypeAlias = npt.NDArray[np.float64]
+from escala.arrays import Floats
+
 Places: TypeAlias = npt.NDArray[np.int64]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import parallel
-from escala.arrays import Interval, check_interval, one_number, to_floats
+from escala.arrays import Floats, Interval, check_interval, one_number, to_floats
 from escala.errors import RecordError
 from escala.files import table as table_file
 from escala.sources import tables
@@ -22,7 +22,6 @@ from escala.text.numerals import counted
 if TYPE_CHECKING:
     import pandas
 
-Floats: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = npt.NDArray[np.int64]
 Sides: TypeAlias = Literal["both", "buy", "sell"]
 

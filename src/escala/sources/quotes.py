@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Interval, one_number
+from escala.arrays import Floats, Interval, one_number
 from escala.errors import RecordError
 from escala.sources import tables
 from escala.sources.medians import range_medians
@@ -18,7 +18,6 @@ from escala.sources.results import EfficiencyRecords, names
 from escala.sources.tables import Columns
 from escala.text.numerals import counted
 
-Floats: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = npt.NDArray[np.int64]
 Side: TypeAlias = Literal["buy", "sell"]
 

@@ -8,18 +8,16 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Interval, to_floats
+from escala.arrays import Floats, Interval, to_floats
 from escala.curves.records import SECONDS, coded
 from escala.errors import InputError, RecordError, RecordFileError, did_you_mean
 from escala.files import csv as csv_file
 from escala.files import table as table_file
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 _SHOWN: Final = 3  # bad values that a message lists
 #: Seconds of the units that numbers may count time in, as how many make a second.

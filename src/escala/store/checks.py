@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from escala.arrays import Floats
 from escala.curves.records import (
-    Floats,
     check_lengths,
     check_names,
     check_values,

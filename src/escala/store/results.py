@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
 
-Floats: TypeAlias = npt.NDArray[np.float64]
 Times: TypeAlias = npt.NDArray[np.datetime64]
 
 
