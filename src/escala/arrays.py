@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, TypeAlias
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.errors import InputError, ScenarioError
+from escala.tables import Interval
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 #: A number or an array of them.
@@ -18,48 +18,6 @@ FloatLike: TypeAlias = npt.ArrayLike
 _SHOWN = 3  # bad elements that a message lists
 _MOST_AXES = 32  # what NumPy broadcasts
 _BLOCK = 65536  # elements that a check looks at together: memory does not grow with the input
-
-
-@dataclass(frozen=True)
-class Interval:
-    """The values an argument may take."""
-
-    low: float
-    high: float
-    low_open: bool = False
-    high_open: bool = False
-    integer: bool = False
-    or_zero: bool = False
-
-    def has(self, value: float) -> bool:
-        """Tell quickly that a single number is allowed; False may also mean that this cannot tell."""
-        inside = self.low < value < self.high
-        edge = (value == self.low and not self.low_open) or (value == self.high and not self.high_open)
-        return not self.integer and (inside or edge)
-
-    def contains(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Tell for each value whether it is allowed; NaN never is."""
-        above = values > self.low if self.low_open else values >= self.low
-        below = values < self.high if self.high_open else values <= self.high
-        inside = above & below
-        if self.integer:
-            inside &= np.equal(values, np.floor(values))
-        if self.or_zero:
-            inside |= values == 0.0
-        return inside
-
-    def holds_all(self, values: npt.NDArray[Any]) -> bool:
-        """Tell quickly, by the extremes, that all values are allowed; False may also mean that this cannot tell."""
-        if self.integer or values.size == 0:
-            return False
-        extremes = np.array([values.min(), values.max()])  # NaN if there is one
-        return bool(self.contains(extremes).all()) and (extremes[0] > 0.0 or not self.or_zero)
-
-    def __str__(self) -> str:
-        shown = int if self.integer else float
-        low, high = (f"{shown(bound):g}" if abs(bound) < 1e6 else repr(shown(bound)) for bound in (self.low, self.high))
-        interval = f"{'(' if self.low_open else '['}{low}, {high}{')' if self.high_open else ']'}"
-        return f"{'an integer ' if self.integer else ''}{'0 or ' if self.or_zero else ''}in {interval}"
 
 
 def to_floats(name: str, value: Any, error: type[InputError] = ScenarioError) -> Floats:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from escala.arrays import Interval, Rows, broadcast_shape, check_interval, check_order, to_floats, whole_number
+from escala.arrays import Rows, broadcast_shape, check_interval, check_order, to_floats, whole_number
 from escala.errors import ScenarioError
+from escala.tables import Interval
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,11 @@ from escala import AllocationStatus, Binding, CurveSet, Family, FitStatus, Lendi
 from escala.capi import Built, Library, build, load, pointers
 from escala.capi.build import _compile_entries, _link, _tools, header
 from escala.errors import BuildError, InfeasibleError, InputError
-from escala.kernels import allocation as allocation_kernels
-from escala.kernels import curves as curve_kernels
-from escala.kernels import fitting as fitting_kernels
-from escala.kernels import lending as lending_kernels
-from escala.kernels import search
+from escala.kernels.allocation import search
+from escala.kernels.allocation import solve as allocation_kernels
+from escala.kernels.curves import evaluate as curve_kernels
+from escala.kernels.fitting import fit as fitting_kernels
+from escala.kernels.lending import lanes as lending_kernels
 from tests.capi.guarded import compare, same
 from tests.places import ROOT, TESTS
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escala import CurveError, CurveSet, Family, FitError, FitStatus, InputError, RecordError, fit
-from escala.kernels import fitting as kernels
+from escala.kernels.fitting import fit as kernels
 from tests.naive import curves as naive_curves
 from tests.places import DATA
 

@@ -21,7 +21,7 @@ _ABOVE_ZERO = 1e-300
 
 def raise_infeasible(request: Request, problems: npt.NDArray[np.int64], answers: Answers) -> None:
     """Raise for the first problem without an allocation, naming the bounds that conflict."""
-    from escala.kernels import search as kernels
+    from escala.kernels.allocation import search as kernels
 
     failed = np.flatnonzero(answers.status >= kernels.NO_ROOM)
     if failed.size == 0:
@@ -130,7 +130,7 @@ def _most_that_fits(request: Request, problem: int) -> float:
 
 def _stretch(one: CurveSet, params: Floats, least: float) -> tuple[float, float]:
     """Ends of the first stretch of a curve with an efficiency of at least `least`, or above 0."""
-    from escala.kernels import curves as kernels
+    from escala.kernels.curves import evaluate as kernels
 
     family, _, origin = one._arrays()
     first, last = np.empty(1), np.empty(1)

@@ -10,10 +10,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import FloatLike, Floats, Interval, check_interval, one_number, per_item, to_floats
+from escala.arrays import FloatLike, Floats, check_interval, one_number, per_item, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.families import Family
 from escala.errors import AllocationError
+from escala.tables import Interval
 
 _FRACTION: Final = Interval(0.0, 1.0)
 
@@ -121,7 +122,7 @@ class Request:
 
     def evaluate(self, wanted: str, amounts: Floats) -> Floats:
         """Evaluate every problem's curves at its amounts."""
-        from escala.kernels import curves as kernels
+        from escala.kernels.curves import evaluate as kernels
 
         n = len(self.curves)
         if amounts.size == 0:
@@ -151,7 +152,7 @@ class Answers:
 
     def column(self, name: str) -> Floats:
         """Give one figure of every problem."""
-        from escala.kernels.search import FACTS
+        from escala.kernels.allocation.search import FACTS
 
         return self.facts[:, FACTS.index(name)]
 

@@ -156,7 +156,7 @@ def _solved(request: Request, threads: int) -> Allocation:
 
 def _first_phase(request: Request, problems: npt.NDArray[np.int64], threads: int) -> Answers:
     """Solve under the threshold; where that cannot take all the money, the second phase places the rest."""
-    from escala.kernels.search import NO_COMBINATION, NOT_FOUND, TOO_LITTLE_ROOM
+    from escala.kernels.allocation.search import NO_COMBINATION, NOT_FOUND, TOO_LITTLE_ROOM
 
     answers = _run(request, problems, request.exactly, request.greedy, None, threads)
     if request.exactly:
@@ -169,7 +169,7 @@ def _first_phase(request: Request, problems: npt.NDArray[np.int64], threads: int
 
 def _distributed(request: Request, problems: npt.NDArray[np.int64], first: Answers, threads: int) -> Answers:
     """Place what `first` left over, without the threshold; `first` becomes the phase that the answers are built on."""
-    from escala.kernels.search import NO_ROOM
+    from escala.kernels.allocation.search import NO_ROOM
 
     settings = request.settings.copy()
     settings[MIN_EFFICIENCY] = 0.0
@@ -195,8 +195,8 @@ def _second_phase(
     free: Request, problems: npt.NDArray[np.int64], first: Answers, greedy: bool, threads: int
 ) -> Answers:
     """Solve without the threshold, the first amounts as lower bounds; gap and status are the worse of both."""
-    from escala.kernels.allocation import AT_LOWER
-    from escala.kernels.search import NO_ROOM
+    from escala.kernels.allocation.search import NO_ROOM
+    from escala.kernels.allocation.solve import AT_LOWER
 
     sound = np.flatnonzero(first.status < NO_ROOM)
     second = first.copy()
@@ -218,8 +218,8 @@ def _run(
     threads: int,
 ) -> Answers:
     """Run the kernels over some problems."""
-    from escala.kernels import allocation as kernels
-    from escala.kernels import search
+    from escala.kernels.allocation import search
+    from escala.kernels.allocation import solve as kernels
 
     n, m = len(request.curves), problems.size
     answers = Answers(np.empty((m, n)), np.empty((m, n), dtype=np.int8), np.empty((m, len(search.FACTS))))

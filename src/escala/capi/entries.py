@@ -11,9 +11,12 @@ from typing import Any
 
 from numba import carray, cfunc, types
 
-from escala.kernels import allocation, curves, fitting, lending
+from escala.kernels.allocation import solve as allocation
+from escala.kernels.allocation.search import FACTS, NODE_FLOATS, NODE_INTEGERS
+from escala.kernels.curves import evaluate as curves
+from escala.kernels.fitting import fit as fitting
 from escala.kernels.jit import OPTIONS, routine, waiting
-from escala.kernels.search import FACTS, NODE_FLOATS, NODE_INTEGERS
+from escala.kernels.lending import lanes as lending
 
 _SETTINGS = 6
 _VALUES, _COUNTS = len(lending.VALUES), len(lending.COUNTS)

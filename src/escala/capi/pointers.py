@@ -38,7 +38,7 @@ from numba import carray, cfunc, types
 
 from escala.curves.curveset import CurveSet
 from escala.errors import InputError
-from escala.kernels import curves as kernels
+from escala.kernels.curves import evaluate as kernels
 from escala.kernels.jit import OPTIONS, Floats, helper
 from escala.kernels.special import exp, expm1, lambert_w0, log
 

@@ -6,15 +6,15 @@ import math
 from collections.abc import Iterable
 
 from escala.allocation import problem as allocation
-from escala.arrays import Interval
 from escala.capi.entries import ENTRIES
 from escala.curves import curveset as curves
 from escala.curves import fitting, records
-from escala.kernels import allocation as allocation_kernels
-from escala.kernels import curves as curve_kernels
-from escala.kernels import lending as lending_kernels
-from escala.kernels import search
+from escala.kernels.allocation import search
+from escala.kernels.allocation import solve as allocation_kernels
+from escala.kernels.curves import evaluate as curve_kernels
+from escala.kernels.lending import lanes as lending_kernels
 from escala.lending import strategy as lending
+from escala.tables import Interval
 
 #: Scenarios that are run together: their inputs, results and workspace fit a second-level cache.
 _CHUNK = 2048

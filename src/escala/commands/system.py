@@ -96,7 +96,7 @@ def info(*, json: bool = False) -> None:
     from escala.kernels import jit
     from escala.parallel import default_threads
 
-    compiled = jit.compiled_kernels()
+    compiled = kernels.compiled()
     extras = {extra: [name for name in names if find_spec(name) is None] for extra, names in _EXTRAS.items()}
     facts = {
         "version": __version__,
@@ -138,10 +138,10 @@ def warm() -> None:
     from escala.kernels import jit
 
     announce_compilation()
-    before = set(jit.compiled_kernels())
+    before = set(kernels.compiled())
     started = time.perf_counter()
     kernels.load_all()
-    fresh = len(set(jit.compiled_kernels()) - before)
+    fresh = len(set(kernels.compiled()) - before)
     print(f"{fresh} kernels compiled, {len(before)} were there already, {time.perf_counter() - started:.1f} s")
-    kept = set(kernels.names()) <= set(jit.compiled_kernels())
+    kept = set(kernels.names()) <= set(kernels.compiled())
     print(f"{'kept' if kept else 'they could not be kept'} in {jit.cache_dir()}")

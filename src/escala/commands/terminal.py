@@ -28,11 +28,9 @@ def announce_compilation() -> None:
     """Say on a terminal why the first run takes its time."""
     if not sys.stderr.isatty():
         return
-    from escala import kernels
     from escala.kernels import jit
 
-    if set(kernels.names()) - set(jit.compiled_kernels()):
-        print("compiling the kernels, once: about a minute", file=sys.stderr)
+    jit.before_compiling = lambda: print("compiling the kernels, once: about a minute", file=sys.stderr)
 
 
 def print_table(

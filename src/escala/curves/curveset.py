@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import parallel
-from escala.arrays import FloatLike, Floats, Interval, check_interval, no_symbol, one_number, per_item, to_floats
+from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, per_item, to_floats
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
 from escala.files import table as table_file
+from escala.tables import Interval
 
 if TYPE_CHECKING:
     import pandas
@@ -404,7 +405,7 @@ class CurveSet:
         """
         from scipy.special import stdtrit
 
-        from escala.kernels import curves as kernels
+        from escala.kernels.curves import evaluate as kernels
 
         drops = per_item("drop", drop, len(self), _SHARE, CurveError)
         fitted = np.isfinite(self._root[:, 0])
@@ -440,7 +441,7 @@ class CurveSet:
         >>> CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]]).threshold(0.99).round(6)
         array([10000.])
         """
-        from escala.kernels import curves as kernels
+        from escala.kernels.curves import evaluate as kernels
 
         least = per_item("min_efficiency", min_efficiency, len(self), _FINITE, CurveError)
         first, last = np.empty(len(self)), np.empty(len(self))
@@ -497,7 +498,7 @@ class CurveSet:
         >>> bool(abs(efficiency.mean() - curves.efficiency(1e5)[0]) < 0.001)
         True
         """
-        from escala.kernels.fitting import HIGHEST_RATE, LOWEST_RATE
+        from escala.kernels.fitting.fit import HIGHEST_RATE, LOWEST_RATE
 
         if isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 1:
             raise CurveError(f"draws must be an integer of at least 1, not {draws!r}", arguments=("draws",))
@@ -628,7 +629,7 @@ class CurveSet:
         )
 
     def _evaluate(self, wanted: str, capital: FloatLike, given: Floats | None, threads: int | None) -> Floats:
-        from escala.kernels import curves as kernels
+        from escala.kernels.curves import evaluate as kernels
 
         rows, shape = self._capital_rows(capital)
         crew = parallel.checked_threads(threads, CurveError)
@@ -657,7 +658,7 @@ class CurveSet:
         return result
 
     def _raw_predictions(self, rows: Floats, capital: FloatLike) -> tuple[Floats, Floats]:
-        from escala.kernels import curves as kernels
+        from escala.kernels.curves import evaluate as kernels
 
         eta = np.empty((len(self), rows.shape[1]))
         spread = np.empty_like(eta)

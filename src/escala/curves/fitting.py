@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import parallel
-from escala.arrays import Floats, Interval, aligned, one_number
+from escala.arrays import Floats, aligned, one_number
 from escala.curves import summary as curve_summary
 from escala.curves.curveset import CurveSet
 from escala.curves.families import family_code
@@ -27,6 +27,7 @@ from escala.curves.records import (
     with_length,
 )
 from escala.errors import CurveError, FitError, RecordError
+from escala.tables import Interval
 from escala.text.numerals import counted
 
 _AUTO: Final = {"auto": 4}
@@ -284,7 +285,7 @@ def _name_the_part(flat: Mapping[str, Floats], offsets: npt.NDArray[np.int64], *
 
 
 def _decayed(records: _Records, half_life: float | datetime.timedelta | np.timedelta64) -> Floats:
-    from escala.kernels import fitting as kernels
+    from escala.kernels.fitting import fit as kernels
 
     if isinstance(half_life, datetime.timedelta):
         half_life = half_life.total_seconds()
@@ -335,7 +336,7 @@ def _choices(family: str | Sequence[str], n: int) -> npt.NDArray[np.int8]:
 def _fit(
     records: _Records, choice: npt.NDArray[np.int8], threads: int, progress: Callable[[int], object] | None
 ) -> CurveSet:
-    from escala.kernels import fitting as kernels
+    from escala.kernels.fitting import fit as kernels
 
     n = records.symbols.size
     sizes = np.diff(records.offsets)

@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats, Interval, check_interval, no_symbol, to_floats
+from escala.arrays import Floats, check_interval, no_symbol, to_floats
 from escala.errors import InputError, RecordError
+from escala.tables import Interval
 
 #: What a record may hold.
 CAPITAL: Final = Interval(1e-100, 1e100)

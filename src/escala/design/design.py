@@ -16,12 +16,13 @@ from typing import Any, Final
 import numpy as np
 
 from escala import parallel
-from escala.arrays import Floats, Interval
+from escala.arrays import Floats
 from escala.design import ranges as design_ranges
 from escala.design.points import HaltonPoints, LatinPoints, Lattice, Points, RandomPoints, SobolPoints
 from escala.design.ranges import Choices, Column, Constant, Relative, Steps
 from escala.errors import DesignError, did_you_mean
 from escala.lending.strategy import ALLOWED, ORDERED_FIELDS, LendingStrategy
+from escala.tables import Interval
 
 __all__ = ["Design"]
 

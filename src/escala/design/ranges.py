@@ -12,8 +12,9 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from escala.arrays import Floats, Interval, check_interval, to_floats
+from escala.arrays import Floats, check_interval, to_floats
 from escala.errors import DesignError
+from escala.tables import Interval
 
 #: Any finite number: what a column may hold whose meaning is not known.
 ANY: Final = Interval(-1.7976931348623157e308, 1.7976931348623157e308)

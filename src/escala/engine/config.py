@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 
 from escala import parallel
-from escala.arrays import Interval, one_number
+from escala.arrays import one_number
 from escala.errors import ConfigError
+from escala.tables import Interval
 
 _LEVEL: Final = Interval(0.0, 1.0, low_open=True, high_open=True)
 

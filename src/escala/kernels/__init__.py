@@ -15,39 +15,43 @@ The contract every kernel keeps
 from __future__ import annotations
 
 import importlib
+import sys
 
-_MODULES = (
-    "accumulate", "allocation", "broadcast", "curves", "fitting", "lending", "order_book", "philox", "sequences",
-)  # fmt: skip
-_KERNELS = (
-    "accumulate.accumulate",
-    "allocation.allocate",
-    "allocation.greedy",
-    "broadcast.take",
-    "curves.evaluate",
-    "curves.limits",
-    "curves.predict",
-    "curves.threshold",
-    "fitting.decay",
-    "fitting.fit",
-    "lending.lending",
-    "lending.trace",
-    "order_book.walk",
-    "philox.uniforms",
-    "philox.words",
-    "sequences.halton",
-    "sequences.jitter",
-    "sequences.sobol",
-    "sequences.strata",
-)
+#: The kernels of each module.
+_KERNELS = {
+    "accumulate": ("accumulate",),
+    "allocation.solve": ("allocate", "greedy"),
+    "broadcast": ("take",),
+    "curves.evaluate": ("evaluate", "limits", "predict", "threshold"),
+    "fitting.fit": ("decay", "fit"),
+    "lending.lanes": ("lending", "trace"),
+    "order_book": ("walk",),
+    "philox": ("uniforms", "words"),
+    "sequences": ("halton", "jitter", "sobol", "strata"),
+}
 
 
 def names() -> list[str]:
     """Name every kernel."""
-    return list(_KERNELS)
+    return [f"{module}.{name}" for module, kernels in _KERNELS.items() for name in kernels]
 
 
 def load_all() -> None:
     """Compile every kernel, or load it from the cache."""
-    for module in _MODULES:
-        importlib.import_module(f"escala.kernels.{module}")
+    for module in _KERNELS:
+        importlib.import_module(f"{__name__}.{module}")
+
+
+def compiled() -> list[str]:
+    """Name the kernels whose compiled code is kept; nothing is compiled to find out."""
+    from escala.kernels import jit
+
+    missing = [f"{__name__}.{module}" for module in _KERNELS if f"{__name__}.{module}" not in sys.modules]
+    with jit.only_defined():
+        load_all()
+    for module in missing:  # whoever imports them next gets them compiled
+        del sys.modules[module]
+    for name in list(jit.waiting):
+        if name.rpartition(".")[0] in missing:
+            del jit.waiting[name]
+    return [name for name in names() if name in jit.kept_kernels()]

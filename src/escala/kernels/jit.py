@@ -6,10 +6,13 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import math
 import os
 import sys
+import time
+import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -17,7 +20,7 @@ import llvmlite.binding as llvm
 import numba
 import numpy as np
 import numpy.typing as npt
-from numba import types
+from numba import types as nb
 from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 
@@ -37,29 +40,23 @@ OPTIONS: dict[str, Any] = {
     "_nrt": False,
 }
 
-integer = types.int64
-number = types.float64
-floats_in = types.Array(types.float64, 1, "C", readonly=True)
-floats_out = types.Array(types.float64, 1, "C")
-codes_in = types.Array(types.int8, 1, "C", readonly=True)
-codes_out = types.Array(types.int8, 1, "C")
-words_in = types.Array(types.int32, 1, "C", readonly=True)
-integers_in = types.Array(types.int64, 1, "C", readonly=True)
-integers_out = types.Array(types.int64, 1, "C")
-code_rows_out = types.Array(types.int8, 2, "C")
-float_rows_in = types.Array(types.float64, 2, "C", readonly=True)
-float_rows_out = types.Array(types.float64, 2, "C")
-integer_rows_in = types.Array(types.int64, 2, "C", readonly=True)
-integer_rows_out = types.Array(types.int64, 2, "C")
+_PATIENCE = 20.0  # seconds that a process waits for another's compilation before it says so
+_LONGEST_WAIT = 900.0  # and after which it compiles by itself
 
-
-@functools.cache
-def source_hash() -> str:
-    """Hash of every kernel source: an edit in any of them leaves no stale code behind."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+integer = nb.int64
+number = nb.float64
+floats_in = nb.Array(nb.float64, 1, "C", readonly=True)
+floats_out = nb.Array(nb.float64, 1, "C")
+codes_in = nb.Array(nb.int8, 1, "C", readonly=True)
+codes_out = nb.Array(nb.int8, 1, "C")
+words_in = nb.Array(nb.int32, 1, "C", readonly=True)
+integers_in = nb.Array(nb.int64, 1, "C", readonly=True)
+integers_out = nb.Array(nb.int64, 1, "C")
+code_rows_out = nb.Array(nb.int8, 2, "C")
+float_rows_in = nb.Array(nb.float64, 2, "C", readonly=True)
+float_rows_out = nb.Array(nb.float64, 2, "C")
+integer_rows_in = nb.Array(nb.int64, 2, "C", readonly=True)
+integer_rows_out = nb.Array(nb.int64, 2, "C")
 
 
 def processor() -> str:
@@ -68,21 +65,21 @@ def processor() -> str:
 
 
 def _setting() -> str:
-    """What compiled code depends on beside the sources; numba's own cache key misses the flags."""
+    """What compiled code depends on beside the kernel; numba's own cache key misses the flags."""
     flags = (config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE)
-    return f"{processor()} {flags} {sys.implementation.cache_tag}"
+    return f"{processor()} {flags} {OPTIONS}"
 
 
 @functools.cache
 def cache_dir() -> Path:
-    """Directory of compiled kernels: one for one state of sources, Python, numba, processor and flags.
+    """Directory of compiled kernels: one for one state of Python, numba, processor and flags.
 
     ``ESCALA_CACHE_DIR`` names its parent, otherwise ``$XDG_CACHE_HOME/escala`` or ``~/.cache/escala``.
     """
     chosen = os.environ.get("ESCALA_CACHE_DIR")
     base = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or _home_cache()) / "escala"
     setting = hashlib.sha256(_setting().encode()).hexdigest()[:8]
-    return base / f"{source_hash()}-{setting}-numba{numba.__version__}"
+    return base / f"{setting}-{sys.implementation.cache_tag}-numba{numba.__version__}"
 
 
 def _home_cache() -> Path:
@@ -103,29 +100,89 @@ def _warn_once(reason: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
+def identity(function: Any, signature: Sequence[Any]) -> str:
+    """Hash what a kernel is compiled from: its code, that of all functions it calls, and the constants they name.
+
+    Comments, docstrings and whatever else stands in their files change nothing. The code objects are looked at, not the
+    sources, so it is the same where those cannot be read.
+    """
+    digest = hashlib.sha256(repr(signature).encode())
+    for part in _closure(function, {}).values():
+        digest.update(part.encode() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _closure(function: Any, found: dict[str, str]) -> dict[str, str]:
+    """Describe a function and all that it calls, by name, in the order in which they are met."""
+    place = f"{function.__module__}.{function.__qualname__}"
+    if place in found:
+        return found
+    found[place] = ""  # a function that calls itself is not met again
+    code = function.__code__
+    parts = [_described(code), repr(function.__defaults__)]
+    for name in sorted(_names(code)):
+        value = function.__globals__.get(name)
+        if isinstance(value, types.ModuleType):
+            parts += [f"{name}.{one} {vars(value)[one]!r}" for one in sorted(_names(code)) if _is_constant(value, one)]
+            called = [vars(value).get(one) for one in sorted(_names(code))]
+        else:
+            parts += [f"{name} {value!r}"] if isinstance(value, _CONSTANTS) else []
+            called = [value]
+        for one in called:
+            inner = getattr(one, "py_func", one)
+            if isinstance(inner, types.FunctionType) and inner.__module__.startswith("escala."):
+                parts.append(inner.__qualname__)
+                _closure(inner, found)
+    found[place] = " ".join(parts)
+    return found
+
+
+_CONSTANTS = (bool, int, float, str, tuple)  # an array would be one too, but no kernel has any
+
+
+def _is_constant(module: types.ModuleType, name: str) -> bool:
+    return isinstance(vars(module).get(name), _CONSTANTS)
+
+
+def _names(code: types.CodeType) -> set[str]:
+    inner = [_names(part) for part in code.co_consts if isinstance(part, types.CodeType)]
+    return set(code.co_names).union(*inner)
+
+
+def _described(code: types.CodeType) -> str:
+    """Give what the bytecode does, but not where it stands; the first constant of a documented function is no code."""
+    constants = code.co_consts[1:] if code.co_consts and isinstance(code.co_consts[0], str) else code.co_consts
+    shown = [_described(one) if isinstance(one, types.CodeType) else repr(one) for one in constants]
+    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {shown}"
+
+
 class _Place(_CacheLocator):
-    """One directory for one state of the sources, so nothing in it can be stale."""
+    """One name for one identity of a kernel, so nothing under it can be stale."""
+
+    def __init__(self, stamp: str) -> None:
+        self._stamp = stamp
 
     def get_cache_path(self) -> str:
         return str(cache_dir())
 
     def get_source_stamp(self) -> str:
-        return source_hash()
+        return self._stamp
 
     def get_disambiguator(self) -> str:
         return "kernel"
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> _Place:
-        return cls()
+        return cls(py_file)
 
 
 class _PlaceImpl(CompileResultCacheImpl):
     def __init__(self, py_func: Any) -> None:
         # Not the parent's: it searches numba's own locations, none of which may be writable.
-        self._lineno = py_func.__code__.co_firstlineno
-        self._locator = _Place()
-        self._filename_base = self.get_filename_base(f"{py_func.__module__}.{py_func.__qualname__}", "")
+        self._lineno = 0  # part of the file's name: a kernel that only moves stays the same
+        self._locator = _Place(py_func.__escala_identity__)
+        name = f"{py_func.__module__}.{py_func.__qualname__}-{py_func.__escala_identity__}"
+        self._filename_base = self.get_filename_base(name, "")
 
 
 class KernelCache(FunctionCache):
@@ -154,14 +211,60 @@ def _alone(name: str) -> Iterator[None]:
     """One process compiles a kernel while others wait and then load it; without a writable place nobody waits."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            cache_dir().mkdir(parents=True, exist_ok=True, mode=0o700)  # the files are pickles: ours alone
             lock = stack.enter_context(open(cache_dir() / f"{name}.lock", "wb"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _wait_for(lock, name)
         yield
 
 
+def _wait_for(lock: Any, name: str) -> None:
+    """Take a lock, saying what is waited for where it takes long; in the end go on without it."""
+    end = time.monotonic() + _LONGEST_WAIT
+    told = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if told is not None and time.monotonic() > told:
+                print(f"escala: another process compiles {name}, waiting for it", file=sys.stderr)
+                told = math.inf
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _is_safe(path: Path) -> bool:
+    """Tell whether a directory or file is this user's and nobody else may write to it: what it holds is executed."""
+    facts = path.stat()
+    return facts.st_uid in (os.geteuid(), 0) and not facts.st_mode & 0o022
+
+
+def _open_cache() -> bool:
+    """Make the directory if need be, and tell whether it may be used."""
+    try:
+        cache_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
+        safe = _is_safe(cache_dir())
+    except OSError as error:
+        _warn_once(f"{type(error).__name__}: {error}")
+        return False
+    if not safe:
+        _warn_once("others may write to it")
+    return safe
+
+
+def _announce() -> None:
+    """Tell whoever wants to know that compilation begins."""
+    global before_compiling
+    told, before_compiling = before_compiling, None
+    if told is not None:
+        told()
+
+
+#: Called once before anything is compiled: whoever waits may be told why.
+before_compiling: Callable[[], None] | None = None
 #: What compiles the kernels that were defined under ``ESCALA_COMPILE=later``, by module and name: builds need but some.
 waiting: dict[str, Callable[[], None]] = {}
+_kept: dict[str, Callable[[], bool]] = {}  # whether the compiled code of a kernel is there
+_later = os.environ.get("ESCALA_COMPILE") == "later"
 
 
 def kernel(*arguments: Any) -> Callable[[Function], Function]:
@@ -172,14 +275,23 @@ def kernel(*arguments: Any) -> Callable[[Function], Function]:
         if config.DISABLE_JIT:
             return cast(Function, dispatcher)
         name = f"{function.__module__}.{function.__qualname__}"
-        dispatcher._cache = KernelCache(function)
+        function.__escala_identity__ = identity(function, arguments)
+        index = cache_dir() / f"{_PlaceImpl(function).filename_base}.nbi"
+
+        def is_kept() -> bool:
+            return index.is_file()
 
         def compile_now() -> None:
-            with _alone(name):
-                dispatcher.compile(types.void(*arguments))
+            if _open_cache():
+                dispatcher._cache = KernelCache(function)
+            with contextlib.nullcontext() if is_kept() else _alone(name):  # loading waits for nobody
+                if not is_kept():
+                    _announce()
+                dispatcher.compile(nb.void(*arguments))
             dispatcher.disable_compile()
 
-        if os.environ.get("ESCALA_COMPILE") == "later":
+        _kept[name] = is_kept
+        if _later:
             waiting[name] = compile_now
         else:
             compile_now()
@@ -198,12 +310,20 @@ def routine(function: Function) -> Function:
     return cast(Function, numba.njit(**OPTIONS)(function))
 
 
-def compiled_kernels() -> list[str]:
-    """Names of the kernels whose compiled code lies in the cache directory."""
-    if not cache_dir().is_dir():
-        return []
-    stems = {path.name.split("-")[0] for path in cache_dir().glob("*.nbi")}
-    return sorted(stem.removeprefix(f"{__package__}.") for stem in stems)
+def kept_kernels() -> list[str]:
+    """Names of the kernels, of those whose modules were loaded, whose compiled code lies in the cache directory."""
+    return sorted(name.removeprefix(f"{__package__}.") for name, is_kept in _kept.items() if is_kept())
+
+
+@contextlib.contextmanager
+def only_defined() -> Iterator[None]:
+    """Within it kernels are defined, but neither compiled nor loaded: their names are in `waiting`."""
+    global _later  # noqa: PLW0603 - one switch of this module, as its environment variable is
+    before, _later = _later, True
+    try:
+        yield
+    finally:
+        _later = before
 
 
 def numba_version() -> str:

@@ -124,7 +124,7 @@ def _run(
     threads: int,
     progress: Callable[[int], object] | None,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    from escala.kernels import lending as kernels
+    from escala.kernels.lending import lanes as kernels
 
     # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
     values = np.empty((len(kernels.VALUES), n + 8), dtype=np.float64)
@@ -162,7 +162,7 @@ def named_result(
     operations: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> LendingResult:
     """Give the kernel's rows their names and shapes."""
-    from escala.kernels import lending as kernels
+    from escala.kernels.lending import lanes as kernels
 
     start: dict[str, Any] = {name: np.broadcast_to(array, shape)[()] for name, array in arguments.items()}
     floats: dict[str, Any] = {name: row.reshape(shape)[()] for name, row in zip(kernels.VALUES, values, strict=True)}
@@ -229,7 +229,7 @@ class DeFiSimulator:
         return named_result(arguments, self.strategy, (), values, counts, self._operations(inputs))
 
     def _operations(self, inputs: Mapping[str, Floats]) -> dict[str, npt.NDArray[Any]]:
-        from escala.kernels import lending as kernels
+        from escala.kernels.lending import lanes as kernels
 
         columns = Rows([inputs[name] for name in kernels.COLUMNS], (), 1).fill(0, 1)
         work = np.empty(kernels.WORK_SIZE, dtype=np.float64)

@@ -33,7 +33,7 @@ class Slices:
     """
 
     def __init__(self, varied: Sequence[str], strategy: LendingStrategy) -> None:
-        from escala.kernels import lending as kernels
+        from escala.kernels.lending import lanes as kernels
 
         self._fields = {name: array.reshape(()) for name, array in strategy.arrays().items()}
         self._varied = tuple(varied)
@@ -63,7 +63,7 @@ class Slices:
 
     def run(self, columns: Mapping[str, Floats], n: int) -> Iterator[None]:
         """Simulate a slice of n ≤ SLICE scenarios, in steps of some milliseconds."""
-        from escala.kernels import lending as kernels
+        from escala.kernels.lending import lanes as kernels
 
         bounds = {name: columns.get(name, self._fields[name]) for name in BOUNDS_OF_WORK}
         sweeps = at_once(bounds, OPERATIONS_AT_ONCE)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from escala.arrays import FloatLike, Floats, Interval, broadcast_shape, check_interval, check_order, to_floats
+from escala.arrays import FloatLike, Floats, broadcast_shape, check_interval, check_order, to_floats
+from escala.tables import Interval
 
 if TYPE_CHECKING:
     pass

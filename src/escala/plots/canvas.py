@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from escala.arrays import Interval, one_number
+from escala.arrays import one_number
 from escala.errors import InputError, MissingExtraError
+from escala.tables import Interval
 from escala.text.numerals import engineering
 
 if TYPE_CHECKING:

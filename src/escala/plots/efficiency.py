@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats, Interval, one_number, to_floats
+from escala.arrays import Floats, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
 from escala.curves.summary import DISTRUST, REASONS
 from escala.errors import InputError
 from escala.plots import canvas
+from escala.tables import Interval
 from escala.text.numerals import counted, engineering
 
 if TYPE_CHECKING:

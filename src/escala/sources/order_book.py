@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import parallel
-from escala.arrays import Floats, Interval, check_interval, one_number, to_floats
+from escala.arrays import Floats, check_interval, one_number, to_floats
 from escala.errors import RecordError
 from escala.files import table as table_file
 from escala.sources import tables
 from escala.sources.quotes import two_sides
 from escala.sources.results import EfficiencyRecords, names
 from escala.sources.tables import Columns
+from escala.tables import Interval
 from escala.text.numerals import counted
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats, Interval, one_number
+from escala.arrays import Floats, one_number
 from escala.errors import RecordError
 from escala.sources import tables
 from escala.sources.medians import range_medians
 from escala.sources.results import EfficiencyRecords, names
 from escala.sources.tables import Columns
+from escala.tables import Interval
 from escala.text.numerals import counted
 
 Places: TypeAlias = npt.NDArray[np.int64]

@@ -13,11 +13,12 @@ from typing import Any, Final, cast
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats, Interval, to_floats
+from escala.arrays import Floats, to_floats
 from escala.curves.records import SECONDS, coded
 from escala.errors import InputError, RecordError, RecordFileError, did_you_mean
 from escala.files import csv as csv_file
 from escala.files import table as table_file
+from escala.tables import Interval
 
 _SHOWN: Final = 3  # bad values that a message lists
 #: Seconds of the units that numbers may count time in, as how many make a second.

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from escala.arrays import Interval, one_number
+from escala.arrays import one_number
 from escala.curves.families import family_code
 from escala.errors import ConfigError, CurveError
+from escala.tables import Interval
 
 _FRACTION: Final = Interval(0.0, 1.0)
 _RESERVE: Final = Interval(0.0, 1.0, high_open=True)

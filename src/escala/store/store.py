@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.allocation.result import Allocation
-from escala.arrays import Interval, check_interval, one_number, to_floats
+from escala.arrays import check_interval, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
 from escala.errors import AllocationError, ConfigError, CurveError, RecordError
@@ -20,6 +20,7 @@ from escala.store import checks
 from escala.store.results import RecordRange, SaturationPoint, StoredAllocation, StoredModels, StoredRecords, Training
 from escala.store.settings import ScalingConfig, SymbolConfig
 from escala.store.writer import GroupWriter
+from escala.tables import Interval
 
 if TYPE_CHECKING:
     from escala.store.database import Database

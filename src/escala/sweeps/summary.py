@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats, Interval, check_interval, to_floats
+from escala.arrays import Floats, check_interval, to_floats
 from escala.errors import ScenarioError
 from escala.files import table as table_file
 from escala.lending.result import LendingResult, StopReason
@@ -21,6 +21,7 @@ from escala.lending.strategy import ARGUMENT_NAMES, LendingStrategy
 from escala.sweeps import accumulate
 from escala.sweeps.accumulate import State
 from escala.sweeps.plan import WHOLE, Plan
+from escala.tables import Interval
 from escala.text import numerals
 
 if TYPE_CHECKING:

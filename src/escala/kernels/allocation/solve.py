@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels import envelope
-from escala.kernels.curves import crossings, raw
-from escala.kernels.dual import AT_BOUND, ROUNDING, relax, unfilled
-from escala.kernels.envelope import (
+from escala.kernels.allocation import envelope
+from escala.kernels.allocation.dual import AT_BOUND, ROUNDING, relax, unfilled
+from escala.kernels.allocation.envelope import (
     AMOUNT,
     BEST,
     BLOCK,
@@ -41,26 +40,7 @@ from escala.kernels.envelope import (
     two_sum,
     worth,
 )
-from escala.kernels.fitting import QUADRATIC
-from escala.kernels.jit import (
-    Codes,
-    Floats,
-    Integers,
-    code_rows_out,
-    codes_in,
-    float_rows_in,
-    float_rows_out,
-    floats_in,
-    floats_out,
-    helper,
-    integer,
-    integer_rows_out,
-    integers_in,
-    integers_out,
-    kernel,
-    routine,
-)
-from escala.kernels.search import (
+from escala.kernels.allocation.search import (
     CULPRIT,
     DUAL_BOUND,
     DUAL_PRICE,
@@ -79,6 +59,26 @@ from escala.kernels.search import (
     UPPER_BOUND,
     UTILITY,
     search,
+)
+from escala.kernels.curves.evaluate import crossings, raw
+from escala.kernels.fitting.fit import QUADRATIC
+from escala.kernels.jit import (
+    Codes,
+    Floats,
+    Integers,
+    code_rows_out,
+    codes_in,
+    float_rows_in,
+    float_rows_out,
+    floats_in,
+    floats_out,
+    helper,
+    integer,
+    integer_rows_out,
+    integers_in,
+    integers_out,
+    kernel,
+    routine,
 )
 
 #: Rows of `settings`.

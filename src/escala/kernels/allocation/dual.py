@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.envelope import (
+from escala.kernels.allocation.envelope import (
     AMOUNT,
     BASE,
     CLOSED,

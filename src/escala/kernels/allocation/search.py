@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels import envelope
-from escala.kernels.dual import AT_BOUND, SLACK, SMOOTH, cut_short, limited_bound, most_tickets, relax, restricted
-from escala.kernels.envelope import (
+from escala.kernels.allocation import envelope
+from escala.kernels.allocation.dual import (
+    AT_BOUND,
+    SLACK,
+    SMOOTH,
+    cut_short,
+    limited_bound,
+    most_tickets,
+    relax,
+    restricted,
+)
+from escala.kernels.allocation.envelope import (
     AMOUNT,
     BASE,
     BEST,

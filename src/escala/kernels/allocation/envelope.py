@@ -27,8 +27,8 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.curves import crossings, curvature, raw, raw_marginal
-from escala.kernels.fitting import EXPONENTIAL, LINEAR, QUADRATIC, SQRT
+from escala.kernels.curves.evaluate import crossings, curvature, raw, raw_marginal
+from escala.kernels.fitting.fit import EXPONENTIAL, LINEAR, QUADRATIC, SQRT
 from escala.kernels.jit import Floats, Integers, helper, routine
 from escala.kernels.special import INVERSE_E, E, exp, lambert_w0, log
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.fitting import EXPONENTIAL, LINEAR, QUADRATIC, ROOT_2, SQRT
+from escala.kernels.fitting.fit import EXPONENTIAL, LINEAR, QUADRATIC, ROOT_2, SQRT
 from escala.kernels.jit import (
     Codes,
     Floats,

@@ -1,0 +1,1 @@
+"""Evaluation of curves, and where they saturate."""
