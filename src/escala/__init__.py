@@ -6,7 +6,7 @@ Names are attached when they are first used: importing escala loads neither numb
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _ROOMS = {
     "DeFiSimulator": "lending.simulate",

@@ -15,7 +15,6 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ EXAMPLES = TESTS / "examples" / "capi"
 HOSTS = TESTS / "capi"
 #: Beside the processor's own code: one that leaves AVX-512 out, as valgrind needs it.
 OTHER = "x86-64-v3" if platform.machine() == "x86_64" else "native"
-VERSION = metadata.version("escala")
+VERSION = escala.__version__
 WARNINGS = ("-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
@@ -221,8 +220,8 @@ def test_threads_in_c(how: str, native: Built, tmp_path: Path) -> None:
         assert (tmp_path / "out").read_bytes() == expected
 
 
-def test_example_of_the_readme(native: Built, tmp_path: Path) -> None:
-    [source] = re.findall(r"^```c\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+def test_example_of_the_guide(native: Built, tmp_path: Path) -> None:
+    [source] = re.findall(r"^```c\n(.*?)^```", (ROOT / "docs/guide/c-library.md").read_text(), re.DOTALL | re.MULTILINE)
     (tmp_path / "example.c").write_text(source)
     place = native.shared.parent
     program = compiled(tmp_path / "example.c", tmp_path / "host", f"-I{place}", native.static)
@@ -237,7 +236,7 @@ def test_command(tmp_path: Path) -> None:
     assert done.stdout.split() == [
         str(tmp_path / "lib" / name) for name in ("libescala.so", "libescala.a", "escala.h", "escala.pc")
     ]
-    assert load(tmp_path / "lib" / "libescala.so").version == metadata.version("escala")
+    assert load(tmp_path / "lib" / "libescala.so").version == VERSION
     (tmp_path / "file").write_text("")
     done = command("capi", "build", "--out", "file/below", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")

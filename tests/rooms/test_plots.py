@@ -725,7 +725,7 @@ def test_importing_pictures_loads_no_matplotlib() -> None:
 
 def test_the_picture_of_the_readme_is_up_to_date(tmp_path: Path) -> None:
     runpy.run_path(str(ROOT / "docs/pictures.py"))["draw"](tmp_path)
-    kept = ROOT / "docs/efficiency_curve.png"
+    kept = ROOT / "docs/guide/efficiency_curve.png"
     assert kept.stat().st_size <= 150_000
     now, then = imread(tmp_path / "efficiency_curve.png"), imread(kept)
     assert now.shape == then.shape == (720, 1440, 4)
