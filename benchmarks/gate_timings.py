@@ -15,14 +15,14 @@ import numpy as np
 
 import escala
 
-_INSTRUMENTS = 2_000
+_INSTRUMENTS = 4_000
 _POINTS = 20
 
 
 def lending() -> Callable[[], Any]:
     """Scenarios with the default strategy."""
     rng = np.random.default_rng(1)
-    supply = rng.uniform(100.0, 2000.0, 20_000)
+    supply = rng.uniform(100.0, 2000.0, 1_000)
     borrow, target = supply * rng.uniform(0.4, 0.7, supply.size), supply * rng.uniform(1.2, 3.0, supply.size)
     return lambda: escala.simulate(supply, borrow, target, 100.0, threads=1)
 
