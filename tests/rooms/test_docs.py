@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import doctest
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import escala
-from escala import LendingStrategy
+from escala.tables import Code, Interval, Quantity
 from tests.places import ROOT
 
 DOCS = ROOT / "docs"
@@ -87,12 +88,26 @@ def test_no_example_was_lost() -> None:
     assert [page.stem for page in those_with("c")] == ["c-library"]  # compiled and run by the C library's tests
 
 
-def test_the_table_of_strategy_fields_is_complete() -> None:
-    """Each field stands in the lending page's table once, with its default."""
-    cells = re.findall(r"\| `(\w+)` \| ([^|`]+) (?=\|)", (DOCS / "guide/lending.md").read_text())
-    shown = [(field, float(default.replace(" ", ""))) for field, default in cells]
-    assert len(shown) == len(dict(shown))
-    assert dict(shown) == {field.name: field.default for field in dataclasses.fields(LendingStrategy)}
+def test_rows_of_the_tables_become_rows_of_the_reference() -> None:
+    markdown = runpy.run_path(str(DOCS / "quantities.py"))["markdown"]
+    module = ModuleType("tables")
+    field = Quantity("fee_rate", "Cost |of it|", "fraction", Interval(0.0, 1.0), 0.0025)
+    output = Quantity("fees", "What was paid", "amount")
+    module.SOME_FIELDS = (field, output)  # type: ignore[attr-defined]
+    module.SOME_AGAIN = (output,)  # type: ignore[attr-defined]
+    module.STOPS = (Code("stalled", 1, "no progress"),)  # type: ignore[attr-defined]
+    module.NAMES = ("fee_rate",)  # type: ignore[attr-defined]
+    assert [line for line in markdown(module).splitlines() if line] == [
+        "## Some fields",
+        "| name | | unit | values | default |",
+        "|---|---|---|---|---|",
+        "| `fee_rate` | Cost \\|of it\\| | fraction | in [0, 1] | 0.0025 |",
+        "| `fees` | What was paid | amount |  |  |",
+        "## Stops",
+        "| name | code | |",
+        "|---|---|---|",
+        "| `stalled` | 1 | no progress |",
+    ]
 
 
 def test_every_public_name_is_in_the_reference() -> None:
