@@ -257,7 +257,7 @@ def main() -> int:
         print(f"gate: {error}", file=sys.stderr)
         return 2
     verdicts = gate.verdicts()
-    print(f"{'time over that of ' + words.revision:<24}{CONFIDENCE:.0%} interval; slower is more than {ALLOWED}")
+    print(f"time over that of {words.revision}, {CONFIDENCE:.0%} interval; slower is more than {ALLOWED}")
     for name, verdict in verdicts.items():
         print(f"{name:<10}{verdict}")
     return exit_code(list(verdicts.values()))
