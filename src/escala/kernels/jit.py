@@ -107,41 +107,35 @@ def identity(function: Any, signature: Sequence[Any]) -> str:
     sources, so it is the same where those cannot be read.
     """
     digest = hashlib.sha256(repr(signature).encode())
-    for part in _closure(function, {}).values():
-        digest.update(part.encode() + b"\0")
+    met = [function]
+    for one in met:  # grows while it is walked: what is called, in the order in which it is met
+        text, called = _ingredients(one)
+        digest.update(text.encode() + b"\0")
+        met += [inner for inner in called if inner not in met]
     return digest.hexdigest()[:16]
 
 
-def _closure(function: Any, found: dict[str, str]) -> dict[str, str]:
-    """Describe a function and all that it calls, by name, in the order in which they are met."""
-    place = f"{function.__module__}.{function.__qualname__}"
-    if place in found:
-        return found
-    found[place] = ""  # a function that calls itself is not met again
+@functools.cache
+def _ingredients(function: Any) -> tuple[str, tuple[Any, ...]]:
+    """Describe a function's own code and the constants it names, and give the functions it calls."""
     code = function.__code__
-    parts = [_described(code), repr(function.__defaults__)]
-    for name in sorted(_names(code)):
+    names = sorted(_names(code))
+    parts = [f"{function.__module__}.{function.__qualname__}", _described(code), repr(function.__defaults__)]
+    called = []
+    for name in names:
         value = function.__globals__.get(name)
-        if isinstance(value, types.ModuleType):
-            parts += [f"{name}.{one} {vars(value)[one]!r}" for one in sorted(_names(code)) if _is_constant(value, one)]
-            called = [vars(value).get(one) for one in sorted(_names(code))]
-        else:
-            parts += [f"{name} {value!r}"] if isinstance(value, _CONSTANTS) else []
-            called = [value]
-        for one in called:
-            inner = getattr(one, "py_func", one)
-            if isinstance(inner, types.FunctionType) and inner.__module__.startswith("escala."):
-                parts.append(f"{inner.__qualname__} {getattr(one, 'targetoptions', None)}")
-                _closure(inner, found)
-    found[place] = " ".join(parts)
-    return found
+        within = vars(value) if isinstance(value, types.ModuleType) else {}
+        for one in (value, *(within[inner] for inner in names if inner in within)):
+            called_here = getattr(one, "py_func", one)
+            if isinstance(called_here, types.FunctionType) and called_here.__module__.startswith("escala."):
+                parts.append(f"{called_here.__qualname__} {getattr(one, 'targetoptions', None)}")
+                called.append(called_here)
+            elif isinstance(one, _CONSTANTS):
+                parts.append(f"{name} {one!r}")
+    return " ".join(parts), tuple(called)
 
 
 _CONSTANTS = (bool, int, float, str, tuple)  # an array would be one too, but no kernel has any
-
-
-def _is_constant(module: types.ModuleType, name: str) -> bool:
-    return isinstance(vars(module).get(name), _CONSTANTS)
 
 
 def _names(code: types.CodeType) -> set[str]:
