@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 #: Schema revisions, oldest first; each has its migration in migrations/versions.
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 #: Where the revision is kept: a name of its own, for other programs with Alembic may share a PostgreSQL database.
 REVISION_TABLE: Final = "escala_schema"
 #: "ESCA" at its place in the header of an SQLite file: what tells a store from another program's file.
@@ -68,12 +68,12 @@ TRAINING: Final = Table(
     Column("last_record_id", BigInteger, nullable=False),
     Column("family", Text, nullable=False),
     Column("status", Text, nullable=False),
-    *_numbers("a", "b", "c", "origin", "trusted_to"),
+    *_numbers("a", "b", "c", "d", "origin", "trusted_to"),
     Column("n_points", BigInteger, nullable=False),
     *_numbers("r_squared", "rmse", "mean_error", "max_error", "residual_sd", "aicc"),
     *_numbers("peak", "saturation", "saturation_low", "saturation_high", "capacity", "capacity_low", "capacity_high"),
     Column("saturation_drop", Double, nullable=False),
-    # The whole curve to the last bit: columns of SQLite know neither NaN nor the sign of zero.
+    # The whole curve to the last bit, see curve_bytes: columns of SQLite know neither NaN nor the sign of zero.
     Column("layout", Integer, nullable=False),
     Column("curve", LargeBinary, nullable=False),
     Index("model_training_symbol", "symbol", "id"),
