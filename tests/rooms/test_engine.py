@@ -412,7 +412,7 @@ async def test_cache_size(url: str, size: int) -> None:
             await engine.predict_efficiency("ABC"[k % 3], float(k % 5))
             stats = await engine.stats()
             assert stats["cached"] <= size
-            assert stats["cached"] == sum(map(len, engine._cache.values()))
+            assert stats["cached"] == sum(map(len, engine._state.predictions.found.values()))
             if k % 20 == 5:
                 await engine.train("A")
         assert (stats["cache_hits"] > 0) == (size > 0)
@@ -455,7 +455,7 @@ async def test_a_thousand_tasks(url: str) -> None:
             at = expected[symbol].predict(2e4)
             found = await engine.predict_efficiency(symbol, 2e4)
             assert (found.efficiency, found.confidence) == (at.efficiency[0], at.confidence[0])
-        assert same(engine._models.curves[symbols], expected[symbols])
+        assert same(engine._state.models.curves[symbols], expected[symbols])
 
 
 async def test_whoever_asks_may_give_up(url: str) -> None:
@@ -541,7 +541,7 @@ async def test_predict_many_with_symbols_that_repeat(file: str) -> None:
             assert found.tolerance.shape == (n + 2,)
             for symbol in set(symbols):
                 chosen = [k for k, other in enumerate(symbols) if other == symbol]
-                expected = engine._models.curves[symbol].predict(capital[chosen].ravel())
+                expected = engine._state.models.curves[symbol].predict(capital[chosen].ravel())
                 for name in COLUMNS:
                     assert getattr(found, name)[chosen].tobytes() == getattr(expected, name).tobytes()
         single = await engine.predict_efficiency("S1", 77.0)
@@ -776,7 +776,7 @@ async def test_subscriptions(url: str) -> None:
     # What had happened before the end is still told.
     assert [event.after async for event in late] == [Regime.SATURATED, Regime.WORKING]
     assert [event async for event in engine.events()] == []
-    assert len(engine._subscribers) <= 2
+    assert len(engine._state.regimes.subscribers) <= 2
 
 
 # --- records in bulk -------------------------------------------------------------------------------------------------
@@ -871,7 +871,7 @@ async def test_config_counts(file: str) -> None:
     async with await PredictiveScalingEngine.open(file, config) as engine:
         await add_noise(engine, ["A"])
         found = await engine.predict_efficiency("A", 5e4)
-        curve = engine._models.curves["A"]
+        curve = engine._state.models.curves["A"]
         at = curve.predict(5e4, level=0.5, tolerance=0.01)
         assert (found.low, found.high, found.confidence) == (at.low[0], at.high[0], at.confidence[0])
         point = (await engine.saturation_points())["A"]

@@ -15,14 +15,11 @@ from escala.curves.prediction import Saturation
 from escala.store import curve_bytes
 from escala.store.database import Database
 from escala.store.results import SaturationPoint, StoredModels, Training
-from escala.store.schema import SATURATION, TRAINING, date
+from escala.store.schema import FIGURES, LIMITS, SATURATION, TRAINING, date
 
 #: Columns of the coefficients; those that no curve has yet stay NULL.
 _COEFFICIENTS: Final = "abcd"
-_LIMITS: Final = (
-    "peak", "saturation", "saturation_low", "saturation_high", "capacity", "capacity_low", "capacity_high",
-)  # fmt: skip
-_FIGURES: Final = ("r_squared", "rmse", "mean_error", "max_error", "residual_sd", "aicc")
+_DROP: Final = "saturation_drop"
 
 
 async def insert(
@@ -37,16 +34,13 @@ async def insert(
         rows = [tuple(row[name] for name in TRAINING.columns.keys()) for row in trainings]  # noqa: SIM118
         await connection.exec_driver_sql(database.insertion(TRAINING), rows)
         current = [
-            {"training_id": row["id"], **{name: row[name] for name in ("symbol", "trained_at", *_LIMITS, _DROP)}}
+            {"training_id": row["id"], **{name: row[name] for name in ("symbol", "trained_at", *LIMITS, _DROP)}}
             for row in trainings
         ]
         insertion = (sqlite if database.is_sqlite else postgresql).insert(SATURATION)
         changed = {name: insertion.excluded[name] for name in current[0] if name != "symbol"}
         await connection.execute(insertion.on_conflict_do_update(index_elements=["symbol"], set_=changed), current)
     return np.arange(first, first + len(curves), dtype=np.int64)
-
-
-_DROP: Final = "saturation_drop"
 
 
 def _trainings(
@@ -62,8 +56,8 @@ def _trainings(
         "origin": _nullable(curves.origin),
         "trusted_to": _nullable(curves.limit),
         "n_points": curves.n_points.tolist(),
-        **{name: _nullable(getattr(curves, name)) for name in _FIGURES},
-        **{name: _nullable(getattr(saturation, name)) for name in _LIMITS},
+        **{name: _nullable(getattr(curves, name)) for name in FIGURES},
+        **{name: _nullable(getattr(saturation, name)) for name in LIMITS},
         _DROP: saturation.drop.tolist(),
         "layout": [curve_bytes.LAYOUT] * len(curves),
         "curve": curve_bytes.pack(curves),
@@ -124,7 +118,7 @@ def _training(row: RowMapping) -> Training:
         origin=_known(row["origin"]),
         limit=_known(row["trusted_to"]),
         n_points=row["n_points"],
-        **{name: _known(row[name]) for name in _FIGURES},
+        **{name: _known(row[name]) for name in FIGURES},
         saturation=_point(row, row["id"]),
     )
 
@@ -145,7 +139,7 @@ async def saturation_points(database: Database) -> dict[str, SaturationPoint]:
 
 def _point(row: RowMapping, version: int) -> SaturationPoint:
     return SaturationPoint(
-        **{name: _known(row[name]) for name in _LIMITS},
+        **{name: _known(row[name]) for name in LIMITS},
         drop=row[_DROP],
         version=version,
         trained_at=date(row["trained_at"]),
