@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from escala import CurveSet, ScalingConfig, Store, StoreError, SymbolConfig, fit
+from escala import CurveSet, ScalingConfig, Store, StoreError, SymbolConfig, allocate, fit
 from escala.store import curve_bytes, schema
 from escala.store.database import migrate
 from escala.store.location import Location
 from tests.places import DATA
 from tests.postgres import Server
+from tests.stores import run_sql, some_curves
 
 OLD: dict[str, Any] = json.loads((DATA / "store_0_1_0.json").read_text(encoding="utf-8"))
 #: Names of today, by those in what the old version wrote down.
@@ -362,3 +363,87 @@ def test_the_first_layout_is_still_known() -> None:
     symbols, layouts, contents = zip(*rows, strict=True)
     assert set(layouts) == {1}
     check_curves(curve_bytes.unpack(symbols, layouts, contents, "the old file"))
+
+
+# --- migrations -------------------------------------------------------------------------------------------------------
+
+
+async def make_old(url: str, *statements: str) -> None:
+    """Create a store of the first schema."""
+    engine = create_async_engine(Location.of(url).url)
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda c: migrate(c, "0001"))
+        for statement in statements:
+            await connection.execute(text(statement))
+    await engine.dispose()
+
+
+OLD_ROWS = (
+    "INSERT INTO efficiency_record (symbol, capital, efficiency, weight, observed_at, source)"
+    " VALUES ('A', 2.0, 0.5, 1.0, 1700000000000000, 'old')",
+    "INSERT INTO allocation (at, total, utility, upper_bound, gap, shadow_price, status)"
+    " VALUES (1700000000000000, 10.0, 5.0, 5.0, 0.0, 0.5, 'optimal')",
+    "INSERT INTO allocation_line (allocation_id, place, symbol, amount, efficiency, binding)"
+    " VALUES (1, 0, 'A', 10.0, 0.5, 'none')",
+)
+
+
+async def test_an_older_store_is_brought_up_to_date(url: str) -> None:
+    await make_old(url, *OLD_ROWS)
+    async with await Store.open(url) as store:
+        assert (await store.stats())["revision"] == "0003"
+        assert (await store.records()).capital.tolist() == [2.0]
+        (old,) = await store.allocations()
+        assert (old.total, old.status, old.lines[0].amount) == (10.0, "optimal", 10.0)
+        assert math.isnan(old.unallocated)
+        assert math.isnan(old.lines[0].marginal)
+        assert await store.add_record("A", 1.0, 0.5) == 2
+        assert await store.save_allocation(allocate(some_curves(), 1e6)) == 2
+        assert not math.isnan((await store.allocations())[0].unallocated)
+
+
+async def test_a_migration_that_fails_leaves_the_old_store(url: str) -> None:
+    await make_old(url, *OLD_ROWS, "ALTER TABLE allocation_line ADD COLUMN marginal float")
+    with pytest.raises(StoreError, match=r"cannot .*marginal"):
+        await Store.open(url)
+    engine = create_async_engine(Location.of(url).url)
+    async with engine.connect() as connection:
+        columns = await connection.run_sync(lambda c: {each["name"] for each in inspect(c).get_columns("allocation")})
+    await engine.dispose()
+    assert "unallocated" not in columns
+    assert await run_sql(url, "SELECT version_num FROM escala_schema") == [("0001",)]
+
+
+async def test_migrations_make_the_tables_that_are_used(url: str) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    await (await Store.open(url)).close()
+    engine = create_async_engine(Location.of(url).url)
+    async with engine.connect() as connection:
+        differences = await connection.run_sync(
+            lambda c: compare_metadata(
+                MigrationContext.configure(c, opts={"version_table": schema.REVISION_TABLE}), schema.METADATA
+            )
+        )
+    await engine.dispose()
+    assert differences == []
+
+
+def test_revisions_are_those_of_the_migrations() -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", "escala.store:migrations")
+    config.set_main_option("path_separator", "os")
+    found = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert found[::-1] == list(schema.REVISIONS)
+
+
+async def test_a_newer_schema_is_refused(url: str) -> None:
+    async with await Store.open(url) as store:
+        await store.add_record("A", 1.0, 0.5)
+    await run_sql(url, "UPDATE escala_schema SET version_num = '0004'")
+    with pytest.raises(StoreError, match="newer escala"):
+        await Store.open(url)
