@@ -1,11 +1,13 @@
 """Settings that every test shares."""
 
 import asyncio
+import importlib
 import inspect
 import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,3 +65,16 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'store.db'}"
     server: Server = request.getfixturevalue("postgres")
     return server.create(f"test_{next(_NUMBERS)}")
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """Give a cluster of processes: one that is killed is replaced, and what it did counts as lost at once."""
+    distributed: Any = importlib.import_module("distributed")
+    config: Any = importlib.import_module("dask").config
+    with (
+        config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as workers,
+        distributed.Client(workers) as client,
+    ):
+        yield client
