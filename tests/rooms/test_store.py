@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import sqlite3
 import threading
@@ -30,6 +31,7 @@ from escala import (
     allocate,
 )
 from escala.store import schema
+from escala.tables import SYMBOL_SETTINGS, SYSTEM_SETTINGS, Table, names
 from tests.stores import DATE, UTC, run_sql, same_bits, some_curves
 
 # --- models -----------------------------------------------------------------------------------------------------------
@@ -189,6 +191,27 @@ def test_bad_settings(settings: dict[str, Any], message: str) -> None:
 def test_bad_settings_of_a_symbol(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SymbolConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("config", "table", "texts"),
+    [(ScalingConfig, SYSTEM_SETTINGS, ["default_family"]), (SymbolConfig, SYMBOL_SETTINGS, ["family"])],
+)
+def test_the_settings_are_those_of_the_tables(config: Any, table: Table, texts: list[str]) -> None:
+    fields = dataclasses.fields(config)
+    assert [field.name for field in fields] == [*texts, *names(table)]
+    assert [field.default for field in fields[1:]] == [row.default for row in table]
+    for row in table:
+        assert row.name in config.__doc__
+        beyond = row.values.low - 1.0
+        with pytest.raises(ConfigError) as caught:
+            config(**{row.name: beyond})
+        assert str(caught.value) == f"{row.name} must be {row.values}, but {row.name} = {beyond!r}"
+
+
+def test_a_number_of_the_whole_system_is_never_left_open() -> None:
+    with pytest.raises(ConfigError, match="reserve must be"):
+        ScalingConfig(reserve=None)  # type: ignore[arg-type]
 
 
 async def test_allocations(url: str) -> None:
