@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from escala.errors import EscalaError
+from escala.errors import EscalaError, UnknownSymbolError
 
 #: Options that several commands have.
 Database = Annotated[str, Parameter(env_var="ESCALA_DB")]
@@ -22,6 +22,19 @@ _GAP = 2  # between columns
 
 class UsageError(EscalaError):
     """Options that do not go together; ends with exit code 2."""
+
+
+def check_known(symbols: Iterable[str] | None, known: Collection[str]) -> None:
+    """Refuse a symbol without records.
+
+    Raises
+    ------
+    UnknownSymbolError
+        Names the first, with a suggestion.
+    """
+    for symbol in symbols or ():
+        if symbol not in known:
+            raise UnknownSymbolError.among(symbol, known)
 
 
 def announce_compilation() -> None:

@@ -149,6 +149,26 @@ class PredictiveScalingEngine:
             self._state.move(symbol, capital)
         return len(checked)
 
+    async def delete_records(
+        self,
+        symbols: str | Sequence[str] | None = None,
+        *,
+        imports: int | Sequence[int] | None = None,
+        since: Any = None,
+        before: Any = None,
+        dry_run: bool = False,
+    ) -> dict[str, int]:
+        """Delete records as :meth:`Store.delete_records` does; nothing is answered from them any more.
+
+        Raises
+        ------
+        RecordError, StoreError
+            As there; nothing was deleted.
+        """
+        found = await self.store.delete_records(symbols, imports=imports, since=since, before=before, dry_run=dry_run)
+        await self._state.refresh()
+        return found
+
     # --- training -------------------------------------------------------------------------------------------------
 
     async def train(self, symbols: str | Sequence[str] | None = None) -> CurveSet:
@@ -223,9 +243,15 @@ class PredictiveScalingEngine:
             If there are no records of a symbol.
         """
         await self._state.refresh_if_due()
-        chosen = self._all() if symbols is None else unique(listed(symbols))
+        chosen = await self._all_ready() if symbols is None else unique(listed(symbols))
         await self._trainer.ready(chosen)
         return self._state.models.take(chosen)
+
+    async def _all_ready(self) -> list[str]:
+        """Bring all models up to date; give the symbols that are still there then."""
+        chosen = self._all()
+        await self._trainer.ready(chosen, missing=True)
+        return [symbol for symbol in chosen if symbol in self._state.newest]
 
     async def predict_many(self, symbols: str | Sequence[str], capital: FloatLike) -> Prediction:
         """Predict many new observations at once.
@@ -333,7 +359,7 @@ class PredictiveScalingEngine:
     async def saturation_points(self) -> dict[str, SaturationPoint]:
         """Give where each symbol saturates, by models that are up to date."""
         await self._state.refresh_if_due()  # first: who came in meanwhile belongs to it
-        await self._trainer.ready(self._all())
+        await self._all_ready()
         return self._state.models.saturation_points(self.config.drop)
 
     async def model_info(self, symbol: str) -> ModelInfo:

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from escala.curves.records import CAPITAL, EFFICIENCY, FINITE, WEIGHT
 from escala.errors import RecordError
-from escala.sources import order_book, quotes, tables
+from escala.sources import fingerprints, order_book, quotes, tables
 from escala.sources.results import EfficiencyRecords, names
 from escala.sources.tables import Columns, Table
 from escala.text.numerals import counted
@@ -26,10 +27,10 @@ _WANTED: Final = (
     "quantity"
 )
 _ROLES: Final = {
-    "records": ("symbol", "capital", "efficiency", "weight", "time"),
+    "records": ("symbol", "capital", "efficiency", "weight", "time", "trade_id"),
     "quotes": quotes.ROLES,
     "order_book": order_book.ROLES,
-    "either": ("symbol", "side", "price", "quantity", "time", "snapshot"),
+    "either": ("symbol", "side", "price", "quantity", "time", "snapshot", "trade_id"),
 }
 #: What only an order book, or only an execution, calls its sides; "b" may be both.
 _BOOK_SIDES: Final = frozenset(order_book.SIDES) - frozenset(quotes.SIDES)
@@ -151,7 +152,15 @@ def _records(columns: Columns, symbol: str | None, clip: bool, options: dict[str
         source=columns.table.name,
         clipped=clipped,
         notes=(f"{counted(clipped, 'efficiency', 'efficiencies')} outside [0, 1] clipped to its ends",) * bool(clipped),
+        fingerprint=_by_ids(columns, symbols, codes),
     )
+
+
+def _by_ids(columns: Columns, symbols: list[str], codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int64] | None:
+    if "trade_id" not in columns:
+        return None
+    said = (columns["capital"], columns["efficiency"], columns.get("weight"), columns.get("time"))
+    return fingerprints.of_ids(symbols, codes, columns["trade_id"], fingerprints.of_rows(symbols, codes, said))
 
 
 def _quotes(columns: Columns, symbol: str | None, _clip: bool, options: dict[str, Any]) -> EfficiencyRecords:
