@@ -322,7 +322,12 @@ class PredictiveScalingEngine:
         return await asyncio.to_thread(allocate, curves, total, **limits), curves, limits, settings
 
     async def rebalance(
-        self, current: Mapping[str, float], total_capital: float | None = None, **limits: Any
+        self,
+        current: Mapping[str, float],
+        total_capital: float | None = None,
+        *,
+        trade_cost: float = 0.0,
+        **limits: Any,
     ) -> RebalancePlan:
         """Compare what is held with the optimum: drift, trades, and whether they are worth it. Nothing is recorded.
 
@@ -332,8 +337,11 @@ class PredictiveScalingEngine:
             Symbol → capital held, at least 0.
         total_capital : float, optional
             Money in all; by default the sum of what is held.
+        trade_cost : float
+            What a unit of capital bought or sold costs, in [0, 1]: 0.001 is a tenth of a per cent.
         **limits
-            As in :meth:`optimize_allocation`.
+            As in :meth:`optimize_allocation`. With `hurdle` all cash counts as what it says; without it, capital that
+            becomes cash keeps its value, and cash that was idle before returned nothing.
 
         Raises
         ------
@@ -341,6 +349,7 @@ class PredictiveScalingEngine:
             As in :meth:`optimize_allocation`.
         """
         held, total = rebalancing.holdings(current, total_capital)
+        trade_cost = rebalancing.checked_cost(trade_cost)
         found, curves, used, settings = await self._allocated(list(current), total, limits)
         for symbol, amount in zip(current, held.tolist(), strict=True):
             self._state.move(symbol, amount)
@@ -350,8 +359,9 @@ class PredictiveScalingEngine:
             held,
             total,
             priority=used["priority"],
-            hurdle=float(used.get("hurdle", 0.0)),
+            hurdle=float(used["hurdle"]) if "hurdle" in used else None,
             threshold=settings.rebalance_threshold,
+            trade_cost=trade_cost,
         )
 
     # --- what is known --------------------------------------------------------------------------------------------
