@@ -263,11 +263,9 @@ typedef struct escala_scenarios {
     escala_input repay;                   /* share of the debt that an operation repays;
                                            * fraction, in [0, 1], default 0.11 */
     escala_input repay_stalling;          /* share of the debt repaid after more than stalling_after operations
-                                           * without progress;
-                                           * fraction, in [0, 1], default 0.07 */
+                                           * without progress; fraction, in [0, 1], default 0.07 */
     escala_input repay_stalled;           /* share of the debt repaid after more than stalled_after operations
-                                           * without progress;
-                                           * fraction, in [0, 1], default 0.035 */
+                                           * without progress; fraction, in [0, 1], default 0.035 */
     escala_input repay_floor;             /* how far the repayment is lowered when a plan does not fit;
                                            * fraction, in [0, 1], default 0.03 */
     escala_input repay_step;              /* steps in which the repayment is lowered;
@@ -275,8 +273,7 @@ typedef struct escala_scenarios {
     escala_input target_ltv;              /* limit of debt/supply;
                                            * ratio, in [0, 1), at most ltv_ceiling, default 0.69 */
     escala_input target_ltv_stalled;      /* limit of debt/supply after more than stalled_after operations without
-                                           * progress;
-                                           * ratio, in [0, 1), at most ltv_ceiling, default 0.73 */
+                                           * progress; ratio, in [0, 1), at most ltv_ceiling, default 0.73 */
     escala_input ltv_floor;               /* how far the limit of debt/supply is lowered when a plan does not fit;
                                            * ratio, in [0, 1), at most ltv_ceiling, default 0.5 */
     escala_input ltv_ceiling;             /* how far the limit of debt/supply is raised when a plan does not fit;
@@ -295,9 +292,8 @@ typedef struct escala_scenarios {
                                            * fraction, in (0, 1], default 0.74 */
     escala_input min_health_factor;       /* what every executed operation must leave more than;
                                            * ratio, in [1, 1000000.0], default 1.01 */
-    escala_input reinvest_far;            /* share reinvested of what is drawn beyond repayment and fee, far from the
-                                           * target;
-                                           * fraction, in [0, 1], default 0.6 */
+    escala_input reinvest_far;            /* share reinvested of what is drawn beyond repayment and fee, far from
+                                           * the target; fraction, in [0, 1], default 0.6 */
     escala_input reinvest_mid;            /* share reinvested at a middle distance; fraction, in [0, 1], default 0.4 */
     escala_input reinvest_near;           /* share reinvested near the target; fraction, in [0, 1], default 0.2 */
     escala_input far_gap;                 /* distance, as a multiple of the supply, beyond which a target is far;
@@ -305,11 +301,9 @@ typedef struct escala_scenarios {
     escala_input near_gap;                /* distance, as a multiple of the supply, up to which a target is near;
                                            * ratio, in [0, 1e+100], at most far_gap, default 0.2 */
     escala_input reinvest_stalling;       /* share reinvested after more than stalling_after operations without
-                                           * progress;
-                                           * fraction, in [0, 1], default 0.1 */
+                                           * progress; fraction, in [0, 1], default 0.1 */
     escala_input reinvest_stalled;        /* share reinvested after more than stalled_after operations without
-                                           * progress;
-                                           * fraction, in [0, 1], default 0.05 */
+                                           * progress; fraction, in [0, 1], default 0.05 */
     escala_input reinvest_decay;          /* factor that lowers the share reinvested when a plan does not fit;
                                            * ratio, in [0, 1), default 0.95 */
     escala_input reinvest_snap;           /* amount below which nothing is reinvested;

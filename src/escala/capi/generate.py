@@ -65,10 +65,13 @@ def beside(entries: Sequence[str], remarks: Sequence[Sequence[str]]) -> str:
 
 
 def _wrapped(parts: Sequence[str], width: int) -> list[str]:
-    whole = "; ".join(parts)
-    if len(whole) <= width:
-        return textwrap.wrap(whole, width)
-    return [line for part in parts for line in textwrap.wrap(part + (";" if part is not parts[-1] else ""), width)]
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(f"{lines[-1]}; {part}") <= width:
+            lines[-1] += f"; {part}"
+        else:
+            lines = [*lines[:-1], *(f"{line};" for line in lines[-1:]), *textwrap.wrap(part, width - 1)]
+    return lines
 
 
 def _lower(doc: str) -> str:

@@ -86,7 +86,7 @@ def tables() -> str:
         _column("escala_allocation", name, interval, math.nan) for name, interval in allocation.SETTINGS.items()
     ))  # fmt: skip
     lines += _array("column", "COLUMNS", (
-        _column("escala_scenarios", row.name, row.values, math.nan if row.default is None else row.default)
+        _column("escala_scenarios", row.name, row.values, float(math.nan if row.default is None else row.default))
         for row in table.LENDING_INPUTS
     ))  # fmt: skip
     lines += _array("order", "ORDERED", (
