@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import math
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,6 @@ from escala.lending.strategy import ORDERED_FIELDS
 from escala.sweeps import plan
 from escala.text.stretches import fill
 from escala.text.tables import allowed, details, documented, markdown
-from tests.places import ROOT
 
 QUANTITIES = {
     name: table
@@ -33,15 +30,6 @@ CODES = {
     for name, table in vars(tables).items()
     if isinstance(table, tuple) and table and isinstance(table[0], tables.Code)
 }
-
-
-def docs_tables() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_tables", ROOT / "docs" / "tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
 
 
 # --- the tables themselves --------------------------------------------------------------------------------------
@@ -151,13 +139,6 @@ def test_a_header_with_a_stretch_too_few_or_too_many_is_refused() -> None:
         generate.header(header().replace("generated: stop ", "written: stop "))
     with pytest.raises(ValueError, match="nothing writes the stretch 'stops'"):
         generate.header(header().replace(": stop ", ": stops ").replace("of stop ", "of stops "))
-
-
-def test_tables_of_the_pages_are_up_to_date() -> None:
-    written = docs_tables()
-    for path in written.pages():
-        text = path.read_text()
-        assert written.page(text) == text, f"run python docs/tables.py: {path.name}"
 
 
 def test_only_stretches_are_written_anew() -> None:
