@@ -52,12 +52,12 @@ from escala.store import StoredModels as StoredModels
 from escala.store import StoredRecords as StoredRecords
 from escala.store import SymbolConfig as SymbolConfig
 from escala.store import Training as Training
-from escala.sweeps.settings import SweepEstimate as SweepEstimate
-from escala.sweeps.summary import OutputStatistics as OutputStatistics
-from escala.sweeps.summary import Response as Response
+from escala.sweeps.estimate import SweepEstimate as SweepEstimate
+from escala.sweeps.response import Response as Response
+from escala.sweeps.statistics import OutputStatistics as OutputStatistics
 from escala.sweeps.summary import SweepSummary as SweepSummary
 from escala.sweeps.sweep import sweep as sweep
-from escala.tuning import Tuning as Tuning
-from escala.tuning import tune as tune
+from escala.tuning.result import Tuning as Tuning
+from escala.tuning.tune import tune as tune
 
 __version__: str

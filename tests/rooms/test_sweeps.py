@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 
 import escala
 from escala import Design, LendingStrategy, ScenarioError, SweepError, simulate
-from escala.lending.strategy import STRATEGY_FIELDS
+from escala.lending.model import MODEL
 from escala.sweeps import accumulate, cluster, plan, sink
-from escala.sweeps.plan import DEFAULT_OUTPUTS, OUTPUTS
-from escala.sweeps.run import Worker
-from escala.sweeps.settings import estimate, from_toml
+from escala.sweeps.estimate import estimate
+from escala.sweeps.run import Worker, empty_total
+from escala.sweeps.settings import from_toml
 from escala.sweeps.summary import SweepSummary
 from escala.sweeps.sweep import sweep
 from tests.faults.killed_sweep import CHUNK, ROWS
@@ -36,6 +36,7 @@ from tests.naive import sweeps as naive_sweep
 from tests.places import ROOT
 from tests.rooms.test_parallel import interruptible
 
+OUTPUTS, DEFAULT_OUTPUTS = MODEL.output_names, MODEL.kept
 SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e300, -1e300, 5e-324, 0.1, 127.0, 128.5]
 
 
@@ -52,7 +53,7 @@ def small(n: int = 20_000, seed: int = 1) -> Design:
 
 def in_numpy(design: Design, **fields: float) -> Any:
     rows = design.rows()
-    strategy = LendingStrategy(**fields, **{name: rows[name] for name in rows if name in STRATEGY_FIELDS})
+    strategy = LendingStrategy(**fields, **{name: rows[name] for name in rows if name in MODEL.field_names})
     return simulate(rows["supply"], rows["borrow"], rows["target"], rows["wallet"], strategy=strategy)
 
 
@@ -273,7 +274,7 @@ def test_states_come_back_from_bytes_and_add_up() -> None:
         states.append(worker.take())
     whole = sweep(small(9000))
     for order in ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1]):
-        total = accumulate.Total(len(planned.outputs), planned.best, planned.blocks)
+        total = empty_total(planned)
         for k in order:
             total.add(accumulate.State.from_bytes(states[k].to_bytes()))
         assert SweepSummary(planned, total.state()).digest == whole.digest
@@ -375,7 +376,7 @@ def test_a_finished_chunk_leaves_no_more_than_its_totals_in_memory() -> None:
         pass
     packed = worker.take().to_bytes()
     references = sys.getrefcount(packed)
-    total = accumulate.Total(len(planned.outputs), planned.best, planned.blocks)
+    total = empty_total(planned)
     total.add(accumulate.State.from_bytes(packed))
     assert sys.getrefcount(packed) == references
 
@@ -450,7 +451,7 @@ def test_two_sweeps_at_once_are_refused(tmp_path: Path) -> None:
 _FULL = """
 import resource, signal, sys
 from escala import SweepError, sweep
-from escala.sweep import sink
+from escala.sweeps import sink
 from tests.rooms.test_sweeps import small
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))

@@ -14,9 +14,9 @@ from escala.capi import generate
 from escala.capi.build import header
 from escala.kernels import layout
 from escala.lending import summary
+from escala.lending.model import MODEL
 from escala.lending.result import RESULT_NAMES
 from escala.lending.strategy import ORDERED_FIELDS
-from escala.sweeps import plan
 from escala.text.stretches import fill
 from escala.text.tables import allowed, details, documented, markdown
 
@@ -94,7 +94,7 @@ def test_whole_outputs_are_integers_and_within_what_they_can_be() -> None:
         assert (values.dtype.kind in "ib") == row.values.integer, row.name
         assert row.values.contains(values.astype(np.float64)).all(), row.name
     assert set(summary.READ) <= set(RESULT_NAMES)
-    assert set(plan.DEFAULT_OUTPUTS) < set(plan.OUTPUTS) < set(RESULT_NAMES)
+    assert set(MODEL.kept) < set(MODEL.output_names) < set(RESULT_NAMES)
 
 
 def test_help_describes_every_field_and_output() -> None:
