@@ -112,7 +112,7 @@ def from_hex(line: str) -> npt.NDArray[np.float64]:
 
 def some_curves(rng: np.random.Generator, n: int) -> CurveSet:
     families = rng.choice(["linear", "quadratic", "exponential", "sqrt"], n).tolist()
-    params = np.zeros((n, 3))
+    params = np.zeros((n, 4))
     for row, family in zip(params, families, strict=True):
         row[:] = {
             "linear": (-rng.uniform(1e-7, 1e-6), rng.uniform(0.8, 1.1), 0.0),

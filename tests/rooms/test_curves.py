@@ -37,7 +37,7 @@ def naive_efficiency(family: str, params: Floats, origin: float, capital: float)
 def drawn_curves(rng: np.random.Generator, n: int) -> tuple[list[str], Floats, Floats]:
     """Rising, falling, flat, convex and concave curves, above 1 and below 0, on capitals up to about 2."""
     families = [FAMILIES[k] for k in rng.integers(0, 4, n)]
-    params = np.zeros((n, 3))
+    params = np.zeros((n, 4))
     origin = np.where(rng.random(n) < 0.3, rng.uniform(0.0, 0.5, n), 0.0)
     for i, family in enumerate(families):
         sign = rng.choice([-1.0, 1.0, 0.0], p=[0.6, 0.35, 0.05])
@@ -147,7 +147,7 @@ def test_intervals_equal_the_textbook(family: str) -> None:
         variance = np.einsum("jk,jl,lk->k", gradient, curves.covariance[i], gradient)
         raw = gradient[0] * a + curves.params[i, 2] if family == "exponential" else curves.params[i] @ gradient
         error = np.sqrt(variance + curves.residual_sd[i] ** 2)
-        t = stats.t(curves.freedom[i])
+        t = stats.t(curves.df_resid[i])
         assert np.allclose(got.efficiency[i], np.clip(raw, 0, 1), atol=1e-9)
         assert np.allclose(got.low[i], np.clip(raw - t.ppf(0.95) * error, 0, 1), atol=1e-7)
         assert np.allclose(got.high[i], np.clip(raw + t.ppf(0.95) * error, 0, 1), atol=1e-7)
