@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from escala.arrays import FloatLike, Floats, check_interval, one_number, per_item, to_floats
 from escala.curves.curveset import CurveSet
-from escala.curves.families import coefficient_rules, forbidden_coefficients
+from escala.curves.families import coefficient_rules, forbidden_coefficients, widest
 from escala.errors import AllocationError
 from escala.tables import PARAMS, Interval
 
@@ -209,6 +209,9 @@ def _drawn(curves: CurveSet, params: FloatLike) -> Floats:
     """Check coefficients of many sets of curves."""
     given = to_floats("params", params, AllocationError)
     n = len(curves)
+    if given.ndim == 3 and given.shape[1] == n and widest(curves.family) <= given.shape[2] < PARAMS:
+        spare = np.where(np.isnan(given[..., :1]), np.nan, np.zeros(PARAMS - given.shape[2]))
+        given = np.concatenate([given, spare], axis=-1)
     if given.ndim != 3 or given.shape[1:] != (n, PARAMS):
         message = f"params of shape {given.shape} must be of shape (draws, {n}, {PARAMS})"
         raise AllocationError(message, arguments=("params",))

@@ -84,3 +84,8 @@ def coefficient_rules() -> str:
     return "; ".join(
         coefficient_rule(code, place) for code, place in places if FORMS[code].coefficients[place].values != FINITE
     )
+
+
+def widest(family: npt.NDArray[np.int8]) -> int:
+    """Count the coefficients of the family that has most."""
+    return max((len(FORMS[int(code)].coefficients) for code in np.unique(family)), default=1)

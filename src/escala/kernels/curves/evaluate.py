@@ -53,8 +53,8 @@ def _along(wanted: int, family: int, p: Params, origin: float, capital: Floats, 
     bad = 0
     for j in range(out.size):
         x = capital[j]
-        eta = dispatch.value(family, p, origin, x)
-        out[j] = clipped_to(wanted, x, eta, dispatch.marginal(family, p, origin, x))
+        eta, slope = dispatch.value_and_marginal(family, p, origin, x)
+        out[j] = clipped_to(wanted, x, eta, slope)
         bad += _invalid(x)
     return bad
 

@@ -46,6 +46,14 @@ def marginal(family: int, p: Params, origin: float, x: float) -> float:
 
 
 @helper
+def value_and_marginal(family: int, p: Params, origin: float, x: float) -> tuple[float, float]:
+    """Both, where they have a costly part in common."""
+    if family == f.EXPONENTIAL:
+        return exponential.value_and_marginal(p, origin, x)
+    return value(family, p, origin, x), marginal(family, p, origin, x)
+
+
+@helper
 def curvature(family: int, p: Params, origin: float, x: float) -> float:
     """d²(C·η)/dC² without clipping, for x > 0."""
     if family == f.LINEAR:

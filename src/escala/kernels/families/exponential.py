@@ -48,6 +48,14 @@ def marginal(p: Params, origin: float, x: float) -> float:
 
 
 @helper
+def value_and_marginal(p: Params, origin: float, x: float) -> tuple[float, float]:
+    """Both, for one exponential: the compiler does not find it itself."""
+    b = p[k.B]
+    ag = p[k.A] * exp(-b * (x - origin))
+    return ag + p[k.C], ag * (1.0 - b * x) + p[k.C]
+
+
+@helper
 def curvature(p: Params, origin: float, x: float) -> float:
     """d²(C·η)/dC²."""
     b = p[k.B]
