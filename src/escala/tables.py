@@ -90,6 +90,41 @@ class Quantity:
 
 
 @dataclass(frozen=True)
+class Field(Quantity):
+    """A quantity that says how a model's step behaves: one number for all scenarios, or one for each.
+
+    Parameters
+    ----------
+    at_most : str
+        Another field, which this one must not exceed.
+    hot : bool
+        Every step reads it, so it lies beside the state; the others stay in the inputs until they are needed.
+    kernel : bool
+        The kernel reads it; False if only results do.
+    """
+
+    at_most: str = ""
+    hot: bool = False
+    kernel: bool = True
+
+
+@dataclass(frozen=True)
+class Output(Quantity):
+    """A quantity that a model gives.
+
+    Parameters
+    ----------
+    kernel : bool
+        The kernel computes it; False if the result derives it from others.
+    usual : bool
+        A sweep keeps it when nobody says what to keep.
+    """
+
+    kernel: bool = False
+    usual: bool = False
+
+
+@dataclass(frozen=True)
 class Code:
     """One named integer: a family, a status, a reason. The numbers are kept in files and in C: they never change."""
 
@@ -142,6 +177,11 @@ def names(rows: Iterable[Quantity | Code]) -> tuple[str, ...]:
 def intervals(rows: Iterable[Quantity]) -> dict[str, Interval]:
     """Give what each quantity of a table may be, by name."""
     return {row.name: row.values for row in rows}
+
+
+def code_values(rows: Iterable[Code]) -> dict[str, int]:
+    """Give the number of each code of a table, by name."""
+    return {row.name: row.value for row in rows}
 
 
 FRACTION: Final = Interval(0.0, 1.0)
@@ -227,4 +267,193 @@ LIMITS: Final = (
     Quantity("capacity", "where capital times efficiency is highest", "amount", FROM_ZERO),
     Quantity("capacity_low", "lower end of its interval", "amount", FROM_ZERO),
     Quantity("capacity_high", "upper end of its interval", "amount", FROM_ZERO),
+)
+
+# ---- The lending loop ----
+
+AMOUNT: Final = Interval(1e-100, 1e100)
+AMOUNT_OR_NONE: Final = Interval(1e-100, 1e100, or_zero=True)
+BOUNDED_FROM_ZERO: Final = Interval(0.0, 1e100)
+_MOST: Final = 2**31 - 1
+COUNT: Final = Interval(1, _MOST, integer=True)
+COUNT_FROM_ZERO: Final = Interval(0, _MOST, integer=True)
+MANY: Final = Interval(0, 2**63 - 1, integer=True)
+YES_OR_NO: Final = Interval(0, 1, integer=True)
+
+#: Why a scenario ends; `doc` is what people read.
+STOPS: Final[Codes] = (
+    Code("target_reached", 0, "target reached"),
+    Code("stalled", 1, "stalled"),
+    Code("max_operations", 2, "operations spent"),
+)
+#: How a plan was softened until it fitted; a column of the table of operations has their sum.
+SOFTENED: Final[Codes] = (
+    Code("reinvest", 1, "less reinvested"),
+    Code("ltv", 2, "lower limit"),
+    Code("repay", 4, "smaller repayment"),
+    Code("raised", 8, "raised limit"),
+)
+
+#: Where a scenario begins.
+LENDING_ARGUMENTS: Final[Table] = (
+    Quantity("supply", "Collateral at the start", "amount", AMOUNT),
+    Quantity("borrow", "Debt at the start", "amount", AMOUNT_OR_NONE),
+    Quantity("target", "Collateral wanted", "amount", AMOUNT),
+    Quantity("wallet", "Free cash at the start", "amount", AMOUNT_OR_NONE),
+)
+
+#: What the loop does at each operation.
+LENDING_STRATEGY: Final[tuple[Field, ...]] = (
+    Field("min_profit", "Smallest cash an operation must leave", "amount", BOUNDED_FROM_ZERO, 1e-6, hot=True),
+    Field("repay", "Share of the debt that an operation repays", "fraction", FRACTION, 0.11),
+    Field("repay_stalling", "Share of the debt repaid after more than stalling_after operations without progress",
+          "fraction", FRACTION, 0.07),
+    Field("repay_stalled", "Share of the debt repaid after more than stalled_after operations without progress",
+          "fraction", FRACTION, 0.035),
+    Field("repay_floor", "How far the repayment is lowered when a plan does not fit", "fraction", FRACTION, 0.03),
+    Field("repay_step", "Steps in which the repayment is lowered", "fraction", POSITIVE_FRACTION, 0.005),
+    Field("target_ltv", "Limit of debt/supply", "ratio", BELOW_ONE, 0.69, at_most="ltv_ceiling"),
+    Field("target_ltv_stalled", "Limit of debt/supply after more than stalled_after operations without progress",
+          "ratio", BELOW_ONE, 0.73, at_most="ltv_ceiling"),
+    Field("ltv_floor", "How far the limit of debt/supply is lowered when a plan does not fit", "ratio", BELOW_ONE, 0.50,
+          at_most="ltv_ceiling"),
+    Field("ltv_ceiling", "How far the limit of debt/supply is raised when a plan does not fit", "ratio", INSIDE_ONE,
+          0.73, hot=True),
+    Field("ltv_step", "Steps in which the limit of debt/supply is lowered", "ratio", POSITIVE_FRACTION, 0.01),
+    Field("ltv_nudge", "Added when the limit of debt/supply is raised to what a plan needs", "ratio", FRACTION, 1e-6,
+          hot=True),
+    Field("draw_fraction", "Share of the safe maximum that is borrowed", "fraction", POSITIVE_FRACTION, 0.80, hot=True),
+    Field("wallet_fraction", "Most that is moved from the wallet at once, as a share of the supply", "fraction",
+          FRACTION, 0.70, hot=True),
+    Field("fee_rate", "Cost of a repayment, as a share of it", "fraction", FRACTION, 0.0025, hot=True),
+    Field("liquidation_threshold", "Share of the supply that counts against the debt", "fraction", POSITIVE_FRACTION,
+          0.74, hot=True),
+    Field("min_health_factor", "What every executed operation must leave more than", "ratio", Interval(1.0, 1e6), 1.01,
+          hot=True),
+    Field("free_collateral_factor", "Share of supply − borrow reported as free collateral", "fraction", FRACTION, 0.80,
+          kernel=False),
+    Field("reinvest_far", "Share reinvested of what is drawn beyond repayment and fee, far from the target", "fraction",
+          FRACTION, 0.60),
+    Field("reinvest_mid", "Share reinvested at a middle distance", "fraction", FRACTION, 0.40),
+    Field("reinvest_near", "Share reinvested near the target", "fraction", FRACTION, 0.20),
+    Field("far_gap", "Distance, as a multiple of the supply, beyond which a target is far", "ratio", BOUNDED_FROM_ZERO,
+          0.5, hot=True),
+    Field("near_gap", "Distance, as a multiple of the supply, up to which a target is near", "ratio",
+          BOUNDED_FROM_ZERO, 0.2, at_most="far_gap", hot=True),
+    Field("reinvest_stalling", "Share reinvested after more than stalling_after operations without progress",
+          "fraction", FRACTION, 0.10),
+    Field("reinvest_stalled", "Share reinvested after more than stalled_after operations without progress",
+          "fraction", FRACTION, 0.05),
+    Field("reinvest_decay", "Factor that lowers the share reinvested when a plan does not fit", "ratio", BELOW_ONE,
+          0.95),
+    Field("reinvest_snap", "Amount below which nothing is reinvested", "amount", BOUNDED_FROM_ZERO, 1e-9, hot=True),
+    Field("stalling_after", "Operations without progress after which a run is stalling", "count", COUNT_FROM_ZERO, 2,
+          at_most="stalled_after", hot=True),
+    Field("stalled_after", "Operations without progress after which a run is stalled", "count", COUNT_FROM_ZERO, 5,
+          hot=True),
+    Field("stagnation_tolerance", "Growth of the supply below which an operation made no progress", "amount",
+          BOUNDED_FROM_ZERO, 3e-5, hot=True),
+    Field("max_rescale_attempts", "Most plans tried in one operation", "count", Interval(1, 10**6, integer=True), 50,
+          hot=True),
+    Field("max_fallback_attempts", "Most smaller drawings tried when a plan may not be executed", "count",
+          Interval(0, 10**6, integer=True), 5),
+    Field("max_stagnant_operations", "Operations without progress after which a scenario ends", "count", COUNT, 35,
+          hot=True),
+    Field("max_operations", "Operations after which a scenario ends", "count", COUNT, 10_000, hot=True),
+)  # fmt: skip
+
+#: What becomes of a scenario, in the order in which results show it.
+LENDING_OUTPUTS: Final[tuple[Output, ...]] = (
+    Output("stop", "Why it ended", "code", Interval(0, len(STOPS) - 1, integer=True), kernel=True),
+    Output("final_supply", "Collateral at the end", "amount", FROM_ZERO, kernel=True, usual=True),
+    Output("final_borrow", "Debt at the end", "amount", FROM_ZERO, kernel=True),
+    Output("final_buffer", "Profit kept at the end for the next operation's supply", "amount", FROM_ZERO, kernel=True),
+    Output("final_wallet", "Free cash at the end", "amount", FROM_ZERO, kernel=True),
+    Output("start_net_equity", "supply + wallet − borrow at the start", "amount"),
+    Output("net_equity", "supply + buffer + wallet − borrow at the end: what is really owned", "amount"),
+    Output("net_equity_change", "Exactly −fees: the only thing that changes equity in this model", "amount",
+           usual=True),
+    Output("added_debt", "Growth of the debt", "amount", usual=True),
+    Output("profit", "Cash drawn by new borrowing and owed back: read it beside net_equity_change", "amount", FROM_ZERO,
+           kernel=True, usual=True),
+    Output("fees", "Cost of all repayments", "amount", FROM_ZERO, kernel=True),
+    Output("repaid", "Debt repaid by executed operations", "amount", FROM_ZERO, kernel=True),
+    Output("drawn", "Debt drawn by executed operations", "amount", FROM_ZERO, kernel=True),
+    Output("start_health_factor", "supply·liquidation_threshold/borrow at the start; inf without debt", "ratio",
+           FROM_ZERO),
+    Output("health_factor", "supply·liquidation_threshold/borrow at the end; inf without debt", "ratio", FROM_ZERO,
+           usual=True),
+    Output("lowest_health_factor", "Lowest right after an executed operation; inf if there is none", "ratio", FROM_ZERO,
+           kernel=True, usual=True),
+    Output("lowest_profit", "Lowest of an executed operation; inf if there is none", "amount", FROM_ZERO, kernel=True),
+    Output("ltv", "Debt per supply at the end", "ratio", FROM_ZERO),
+    Output("leverage", "supply/(supply − borrow) at the end; inf or negative where the debt is no smaller than that",
+           "ratio"),
+    Output("free_collateral", "(supply − borrow)·free_collateral_factor at the end", "amount"),
+    Output("withdrawable", "max(0, supply − borrow·min_health_factor/liquidation_threshold) at the end", "amount",
+           FROM_ZERO),
+    Output("supply_bound", "Supply that can never be exceeded, by proof (up to rounding)", "amount"),
+    Output("expected_supply", "Rule of thumb, not a bound: where the normal repayment and the normal limit balance",
+           "amount"),
+    Output("reachable", "Tell where the target is within the proven bound; a run may stall below it all the same", "",
+           YES_OR_NO),
+    Output("executed", "Operations that were executed", "count", MANY, kernel=True, usual=True),
+    Output("skipped", "Operations that found no plan, or whose plan did not pass", "count", MANY, kernel=True),
+    Output("stagnant", "Operations that made no progress", "count", MANY, kernel=True),
+    Output("positive", "Executed operations whose profit was above 0, counted", "count", MANY, kernel=True),
+    Output("positive_share", "Counted share of executed operations with a profit above 0; 0 where none was executed",
+           "fraction", FRACTION),
+    Output("rescale_attempts", "Plans tried in all", "count", MANY, kernel=True),
+    Output("rescale_attempts_max", "Most plans tried in one operation", "count", MANY, kernel=True),
+    Output("fallback_attempts", "Tries of the fallback in all", "count", MANY, kernel=True),
+)  # fmt: skip
+
+#: Columns of the table of operations; amounts of an operation that was skipped are 0.
+LENDING_OPERATION: Final[tuple[Output, ...]] = (
+    Output("operation", "Number of the operation, from 1", "count", COUNT),
+    Output("supply", "Collateral after it", "amount", FROM_ZERO, kernel=True),
+    Output("borrow", "Debt after it", "amount", FROM_ZERO, kernel=True),
+    Output("buffer", "Profit kept after it", "amount", FROM_ZERO, kernel=True),
+    Output("wallet", "Free cash after it", "amount", FROM_ZERO, kernel=True),
+    Output("drawn", "Debt drawn", "amount", FROM_ZERO, kernel=True),
+    Output("repaid", "Debt repaid", "amount", FROM_ZERO, kernel=True),
+    Output("fee", "Cost of the repayment", "amount", FROM_ZERO, kernel=True),
+    Output("reinvested", "Collateral added", "amount", FROM_ZERO, kernel=True),
+    Output("profit", "Cash left", "amount", FROM_ZERO, kernel=True),
+    Output("health_factor", "supply·liquidation_threshold/borrow after it; inf without debt", "ratio", FROM_ZERO,
+           kernel=True),
+    Output("attempts", "Plans tried", "count", MANY, kernel=True),
+    Output("softened", "How the plan was softened, a sum of codes", "code", MANY, kernel=True),
+    Output("executed", "1 if it was executed, 0 if it was skipped", "", YES_OR_NO, kernel=True),
+    Output("streak", "Operations without progress up to it", "count", MANY, kernel=True),
+    Output("ltv", "Debt per supply after it", "ratio", FROM_ZERO),
+)  # fmt: skip
+
+_HOT: Final = tuple(row for row in LENDING_STRATEGY if row.kernel and row.hot)
+#: What the kernel reads of a scenario, a row each: first what every step reads.
+LENDING_HOT: Final[Table] = (*LENDING_ARGUMENTS, *_HOT)
+LENDING_INPUTS: Final[Table] = (*LENDING_HOT, *(row for row in LENDING_STRATEGY if row.kernel and not row.hot))
+_COMPUTED: Final = sorted(
+    (row for row in LENDING_OUTPUTS if row.kernel), key=lambda row: ("amount", "ratio", "count", "code").index(row.unit)
+)
+#: What it writes: real numbers, amounts first, and whole ones, codes last.
+LENDING_VALUES: Final[Table] = tuple(row for row in _COMPUTED if not row.values.integer)
+LENDING_COUNTS: Final[Table] = tuple(row for row in _COMPUTED if row.values.integer)
+#: What it writes of each operation.
+LENDING_TRACE: Final[Table] = tuple(row for row in LENDING_OPERATION if row.kernel)
+
+# ---- The C library ----
+
+#: What its functions answer; `doc` is what ``escala_status_text`` says.
+LIBRARY_STATUS: Final[Codes] = (
+    Code("ok", 0, "success"),
+    Code("wrong_abi", 1, "the header and the library do not belong together"),
+    Code("null_pointer", 2, "an argument is NULL"),
+    Code("bad_size", 3, "a size is negative, too large or does not go with the others"),
+    Code("short_workspace", 4, "the workspace is too short"),
+    Code("bad_value", 5, "a value is not finite or outside of what is allowed"),
+    Code("bad_order", 6, "a value exceeds one that it must not exceed"),
+    Code("bad_code", 7, "an integer is none of its codes"),
+    Code("bad_offsets", 8, "offsets fall or point outside of the records"),
+    Code("infeasible", 9, "bounds conflict: no allocation meets them together"),
 )

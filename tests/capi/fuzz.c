@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <escala.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,9 +223,14 @@ static void simulate(void) {
     s.borrow = input(1, n, 0.0, 9e3);
     s.target = input(2, n, 1.0, 3e4);
     s.wallet = input(3, n, 0.0, 1e3);
+    /* all fields of the strategy but the last ones, which say how long a scenario may take */
+    enum {
+        FIELDS = (offsetof(escala_scenarios, max_rescale_attempts) - offsetof(escala_scenarios, min_profit)) /
+                 sizeof(escala_input)
+    };
     escala_input *fields = &s.min_profit;
     for (int64_t k = 0; k < (int64_t)below(6); k++) { /* a few fields of the strategy, anywhere in [0, 1] */
-        fields[below(28)] = input(4 + (int)k, n, 0.0, 1.0);
+        fields[below(FIELDS)] = input(4 + (int)k, n, 0.0, 1.0);
     }
     s.max_rescale_attempts.value = (double)(1 + below(60));
     s.max_fallback_attempts.value = (double)below(8);
@@ -233,10 +239,10 @@ static void simulate(void) {
     escala_outcomes o;
     double **floats_out = &o.final_supply;
     int64_t **counts_out = &o.executed;
-    for (int k = 0; k < 10; k++) {
+    for (size_t k = 0; k < offsetof(escala_outcomes, executed) / sizeof *floats_out; k++) {
         floats_out[k] = below(4) ? (double *)areas[12].end - n : NULL;
     }
-    for (int k = 0; k < 8; k++) {
+    for (size_t k = 0; k < (sizeof o - offsetof(escala_outcomes, executed)) / sizeof *counts_out; k++) {
         counts_out[k] = below(4) ? (int64_t *)areas[13].end - n : NULL;
     }
     int64_t needed = escala_simulate_workspace(s.n), given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;

@@ -25,14 +25,13 @@ import pytest
 from scipy.integrate import quad
 
 import escala
-from escala import AllocationStatus, Binding, CurveSet, Family, FitStatus, LendingStrategy, StopReason
+from escala import AllocationStatus, Binding, CurveSet, Family, FitStatus, LendingStrategy, StopReason, tables
 from escala.capi import Built, Library, build, load, pointers
 from escala.capi.build import _compile_entries, _link, _tools, header
 from escala.errors import BuildError, InfeasibleError, InputError
 from escala.kernels.allocation import search
 from escala.kernels.allocation import solve as allocation_kernels
 from escala.kernels.curves import evaluate as curve_kernels
-from escala.kernels.lending import lanes as lending_kernels
 from escala.tables import FIT_STATS, PARAMS, WISHES, names
 from tests.capi.guarded import compare, same
 from tests.places import ROOT, TESTS
@@ -42,6 +41,8 @@ HOSTS = TESTS / "capi"
 #: Beside the processor's own code: one that leaves AVX-512 out, as valgrind needs it.
 OTHER = "x86-64-v3" if platform.machine() == "x86_64" else "native"
 VERSION = metadata.version("escala")
+INPUTS = tables.names(tables.LENDING_INPUTS)
+OUTCOMES = tables.names((*tables.LENDING_VALUES, *tables.LENDING_COUNTS))
 WARNINGS = ("-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
@@ -214,7 +215,7 @@ def test_threads_in_c(how: str, native: Built, tmp_path: Path) -> None:
     )
     inputs.tofile(tmp_path / "in")
     result = escala.simulate(*inputs)
-    expected = b"".join(getattr(result, name).tobytes() for name in (*lending_kernels.VALUES, *lending_kernels.COUNTS))
+    expected = b"".join(getattr(result, name).tobytes() for name in OUTCOMES)
     program, environment = hosted("threads.c", native, tmp_path, how)
     for threads in (1, 2, 5):
         said(program, tmp_path / "in", tmp_path / "out", n, threads, **environment)
@@ -466,12 +467,12 @@ def test_defaults_are_those_of_python(library: Library) -> None:
     library.functions.escala_scenarios_defaults(scenarios)
     usual = LendingStrategy().arrays()
     fields = [name for name, _ in library.ffi.typeof("escala_scenarios").fields if name != "n"]
-    assert sorted(fields) == sorted(lending_kernels.COLUMNS)
+    assert sorted(fields) == sorted(INPUTS)
     for name in fields:
         value = getattr(scenarios, name).value
         assert np.isnan(value) if name not in usual else value == usual[name]
     outcomes = [name for name, _ in library.ffi.typeof("escala_outcomes").fields]
-    assert outcomes == [*lending_kernels.VALUES, *lending_kernels.COUNTS]
+    assert outcomes == list(OUTCOMES)
     problem = library.ffi.new("escala_allocation *")
     library.functions.escala_allocation_defaults(problem)
     assert (problem.upper.value, problem.max_share.value, problem.priority.value) == (np.inf, 1.0, 1.0)
@@ -706,7 +707,7 @@ def test_no_size_differs_from_the_arrays(library: Library) -> None:
             library.allocate(curves, 1e5, max_nodes=value)
 
 
-@pytest.mark.parametrize("name", lending_kernels.COLUMNS)
+@pytest.mark.parametrize("name", INPUTS)
 def test_ranges_are_those_of_python(name: str, library: Library) -> None:
     from escala.lending import strategy as lending
 
@@ -737,7 +738,8 @@ def test_workspaces_of_absurd_sizes(library: Library) -> None:
 
 
 def test_statuses_have_words(library: Library) -> None:
-    texts = [library.status_text(status) for status in range(10)]
+    texts = [library.status_text(row.value) for row in tables.LIBRARY_STATUS]
+    assert texts == [row.doc for row in tables.LIBRARY_STATUS]
     assert len(set(texts)) == 10
     assert library.status_text(99) == "an unknown status"
     assert library.version == VERSION

@@ -18,13 +18,22 @@ from escala.kernels.curves import limits
 from escala.kernels.fitting import fit as fitting
 from escala.kernels.fitting.rows import work_size as fit_work_size_of
 from escala.kernels.jit import OPTIONS, routine, waiting
-from escala.kernels.layout import COVARIANCE, FIT_STATS, PARAMS, ROOT
+from escala.kernels.layout import (
+    COVARIANCE,
+    FIT_STATS,
+    LENDING_WORK_SIZE,
+    PARAMS,
+    ROOT,
+    lending_count,
+    lending_cursor,
+    lending_input,
+    lending_value,
+)
 from escala.kernels.lending import lanes as lending
 
 _SETTINGS = 6
-_VALUES, _COUNTS = len(lending.VALUES), len(lending.COUNTS)
-_COLUMNS = len(lending.COLUMNS)
 _FACTS = len(FACTS)
+_ALL = 1 << 30  # operations in one call: nobody waits for a key
 
 _floats = types.CPointer(types.float64)
 _integers = types.CPointer(types.int64)
@@ -181,14 +190,14 @@ def greedy(
 @_entry(_floats, _integer, _floats, _integer, _integers, _floats, _integers, _integer, calls=(lending.lending,))
 def simulate(columns, width, values, stride, counts, work, cursor, n):
     """Run n scenarios to their ends."""
-    room = carray(cursor, 2)
-    room[0] = room[1] = 0
+    room = carray(cursor, lending_cursor.END)
+    room[:] = 0
     while True:
         lending.lending(
-            carray(columns, (_COLUMNS, width)), carray(values, (_VALUES, stride)), carray(counts, (_COUNTS, stride)),
-            carray(work, lending.WORK_SIZE), room, 0, n, 1 << 30,
+            carray(columns, (lending_input.END, width)), carray(values, (lending_value.END, stride)),
+            carray(counts, (lending_count.END, stride)), carray(work, LENDING_WORK_SIZE), room, 0, n, _ALL,
         )  # fmt: skip
-        if room[1] == 0:
+        if room[lending_cursor.ACTIVE] == 0:
             return 0
 
 

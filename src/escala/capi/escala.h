@@ -26,18 +26,22 @@ extern "C" {
 /* The version of this header: what escala_check_abi compares with the library's. */
 enum { ESCALA_ABI = 2 };
 
+/* What functions answer. SHORT_WORKSPACE: ask the ..._workspace function. BAD_ORDER: `argument` exceeds `other`.
+ * INFEASIBLE: the facts say why. */
+/* generated: status */
 enum escala_status {
-    ESCALA_OK = 0,
+    ESCALA_OK = 0,              /* success */
     ESCALA_WRONG_ABI = 1,       /* the header and the library do not belong together */
     ESCALA_NULL_POINTER = 2,    /* an argument is NULL */
-    ESCALA_BAD_SIZE = 3,        /* a size is negative, too large, or does not go with the others */
-    ESCALA_SHORT_WORKSPACE = 4, /* ask the ..._workspace function */
-    ESCALA_BAD_VALUE = 5,       /* not a finite number, or outside of what is allowed */
-    ESCALA_BAD_ORDER = 6,       /* `argument` exceeds `other` */
-    ESCALA_BAD_CODE = 7,        /* an integer that is none of its codes */
-    ESCALA_BAD_OFFSETS = 8,     /* offsets that fall, or point outside of the records */
-    ESCALA_INFEASIBLE = 9       /* bounds that no allocation can meet together; the facts say why */
+    ESCALA_BAD_SIZE = 3,        /* a size is negative, too large or does not go with the others */
+    ESCALA_SHORT_WORKSPACE = 4, /* the workspace is too short */
+    ESCALA_BAD_VALUE = 5,       /* a value is not finite or outside of what is allowed */
+    ESCALA_BAD_ORDER = 6,       /* a value exceeds one that it must not exceed */
+    ESCALA_BAD_CODE = 7,        /* an integer is none of its codes */
+    ESCALA_BAD_OFFSETS = 8,     /* offsets fall or point outside of the records */
+    ESCALA_INFEASIBLE = 9       /* bounds conflict: no allocation meets them together */
 };
+/* end of status */
 
 /* What was bad: filled by every function that is given one, cleared on success. */
 typedef struct escala_fault {
@@ -252,28 +256,108 @@ int escala_allocate(const escala_allocation *problem, const escala_answers *answ
  * hold. Fill with escala_scenarios_defaults first; supply, borrow, target and wallet have no default. */
 typedef struct escala_scenarios {
     int64_t n;
-    escala_input supply, borrow, target, wallet;
-    escala_input min_profit;
-    escala_input repay, repay_stalling, repay_stalled, repay_floor, repay_step;
-    escala_input target_ltv, target_ltv_stalled, ltv_floor, ltv_ceiling, ltv_step, ltv_nudge;
-    escala_input draw_fraction, wallet_fraction, fee_rate;
-    escala_input liquidation_threshold, min_health_factor;
-    escala_input reinvest_far, reinvest_mid, reinvest_near, far_gap, near_gap;
-    escala_input reinvest_stalling, reinvest_stalled, reinvest_decay, reinvest_snap;
-    escala_input stalling_after, stalled_after, stagnation_tolerance;
-    escala_input max_rescale_attempts, max_fallback_attempts, max_stagnant_operations, max_operations;
+    /* generated: scenarios */
+    escala_input supply;                  /* collateral at the start; amount, in [1e-100, 1e+100] */
+    escala_input borrow;                  /* debt at the start; amount, 0 or in [1e-100, 1e+100] */
+    escala_input target;                  /* collateral wanted; amount, in [1e-100, 1e+100] */
+    escala_input wallet;                  /* free cash at the start; amount, 0 or in [1e-100, 1e+100] */
+    escala_input min_profit;              /* smallest cash an operation must leave;
+                                           * amount, in [0, 1e+100], default 1e-06 */
+    escala_input repay;                   /* share of the debt that an operation repays;
+                                           * fraction, in [0, 1], default 0.11 */
+    escala_input repay_stalling;          /* share of the debt repaid after more than stalling_after operations
+                                           * without progress; fraction, in [0, 1], default 0.07 */
+    escala_input repay_stalled;           /* share of the debt repaid after more than stalled_after operations
+                                           * without progress; fraction, in [0, 1], default 0.035 */
+    escala_input repay_floor;             /* how far the repayment is lowered when a plan does not fit;
+                                           * fraction, in [0, 1], default 0.03 */
+    escala_input repay_step;              /* steps in which the repayment is lowered;
+                                           * fraction, in (0, 1], default 0.005 */
+    escala_input target_ltv;              /* limit of debt/supply;
+                                           * ratio, in [0, 1), at most ltv_ceiling, default 0.69 */
+    escala_input target_ltv_stalled;      /* limit of debt/supply after more than stalled_after operations without
+                                           * progress; ratio, in [0, 1), at most ltv_ceiling, default 0.73 */
+    escala_input ltv_floor;               /* how far the limit of debt/supply is lowered when a plan does not fit;
+                                           * ratio, in [0, 1), at most ltv_ceiling, default 0.5 */
+    escala_input ltv_ceiling;             /* how far the limit of debt/supply is raised when a plan does not fit;
+                                           * ratio, in (0, 1), default 0.73 */
+    escala_input ltv_step;                /* steps in which the limit of debt/supply is lowered;
+                                           * ratio, in (0, 1], default 0.01 */
+    escala_input ltv_nudge;               /* added when the limit of debt/supply is raised to what a plan needs;
+                                           * ratio, in [0, 1], default 1e-06 */
+    escala_input draw_fraction;           /* share of the safe maximum that is borrowed;
+                                           * fraction, in (0, 1], default 0.8 */
+    escala_input wallet_fraction;         /* most that is moved from the wallet at once, as a share of the supply;
+                                           * fraction, in [0, 1], default 0.7 */
+    escala_input fee_rate;                /* cost of a repayment, as a share of it;
+                                           * fraction, in [0, 1], default 0.0025 */
+    escala_input liquidation_threshold;   /* share of the supply that counts against the debt;
+                                           * fraction, in (0, 1], default 0.74 */
+    escala_input min_health_factor;       /* what every executed operation must leave more than;
+                                           * ratio, in [1, 1000000.0], default 1.01 */
+    escala_input reinvest_far;            /* share reinvested of what is drawn beyond repayment and fee, far from
+                                           * the target; fraction, in [0, 1], default 0.6 */
+    escala_input reinvest_mid;            /* share reinvested at a middle distance; fraction, in [0, 1], default 0.4 */
+    escala_input reinvest_near;           /* share reinvested near the target; fraction, in [0, 1], default 0.2 */
+    escala_input far_gap;                 /* distance, as a multiple of the supply, beyond which a target is far;
+                                           * ratio, in [0, 1e+100], default 0.5 */
+    escala_input near_gap;                /* distance, as a multiple of the supply, up to which a target is near;
+                                           * ratio, in [0, 1e+100], at most far_gap, default 0.2 */
+    escala_input reinvest_stalling;       /* share reinvested after more than stalling_after operations without
+                                           * progress; fraction, in [0, 1], default 0.1 */
+    escala_input reinvest_stalled;        /* share reinvested after more than stalled_after operations without
+                                           * progress; fraction, in [0, 1], default 0.05 */
+    escala_input reinvest_decay;          /* factor that lowers the share reinvested when a plan does not fit;
+                                           * ratio, in [0, 1), default 0.95 */
+    escala_input reinvest_snap;           /* amount below which nothing is reinvested;
+                                           * amount, in [0, 1e+100], default 1e-09 */
+    escala_input stalling_after;          /* operations without progress after which a run is stalling;
+                                           * count, an integer in [0, 2147483647], at most stalled_after, default 2 */
+    escala_input stalled_after;           /* operations without progress after which a run is stalled;
+                                           * count, an integer in [0, 2147483647], default 5 */
+    escala_input stagnation_tolerance;    /* growth of the supply below which an operation made no progress;
+                                           * amount, in [0, 1e+100], default 3e-05 */
+    escala_input max_rescale_attempts;    /* most plans tried in one operation;
+                                           * count, an integer in [1, 1000000], default 50 */
+    escala_input max_fallback_attempts;   /* most smaller drawings tried when a plan may not be executed;
+                                           * count, an integer in [0, 1000000], default 5 */
+    escala_input max_stagnant_operations; /* operations without progress after which a scenario ends;
+                                           * count, an integer in [1, 2147483647], default 35 */
+    escala_input max_operations;          /* operations after which a scenario ends;
+                                           * count, an integer in [1, 2147483647], default 10000 */
+    /* end of scenarios */
 } escala_scenarios;
 
-enum escala_stop { ESCALA_TARGET_REACHED = 0, ESCALA_STALLED = 1, ESCALA_MAX_OPERATIONS = 2 };
+/* generated: stop */
+enum escala_stop {
+    ESCALA_TARGET_REACHED = 0, /* target reached */
+    ESCALA_STALLED = 1,        /* stalled */
+    ESCALA_MAX_OPERATIONS = 2  /* operations spent */
+};
+/* end of stop */
 
 /* Arrays of n; those that are NULL are not wanted. */
 typedef struct escala_outcomes {
-    double *final_supply, *final_borrow, *final_buffer, *final_wallet;
-    double *profit, *fees, *repaid, *drawn; /* sums over executed operations */
-    double *lowest_profit, *lowest_health_factor;
-    int64_t *executed, *skipped, *stagnant, *positive;
-    int64_t *rescale_attempts, *rescale_attempts_max, *fallback_attempts;
-    int64_t *stop; /* escala_stop */
+    /* generated: outcomes */
+    double *final_supply;          /* collateral at the end */
+    double *final_borrow;          /* debt at the end */
+    double *final_buffer;          /* profit kept at the end for the next operation's supply */
+    double *final_wallet;          /* free cash at the end */
+    double *profit;                /* cash drawn by new borrowing and owed back: read it beside net_equity_change */
+    double *fees;                  /* cost of all repayments */
+    double *repaid;                /* debt repaid by executed operations */
+    double *drawn;                 /* debt drawn by executed operations */
+    double *lowest_profit;         /* lowest of an executed operation; inf if there is none */
+    double *lowest_health_factor;  /* lowest right after an executed operation; inf if there is none */
+    int64_t *executed;             /* operations that were executed */
+    int64_t *skipped;              /* operations that found no plan, or whose plan did not pass */
+    int64_t *stagnant;             /* operations that made no progress */
+    int64_t *positive;             /* executed operations whose profit was above 0, counted */
+    int64_t *rescale_attempts;     /* plans tried in all */
+    int64_t *rescale_attempts_max; /* most plans tried in one operation */
+    int64_t *fallback_attempts;    /* tries of the fallback in all */
+    int64_t *stop;                 /* why it ended; escala_stop */
+    /* end of outcomes */
 } escala_outcomes;
 
 void escala_scenarios_defaults(escala_scenarios *scenarios);

@@ -177,19 +177,12 @@ EXPORT int escala_abi(void) { return ESCALA_ABI; }
 EXPORT int escala_check_abi(int abi) { return abi == ESCALA_ABI ? ESCALA_OK : ESCALA_WRONG_ABI; }
 
 EXPORT const char *escala_status_text(int status) {
-    switch (status) {
-        case ESCALA_OK: return "success";
-        case ESCALA_WRONG_ABI: return "the header and the library do not belong together";
-        case ESCALA_NULL_POINTER: return "an argument is NULL";
-        case ESCALA_BAD_SIZE: return "a size is negative, too large or does not go with the others";
-        case ESCALA_SHORT_WORKSPACE: return "the workspace is too short";
-        case ESCALA_BAD_VALUE: return "a value is not finite or outside of what is allowed";
-        case ESCALA_BAD_ORDER: return "a value exceeds one that it must not exceed";
-        case ESCALA_BAD_CODE: return "an integer is none of its codes";
-        case ESCALA_BAD_OFFSETS: return "offsets fall or point outside of the records";
-        case ESCALA_INFEASIBLE: return "bounds conflict: no allocation meets them together";
-        default: return "an unknown status";
+    for (int64_t k = 0; k < COUNT_OF(STATUSES); k++) {
+        if (STATUSES[k].code == status) {
+            return STATUSES[k].text;
+        }
     }
+    return "an unknown status";
 }
 
 /* ---- Curves ---- */
@@ -882,7 +875,7 @@ static lending_room lay_out_lending(room *space, int64_t n) {
     r.values = carve_floats(space, COUNT_OF(VALUES) * r.width);
     r.counts = carve_integers(space, COUNT_OF(COUNTS) * r.width);
     r.work = carve_floats(space, LENDING_WORK_SIZE);
-    r.cursor = carve_integers(space, 2);
+    r.cursor = carve_integers(space, LENDING_CURSOR_SIZE);
     return r;
 }
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from escala import tables as table
 from escala.allocation import problem as allocation
 from escala.capi.entries import ENTRIES
 from escala.curves import curveset as curves
 from escala.curves import fitting, records
 from escala.curves.families import FORMS
+from escala.kernels import layout
 from escala.kernels.allocation import search
 from escala.kernels.allocation import solve as allocation_kernels
 from escala.kernels.curves import evaluate as curve_kernels
 from escala.kernels.layout import FAMILIES as FAMILY_CODES
-from escala.kernels.lending import lanes as lending_kernels
-from escala.lending import strategy as lending
 from escala.tables import Interval
 
 #: Scenarios that are run together: their inputs, results and workspace fit a second-level cache.
@@ -68,7 +68,8 @@ def tables() -> str:
         "WARM": allocation_kernels.WARM,
         "MOST_NODES": allocation._MOST_NODES,
         "MOST_INCREMENTS": allocation._MOST_INCREMENTS,
-        "LENDING_WORK_SIZE": lending_kernels.WORK_SIZE,
+        "LENDING_WORK_SIZE": layout.LENDING_WORK_SIZE,
+        "LENDING_CURSOR_SIZE": layout.lending_cursor.END,
         "CHUNK": _CHUNK,
         "WANTED_EFFICIENCY": curve_kernels.EFFICIENCY,
         "WANTED_UTILITY": curve_kernels.UTILITY,
@@ -88,17 +89,19 @@ def tables() -> str:
     lines += _array("column", "SETTINGS", (
         _column("escala_allocation", name, interval, math.nan) for name, interval in allocation.SETTINGS.items()
     ))  # fmt: skip
-    usual = dict.fromkeys(lending.ARGUMENTS, math.nan) | lending.LendingStrategy().arrays()
-    ranges = {**lending.ARGUMENTS, **lending.FIELDS}
     lines += _array("column", "COLUMNS", (
-        _column("escala_scenarios", name, ranges[name], float(usual[name])) for name in lending_kernels.COLUMNS
+        _column("escala_scenarios", row.name, row.values, float(math.nan if row.default is None else row.default))
+        for row in table.LENDING_INPUTS
     ))  # fmt: skip
     lines += _array("order", "ORDERED", (
-        f'{{"{low}", "{high}", {_offset("escala_scenarios", low)}, {_offset("escala_scenarios", high)}}}'
-        for low, high in lending.ORDERED_FIELDS
+        f'{{"{row.name}", "{row.at_most}", {_offset("escala_scenarios", row.name)}, '
+        f"{_offset('escala_scenarios', row.at_most)}}}"
+        for row in table.LENDING_STRATEGY if row.at_most
     ))  # fmt: skip
-    for name, rows in (("VALUES", lending_kernels.VALUES), ("COUNTS", lending_kernels.COUNTS)):
-        lines += _array("size_t", name, (_offset("escala_outcomes", row) for row in rows))
+    for name, rows in (("VALUES", table.LENDING_VALUES), ("COUNTS", table.LENDING_COUNTS)):
+        lines += _array("size_t", name, (_offset("escala_outcomes", row.name) for row in rows))
+    lines += ["typedef struct { int code; const char *text; } word;"]
+    lines += _array("word", "STATUSES", (f'{{{row.value}, "{row.doc}"}}' for row in table.LIBRARY_STATUS))
     return "\n".join(lines) + "\n"
 
 

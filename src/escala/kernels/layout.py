@@ -43,7 +43,7 @@ def of(table: Iterable[Any], *, first: int = 0, lanes: int = 1) -> Any:
 
 
 def codes(table: Iterable[Any]) -> Any:
-    """Name the codes of a table: upper-case names are the attributes."""
+    """Name the codes of a table: an integer for each upper-case name."""
     made = ModuleType("codes")
     for row in table:
         setattr(made, row.name.upper(), row.value)
@@ -80,3 +80,87 @@ covariance = rows(*(first + second for first in tables.COEFFICIENTS for second i
 #: The kind of a curve in an allocation is its family, but exponentials that rise with capital are apart.
 RISING: Final = FAMILIES
 KINDS: Final = FAMILIES + 1
+
+# ---- The lending loop ----
+
+LENDING_LANES = 32
+#: The streak's: none, stalling, stalled.
+LENDING_REGIMES = 3
+
+lending_input = of(tables.LENDING_INPUTS)
+lending_value = of(tables.LENDING_VALUES)
+lending_count = of(tables.LENDING_COUNTS)
+lending_operation = of(tables.LENDING_TRACE)
+stops = codes(tables.STOPS)
+softened = codes(tables.SOFTENED)
+#: What a call of `lending` leaves for the next: the next scenario, and the lanes in use.
+lending_cursor = rows("following", "active")
+#: What a call of `trace` leaves: operations recorded so far, and the stop code.
+trace_cursor = rows("operation", "stop")
+
+#: A lane: what every sweep reads of its scenario, then state and sums.
+lending_lane = rows(
+    *tables.names(tables.LENDING_HOT),
+    "buffer",
+    "streak",
+    *(
+        row.name  # what is summed up: all that comes out but the state at the end and the reason of it
+        for row in (*tables.LENDING_VALUES, *tables.LENDING_COUNTS)
+        if row.unit != "code" and not row.name.startswith("final_")
+    ),
+    "before",  # supply before the operation
+    "flag",  # what the sweep leaves to the scalar code: NOTHING, CHECK or OPERATE
+    "scenario",  # index of the scenario in this lane
+    "last_drawn",  # from here on the last operation, for the table of operations
+    "last_repaid",
+    "last_fee",
+    "last_reinvested",
+    "last_profit",
+    "last_attempts",
+    "last_softened",
+    "last_executed",
+    lanes=LENDING_LANES,
+)
+#: What the streak's regime fixes: it changes rarely, so the sweep reads it instead of choosing.
+lending_regime = rows(
+    "streak_low",
+    "streak_high",
+    "rho",
+    "ltv",
+    "share_far",
+    "share_mid",
+    "share_near",
+    "ltv_steps",  # times that the limit, then the repayment is lowered before the limit is raised
+    "repay_steps",
+    "ltv_last",  # limit and repayment after those steps
+    "rho_last",
+    "raised_attempt",  # number of the attempt after the limit was raised, 0 when attempts run out before
+    "q_last",  # multiplier of the last attempt, when all of them soften what is reinvested
+    "q_last_raised",  # the same when the limit was raised first
+    first=lending_lane.END,
+    lanes=LENDING_LANES,
+)
+#: The rows of a regime, in numbers of the workspace.
+LENDING_REGIME_SIZE = lending_regime.END - lending_lane.END
+#: Where those rows begin for each regime; NaN in the first until the lane enters it. They end where the lanes do.
+LENDING_KEPT = lending_regime.END
+LENDING_LANES_END = LENDING_KEPT + LENDING_REGIMES * LENDING_REGIME_SIZE
+#: Behind the lanes: the last ladder of each regime, its inputs and its outcome.
+lending_memo = rows(
+    "ltv",
+    "rho",
+    "ltv_floor",
+    "ltv_step",
+    "repay_floor",
+    "repay_step",
+    "limit",
+    "decay",
+    "ltv_steps",
+    "repay_steps",
+    "ltv_last",
+    "rho_last",
+    "raised_attempt",
+    "q_last",
+    "q_last_raised",
+)
+LENDING_WORK_SIZE = LENDING_LANES_END + LENDING_REGIMES * lending_memo.END

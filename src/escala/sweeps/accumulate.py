@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from escala import tables
 from escala.arrays import Floats
 
 Integers = npt.NDArray[np.int64]
 #: (level, position) -> count, mean and sum of squared deviations, (m, 3).
 Nodes = dict[tuple[int, int], Floats]
-STOPS = 3
+STOPS = len(tables.STOPS)
 
 
 @dataclass

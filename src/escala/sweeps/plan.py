@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from escala import tables
 from escala.arrays import whole_number
 from escala.design.design import Design
 from escala.errors import ScenarioError, did_you_mean
-from escala.lending.result import RESULT_NAMES
 from escala.lending.strategy import ARGUMENT_NAMES, STRATEGY_FIELDS, LendingStrategy
 
 FORMAT: Final = 1  # of what a sweep keeps: raised when old directories cannot be gone on with
@@ -24,21 +24,11 @@ SAMPLE: Final = 32_768  # most rows that are kept whole for the sensitivities, a
 MOST_BEST: Final = 1000
 
 #: What a row may give: everything of a LendingResult that is not its start; the reason of its end is always counted.
-OUTPUTS: Final = tuple(name for name in RESULT_NAMES if name not in {*ARGUMENT_NAMES, "stop"})
+OUTPUTS: Final = tuple(row.name for row in tables.LENDING_OUTPUTS if row.unit != "code")
 #: What is kept when nobody says: the counterparts of profit are always beside it.
-DEFAULT_OUTPUTS: Final = (
-    "final_supply",
-    "net_equity_change",
-    "added_debt",
-    "profit",
-    "health_factor",
-    "lowest_health_factor",
-    "executed",
-)
+DEFAULT_OUTPUTS: Final = tuple(row.name for row in tables.LENDING_OUTPUTS if row.usual)
 #: Outputs that are whole numbers.
-WHOLE: Final = frozenset(
-    ("reachable", "executed", "skipped", "stagnant", "positive", "rescale_attempts", "rescale_attempts_max")
-) | {"fallback_attempts"}
+WHOLE: Final = frozenset(row.name for row in tables.LENDING_OUTPUTS if row.values.integer)
 
 
 @dataclass(frozen=True, eq=False)

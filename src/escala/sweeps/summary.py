@@ -17,6 +17,7 @@ from escala.errors import ScenarioError
 from escala.files import table as table_file
 from escala.lending.result import LendingResult, StopReason
 from escala.lending.simulate import simulate
+from escala.lending.stops import STOP_WORDS
 from escala.lending.strategy import ARGUMENT_NAMES, LendingStrategy
 from escala.sweeps import accumulate
 from escala.sweeps.accumulate import State
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 BINS: Final = 32  # of an input, for its sensitivities
 _SHOWN = (0.05, 0.5, 0.95)
-_STOPS = ("target reached", "stalled", "operations spent")  # in the order of StopReason
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ class SweepSummary:
         lines = [numerals.counted(n, "scenario")]
         lines += [
             f"  {text:<24}{count:>14,}{count / n:>9.2%}"
-            for text, count in zip(_STOPS, self.stops.values(), strict=True)
+            for text, count in zip(STOP_WORDS, self.stops.values(), strict=True)
         ]
         heads = ("mean", "sd", "lowest", "5 %", "median", "95 %", "highest")
         lines += ["", f"  {'output':<22}" + "".join(f"{head:>13}" for head in heads)]

@@ -41,7 +41,7 @@ struct Scenarios {
     borrow: Input,
     target: Input,
     wallet: Input,
-    strategy: [Input; 33], // the other fields of escala_scenarios, which keep their defaults here
+    strategy: [Input; 64], // room for the other fields of escala_scenarios, which keep their defaults here
 }
 
 #[repr(C)]
