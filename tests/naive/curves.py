@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-LINEAR, QUADRATIC, EXPONENTIAL, SQRT, AUTO = 0, 1, 2, 3, 4
+LINEAR, QUADRATIC, EXPONENTIAL, SQRT, AUTO = 0, 1, 2, 3, 64
 OK, TOO_FEW_POINTS, DEGENERATE, CONSTANT = 0, 1, 2, 3
 EPSILON = 2.0**-52
 ROOT_2 = math.sqrt(2.0)
@@ -83,7 +83,7 @@ class NaiveCurve:
     family: int
     status: int
     n_points: int
-    params: list[float] = field(default_factory=lambda: [math.nan] * 3)
+    params: list[float] = field(default_factory=lambda: [math.nan] * 4)
     origin: float = 0.0
     root: list[float] = field(default_factory=lambda: [math.nan] * 6)
     figures: dict[str, float] = field(default_factory=dict)
@@ -372,7 +372,7 @@ class NaiveFit:
         if status in (TOO_FEW_POINTS, DEGENERATE):
             return curve
         if status == CONSTANT and family == EXPONENTIAL:
-            curve.params, curve.origin = [0.0, 1.0 / self.span, self.mean_y], self.c[0]
+            curve.params, curve.origin = [0.0, 1.0 / self.span, self.mean_y, 0.0], self.c[0]
             return curve
         self.write(curve)
         self.judge(curve)
@@ -389,25 +389,26 @@ class NaiveFit:
         if family == LINEAR:
             centre = c0 + self.mean_x * span
             a = c1 / span
-            curve.params = [a, mean - a * centre, 0.0]
+            curve.params = [a, mean - a * centre, 0.0, 0.0]
             curve.root = [i0, centre, i1 / span, 0.0, 0.0, 0.0]
         elif family == SQRT:
             centre = self.root0 + self.mean_s * self.root_span
             a = c1 / self.root_span
-            curve.params = [a, mean - a * centre, 0.0]
+            curve.params = [a, mean - a * centre, 0.0, 0.0]
             curve.root = [i0, centre, i1 / self.root_span, 0.0, 0.0, 0.0]
         elif family == QUADRATIC:
             curve.origin = c0 if c0 > 16.0 * span else 0.0
             centre = (c0 - curve.origin) + self.mean_x * span
             a = c2 / span / span
             slope = (c1 - c2 * self.k2) / span
-            curve.params = [a, slope - 2.0 * a * centre, mean - c2 * self.m2 - slope * centre + a * centre * centre]
+            c = mean - c2 * self.m2 - slope * centre + a * centre * centre
+            curve.params = [a, slope - 2.0 * a * centre, c, 0.0]
             m2 = centre * centre + span * span * self.m2
             curve.root = [i0, centre, i1 / span, m2, 2.0 * centre + self.k2 * span, i2 / span / span]
         else:
             curve.origin = c0
             level = 1.0 + self.mean_h
-            curve.params = [c1, self.rate / span, mean - c1 * level]
+            curve.params = [c1, self.rate / span, mean - c1 * level, 0.0]
             curve.root = [i0, level, i1, span * self.mean_u, span * (self.gu / self.gg), i2 / span]
 
     def judge(self, curve: NaiveCurve) -> None:

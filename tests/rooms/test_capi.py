@@ -31,7 +31,7 @@ from escala.errors import BuildError, InfeasibleError, InputError
 from escala.kernels.allocation import search
 from escala.kernels.allocation import solve as allocation_kernels
 from escala.kernels.curves import evaluate as curve_kernels
-from escala.kernels.fitting import fit as fitting_kernels
+from escala.tables import FIT_STATS, PARAMS, WISHES, names
 from tests.capi.guarded import compare, same
 from tests.places import ROOT, TESTS
 
@@ -432,7 +432,7 @@ def test_many_threads_at_once(library: Library) -> None:
 def test_nothing_at_all(library: Library) -> None:
     none = CurveSet.from_params([], "linear", np.zeros((0, 2)))
     assert library.efficiency(none, np.zeros((1, 4))).shape == (0, 4)
-    assert library.fit([0], [], []).params.shape == (0, 3)
+    assert library.fit([0], [], []).params.shape == (0, 4)
     assert (
         library.allocate(none, [1e5, 2e5]).facts[:, 0].tolist()
         == escala.allocate(none, [1e5, 2e5]).shadow_price.tolist()
@@ -448,14 +448,15 @@ def test_the_header_says_what_python_says(library: Library) -> None:
             assert getattr(functions, f"ESCALA_{prefix}{code.name}") == code
     for code in (*AllocationStatus, *StopReason):
         assert getattr(functions, f"ESCALA_{code.name}") == code
-    assert functions.ESCALA_AUTO == fitting_kernels.AUTO
+    assert functions.ESCALA_AUTO == WISHES[0].value
     for name in ("NO_ROOM", "NO_CURVE_FORCED", "LOWER_ABOVE_MONEY", "TOO_LITTLE_ROOM", "NO_COMBINATION", "NOT_FOUND"):
         assert getattr(functions, f"ESCALA_{name}") == getattr(search, name)
-    for place, name in enumerate(fitting_kernels.FIGURES):
-        assert getattr(functions, f"ESCALA_FIGURE_{name.upper()}") == place
+    for place, name in enumerate(names(FIT_STATS)):
+        assert getattr(functions, f"ESCALA_FIT_STAT_{name.upper()}") == place
     for place, name in enumerate(search.FACTS):
         assert getattr(functions, f"ESCALA_FACT_{name.upper()}") == place
-    assert functions.ESCALA_FIGURES == len(fitting_kernels.FIGURES)
+    assert functions.ESCALA_FIT_STATS == len(FIT_STATS)
+    assert functions.ESCALA_PARAMS == PARAMS
     assert functions.ESCALA_FACTS == len(search.FACTS)
     assert f"multiples of {allocation_kernels.WARM}." in header()
 
@@ -488,7 +489,7 @@ class Host:
         self.kept: list[Any] = []
         ffi = self.ffi
         self.family = self.array("int8_t", [0, 2, 3])
-        self.params = self.array("double", [-1e-6, 1.0, 0.0, 0.7, 3e-6, 0.2, -1e-3, 1.0, 0.0])
+        self.params = self.array("double", [-1e-6, 1.0, 0.0, 0.0, 0.7, 3e-6, 0.2, 0.0, -1e-3, 1.0, 0.0, 0.0])
         self.curves = ffi.new("escala_curves *")
         self.curves.n, self.curves.family, self.curves.params = 3, self.family, self.params
         self.curves.origin, self.curves.limit = self.array("double", [0.0] * 3), self.array("double", [1e6] * 3)
@@ -499,10 +500,10 @@ class Host:
         self.records.capital = self.array("double", [1e3, 2e3, 3e3, 5e3] * 2 + [8e3])
         self.records.efficiency = self.array("double", [1.0, 0.8, 0.7, 0.5] * 2 + [0.4])
         self.records.weights = self.array("double", [1.0] * 9)
-        self.records.family = self.array("int8_t", [4, 4])
+        self.records.family = self.array("int8_t", [64, 64])
         self.fits = ffi.new("escala_fits *")
         for name, of in ffi.typeof("escala_fits").fields:
-            setattr(self.fits, name, self.array(of.type.item.cname, [7] * 26))
+            setattr(self.fits, name, self.array(of.type.item.cname, [7] * 32))
         self.problem = ffi.new("escala_allocation *")
         self.functions.escala_allocation_defaults(self.problem)
         self.total = self.array("double", [1e5])
@@ -584,7 +585,7 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("efficiency", "capital[0]", INF, BAD_VALUE, "capital", 0),
     ("check_curves", "params[2]", INF, BAD_VALUE, "params", 2),
     ("check_curves", "params[0]", NAN, BAD_VALUE, "params", 0),
-    ("check_curves", "params[4]", -1e-6, BAD_VALUE, "params", 4),
+    ("check_curves", "params[5]", -1e-6, BAD_VALUE, "params", 5),
     ("check_curves", "curves.limit[1]", 0.0, BAD_VALUE, "limit", 1),
     ("check_curves", "curves.origin[1]", INF, BAD_VALUE, "origin", 1),
     ("threshold", "curves.limit", None, NULL_POINTER, "limit", -1),
@@ -697,8 +698,8 @@ def test_no_size_differs_from_the_arrays(library: Library) -> None:
             library.allocate(curves, 1e5, **sizes)
     with pytest.raises(InputError, match=r"^n is no field of escala\.h that can be set here$"):
         library.simulate(1000.0, 600.0, 1500.0, 200.0, n=2)
-    for params in (curves.params, curves.params[None, :2], np.zeros((1, 4, 4))):
-        with pytest.raises(InputError, match=r"^params of shape \(.*\) must be of shape \(draws, 4, 3\)$"):
+    for params in (curves.params, curves.params[None, :2], np.zeros((1, 4, 3))):
+        with pytest.raises(InputError, match=r"^params of shape \(.*\) must be of shape \(draws, 4, 4\)$"):
             library.allocate(curves, 1e5, params=params)
     for value in (2.5, [1, 2], 2**70):
         with pytest.raises(InputError, match=r"^max_nodes must be one number, not .*: \S"):
@@ -919,7 +920,7 @@ def test_load_refuses_other_libraries(tmp_path: Path) -> None:
         "int escala_abi(void) { return 9; }\nint escala_check_abi(int abi) { return abi != 9; }\n"
     )
     compiled(tmp_path / "one.c", tmp_path / "one.so", "-shared", "-fPIC")
-    with pytest.raises(BuildError, match=r"one.so' has ABI 9, but escala.h has 1$"):
+    with pytest.raises(BuildError, match=r"one.so' has ABI 9, but escala.h has 2$"):
         load(tmp_path / "one.so")
     (tmp_path / "two.c").write_text("int other;\n")
     compiled(tmp_path / "two.c", tmp_path / "two.so", "-shared", "-fPIC")
@@ -941,7 +942,7 @@ def test_scalar_functions_in_compiled_code() -> None:
         @numba.njit
         def over(levels, numbers, out, function=function):  # type: ignore[no-untyped-def]
             for k in range(levels.size):
-                out[k] = function(int(numbers[0]), numbers[1], numbers[2], numbers[3], numbers[4], levels[k])
+                out[k] = function(numbers, levels[k])
 
         expected = getattr(curves, name)(np.tile(levels, (20, 1)))
         for place in range(20):
