@@ -757,8 +757,7 @@ def test_guard_pages(which: str, request: pytest.FixtureRequest) -> None:
 
 
 def test_guard_pages_guard() -> None:
-    code = "from escala.tables import FIT_STATS, PARAMS, WISHES, names
-from tests.capi.guarded import *; a = guarded(np.ones(4), True, True); a.ctypes.data_as(ctypes.POINTER(ctypes.c_double))[4]"
+    code = "from tests.capi.guarded import *; a = guarded(np.ones(4), True, True); a.ctypes.data_as(ctypes.POINTER(ctypes.c_double))[4]"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, cwd=ROOT)
     assert done.returncode < 0
 
