@@ -55,7 +55,9 @@ def test_every_family_fits_the_width_of_coefficients() -> None:
 
 def test_rows_of_kernels_are_those_of_the_tables() -> None:
     assert [getattr(layout.fit_stats, row.name.upper()) for row in tables.FIT_STATS] == list(range(layout.FIT_STATS))
-    assert [getattr(layout.families, row.name.upper()) for row in tables.FAMILIES] == [row.value for row in tables.FAMILIES]
+    assert [getattr(layout.families, row.name.upper()) for row in tables.FAMILIES] == [
+        row.value for row in tables.FAMILIES
+    ]
     assert layout.covariance.BA == layout.PARAMS
     assert layout.CHOICES == (0, 3, 1, 2)  # of two that fit as well, the first
 

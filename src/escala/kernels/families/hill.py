@@ -1,7 +1,8 @@
 """Hill: η = a·x^(s−1)/(1 + x^s), x = C/K: utility a·K·x^s/(1 + x^s), the response curve of budgets.
 
-K is b and s is c of the coefficients. s = 1 is concave (Michaelis and Menten), s > 1 convex up to x^s = (s − 1)/(s + 1).
-Efficiency is highest at x^s = s − 1, where it is a·(s − 1)^((s − 1)/s)/s; a is bounded so that this is at most 1.
+K is b and s is c of the coefficients. s = 1 is concave (Michaelis and Menten), s > 1 convex up to
+x^s = (s − 1)/(s + 1). Efficiency is highest at x^s = s − 1, where it is a·(s − 1)^((s − 1)/s)/s; a is bounded so that
+this is at most 1.
 
 The fit is separable: for K and s the best a is linear, clipped to its bound, so that only (ln K, s) is searched, on a
 grid, then from the best K of every s by the method of Levenberg and Marquardt with a projected out.
@@ -142,22 +143,20 @@ def crossings(p: Params, origin: float, y: float) -> tuple[float, float]:  # noq
     if (y <= 0.0) | (a <= 0.0) | (y > a / most_amplitude(s)):
         return math.inf, math.inf
     wanted = log(y / a)
-    rises = math.inf
-    if s > 1.0:
-        rises = p[k.B] * exp(_crossing(s, wanted, wanted / (s - 1.0)))
-    return p[k.B] * exp(_crossing(s, wanted, -wanted)), rises
+    rises = p[k.B] * exp(_crossing(s, wanted, wanted / (s - 1.0), 1.0)) if s > 1.0 else math.inf
+    return p[k.B] * exp(_crossing(s, wanted, -wanted, -1.0)), rises
 
 
-@helper
-def _crossing(s: float, wanted: float, start: float) -> float:
-    """Solve ln g = wanted for ln x."""
+@routine
+def _crossing(s: float, wanted: float, start: float, direction: float) -> float:
+    """Solve ln g = wanted for ln x, from a start before the root in that direction."""
     log_x = start
     for _ in range(CROSSING_STEPS):
         _, rest = _parts(log_x, s)
-        q = exp(-s * abs(log_x))
-        off = (-log_x if log_x > 0.0 else (s - 1.0) * log_x) - log(1.0 + q) - wanted
+        straight = -log_x if log_x > 0.0 else (s - 1.0) * log_x
+        off = straight - log(1.0 + exp(-s * abs(log_x))) - wanted
         slope = s * rest - 1.0
-        if not ((off < 0.0) & (off * slope * start >= 0.0) if start != 0.0 else off < 0.0):
+        if not (off < 0.0 and direction * slope > 0.0):
             break
         log_x -= off / slope
     return log_x
@@ -280,7 +279,7 @@ def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     _orthogonalise(work, points, rows, folded)
 
 
-@helper
+@routine
 def _scan(work: Floats, points: Floats, rows: int, folded: bool, s: float) -> None:
     """Find the K on the grid that is best for one s, and keep the errors at both ends of the grid."""
     most = most_amplitude(s)
@@ -315,7 +314,7 @@ def _scan(work: Floats, points: Floats, rows: int, folded: bool, s: float) -> No
             work[own.START_K + lane] = log_k if better else work[own.START_K + lane]
 
 
-@helper
+@routine
 def _project(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """Give g and its derivatives at each lane's place, the best a there, and how a changes with s where it is bound."""
     zero(work)
@@ -352,7 +351,7 @@ def _project(work: Floats, points: Floats, rows: int, folded: bool) -> None:
         work[own.N2 + lane] = 0.0 if bound else work[own.M2 + lane]
 
 
-@helper
+@routine
 def _residuals(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """Sums of squared residuals, of their products with the derivatives, and of those among themselves."""
     zero(work)
@@ -374,7 +373,7 @@ def _residuals(work: Floats, points: Floats, rows: int, folded: bool) -> None:
         share(work)
 
 
-@helper
+@routine
 def _descend(work: Floats, points: Floats, rows: int, folded: bool, s: float) -> None:
     """Go down from the best K of one s, and keep what is better than all before."""
     for lane in range(LANES):
