@@ -257,6 +257,15 @@ FAMILIES: Final = (
         (Quantity("a", "slope over √C", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
         auto=True,
     ),
+    Form(
+        "hill", 4, "a·x^(s − 1)/(1 + x^s), x = C/K; b is K and c is s",
+        (
+            Quantity("a", "efficiency far below K where s is 1; at most what makes the highest efficiency 1",
+                     values=Interval(0.0, 2.0)),
+            Quantity("b", "K, the capital at which utility is half of what it can be", "amount", POSITIVE),
+            Quantity("c", "s, how S-shaped utility is; 1: concave", values=Interval(1.0, 20.0)),
+        ),
+    ),
 )  # fmt: skip
 
 #: What may be asked for in place of a family; never the family of a curve.

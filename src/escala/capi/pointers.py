@@ -10,10 +10,9 @@ exp, expm1, log    ``exp(x)``                                                   
 lambert_w0         ``lambert_w0(x)``                                            the same
 =================  ==========================================================  ===================================
 
-`numbers` are the six numbers of a curve, ``family, a, b, c, d, origin``, that :func:`curve` gives; the ``void *`` points
-at them. Results are
-those of :meth:`escala.CurveSet.efficiency` and its neighbours, to the bit. Capital is not checked: it must be finite
-and at least 0.
+`numbers` are the six numbers of a curve, ``family, a, b, c, d, origin``, that :func:`curve` gives; the ``void *``
+points at them. Results are those of :meth:`escala.CurveSet.efficiency` and its neighbours, to the bit. Capital is not
+checked: it must be finite and at least 0.
 
 Examples
 --------

@@ -79,8 +79,7 @@ from escala.kernels.jit import (
     kernel,
     routine,
 )
-from escala.kernels.layout import KINDS
-from escala.kernels.layout import coefficients as k
+from escala.kernels.layout import KINDS, coefficients
 
 #: Rows of `settings`.
 MIN_EFFICIENCY, LOWER, UPPER, MIN_TICKET, MAX_SHARE, PRIORITY = range(6)
@@ -135,7 +134,7 @@ def _arrange(
             lane += 1
             first, last = math.inf, WITHOUT_CURVE
             p = of_row(params[i])
-            if not math.isnan(p[k.A]):
+            if not math.isnan(p[coefficients.A]):
                 envelope.set_curve(work, at, kind, settings[PRIORITY, i], p, origin[i])
                 first, last = _stretch(family[i], p, origin[i], max(settings[MIN_EFFICIENCY, i], 0.0), limit[i])
             work[at + FIRST * LANES], work[at + LAST * LANES] = first, last
