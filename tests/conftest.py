@@ -47,10 +47,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+#: Fixtures that take their time: servers, clusters, the C library.
+_SLOW = {"postgres", "client", "native", "pieces"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that need a server or a cluster as slow."""
+    """Mark tests as slow that need what takes its time to make."""
     for item in items:
-        if {"postgres", "client"} & set(getattr(item, "fixturenames", ())):
+        if _SLOW & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 

@@ -173,6 +173,7 @@ def test_header_compiles_as_cpp_and_pedantic_c(native: Built, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("how", ["shared", "static", "wholly static"])
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["native", "other"])
 def test_example_in_c(which: str, how: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     built: Built = request.getfixturevalue(which)
@@ -229,6 +230,7 @@ def test_example_of_the_guide(native: Built, tmp_path: Path) -> None:
     assert said(program).splitlines() == ["1501.51 0", "1571.54 1", "1575.88 1"]
 
 
+@pytest.mark.slow
 def test_command(tmp_path: Path) -> None:
     from tests.rooms.test_commands import escala as command
 
@@ -277,6 +279,7 @@ def test_example_in_rust(native: Built, tmp_path: Path) -> None:
 # ---- cffi ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["native", "other"])
 @pytest.mark.parametrize("seed", range(3))
 def test_same_bits_through_cffi(which: str, seed: int, request: pytest.FixtureRequest) -> None:
@@ -747,6 +750,7 @@ def test_statuses_have_words(library: Library) -> None:
 # ---- Nothing beyond the buffers ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["native", "other"])
 def test_guard_pages(which: str, request: pytest.FixtureRequest) -> None:
     built: Built = request.getfixturevalue(which)
@@ -763,6 +767,7 @@ def test_guard_pages_guard() -> None:
     assert done.returncode < 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["native", "other"])
 def test_random_calls(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     built: Built = request.getfixturevalue(which)
@@ -888,6 +893,7 @@ def test_what_cannot_be_placed_leaves_nothing_behind(native: Built, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["libescala.so"]
 
 
+@pytest.mark.slow
 def test_modules_in_the_callers_folder_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "numpy.py").write_text("raise RuntimeError('not this one')\n")
     monkeypatch.chdir(tmp_path)
