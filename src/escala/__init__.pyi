@@ -16,9 +16,9 @@ from escala.engine.engine import PredictiveScalingEngine as PredictiveScalingEng
 from escala.engine.events import EventStream as EventStream
 from escala.engine.events import Regime as Regime
 from escala.engine.events import RegimeChange as RegimeChange
-from escala.engine.models import EfficiencyPrediction as EfficiencyPrediction
-from escala.engine.models import ModelInfo as ModelInfo
-from escala.engine.models import RebalancePlan as RebalancePlan
+from escala.engine.results import EfficiencyPrediction as EfficiencyPrediction
+from escala.engine.results import ModelInfo as ModelInfo
+from escala.engine.results import RebalancePlan as RebalancePlan
 from escala.errors import AllocationError as AllocationError
 from escala.errors import BuildError as BuildError
 from escala.errors import ConfigError as ConfigError

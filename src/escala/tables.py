@@ -133,6 +133,38 @@ class Code:
     doc: str
 
 
+@dataclass(frozen=True)
+class Form(Code):
+    """A family of curves: the form that efficiency takes over capital.
+
+    Parameters
+    ----------
+    coefficients : tuple of Quantity
+        What its coefficients are and may be, in their order: a, b, c, … of a curve.
+    aliases : tuple of str
+        Other names that people may write.
+    auto : bool
+        Whether ``auto`` considers it.
+    anchored : bool
+        Whether it counts capital from the curve's origin; the others have the origin 0.
+    """
+
+    coefficients: tuple[Quantity, ...] = ()
+    aliases: tuple[str, ...] = ()
+    auto: bool = False
+    anchored: bool = False
+
+    @property
+    def least_capitals(self) -> int:
+        """Distinct capitals that a fit needs: as many as there are coefficients."""
+        return len(self.coefficients)
+
+    @property
+    def least_points(self) -> int:
+        """Points (of equal weight) from which on ``auto`` considers it: those that its AICc is defined for."""
+        return len(self.coefficients) + 2
+
+
 Table = tuple[Quantity, ...]
 Codes = tuple[Code, ...]
 
@@ -160,6 +192,120 @@ FINITE: Final = Interval(-np.inf, np.inf, low_open=True, high_open=True)
 FROM_ZERO: Final = Interval(0.0, np.inf)
 FINITE_FROM_ZERO: Final = Interval(0.0, np.inf, high_open=True)
 POSITIVE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
+
+#: Settings of a whole system, as a store keeps them; beside them stands the family of curves.
+SYSTEM_SETTINGS: Final[Table] = (
+    Quantity("min_efficiency", "least efficiency of capital", "fraction", FRACTION, 0.5),
+    Quantity("rebalance_threshold", "drift from which on trading is worth it", "fraction", FINITE_FROM_ZERO, 0.1),
+    Quantity("update_interval", "time between two trainings", "seconds", POSITIVE, 86400.0),
+    Quantity("reserve", "share of the total that stays out", "fraction", BELOW_ONE, 0.05),
+    Quantity("min_ticket", "least capital of an instrument that holds any", "amount", FINITE_FROM_ZERO, 0.0),
+    Quantity("max_share", "most capital of an instrument as a share of the total", "fraction", FRACTION, 0.5),
+)
+
+#: Settings of one symbol, as a store keeps them; None leaves them to those of the system.
+SYMBOL_SETTINGS: Final[Table] = (
+    Quantity("lower", "least capital", "amount", FINITE_FROM_ZERO),
+    Quantity("upper", "most capital", "amount", FROM_ZERO),
+    Quantity("min_ticket", "least capital, if it holds any", "amount", FINITE_FROM_ZERO),
+    Quantity("max_share", "most capital as a share of the total", "fraction", FRACTION),
+    Quantity("priority", "weight of its utility", "ratio", FINITE_FROM_ZERO),
+)
+
+#: How an engine works.
+ENGINE_SETTINGS: Final[Table] = (
+    Quantity("level", "share of new observations in a prediction's interval", "fraction", INSIDE_ONE, 0.95),
+    Quantity("tolerance", "distance that a prediction's confidence is of", "fraction", FINITE_FROM_ZERO, 0.05),
+    Quantity("drop", "share of the peak efficiency that is lost at saturation", "fraction", POSITIVE_FRACTION, 0.10),
+    Quantity("half_life", "age at which a record counts half; without it all count alike", "seconds", POSITIVE),
+    Quantity("refresh_interval", "time after which other processes are seen", "seconds", FINITE_FROM_ZERO, 5.0),
+    Quantity("cache_size", "predictions that are remembered", "count", Interval(0, 2.0**53, integer=True), 100_000),
+)
+
+#: Coefficients that a curve has room for: the width of every array of them. Those that a family does not use are 0.
+PARAMS: Final = 4
+#: Names of the coefficients, whatever they mean in a family.
+COEFFICIENTS: Final = tuple("abcd"[:PARAMS])
+
+#: Families of curves. Codes have room: the next family takes the next number below those of the wishes.
+FAMILIES: Final = (
+    Form(
+        "linear", 0, "a·C + b",
+        (Quantity("a", "slope", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
+        auto=True,
+    ),
+    Form(
+        "quadratic", 1, "(a·d + b)·d + c, d = C − origin",
+        (
+            Quantity("a", "bend", values=FINITE),
+            Quantity("b", "slope at the origin", values=FINITE),
+            Quantity("c", "efficiency at the origin", values=FINITE),
+        ),
+        aliases=("polynomial",), auto=True, anchored=True,
+    ),
+    Form(
+        "exponential", 2, "a·exp(−b·d) + c, d = C − origin, b > 0",
+        (
+            Quantity("a", "what decays, at the origin", values=FINITE),
+            Quantity("b", "rate of decay a unit of capital", values=POSITIVE),
+            Quantity("c", "efficiency far out", values=FINITE),
+        ),
+        auto=True, anchored=True,
+    ),
+    Form(
+        "sqrt", 3, "a·√C + b",
+        (Quantity("a", "slope over √C", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
+        auto=True,
+    ),
+    Form(
+        "hill", 4, "a·x^(s − 1)/(1 + x^s), x = C/K; b is K and c is s",
+        (
+            Quantity("a", "efficiency far below K where s is 1; at most what makes the highest efficiency 1",
+                     values=Interval(0.0, 2.0)),
+            Quantity("b", "K, the capital at which utility is half of what it can be", "amount", POSITIVE),
+            Quantity("c", "s, how S-shaped utility is; 1: concave", values=Interval(1.0, 20.0)),
+        ),
+    ),
+)  # fmt: skip
+
+#: What may be asked for in place of a family; never the family of a curve.
+WISHES: Final = (Code("auto", 64, "the family of lowest AICc"),)
+
+#: How a fit may end.
+FIT_STATUS: Final = (
+    Code("ok", 0, "a curve"),
+    Code("too_few_points", 1, "fewer distinct capitals than the family has coefficients; there is no curve"),
+    Code("degenerate", 2, "the records do not determine the coefficients; there is no curve"),
+    Code("constant", 3, "all efficiencies are equal: a horizontal line"),
+)
+
+#: What a fit says beside the curve: one number an instrument each, in this order in kernels and in C.
+FIT_STATS: Final = (
+    Quantity("smallest", "smallest capital seen", "amount", FROM_ZERO),
+    Quantity("largest", "largest capital seen", "amount", FROM_ZERO),
+    Quantity("limit", "where trust in the curve ends", "amount", FROM_ZERO),
+    Quantity("residual_sd", "√(SSE/df_resid)", "fraction", FROM_ZERO),
+    Quantity("df_resid", "degrees of freedom left: n_eff − coefficients; 0 where there is none", "count", FROM_ZERO),
+    Quantity("r_squared", "1 − SSE/SST; 0 where all efficiencies are equal"),
+    Quantity("mean_error", "(weighted) mean absolute residual", "fraction", FROM_ZERO),
+    Quantity("max_error", "largest absolute residual", "fraction", FROM_ZERO),
+    Quantity("rmse", "root of the mean squared residual", "fraction", FROM_ZERO),
+    Quantity("aicc", "corrected Akaike criterion"),
+    Quantity("neumann", "Von Neumann's ratio of the residuals in order of capital", "ratio", FROM_ZERO),
+    Quantity("neumann_mean", "its mean by chance", "ratio", FROM_ZERO),
+    Quantity("neumann_variance", "its variance by chance", "", FROM_ZERO),
+)
+
+#: Where a curve saturates: see :class:`escala.curves.prediction.Saturation`.
+LIMITS: Final = (
+    Quantity("peak", "smallest capital with the highest efficiency", "amount", FROM_ZERO),
+    Quantity("saturation", "where the given share of the highest efficiency is lost", "amount", FROM_ZERO),
+    Quantity("saturation_low", "lower end of its interval", "amount", FROM_ZERO),
+    Quantity("saturation_high", "upper end of its interval", "amount", FROM_ZERO),
+    Quantity("capacity", "where capital times efficiency is highest", "amount", FROM_ZERO),
+    Quantity("capacity_low", "lower end of its interval", "amount", FROM_ZERO),
+    Quantity("capacity_high", "upper end of its interval", "amount", FROM_ZERO),
+)
 
 # ---- The lending loop ----
 

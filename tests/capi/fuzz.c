@@ -120,19 +120,20 @@ static escala_input input(int k, int64_t n, double low, double high) {
 
 static escala_curves curves(int64_t n, int64_t draws) {
     int8_t *family = last(areas[0], (size_t)n);
-    double *params = floats(1, 3 * n * draws, small), *origin = floats(2, n, plain), *limit = floats(3, n, capital);
+    double *params = floats(1, ESCALA_PARAMS * n * draws, small), *origin = floats(2, n, plain), *limit = floats(3, n, capital);
     for (int64_t i = 0; family && i < n; i++) {
         family[i] = strange && !below(256) ? (int8_t)next() : (int8_t)below(4);
     }
     for (int64_t i = 0; params && family && i < n * draws; i++) {
+        double *p = params + ESCALA_PARAMS * i;
         if (below(8)) {
-            params[3 * i + 1] = fabs(params[3 * i + 1]);
+            p[1] = fabs(p[1]);
         } else if (below(2)) {
-            params[3 * i] = params[3 * i + 1] = params[3 * i + 2] = NAN;
+            p[0] = p[1] = p[2] = p[3] = NAN;
         }
         if (family[i % n] == ESCALA_LINEAR || family[i % n] == ESCALA_SQRT) {
-            params[3 * i] = -fabs(params[3 * i]) * 1e-5;
-            params[3 * i + 1] = share();
+            p[0] = -fabs(p[0]) * 1e-5;
+            p[1] = share();
         }
     }
     return (escala_curves){size(n), family, params, origin, limit};
@@ -159,7 +160,7 @@ static void fit(void) {
     }
     int8_t *wanted = last(areas[1], (size_t)n);
     for (int64_t i = 0; wanted && i < n; i++) {
-        wanted[i] = strange && !below(256) ? (int8_t)next() : (int8_t)below(5);
+        wanted[i] = strange && !below(256) ? (int8_t)next() : below(5) ? (int8_t)below(4) : ESCALA_AUTO;
     }
     double *x = floats(2, records, capital), *y = floats(3, records, share);
     double *w = below(2) ? floats(4, records, plain) : NULL;
@@ -168,8 +169,9 @@ static void fit(void) {
     }
     escala_records r = {size(n), size(records), offsets, x, y, w, wanted};
     escala_fits fits = {last(areas[5], (size_t)n), last(areas[6], (size_t)n), last(areas[7], (size_t)n * 8),
-                        floats(8, 3 * n, NULL),    floats(9, n, NULL),        floats(10, n, NULL),
-                        floats(11, 6 * n, NULL),   floats(12, 9 * n, NULL),   floats(13, ESCALA_FIGURES * n, NULL)};
+                        floats(8, ESCALA_PARAMS * n, NULL), floats(9, n, NULL), floats(10, n, NULL),
+                        floats(11, 6 * n, NULL), floats(12, ESCALA_PARAMS * ESCALA_PARAMS * n, NULL),
+                        floats(13, ESCALA_FIT_STATS * n, NULL)};
     int64_t needed = escala_fit_workspace(r.n, offsets);
     int64_t given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
     given = strange && !below(16) ? given / 2 : given;

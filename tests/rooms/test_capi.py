@@ -15,7 +15,6 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from escala.errors import BuildError, InfeasibleError, InputError
 from escala.kernels.allocation import search
 from escala.kernels.allocation import solve as allocation_kernels
 from escala.kernels.curves import evaluate as curve_kernels
-from escala.kernels.fitting import fit as fitting_kernels
+from escala.tables import FIT_STATS, PARAMS, WISHES, names
 from tests.capi.guarded import compare, same
 from tests.places import ROOT, TESTS
 
@@ -40,7 +39,7 @@ EXAMPLES = TESTS / "examples" / "capi"
 HOSTS = TESTS / "capi"
 #: Beside the processor's own code: one that leaves AVX-512 out, as valgrind needs it.
 OTHER = "x86-64-v3" if platform.machine() == "x86_64" else "native"
-VERSION = metadata.version("escala")
+VERSION = escala.__version__
 INPUTS = tables.names(tables.LENDING_INPUTS)
 OUTCOMES = tables.names((*tables.LENDING_VALUES, *tables.LENDING_COUNTS))
 WARNINGS = ("-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror")
@@ -174,6 +173,7 @@ def test_header_compiles_as_cpp_and_pedantic_c(native: Built, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("how", ["shared", "static", "wholly static"])
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["native", "other"])
 def test_example_in_c(which: str, how: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     built: Built = request.getfixturevalue(which)
@@ -222,14 +222,15 @@ def test_threads_in_c(how: str, native: Built, tmp_path: Path) -> None:
         assert (tmp_path / "out").read_bytes() == expected
 
 
-def test_example_of_the_readme(native: Built, tmp_path: Path) -> None:
-    [source] = re.findall(r"^```c\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+def test_example_of_the_guide(native: Built, tmp_path: Path) -> None:
+    [source] = re.findall(r"^```c\n(.*?)^```", (ROOT / "docs/guide/c-library.md").read_text(), re.DOTALL | re.MULTILINE)
     (tmp_path / "example.c").write_text(source)
     place = native.shared.parent
     program = compiled(tmp_path / "example.c", tmp_path / "host", f"-I{place}", native.static)
     assert said(program).splitlines() == ["1501.51 0", "1571.54 1", "1575.88 1"]
 
 
+@pytest.mark.slow
 def test_command(tmp_path: Path) -> None:
     from tests.rooms.test_commands import escala as command
 
@@ -238,7 +239,7 @@ def test_command(tmp_path: Path) -> None:
     assert done.stdout.split() == [
         str(tmp_path / "lib" / name) for name in ("libescala.so", "libescala.a", "escala.h", "escala.pc")
     ]
-    assert load(tmp_path / "lib" / "libescala.so").version == metadata.version("escala")
+    assert load(tmp_path / "lib" / "libescala.so").version == VERSION
     (tmp_path / "file").write_text("")
     done = command("capi", "build", "--out", "file/below", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
@@ -278,6 +279,7 @@ def test_example_in_rust(native: Built, tmp_path: Path) -> None:
 # ---- cffi ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["native", "other"])
 @pytest.mark.parametrize("seed", range(3))
 def test_same_bits_through_cffi(which: str, seed: int, request: pytest.FixtureRequest) -> None:
@@ -433,7 +435,7 @@ def test_many_threads_at_once(library: Library) -> None:
 def test_nothing_at_all(library: Library) -> None:
     none = CurveSet.from_params([], "linear", np.zeros((0, 2)))
     assert library.efficiency(none, np.zeros((1, 4))).shape == (0, 4)
-    assert library.fit([0], [], []).params.shape == (0, 3)
+    assert library.fit([0], [], []).params.shape == (0, 4)
     assert (
         library.allocate(none, [1e5, 2e5]).facts[:, 0].tolist()
         == escala.allocate(none, [1e5, 2e5]).shadow_price.tolist()
@@ -449,14 +451,15 @@ def test_the_header_says_what_python_says(library: Library) -> None:
             assert getattr(functions, f"ESCALA_{prefix}{code.name}") == code
     for code in (*AllocationStatus, *StopReason):
         assert getattr(functions, f"ESCALA_{code.name}") == code
-    assert functions.ESCALA_AUTO == fitting_kernels.AUTO
+    assert functions.ESCALA_AUTO == WISHES[0].value
     for name in ("NO_ROOM", "NO_CURVE_FORCED", "LOWER_ABOVE_MONEY", "TOO_LITTLE_ROOM", "NO_COMBINATION", "NOT_FOUND"):
         assert getattr(functions, f"ESCALA_{name}") == getattr(search, name)
-    for place, name in enumerate(fitting_kernels.FIGURES):
-        assert getattr(functions, f"ESCALA_FIGURE_{name.upper()}") == place
+    for place, name in enumerate(names(FIT_STATS)):
+        assert getattr(functions, f"ESCALA_FIT_STAT_{name.upper()}") == place
     for place, name in enumerate(search.FACTS):
         assert getattr(functions, f"ESCALA_FACT_{name.upper()}") == place
-    assert functions.ESCALA_FIGURES == len(fitting_kernels.FIGURES)
+    assert functions.ESCALA_FIT_STATS == len(FIT_STATS)
+    assert functions.ESCALA_PARAMS == PARAMS
     assert functions.ESCALA_FACTS == len(search.FACTS)
     assert f"multiples of {allocation_kernels.WARM}." in header()
 
@@ -489,7 +492,7 @@ class Host:
         self.kept: list[Any] = []
         ffi = self.ffi
         self.family = self.array("int8_t", [0, 2, 3])
-        self.params = self.array("double", [-1e-6, 1.0, 0.0, 0.7, 3e-6, 0.2, -1e-3, 1.0, 0.0])
+        self.params = self.array("double", [-1e-6, 1.0, 0.0, 0.0, 0.7, 3e-6, 0.2, 0.0, -1e-3, 1.0, 0.0, 0.0])
         self.curves = ffi.new("escala_curves *")
         self.curves.n, self.curves.family, self.curves.params = 3, self.family, self.params
         self.curves.origin, self.curves.limit = self.array("double", [0.0] * 3), self.array("double", [1e6] * 3)
@@ -500,10 +503,10 @@ class Host:
         self.records.capital = self.array("double", [1e3, 2e3, 3e3, 5e3] * 2 + [8e3])
         self.records.efficiency = self.array("double", [1.0, 0.8, 0.7, 0.5] * 2 + [0.4])
         self.records.weights = self.array("double", [1.0] * 9)
-        self.records.family = self.array("int8_t", [4, 4])
+        self.records.family = self.array("int8_t", [64, 64])
         self.fits = ffi.new("escala_fits *")
         for name, of in ffi.typeof("escala_fits").fields:
-            setattr(self.fits, name, self.array(of.type.item.cname, [7] * 26))
+            setattr(self.fits, name, self.array(of.type.item.cname, [7] * 32))
         self.problem = ffi.new("escala_allocation *")
         self.functions.escala_allocation_defaults(self.problem)
         self.total = self.array("double", [1e5])
@@ -585,7 +588,7 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("efficiency", "capital[0]", INF, BAD_VALUE, "capital", 0),
     ("check_curves", "params[2]", INF, BAD_VALUE, "params", 2),
     ("check_curves", "params[0]", NAN, BAD_VALUE, "params", 0),
-    ("check_curves", "params[4]", -1e-6, BAD_VALUE, "params", 4),
+    ("check_curves", "params[5]", -1e-6, BAD_VALUE, "params", 5),
     ("check_curves", "curves.limit[1]", 0.0, BAD_VALUE, "limit", 1),
     ("check_curves", "curves.origin[1]", INF, BAD_VALUE, "origin", 1),
     ("threshold", "curves.limit", None, NULL_POINTER, "limit", -1),
@@ -698,8 +701,8 @@ def test_no_size_differs_from_the_arrays(library: Library) -> None:
             library.allocate(curves, 1e5, **sizes)
     with pytest.raises(InputError, match=r"^n is no field of escala\.h that can be set here$"):
         library.simulate(1000.0, 600.0, 1500.0, 200.0, n=2)
-    for params in (curves.params, curves.params[None, :2], np.zeros((1, 4, 4))):
-        with pytest.raises(InputError, match=r"^params of shape \(.*\) must be of shape \(draws, 4, 3\)$"):
+    for params in (curves.params, curves.params[None, :2], np.zeros((1, 4, 3))):
+        with pytest.raises(InputError, match=r"^params of shape \(.*\) must be of shape \(draws, 4, 4\)$"):
             library.allocate(curves, 1e5, params=params)
     for value in (2.5, [1, 2], 2**70):
         with pytest.raises(InputError, match=r"^max_nodes must be one number, not .*: \S"):
@@ -747,6 +750,7 @@ def test_statuses_have_words(library: Library) -> None:
 # ---- Nothing beyond the buffers ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["native", "other"])
 def test_guard_pages(which: str, request: pytest.FixtureRequest) -> None:
     built: Built = request.getfixturevalue(which)
@@ -763,6 +767,7 @@ def test_guard_pages_guard() -> None:
     assert done.returncode < 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["native", "other"])
 def test_random_calls(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     built: Built = request.getfixturevalue(which)
@@ -888,6 +893,7 @@ def test_what_cannot_be_placed_leaves_nothing_behind(native: Built, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["libescala.so"]
 
 
+@pytest.mark.slow
 def test_modules_in_the_callers_folder_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "numpy.py").write_text("raise RuntimeError('not this one')\n")
     monkeypatch.chdir(tmp_path)
@@ -920,7 +926,7 @@ def test_load_refuses_other_libraries(tmp_path: Path) -> None:
         "int escala_abi(void) { return 9; }\nint escala_check_abi(int abi) { return abi != 9; }\n"
     )
     compiled(tmp_path / "one.c", tmp_path / "one.so", "-shared", "-fPIC")
-    with pytest.raises(BuildError, match=r"one.so' has ABI 9, but escala.h has 1$"):
+    with pytest.raises(BuildError, match=r"one.so' has ABI 9, but escala.h has 2$"):
         load(tmp_path / "one.so")
     (tmp_path / "two.c").write_text("int other;\n")
     compiled(tmp_path / "two.c", tmp_path / "two.so", "-shared", "-fPIC")
@@ -942,7 +948,7 @@ def test_scalar_functions_in_compiled_code() -> None:
         @numba.njit
         def over(levels, numbers, out, function=function):  # type: ignore[no-untyped-def]
             for k in range(levels.size):
-                out[k] = function(int(numbers[0]), numbers[1], numbers[2], numbers[3], numbers[4], levels[k])
+                out[k] = function(numbers, levels[k])
 
         expected = getattr(curves, name)(np.tile(levels, (20, 1)))
         for place in range(20):

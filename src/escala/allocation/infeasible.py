@@ -130,7 +130,7 @@ def _most_that_fits(request: Request, problem: int) -> float:
 
 def _stretch(one: CurveSet, params: Floats, least: float) -> tuple[float, float]:
     """Ends of the first stretch of a curve with an efficiency of at least `least`, or above 0."""
-    from escala.kernels.curves import evaluate as kernels
+    from escala.kernels.curves import limits as kernels
 
     family, _, origin = one._arrays()
     first, last = np.empty(1), np.empty(1)

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from escala.arrays import FloatLike, Floats, check_interval, one_number, per_item, to_floats
 from escala.curves.curveset import CurveSet
-from escala.curves.families import Family
+from escala.curves.families import coefficient_rules, forbidden_coefficients, widest
 from escala.errors import AllocationError
-from escala.tables import Interval
+from escala.tables import PARAMS, Interval
 
 _FRACTION: Final = Interval(0.0, 1.0)
 
@@ -95,7 +95,7 @@ class Request:
             curves=curves,
             total=totals,
             shape=totals.shape if given is None else (draws, *totals.shape),
-            params=np.ascontiguousarray(curves.params) if given is None else given.reshape(draws * n, 3),
+            params=np.ascontiguousarray(curves.params) if given is None else given.reshape(draws * n, PARAMS),
             settings=rows,
             controls={
                 "reserve": one_number("reserve", controls["reserve"], _RESERVE, AllocationError),
@@ -209,16 +209,18 @@ def _drawn(curves: CurveSet, params: FloatLike) -> Floats:
     """Check coefficients of many sets of curves."""
     given = to_floats("params", params, AllocationError)
     n = len(curves)
-    if given.ndim != 3 or given.shape[1:] != (n, 3):
-        message = f"params of shape {given.shape} must be of shape (draws, {n}, 3)"
+    if given.ndim == 3 and given.shape[1] == n and widest(curves.family) <= given.shape[2] < PARAMS:
+        spare = np.where(np.isnan(given[..., :1]), np.nan, np.zeros(PARAMS - given.shape[2]))
+        given = np.concatenate([given, spare], axis=-1)
+    if given.ndim != 3 or given.shape[1:] != (n, PARAMS):
+        message = f"params of shape {given.shape} must be of shape (draws, {n}, {PARAMS})"
         raise AllocationError(message, arguments=("params",))
-    decays = curves.family == Family.EXPONENTIAL
     unknown = np.isnan(given)
     wrong = np.isinf(given) | (unknown & ~unknown.all(axis=-1, keepdims=True))
-    wrong[..., 1] |= decays & (given[..., 1] <= 0.0)
+    wrong |= forbidden_coefficients(given, curves.family)
     if wrong.any():
         place = tuple(int(k) for k in np.argwhere(wrong)[0])
-        allowed = "must be finite, or all three NaN where there is no curve; b of an exponential must be positive"
+        allowed = f"must be finite, or all NaN where there is no curve; {coefficient_rules()}"
         message = f"params {allowed}, but params{list(place)} = {float(given[place])!r}"
         raise AllocationError(message, arguments=("params",), indexes=(place,), requirement=allowed)
     return given

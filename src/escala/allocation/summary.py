@@ -127,7 +127,7 @@ def _doubts(found: Allocation) -> list[str]:
             f"{share:.0%} of it stands on {counted(int(marked.sum()), 'curve')} whose records follow a pattern that "
             "the curve does not (p < 0.01)"
         )
-    bare = held & (found.curves.n_points > 0) & (found.curves.freedom <= 0.0)
+    bare = held & (found.curves.n_points > 0) & (found.curves.df_resid <= 0.0)
     if bare.any():
         lines.append(f"nothing is known of the error of {counted(int(bare.sum()), 'curve')}: too few records")
     return lines

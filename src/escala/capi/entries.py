@@ -14,13 +14,24 @@ from numba import carray, cfunc, types
 from escala.kernels.allocation import solve as allocation
 from escala.kernels.allocation.search import FACTS, NODE_FLOATS, NODE_INTEGERS
 from escala.kernels.curves import evaluate as curves
+from escala.kernels.curves import limits
 from escala.kernels.fitting import fit as fitting
+from escala.kernels.fitting.rows import work_size as fit_work_size_of
 from escala.kernels.jit import OPTIONS, routine, waiting
-from escala.kernels.layout import LENDING_WORK_SIZE, lending_count, lending_cursor, lending_input, lending_value
+from escala.kernels.layout import (
+    COVARIANCE,
+    FIT_STATS,
+    LENDING_WORK_SIZE,
+    PARAMS,
+    ROOT,
+    lending_count,
+    lending_cursor,
+    lending_input,
+    lending_value,
+)
 from escala.kernels.lending import lanes as lending
 
 _SETTINGS = 6
-_FIGURES = len(fitting.FIGURES)
 _FACTS = len(FACTS)
 _ALL = 1 << 30  # operations in one call: nobody waits for a key
 
@@ -89,17 +100,17 @@ def evaluate(wanted, family, params, origin, n, capital, rows, m, out, bad):
     """Evaluate n curves at m capitals each; gives the number of capitals that are none."""
     counted = carray(bad, 1)
     curves.evaluate(
-        wanted, carray(family, n), carray(params, (n, 3)), carray(origin, n), carray(capital, (rows, m)),
+        wanted, carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(capital, (rows, m)),
         carray(out, (n, m)), counted, 0, n * m,
     )  # fmt: skip
     return counted[0]
 
 
-@_entry(_floats, _codes, _floats, _floats, _floats, _integer, _floats, _floats, calls=(curves.threshold,))
+@_entry(_floats, _codes, _floats, _floats, _floats, _integer, _floats, _floats, calls=(limits.threshold,))
 def threshold(least, family, params, origin, limit, n, first, last):
     """Find the stretches of n curves with an efficiency of at least `least`."""
-    curves.threshold(
-        carray(least, n), carray(family, n), carray(params, (n, 3)), carray(origin, n), carray(limit, n),
+    limits.threshold(
+        carray(least, n), carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(limit, n),
         carray(first, n), carray(last, n), 0, n,
     )  # fmt: skip
     return 0
@@ -112,14 +123,14 @@ def threshold(least, family, params, origin, limit, n, first, last):
 )  # fmt: skip
 def fit(
     order, offsets, n, choice, capital, efficiency, records, weights, weighted,
-    family, status, n_points, params, origin, root, covariance, figures, work, work_size, scratch, scratch_size,
+    family, status, n_points, params, origin, root, covariance, fit_stats, work, work_size, scratch, scratch_size,
 ):  # fmt: skip
     """Fit n instruments."""
     fitting.fit(
         carray(order, n), carray(offsets, n + 1), carray(choice, n), carray(capital, records),
         carray(efficiency, records), carray(weights, weighted), carray(family, n), carray(status, n),
-        carray(n_points, n), carray(params, (n, 3)), carray(origin, n), carray(root, (n, 6)),
-        carray(covariance, (n, 9)), carray(figures, (n, _FIGURES)), carray(work, work_size),
+        carray(n_points, n), carray(params, (n, PARAMS)), carray(origin, n), carray(root, (n, ROOT)),
+        carray(covariance, (n, COVARIANCE)), carray(fit_stats, (n, FIT_STATS)), carray(work, work_size),
         carray(scratch, scratch_size), 0, n,
     )  # fmt: skip
     return 0
@@ -148,7 +159,7 @@ def allocate(
 ):  # fmt: skip
     """Solve a range of m problems, at most `most` nodes each."""
     allocation.allocate(
-        carray(family, n), carray(params, (draws * n, 3)), carray(origin, n), carray(limit, n),
+        carray(family, n), carray(params, (draws * n, PARAMS)), carray(origin, n), carray(limit, n),
         carray(settings, (_SETTINGS, n)), carray(totals, size), carray(floors, floored), carray(controls, 6),
         carray(problems, m), carray(amounts, (m, n)), carray(binding, (m, n)), carray(facts, (m, _FACTS)),
         carray(work, work_size), carray(ints, ints_size), carray(nodes, (most + 2, NODE_INTEGERS)),
@@ -168,7 +179,7 @@ def greedy(
 ):  # fmt: skip
     """Allocate in increments, for a range of m problems."""
     allocation.greedy(
-        carray(family, n), carray(params, (draws * n, 3)), carray(origin, n), carray(limit, n),
+        carray(family, n), carray(params, (draws * n, PARAMS)), carray(origin, n), carray(limit, n),
         carray(settings, (_SETTINGS, n)), carray(totals, size), carray(floors, floored), carray(controls, 6),
         carray(problems, m), carray(amounts, (m, n)), carray(binding, (m, n)), carray(facts, (m, _FACTS)),
         carray(work, work_size), carray(ints, ints_size), start, stop,
@@ -190,7 +201,7 @@ def simulate(columns, width, values, stride, counts, work, cursor, n):
             return 0
 
 
-_fit_work = routine(fitting.work_size)
+_fit_work = routine(fit_work_size_of)
 _allocation_work = routine(allocation.work_size)
 _allocation_integers = routine(allocation.ints_size)
 

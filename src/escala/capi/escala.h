@@ -24,7 +24,7 @@ extern "C" {
 /* declarations */
 
 /* The version of this header: what escala_check_abi compares with the library's. */
-enum { ESCALA_ABI = 1 };
+enum { ESCALA_ABI = 2 };
 
 /* What functions answer. SHORT_WORKSPACE: ask the ..._workspace function. BAD_ORDER: `argument` exceeds `other`.
  * INFEASIBLE: the facts say why. */
@@ -74,14 +74,17 @@ enum escala_family {
     ESCALA_QUADRATIC = 1,
     ESCALA_EXPONENTIAL = 2,
     ESCALA_SQRT = 3,
-    ESCALA_AUTO = 4 /* only as a wish, when fitting */
+    ESCALA_AUTO = 64 /* only as a wish, when fitting */
 };
+
+/* Coefficients that a curve has room for: a, b, c, d. Those that its family does not use are 0. */
+enum { ESCALA_PARAMS = 4 };
 
 /* n curves. With d = C - origin: a*C + b, (a*d + b)*d + c, a*exp(-b*d) + c (b > 0), a*sqrt(C) + b. */
 typedef struct escala_curves {
     int64_t n;
     const int8_t *family; /* n codes */
-    const double *params; /* n x 3: a, b, c; three NaN where there is no curve, which makes results NaN */
+    const double *params; /* n x ESCALA_PARAMS; all NaN where there is no curve, which makes results NaN */
     const double *origin; /* n */
     const double *limit;  /* n: where trust ends, inf allowed; only thresholds and allocations need it */
 } escala_curves;
@@ -125,22 +128,22 @@ enum escala_fit_status {
     ESCALA_FIT_CONSTANT = 3
 };
 
-/* Columns of `figures`. */
-enum escala_figure {
-    ESCALA_FIGURE_SMALLEST = 0, /* observed capital */
-    ESCALA_FIGURE_LARGEST,
-    ESCALA_FIGURE_LIMIT,
-    ESCALA_FIGURE_RESIDUAL_SD,
-    ESCALA_FIGURE_FREEDOM,
-    ESCALA_FIGURE_R_SQUARED,
-    ESCALA_FIGURE_MEAN_ERROR,
-    ESCALA_FIGURE_MAX_ERROR,
-    ESCALA_FIGURE_RMSE,
-    ESCALA_FIGURE_AICC,
-    ESCALA_FIGURE_NEUMANN, /* Von Neumann's ratio of the residuals, its mean and variance by chance */
-    ESCALA_FIGURE_NEUMANN_MEAN,
-    ESCALA_FIGURE_NEUMANN_VARIANCE,
-    ESCALA_FIGURES
+/* Columns of `fit_stats`. */
+enum escala_fit_stat {
+    ESCALA_FIT_STAT_SMALLEST = 0, /* observed capital */
+    ESCALA_FIT_STAT_LARGEST,
+    ESCALA_FIT_STAT_LIMIT,
+    ESCALA_FIT_STAT_RESIDUAL_SD,
+    ESCALA_FIT_STAT_DF_RESID,
+    ESCALA_FIT_STAT_R_SQUARED,
+    ESCALA_FIT_STAT_MEAN_ERROR,
+    ESCALA_FIT_STAT_MAX_ERROR,
+    ESCALA_FIT_STAT_RMSE,
+    ESCALA_FIT_STAT_AICC,
+    ESCALA_FIT_STAT_NEUMANN, /* Von Neumann's ratio of the residuals, its mean and variance by chance */
+    ESCALA_FIT_STAT_NEUMANN_MEAN,
+    ESCALA_FIT_STAT_NEUMANN_VARIANCE,
+    ESCALA_FIT_STATS
 };
 
 /* What is fitted. Without a curve (TOO_FEW_POINTS, DEGENERATE) params are NaN. */
@@ -148,12 +151,12 @@ typedef struct escala_fits {
     int8_t *family;     /* n codes */
     int8_t *status;     /* n: escala_fit_status */
     int64_t *n_points;  /* n: records of positive weight */
-    double *params;     /* n x 3 */
+    double *params;     /* n x ESCALA_PARAMS */
     double *origin;     /* n */
     double *limit;      /* n: with these an escala_curves is complete */
     double *root;       /* n x 6: inverse root of the normal matrix */
-    double *covariance; /* n x 3 x 3, of a, b, c */
-    double *figures;    /* n x ESCALA_FIGURES */
+    double *covariance; /* n x ESCALA_PARAMS x ESCALA_PARAMS, of a, b, c, d */
+    double *fit_stats;  /* n x ESCALA_FIT_STATS */
 } escala_fits;
 
 int64_t escala_fit_workspace(int64_t n, const int64_t *offsets);
@@ -170,7 +173,7 @@ int escala_decay(const escala_records *records, const double *times, double half
 
 /* draws x totals problems over n instruments. Fill with escala_allocation_defaults first. */
 typedef struct escala_allocation {
-    escala_curves curves;        /* params: draws x n x 3, all draws over the same families, origins and limits */
+    escala_curves curves;        /* params: draws x n x ESCALA_PARAMS, all draws over the same families, origins, limits */
     int64_t draws;               /* default 1 */
     int64_t totals;              /* default 1 */
     const double *total;         /* totals: money, at least 0 */

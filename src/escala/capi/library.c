@@ -187,13 +187,14 @@ EXPORT const char *escala_status_text(int status) {
 
 /* ---- Curves ---- */
 
-static int check_codes(escala_fault *fault, const char *argument, const int8_t *codes, int64_t n, int most) {
-    int odd = 0;
+static int is_family(int8_t code) { return (uint8_t)code < COUNT_OF(FAMILIES) && FAMILIES[(uint8_t)code].count > 0; }
+
+static int is_wish(int8_t code) { return is_family(code) || code == ESCALA_AUTO; }
+
+static int check_codes(escala_fault *fault, const char *argument, const int8_t *codes, int64_t n,
+                       int (*is_code)(int8_t)) {
     for (int64_t i = 0; i < n; i++) {
-        odd |= (uint8_t)codes[i] > most;
-    }
-    for (int64_t i = 0; odd && i < n; i++) {
-        if ((uint8_t)codes[i] > most) {
+        if (!is_code(codes[i])) {
             return fail(fault, ESCALA_BAD_CODE, argument, i, codes[i]);
         }
     }
@@ -206,20 +207,21 @@ static int check_shape(escala_fault *fault, const escala_curves *curves) {
     TRY(check_array(fault, "family", curves->family, curves->n));
     TRY(check_array(fault, "params", curves->params, curves->n));
     TRY(check_array(fault, "origin", curves->origin, curves->n));
-    return check_codes(fault, "family", curves->family, curves->n, ESCALA_SQRT);
+    return check_codes(fault, "family", curves->family, curves->n, is_family);
 }
 
-/* All three NaN, or all finite and the rate of an exponential positive. */
+/* All NaN, or all finite and what the family allows. */
 static int check_params(escala_fault *fault, const int8_t *family, const double *params, int64_t n, int64_t draws) {
     for (int64_t row = 0; row < draws * n; row++) {
-        const double *p = params + 3 * row;
-        if (isnan(p[0]) && isnan(p[1]) && isnan(p[2])) {
-            continue;
+        const double *p = params + ESCALA_PARAMS * row;
+        int unknown = 1;
+        for (int k = 0; k < ESCALA_PARAMS; k++) {
+            unknown &= isnan(p[k]);
         }
-        for (int k = 0; k < 3; k++) {
-            int rising = k == 1 && family[row % n] == ESCALA_EXPONENTIAL && !(p[k] > 0.0);
-            if (!isfinite(p[k]) || rising) {
-                return fail(fault, ESCALA_BAD_VALUE, "params", 3 * row + k, p[k]);
+        for (int k = 0; !unknown && k < ESCALA_PARAMS; k++) {
+            const form *f = &FAMILIES[(uint8_t)family[row % n]];
+            if (!allowed(k < f->count ? &f->coefficients[k] : &RANGE_FINITE, p[k])) {
+                return fail(fault, ESCALA_BAD_VALUE, "params", ESCALA_PARAMS * row + k, p[k]);
             }
         }
     }
@@ -231,7 +233,7 @@ static int check_limits(escala_fault *fault, const escala_curves *curves, const 
     TRY(check_values(fault, "origin", &RANGE_FINITE, curves->origin, curves->n));
     for (int64_t i = 0; i < curves->n; i++) {
         double limit = curves->limit[i];
-        if (!(limit > 0.0) && !(isnan(limit) && isnan(params[3 * i]))) { /* without a curve there is no limit */
+        if (!(limit > 0.0) && !(isnan(limit) && isnan(params[ESCALA_PARAMS * i]))) { /* without a curve there is no limit */
             return fail(fault, ESCALA_BAD_VALUE, "limit", i, limit);
         }
     }
@@ -436,12 +438,12 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
     TRY(check_array(fault, "fits->limit", fits->limit, n));
     TRY(check_array(fault, "fits->root", fits->root, n));
     TRY(check_array(fault, "fits->covariance", fits->covariance, n));
-    TRY(check_array(fault, "fits->figures", fits->figures, n));
+    TRY(check_array(fault, "fits->fit_stats", fits->fit_stats, n));
     room space = {NULL, 0};
     int64_t most = most_records(n, records->offsets);
     lay_out_fit(&space, n, most);
     TRY(open_room(fault, &space, room_for(&space), workspace, workspace_size));
-    TRY(check_codes(fault, "family", records->family, n, ESCALA_AUTO));
+    TRY(check_codes(fault, "family", records->family, n, is_wish));
     TRY(check_column(fault, "capital", &RANGE_CAPITAL, records->capital, records));
     TRY(check_column(fault, "efficiency", &RANGE_EFFICIENCY, records->efficiency, records));
     if (records->weights) {
@@ -451,10 +453,10 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
     sort_by_size(records->offsets, r.order, n);
     entry_fit(r.order, records->offsets, n, records->family, records->capital, records->efficiency, records->size,
               records->weights, records->weights ? records->size : 0, fits->family, fits->status, fits->n_points,
-              fits->params, fits->origin, fits->root, fits->covariance, fits->figures, r.work, r.work_size, r.scratch,
+              fits->params, fits->origin, fits->root, fits->covariance, fits->fit_stats, r.work, r.work_size, r.scratch,
               r.scratch_size);
     for (int64_t i = 0; i < n; i++) {
-        fits->limit[i] = fits->figures[i * ESCALA_FIGURES + ESCALA_FIGURE_LIMIT];
+        fits->limit[i] = fits->fit_stats[i * ESCALA_FIT_STATS + ESCALA_FIT_STAT_LIMIT];
     }
     return succeed(fault);
 }

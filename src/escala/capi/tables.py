@@ -10,10 +10,12 @@ from escala.allocation import problem as allocation
 from escala.capi.entries import ENTRIES
 from escala.curves import curveset as curves
 from escala.curves import fitting, records
+from escala.curves.families import FORMS
 from escala.kernels import layout
 from escala.kernels.allocation import search
 from escala.kernels.allocation import solve as allocation_kernels
 from escala.kernels.curves import evaluate as curve_kernels
+from escala.kernels.layout import FAMILIES as FAMILY_CODES
 from escala.tables import Interval
 
 #: Scenarios that are run together: their inputs, results and workspace fit a second-level cache.
@@ -79,9 +81,11 @@ def tables() -> str:
         f"enum {{ {', '.join(f'{name} = {value}' for name, value in constants.items())} }};",
         "typedef struct { double low, high; int integer, or_zero; } range; /* both ends are allowed */",
         "typedef struct { const char *name; size_t offset; range values; double usual; } column;",
+        "typedef struct { int count; range coefficients[ESCALA_PARAMS]; } form; /* a family of curves, at its code */",
         "typedef struct { const char *low_name, *high_name; size_t low, high; } order;",
     ]
     lines += [f"static const range RANGE_{name} = {_range(one)};" for name, one in _RANGES.items()]
+    lines += _array("form", "FAMILIES", (_form(code) for code in range(FAMILY_CODES)))
     lines += _array("column", "SETTINGS", (
         _column("escala_allocation", name, interval, math.nan) for name, interval in allocation.SETTINGS.items()
     ))  # fmt: skip
@@ -103,6 +107,11 @@ def tables() -> str:
 
 def _array(kind: str, name: str, rows: Iterable[str]) -> list[str]:
     return [f"static const {kind} {name}[] = {{", *(f"    {row}," for row in rows), "};"]
+
+
+def _form(code: int) -> str:
+    ranges = [_range(row.values) for row in FORMS[code].coefficients] if code in FORMS else []
+    return f"{{{len(ranges)}, {{{', '.join(ranges) or '{0}'}}}}}"
 
 
 def _column(structure: str, name: str, interval: Interval, usual: float) -> str:

@@ -30,7 +30,7 @@ def sweep(
     Parameters
     ----------
     file
-        A TOML file: [design] with its ranges, [strategy], [sweep]; the README has an example.
+        A TOML file: [design] with its ranges, [strategy], [sweep]; the guide has an example.
     out
         A folder for the rows as Parquet files and for what is needed to go on.
     totals_only

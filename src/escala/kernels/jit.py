@@ -107,41 +107,35 @@ def identity(function: Any, signature: Sequence[Any]) -> str:
     sources, so it is the same where those cannot be read.
     """
     digest = hashlib.sha256(repr(signature).encode())
-    for part in _closure(function, {}).values():
-        digest.update(part.encode() + b"\0")
+    met = [function]
+    for one in met:  # grows while it is walked: what is called, in the order in which it is met
+        text, called = _ingredients(one)
+        digest.update(text.encode() + b"\0")
+        met += [inner for inner in called if inner not in met]
     return digest.hexdigest()[:16]
 
 
-def _closure(function: Any, found: dict[str, str]) -> dict[str, str]:
-    """Describe a function and all that it calls, by name, in the order in which they are met."""
-    place = f"{function.__module__}.{function.__qualname__}"
-    if place in found:
-        return found
-    found[place] = ""  # a function that calls itself is not met again
+@functools.cache
+def _ingredients(function: Any) -> tuple[str, tuple[Any, ...]]:
+    """Describe a function's own code and the constants it names, and give the functions it calls."""
     code = function.__code__
-    parts = [_described(code), repr(function.__defaults__)]
-    for name in sorted(_names(code)):
+    names = sorted(_names(code))
+    parts = [f"{function.__module__}.{function.__qualname__}", _described(code), repr(function.__defaults__)]
+    called = []
+    for name in names:
         value = function.__globals__.get(name)
-        if isinstance(value, types.ModuleType):
-            parts += [f"{name}.{one} {vars(value)[one]!r}" for one in sorted(_names(code)) if _is_constant(value, one)]
-            called = [vars(value).get(one) for one in sorted(_names(code))]
-        else:
-            parts += [f"{name} {value!r}"] if isinstance(value, _CONSTANTS) else []
-            called = [value]
-        for one in called:
-            inner = getattr(one, "py_func", one)
-            if isinstance(inner, types.FunctionType) and inner.__module__.startswith("escala."):
-                parts.append(inner.__qualname__)
-                _closure(inner, found)
-    found[place] = " ".join(parts)
-    return found
+        within = vars(value) if isinstance(value, types.ModuleType) else {}
+        for one in (value, *(within[inner] for inner in names if inner in within)):
+            called_here = getattr(one, "py_func", one)
+            if isinstance(called_here, types.FunctionType) and called_here.__module__.startswith("escala."):
+                parts.append(f"{called_here.__qualname__} {getattr(one, 'targetoptions', None)}")
+                called.append(called_here)
+            elif isinstance(one, _CONSTANTS):
+                parts.append(f"{name} {one!r}")
+    return " ".join(parts), tuple(called)
 
 
 _CONSTANTS = (bool, int, float, str, tuple)  # an array would be one too, but no kernel has any
-
-
-def _is_constant(module: types.ModuleType, name: str) -> bool:
-    return isinstance(vars(module).get(name), _CONSTANTS)
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -150,8 +144,9 @@ def _names(code: types.CodeType) -> set[str]:
 
 
 def _described(code: types.CodeType) -> str:
-    """Give what the bytecode does, but not where it stands; the first constant of a documented function is no code."""
-    constants = code.co_consts[1:] if code.co_consts and isinstance(code.co_consts[0], str) else code.co_consts
+    """Give what the bytecode does, but not where it stands; a docstring, or None, is the first constant and no code."""
+    documented = bool(code.co_consts) and isinstance(code.co_consts[0], str | None)
+    constants = code.co_consts[1:] if documented else code.co_consts
     shown = [_described(one) if isinstance(one, types.CodeType) else repr(one) for one in constants]
     return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {shown}"
 
@@ -179,7 +174,7 @@ class _Place(_CacheLocator):
 class _PlaceImpl(CompileResultCacheImpl):
     def __init__(self, py_func: Any) -> None:
         # Not the parent's: it searches numba's own locations, none of which may be writable.
-        self._lineno = 0  # part of the file's name: a kernel that only moves stays the same
+        self._lineno = 0  # a kernel that only moves stays the same
         self._locator = _Place(py_func.__escala_identity__)
         name = f"{py_func.__module__}.{py_func.__qualname__}-{py_func.__escala_identity__}"
         self._filename_base = self.get_filename_base(name, "")
@@ -192,6 +187,9 @@ class KernelCache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
+            if not all(_is_safe(path) for path in self._files() if path.exists()):
+                _warn_once(f"others may write to {self._impl.filename_base}")
+                return None
             return super().load_overload(sig, target_context)
         except Exception as error:  # a damaged file may raise anything while it is unpickled
             _warn_once(f"{type(error).__name__}: {error}")
@@ -202,8 +200,14 @@ class KernelCache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
+            for path in self._files():
+                path.chmod(0o600)
         except Exception as error:  # a full or read-only disk must not stop a computation
             _warn_once(f"{type(error).__name__}: {error}")
+
+    def _files(self) -> list[Path]:
+        """Give the index and the code of the one signature a kernel has."""
+        return [cache_dir() / f"{self._impl.filename_base}.{kind}" for kind in ("nbi", "1.nbc")]
 
 
 @contextlib.contextmanager
@@ -219,14 +223,14 @@ def _alone(name: str) -> Iterator[None]:
 def _wait_for(lock: Any, name: str) -> None:
     """Take a lock, saying what is waited for where it takes long; in the end go on without it."""
     end = time.monotonic() + _LONGEST_WAIT
-    told = time.monotonic() + _PATIENCE
+    patient_until = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if told is not None and time.monotonic() > told:
+            if time.monotonic() > patient_until:
                 print(f"escala: another process compiles {name}, waiting for it", file=sys.stderr)
-                told = math.inf
+                patient_until = math.inf
             time.sleep(0.05)
         else:
             return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from escala import tables
 
@@ -49,6 +49,37 @@ def codes(table: Iterable[Any]) -> Any:
         setattr(made, row.name.upper(), row.value)
     return made
 
+
+#: Coefficients of a curve, and squared: the widths of arrays of them and of their covariance.
+PARAMS: Final = tables.PARAMS
+COVARIANCE: Final = PARAMS * PARAMS
+#: Places of a curve's coefficients.
+coefficients = of(tables.Quantity(name, "") for name in tables.COEFFICIENTS)
+
+families = codes((*tables.FAMILIES, *tables.WISHES))
+#: One more than the largest code of a family.
+FAMILIES: Final = 1 + max(row.value for row in tables.FAMILIES)
+#: How many coefficients the family of each code has; 0 for a code that none has.
+COUNTS: Final = tuple(
+    float(sum(len(row.coefficients) for row in tables.FAMILIES if row.value == code)) for code in range(FAMILIES)
+)
+#: The families that ``auto`` chooses from: of two that are as good, the first.
+CHOICES: Final = tuple(
+    row.value for row in sorted(tables.FAMILIES, key=lambda row: (len(row.coefficients), row.value)) if row.auto
+)
+
+fit_status = codes(tables.FIT_STATUS)
+fit_stats = of(tables.FIT_STATS)
+FIT_STATS: Final = len(tables.FIT_STATS)
+limits = of(tables.LIMITS)
+#: Columns of the inverse root of a fit's normal matrix: see :mod:`escala.kernels.curves.basis`.
+root = rows("i0", "m1", "i1", "m2", "k", "i2")
+ROOT: Final = root.END
+#: Columns of the covariance of a curve's coefficients.
+covariance = rows(*(first + second for first in tables.COEFFICIENTS for second in tables.COEFFICIENTS))
+#: The kind of a curve in an allocation is its family, but exponentials that rise with capital are apart.
+RISING: Final = FAMILIES
+KINDS: Final = FAMILIES + 1
 
 # ---- The lending loop ----
 

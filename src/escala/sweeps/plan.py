@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from escala import __version__
 from escala.arrays import whole_number
 from escala.design.design import Design
 from escala.design.scenarios import check_columns, model_of
@@ -105,7 +105,7 @@ class Plan:
         described = self.model.described(self.strategy)
         return {
             "format": FORMAT,
-            "escala": version(),
+            "escala": __version__,
             **({} if self.model.name == DEFAULT else {"model": self.model.name}),
             "design": self.design.to_dict(),
             "design_digest": self.design.digest,
@@ -119,12 +119,6 @@ class Plan:
     def digest(self) -> str:
         """Hash of :meth:`content`."""
         return hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()
-
-
-@functools.cache
-def version() -> str:
-    """Version of escala."""
-    return importlib.metadata.version("escala")
 
 
 def make(

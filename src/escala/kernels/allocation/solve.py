@@ -25,7 +25,6 @@ from escala.kernels.allocation.envelope import (
     FORCED,
     FREE,
     HIGH,
-    KINDS,
     LANES,
     LAST,
     LOW,
@@ -60,8 +59,8 @@ from escala.kernels.allocation.search import (
     UTILITY,
     search,
 )
-from escala.kernels.curves.evaluate import crossings, raw
-from escala.kernels.fitting.fit import QUADRATIC
+from escala.kernels.families import dispatch
+from escala.kernels.families.params import Params, of_row, without_params
 from escala.kernels.jit import (
     Codes,
     Floats,
@@ -80,6 +79,7 @@ from escala.kernels.jit import (
     kernel,
     routine,
 )
+from escala.kernels.layout import KINDS, coefficients
 
 #: Rows of `settings`.
 MIN_EFFICIENCY, LOWER, UPPER, MIN_TICKET, MAX_SHARE, PRIORITY = range(6)
@@ -117,7 +117,7 @@ def _arrange(
     for kind in range(KINDS):
         lane = LANES
         for i in range(n):
-            if envelope.kind_of(family[i], params[i, 0]) != kind:
+            if dispatch.kind_of(family[i], of_row(params[i])) != kind:
                 continue
             if lane == LANES:
                 base = block * BLOCK
@@ -125,7 +125,7 @@ def _arrange(
                     work[base + j] = 0.0
                 for j in range(LANES):  # empty lanes answer 0 to every price, and divide by no zero
                     work[base + ENTRY * LANES + j] = -math.inf
-                    envelope.set_curve(work, base + j, kind, 0.0, 0.0, 1.0, 0.0, 0.0)
+                    envelope.set_curve(work, base + j, kind, 0.0, without_params(), 0.0)
                 kinds[block] = kind
                 block += 1
                 lane = 0
@@ -133,24 +133,22 @@ def _arrange(
             slot[i] = at
             lane += 1
             first, last = math.inf, WITHOUT_CURVE
-            a, b, c = params[i, 0], params[i, 1], params[i, 2]
-            if not math.isnan(a):
-                envelope.set_curve(work, at, kind, settings[PRIORITY, i], a, b, c, origin[i])
-                first, last = _stretch(family[i], a, b, c, origin[i], max(settings[MIN_EFFICIENCY, i], 0.0), limit[i])
+            p = of_row(params[i])
+            if not math.isnan(p[coefficients.A]):
+                envelope.set_curve(work, at, kind, settings[PRIORITY, i], p, origin[i])
+                first, last = _stretch(family[i], p, origin[i], max(settings[MIN_EFFICIENCY, i], 0.0), limit[i])
             work[at + FIRST * LANES], work[at + LAST * LANES] = first, last
             work[at + ROOT_STATE * LANES] = -1.0  # no envelope yet
     return block
 
 
 @routine
-def _stretch(
-    family: int, a: float, b: float, c: float, origin: float, least: float, limit: float
-) -> tuple[float, float]:
+def _stretch(family: int, p: Params, origin: float, least: float, limit: float) -> tuple[float, float]:
     """First stretch on [0, limit] with an efficiency of at least `least`; (inf, NOWHERE) where there is none."""
-    at_zero = raw(family, a, b, c, origin, 0.0)
+    at_zero = dispatch.value(family, p, origin, 0.0)
     falls = rises = math.inf
-    if (a != 0.0) | ((family == QUADRATIC) & (b != 0.0)):
-        falls, rises = crossings(family, a, b, c, origin, least)
+    if not dispatch.is_level(family, p):
+        falls, rises = dispatch.crossings(family, p, origin, least)
     begins = 0.0 if at_zero >= least else rises
     if not 0.0 <= begins <= limit or begins == math.inf:
         return math.inf, NOWHERE
