@@ -20,12 +20,27 @@ $(READY): pyproject.toml
 demo: $(READY) ## run the main job: curves of 56 token pairs, 374 real Aave accounts
 	@$(BIN)/escala demo
 
-test: $(READY) ## run all checks: lint, types, floors, tests on all and one thread, with bounds checks, without compiler
+test: $(READY) ## run all checks: lint, docs, tests on all and one thread, with bounds checks, without compiler
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory docs
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-suite test-lanes
+
+lint: $(READY) ## check style, format, types and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-suite test-lanes
+
+room: $(READY) ## test one room quickly: make room ROOM=curves
+	@test -n "$(ROOM)" || { echo "which room? make room ROOM=$$(ls tests/rooms/test_*.py | sed 's,.*/test_,,; s,.py,,' | paste -sd'|')"; exit 2; }
+	$(BIN)/python -m pytest -q -m "not slow" $(wildcard tests/rooms/test_$(ROOM)*.py)
+
+kernels: $(READY) ## compile all kernels, what changed and no other
+	@$(BIN)/escala warm
+
+docs: $(READY) ## build the site in build/site; any warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/site
+	@echo "build/site/index.html"
 
 # The whole suite beside its lanes: each leaves a core idle for much of its time.
 test-suite: $(READY)
@@ -40,6 +55,9 @@ test-lanes: $(READY)
 bench: $(READY) ## run the benchmarks and print ratios
 	$(BIN)/python -m benchmarks
 
+gate: $(READY) ## say whether this tree is slower than a revision, or that it cannot tell: make gate REV=main
+	$(BIN)/python -m benchmarks.gate $(REV)
+
 format: $(READY) ## format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -47,4 +65,4 @@ format: $(READY) ## format the sources
 clean: ## remove the environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache dist build
 
-.PHONY: help demo test test-suite test-lanes bench format clean
+.PHONY: help demo test test-suite test-lanes lint room kernels docs bench gate format clean

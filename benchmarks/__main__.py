@@ -1,4 +1,4 @@
-"""Run the benchmarks, print their ratios, and put the table into the README."""
+"""Run the benchmarks, print their ratios, and put the table into docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def main() -> int:
     table = "\n".join([_machine(), "", "| measured | ours | peer | ratio |", "|---|---|---|---|", *map(_row, measured)])
     print(f"\n{table}")
     if len(sys.argv) == 1:
-        readme = ROOT / "README.md"
+        page = ROOT / "docs/benchmarks.md"
         marked = re.compile(r"(<!-- benchmarks: begin -->\n).*?(<!-- benchmarks: end -->)", re.DOTALL)
-        readme.write_text(marked.sub(lambda m: f"{m[1]}{table}\n{m[2]}", readme.read_text()))
+        page.write_text(marked.sub(lambda m: f"{m[1]}{table}\n{m[2]}", page.read_text()))
     return 0
 
 

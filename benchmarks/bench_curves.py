@@ -162,10 +162,10 @@ def test_memory(benchmark: Any) -> None:
 
 @pytest.mark.benchmark(group="curves")
 def test_coverage(benchmark: Any) -> None:
-    """Write the study's table into the README."""
+    """Write the study's table into the guide."""
     table = benchmark.pedantic(lambda: coverage.table(100_000), rounds=1)
-    readme = ROOT / "README.md"
+    page = ROOT / "docs/guide/intervals.md"
     marked = re.compile(r"(<!-- coverage: begin -->\n).*?(<!-- coverage: end -->)", re.DOTALL)
-    readme.write_text(marked.sub(lambda m: f"{m[1]}{table}\n{m[2]}", readme.read_text()))
+    page.write_text(marked.sub(lambda m: f"{m[1]}{table}\n{m[2]}", page.read_text()))
     seconds = benchmark.stats.stats.min
     benchmark.extra_info.update(what="study of the prediction intervals, 4.7 M fits", figure=f"{seconds:.0f} s")

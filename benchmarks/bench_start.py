@@ -85,7 +85,7 @@ def test_help(benchmark: Any) -> None:
 
 @pytest.mark.benchmark(group="start")
 def test_predict(benchmark: Any) -> None:
-    """From the shell to a prediction: the store of the README's first ten minutes, curves trained."""
+    """From the shell to a prediction: the store of the guide's first ten minutes, curves trained."""
     with tempfile.TemporaryDirectory() as folder:
 
         def run(*words: str) -> None:

@@ -17,8 +17,7 @@ from pyarrow import parquet
 from benchmarks.compare import compare
 from escala import Design, simulate
 from escala.arrays import Floats
-from escala.lending.strategy import ARGUMENT_NAMES
-from escala.sweeps.plan import DEFAULT_OUTPUTS
+from escala.lending.model import MODEL
 from escala.sweeps.sweep import sweep
 
 RANGES = {
@@ -54,7 +53,7 @@ def ready() -> Ready:
 
 def bare(design: Design, threads: int) -> Any:
     rows = design.rows(threads=threads)
-    return simulate(*(rows[name] for name in ARGUMENT_NAMES), threads=threads)
+    return simulate(*(rows[name] for name in MODEL.argument_names), threads=threads)
 
 
 @pytest.mark.benchmark(group="sweep")
@@ -89,9 +88,7 @@ def test_rows_and_totals(benchmark: Any) -> None:
 def test_files(benchmark: Any, ready: Ready, tmp_path: Path) -> None:
     result = bare(ready, 2)
     rows = {name: np.ascontiguousarray(column) for name, column in ready.rows().items()}
-    rows |= {name: np.asarray(getattr(result, name)) for name in DEFAULT_OUTPUTS} | {
-        "stop": result.stop.astype(np.int8)
-    }
+    rows |= {name: np.asarray(getattr(result, name)) for name in MODEL.kept} | {"stop": result.stop.astype(np.int8)}
 
     def plain() -> None:
         for start in range(0, ROWS, 65_536):

@@ -154,7 +154,7 @@ def calibrations(fits: int) -> Iterator[tuple[str, list[float]]]:
 
 
 def table(fits: int) -> str:
-    """Give the study as tables for the README."""
+    """Give the study as tables for the guide."""
     lines = [
         f"Share of new observations inside the prediction interval, in percent; {fits:,} fits a row, curves that fall",
         "by 0.1 to 0.2, noise 2 % of the fall, capitals of points and observations uniform over the range:",

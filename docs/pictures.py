@@ -1,12 +1,11 @@
-"""Draw the pictures of the README anew: python docs/pictures.py [FOLDER]."""
+"""Draw the pictures of README and guide anew: python docs/pictures.py [FOLDER]."""
 
 import sys
 from pathlib import Path
 
-from escala.demo_curves import load_quotes
-
 import escala
 from escala import plots
+from escala.demo.curves import load_quotes
 
 SYMBOL = "USDC/WBTC"
 
@@ -19,4 +18,4 @@ def draw(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
+    draw(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "guide")

@@ -1,11 +1,13 @@
 """Settings that every test shares."""
 
 import asyncio
+import importlib
 import inspect
 import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +47,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+#: Fixtures that take their time: servers, clusters, the C library.
+_SLOW = {"postgres", "client", "native", "pieces"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests as slow that need what takes its time to make."""
+    for item in items:
+        if _SLOW & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """Give a PostgreSQL server, started for these tests."""
@@ -56,10 +69,23 @@ def postgres() -> Iterator[Server]:
 _NUMBERS = itertools.count()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Give a place for a store that is not there yet, on each database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
     server: Server = request.getfixturevalue("postgres")
     return server.create(f"test_{next(_NUMBERS)}")
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """Give a cluster of processes: one that is killed is replaced, and what it did counts as lost at once."""
+    distributed: Any = importlib.import_module("distributed")
+    config: Any = importlib.import_module("dask").config
+    with (
+        config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as workers,
+        distributed.Client(workers) as client,
+    ):
+        yield client

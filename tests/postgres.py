@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -40,6 +41,8 @@ class Server:
 
     def start(self) -> None:
         options = f"-c listen_addresses='' -c unix_socket_directories={self.folder}"
+        if sys.platform == "linux":  # after a crash: file by file it takes half a minute where others use the disk
+            options += " -c recovery_init_sync_method=syncfs"
         self._run("pg_ctl", "-D", "data", "-w", "-l", "log", "-o", options, "start")
 
     def crash(self) -> None:

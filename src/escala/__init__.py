@@ -6,7 +6,7 @@ Names are attached when they are first used: importing escala loads neither numb
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _ROOMS = {
     "DeFiSimulator": "lending.simulate",
@@ -25,12 +25,12 @@ _ROOMS = {
     "Binding": "allocation.result",
     "allocate": "allocation.solve",
     "Design": "design.design",
-    "EfficiencyPrediction": "engine.models",
+    "EfficiencyPrediction": "engine.results",
     "EngineConfig": "engine.config",
     "EventStream": "engine.events",
-    "ModelInfo": "engine.models",
+    "ModelInfo": "engine.results",
     "PredictiveScalingEngine": "engine.engine",
-    "RebalancePlan": "engine.models",
+    "RebalancePlan": "engine.results",
     "Regime": "engine.events",
     "RegimeChange": "engine.events",
     "AllocationLine": "store",
@@ -44,13 +44,13 @@ _ROOMS = {
     "SymbolConfig": "store",
     "Training": "store",
     "EfficiencyRecords": "sources",
-    "OutputStatistics": "sweeps.summary",
-    "Response": "sweeps.summary",
-    "SweepEstimate": "sweeps.settings",
+    "OutputStatistics": "sweeps.statistics",
+    "Response": "sweeps.response",
+    "SweepEstimate": "sweeps.estimate",
     "SweepSummary": "sweeps.summary",
     "sweep": "sweeps.sweep",
-    "Tuning": "tuning",
-    "tune": "tuning",
+    "Tuning": "tuning.result",
+    "tune": "tuning.tune",
     "AllocationError": "errors",
     "BuildError": "errors",
     "ConfigError": "errors",

@@ -16,9 +16,9 @@ from escala.engine.engine import PredictiveScalingEngine as PredictiveScalingEng
 from escala.engine.events import EventStream as EventStream
 from escala.engine.events import Regime as Regime
 from escala.engine.events import RegimeChange as RegimeChange
-from escala.engine.models import EfficiencyPrediction as EfficiencyPrediction
-from escala.engine.models import ModelInfo as ModelInfo
-from escala.engine.models import RebalancePlan as RebalancePlan
+from escala.engine.results import EfficiencyPrediction as EfficiencyPrediction
+from escala.engine.results import ModelInfo as ModelInfo
+from escala.engine.results import RebalancePlan as RebalancePlan
 from escala.errors import AllocationError as AllocationError
 from escala.errors import BuildError as BuildError
 from escala.errors import ConfigError as ConfigError
@@ -52,12 +52,12 @@ from escala.store import StoredModels as StoredModels
 from escala.store import StoredRecords as StoredRecords
 from escala.store import SymbolConfig as SymbolConfig
 from escala.store import Training as Training
-from escala.sweeps.settings import SweepEstimate as SweepEstimate
-from escala.sweeps.summary import OutputStatistics as OutputStatistics
-from escala.sweeps.summary import Response as Response
+from escala.sweeps.estimate import SweepEstimate as SweepEstimate
+from escala.sweeps.response import Response as Response
+from escala.sweeps.statistics import OutputStatistics as OutputStatistics
 from escala.sweeps.summary import SweepSummary as SweepSummary
 from escala.sweeps.sweep import sweep as sweep
-from escala.tuning import Tuning as Tuning
-from escala.tuning import tune as tune
+from escala.tuning.result import Tuning as Tuning
+from escala.tuning.tune import tune as tune
 
 __version__: str

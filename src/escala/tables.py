@@ -193,6 +193,35 @@ FROM_ZERO: Final = Interval(0.0, np.inf)
 FINITE_FROM_ZERO: Final = Interval(0.0, np.inf, high_open=True)
 POSITIVE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
 
+#: Settings of a whole system, as a store keeps them; beside them stands the family of curves.
+SYSTEM_SETTINGS: Final[Table] = (
+    Quantity("min_efficiency", "least efficiency of capital", "fraction", FRACTION, 0.5),
+    Quantity("rebalance_threshold", "drift from which on trading is worth it", "fraction", FINITE_FROM_ZERO, 0.1),
+    Quantity("update_interval", "time between two trainings", "seconds", POSITIVE, 86400.0),
+    Quantity("reserve", "share of the total that stays out", "fraction", BELOW_ONE, 0.05),
+    Quantity("min_ticket", "least capital of an instrument that holds any", "amount", FINITE_FROM_ZERO, 0.0),
+    Quantity("max_share", "most capital of an instrument as a share of the total", "fraction", FRACTION, 0.5),
+)
+
+#: Settings of one symbol, as a store keeps them; None leaves them to those of the system.
+SYMBOL_SETTINGS: Final[Table] = (
+    Quantity("lower", "least capital", "amount", FINITE_FROM_ZERO),
+    Quantity("upper", "most capital", "amount", FROM_ZERO),
+    Quantity("min_ticket", "least capital, if it holds any", "amount", FINITE_FROM_ZERO),
+    Quantity("max_share", "most capital as a share of the total", "fraction", FRACTION),
+    Quantity("priority", "weight of its utility", "ratio", FINITE_FROM_ZERO),
+)
+
+#: How an engine works.
+ENGINE_SETTINGS: Final[Table] = (
+    Quantity("level", "share of new observations in a prediction's interval", "fraction", INSIDE_ONE, 0.95),
+    Quantity("tolerance", "distance that a prediction's confidence is of", "fraction", FINITE_FROM_ZERO, 0.05),
+    Quantity("drop", "share of the peak efficiency that is lost at saturation", "fraction", POSITIVE_FRACTION, 0.10),
+    Quantity("half_life", "age at which a record counts half; without it all count alike", "seconds", POSITIVE),
+    Quantity("refresh_interval", "time after which other processes are seen", "seconds", FINITE_FROM_ZERO, 5.0),
+    Quantity("cache_size", "predictions that are remembered", "count", Interval(0, 2.0**53, integer=True), 100_000),
+)
+
 #: Coefficients that a curve has room for: the width of every array of them. Those that a family does not use are 0.
 PARAMS: Final = 4
 #: Names of the coefficients, whatever they mean in a family.
@@ -227,6 +256,15 @@ FAMILIES: Final = (
         "sqrt", 3, "a·√C + b",
         (Quantity("a", "slope over √C", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
         auto=True,
+    ),
+    Form(
+        "hill", 4, "a·x^(s − 1)/(1 + x^s), x = C/K; b is K and c is s",
+        (
+            Quantity("a", "efficiency far below K where s is 1; at most what makes the highest efficiency 1",
+                     values=Interval(0.0, 2.0)),
+            Quantity("b", "K, the capital at which utility is half of what it can be", "amount", POSITIVE),
+            Quantity("c", "s, how S-shaped utility is; 1: concave", values=Interval(1.0, 20.0)),
+        ),
     ),
 )  # fmt: skip
 

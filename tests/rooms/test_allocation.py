@@ -1126,7 +1126,7 @@ def test_infeasible_problems_of_a_batch_are_named() -> None:
         (1.0, {"max_nodes": -1}, r"max_nodes must be an integer in \[0, 10,000,000\], not -1"),
         (1.0, {"max_nodes": 1.5}, r"max_nodes must be an integer in \[0, 10,000,000\], not 1.5"),
         (1.0, {"tolerance": -1e-9}, r"tolerance must be .*, but tolerance = -1e-09"),
-        (1.0, {"params": np.zeros((3, 3))}, r"params of shape \(3, 3\) must be .*\(.*, 2, 3\)"),
+        (1.0, {"params": np.zeros((3, 3))}, r"params of shape \(3, 3\) must be .*\(.*, 2, 4\)"),
         (1.0, {"params": [[[-1.0, 1.0, 0.0], [-1.0, math.nan, 0.0]]]}, r"params must be .*, but params\[0, 1, 1\] = nan"),
         (1.0, {"threads": 0}, r"threads must be"),
     ],

@@ -15,7 +15,6 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ EXAMPLES = TESTS / "examples" / "capi"
 HOSTS = TESTS / "capi"
 #: Beside the processor's own code: one that leaves AVX-512 out, as valgrind needs it.
 OTHER = "x86-64-v3" if platform.machine() == "x86_64" else "native"
-VERSION = metadata.version("escala")
+VERSION = escala.__version__
 INPUTS = tables.names(tables.LENDING_INPUTS)
 OUTCOMES = tables.names((*tables.LENDING_VALUES, *tables.LENDING_COUNTS))
 WARNINGS = ("-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror")
@@ -174,6 +173,7 @@ def test_header_compiles_as_cpp_and_pedantic_c(native: Built, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("how", ["shared", "static", "wholly static"])
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["native", "other"])
 def test_example_in_c(which: str, how: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     built: Built = request.getfixturevalue(which)
@@ -222,14 +222,15 @@ def test_threads_in_c(how: str, native: Built, tmp_path: Path) -> None:
         assert (tmp_path / "out").read_bytes() == expected
 
 
-def test_example_of_the_readme(native: Built, tmp_path: Path) -> None:
-    [source] = re.findall(r"^```c\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+def test_example_of_the_guide(native: Built, tmp_path: Path) -> None:
+    [source] = re.findall(r"^```c\n(.*?)^```", (ROOT / "docs/guide/c-library.md").read_text(), re.DOTALL | re.MULTILINE)
     (tmp_path / "example.c").write_text(source)
     place = native.shared.parent
     program = compiled(tmp_path / "example.c", tmp_path / "host", f"-I{place}", native.static)
     assert said(program).splitlines() == ["1501.51 0", "1571.54 1", "1575.88 1"]
 
 
+@pytest.mark.slow
 def test_command(tmp_path: Path) -> None:
     from tests.rooms.test_commands import escala as command
 
@@ -238,7 +239,7 @@ def test_command(tmp_path: Path) -> None:
     assert done.stdout.split() == [
         str(tmp_path / "lib" / name) for name in ("libescala.so", "libescala.a", "escala.h", "escala.pc")
     ]
-    assert load(tmp_path / "lib" / "libescala.so").version == metadata.version("escala")
+    assert load(tmp_path / "lib" / "libescala.so").version == VERSION
     (tmp_path / "file").write_text("")
     done = command("capi", "build", "--out", "file/below", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
@@ -278,6 +279,7 @@ def test_example_in_rust(native: Built, tmp_path: Path) -> None:
 # ---- cffi ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["native", "other"])
 @pytest.mark.parametrize("seed", range(3))
 def test_same_bits_through_cffi(which: str, seed: int, request: pytest.FixtureRequest) -> None:
@@ -748,6 +750,7 @@ def test_statuses_have_words(library: Library) -> None:
 # ---- Nothing beyond the buffers ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["native", "other"])
 def test_guard_pages(which: str, request: pytest.FixtureRequest) -> None:
     built: Built = request.getfixturevalue(which)
@@ -764,6 +767,7 @@ def test_guard_pages_guard() -> None:
     assert done.returncode < 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["native", "other"])
 def test_random_calls(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     built: Built = request.getfixturevalue(which)
@@ -889,6 +893,7 @@ def test_what_cannot_be_placed_leaves_nothing_behind(native: Built, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["libescala.so"]
 
 
+@pytest.mark.slow
 def test_modules_in_the_callers_folder_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "numpy.py").write_text("raise RuntimeError('not this one')\n")
     monkeypatch.chdir(tmp_path)

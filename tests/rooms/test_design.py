@@ -738,7 +738,7 @@ def grid(ranges: Any, **more: Any) -> Callable[[], Design]:
         (lambda: Design.sobol({"supply": (1, 2)}, 8, scramble=None), "scramble", "scramble must be true or false, not None"),  # type: ignore[arg-type]
         (lambda: Design.sobol(unit(21202), 2, free=True), "ranges", "ranges must have at most 21201 columns that vary for sobol, not 21202"),
         (lambda: Design.from_dict([]), "", "a design must be a table with kind and ranges, not []"),  # type: ignore[arg-type]
-        (lambda: Design.from_dict({"kind": "grid", "ranges": {"supply": [1]}, "n": 3}), "n", "n is no key of a grid design; there are kind, ranges, columns, free"),
+        (lambda: Design.from_dict({"kind": "grid", "ranges": {"supply": [1]}, "n": 3}), "n", "n is no key of a grid design; there are kind, ranges, columns, free, model"),
         (lambda: Design.random({"supply": (1, 2)}, 8)._make("sobol", {"supply": (1, 2)}, n=2**31, seed=0, scramble=True), "n", "n must be an integer in [1, 1073741824] for sobol, not 2147483648"),
     ],
 )  # fmt: skip

@@ -25,7 +25,7 @@ from tests.places import DATA
 Floats = npt.NDArray[np.float64]
 GOLDEN = json.loads((DATA / "curve_fits.json").read_text())
 HOUR = datetime.timedelta(hours=1)
-NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto")
+NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto", "hill")
 
 
 def digits(value: float, reference: Any) -> float:

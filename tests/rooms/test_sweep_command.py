@@ -68,6 +68,7 @@ def test_a_sweep_answers_as_the_library_and_goes_on(folder: Path) -> None:
     assert not list(folder.glob("totals/*.parquet"))
 
 
+@pytest.mark.slow
 def test_a_sweep_on_a_cluster_answers_the_same(folder: Path) -> None:
     distributed: Any = importlib.import_module("distributed")
     settings = from_toml(folder / "sweep.toml")
@@ -121,6 +122,7 @@ def test_errors_are_one_line(folder: Path, arguments: tuple[str, ...], code: int
     assert (folder / "taken" / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_quietly_and_the_same_command_goes_on(tmp_path: Path) -> None:
     (tmp_path / "sweep.toml").write_text(FILE.format(n=2**21, operations=10_000))
     out = tmp_path / "out"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import os
@@ -11,8 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +20,18 @@ from hypothesis import strategies as st
 
 import escala
 from escala import Design, LendingStrategy, ScenarioError, SweepError, simulate
-from escala.lending.strategy import STRATEGY_FIELDS
+from escala.lending.model import MODEL
 from escala.sweeps import accumulate, cluster, plan, sink
-from escala.sweeps.plan import DEFAULT_OUTPUTS, OUTPUTS
-from escala.sweeps.run import Worker
-from escala.sweeps.settings import estimate, from_toml
+from escala.sweeps.estimate import estimate
+from escala.sweeps.run import Worker, empty_total
+from escala.sweeps.settings import from_toml
 from escala.sweeps.summary import SweepSummary
 from escala.sweeps.sweep import sweep
-from tests.faults.killed_sweep import CHUNK, ROWS
-from tests.faults.killed_sweep import design as killed_design
 from tests.naive import sweeps as naive_sweep
 from tests.places import ROOT
 from tests.rooms.test_parallel import interruptible
 
+OUTPUTS, DEFAULT_OUTPUTS = MODEL.output_names, MODEL.kept
 SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e300, -1e300, 5e-324, 0.1, 127.0, 128.5]
 
 
@@ -52,7 +48,7 @@ def small(n: int = 20_000, seed: int = 1) -> Design:
 
 def in_numpy(design: Design, **fields: float) -> Any:
     rows = design.rows()
-    strategy = LendingStrategy(**fields, **{name: rows[name] for name in rows if name in STRATEGY_FIELDS})
+    strategy = LendingStrategy(**fields, **{name: rows[name] for name in rows if name in MODEL.field_names})
     return simulate(rows["supply"], rows["borrow"], rows["target"], rows["wallet"], strategy=strategy)
 
 
@@ -273,7 +269,7 @@ def test_states_come_back_from_bytes_and_add_up() -> None:
         states.append(worker.take())
     whole = sweep(small(9000))
     for order in ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1]):
-        total = accumulate.Total(len(planned.outputs), planned.best, planned.blocks)
+        total = empty_total(planned)
         for k in order:
             total.add(accumulate.State.from_bytes(states[k].to_bytes()))
         assert SweepSummary(planned, total.state()).digest == whole.digest
@@ -375,26 +371,9 @@ def test_a_finished_chunk_leaves_no_more_than_its_totals_in_memory() -> None:
         pass
     packed = worker.take().to_bytes()
     references = sys.getrefcount(packed)
-    total = accumulate.Total(len(planned.outputs), planned.best, planned.blocks)
+    total = empty_total(planned)
     total.add(accumulate.State.from_bytes(packed))
     assert sys.getrefcount(packed) == references
-
-
-def test_killed_twenty_times(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.killed_sweep", str(tmp_path / "killed"), "20", "7"],
-        capture_output=True, text=True, check=True, cwd=ROOT,
-    )  # fmt: skip
-    finished = [int(line) for line in done.stdout.splitlines()]
-    assert len(finished) == 20
-    assert finished == sorted(finished)
-    assert 0 < finished[9] < -(-ROWS // CHUNK)
-    summary = sweep(killed_design(), out=tmp_path / "killed", chunk=CHUNK)
-    unhurt = sweep(killed_design(), out=tmp_path / "unhurt", chunk=CHUNK)
-    assert summary.digest == unhurt.digest
-    killed = contents(tmp_path / "killed")
-    assert killed == contents(tmp_path / "unhurt")
-    assert len(killed) == 2 * (-(-ROWS // CHUNK)) + 3
 
 
 def test_a_directory_of_another_sweep_is_refused(tmp_path: Path) -> None:
@@ -447,57 +426,11 @@ def test_two_sweeps_at_once_are_refused(tmp_path: Path) -> None:
         sweep(small(5000), out=tmp_path, chunk=2048)
 
 
-_FULL = """
-import resource, signal, sys
-from escala import SweepError, sweep
-from escala.sweep import sink
-from tests.rooms.test_sweeps import small
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
-try:
-    sweep(small(20_000), out=sys.argv[1], chunk=2048, threads=2)
-except SweepError as error:
-    print(error)
-"""
-
-
 def python(code: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     root = ROOT
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, cwd=root, **options
     )
-
-
-def test_files_that_may_not_grow_are_one_clear_error(tmp_path: Path) -> None:
-    done = python(_FULL, str(tmp_path), "100000")
-    assert done.stdout.startswith(f"{tmp_path}: chunk ")
-    assert "cannot be written: File too large; 0 of 10 chunks are finished and stay valid" in done.stdout
-    assert sorted(contents(tmp_path)) == [".lock", "sweep.json"]
-    assert sweep(small(20_000), out=tmp_path, chunk=2048).digest == sweep(small(20_000)).digest
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts file systems")
-def test_a_full_disk_is_one_clear_error_and_leaves_what_was_finished(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(disk)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("this root may not mount")
-    try:
-        with pytest.raises(SweepError, match=r"No space left on device; \d+ of 10 chunks are finished") as caught:
-            sweep(small(20_000), out=disk / "out", chunk=2048, threads=2)
-        states = list((disk / "out").glob("*.state"))
-        assert f"; {len(states)} of 10 chunks" in str(caught.value)
-        assert not list((disk / "out").glob(".*.part"))
-        assert 0 < len(states) < 10
-        before = {path: path.stat().st_mtime_ns for path in states}
-        subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
-        assert sweep(small(20_000), out=disk / "out", chunk=2048).digest == sweep(small(20_000)).digest
-        assert {path: path.stat().st_mtime_ns for path in states} == before
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 _ENDLESS = """
@@ -512,6 +445,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [False, True])
 def test_ctrl_c_ends_a_sweep_at_once(tmp_path: Path, files: bool) -> None:
     out = str(tmp_path / "out") if files else ""
@@ -656,19 +590,6 @@ def test_a_summary_speaks_of_equity_beside_profit() -> None:
 # A cluster
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    """Give a cluster of processes: one that is killed is replaced, and what it did counts as lost at once."""
-    distributed: Any = importlib.import_module("distributed")
-    config: Any = importlib.import_module("dask").config
-    with (
-        config.set({"distributed.scheduler.allowed-failures": 0}),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as workers,
-        distributed.Client(workers) as client,
-    ):
-        yield client
-
-
 def test_a_cluster_gives_the_same_bits(client: Any, tmp_path: Path) -> None:
     design = small(30_001)
     here = sweep(design, out=tmp_path / "here", chunk=2048)
@@ -684,56 +605,6 @@ def test_a_cluster_gives_the_same_bits(client: Any, tmp_path: Path) -> None:
     bad = Design.random({"supply": 1000.0, "borrow": 0.0, "target": (-900.0, 900.0), "wallet": 0.0}, 10_000, free=True)
     with pytest.raises(ScenarioError, match=r"target must be in .*, but row \d+: target = -"):
         sweep(bad, client=client)
-
-
-def test_workers_that_are_killed_lose_nothing(client: Any, tmp_path: Path) -> None:
-    design = killed_design()
-    here = sweep(design, chunk=CHUNK)
-    killed: list[int] = []
-
-    def kill(done: int) -> None:
-        if done < ROWS and len(killed) < 4:
-            living = [nanny.pid for nanny in client.cluster.workers.values() if nanny.pid]
-            if living:
-                os.kill(living[len(killed) % len(living)], signal.SIGKILL)
-                killed.append(done)
-
-    there = sweep(design, client=client, out=tmp_path, chunk=CHUNK, progress=kill)
-    assert len(killed) >= 2
-    assert there.digest == here.digest
-    assert len(list(tmp_path.glob("*.parquet"))) == -(-ROWS // CHUNK)
-    assert sweep(design, out=tmp_path, chunk=CHUNK).digest == here.digest
-
-
-def test_a_scheduler_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
-    distributed: Any = importlib.import_module("distributed")
-    config: Any = importlib.import_module("dask").config
-    told = tmp_path / "scheduler.json"
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard"]
-    scheduler = subprocess.Popen([*command, "--scheduler-file", str(told)], stderr=subprocess.DEVNULL)
-    try:
-        while not told.exists():
-            assert scheduler.poll() is None
-            time.sleep(0.05)
-        with config.set({"distributed.comm.timeouts.connect": "1s"}):
-            client = distributed.Client(scheduler_file=str(told), set_as_default=False)
-            threading.Timer(1.0, scheduler.kill).start()
-            with client, pytest.raises(SweepError, match="the scheduler answers no more; 0 of 2 chunks are finished"):
-                sweep(small(4000), client=client, chunk=2048, out=tmp_path / "out")
-    finally:
-        scheduler.kill()
-        scheduler.wait()
-
-
-def test_a_task_that_kills_every_worker_is_given_up(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "work", _die)
-    planned = plan.make(small(3000))
-    with pytest.raises(SweepError, match=r"chunks 0 to 0 lost their worker 2 times; 0 of 1 chunks were done"):
-        cluster.on_cluster(planned, None, client, None, most_losses=1)
-
-
-def _die(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_the_command_works_on_a_cluster(client: Any, tmp_path: Path) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import math
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,12 +14,11 @@ from escala.capi import generate
 from escala.capi.build import header
 from escala.kernels import layout
 from escala.lending import summary
+from escala.lending.model import MODEL
 from escala.lending.result import RESULT_NAMES
 from escala.lending.strategy import ORDERED_FIELDS
-from escala.sweeps import plan
 from escala.text.stretches import fill
 from escala.text.tables import allowed, details, documented, markdown
-from tests.places import ROOT
 
 QUANTITIES = {
     name: table
@@ -33,15 +30,6 @@ CODES = {
     for name, table in vars(tables).items()
     if isinstance(table, tuple) and table and isinstance(table[0], tables.Code)
 }
-
-
-def docs_tables() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_tables", ROOT / "docs" / "tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
 
 
 # --- the tables themselves --------------------------------------------------------------------------------------
@@ -106,7 +94,7 @@ def test_whole_outputs_are_integers_and_within_what_they_can_be() -> None:
         assert (values.dtype.kind in "ib") == row.values.integer, row.name
         assert row.values.contains(values.astype(np.float64)).all(), row.name
     assert set(summary.READ) <= set(RESULT_NAMES)
-    assert set(plan.DEFAULT_OUTPUTS) < set(plan.OUTPUTS) < set(RESULT_NAMES)
+    assert set(MODEL.kept) < set(MODEL.output_names) < set(RESULT_NAMES)
 
 
 def test_help_describes_every_field_and_output() -> None:
@@ -151,13 +139,6 @@ def test_a_header_with_a_stretch_too_few_or_too_many_is_refused() -> None:
         generate.header(header().replace("generated: stop ", "written: stop "))
     with pytest.raises(ValueError, match="nothing writes the stretch 'stops'"):
         generate.header(header().replace(": stop ", ": stops ").replace("of stop ", "of stops "))
-
-
-def test_tables_of_the_pages_are_up_to_date() -> None:
-    written = docs_tables()
-    for path in written.pages():
-        text = path.read_text()
-        assert written.page(text) == text, f"run python docs/tables.py: {path.name}"
 
 
 def test_only_stretches_are_written_anew() -> None:

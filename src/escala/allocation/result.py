@@ -79,7 +79,8 @@ class Allocation:
     upper_bound : P float64
         No feasible allocation has a higher utility (after a second solve: none that holds at least the first amounts).
     gap : P float64
-        (upper_bound − utility)/|upper_bound|, 0 where both are 0; after a second solve the larger of the two.
+        (upper_bound − utility) over the size of upper_bound, 0 where both are 0; after a second solve the larger of
+        the two.
     dual_price, dual_bound : P float64
         λ, and D(λ) = λT + Σ max(w·U(C) − (hurdle + λ)·C), the bound before the search; after a second solve with the
         first amounts as lower bounds.

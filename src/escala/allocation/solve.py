@@ -75,8 +75,9 @@ def allocate(
         Where the search ends at the latest; then `status` is GAP_OPEN. 0 bounds without search.
     tolerance : float, optional
         Gap at which the search ends, by default 1e-9·n², at most 1e-4.
-    params : (draws, n, 4), optional; fewer columns where no curve uses the others
+    params : (draws, n, 4) float64, optional
         Coefficients instead of ``curves.params``, one problem (or path) a draw: see :meth:`CurveSet.draw_params`.
+        Without those of the last columns that no curve uses, if you like.
     threads : int, optional
         Threads for many problems; by default all processors. Results do not depend on it.
 

@@ -10,10 +10,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from escala import __version__
 from escala.errors import BuildError
 
 #: Processors a library can be built for. "native" is this one.
@@ -149,9 +150,9 @@ def _link(work: Path, tools: _Tools) -> Built:
         (work / name).write_text(here.joinpath(name).read_text())
     pkgconfig = work / "escala.pc"
     template = here.joinpath("escala.pc.in").read_text()
-    pkgconfig.write_text(template.replace("@VERSION@", metadata.version("escala")))
+    pkgconfig.write_text(template.replace("@VERSION@", __version__))
     (work / "exports.map").write_text(_EXPORTS)
-    version = f'-DVERSION="{metadata.version("escala")}"'
+    version = f'-DVERSION="{__version__}"'
     _run([*tools.compiler, *_COMPILE, version, "-c", "library.c", "-o", "library.o"], cwd=work)
     objects = sorted(path.name for path in work.glob("*.o"))
     shared = [f"-Wl,-soname,{_SONAME}", "-Wl,--version-script=exports.map", "-Wl,--no-undefined", "-Wl,-z,noexecstack"]

@@ -10,10 +10,9 @@ exp, expm1, log    ``exp(x)``                                                   
 lambert_w0         ``lambert_w0(x)``                                            the same
 =================  ==========================================================  ===================================
 
-`numbers` are the six numbers of a curve, ``family, a, b, c, d, origin``, that :func:`curve` gives; the ``void *`` points
-at them. Results are
-those of :meth:`escala.CurveSet.efficiency` and its neighbours, to the bit. Capital is not checked: it must be finite
-and at least 0.
+`numbers` are the six numbers of a curve, ``family, a, b, c, d, origin``, that :func:`curve` gives; the ``void *``
+points at them. Results are those of :meth:`escala.CurveSet.efficiency` and its neighbours, to the bit. Capital is not
+checked: it must be finite and at least 0.
 
 Examples
 --------
@@ -45,7 +44,6 @@ from escala.kernels.families.params import of_row
 from escala.kernels.jit import OPTIONS, Floats, helper
 from escala.kernels.layout import rows
 from escala.kernels.special import exp, expm1, lambert_w0, log
-
 from escala.tables import COEFFICIENTS
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ def simulate(
     wallet
         Free cash at the start.
     set_
-        A strategy field, such as --set.repay 0.05 (any number of them); the README lists them all.
+        A strategy field, such as --set.repay 0.05 (any number of them); the guide lists them all.
     csv
         A file of scenarios: columns are supply, borrow, target, wallet and strategy fields.
     out

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from escala.curves.curveset import CurveSet
     from escala.curves.prediction import Prediction, Saturation
     from escala.engine.config import EngineConfig
-    from escala.engine.models import ModelInfo
+    from escala.engine.results import ModelInfo
     from escala.store import ScalingConfig, StoredRecords
 
 #: One number for all, or SYMBOL=NUMBER as often as wanted.

@@ -30,7 +30,7 @@ def sweep(
     Parameters
     ----------
     file
-        A TOML file: [design] with its ranges, [strategy], [sweep]; the README has an example.
+        A TOML file: [design] with its ranges, [strategy], [sweep]; the guide has an example.
     out
         A folder for the rows as Parquet files and for what is needed to go on.
     totals_only
@@ -75,7 +75,7 @@ def sweep(
 
 
 def _estimate(settings: SweepSettings, out: Path | None, totals_only: bool, threads: int | None, json: bool) -> None:
-    from escala.sweeps.settings import estimate
+    from escala.sweeps.estimate import estimate
 
     found = estimate(settings.design, **settings.options, files=out is not None, rows=not totals_only, threads=threads)
     if json:

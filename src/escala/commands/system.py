@@ -16,7 +16,7 @@ def demo(*, files: Path | None = None, threads: int | None = None, json: bool = 
     Parameters
     ----------
     files
-        Only write the real input files of the demo and of the README's examples into this folder.
+        Only write the real input files of the demo and of the guide's examples into this folder.
     threads
         Threads to use; by default all processors.
     json

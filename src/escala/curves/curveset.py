@@ -27,6 +27,7 @@ from escala.curves.families import (
     coefficient_rule,
     family_code,
     forbidden_coefficients,
+    most_amplitude,
 )
 from escala.curves.prediction import Prediction, Saturation
 
@@ -51,6 +52,10 @@ NEUMANN: Final = ("neumann", "neumann_mean", "neumann_variance")
 
 _STEP: Final = 1 << 17  # points between two looks at Ctrl-C
 
+_HILL_SHAPES: Final = (1.0, 20.0)
+
+_MOST_CHANGE: Final = 8.0 * np.log(2.0)  # of ln K in a draw: how far beyond the data a fit looks
+
 _SHOWN: Final = 3  # symbols that a message lists
 
 
@@ -71,7 +76,8 @@ class CurveSet:
         Codes of :class:`FitStatus`.
     params : (n, 4) float64
         a, b, c, d. With x = capital − `origin`: linear a·x + b, quadratic a·x² + b·x + c, exponential a·exp(−b·x) + c
-        with b > 0, sqrt a·√capital + b. NaN where there is no curve; 0 where a coefficient has no meaning.
+        with b > 0, sqrt a·√capital + b, hill a·u^(c − 1)/(1 + u^c) with u = capital/b, b > 0, c in [1, 20] and an a
+        that keeps the highest efficiency at or below 1. NaN where there is no curve; 0 where a coefficient is not used.
     origin : (n,) float64
         Smallest capital seen for exponentials (so that a cannot overflow), and for quadratics over a range less than
         1/16 of the smallest capital; otherwise 0.
@@ -488,7 +494,7 @@ class CurveSet:
         the fit and its mean above it, and where errors are small the draws have the mean `params` and `covariance`
         too. Normal a, b and c would not do for exponentials: where the rate is uncertain by a third or more, many such
         draws miss the data. b times the range of capital is kept within what :func:`escala.fit` searches, 2⁻⁸ to
-        2¹²: lines and steps.
+        2¹²: lines and steps. Hill: a, ln K and s are normal (delta method), brought back to where they may be.
 
         Instruments are independent, and each has a stream of numbers of its own, made from the seed and its symbol.
         Its draws depend on no other instrument, nor on its place, and more draws begin with the same ones. The bits
@@ -535,6 +541,12 @@ class CurveSet:
             b = rate * np.exp(np.clip(change, lowest, highest))
             a = (last - first) / np.expm1(-b * span)
             out[:, bent, :3] = np.stack([a, b, first - a], axis=-1)
+        hill = self.family == Family.HILL
+        if hill.any():
+            a, change, s, _ = np.moveaxis(out[:, hill], -1, 0)
+            s = np.clip(s, *_HILL_SHAPES)
+            b = self.params[hill, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
+            out[:, hill, :3] = np.stack([np.clip(a, 0.0, most_amplitude(s)), b, s], axis=-1)
         return out
 
     def to_dict(self) -> dict[str, npt.NDArray[Any]]:
@@ -617,6 +629,10 @@ class CurveSet:
         at_smallest = _effects(self._root[bent], 1.0, 1.0, 0.0)
         at_largest = _effects(self._root[bent], 1.0, left, left * span)
         factor[bent, :3] = np.stack([at_smallest, at_largest, second[bent] / (-a * b)[:, None]], axis=1)
+        hill = self.family == Family.HILL
+        mean[hill, 1] = np.where(self.has_curve[hill], 0.0, np.nan)
+        amplitude = self.params[hill, :1]
+        factor[hill, :3] = np.stack([constant[hill], first[hill] / amplitude, second[hill] / amplitude], axis=1)
         return mean, factor * self.residual_sd[:, None, None]
 
     def _capital_rows(self, capital: FloatLike) -> tuple[Floats, tuple[int, ...]]:

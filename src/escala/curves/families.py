@@ -20,6 +20,7 @@ class Family(IntEnum):
     QUADRATIC = 1
     EXPONENTIAL = 2
     SQRT = 3
+    HILL = 4
 
 
 class FitStatus(IntEnum):
@@ -40,6 +41,7 @@ class FitStatus(IntEnum):
 FORMS: Final[Mapping[int, Form]] = {form.value: form for form in FAMILIES}
 
 _ALIASES: Final = {alias: form.name for form in FAMILIES for alias in form.aliases}
+_ROUNDING: Final = 1e-9
 _WISHES: Final = {wish.name: wish.value for wish in WISHES}
 
 
@@ -67,7 +69,15 @@ def forbidden_coefficients(values: npt.NDArray[np.float64], family: npt.NDArray[
         for place, coefficient in enumerate(form.coefficients):
             given = values[..., place]
             wrong[..., place] |= of_form & ~coefficient.values.contains(given) & ~np.isnan(given)
+    wrong[..., 0] |= (family == Family.HILL) & (values[..., 0] > most_amplitude(values[..., 2]) * (1.0 + _ROUNDING))
     return wrong
+
+
+def most_amplitude(s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Give the largest a of a hill curve of each s, with which its highest efficiency is 1."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        most: npt.NDArray[np.float64] = s / np.power(np.maximum(s - 1.0, 0.0), (s - 1.0) / s)
+    return most
 
 
 def coefficient_rule(code: int, place: int) -> str:
@@ -75,7 +85,10 @@ def coefficient_rule(code: int, place: int) -> str:
     form = FORMS[code]
     allowed = form.coefficients[place].values
     article = "an" if form.name[0] in "aeiou" else "a"
-    return f"{COEFFICIENTS[place]} of {article} {form.name} must be {'positive' if allowed == POSITIVE else allowed}"
+    rule = "positive" if allowed == POSITIVE else str(allowed)
+    if code == Family.HILL and place == 0:
+        rule = "at least 0, with a highest efficiency of at most 1"
+    return f"{COEFFICIENTS[place]} of {article} {form.name} must be {rule}"
 
 
 def coefficient_rules() -> str:

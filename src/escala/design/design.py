@@ -5,36 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from escala import model as models
 from escala import parallel
 from escala.arrays import Floats
+from escala.design import columns as design_columns
+from escala.design import kinds
 from escala.design import ranges as design_ranges
-from escala.design.points import HaltonPoints, LatinPoints, Lattice, Points, RandomPoints, SobolPoints
+from escala.design.points import Lattice, Points
 from escala.design.ranges import Choices, Column, Constant, Relative, Steps
-from escala.errors import DesignError, did_you_mean
-from escala.lending.strategy import ALLOWED, ORDERED_FIELDS, LendingStrategy
-from escala.tables import Interval
+from escala.errors import DesignError, InputError
+from escala.files import toml
+from escala.model import Model
 
 __all__ = ["Design"]
 
 _VERSION: Final = 1  # of the rows: it changes when an escala makes others of the same design
-_MOST_POINTS: Final[Mapping[str, int]] = {
-    "random": 2**32,  # a word of Philox's counter
-    "latin_hypercube": 2**32,
-    "sobol": 2**30,  # scipy's number of bits
-    "halton": 2**53,
-}
-_MOST_COMBINATIONS: Final = 2**53
-_SCRAMBLED: Final = ("sobol", "halton")
 _PIECE: Final = 8192  # rows made together: a column of them fits a second-level cache many times
 
 
@@ -59,6 +52,8 @@ class Design:
         Whether the columns may have any names.
     columns : mapping of str to range
         What each column holds, in the given order.
+    model : Model
+        What the rows are scenarios of: the lending loop, unless told otherwise.
 
     Notes
     -----
@@ -83,10 +78,11 @@ class Design:
     scramble: bool | None
     free: bool
     columns: Mapping[str, Column]
+    model: Model
     points: Points = field(repr=False)
 
     @classmethod
-    def grid(cls, ranges: Mapping[str, Any], *, free: bool = False) -> Design:
+    def grid(cls, ranges: Mapping[str, Any], *, free: bool = False, model: Model | None = None) -> Design:
         """Make all combinations of some values; the last column varies fastest.
 
         Parameters
@@ -96,6 +92,8 @@ class Design:
             values, a number, or a multiple of another column.
         free : bool, default False
             Allow any names, and check no values.
+        model : Model, optional
+            What the rows are scenarios of; by default the lending loop.
 
         Returns
         -------
@@ -113,10 +111,12 @@ class Design:
         >>> len(design), design[3:5]["target"]
         (6, array([1500., 1750.]))
         """
-        return cls._make("grid", ranges, free=free)
+        return cls._make("grid", ranges, free=free, model=model)
 
     @classmethod
-    def random(cls, ranges: Mapping[str, Any], n: int, seed: int = 0, *, free: bool = False) -> Design:
+    def random(
+        cls, ranges: Mapping[str, Any], n: int, seed: int = 0, *, free: bool = False, model: Model | None = None
+    ) -> Design:
         """Draw every number independently.
 
         Parameters
@@ -129,6 +129,8 @@ class Design:
             In [0, 2⁶⁴).
         free : bool, default False
             Allow any names, and check no values.
+        model : Model, optional
+            What the rows are scenarios of; by default the lending loop.
 
         Raises
         ------
@@ -146,15 +148,17 @@ class Design:
         >>> design.rows(999_998, 1_000_000)["supply"]
         array([1894.70783696, 1553.71924656])
         """
-        return cls._make("random", ranges, n=n, seed=seed, free=free)
+        return cls._make("random", ranges, n=n, seed=seed, free=free, model=model)
 
     @classmethod
-    def latin_hypercube(cls, ranges: Mapping[str, Any], n: int, seed: int = 0, *, free: bool = False) -> Design:
+    def latin_hypercube(
+        cls, ranges: Mapping[str, Any], n: int, seed: int = 0, *, free: bool = False, model: Model | None = None
+    ) -> Design:
         """Draw a Latin hypercube: in each column, exactly one row in each of n strata of equal probability.
 
         Parameters
         ----------
-        ranges, n, seed, free
+        ranges, n, seed, free, model
             As for :meth:`random`.
 
         Raises
@@ -168,11 +172,18 @@ class Design:
         dimension and computed for each i alone, so the rows cannot be those of :class:`scipy.stats.qmc.LatinHypercube`,
         which shuffles all of them.
         """
-        return cls._make("latin_hypercube", ranges, n=n, seed=seed, free=free)
+        return cls._make("latin_hypercube", ranges, n=n, seed=seed, free=free, model=model)
 
     @classmethod
     def sobol(
-        cls, ranges: Mapping[str, Any], n: int, seed: int = 0, *, scramble: bool = True, free: bool = False
+        cls,
+        ranges: Mapping[str, Any],
+        n: int,
+        seed: int = 0,
+        *,
+        scramble: bool = True,
+        free: bool = False,
+        model: Model | None = None,
     ) -> Design:
         """Take the first n points of a Sobol sequence.
 
@@ -188,6 +199,8 @@ class Design:
             Whether to scramble (a random linear map of the digits, and a shift).
         free : bool, default False
             Allow any names, and check no values.
+        model : Model, optional
+            What the rows are scenarios of; by default the lending loop.
 
         Raises
         ------
@@ -199,11 +212,18 @@ class Design:
         The coordinates are those of ``scipy.stats.qmc.Sobol(d, scramble=scramble, rng=seed)``, to the bit. Mind the
         name: since scipy 1.15 ``rng=seed`` and the older ``seed=seed`` are different sequences.
         """
-        return cls._make("sobol", ranges, n=n, seed=seed, scramble=scramble, free=free)
+        return cls._make("sobol", ranges, n=n, seed=seed, scramble=scramble, free=free, model=model)
 
     @classmethod
     def halton(
-        cls, ranges: Mapping[str, Any], n: int, seed: int = 0, *, scramble: bool = True, free: bool = False
+        cls,
+        ranges: Mapping[str, Any],
+        n: int,
+        seed: int = 0,
+        *,
+        scramble: bool = True,
+        free: bool = False,
+        model: Model | None = None,
     ) -> Design:
         """Take the first n points of a Halton sequence.
 
@@ -219,6 +239,8 @@ class Design:
             Whether to permute the digits.
         free : bool, default False
             Allow any names, and check no values.
+        model : Model, optional
+            What the rows are scenarios of; by default the lending loop.
 
         Raises
         ------
@@ -229,7 +251,7 @@ class Design:
         -----
         The coordinates are those of ``scipy.stats.qmc.Halton(d, scramble=scramble, rng=seed)``, to the bit.
         """
-        return cls._make("halton", ranges, n=n, seed=seed, scramble=scramble, free=free)
+        return cls._make("halton", ranges, n=n, seed=seed, scramble=scramble, free=free, model=model)
 
     @staticmethod
     def relative(of: str, *factor: Any) -> tuple[Any, ...]:
@@ -267,22 +289,25 @@ class Design:
         seed: Any = None,
         scramble: Any = None,
         free: bool = False,
+        model: Model | None = None,
     ) -> Design:
         if not isinstance(free, bool):
             raise DesignError(f"free must be true or false, not {free!r}", arguments=("free",))
-        columns = _columns(ranges, grid=kind == "grid", free=free)
+        model = _checked_model(model)
+        columns = design_columns.read(ranges, model, grid=kind == "grid", free=free)
         drawn = [design_ranges.factor(column) for column in columns.values()]
         if kind == "grid":
             values = tuple(np.array(own.values) for own in drawn if isinstance(own, Choices | Steps))
             n = math.prod(own.size for own in values)
-            if n > _MOST_COMBINATIONS:
+            if n > kinds.MOST_COMBINATIONS:
                 raise DesignError(f"ranges must make at most 2^53 combinations, not {n:,}", arguments=("ranges",))
-            return cls(kind, n, None, None, free, columns, Lattice(values))
-        n, seed = _checked_n(kind, n), _checked_seed(seed)
+            return cls(kind, n, None, None, free, columns, model, Lattice(values))
+        n, seed = kinds.checked_n(kind, n), kinds.checked_seed(seed)
         dimensions = sum(not isinstance(own, Constant) for own in drawn)
-        if kind in _SCRAMBLED and not isinstance(scramble, bool):
+        if kind in kinds.SCRAMBLED and not isinstance(scramble, bool):
             raise DesignError(f"scramble must be true or false, not {scramble!r}", arguments=("scramble",))
-        return cls(kind, n, seed, scramble, free, columns, _points(kind, n, dimensions, seed, scramble))
+        points = kinds.points(kind, n, dimensions, seed, scramble)
+        return cls(kind, n, seed, scramble, free, columns, model, points)
 
     def __len__(self) -> int:
         """Give the number of rows."""
@@ -309,7 +334,7 @@ class Design:
     @cached_property
     def bounds(self) -> Mapping[str, tuple[float, float]]:
         """Smallest and largest value that each column can have."""
-        return _bounds(self.columns)
+        return design_columns.bounds(self.columns)
 
     @cached_property
     def digest(self) -> str:
@@ -400,7 +425,7 @@ class Design:
             dimensions[name] = -1 if constant else sum(dimension >= 0 for dimension in dimensions.values())
         return tuple(
             (places[name], column, dimensions[name], places[column.of] if isinstance(column, Relative) else -1)
-            for name, column in ((name, self.columns[name]) for name in _sorted(self.columns))
+            for name, column in ((name, self.columns[name]) for name in design_columns.in_order(self.columns))
         )
 
     def _fill(self, block: list[Floats], start: int, stop: int) -> None:
@@ -421,27 +446,30 @@ class Design:
         -------
         dict
             ``kind``, ``n`` and ``seed`` (not for a grid), ``scramble`` (Sobol and Halton), ``free`` (if true),
-            ``columns`` (the names in order) and ``ranges``.
+            ``model`` (if it is not the lending loop), ``columns`` (the names in order) and ``ranges``.
         """
         given = {} if self.kind == "grid" else {"n": self.n, "seed": self.seed}
         scramble = {} if self.scramble is None else {"scramble": self.scramble}
         free = {"free": True} if self.free else {}
+        model = {} if self.model.name == models.DEFAULT else {"model": self.model.name}
         ranges = {name: column.to_dict() for name, column in self.columns.items()}
-        return {"kind": self.kind, **given, **scramble, **free, "columns": list(ranges), "ranges": ranges}
+        return {"kind": self.kind, **given, **scramble, **free, **model, "columns": list(ranges), "ranges": ranges}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Design:
+    def from_dict(cls, data: Mapping[str, Any], *, model: Model | None = None) -> Design:
         """Make the design that :meth:`to_dict` gave, or that a file describes.
 
         Parameters
         ----------
         data : mapping
             ``kind`` and ``ranges``; ``n`` and ``seed`` (default 0) except for a grid; ``scramble`` (default true) for
-            Sobol and Halton; ``free`` (default false); ``columns`` (default: the ranges in their order), because
-            the order of a table may get lost on the way. A range is a number, a list of choices, or a table:
-            ``{low, high}``, ``{low, high, count}`` in a grid, ``{choices}``, ``{distribution, …}`` with the parameters'
-            names in :mod:`scipy.stats`; with ``of``, it is the factor of another column (``{of, factor}`` for a
-            number).
+            Sobol and Halton; ``free`` (default false); ``model`` (default ``"lending"``); ``columns`` (default: the
+            ranges in their order), because the order of a table may get lost on the way. A range is a number, a list of
+            choices, or a table: ``{low, high}``, ``{low, high, count}`` in a grid, ``{choices}``,
+            ``{distribution, …}`` with the parameters' names in :mod:`scipy.stats`; with ``of``, it is the factor of
+            another column (``{of, factor}`` for a number).
+        model : Model, optional
+            What the rows are scenarios of, where its name alone does not tell.
 
         Raises
         ------
@@ -457,29 +485,15 @@ class Design:
         >>> Design.from_dict(design.to_dict()) == design
         True
         """
-        if not isinstance(data, Mapping):
-            raise DesignError(f"a design must be a table with kind and ranges, not {data!r}")
-        kind = data.get("kind")
-        kinds = ("grid", *_MOST_POINTS)
-        if kind not in kinds:
-            raise DesignError(f"kind must be one of {', '.join(kinds)}, not {kind!r}", arguments=("kind",))
-        allowed = ["kind", "ranges", "columns", "free"]
-        allowed += [] if kind == "grid" else ["n", "seed"]
-        allowed += ["scramble"] if kind in _SCRAMBLED else []
-        for key in data:
-            if key not in allowed:
-                hint = did_you_mean(key, allowed, f"; there are {', '.join(allowed)}")
-                raise DesignError(f"{key} is no key of a {kind} design{hint}", arguments=(key,))
-        for key in ("ranges", "n"):
-            if key in allowed and key not in data:
-                raise DesignError(f"{key} is missing", arguments=(key,))
-        ranges = _in_order(data["ranges"], data.get("columns"))
+        kinds.check_keys(data)
+        kind = data["kind"]
+        ranges = kinds.ranges_in_order(data["ranges"], data.get("columns"))
         rest = {key: data[key] for key in ("n", "free") if key in data}
         if kind != "grid":
             rest["seed"] = data.get("seed", 0)
-        if kind in _SCRAMBLED:
+        if kind in kinds.SCRAMBLED:
             rest["scramble"] = data.get("scramble", True)
-        return cls._make(kind, ranges, **rest)
+        return cls._make(kind, ranges, model=_of_name(data.get("model"), model), **rest)
 
     @classmethod
     def from_toml(cls, path: str | PathLike[str]) -> Design:
@@ -509,26 +523,7 @@ class Design:
            max_operations = [100, 1000]
            fee_rate = 0.0025
         """
-        return design_in(read_toml(path), path)
-
-
-def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
-    """Read a TOML file, once: what comes through a pipe cannot be read again.
-
-    Raises
-    ------
-    DesignError
-        If it is none; names the file.
-    OSError
-        If it cannot be read.
-    """
-    content = Path(path).read_bytes()
-    try:
-        return tomllib.loads(content.decode())
-    except ValueError as error:  # of the grammar, of UTF-8, or of an integer with thousands of digits
-        raise DesignError(f"{path}: not a TOML file: {error}") from None
-    except RecursionError:
-        raise DesignError(f"{path}: not a TOML file: its arrays and tables are nested too deeply") from None
+        return design_in(toml.read(path, DesignError), path)
 
 
 def design_in(content: Mapping[str, Any], path: str | PathLike[str]) -> Design:
@@ -553,129 +548,21 @@ def design_in(content: Mapping[str, Any], path: str | PathLike[str]) -> Design:
         ) from None
 
 
-def _in_order(ranges: Any, names: Any) -> Any:
-    if names is None or not isinstance(ranges, Mapping):
-        return ranges
-    known = isinstance(names, list) and all(isinstance(name, str) and name in ranges for name in names)
-    if not known or len(set(names)) != len(names) or len(names) != len(ranges):
-        raise DesignError(f"columns must list the names of ranges, not {names!r}", arguments=("columns",))
-    return {name: ranges[name] for name in names}
+def _checked_model(model: Any) -> Model:
+    if model is None:
+        return models.default()
+    if not isinstance(model, Model):
+        raise DesignError(f"model must be a Model, not {model!r}", arguments=("model",))
+    return model
 
 
-def _columns(ranges: Any, *, grid: bool, free: bool) -> dict[str, Column]:
-    """Check the columns, alone and against each other."""
-    if not isinstance(ranges, Mapping) or not ranges:
-        message = f"ranges must be a mapping of column names to what they hold, not {ranges!r}"
-        raise DesignError(message, arguments=("ranges",))
-    columns: dict[str, Column] = {}
-    for name, given in ranges.items():
-        if not isinstance(name, str) or not name:
-            raise DesignError(f"ranges must be named by text, not {name!r}", arguments=("ranges",))
-        if not free and name not in ALLOWED:
-            problem = "is no argument of simulate and no field of LendingStrategy"
-            problem += did_you_mean(name, ALLOWED, ", and the design is not free")
-            raise design_ranges.fault(name, problem)
-        columns[name] = design_ranges.read(name, given, _allowed(name, free=free), grid=grid)
-    bounds = _bounds(columns)
-    for name in bounds:
-        if isinstance(columns[name], Relative):
-            design_ranges.check_bounds(name, bounds[name], _allowed(name, free=free))
-    if not free:
-        _check_ordered(columns, bounds)
-    return columns
-
-
-def _bounds(columns: Mapping[str, Column]) -> dict[str, tuple[float, float]]:
-    """Find the smallest and the largest value of each column."""
-    bounds: dict[str, tuple[float, float]] = {}
-    for name in _sorted(columns):
-        column = columns[name]
-        bounds[name] = column.bounds_given(bounds[column.of]) if isinstance(column, Relative) else column.bounds
-    return bounds
-
-
-def _allowed(name: str, *, free: bool) -> Interval:
-    return design_ranges.ANY if free else ALLOWED[name]
-
-
-def _sorted(columns: Mapping[str, Column]) -> list[str]:
-    """Order the columns so that each follows the one it is a multiple of."""
-    done: dict[str, None] = {}
-    for name in columns:
-        chain: list[str] = []
-        step: str | None = name
-        while step is not None and step not in done:
-            if step in chain:
-                circle = " of ".join([*chain[chain.index(step) :], step])
-                raise design_ranges.fault(step, f"depends on itself: {circle}")
-            chain.append(step)
-            column = columns[step]
-            following = column.of if isinstance(column, Relative) else None
-            if following is not None and following not in columns:
-                hint = did_you_mean(following, columns, f"; there are {', '.join(columns)}")
-                problem = f"is a multiple of {following}, which is no column{hint}"
-                raise design_ranges.fault(step, problem)
-            step = following
-        done.update(dict.fromkeys(reversed(chain)))
-    return list(done)
-
-
-def _check_ordered(columns: Mapping[str, Column], bounds: Mapping[str, tuple[float, float]]) -> None:
-    """Refuse columns of which some rows would break an order that a strategy must keep."""
-    for low, high in ORDERED_FIELDS:
-        if (low not in columns and high not in columns) or _is_part_of(low, high, columns):
-            continue
-        largest = bounds[low][1] if low in columns else _default(low)
-        smallest = bounds[high][0] if high in columns else _default(high)
-        if largest > smallest:
-            message = (
-                f"{low} must not exceed {high} in any row, but {low} goes up to {largest!r} and {high} down to "
-                f"{smallest!r}; {low} may be a multiple of {high}"
-            )
-            raise DesignError(message, arguments=(low, high))
-
-
-def _is_part_of(name: str, whole: str, columns: Mapping[str, Column]) -> bool:
-    """Tell whether a column is another one times factors of at most one."""
-    while name != whole:
-        column = columns.get(name)
-        if not isinstance(column, Relative) or column.factor.bounds[1] > 1.0:
-            return False
-        name = column.of
-    return True
-
-
-def _default(name: str) -> float:
-    return float(getattr(LendingStrategy, name))
-
-
-def _checked_n(kind: str, n: Any) -> int:
-    most = _MOST_POINTS[kind]
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
-        raise DesignError(f"n must be an integer in [1, {most}] for {kind}, not {n!r}", arguments=("n",))
-    count = int(n)
-    if kind == "sobol" and count & (count - 1):
-        below = 1 << (count.bit_length() - 1)
-        message = f"n must be a power of two for sobol, not {count}; the nearest are {below} and {2 * below}"
-        raise DesignError(message, arguments=("n",))
-    return count
-
-
-def _checked_seed(seed: Any) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-        raise DesignError(f"seed must be an integer in [0, 2^64), not {seed!r}", arguments=("seed",))
-    return int(seed)
-
-
-_MAKERS: Final[Mapping[str, Callable[..., Points]]] = {
-    "sobol": SobolPoints.like_scipy,
-    "halton": HaltonPoints.like_scipy,
-}
-
-
-def _points(kind: str, n: int, dimensions: int, seed: int, scramble: Any) -> Points:
-    if kind == "random" or dimensions == 0:
-        return RandomPoints(seed)
-    if kind == "latin_hypercube":
-        return LatinPoints.of(n, dimensions, seed)
-    return _MAKERS[kind](n, dimensions, seed, scramble=scramble)
+def _of_name(name: Any, given: Model | None) -> Model | None:
+    """Find the model that a table names; what the caller gave has to be that one."""
+    if name is None or (given is not None and name == given.name):
+        return given
+    if given is not None:
+        raise DesignError(f"model is {name!r}, not {given.name!r}", arguments=("model",))
+    try:
+        return models.named(name)
+    except InputError as error:
+        raise DesignError(str(error), arguments=error.arguments) from None

@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
-
-import numpy as np
 
 from escala import parallel
 from escala.arrays import one_number
 from escala.errors import ConfigError
-from escala.tables import Interval
-
-_LEVEL: Final = Interval(0.0, 1.0, low_open=True, high_open=True)
-
-_POSITIVE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
-
-FROM_ZERO: Final = Interval(0.0, np.inf, high_open=True)
-
-_SHARE: Final = Interval(0.0, 1.0, low_open=True)
+from escala.tables import ENGINE_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -61,12 +50,9 @@ class EngineConfig:
         """Check every number."""
         if not isinstance(self.name, str) or not self.name:
             raise ConfigError(f"name must be text that is not empty, not {self.name!r}", arguments=("name",))
-        one_number("level", self.level, _LEVEL, ConfigError)
-        one_number("tolerance", self.tolerance, FROM_ZERO, ConfigError)
-        one_number("drop", self.drop, _SHARE, ConfigError)
-        one_number("refresh_interval", self.refresh_interval, FROM_ZERO, ConfigError)
-        one_number("cache_size", self.cache_size, Interval(0, 2.0**53, integer=True), ConfigError)
-        if self.half_life is not None:
-            one_number("half_life", self.half_life, _POSITIVE, ConfigError)
+        for setting in ENGINE_SETTINGS:
+            value = getattr(self, setting.name)
+            if value is not None or setting.default is not None:
+                one_number(setting.name, value, setting.values, ConfigError)
         if self.threads is not None:
             parallel.checked_threads(self.threads, ConfigError)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import math
+import weakref
 from dataclasses import dataclass
 from enum import Enum
 from typing import Self
@@ -81,3 +82,47 @@ def regime_of(capital: float, saturation: float, capacity: float) -> Regime:
     if capital >= capacity:
         return Regime.EXHAUSTED
     return Regime.SATURATED if capital >= saturation else Regime.WORKING
+
+
+class Regimes:
+    """Where the capital of every symbol lies; whoever has subscribed is told when that changes."""
+
+    def __init__(self) -> None:
+        self._capital: dict[str, float] = {}
+        self._regime: dict[str, Regime] = {}
+        # Weakly: whoever drops the subscription unread shall not be remembered for ever.
+        self.subscribers: weakref.WeakSet[asyncio.Queue[RegimeChange | None]] = weakref.WeakSet()
+        self._ended = False
+
+    def subscribe(self) -> EventStream:
+        """Give the changes from now on."""
+        queue: asyncio.Queue[RegimeChange | None] = asyncio.Queue()
+        if self._ended:
+            queue.put_nowait(None)
+        self.subscribers.add(queue)
+        return EventStream(queue)
+
+    def end(self) -> None:
+        """End all subscriptions."""
+        self._ended = True
+        self._tell(None)
+
+    def move(self, symbol: str, capital: float, limits: tuple[float, float] | None) -> None:
+        """Take note of a symbol's capital."""
+        self._capital[symbol] = capital
+        self.look(symbol, limits)
+
+    def look(self, symbol: str, limits: tuple[float, float] | None) -> None:
+        """See which regime a symbol is in by its saturation and capacity, and tell if it is another one."""
+        capital = self._capital.get(symbol)
+        if limits is None or capital is None:
+            return
+        after = regime_of(capital, *limits)
+        before = self._regime.get(symbol)
+        self._regime[symbol] = after
+        if before is not None and before is not after:
+            self._tell(RegimeChange(symbol, datetime.datetime.now(datetime.UTC), capital, before, after, *limits))
+
+    def _tell(self, event: RegimeChange | None) -> None:
+        for queue in list(self.subscribers):
+            queue.put_nowait(event)

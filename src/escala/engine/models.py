@@ -1,134 +1,19 @@
-"""The models that an engine answers from, and its answers."""
+"""The models that an engine answers from."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
 
-from escala import parallel
-from escala.allocation.result import Allocation
-from escala.arrays import FloatLike, Floats, check_interval, to_floats
+from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
-from escala.curves.prediction import Prediction
-from escala.engine.config import FROM_ZERO, EngineConfig
-from escala.errors import CurveError
-
-#: Columns of numbers in a prediction.
-_PREDICTED: Final = ("efficiency", "low", "high", "confidence")
-
-#: Points that one call of :meth:`CurveSet.predict` is given: its arrays fit into the cache.
-_BLOCK: Final = 16384
-
-
-@dataclass(frozen=True, slots=True)
-class EfficiencyPrediction:
-    """What a new observation will be; as one element of :class:`escala.Prediction`.
-
-    Attributes
-    ----------
-    symbol : str
-    capital : float
-    efficiency, low, high : float
-        The curve and its prediction interval; NaN, 0 and 1 where the records give no curve.
-    confidence : float
-        Probability that a new observation lies within the tolerance of `efficiency`.
-    family : str
-        Of the curve.
-    extrapolated : bool
-        Whether the capital lies outside the observed ones.
-    as_of : datetime
-        When the model was trained, UTC.
-    """
-
-    symbol: str
-    capital: float
-    efficiency: float
-    low: float
-    high: float
-    confidence: float
-    family: str
-    extrapolated: bool
-    as_of: datetime.datetime
-
-
-@dataclass(frozen=True)
-class RebalancePlan:
-    """From what is held to what should be.
-
-    Attributes
-    ----------
-    symbols : tuple of str
-    current, target, trades : (n,) float64
-        Capital now, at the optimum, and the difference: positive is to be bought.
-    drift : float
-        Share of the total, or of what is held if that is more, that would change its place, cash included.
-    threshold : float
-        The drift from which on it is worth it (`rebalance_threshold`).
-    worth_it : bool
-        Whether the drift exceeds it.
-    gain : float
-        Utility of the target less that of what is held.
-    allocation : Allocation
-        The target with its bound and reasons.
-    """
-
-    symbols: tuple[str, ...]
-    current: Floats
-    target: Floats
-    trades: Floats
-    drift: float
-    threshold: float
-    worth_it: bool
-    gain: float
-    allocation: Allocation
-
-    def to_dict(self) -> dict[str, float]:
-        """Give symbol → trade."""
-        return dict(zip(self.symbols, self.trades.tolist(), strict=True))
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What is known of a symbol's model.
-
-    Attributes
-    ----------
-    symbol : str
-    version : int
-        Number of the training.
-    trained_at : datetime
-        UTC.
-    stale : bool
-        Whether there are records that it has not seen; they are on the next use.
-    family, status : str
-    params : tuple of float
-    n_points : int
-    r_squared, rmse, lack_of_fit : float
-    observed : tuple of float
-        Smallest and largest capital seen.
-    saturation, capacity : float
-        inf: not within the curve's limit.
-    """
-
-    symbol: str
-    version: int
-    trained_at: datetime.datetime
-    stale: bool
-    family: str
-    status: str
-    params: tuple[float, float, float]
-    n_points: int
-    r_squared: float
-    rmse: float
-    lack_of_fit: float
-    observed: tuple[float, float]
-    saturation: float
-    capacity: float
+from escala.curves.prediction import Saturation
+from escala.engine.results import ModelInfo
+from escala.store import SaturationPoint, StoredModels
 
 
 @dataclass
@@ -145,6 +30,55 @@ class Models:
 
     def __post_init__(self) -> None:
         self.place = {symbol: k for k, symbol in enumerate(self.curves.symbols.tolist())}
+
+    @classmethod
+    def stored(cls, found: StoredModels, drop: float) -> Models:
+        """Take models from a store; where they end counts by one's own drop."""
+        ends = found.curves.saturation(drop)
+        return cls(found.curves, found.version, found.last_record_id, found.trained_at, ends.saturation, ends.capacity)
+
+    def take(self, symbols: Iterable[str]) -> CurveSet:
+        """Give the curves of some symbols, all of which have one."""
+        return self.curves[[self.place[symbol] for symbol in symbols]]
+
+    def limits(self, symbol: str) -> tuple[float, float] | None:
+        """Give a symbol's saturation and capacity; None where there is no model."""
+        place = self.place.get(symbol)
+        return None if place is None else (float(self.saturation[place]), float(self.capacity[place]))
+
+    def saturation_points(self, drop: float) -> dict[str, SaturationPoint]:
+        """Give where each symbol saturates."""
+        found = self.curves.saturation(drop)
+        columns = {part.name: getattr(found, part.name).tolist() for part in fields(Saturation)}
+        return {
+            symbol: SaturationPoint(
+                **{name: column[k] for name, column in columns.items()},
+                version=int(self.version[k]),
+                trained_at=utc(self.trained_at[k]),
+            )
+            for symbol, k in self.place.items()
+        }
+
+    def info(self, symbol: str, *, stale: bool) -> ModelInfo:
+        """Tell what is known of a symbol's model."""
+        place = self.place[symbol]
+        one = self.curves[place]
+        return ModelInfo(
+            symbol=symbol,
+            version=int(self.version[place]),
+            trained_at=utc(self.trained_at[place]),
+            stale=stale,
+            family=one.family_names[0],
+            status=one.status_names[0],
+            params=tuple(one.params[0].tolist()),
+            n_points=int(one.n_points[0]),
+            r_squared=float(one.r_squared[0]),
+            rmse=float(one.rmse[0]),
+            lack_of_fit=float(one.lack_of_fit[0]),
+            observed=tuple(one.observed[0].tolist()),
+            saturation=float(self.saturation[place]),
+            capacity=float(self.capacity[place]),
+        )
 
     def newer_in(self, other: Models) -> list[int]:
         """Find the places of the models in `other` that are newer than those here, or not here at all."""
@@ -172,86 +106,6 @@ def no_models() -> Models:
     nothing = CurveSet.from_params([], "linear", np.zeros((0, 2)))
     none = np.zeros(0, dtype=np.int64)
     return Models(nothing, none, none, np.zeros(0, dtype="datetime64[us]"), np.zeros(0), np.zeros(0))
-
-
-def points_of(capital: FloatLike, n: int) -> tuple[Floats, tuple[int, ...]]:
-    """Bring capital to (n, m), with the shape of the result, as :meth:`CurveSet.predict` would."""
-    given = to_floats("capital", capital, CurveError)
-    check_interval("capital", given, FROM_ZERO, CurveError)
-    if given.ndim == 0 or given.shape == (n,):
-        return np.broadcast_to(given[..., None], (n, 1)), (n,)
-    if given.ndim == 1 and n == 1:
-        return given[None, :], given.shape
-    if given.ndim == 2 and given.shape[0] in (1, n):
-        shape = (n, given.shape[1])
-        return np.broadcast_to(given, shape), shape
-    message = (
-        f"capital of shape {given.shape} does not fit {n:,} symbols: it must be a number, or of shape ({n},), "
-        f"({n}, m) or (1, m)"
-    )
-    raise CurveError(message, arguments=("capital",))
-
-
-def predict_points(
-    curves: CurveSet, owner: npt.NDArray[np.int64], points: Floats, shape: tuple[int, ...], config: EngineConfig
-) -> Prediction:
-    """Predict a row of points for each curve in `owner`, on all threads; a curve may come more than once."""
-    n, m = points.shape
-    # In as few bytes as will do: integers of one or two are sorted without comparisons.
-    order = np.argsort(owner.astype(np.min_scalar_type(len(curves))), kind="stable")
-    given = points.take(order, axis=0).reshape(-1)  # the points of a curve side by side
-    columns: dict[str, npt.NDArray[Any]] = {name: np.empty(n * m) for name in _PREDICTED}
-    columns["extrapolated"] = np.empty(n * m, dtype=np.bool_)
-    blocks = _blocks(np.bincount(owner, minlength=len(curves)) * m)
-
-    def predict_block(block: Sequence[tuple[int, int, int]]) -> None:
-        # A rectangle costs one call: short rows are filled up with a capital that is always allowed.
-        rows = np.zeros((len(block), max(end - begin for _, begin, end in block)))
-        for row, (_, begin, end) in zip(rows, block, strict=True):
-            row[: end - begin] = given[begin:end]
-        at = curves[[k for k, _, _ in block]].predict(rows, level=config.level, tolerance=config.tolerance)
-        for name, column in columns.items():
-            for row, (_, begin, end) in zip(getattr(at, name), block, strict=True):
-                column[begin:end] = row[: end - begin]
-
-    def make_part() -> parallel.Part:
-        def part(start: int, stop: int) -> Iterator[None]:
-            for block in blocks[start:stop]:
-                predict_block(block)
-                yield
-
-        return part
-
-    parallel.run(make_part, len(blocks), chunk=1, threads=parallel.checked_threads(config.threads, CurveError))
-    if len(curves) < n:
-        back = np.empty_like(order)
-        back[order] = np.arange(n)
-        columns = {name: column.reshape(n, m).take(back, axis=0) for name, column in columns.items()}
-    return Prediction(
-        **{name: column.reshape(shape) for name, column in columns.items()},
-        level=config.level,
-        tolerance=np.full(n, config.tolerance),
-    )
-
-
-def _blocks(counts: npt.NDArray[np.int64]) -> list[list[tuple[int, int, int]]]:
-    """Cut points that lie curve by curve into blocks of a few thousand: (curve, begin, end) of about equal length."""
-    ends = np.cumsum(counts).tolist()
-    pieces = [
-        (k, begin, min(begin + _BLOCK, end))
-        for k, (end, count) in enumerate(zip(ends, counts.tolist(), strict=True))
-        for begin in range(end - count, end, _BLOCK)
-    ]
-    pieces.sort(key=lambda piece: piece[1] - piece[2])
-    blocks: list[list[tuple[int, int, int]]] = []
-    width = 0
-    for piece in pieces:
-        size = piece[2] - piece[1]
-        if not blocks or 2 * size < width or (len(blocks[-1]) + 1) * width > _BLOCK:
-            blocks.append([])
-            width = size
-        blocks[-1].append(piece)
-    return blocks
 
 
 def utc(moment: np.datetime64) -> datetime.datetime:

@@ -8,7 +8,7 @@ The contract every kernel keeps
   its range first and loops from 0: a loop that starts at ``start`` makes the compiler gather and scatter.
 * It never raises, allocates, prints or calls Python. What goes wrong is a status code per element.
 * The order of floating-point operations is part of the contract (no ``fastmath``, no fused operations), so results
-  are the same bits for any split, and equal to the plain-Python twin in ``tests/naive.py``.
+  are the same bits for any split, and equal to the plain-Python twin in ``tests/naive``.
 * One explicit signature a kernel, spelled with the types of :mod:`escala.kernels.jit`, the only file that knows numba.
 """
 

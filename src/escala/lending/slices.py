@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from escala.arrays import Floats, check_interval, check_order
+from escala.arrays import Floats
 from escala.kernels import layout
 from escala.lending.result import LendingResult
 from escala.lending.simulate import (
@@ -18,16 +18,13 @@ from escala.lending.simulate import (
     named_result,
     room_for_outputs,
 )
-from escala.lending.strategy import ALLOWED, ARGUMENTS, ORDERED_FIELDS, LendingStrategy
-
-#: Rows of :class:`Slices` that are worked on together: more would only leave the caches.
-SLICE = 8 * LARGEST_CHUNK
+from escala.lending.strategy import ARGUMENTS, LendingStrategy
 
 
-class Slices:
+class LendingSlices:
     """Scenarios in slices that are made as they are needed: what :func:`simulate` does, in memory that is used again.
 
-    One thread's alone. What varies is checked slice by slice, the strategy was checked when it was made.
+    One thread's alone. What varies was checked, as was the strategy when it was made.
 
     Parameters
     ----------
@@ -35,36 +32,23 @@ class Slices:
         Arguments and strategy fields that each slice brings as columns; all four arguments are among them.
     strategy : LendingStrategy
         The other fields, one number each.
+    rows : int
+        Most scenarios of a slice.
     """
 
-    def __init__(self, varied: Sequence[str], strategy: LendingStrategy) -> None:
+    def __init__(self, varied: Sequence[str], strategy: LendingStrategy, rows: int) -> None:
         self._fields = {name: array.reshape(()) for name, array in strategy.arrays().items()}
-        self._varied = tuple(varied)
-        self._ordered = [pair for pair in ORDERED_FIELDS if set(pair) & set(varied)]
         # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
         self._columns = np.empty((len(INPUTS), LARGEST_CHUNK + 8), dtype=np.float64)
         for row, name in zip(self._columns, INPUTS, strict=True):
             row[:] = self._fields.get(name, 1.0)
         self._copied = [(name, INPUTS.index(name)) for name in varied if name in INPUTS]
-        self._values, self._counts = room_for_outputs(SLICE)
+        self._values, self._counts = room_for_outputs(rows)
         self._work = np.empty(layout.LENDING_WORK_SIZE, dtype=np.float64)
         self._cursor = np.empty(layout.lending_cursor.END, dtype=np.int64)
 
-    def check(self, columns: Mapping[str, Floats]) -> None:
-        """Check what varies, as :func:`simulate` does.
-
-        Raises
-        ------
-        ScenarioError
-            Names arguments, indexes within the slice and values.
-        """
-        for name in self._varied:
-            check_interval(name, columns[name], ALLOWED[name])
-        for low, high in self._ordered:
-            check_order(low, columns.get(low, self._fields[low]), high, columns.get(high, self._fields[high]))
-
     def run(self, columns: Mapping[str, Floats], n: int) -> Iterator[None]:
-        """Simulate a slice of n ≤ SLICE scenarios, in steps of some milliseconds."""
+        """Simulate a slice of n scenarios, in steps of some milliseconds."""
         from escala.kernels.lending import lanes as kernels
 
         bounds = {name: columns.get(name, self._fields[name]) for name in BOUNDS_OF_WORK}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -13,39 +12,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
-from escala.errors import StoreError
+from escala.store import curve_bytes
 from escala.store.database import Database
 from escala.store.results import SaturationPoint, StoredModels, Training
-from escala.store.schema import SATURATION, TRAINING, date
+from escala.store.schema import FIGURES, LIMITS, SATURATION, TRAINING, date
 
-#: Layout of the bytes in model_training.curve; another one gets another number, and this one stays readable.
-LAYOUT: Final = 1
-CURVE: Final = np.dtype(
-    [
-        ("family", "i1"),
-        ("status", "i1"),
-        ("params", "<f8", 3),
-        ("origin", "<f8"),
-        ("observed", "<f8", 2),
-        ("limit", "<f8"),
-        ("n_points", "<i8"),
-        ("covariance", "<f8", (3, 3)),
-        ("residual_sd", "<f8"),
-        ("freedom", "<f8"),
-        ("r_squared", "<f8"),
-        ("mean_error", "<f8"),
-        ("max_error", "<f8"),
-        ("rmse", "<f8"),
-        ("aicc", "<f8"),
-        ("clipped", "<i8"),
-        ("_root", "<f8", 6),
-        ("_neumann", "<f8", 3),
-    ]
-)
-_LIMITS: Final = (
-    "peak", "saturation", "saturation_low", "saturation_high", "capacity", "capacity_low", "capacity_high",
-)  # fmt: skip
-_FIGURES: Final = ("r_squared", "rmse", "mean_error", "max_error", "residual_sd", "aicc")
+#: Columns of the coefficients; those that no curve has yet stay NULL.
+_COEFFICIENTS: Final = "abcd"
+_DROP: Final = "saturation_drop"
 
 
 async def insert(
@@ -60,16 +34,13 @@ async def insert(
         rows = [tuple(row[name] for name in TRAINING.columns.keys()) for row in trainings]  # noqa: SIM118
         await connection.exec_driver_sql(database.insertion(TRAINING), rows)
         current = [
-            {"training_id": row["id"], **{name: row[name] for name in ("symbol", "trained_at", *_LIMITS, _DROP)}}
+            {"training_id": row["id"], **{name: row[name] for name in ("symbol", "trained_at", *LIMITS, _DROP)}}
             for row in trainings
         ]
         insertion = (sqlite if database.is_sqlite else postgresql).insert(SATURATION)
         changed = {name: insertion.excluded[name] for name in current[0] if name != "symbol"}
         await connection.execute(insertion.on_conflict_do_update(index_elements=["symbol"], set_=changed), current)
     return np.arange(first, first + len(curves), dtype=np.int64)
-
-
-_DROP: Final = "saturation_drop"
 
 
 def _trainings(
@@ -81,37 +52,22 @@ def _trainings(
         "last_record_id": last_record_id.tolist(),
         "family": curves.family_names,
         "status": curves.status_names,
-        **{name: _nullable(curves.params[:, k]) for k, name in enumerate("abc")},
+        **_coefficients(curves),
         "origin": _nullable(curves.origin),
         "trusted_to": _nullable(curves.limit),
         "n_points": curves.n_points.tolist(),
-        **{name: _nullable(getattr(curves, name)) for name in _FIGURES},
-        **{name: _nullable(getattr(saturation, name)) for name in _LIMITS},
+        **{name: _nullable(getattr(curves, name)) for name in FIGURES},
+        **{name: _nullable(getattr(saturation, name)) for name in LIMITS},
         _DROP: saturation.drop.tolist(),
-        "layout": [LAYOUT] * len(curves),
-        "curve": [row.tobytes() for row in pack(curves)],
+        "layout": [curve_bytes.LAYOUT] * len(curves),
+        "curve": curve_bytes.pack(curves),
     }
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def pack(curves: CurveSet) -> npt.NDArray[Any]:
-    """Put everything about each curve but its symbol side by side."""
-    rows = np.empty(len(curves), CURVE)
-    for name in CURVE.names or ():
-        rows[name] = getattr(curves, name)
-    return rows
-
-
-def unpack(symbols: Sequence[str], rows: npt.NDArray[Any]) -> CurveSet:
-    """Make curves of what :func:`pack` gave."""
-    names = np.empty(len(symbols), dtype=object)
-    names[:] = symbols
-    columns = {name: np.ascontiguousarray(rows[name]) for name in CURVE.names or ()}
-    return CurveSet(symbols=names, **{name: _native(column) for name, column in columns.items()})
-
-
-def _native(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return column.astype(column.dtype.newbyteorder("="), copy=False)
+def _coefficients(curves: CurveSet) -> dict[str, list[Any]]:
+    columns = {name: _nullable(column) for name, column in zip(_COEFFICIENTS, curves.params.T, strict=False)}
+    return {name: columns.get(name, [None] * len(curves)) for name in _COEFFICIENTS}
 
 
 async def models(database: Database, symbols: list[str] | None, newer_than: int) -> StoredModels:
@@ -128,11 +84,8 @@ async def models(database: Database, symbols: list[str] | None, newer_than: int)
     async with database.reading() as connection:
         rows = (await connection.execute(statement)).all()
     ids, names, times, last, layouts, curves = zip(*rows, strict=True) if rows else ((),) * 6
-    for name, layout, curve in zip(names, layouts, curves, strict=True):
-        if layout != LAYOUT or len(curve) != CURVE.itemsize:
-            raise StoreError(f"the model of {name!r} in {database.location} cannot be read (layout {layout})")
     return StoredModels(
-        curves=unpack(names, np.frombuffer(b"".join(curves), CURVE)),
+        curves=curve_bytes.unpack(names, layouts, curves, str(database.location)),
         version=np.array(ids, np.int64),
         last_record_id=np.array(last, np.int64),
         trained_at=np.array(times, np.int64).view("datetime64[us]"),
@@ -154,7 +107,6 @@ async def history(database: Database, symbol: str) -> list[Training]:
 
 
 def _training(row: RowMapping) -> Training:
-    a, b, c = (_known(row[name]) for name in "abc")
     return Training(
         version=row["id"],
         symbol=row["symbol"],
@@ -162,13 +114,20 @@ def _training(row: RowMapping) -> Training:
         last_record_id=row["last_record_id"],
         family=row["family"],
         status=row["status"],
-        params=(a, b, c),
+        params=_params(row),
         origin=_known(row["origin"]),
         limit=_known(row["trusted_to"]),
         n_points=row["n_points"],
-        **{name: _known(row[name]) for name in _FIGURES},
+        **{name: _known(row[name]) for name in FIGURES},
         saturation=_point(row, row["id"]),
     )
+
+
+def _params(row: RowMapping) -> tuple[float, ...]:
+    """Give the coefficients that a curve has; of trainings of before the last ones are 0, as in the curve itself."""
+    known = [row[name] for name in _COEFFICIENTS[: curve_bytes.no_curves().params.shape[1]]]
+    missing = math.nan if all(value is None for value in known) else 0.0
+    return tuple(missing if value is None else value for value in known)
 
 
 async def saturation_points(database: Database) -> dict[str, SaturationPoint]:
@@ -180,7 +139,7 @@ async def saturation_points(database: Database) -> dict[str, SaturationPoint]:
 
 def _point(row: RowMapping, version: int) -> SaturationPoint:
     return SaturationPoint(
-        **{name: _known(row[name]) for name in _LIMITS},
+        **{name: _known(row[name]) for name in LIMITS},
         drop=row[_DROP],
         version=version,
         trained_at=date(row["trained_at"]),

@@ -136,7 +136,7 @@ class Training:
     family, status : str
         Of the curve, as text.
     params : tuple of float
-        a, b, c, over `origin`, as in :class:`escala.CurveSet`.
+        a, b, c, … over `origin`, as in :class:`escala.CurveSet`.
     origin, limit : float
         As in :class:`escala.CurveSet`.
     n_points : int
@@ -153,7 +153,7 @@ class Training:
     last_record_id: int
     family: str
     status: str
-    params: tuple[float, float, float]
+    params: tuple[float, ...]
     origin: float
     limit: float
     n_points: int

@@ -20,12 +20,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from escala.tables import SYMBOL_SETTINGS, SYSTEM_SETTINGS, names
+
 #: Schema revisions, oldest first; each has its migration in migrations/versions.
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 #: Where the revision is kept: a name of its own, for other programs with Alembic may share a PostgreSQL database.
 REVISION_TABLE: Final = "escala_schema"
 #: "ESCA" at its place in the header of an SQLite file: what tells a store from another program's file.
 APPLICATION_ID: Final = 0x45534341
+
+#: Figures of a training that have a column each, for whoever reads tables; all others are in the curve itself.
+FIGURES: Final = ("r_squared", "rmse", "mean_error", "max_error", "residual_sd", "aicc")
+#: Columns of a :class:`escala.Saturation`.
+LIMITS: Final = (
+    "peak", "saturation", "saturation_low", "saturation_high", "capacity", "capacity_low", "capacity_high",
+)  # fmt: skip
 
 METADATA: Final = MetaData()
 
@@ -68,12 +77,11 @@ TRAINING: Final = Table(
     Column("last_record_id", BigInteger, nullable=False),
     Column("family", Text, nullable=False),
     Column("status", Text, nullable=False),
-    *_numbers("a", "b", "c", "origin", "trusted_to"),
+    *_numbers("a", "b", "c", "d", "origin", "trusted_to"),
     Column("n_points", BigInteger, nullable=False),
-    *_numbers("r_squared", "rmse", "mean_error", "max_error", "residual_sd", "aicc"),
-    *_numbers("peak", "saturation", "saturation_low", "saturation_high", "capacity", "capacity_low", "capacity_high"),
+    *_numbers(*FIGURES, *LIMITS),
     Column("saturation_drop", Double, nullable=False),
-    # The whole curve to the last bit: columns of SQLite know neither NaN nor the sign of zero.
+    # The whole curve to the last bit, see curve_bytes: columns of SQLite know neither NaN nor the sign of zero.
     Column("layout", Integer, nullable=False),
     Column("curve", LargeBinary, nullable=False),
     Index("model_training_symbol", "symbol", "id"),
@@ -86,7 +94,7 @@ SATURATION: Final = Table(
     Column("symbol", Text, primary_key=True),
     Column("training_id", BigInteger, ForeignKey("model_training.id"), nullable=False),
     Column("trained_at", BigInteger, nullable=False),
-    *_numbers("peak", "saturation", "saturation_low", "saturation_high", "capacity", "capacity_low", "capacity_high"),
+    *_numbers(*LIMITS),
     Column("saturation_drop", Double, nullable=False),
     Index("saturation_point_training", "training_id"),
 )
@@ -96,12 +104,7 @@ CONFIG: Final = Table(
     METADATA,
     Column("name", Text, primary_key=True),
     Column("default_family", Text, nullable=False),
-    Column("min_efficiency", Double, nullable=False),
-    Column("rebalance_threshold", Double, nullable=False),
-    Column("update_interval", Double, nullable=False),
-    Column("reserve", Double, nullable=False),
-    Column("min_ticket", Double, nullable=False),
-    Column("max_share", Double, nullable=False),
+    *(Column(name, Double, nullable=False) for name in names(SYSTEM_SETTINGS)),
 )
 
 SYMBOL: Final = Table(
@@ -109,7 +112,7 @@ SYMBOL: Final = Table(
     METADATA,
     Column("symbol", Text, primary_key=True),
     Column("family", Text),
-    *_numbers("lower", "upper", "min_ticket", "max_share", "priority"),
+    *_numbers(*names(SYMBOL_SETTINGS)),
 )
 
 ALLOCATION: Final = Table(

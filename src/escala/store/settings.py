@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Final
-
-import numpy as np
+from dataclasses import dataclass
+from typing import Any
 
 from escala.arrays import one_number
 from escala.curves.families import family_code
 from escala.errors import ConfigError, CurveError
-from escala.tables import Interval
-
-_FRACTION: Final = Interval(0.0, 1.0)
-_RESERVE: Final = Interval(0.0, 1.0, high_open=True)
-_FROM_ZERO: Final = Interval(0.0, np.inf, high_open=True)
-_POSITIVE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
-_UPPER: Final = Interval(0.0, np.inf)
-_FIELDS: Final = {
-    "min_efficiency": _FRACTION,
-    "rebalance_threshold": _FROM_ZERO,
-    "update_interval": _POSITIVE,
-    "reserve": _RESERVE,
-    "min_ticket": _FROM_ZERO,
-    "max_share": _FRACTION,
-    "lower": _FROM_ZERO,
-    "upper": _UPPER,
-    "priority": _FROM_ZERO,
-}
+from escala.tables import SYMBOL_SETTINGS, SYSTEM_SETTINGS, Table
 
 
 @dataclass(frozen=True)
@@ -68,7 +49,7 @@ class ScalingConfig:
     def __post_init__(self) -> None:
         """Check every field."""
         _check_family("default_family", self.default_family)
-        _check_numbers(self)
+        _check_numbers(self, SYSTEM_SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -105,7 +86,7 @@ class SymbolConfig:
         """Check every field that is given."""
         if self.family is not None:
             _check_family("family", self.family)
-        _check_numbers(self)
+        _check_numbers(self, SYMBOL_SETTINGS)
         if self.lower is not None and self.upper is not None and self.lower > self.upper:
             message = f"lower must not exceed upper, but lower = {self.lower!r} and upper = {self.upper!r}"
             raise ConfigError(message, arguments=("lower", "upper"))
@@ -118,10 +99,10 @@ def _check_family(name: str, family: Any) -> None:
         raise ConfigError(str(error).replace("family", name, 1), arguments=(name,)) from None
 
 
-def _check_numbers(config: ScalingConfig | SymbolConfig) -> None:
-    """Check every number that is given, and keep it as a float."""
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if field.name not in _FIELDS or value is None:
-            continue
-        object.__setattr__(config, field.name, one_number(field.name, value, _FIELDS[field.name], ConfigError))
+def _check_numbers(config: ScalingConfig | SymbolConfig, settings: Table) -> None:
+    """Check every number, or that it is None where it may be, and keep it as a float."""
+    for setting in settings:
+        value = getattr(config, setting.name)
+        if value is not None or setting.default is not None:
+            number = one_number(setting.name, value, setting.values, ConfigError)
+            object.__setattr__(config, setting.name, number)

@@ -17,13 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from escala import tables
 from escala.arrays import Floats
 
 Integers = npt.NDArray[np.int64]
 #: (level, position) -> count, mean and sum of squared deviations, (m, 3).
 Nodes = dict[tuple[int, int], Floats]
-STOPS = len(tables.STOPS)
 
 
 @dataclass
@@ -34,8 +32,8 @@ class State:
     ----------
     rows : int
         How many rows.
-    stops : (3,) int64
-        Scenarios by the code of their end.
+    stops : (s,) int64
+        Scenarios by the code of their end, for a model with s of them.
     nodes : dict
         Nodes of the tree that could not yet be merged.
     lowest, highest : (m,) float64
@@ -175,14 +173,16 @@ class Total:
         Rows kept at each end of an output.
     blocks : int
         Leaves of the tree.
+    stops : int
+        How many ways a scenario may end.
     """
 
-    def __init__(self, outputs: int, best: int, blocks: int) -> None:
+    def __init__(self, outputs: int, best: int, blocks: int, stops: int) -> None:
         from escala.kernels.accumulate import BINS
 
         self._blocks = blocks
         self.rows = 0
-        self._stops = np.zeros(STOPS, dtype=np.int64)
+        self._stops = np.zeros(stops, dtype=np.int64)
         self._nodes: Nodes = {}
         self._lowest = np.full(outputs, np.inf)
         self._highest = np.full(outputs, -np.inf)

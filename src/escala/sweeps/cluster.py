@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from escala.errors import MissingExtraError, SweepError
-from escala.sweeps.accumulate import State, Total
+from escala.sweeps.accumulate import State
 from escala.sweeps.plan import Plan
-from escala.sweeps.run import Worker, finished_so_far, work_chunk
+from escala.sweeps.run import Worker, empty_total, finished_so_far, work_chunk
 from escala.sweeps.sink import Files, Sink
 
 _TASK_SECONDS: Final = 0.75  # of work: a task costs the scheduler some milliseconds
@@ -38,7 +38,7 @@ def on_cluster(
         If dask is not installed.
     """
     distributed = load_distributed()
-    total = Total(len(plan.outputs), plan.best, plan.blocks)
+    total = empty_total(plan)
     each = _chunks_a_task(plan, sum(client.nthreads().values()) or 1)
     tasks = [(first, min(first + each, plan.chunks)) for first in range(0, plan.chunks, each)]
     losses = dict.fromkeys(tasks, 0)
@@ -77,7 +77,7 @@ def work(plan: Plan, sink: Sink | None, first: int, last: int) -> State:
     """Work through the chunks ``first <= k < last``: what one task does, on whatever machine."""
     worker = Worker(plan)
     files = Files(sink) if sink is not None else None
-    total = Total(len(plan.outputs), plan.best, plan.blocks)
+    total = empty_total(plan)
     for chunk in range(first, last):
         if files is None:
             for _ in worker.run(*plan.bounds(chunk)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,22 +12,16 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala import tables
+from escala import __version__
 from escala.arrays import whole_number
 from escala.design.design import Design
+from escala.design.scenarios import check_columns, model_of
 from escala.errors import ScenarioError, did_you_mean
-from escala.lending.strategy import ARGUMENT_NAMES, STRATEGY_FIELDS, LendingStrategy
+from escala.model import DEFAULT, Model
 
 FORMAT: Final = 1  # of what a sweep keeps: raised when old directories cannot be gone on with
 SAMPLE: Final = 32_768  # most rows that are kept whole for the sensitivities, as long as one a block is enough
 MOST_BEST: Final = 1000
-
-#: What a row may give: everything of a LendingResult that is not its start; the reason of its end is always counted.
-OUTPUTS: Final = tuple(row.name for row in tables.LENDING_OUTPUTS if row.unit != "code")
-#: What is kept when nobody says: the counterparts of profit are always beside it.
-DEFAULT_OUTPUTS: Final = tuple(row.name for row in tables.LENDING_OUTPUTS if row.usual)
-#: Outputs that are whole numbers.
-WHOLE: Final = frozenset(row.name for row in tables.LENDING_OUTPUTS if row.values.integer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +32,10 @@ class Plan:
     ----------
     design : Design
         Its rows are the scenarios.
-    strategy : LendingStrategy
-        The fields that are no columns of the design, one number each.
+    model : Model
+        What they are scenarios of.
+    strategy : object
+        The model's settings: of the lending loop a LendingStrategy; fields that are no columns are one number each.
     outputs : tuple of str
         What is kept of each row.
     chunk : int
@@ -50,7 +45,8 @@ class Plan:
     """
 
     design: Design
-    strategy: LendingStrategy
+    model: Model
+    strategy: Any
     outputs: tuple[str, ...]
     chunk: int
     best: int
@@ -106,14 +102,15 @@ class Plan:
 
     def content(self) -> dict[str, Any]:
         """Give everything that the answer depends on, as JSON knows it."""
-        fields = self.strategy.arrays()
+        described = self.model.described(self.strategy)
         return {
             "format": FORMAT,
-            "escala": version(),
+            "escala": __version__,
+            **({} if self.model.name == DEFAULT else {"model": self.model.name}),
             "design": self.design.to_dict(),
             "design_digest": self.design.digest,
             "rows": self.n,
-            "strategy": {name: float(fields[name]) for name in STRATEGY_FIELDS if name not in self.names},
+            "strategy": {name: value for name, value in described.items() if name not in self.names},
             "outputs": list(self.outputs),
             "best": self.best,
         }
@@ -124,16 +121,11 @@ class Plan:
         return hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()
 
 
-@functools.cache
-def version() -> str:
-    """Version of escala."""
-    return importlib.metadata.version("escala")
-
-
 def make(
     design: Design,
     *,
-    strategy: LendingStrategy | None = None,
+    model: Model | None = None,
+    strategy: Any = None,
     outputs: Sequence[str] | str | None = None,
     chunk: int = 65_536,
     best: int = 5,
@@ -147,57 +139,48 @@ def make(
     """
     from escala.kernels.accumulate import BLOCK
 
-    _check_columns(design)
+    chosen = model_of(design, model)
+    if len(design) < 1:
+        raise ScenarioError("the design has no rows", arguments=("design",))
+    check_columns(design, chosen)
     rows = whole_number("chunk", chunk, 1, 2**40)
     return Plan(
         design,
-        _scalar_strategy(strategy, design),
-        _chosen_outputs(outputs),
+        chosen,
+        _scalar_settings(strategy, design, chosen),
+        _chosen_outputs(outputs, chosen),
         -(-rows // BLOCK) * BLOCK,
         whole_number("best", best, 0, MOST_BEST),
     )
 
 
-def _check_columns(design: Design) -> None:
-    if not isinstance(design, Design):
-        raise ScenarioError(f"design must be a Design, not {design!r}", arguments=("design",))
-    if len(design) < 1:
-        raise ScenarioError("the design has no rows", arguments=("design",))
-    known = (*ARGUMENT_NAMES, *STRATEGY_FIELDS)
-    for name in design.names:
-        if name not in known:
-            hint = did_you_mean(name, known, ": columns are arguments of simulate or strategy fields")
-            raise ScenarioError(f"the design has an unknown column {name!r}{hint}", arguments=("design",))
-    missing = [name for name in ARGUMENT_NAMES if name not in design.names]
-    if missing:
-        raise ScenarioError(f"the design has no column {' and no '.join(missing)}", arguments=("design",))
-
-
-def _scalar_strategy(strategy: LendingStrategy | None, design: Design) -> LendingStrategy:
-    if strategy is None:
-        return LendingStrategy()
-    if not isinstance(strategy, LendingStrategy):
-        raise ScenarioError(f"strategy must be a LendingStrategy, not {strategy!r}", arguments=("strategy",))
-    for name, array in strategy.arrays().items():
-        if array.size != 1 and name not in design.names:
+def _scalar_settings(given: Any, design: Design, model: Model) -> Any:
+    settings = model.settings(given)
+    scalars: dict[str, float] = {}
+    for name, array in model.numbers(settings).items():
+        if array.size == 1:
+            scalars[name] = array.item()
+        elif name in design.names:  # whatever it is, the column takes its place
+            scalars[name] = model.defaults.get(name, array.flat[0])
+        else:
             message = (
                 f"{name} must be one number in a sweep, not of shape {array.shape}: make it a column of the design"
             )
             raise ScenarioError(message, arguments=(name,))
-    scalars = {name: array.item() for name, array in strategy.arrays().items() if array.size == 1}
-    return LendingStrategy(**scalars)
+    return model.replaced(settings, scalars)
 
 
-def _chosen_outputs(outputs: Sequence[str] | str | None) -> tuple[str, ...]:
+def _chosen_outputs(outputs: Sequence[str] | str | None, model: Model) -> tuple[str, ...]:
+    known = model.output_names
     if outputs is None:
-        return DEFAULT_OUTPUTS
+        return model.kept
     if isinstance(outputs, str):
-        outputs = OUTPUTS if outputs == "all" else (outputs,)
+        outputs = known if outputs == "all" else (outputs,)
     if not isinstance(outputs, Sequence):
         raise ScenarioError(f"outputs must be a name or a list of names, not {outputs!r}", arguments=("outputs",))
     for place, name in enumerate(outputs):
-        if name not in OUTPUTS:
-            hint = did_you_mean(name, OUTPUTS, f": there are {', '.join(OUTPUTS)}")
+        if name not in known:
+            hint = did_you_mean(name, known, f": there are {', '.join(known)}")
             raise ScenarioError(f"outputs[{place}] = {name!r} is no output{hint}", arguments=("outputs",))
         if name in outputs[:place]:
             raise ScenarioError(f"outputs[{place}] = {name!r} is given twice", arguments=("outputs",))

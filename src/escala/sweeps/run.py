@@ -1,22 +1,23 @@
-"""One chunk of a plan: rows, the lending kernel, outputs, totals; and many chunks on threads."""
+"""One chunk of a plan: rows, the model, outputs, totals; and many chunks on threads."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 import numpy as np
 
 from escala import parallel
 from escala.arrays import Floats
-from escala.errors import ScenarioError, SweepError
-from escala.lending.result import LendingResult
-from escala.lending.slices import SLICE, Slices
-from escala.lending.strategy import LendingStrategy
+from escala.errors import InputError, SweepError
+from escala.model import Model
 from escala.sweeps import accumulate
-from escala.sweeps.accumulate import STOPS, State, Total
+from escala.sweeps.accumulate import State, Total
 from escala.sweeps.plan import Plan
 from escala.sweeps.sink import Files, Sink
+
+_SLICE: Final = 16_384  # rows that are worked on together, whole blocks: more would only leave the caches
 
 
 class Worker:
@@ -33,12 +34,11 @@ class Worker:
 
         m = len(plan.outputs)
         self.plan = plan
-        # A design that is not free was checked against the default strategy when it was made: its rows cannot be bad.
-        self._checks = plan.design.free or plan.strategy != LendingStrategy()
-        self._slices = Slices(plan.names, plan.strategy)
+        self._checks = _rows_may_be_bad(plan)
+        self._slices = plan.model.slices(plan.names, plan.strategy, _SLICE)
         # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
-        self._columns = np.empty((len(plan.names), SLICE + 8))
-        self._table = np.empty((m, SLICE + 8))
+        self._columns = np.empty((len(plan.names), _SLICE + 8))
+        self._table = np.empty((m, _SLICE + 8))
         self._histogram = accumulate.zeros(m, BINS)
         self._touched = accumulate.zeros(m, BINS)
         self._marks = np.zeros(m, dtype=np.int64)
@@ -48,7 +48,7 @@ class Worker:
     def _begin(self) -> None:
         m, k = len(self.plan.outputs), self.plan.best
         self._rows = 0
-        self._stops = np.zeros(STOPS, dtype=np.int64)
+        self._stops = np.zeros(len(self.plan.model.stops), dtype=np.int64)
         self.runs: dict[int, Floats] = {}
         self._lowest = np.full(m, np.inf)
         self._highest = np.full(m, -np.inf)
@@ -68,22 +68,22 @@ class Worker:
 
         Raises
         ------
-        ScenarioError
-            If the design gives values that no scenario may have; names rows and values.
+        InputError
+            The model's error, if the design gives values that no scenario may have; names rows and values.
         """
         from escala.kernels.accumulate import BLOCK, MOMENTS
 
         m = len(self.plan.outputs)
         moments = np.empty((-(-(stop - start) // BLOCK), m, len(MOMENTS)))
-        for first in range(start, stop, SLICE):
-            n = min(SLICE, stop - first)
+        for first in range(start, stop, _SLICE):
+            n = min(_SLICE, stop - first)
             columns = self._make(first, first + n)
             yield from self._slices.run(columns, n)
             result = self._slices.result(columns, n)
             self._take_in(result, first, n, moments[(first - start) // BLOCK :])
             self._keep_sample(columns, first, n)
             if keep is not None:
-                keep.add(columns, self._table[:, :n], result.stop)
+                keep.add(columns, self._table[:, :n], result.stop if self.plan.model.stops else None)
         self.runs[start // BLOCK] = moments[:, :, :3]
         self._lowest = np.minimum(self._lowest, moments[:, :, 3].min(axis=0))
         self._highest = np.maximum(self._highest, moments[:, :, 4].max(axis=0))
@@ -92,12 +92,12 @@ class Worker:
         columns = self.plan.design.rows(start, stop, out=self._columns)
         if self._checks:
             try:
-                self._slices.check(columns)
-            except ScenarioError as error:
+                self.plan.model.check(columns, self.plan.strategy)
+            except InputError as error:
                 raise _by_row(columns, start, error) from None
         return columns
 
-    def _take_in(self, result: LendingResult, first: int, n: int, moments: Floats) -> None:
+    def _take_in(self, result: Any, first: int, n: int, moments: Floats) -> None:
         from escala.kernels import accumulate as kernels
 
         for row, name in zip(self._table, self.plan.outputs, strict=True):
@@ -115,10 +115,10 @@ class Worker:
             first,
             first + n,
         )
-        for code in range(1, STOPS):
-            self._stops[code] += np.count_nonzero(result.stop == code)
         self._rows += n
-        self._stops[0] = self._rows - self._stops[1:].sum()
+        for code in range(1, self._stops.size):
+            self._stops[code] += np.count_nonzero(result.stop == code)
+        self._stops[:1] = self._rows - self._stops[1:].sum()
 
     def _keep_sample(self, columns: Mapping[str, Floats], first: int, n: int) -> None:
         places = self.plan.sampled(first, first + n) - first
@@ -168,8 +168,25 @@ def grown(runs: Mapping[int, Floats], blocks: int) -> accumulate.Nodes:
     return nodes
 
 
-def _by_row(columns: Mapping[str, Floats], start: int, error: ScenarioError) -> ScenarioError:
+def _rows_may_be_bad(plan: Plan) -> bool:
+    """Tell whether a design can have rows that the model refuses.
+
+    One that is not free was checked when it was made: its columns against their intervals, and in order against each
+    other and the defaults of the other fields. Rows need another look where these are not what they are, or where the
+    model has rules beyond.
+    """
+    model = plan.model
+    if plan.design.free or type(model).check is not Model.check:
+        return True
+    numbers = model.numbers(plan.strategy)
+    return any(numbers[name] != model.defaults.get(name) for name in model.field_names if name not in plan.names)
+
+
+def _by_row(columns: Mapping[str, Floats], start: int, error: InputError) -> InputError:
     """Say of an error which rows of the design it is about."""
+    if not error.indexes:
+        message = f"the design breaks a rule at row {start:,} or soon after: {error}"
+        return type(error)(message, arguments=error.arguments)
     shown = "; ".join(
         f"row {start + index[0]:,}: "
         + " and ".join(f"{name} = {float(columns[name][index])!r}" for name in error.arguments if name in columns)
@@ -178,7 +195,12 @@ def _by_row(columns: Mapping[str, Floats], start: int, error: ScenarioError) -> 
     )
     message = f"the design breaks a rule: {error.requirement}, but {shown}"
     rows = tuple((start + index[0],) for index in error.indexes if index)
-    return ScenarioError(message, arguments=error.arguments, indexes=rows, requirement=error.requirement)
+    return type(error)(message, arguments=error.arguments, indexes=rows, requirement=error.requirement)
+
+
+def empty_total(plan: Plan) -> Total:
+    """Give the total over no rows of a plan."""
+    return Total(len(plan.outputs), plan.best, plan.blocks, len(plan.model.stops))
 
 
 def on_threads(plan: Plan, threads: int, progress: Callable[[int], object] | None) -> State:
@@ -196,7 +218,7 @@ def on_threads(plan: Plan, threads: int, progress: Callable[[int], object] | Non
 
     part = parallel.chunk_size(plan.n, threads, largest=plan.chunk, multiple=BLOCK)
     parallel.run(make_part, plan.n, chunk=part, threads=threads, progress=progress)
-    total = Total(len(plan.outputs), plan.best, plan.blocks)
+    total = empty_total(plan)
     for worker in workers[1:]:  # merged at once: a level of the tree costs as much for many blocks as for few
         workers[0].runs.update(worker.runs)
         worker.runs = {}
@@ -227,7 +249,7 @@ def to_files(plan: Plan, sink: Sink, threads: int, progress: Callable[[int], obj
     SweepError
         If the directory cannot be written; says how much is finished.
     """
-    total = Total(len(plan.outputs), plan.best, plan.blocks)
+    total = empty_total(plan)
     adding = threading.Lock()
     done = 0
 

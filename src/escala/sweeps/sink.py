@@ -26,7 +26,7 @@ from escala.errors import SweepError
 from escala.files import json as jsonable
 from escala.files import table as table_file
 from escala.sweeps.accumulate import State
-from escala.sweeps.plan import WHOLE, Plan
+from escala.sweeps.plan import Plan
 
 MANIFEST: Final = "sweep.json"
 SUMMARY: Final = "summary.json"
@@ -108,18 +108,19 @@ class Files:
         self._chunk = chunk
         self._held = 0
 
-    def add(self, columns: Mapping[str, Floats], table: Floats, stop: npt.NDArray[np.int64]) -> None:
-        """Take rows: columns of the design, outputs (m, n), and codes of the end."""
+    def add(self, columns: Mapping[str, Floats], table: Floats, stop: npt.NDArray[np.int64] | None) -> None:
+        """Take rows: columns of the design, outputs (m, n), and codes of the end if there are any."""
         if not self.sink.rows:
             return
         plan = self.sink.plan
-        place = slice(self._held, self._held + stop.size)
+        place = slice(self._held, self._held + table.shape[1])
         for name in plan.names:
             self._room[name][place] = columns[name]
         for name, values in zip(plan.outputs, table, strict=True):
             self._room[name][place] = values
-        self._room["stop"][place] = stop
-        self._held += stop.size
+        if stop is not None:
+            self._room["stop"][place] = stop
+        self._held += table.shape[1]
 
     def finish(self, state: State) -> None:
         """Bring the rows to the disk, then the totals with the rows' checksum: they make the chunk valid."""
@@ -137,8 +138,10 @@ class Files:
 def blank_rows(plan: Plan, n: int) -> dict[str, npt.NDArray[Any]]:
     """Give room for n rows of a file."""
     room: dict[str, npt.NDArray[Any]] = {name: np.empty(n) for name in plan.names}
-    room["stop"] = np.empty(n, dtype=np.int8)
-    return room | {name: np.empty(n, dtype=np.int64 if name in WHOLE else np.float64) for name in plan.outputs}
+    if plan.model.stops:
+        room["stop"] = np.empty(n, dtype=np.int8)
+    whole = plan.model.whole
+    return room | {name: np.empty(n, dtype=np.int64 if name in whole else np.float64) for name in plan.outputs}
 
 
 def room_for(rows: Mapping[str, npt.NDArray[Any]]) -> Any:

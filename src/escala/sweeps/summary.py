@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,64 +14,18 @@ import numpy.typing as npt
 from escala.arrays import Floats, check_interval, to_floats
 from escala.errors import ScenarioError
 from escala.files import table as table_file
-from escala.lending.result import LendingResult, StopReason
-from escala.lending.simulate import simulate
-from escala.lending.stops import STOP_WORDS
-from escala.lending.strategy import ARGUMENT_NAMES, LendingStrategy
-from escala.sweeps import accumulate
+from escala.sweeps import accumulate, words
 from escala.sweeps.accumulate import State
-from escala.sweeps.plan import WHOLE, Plan
-from escala.tables import Interval
+from escala.sweeps.plan import Plan
+from escala.sweeps.response import Binned, Response, binned, response
+from escala.sweeps.statistics import OutputStatistics
+from escala.tables import FRACTION
 from escala.text import numerals
 
 if TYPE_CHECKING:
     import pandas
 
-BINS: Final = 32  # of an input, for its sensitivities
-_SHOWN = (0.05, 0.5, 0.95)
-
-
-@dataclass(frozen=True)
-class OutputStatistics:
-    """One output over all scenarios of a sweep.
-
-    Attributes
-    ----------
-    finite : int
-        Scenarios in which it is a finite number.
-    mean, standard_deviation : float
-        Over those, the latter with n − 1; NaN where there are none, or one.
-    lowest, highest : float
-        Extremes, infinities included.
-    """
-
-    finite: int
-    mean: float
-    standard_deviation: float
-    lowest: float
-    highest: float
-
-
-@dataclass(frozen=True)
-class Response:
-    """Means of an output over bins of an input.
-
-    Attributes
-    ----------
-    centre : (b,) float
-        Mean of the input in each bin.
-    mean : (b,) float
-        Mean of the output there.
-    count : (b,) int
-        Rows of the sample there.
-    index : float
-        First-order sensitivity index: the share of the output's variance that the input alone explains.
-    """
-
-    centre: Floats
-    mean: Floats
-    count: npt.NDArray[np.int64]
-    index: float
+_QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +45,7 @@ class SweepSummary:
 
     def __repr__(self) -> str:
         stops = ", ".join(f"{name} {count:,}" for name, count in self.stops.items())
-        return f"<SweepSummary of {numerals.counted(self.scenarios, 'scenario')}: {stops}>"
+        return f"<SweepSummary of {numerals.counted(self.scenarios, 'scenario')}{stops and f': {stops}'}>"
 
     @property
     def scenarios(self) -> int:
@@ -107,14 +60,14 @@ class SweepSummary:
     @property
     def stops(self) -> dict[str, int]:
         """Scenarios by the reason of their end."""
-        return {reason.name.lower(): int(self.state.stops[reason]) for reason in StopReason}
+        return {code.name: int(count) for code, count in zip(self.plan.model.stops, self.state.stops, strict=True)}
 
     @functools.cached_property
     def statistics(self) -> Mapping[str, OutputStatistics]:
         """Mean, standard deviation and extremes of each output."""
         merged = accumulate.merged(self.state)
         return {
-            name: _statistics(*map(float, (*merged[k], self.state.lowest[k], self.state.highest[k])))
+            name: OutputStatistics.of(*map(float, (*merged[k], self.state.lowest[k], self.state.highest[k])))
             for k, name in enumerate(self.outputs)
         }
 
@@ -137,9 +90,10 @@ class SweepSummary:
             If a q is outside [0, 1].
         """
         asked = to_floats("q", q)
-        check_interval("q", asked, Interval(0.0, 1.0))
+        check_interval("q", asked, FRACTION)
+        whole = self.plan.model.whole
         return {
-            name: accumulate.quantiles(self.state, k, np.atleast_1d(asked), whole=name in WHOLE).reshape(asked.shape)
+            name: accumulate.quantiles(self.state, k, np.atleast_1d(asked), whole=name in whole).reshape(asked.shape)
             for k, name in enumerate(self.outputs)
         }
 
@@ -156,7 +110,7 @@ class SweepSummary:
         Returns
         -------
         dict of str to array
-            ``row`` (index in the design), the design's columns, ``stop`` and the outputs.
+            ``row`` (index in the design), the design's columns, ``stop`` if scenarios end, and the outputs.
 
         Raises
         ------
@@ -177,9 +131,9 @@ class SweepSummary:
         rows = np.unique(self.state.best_rows[self.state.best_rows >= 0])
         made = [self.plan.design.rows(int(i), int(i) + 1) for i in rows]
         columns = {name: np.array([float(row[name][0]) for row in made]) for name in self.plan.names}
-        result = simulate_columns(columns, self.plan.strategy)
-        outputs = {name: np.asarray(getattr(result, name)) for name in self.outputs}
-        return {"row": rows, **columns, "stop": np.asarray(result.stop), **outputs}
+        result = self.plan.model.evaluate(columns, self.plan.strategy, 1)
+        given = (*(["stop"] if self.plan.model.stops else []), *self.outputs)
+        return {"row": rows, **columns, **{name: np.asarray(getattr(result, name)) for name in given}}
 
     @functools.cached_property
     def _kept_whole(self) -> Floats:
@@ -187,17 +141,17 @@ class SweepSummary:
         return np.concatenate([self.state.sample[first] for first in sorted(self.state.sample)], axis=1)
 
     @functools.cached_property
-    def _sample(self) -> tuple[dict[str, _Binned], dict[str, Floats]]:
+    def _sample(self) -> tuple[dict[str, Binned], dict[str, Floats]]:
         columns = self._kept_whole
         names = len(self.plan.names)
-        inputs = {name: _binned(x) for name, x in zip(self.plan.names, columns[:names], strict=True)}
+        inputs = {name: binned(x) for name, x in zip(self.plan.names, columns[:names], strict=True)}
         return inputs, dict(zip(self.outputs, columns[names:], strict=True))
 
     @functools.cached_property
     def sample(self) -> dict[str, Floats]:
         """Rows that were kept whole, evenly spread over the design: inputs and outputs by name."""
         inputs, outputs = self._sample
-        return {**{name: binned.values for name, binned in inputs.items()}, **outputs}
+        return {**{name: column.values for name, column in inputs.items()}, **outputs}
 
     def response(self, input_name: str, output: str) -> Response:
         """Give the means of an output over bins of one input, whatever the other inputs were.
@@ -229,7 +183,7 @@ class SweepSummary:
         for what, name, known in (("input", input_name, inputs), ("output", output, outputs)):
             if name not in known:
                 raise ScenarioError(f"no {what} {name!r}: there are {', '.join(known)}", arguments=(what,))
-        return _response(inputs[input_name], outputs[output])
+        return response(inputs[input_name], outputs[output])
 
     @functools.cached_property
     def sensitivities(self) -> Mapping[str, Mapping[str, float]]:
@@ -291,90 +245,7 @@ class SweepSummary:
 
     def summary(self) -> str:
         """Say in words what happened: counts, outputs, and which inputs they depend on."""
-        n = self.scenarios
-        lines = [numerals.counted(n, "scenario")]
-        lines += [
-            f"  {text:<24}{count:>14,}{count / n:>9.2%}"
-            for text, count in zip(STOP_WORDS, self.stops.values(), strict=True)
-        ]
-        heads = ("mean", "sd", "lowest", "5 %", "median", "95 %", "highest")
-        lines += ["", f"  {'output':<22}" + "".join(f"{head:>13}" for head in heads)]
-        lines += [f"  {name:<22}" + "".join(f"{cell:>13}" for cell in self._cells(name)) for name in self.outputs]
-        lines += ["", f"  share of the variance that one input explains{'':<4}(the largest three)"]
-        lines += [f"  {name:<22}   {self._largest(name)}" for name in self.outputs]
-        lines += [f"  warning: {warning}" for warning in self._warnings()]
-        return "\n".join(lines)
-
-    def _cells(self, name: str) -> list[str]:
-        s = self.statistics[name]
-        low, median, high = self.quantiles(_SHOWN)[name]
-        numbers = (s.mean, s.standard_deviation, s.lowest, low, median, high, s.highest)
-        return [numerals.amount(float(number)) for number in numbers]
-
-    def _largest(self, name: str) -> str:
-        ranked = sorted(self.sensitivities[name].items(), key=lambda item: -item[1] if item[1] == item[1] else 1.0)
-        shown = [f"{key} {index:.0%}" for key, index in ranked[:3] if index >= 0.005]
-        return ", ".join(shown) or "–"
-
-    def _warnings(self) -> list[str]:
-        if "profit" not in self.outputs or "net_equity_change" in self.outputs:
-            return []
-        return [
-            "profit is cash drawn by new debt and owed back; net_equity_change, which was not kept, says what it cost"
-        ]
-
-
-_QUANTILES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-
-
-def simulate_columns(columns: Mapping[str, Floats], strategy: LendingStrategy) -> LendingResult:
-    """Simulate rows of a design."""
-    fields = {name: column for name, column in columns.items() if name not in ARGUMENT_NAMES}
-    start = (columns[name] for name in ARGUMENT_NAMES)
-    return simulate(*start, strategy=strategy.replace(**fields), threads=1)
-
-
-def _statistics(finite: float, mean: float, squares: float, lowest: float, highest: float) -> OutputStatistics:
-    spread = math.sqrt(squares / (finite - 1.0)) if finite > 1.0 else math.nan
-    return OutputStatistics(int(finite), mean if finite else math.nan, spread, lowest, highest)
-
-
-@dataclass(frozen=True)
-class _Binned:
-    """An input of the sample, and the bin of each of its values."""
-
-    values: Floats
-    place: npt.NDArray[np.intp]
-
-
-def _binned(x: Floats) -> _Binned:
-    """Find bins: one a value while there are few, else bins of equal numbers."""
-    in_order = np.sort(x)
-    first = np.concatenate([[True], in_order[1:] != in_order[:-1]])
-    if np.count_nonzero(first) <= BINS:
-        return _Binned(x, np.searchsorted(in_order[first], x))
-    cuts = np.unique(in_order[np.arange(1, BINS) * x.size // BINS])
-    return _Binned(x, np.searchsorted(cuts, x, side="right"))
-
-
-def _response(x: _Binned, y: Floats) -> Response:
-    finite = np.isfinite(y)
-    place, values, y = x.place[finite], x.values[finite], y[finite]
-    if y.size == 0:
-        nothing = np.empty(0)
-        return Response(nothing, nothing, np.empty(0, dtype=np.int64), math.nan)
-    count = np.bincount(place)
-    used = count > 0
-    count = count[used]
-    # Differences from the mean, so that sums of squares lose nothing to cancellation; by way of one of the values, so
-    # that they are exactly zero where all of them are equal.
-    rest = y - y[0]
-    shift = rest.mean()
-    rest -= shift
-    sums = np.bincount(place, rest)[used]
-    whole = float((rest * rest).sum())  # not by BLAS, whose order of summation is its own
-    between = float((sums * sums / count).sum())
-    degrees = y.size - count.size
-    chance = (count.size - 1) * max(0.0, whole - between) / degrees if degrees > 0 else 0.0
-    index = max(0.0, between - chance) / whole if whole > 0.0 else math.nan
-    return Response(np.bincount(place, values)[used] / count, y[0] + (shift + sums / count), count, index)
+        return words.of(
+            self.plan.model, self.scenarios, self.stops, self.statistics, self.quantiles(words.QUANTILES),
+            self.sensitivities,
+        )  # fmt: skip

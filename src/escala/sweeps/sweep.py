@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from escala import parallel
 from escala.errors import ScenarioError
-from escala.lending.strategy import LendingStrategy
+from escala.model import Model
 from escala.sweeps import cluster, plan, run, sink
 from escala.sweeps.summary import SweepSummary
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def sweep(
     design: Design,
     *,
-    strategy: LendingStrategy | None = None,
+    model: Model | None = None,
+    strategy: Any = None,
     outputs: Sequence[str] | str | None = None,
     best: int = 5,
     out: str | Path | None = None,
@@ -36,12 +37,16 @@ def sweep(
     Parameters
     ----------
     design : Design
-        Its columns are arguments of :func:`escala.simulate` (all four) and strategy fields.
+        Its columns are arguments of :func:`escala.simulate` (all four) and strategy fields; or those of its model.
+    model : Model, optional
+        What the rows are scenarios of; by default what the design was made for, which is the lending loop unless it
+        was told otherwise.
     strategy : LendingStrategy, optional
-        The other fields, one number each.
+        The other fields, one number each; or the settings of another model.
     outputs : str or sequence of str, optional
-        What is kept of each row: attributes of a :class:`escala.LendingResult`; ``"all"`` for all of them. By default
-        final_supply, net_equity_change, added_debt, profit, health_factor, lowest_health_factor and executed.
+        What is kept of each row: attributes of a :class:`escala.LendingResult`, or outputs of another model; ``"all"``
+        for all of them. Of the lending loop by default final_supply, net_equity_change, added_debt, profit,
+        health_factor, lowest_health_factor and executed.
     best : int, default 5
         Rows kept at each end of every output, at most 1,000.
     out : path, optional
@@ -96,7 +101,7 @@ def sweep(
     >>> [int(row) for row in summary.best("net_equity_change")["row"][:2]]
     [3068, 652]
     """
-    planned = plan.make(design, strategy=strategy, outputs=outputs, chunk=chunk, best=best)
+    planned = plan.make(design, model=model, strategy=strategy, outputs=outputs, chunk=chunk, best=best)
     crew = parallel.checked_threads(threads, ScenarioError)
     with contextlib.ExitStack() as stack:
         files = None

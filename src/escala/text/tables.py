@@ -66,4 +66,9 @@ def markdown(rows: Iterable[Quantity | Code]) -> str:
     else:
         cells = [["name", "unit", "meaning"], *([f"`{row.name}`", row.unit, row.doc] for row in quantities)]
     cells.insert(1, ["---"] * len(cells[0]))
-    return "".join(f"| {' | '.join(row)} |\n" for row in cells)
+    return "".join(_line(row) for row in cells)
+
+
+def _line(cells: list[str]) -> str:
+    escaped = (cell.replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |\n"

@@ -28,9 +28,8 @@ from escala.kernels.allocation.envelope import (
 from escala.kernels.families import dispatch
 from escala.kernels.families.params import Params, of_row, without_params
 from escala.kernels.jit import Codes, Floats, Integers, helper, routine
-from escala.kernels.layout import KINDS
+from escala.kernels.layout import KINDS, coefficients
 from escala.kernels.layout import allocation_status as status_of
-from escala.kernels.layout import coefficients as k
 from escala.kernels.layout import settings as s
 
 WITHOUT_CURVE, NOWHERE = -2.0, -1.0  # instead of the end of a stretch
@@ -71,7 +70,7 @@ def arrange(
             lane += 1
             first, last = math.inf, WITHOUT_CURVE
             p = of_row(params[i])
-            if not math.isnan(p[k.A]):
+            if not math.isnan(p[coefficients.A]):
                 envelope.set_curve(work, at, kind, settings[s.PRIORITY, i], p, origin[i])
                 first, last = _stretch(family[i], p, origin[i], threshold_of(settings, i, thresholded), limit[i])
             work[at + FIRST * LANES], work[at + LAST * LANES] = first, last

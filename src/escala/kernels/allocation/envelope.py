@@ -27,6 +27,7 @@ from escala.kernels.layout import families as f
 
 #: Instruments of one kind in a block; each number of theirs is a row of the block.
 LANES = 16
+BELOW_ONE = 1.0 - 2.0**-53
 FREE, FORCED, CLOSED = 0.0, 1.0, 2.0  # may be empty or in [low, high]; in [low, high]; empty
 
 ENTRY, KINK, EXIT, BASE, ENTER, LEAVE, KINK_FROM, KINK_TO, EXIT_AT, END = range(10)
@@ -132,6 +133,9 @@ def build(work: Floats, at: int, kind: int) -> None:
     else:
         at_low = eta(work, at, kind, low)
         falls, rises = dispatch.crossings(family, p, origin, 1.0)
+        if not dispatch.may_exceed_one(family):  # what rounding says at a peak of 1 is no crossing
+            falls = rises = math.inf
+            at_low = min(at_low, BELOW_ONE)
         turn = dispatch.inflection(family, p, origin)
         shape = dispatch.shape(family, p)
         again = False  # efficiency falls below 1 and comes back to it
@@ -256,6 +260,8 @@ def _answer_kind(v: Floats, kind: int, price: float) -> None:
         _answer_block(v, f.QUADRATIC, price)
     elif kind == f.EXPONENTIAL:
         _answer_block(v, f.EXPONENTIAL, price)
+    elif kind == f.HILL:
+        _answer_block(v, f.HILL, price)
     else:
         _answer_block(v, RISING, price)
 
@@ -308,6 +314,8 @@ def _utilities(v: Floats, kind: int, row: int) -> None:
         _earn_block(v, f.SQRT, row)
     elif kind == f.QUADRATIC:
         _earn_block(v, f.QUADRATIC, row)
+    elif kind == f.HILL:
+        _earn_block(v, f.HILL, row)
     else:
         _earn_block(v, f.EXPONENTIAL, row)
 

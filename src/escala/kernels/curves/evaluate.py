@@ -67,6 +67,8 @@ def _evaluate_row(wanted: int, family: int, p: Params, origin: float, capital: F
         return _along(wanted, f.QUADRATIC, p, origin, capital, out)
     if family == f.SQRT:
         return _along(wanted, f.SQRT, p, origin, capital, out)
+    if family == f.HILL:
+        return _along(wanted, f.HILL, p, origin, capital, out)
     return _along(wanted, f.EXPONENTIAL, p, origin, capital, out)
 
 

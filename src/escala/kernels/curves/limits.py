@@ -256,6 +256,8 @@ def limits(
         capacity, kinked = _capacity(kind, p, o, end)
         test = LEAVES_ONE if kinked else TURNS
         first, last = _interval(test, capacity, 0.0, end, reach[i], drop[i], top, kind, p, o, root[i], step)
+        if not dispatch.may_fall(kind) and reach[i] >= 0.0:
+            first = last = capacity
         found = out[i]
         found[m.PEAK] = math.inf if peak >= FAR else peak
         found[m.SATURATION], found[m.SATURATION_LOW], found[m.SATURATION_HIGH] = saturation, low, high

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.families import exponential, linear, quadratic, sqrt
+from escala.kernels.families import exponential, hill, linear, quadratic, sqrt
 from escala.kernels.families.params import Params
 from escala.kernels.fitting.rows import head
 from escala.kernels.jit import Floats, helper, routine
@@ -30,6 +30,8 @@ def value(family: int, p: Params, origin: float, x: float) -> float:
         return quadratic.value(p, origin, x)
     if family == f.SQRT:
         return sqrt.value(p, origin, x)
+    if family == f.HILL:
+        return hill.value(p, origin, x)
     return exponential.value(p, origin, x)
 
 
@@ -42,6 +44,8 @@ def marginal(family: int, p: Params, origin: float, x: float) -> float:
         return quadratic.marginal(p, origin, x)
     if family == f.SQRT:
         return sqrt.marginal(p, origin, x)
+    if family == f.HILL:
+        return hill.marginal(p, origin, x)
     return exponential.marginal(p, origin, x)
 
 
@@ -50,6 +54,8 @@ def value_and_marginal(family: int, p: Params, origin: float, x: float) -> tuple
     """Both, where they have a costly part in common."""
     if family == f.EXPONENTIAL:
         return exponential.value_and_marginal(p, origin, x)
+    if family == f.HILL:
+        return hill.value_and_marginal(p, origin, x)
     return value(family, p, origin, x), marginal(family, p, origin, x)
 
 
@@ -62,6 +68,8 @@ def curvature(family: int, p: Params, origin: float, x: float) -> float:
         return quadratic.curvature(p, origin, x)
     if family == f.SQRT:
         return sqrt.curvature(p, origin, x)
+    if family == f.HILL:
+        return hill.curvature(p, origin, x)
     return exponential.curvature(p, origin, x)
 
 
@@ -74,6 +82,8 @@ def basis(family: int, p: Params, origin: float, x: float) -> tuple[float, float
         return quadratic.basis(p, origin, x)
     if family == f.SQRT:
         return sqrt.basis(p, origin, x)
+    if family == f.HILL:
+        return hill.basis(p, origin, x)
     return exponential.basis(p, origin, x)
 
 
@@ -86,6 +96,8 @@ def marginal_basis(family: int, p: Params, origin: float, x: float) -> tuple[flo
         return quadratic.marginal_basis(p, origin, x)
     if family == f.SQRT:
         return sqrt.marginal_basis(p, origin, x)
+    if family == f.HILL:
+        return hill.marginal_basis(p, origin, x)
     return exponential.marginal_basis(p, origin, x)
 
 
@@ -98,6 +110,8 @@ def is_level(family: int, p: Params) -> bool:
         return quadratic.is_level(p)
     if family == f.SQRT:
         return sqrt.is_level(p)
+    if family == f.HILL:
+        return hill.is_level(p)
     return exponential.is_level(p)
 
 
@@ -110,6 +124,8 @@ def crossings(family: int, p: Params, origin: float, y: float) -> tuple[float, f
         return quadratic.crossings(p, origin, y)
     if family == f.SQRT:
         return sqrt.crossings(p, origin, y)
+    if family == f.HILL:
+        return hill.crossings(p, origin, y)
     return exponential.crossings(p, origin, y)
 
 
@@ -118,6 +134,8 @@ def peak(family: int, p: Params, origin: float) -> float:
     """Where η has a maximum, other than at an end; inf if nowhere."""
     if family == f.QUADRATIC:
         return quadratic.peak(p, origin)
+    if family == f.HILL:
+        return hill.peak(p, origin)
     return math.inf
 
 
@@ -130,6 +148,8 @@ def stationary(family: int, p: Params, origin: float) -> float:
         return quadratic.stationary(p, origin)
     if family == f.SQRT:
         return sqrt.stationary(p, origin)
+    if family == f.HILL:
+        return math.inf
     return exponential.stationary(p, origin)
 
 
@@ -149,6 +169,18 @@ def family_of(kind: int) -> int:
 
 
 @helper
+def may_fall(family: int) -> bool:
+    """Whether utility can fall with capital."""
+    return family != f.HILL
+
+
+@helper
+def may_exceed_one(family: int) -> bool:
+    """Whether efficiency, without clipping, can be above 1."""
+    return family != f.HILL
+
+
+@helper
 def shape(family: int, p: Params) -> int:
     """How utility bends: see :mod:`escala.kernels.families.shapes`."""
     if family == f.LINEAR:
@@ -157,6 +189,8 @@ def shape(family: int, p: Params) -> int:
         return quadratic.shape(p)
     if family == f.SQRT:
         return sqrt.shape(p)
+    if family == f.HILL:
+        return hill.shape(p)
     return exponential.shape(p)
 
 
@@ -167,6 +201,8 @@ def inflection(family: int, p: Params, origin: float) -> float:
         return quadratic.inflection(p, origin)
     if family == f.EXPONENTIAL:
         return exponential.inflection(p)
+    if family == f.HILL:
+        return hill.inflection(p)
     return math.inf
 
 
@@ -185,6 +221,8 @@ def tangent_from_low(family: int, p: Params, origin: float, low: float, turn: fl
         return end
     if family == f.QUADRATIC:
         return quadratic.tangent_from_low(p, origin, low, turn, end)
+    if family == f.HILL:
+        return hill.tangent_from_low(p, low, turn, end)
     return exponential.tangent_from_low(p, low, end)
 
 
@@ -197,6 +235,8 @@ def answer_terms(family: int, p: Params, origin: float, weight: float) -> tuple[
         return quadratic.answer_terms(p, origin, weight)
     if family == f.SQRT:
         return sqrt.answer_terms(p, origin, weight)
+    if family == f.HILL:
+        return hill.answer_terms(p, origin, weight)
     return exponential.answer_terms(p, origin, weight)
 
 
@@ -221,6 +261,8 @@ def best(
         return sqrt.best(k0, k1, k2, k3, origin, price)
     if kind == f.EXPONENTIAL:
         return exponential.best(k0, k1, k2, k3, origin, price)
+    if kind == f.HILL:
+        return hill.best(k0, k1, k2, k3, origin, price)
     return exponential.best_rising(k0, k1, k2, k3, origin, price)
 
 
@@ -233,6 +275,8 @@ def sized(family: int, p: Params, origin: float, x: float) -> tuple[float, float
         return quadratic.sized(p, origin, x)
     if family == f.SQRT:
         return sqrt.sized(p, origin, x)
+    if family == f.HILL:
+        return hill.sized(p, origin, x)
     return exponential.sized(p, origin, x)
 
 
@@ -255,6 +299,8 @@ def prepare(wanted: int, work: Floats, points: Floats, rows: int) -> None:
     """Compute what families keep of every capital, before capitals are scaled."""
     if wanted & (1 << f.SQRT):
         sqrt.prepare(work, points, rows)
+    if wanted & (1 << f.HILL):
+        hill.prepare(points, rows)
 
 
 @helper
@@ -266,6 +312,8 @@ def fit_stages(wanted: int, work: Floats, points: Floats, rows: int, folded: boo
         sqrt.fit_stage(work, points, rows, folded)
     if wanted & (1 << f.EXPONENTIAL):
         exponential.fit_stage(work, points, rows, folded)
+    if wanted & (1 << f.HILL):
+        hill.fit_stage(work, points, rows, folded)
 
 
 @helper
@@ -279,6 +327,8 @@ def status(family: int, work: Floats, lane: int) -> int:
         return quadratic.status(work, lane)
     if family == f.SQRT:
         return sqrt.status(work, lane)
+    if family == f.HILL:
+        return hill.status(work, lane)
     return exponential.status(work, lane)
 
 
@@ -287,6 +337,8 @@ def is_determined(family: int, work: Floats, lane: int) -> bool:
     """Whether a fit that was chosen has errors of its coefficients."""
     if family == f.EXPONENTIAL:
         return exponential.is_determined(work, lane)
+    if family == f.HILL:
+        return hill.is_determined(work, lane)
     return True
 
 
@@ -309,6 +361,8 @@ def squared_error(family: int, work: Floats, lane: int) -> float:
         return quadratic.squared_error(work, lane)
     if family == f.SQRT:
         return sqrt.squared_error(work, lane)
+    if family == f.HILL:
+        return hill.squared_error(work, lane)
     return exponential.squared_error(work, lane)
 
 
@@ -323,12 +377,16 @@ def solution(family: int, work: Floats, lane: int) -> tuple[float, float]:
         return quadratic.solution(work, lane)
     if family == f.SQRT:
         return sqrt.solution(work, lane)
+    if family == f.HILL:
+        return 0.0, 0.0
     return exponential.solution(work, lane)
 
 
 @helper
-def level(family: int, work: Floats, lane: int) -> tuple[float, float]:  # noqa: ARG001
+def level(family: int, work: Floats, lane: int) -> tuple[float, float]:
     """What to take from the centred efficiencies, and the coefficient of f₀: 0 where that is 1, which centring took."""
+    if family == f.HILL:
+        return hill.level(work, lane)
     return 0.0, 0.0
 
 
@@ -341,6 +399,8 @@ def norms(family: int, work: Floats, lane: int) -> tuple[float, float, float]:
         return quadratic.norms(work, lane)
     if family == f.SQRT:
         return sqrt.norms(work, lane)
+    if family == f.HILL:
+        return hill.norms(work, lane)
     return exponential.norms(work, lane)
 
 
@@ -357,7 +417,8 @@ def basis_at(family: float, work: Floats, points: Floats, at: int, lane: int) ->
     found = linear.basis_at(work, points, at, lane)
     found = _either(family == f.QUADRATIC, quadratic.basis_at(work, points, at, lane), found)
     found = _either(family == f.SQRT, sqrt.basis_at(work, points, at, lane), found)
-    return _either(family == f.EXPONENTIAL, exponential.basis_at(work, points, at, lane), found)
+    found = _either(family == f.EXPONENTIAL, exponential.basis_at(work, points, at, lane), found)
+    return _either(family == f.HILL, hill.basis_at(points, at), found)
 
 
 @helper
@@ -371,6 +432,8 @@ def write(family: int, work: Floats, lane: int, params: Floats, origin: Floats, 
         limit = quadratic.write(work, lane, c1, c2, params, origin, root)
     elif family == f.SQRT:
         sqrt.write(work, lane, c1, params, root)
+    elif family == f.HILL:
+        hill.write(work, lane, params, root)
     else:
         exponential.write(work, lane, c1, params, origin, root)
     return limit
@@ -385,5 +448,7 @@ def write_covariance(family: int, params: Floats, root: Floats, variance: float,
         quadratic.write_covariance(params, root, variance, out)
     elif family == f.SQRT:
         sqrt.write_covariance(params, root, variance, out)
+    elif family == f.HILL:
+        hill.write_covariance(params, root, variance, out)
     else:
         exponential.write_covariance(params, root, variance, out)

@@ -20,7 +20,7 @@ ROOT_2 = math.sqrt(2.0)
 LN_2 = math.log(2.0)
 
 #: One point of each instrument: capital, weight, efficiency, then what families keep at each point.
-pt = rows("x", "w", "y", "s", "h", "u", lanes=LANES)
+pt = rows("x", "w", "y", "s", "h", "u", "log", "g", "g_k", "g_s", lanes=LANES)
 POINT = pt.END
 
 #: The head of the workspace, sums first.

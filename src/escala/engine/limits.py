@@ -1,0 +1,74 @@
+"""Limits of an allocation: as given, else the symbol's own settings, else the system's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from escala.errors import AllocationError
+from escala.store import ScalingConfig, SymbolConfig
+from escala.tables import SYMBOL_SETTINGS, names
+
+#: Limits that may differ by symbol, the efficiency too though no symbol has one of its own.
+_PER_SYMBOL: Final = ("min_efficiency", *names(SYMBOL_SETTINGS))
+
+#: The others are one number or word.
+_LIMITS: Final = (*_PER_SYMBOL, "reserve", "spend", "hurdle", "remainder", "method", "step", "max_nodes", "tolerance")
+
+#: Where neither a symbol nor the system says anything.
+_OPEN: Final = {"lower": 0.0, "upper": np.inf, "priority": 1.0}
+
+
+def check_names(given: Mapping[str, Any]) -> None:
+    """Refuse what is no limit.
+
+    Raises
+    ------
+    AllocationError
+        Names the first and those that are.
+    """
+    unknown = [name for name in given if name not in _LIMITS]
+    if unknown:
+        message = f"{unknown[0]!r} is no limit of an allocation; these are: {', '.join(_LIMITS)}"
+        raise AllocationError(message, arguments=(unknown[0],))
+
+
+def completed(
+    given: Mapping[str, Any], symbols: Sequence[str], system: ScalingConfig, own: Mapping[str, SymbolConfig]
+) -> dict[str, Any]:
+    """Give keywords of :func:`escala.allocate`: what is given, and what the settings say of the rest.
+
+    Raises
+    ------
+    AllocationError
+        If a limit names a symbol that is not among these.
+    """
+    limits = {"reserve": system.reserve, **given}
+    for name in _PER_SYMBOL:
+        wanted = _by_symbol(given.get(name))
+        if wanted is None or isinstance(wanted, Mapping):
+            _check_symbols(name, wanted or {}, symbols)
+            fallback = _OPEN[name] if name in _OPEN else getattr(system, name)
+            defaults = (getattr(own.get(symbol), name, None) for symbol in symbols)
+            limits[name] = [
+                (wanted or {}).get(symbol, fallback if default is None else default)
+                for symbol, default in zip(symbols, defaults, strict=True)
+            ]
+    return limits
+
+
+def _by_symbol(given: Any) -> Any:
+    """Make a mapping of a series by symbol."""
+    if hasattr(given, "index") and hasattr(given, "to_dict") and all(isinstance(k, str) for k in given.index):
+        return given.to_dict()
+    return given
+
+
+def _check_symbols(name: str, given: Mapping[str, Any], symbols: Sequence[str]) -> None:
+    known = set(symbols)
+    strangers = [symbol for symbol in given if symbol not in known]
+    if strangers:
+        message = f"{name} names {strangers[0]!r}, which is not among the symbols"
+        raise AllocationError(message, arguments=(name,))

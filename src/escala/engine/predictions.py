@@ -1,0 +1,166 @@
+"""Predictions: many at once, and those that are remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from escala import parallel
+from escala.arrays import FloatLike, Floats, check_interval, to_floats
+from escala.curves.curveset import CurveSet
+from escala.curves.prediction import Prediction
+from escala.engine.config import EngineConfig
+from escala.engine.models import Models, utc
+from escala.engine.results import EfficiencyPrediction
+from escala.errors import CurveError
+from escala.tables import FINITE_FROM_ZERO
+
+#: Columns of numbers in a prediction.
+_PREDICTED: Final = ("efficiency", "low", "high", "confidence")
+
+#: Points that one call of :meth:`CurveSet.predict` is given: its arrays fit into the cache.
+_BLOCK: Final = 16384
+
+
+class PredictionCache:
+    """Single predictions by symbol and capital, and the curves they come from.
+
+    Parameters
+    ----------
+    size : int
+        How many are remembered; when there is one more, all are forgotten.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.found: dict[str, dict[float, EfficiencyPrediction]] = {}
+        self.count = 0
+        self.hits = 0
+        self.misses = 0
+        self._curves: dict[str, CurveSet] = {}
+
+    def get(self, symbol: str, capital: float) -> EfficiencyPrediction | None:
+        """Give what was predicted before."""
+        return self.found.get(symbol, {}).get(capital)
+
+    def put(self, prediction: EfficiencyPrediction) -> None:
+        """Remember a prediction."""
+        if self.count >= self._size:
+            self.found.clear()
+            self.count = 0
+        if self._size:
+            of_symbol = self.found.setdefault(prediction.symbol, {})
+            self.count += prediction.capital not in of_symbol
+            of_symbol[prediction.capital] = prediction
+
+    def forget(self, symbol: str) -> None:
+        """Forget what was predicted for a symbol: there are records that it does not know."""
+        self.count -= len(self.found.pop(symbol, ()))
+
+    def forget_curve(self, symbol: str) -> None:
+        """Forget the curve too: there is another one."""
+        self.forget(symbol)
+        self._curves.pop(symbol, None)
+
+    def predict(self, models: Models, symbol: str, capital: float, config: EngineConfig) -> EfficiencyPrediction:
+        """Predict anew."""
+        self.misses += 1
+        place = models.place[symbol]
+        curve = self._curves.get(symbol)
+        if curve is None:
+            curve = self._curves[symbol] = models.curves[place]
+        at = curve.predict(capital, level=config.level, tolerance=config.tolerance)
+        return EfficiencyPrediction(
+            symbol=symbol,
+            capital=capital,
+            efficiency=float(at.efficiency[0]),
+            low=float(at.low[0]),
+            high=float(at.high[0]),
+            confidence=float(at.confidence[0]),
+            family=curve.family_names[0],
+            extrapolated=bool(at.extrapolated[0]),
+            as_of=utc(models.trained_at[place]),
+        )
+
+
+def points_of(capital: FloatLike, n: int) -> tuple[Floats, tuple[int, ...]]:
+    """Bring capital to (n, m), with the shape of the result, as :meth:`CurveSet.predict` would."""
+    given = to_floats("capital", capital, CurveError)
+    check_interval("capital", given, FINITE_FROM_ZERO, CurveError)
+    if given.ndim == 0 or given.shape == (n,):
+        return np.broadcast_to(given[..., None], (n, 1)), (n,)
+    if given.ndim == 1 and n == 1:
+        return given[None, :], given.shape
+    if given.ndim == 2 and given.shape[0] in (1, n):
+        shape = (n, given.shape[1])
+        return np.broadcast_to(given, shape), shape
+    message = (
+        f"capital of shape {given.shape} does not fit {n:,} symbols: it must be a number, or of shape ({n},), "
+        f"({n}, m) or (1, m)"
+    )
+    raise CurveError(message, arguments=("capital",))
+
+
+def predict_points(
+    curves: CurveSet, owner: npt.NDArray[np.int64], points: Floats, shape: tuple[int, ...], config: EngineConfig
+) -> Prediction:
+    """Predict a row of points for each curve in `owner`, on all threads; a curve may come more than once."""
+    n, m = points.shape
+    # In as few bytes as will do: integers of one or two are sorted without comparisons.
+    order = np.argsort(owner.astype(np.min_scalar_type(len(curves))), kind="stable")
+    given = points.take(order, axis=0).reshape(-1)  # the points of a curve side by side
+    columns: dict[str, npt.NDArray[Any]] = {name: np.empty(n * m) for name in _PREDICTED}
+    columns["extrapolated"] = np.empty(n * m, dtype=np.bool_)
+    blocks = _blocks(np.bincount(owner, minlength=len(curves)) * m)
+
+    def predict_block(block: Sequence[tuple[int, int, int]]) -> None:
+        # A rectangle costs one call: short rows are filled up with a capital that is always allowed.
+        rows = np.zeros((len(block), max(end - begin for _, begin, end in block)))
+        for row, (_, begin, end) in zip(rows, block, strict=True):
+            row[: end - begin] = given[begin:end]
+        at = curves[[k for k, _, _ in block]].predict(rows, level=config.level, tolerance=config.tolerance)
+        for name, column in columns.items():
+            for row, (_, begin, end) in zip(getattr(at, name), block, strict=True):
+                column[begin:end] = row[: end - begin]
+
+    def make_part() -> parallel.Part:
+        def part(start: int, stop: int) -> Iterator[None]:
+            for block in blocks[start:stop]:
+                predict_block(block)
+                yield
+
+        return part
+
+    parallel.run(make_part, len(blocks), chunk=1, threads=parallel.checked_threads(config.threads, CurveError))
+    if len(curves) < n:
+        back = np.empty_like(order)
+        back[order] = np.arange(n)
+        columns = {name: column.reshape(n, m).take(back, axis=0) for name, column in columns.items()}
+    return Prediction(
+        **{name: column.reshape(shape) for name, column in columns.items()},
+        level=config.level,
+        tolerance=np.full(n, config.tolerance),
+    )
+
+
+def _blocks(counts: npt.NDArray[np.int64]) -> list[list[tuple[int, int, int]]]:
+    """Cut points that lie curve by curve into blocks of a few thousand: (curve, begin, end) of about equal length."""
+    ends = np.cumsum(counts).tolist()
+    pieces = [
+        (k, begin, min(begin + _BLOCK, end))
+        for k, (end, count) in enumerate(zip(ends, counts.tolist(), strict=True))
+        for begin in range(end - count, end, _BLOCK)
+    ]
+    pieces.sort(key=lambda piece: piece[1] - piece[2])
+    blocks: list[list[tuple[int, int, int]]] = []
+    width = 0
+    for piece in pieces:
+        size = piece[2] - piece[1]
+        if not blocks or 2 * size < width or (len(blocks[-1]) + 1) * width > _BLOCK:
+            blocks.append([])
+            width = size
+        blocks[-1].append(piece)
+    return blocks
