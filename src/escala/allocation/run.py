@@ -24,7 +24,7 @@ def run(request: Request, threads: int) -> tuple[Answers, Answers]:
     answers, first = Answers.empty(m, n), Answers.empty(m if request.solves == 2 else 0, n)
     family, _, origin = request.curves._arrays()
     limit, totals = request.curves._limits(), request.total.reshape(-1)
-    most = int(request.controls["max_nodes"])
+    most = 0 if request.greedy else int(request.controls["max_nodes"])
     controls = np.array(list(request.controls.values()))
 
     def make_part() -> parallel.Part:
