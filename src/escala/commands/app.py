@@ -78,8 +78,8 @@ def main(words: Sequence[str] | None = None) -> int:
         code = _fail(f"{error.filename}: {error.strerror}" if error.filename else error, 1)
     except (EscalaError, UnicodeDecodeError) as error:
         code = _fail(error, 1)
-    except KeyboardInterrupt:
-        code = 130
+    except KeyboardInterrupt as stop:
+        code = _fail(f"stopped{f'; {stop}' if str(stop) else ''}", 130)
     except SystemExit:  # how rich ends a run whose help goes to a pipe that was closed
         code = 0
     return code

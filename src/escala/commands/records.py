@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from escala.commands import imported
-from escala.commands.terminal import Database, Symbols, UsageError, check_known, print_json, print_table
+from escala.commands.terminal import (
+    Database,
+    Symbols,
+    UsageError,
+    check_known,
+    print_json,
+    print_table,
+    stopped,
+)
 from escala.errors import RecordError
 from escala.text import progress
 
@@ -70,7 +78,7 @@ def import_(
     """
     from escala import sources
 
-    with progress.bar(f"reading {file.name}"):
+    with stopped("nothing was added"), progress.bar(f"reading {file.name}"):
         how: dict[str, Any] = {"kind": kind, "symbol": symbol, "columns": columns, "clip": clip, "time_unit": time_unit}
         options: dict[str, Any] = {
             name: value for name, value in {"side": side, "window": window}.items() if value is not None
@@ -78,7 +86,8 @@ def import_(
         found = sources.read(file, **how, **options)
     if not len(found):
         raise RecordError("; ".join([f"{file}: there are no records in it", *found.notes]))
-    with progress.bar(f"adding {len(found):,} records"):
+    whole = "a file is added whole or not at all: records list --imports tells"
+    with stopped(whole), progress.bar(f"adding {len(found):,} records"):
         done = asyncio.run(_add(db, found, file.name[:300], allow_duplicates))
     symbols = list(dict.fromkeys(found.symbol.tolist()))
     if json:

@@ -76,6 +76,10 @@ class Sink:
             raise _failure(self.directory, f"chunk {chunk} cannot be read", error) from None
         return State.from_bytes(rest)
 
+    def count(self) -> int:
+        """Count the chunks that are there."""
+        return sum(1 for _ in self.directory.glob("_chunk-*.state"))
+
     def identity(self, chunk: int) -> dict[str, Any]:
         """Say which rows of what a chunk is: a file that strayed here from elsewhere says another thing."""
         return {"plan": self.plan.digest, "rows": list(self.plan.bounds(chunk))}
