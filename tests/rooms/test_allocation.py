@@ -1133,9 +1133,8 @@ def test_the_arguments_are_those_of_the_tables() -> None:
     words = dict(tables.ALLOCATION_CHOICES.values())
     controls = {row.name: row.default for row in tables.ALLOCATION_CONTROLS}
     assert set(arguments) == {"curves", "total", "params", "threads", *settings_of, *words, *controls}
-    usual = {"tolerance", "step"}  # None stands for what depends on the problem
     for row in (*tables.ALLOCATION_SETTINGS, *tables.ALLOCATION_CONTROLS):
-        assert arguments[row.name].default == (None if row.name in usual else row.default), row.name
+        assert arguments[row.name].default == row.default, row.name
     for row in tables.ALLOCATION_SWITCHES:
         word, choices = tables.ALLOCATION_CHOICES[row.name]
         assert choices[arguments[word].default] == row.default

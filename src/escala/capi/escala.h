@@ -173,7 +173,7 @@ int escala_decay(const escala_records *records, const double *times, double half
 
 /* draws x totals problems over n instruments. Fill with escala_allocation_defaults first. */
 typedef struct escala_allocation {
-    escala_curves curves;        /* params: draws x n x ESCALA_PARAMS, all draws over the same families, origins, limits */
+    escala_curves curves;        /* params: draws x n x ESCALA_PARAMS; families, origins and limits of all draws */
     int64_t draws;               /* default 1 */
     int64_t totals;              /* default 1 */
     const double *total;         /* totals: money, at least 0 */
@@ -192,9 +192,9 @@ typedef struct escala_allocation {
     /* generated: controls */
     double reserve;     /* share of the total that stays out; fraction, in [0, 1), default 0 */
     double hurdle;      /* what money returns elsewhere; ratio, in [0, inf), default 0 */
-    double tolerance;   /* gap at which the search ends; -1: 1e-9*n*n, at most 1e-4; ratio, in [0, 1], default -1 */
-    double step;        /* increment of the greedy method; 0: a thousandth of the total;
-                         * amount, in (0, inf), default 0 */
+    double tolerance;   /* gap at which the search ends; -1, the default: 1e-9*n*n, at most 1e-4; ratio, in [0, 1] */
+    double step;        /* increment of the greedy method; 0, the default: a thousandth of the total;
+                         * amount, in (0, inf) */
     int64_t max_nodes;  /* problems after which the search ends; count, an integer in [0, 10000000], default 2000 */
     int32_t exactly;    /* all money must be placed; an integer in [0, 1], default 0 */
     int32_t distribute; /* what min_efficiency leaves over is placed in a second solve;
