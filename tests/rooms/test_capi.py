@@ -112,7 +112,7 @@ def from_hex(line: str) -> npt.NDArray[np.float64]:
 
 
 def some_curves(rng: np.random.Generator, n: int) -> CurveSet:
-    families = rng.choice(["linear", "quadratic", "exponential", "sqrt"], n).tolist()
+    families = rng.choice(["linear", "quadratic", "exponential", "sqrt", "hill"], n).tolist()
     params = np.zeros((n, 3))
     for row, family in zip(params, families, strict=True):
         row[:] = {
@@ -120,6 +120,7 @@ def some_curves(rng: np.random.Generator, n: int) -> CurveSet:
             "quadratic": (-rng.uniform(1e-13, 1e-12), -rng.uniform(1e-8, 1e-7), rng.uniform(0.8, 1.1)),
             "exponential": (rng.uniform(0.5, 1.0), rng.uniform(1e-7, 1e-5), rng.uniform(0.0, 0.2)),
             "sqrt": (-rng.uniform(1e-4, 1e-3), rng.uniform(0.8, 1.1), 0.0),
+            "hill": (rng.uniform(0.5, 1.0), rng.uniform(1e4, 1e6), rng.choice([1.0, rng.uniform(1.0, 5.0)])),
         }[family]
     return CurveSet.from_params([str(i) for i in range(n)], families, params, limit=rng.uniform(1e5, 1e6, n))
 
@@ -585,7 +586,7 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("efficiency", "m", 2**62, BAD_SIZE, "m", -1),
     ("efficiency", "rows", 2, BAD_SIZE, "rows", -1),
     ("efficiency", "rows", -3, BAD_SIZE, "rows", -1),
-    ("efficiency", "family[1]", 4, BAD_CODE, "family", 1),
+    ("efficiency", "family[1]", 5, BAD_CODE, "family", 1),
     ("efficiency", "family[2]", -1, BAD_CODE, "family", 2),
     ("efficiency", "capital[1]", -1.0, BAD_VALUE, "capital", 1),
     ("efficiency", "capital[0]", NAN, BAD_VALUE, "capital", 0),

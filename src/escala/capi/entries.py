@@ -14,6 +14,8 @@ from numba import carray, cfunc, types
 from escala.kernels.allocation import solve as allocation
 from escala.kernels.curves import evaluate as curves
 from escala.kernels.curves import limits
+from escala.kernels.families import dispatch
+from escala.kernels.families.params import of_row
 from escala.kernels.fitting import fit as fitting
 from escala.kernels.fitting.rows import work_size as fit_work_size_of
 from escala.kernels.jit import OPTIONS, routine, waiting
@@ -197,6 +199,12 @@ def simulate(columns, width, values, stride, counts, work, cursor, n):
 _fit_work = routine(fit_work_size_of)
 _allocation_work = routine(allocation.work_size)
 _allocation_integers = routine(allocation.integers_size)
+
+
+@_entry(_integer, _floats)
+def allowed_together(family, params):
+    """Tell whether the coefficients of one curve, each in its range, are allowed together."""
+    return 1 if dispatch.is_allowed(family, of_row(carray(params, PARAMS))) else 0
 
 
 @_entry(_integer)

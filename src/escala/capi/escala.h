@@ -74,13 +74,15 @@ enum escala_family {
     ESCALA_QUADRATIC = 1,
     ESCALA_EXPONENTIAL = 2,
     ESCALA_SQRT = 3,
+    ESCALA_HILL = 4,
     ESCALA_AUTO = 64 /* only as a wish, when fitting */
 };
 
 /* Coefficients that a curve has room for: a, b, c, d. Those that its family does not use are 0. */
 enum { ESCALA_PARAMS = 4 };
 
-/* n curves. With d = C - origin: a*C + b, (a*d + b)*d + c, a*exp(-b*d) + c (b > 0), a*sqrt(C) + b. */
+/* n curves. With x = C - origin and u = C/b: a*C + b, (a*x + b)*x + c, a*exp(-b*x) + c (b > 0), a*sqrt(C) + b,
+ * a*u^(c - 1)/(1 + u^c) (b > 0, c in [1, 20], a at least 0 and so that the highest efficiency is at most 1). */
 typedef struct escala_curves {
     int64_t n;
     const int8_t *family; /* n codes */

@@ -223,6 +223,9 @@ static int check_params(escala_fault *fault, const int8_t *family, const double 
                 return fail(fault, ESCALA_BAD_VALUE, "params", ESCALA_PARAMS * row + k, p[k]);
             }
         }
+        if (!unknown && !entry_allowed_together(family[row % n], p)) {
+            return fail(fault, ESCALA_BAD_VALUE, "params", ESCALA_PARAMS * row, p[0]);
+        }
     }
     return ESCALA_OK;
 }
