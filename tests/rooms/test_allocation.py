@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import itertools
 import json
 import math
@@ -29,7 +31,12 @@ from escala import (
     InputError,
     allocate,
     fit,
+    tables,
 )
+from escala.allocation.problem import Request
+from escala.allocation.run import run
+from escala.allocation.summary import REASONS
+from escala.tables import WARM, names
 from tests.naive import allocation as naive
 from tests.naive.allocation import Problem, make_problem
 from tests.places import ROOT
@@ -959,7 +966,7 @@ def batch() -> tuple[Problem, Floats, Floats]:
     return p, np.array([[0.3, 0.9, 2.0], [3.5, 5.0, 8.0]]), draws
 
 
-def equal_to_the_bit(one: Allocation, other: Allocation, place: tuple[int, ...]) -> bool:
+def equal_to_the_bit(one: Allocation, other: Allocation, place: tuple[Any, ...]) -> bool:
     pairs = [(getattr(one, name), np.asarray(getattr(other, name))[place]) for name in NUMBERS]
     same = all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
     phases = (one.first, other.first)
@@ -1008,13 +1015,68 @@ def test_greedy_batches_equal_single_solves(threads: int) -> None:
         assert equal_to_the_bit(solve(q, method="greedy", remainder="distribute"), many, (k, i, j))
 
 
+def many_curves(n: int, seed: int) -> CurveSet:
+    """Curves of all families, some S-shaped."""
+    rng = np.random.default_rng(seed)
+    families, params, origin = mixed_curves(rng, n)
+    names = [f"S{i}" for i in range(n)]
+    return CurveSet.from_params(names, families, params, limit=rng.uniform(0.5, 3.0, n), origin=origin)
+
+
+SPLITS: dict[str, dict[str, Any]] = {
+    "one solve": {},
+    "two solves": {"min_efficiency": 0.6},
+    "two solves with tickets": {"min_efficiency": 0.7, "min_ticket": 0.1},
+    "two solves that place everything": {"min_efficiency": 0.7, "spend": "exactly"},
+    "two solves in increments": {"min_efficiency": 0.6, "method": "greedy"},
+    "thresholds by instrument": {"min_efficiency": np.linspace(0.0, 0.9, 7), "max_share": 0.7},
+}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("seed", [3, 8])
+def test_an_allocation_does_not_depend_on_its_neighbours_in_the_call(split: str, seed: int) -> None:
+    """Parts of a path that begin at multiples of WARM have the bits of the whole, in both phases."""
+    curves, options = many_curves(7, seed), {"max_nodes": 100, **SPLITS[split]}
+    room = float(allocate(curves, 1e3).amounts.sum())
+    totals = np.linspace(0.01, 0.9 if options.get("spend") else 1.2, 512) * room
+    whole = allocate(curves, totals, **options)
+    for size in (WARM, 2 * WARM, 4 * WARM):
+        for begin in range(0, totals.size, size):
+            part = allocate(curves, totals[begin : begin + size], **options)
+            assert equal_to_the_bit(part, whole, (slice(begin, begin + size),)), (size, begin)
+            again = np.zeros(size) if part.first is None else part.first.amounts
+            if part.first is None and whole.first is not None:
+                again = part.amounts
+            if whole.first is not None:
+                assert np.array_equal(again, whole.first.amounts[begin : begin + size])
+    for begin in (0, 3 * WARM):  # and a problem that follows nobody is a call of its own
+        alone = allocate(curves, float(totals[begin]), **options)
+        assert equal_to_the_bit(alone, whole, (begin,))
+
+
+def test_draws_do_not_depend_on_their_neighbours_in_the_call() -> None:
+    curves = many_curves(7, 5)
+    rng = np.random.default_rng(6)
+    draws = curves.params * rng.uniform(0.97, 1.03, (3 * WARM, 1, 1))
+    total = 0.8 * float(allocate(curves, 1e3).amounts.sum())
+    whole = allocate(curves, total, params=draws, min_efficiency=0.6)
+    assert whole.first is not None
+    for begin in range(0, len(draws), WARM):
+        part = allocate(curves, total, params=draws[begin : begin + WARM], min_efficiency=0.6)
+        assert equal_to_the_bit(part, whole, (slice(begin, begin + WARM),)), begin
+
+
 PLAIN = """
 import numpy as np
 from tests.rooms.test_allocation import batch, curves_of
 from escala import allocate
 p, totals, draws = batch()
-for options in ({}, {"remainder": "hold"}, {"method": "greedy"}):
-    found = allocate(curves_of(p), totals[0], params=draws[:1], threads=1, **p.settings(), **options)
+two = {"min_efficiency": 0.7, "lower": 0.0}
+for options in ({}, {"remainder": "hold"}, {"method": "greedy"}, two, {**two, "method": "greedy"}):
+    given = {**p.settings(), **options}
+    found = allocate(curves_of(p), totals[0], params=draws[:1], threads=1, **given)
+    assert (found.first is not None) == ("lower" in options)
     print(found.amounts.tobytes().hex(), found.upper_bound.tobytes().hex(), found.shadow_price.tobytes().hex())
 """
 
@@ -1054,6 +1116,53 @@ def test_inputs_are_left_alone() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
     with pytest.raises(AttributeError):
         result.gap = 0.0  # type: ignore[misc]
+
+
+# --- tables ------------------------------------------------------------------------------------------------------
+
+
+def test_the_arguments_are_those_of_the_tables() -> None:
+    """Names, order of the settings, and defaults; switches are words there."""
+    arguments = inspect.signature(allocate).parameters
+    settings_of = names(tables.ALLOCATION_SETTINGS)
+    assert tuple(name for name in arguments if name in settings_of) == settings_of
+    words = dict(tables.ALLOCATION_CHOICES.values())
+    controls = {row.name: row.default for row in tables.ALLOCATION_CONTROLS}
+    assert set(arguments) == {"curves", "total", "params", "threads", *settings_of, *words, *controls}
+    usual = {"tolerance", "step"}  # None stands for what depends on the problem
+    for row in (*tables.ALLOCATION_SETTINGS, *tables.ALLOCATION_CONTROLS):
+        assert arguments[row.name].default == (None if row.name in usual else row.default), row.name
+    for row in tables.ALLOCATION_SWITCHES:
+        word, choices = tables.ALLOCATION_CHOICES[row.name]
+        assert choices[arguments[word].default] == row.default
+        assert sorted(choices.values()) == [0, 1]
+
+
+def test_results_are_those_of_the_tables() -> None:
+    fields = [field.name for field in dataclasses.fields(Allocation)]
+    inside = {"culprit", "excess", "phases"}  # what an error or `first` says
+    assert {row.name for row in tables.ALLOCATION_SOLUTION} - inside <= set(fields)
+    for made, codes in ((Binding, tables.BINDINGS), (AllocationStatus, tables.ALLOCATION_ANSWERED)):
+        assert {code.name: code.value for code in made} == {row.name.upper(): row.value for row in codes}
+    assert set(REASONS) == set(names(tables.BINDINGS))
+    assert set(naive.DEFAULTS) == set(names(tables.ALLOCATION_SETTINGS))
+    assert naive.DEFAULTS == {row.name: row.default for row in tables.ALLOCATION_SETTINGS}
+
+
+def test_numbers_of_problems_without_an_answer_are_nan() -> None:
+    """Except for what says why."""
+    request = Request.checked(
+        two(), [1.0, 4.0], None,
+        {row.name: row.default or 0.0 for row in tables.ALLOCATION_SETTINGS},
+        {"reserve": 0.0, "hurdle": 0.0, "tolerance": None, "step": None, "max_nodes": 10},
+        {"spend": "exactly", "remainder": "hold", "method": "exact"},
+    )  # fmt: skip
+    found, first = run(request, 1)
+    assert first.amounts.shape == (0, 2)
+    assert found.status.tolist() == [0, 5]
+    assert np.isnan(found.amounts).tolist() == [[False, False], [True, True]]
+    assert found.column("excess")[1] == 4.0 - 0.75 - 2.0
+    assert np.isnan(found.column("utility")).tolist() == [False, True]
 
 
 # --- what cannot be ----------------------------------------------------------------------------------------------

@@ -102,6 +102,14 @@ def marginal_basis(family: int, p: Params, origin: float, x: float) -> tuple[flo
 
 
 @helper
+def is_allowed(family: int, p: Params) -> bool:
+    """Whether coefficients that are each in their range are allowed together."""
+    if family == f.HILL:
+        return hill.is_allowed(p)
+    return True
+
+
+@helper
 def is_level(family: int, p: Params) -> bool:
     """Whether efficiency is the same everywhere."""
     if family == f.LINEAR:
@@ -300,7 +308,7 @@ def prepare(wanted: int, work: Floats, points: Floats, rows: int) -> None:
     if wanted & (1 << f.SQRT):
         sqrt.prepare(work, points, rows)
     if wanted & (1 << f.HILL):
-        hill.prepare(points, rows)
+        hill.prepare(work, points, rows)
 
 
 @helper
