@@ -110,8 +110,9 @@ def from_hex(line: str) -> npt.NDArray[np.float64]:
     return np.array([float.fromhex(word) for word in line.split()])
 
 
-def some_curves(rng: np.random.Generator, n: int) -> CurveSet:
-    families = rng.choice(["linear", "quadratic", "exponential", "sqrt", "hill"], n).tolist()
+def some_curves(rng: np.random.Generator, n: int, *, hills: bool = True) -> CurveSet:
+    drawn_from = ["linear", "quadratic", "exponential", "sqrt", *(["hill"] if hills else [])]
+    families = rng.choice(drawn_from, n).tolist()
     params = np.zeros((n, 3))
     for row, family in zip(params, families, strict=True):
         row[:] = {
@@ -316,7 +317,8 @@ def test_fit_with_half_life(library: Library) -> None:
 )
 def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Library) -> None:
     rng = np.random.default_rng(5)
-    curves = some_curves(rng, 12)
+    # a hill that is forced in, or drawn with less than its least s, has no answer
+    curves = some_curves(rng, 12, hills="lower" not in settings and "drawn" not in settings)
     rising = {
         "priority": np.linspace(0.5, 2.0, 12),
         "upper": np.linspace(1e4, 9e5, 12),
