@@ -184,7 +184,9 @@ def test_errors_of_hill_by_a_library() -> None:
     assert np.all(curve.covariance[0, 3] == 0.0)
     at = 3e5
     steps = np.diag([1e-6, 1e-6 * theta[1], 1e-6])
-    up, down = (np.array([hill_eta(*row, at) for row in theta + sign * steps]) for sign in (1.0, -1.0))
+    up, down = (
+        np.array([hill_eta(row[0], row[1], row[2], at) for row in theta + sign * steps]) for sign in (1.0, -1.0)
+    )
     gradient = (up - down) / (2.0 * np.diag(steps))
     wide = np.sqrt(gradient @ curve.covariance[0, :3, :3] @ gradient + curve.residual_sd[0] ** 2)
     found = curve.predict(at, level=0.9)
