@@ -115,12 +115,14 @@ def some_curves(rng: np.random.Generator, n: int, *, hills: bool = True) -> Curv
     families = rng.choice(drawn_from, n).tolist()
     params = np.zeros((n, 3))
     for row, family in zip(params, families, strict=True):
+        if family == "hill":
+            row[:] = rng.uniform(0.5, 1.0), rng.uniform(1e4, 1e6), rng.choice([1.0, rng.uniform(1.0, 5.0)])
+            continue
         row[:] = {
             "linear": (-rng.uniform(1e-7, 1e-6), rng.uniform(0.8, 1.1), 0.0),
             "quadratic": (-rng.uniform(1e-13, 1e-12), -rng.uniform(1e-8, 1e-7), rng.uniform(0.8, 1.1)),
             "exponential": (rng.uniform(0.5, 1.0), rng.uniform(1e-7, 1e-5), rng.uniform(0.0, 0.2)),
             "sqrt": (-rng.uniform(1e-4, 1e-3), rng.uniform(0.8, 1.1), 0.0),
-            "hill": (rng.uniform(0.5, 1.0), rng.uniform(1e4, 1e6), rng.choice([1.0, rng.uniform(1.0, 5.0)])),
         }[family]
     return CurveSet.from_params([str(i) for i in range(n)], families, params, limit=rng.uniform(1e5, 1e6, n))
 

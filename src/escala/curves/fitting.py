@@ -62,8 +62,8 @@ def fit(
         mapping alone with columns `symbol`, `capital`, `efficiency` and, if there, `weight` and `observed_at` (or
         `time`; arguments given beside it take their place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
     family : str or sequence of str
-        ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, ``"hill"``, or ``"auto"`` for the
-        one of lowest AICc among the first four; one for all or one an instrument.
+        ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, ``"hill"``, or ``"auto"`` for
+        the one of lowest AICc among the first four; one for all or one an instrument.
     weights : shaped like efficiency, optional
         Relative, at least 0. Coefficients are those of points repeated so often; intervals count
         n_eff = (Σw)²/Σw² points.
