@@ -504,14 +504,18 @@ ALLOCATION_SETTINGS: Final[Table] = (
     Quantity("priority", "Weight of the utility", "ratio", FINITE_FROM_ZERO, 1.0),
 )  # fmt: skip
 
-#: What holds for all problems of a call. A tolerance of -1 and a step of 0 stand for the usual ones.
+#: What holds for all problems of a call. Those without a default depend on the problem.
 ALLOCATION_CONTROLS: Final[Table] = (
     Quantity("reserve", "Share of the total that stays out", "fraction", BELOW_ONE, 0.0),
     Quantity("hurdle", "What money returns elsewhere", "ratio", FINITE_FROM_ZERO, 0.0),
-    Quantity("tolerance", "Gap at which the search ends; -1: 1e-9*n*n, at most 1e-4", "ratio", FRACTION, -1.0),
-    Quantity("step", "Increment of the greedy method; 0: a thousandth of the total", "amount", POSITIVE, 0.0),
+    Quantity("tolerance", "Gap at which the search ends; -1, the default: 1e-9*n*n, at most 1e-4", "ratio",
+             FRACTION),
+    Quantity("step", "Increment of the greedy method; 0, the default: a thousandth of the total", "amount",
+             POSITIVE),
     Quantity("max_nodes", "Problems after which the search ends", "count", Interval(0, 10_000_000, integer=True), 2000),
-)
+)  # fmt: skip
+#: What stands for the usual ones of these in kernels and in C.
+ALLOCATION_USUAL: Final = {"tolerance": -1.0, "step": 0.0}
 
 #: Choices: 1 is yes.
 ALLOCATION_SWITCHES: Final[Table] = (

@@ -93,7 +93,7 @@ def test_a_statistic_that_is_appended_changes_no_other() -> None:
 # --- hill --------------------------------------------------------------------------------------------------------
 
 
-def hill_eta(a: float, b: float, s: float, capital: Any) -> Any:
+def hill_eta(a: Any, b: Any, s: Any, capital: Any) -> Any:
     """η as the definition says it."""
     x = np.asarray(capital) / b
     return a * x ** (s - 1.0) / (1.0 + x**s)
@@ -151,7 +151,7 @@ def test_fits_of_hill_are_global(seed: int) -> None:
     s, b = np.where(rng.random(n) < 0.2, 1.0, rng.uniform(1.0, 8.0, n)), 10.0 ** rng.uniform(4.5, 5.5, n)
     capital = 10.0 ** rng.uniform(4.0, 6.0, (n, 15))
     a = np.array([rng.uniform(0.5, 1.0) * largest_a(one) for one in s])
-    truth = np.stack([hill_eta(*one, c) for one, c in zip(zip(a, b, s, strict=True), capital, strict=True)])
+    truth = np.stack([hill_eta(a[i], b[i], s[i], capital[i]) for i in range(n)])
     efficiency = np.clip(truth + rng.normal(0.0, 0.02, truth.shape), 0.0, 1.0)
     curves = fit([f"S{i}" for i in range(n)], capital, efficiency, family="hill")
     assert (curves.status == FitStatus.OK).sum() >= n - 3
@@ -183,13 +183,11 @@ def test_errors_of_hill_by_a_library() -> None:
     assert np.allclose(curve.covariance[0, :3, :3], covariance * np.outer(units, units), rtol=1e-4)
     assert np.all(curve.covariance[0, 3] == 0.0)
     at = 3e5
-    steps = [1e-6, 1e-6 * theta[1], 1e-6]
-    gradient = np.array(
-        [
-            (hill_eta(*(theta + step * np.eye(3)[k]), at) - hill_eta(*(theta - step * np.eye(3)[k]), at)) / (2 * step)
-            for k, step in enumerate(steps)
-        ]
+    steps = np.diag([1e-6, 1e-6 * theta[1], 1e-6])
+    up, down = (
+        np.array([hill_eta(row[0], row[1], row[2], at) for row in theta + sign * steps]) for sign in (1.0, -1.0)
     )
+    gradient = (up - down) / (2.0 * np.diag(steps))
     wide = np.sqrt(gradient @ curve.covariance[0, :3, :3] @ gradient + curve.residual_sd[0] ** 2)
     found = curve.predict(at, level=0.9)
     assert math.isclose((found.high - found.low)[0] / 2.0, stats.t(37).ppf(0.95) * wide, rel_tol=1e-4)

@@ -19,6 +19,7 @@ from escala.tables import (
     ALLOCATION_CONTROLS,
     ALLOCATION_SETTINGS,
     ALLOCATION_SOLUTION,
+    ALLOCATION_USUAL,
     FINITE_FROM_ZERO,
     MOST_INCREMENTS,
     MOST_USUAL_GAP,
@@ -168,7 +169,7 @@ def _control(row: Quantity, value: Any, n: int, totals: Floats) -> float:
     if row.values.integer:
         return checked_count(row.name, value)
     if value is None:
-        return min(USUAL_GAP * n * n, MOST_USUAL_GAP) if row.name == "tolerance" else float(row.default or 0.0)
+        return min(USUAL_GAP * n * n, MOST_USUAL_GAP) if row.name == "tolerance" else ALLOCATION_USUAL[row.name]
     given = one_number(row.name, value, row.values, AllocationError)
     most = float(totals.max(initial=0.0)) / given if row.name == "step" else 0.0
     if most > MOST_INCREMENTS:

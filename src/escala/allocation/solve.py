@@ -105,6 +105,9 @@ def allocate(
     second solve each of the two is optimal in its turn; the better of that and of the same after a greedy first solve
     is returned. All of this is about the curves as they are fitted, not about what the market will do.
 
+    A problem depends on no other but those before it in its own block of 64 (they begin at multiples of 64), from whose
+    price its search begins: parts of a path that begin there give the same bits as the whole.
+
     References
     ----------
     Everett (1963), Generalized Lagrange multiplier method for solving problems of optimum allocation of resources.

@@ -166,7 +166,7 @@ def allocate(
     work, work_size, marked, integers, integers_size, nodes, bounds, most, trails,
     drafted, draft_binding, draft_solutions,
 ):  # fmt: skip
-    """Solve draws·size problems, at most `most` nodes each; `begun` is that number too, or 0 where no first solve is wanted."""
+    """Solve draws·size problems, at most `most` nodes each; `begun` is their number, or 0 where no first is wanted."""
     m = draws * size
     allocation.allocate(
         carray(family, n), carray(params, (draws * n, PARAMS)), carray(origin, n), carray(limit, n),

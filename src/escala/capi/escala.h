@@ -69,20 +69,23 @@ const char *escala_status_text(int status);
 
 /* ---- Curves: escala.CurveSet ---- */
 
+/* Families of curves: efficiency over capital C. ESCALA_AUTO is only a wish, when fitting. */
+/* generated: family */
 enum escala_family {
-    ESCALA_LINEAR = 0,
-    ESCALA_QUADRATIC = 1,
-    ESCALA_EXPONENTIAL = 2,
-    ESCALA_SQRT = 3,
-    ESCALA_HILL = 4,
-    ESCALA_AUTO = 64 /* only as a wish, when fitting */
+    ESCALA_LINEAR = 0,      /* a*C + b */
+    ESCALA_QUADRATIC = 1,   /* (a*d + b)*d + c, d = C - origin */
+    ESCALA_EXPONENTIAL = 2, /* a*exp(-b*d) + c, d = C - origin, b > 0 */
+    ESCALA_SQRT = 3,        /* a*sqrt(C) + b */
+    ESCALA_HILL = 4,        /* a*x^(s - 1)/(1 + x^s), x = C/K; b is K and c is s */
+    ESCALA_AUTO = 64        /* the family of lowest AICc */
 };
+/* end of family */
 
 /* Coefficients that a curve has room for: a, b, c, d. Those that its family does not use are 0. */
 enum { ESCALA_PARAMS = 4 };
 
-/* n curves. With x = C - origin and u = C/b: a*C + b, (a*x + b)*x + c, a*exp(-b*x) + c (b > 0), a*sqrt(C) + b,
- * a*u^(c - 1)/(1 + u^c) (b > 0, c in [1, 20], a at least 0 and so that the highest efficiency is at most 1). */
+/* n curves, each of its family: exponentials with b > 0; hills with b > 0, c in [1, 20], a at least 0 and so that the
+ * highest efficiency is at most 1. */
 typedef struct escala_curves {
     int64_t n;
     const int8_t *family; /* n codes */
@@ -123,30 +126,34 @@ typedef struct escala_records {
     const int8_t *family;     /* n codes: the family wanted, or ESCALA_AUTO for the one of lowest AICc */
 } escala_records;
 
+/* generated: fit_status */
 enum escala_fit_status {
-    ESCALA_FIT_OK = 0,
-    ESCALA_FIT_TOO_FEW_POINTS = 1,
-    ESCALA_FIT_DEGENERATE = 2,
-    ESCALA_FIT_CONSTANT = 3
+    ESCALA_FIT_OK = 0,             /* a curve */
+    ESCALA_FIT_TOO_FEW_POINTS = 1, /* fewer distinct capitals than the family has coefficients; there is no curve */
+    ESCALA_FIT_DEGENERATE = 2,     /* the records do not determine the coefficients; there is no curve */
+    ESCALA_FIT_CONSTANT = 3        /* all efficiencies are equal: a horizontal line */
 };
+/* end of fit_status */
 
 /* Columns of `fit_stats`. */
+/* generated: fit_stat */
 enum escala_fit_stat {
-    ESCALA_FIT_STAT_SMALLEST = 0, /* observed capital */
-    ESCALA_FIT_STAT_LARGEST,
-    ESCALA_FIT_STAT_LIMIT,
-    ESCALA_FIT_STAT_RESIDUAL_SD,
-    ESCALA_FIT_STAT_DF_RESID,
-    ESCALA_FIT_STAT_R_SQUARED,
-    ESCALA_FIT_STAT_MEAN_ERROR,
-    ESCALA_FIT_STAT_MAX_ERROR,
-    ESCALA_FIT_STAT_RMSE,
-    ESCALA_FIT_STAT_AICC,
-    ESCALA_FIT_STAT_NEUMANN, /* Von Neumann's ratio of the residuals, its mean and variance by chance */
-    ESCALA_FIT_STAT_NEUMANN_MEAN,
-    ESCALA_FIT_STAT_NEUMANN_VARIANCE,
+    ESCALA_FIT_STAT_SMALLEST = 0,     /* smallest capital seen */
+    ESCALA_FIT_STAT_LARGEST,          /* largest capital seen */
+    ESCALA_FIT_STAT_LIMIT,            /* where trust in the curve ends */
+    ESCALA_FIT_STAT_RESIDUAL_SD,      /* sqrt(SSE/df_resid) */
+    ESCALA_FIT_STAT_DF_RESID,         /* degrees of freedom left: n_eff - coefficients; 0 where there is none */
+    ESCALA_FIT_STAT_R_SQUARED,        /* 1 - SSE/SST; 0 where all efficiencies are equal */
+    ESCALA_FIT_STAT_MEAN_ERROR,       /* (weighted) mean absolute residual */
+    ESCALA_FIT_STAT_MAX_ERROR,        /* largest absolute residual */
+    ESCALA_FIT_STAT_RMSE,             /* root of the mean squared residual */
+    ESCALA_FIT_STAT_AICC,             /* corrected Akaike criterion */
+    ESCALA_FIT_STAT_NEUMANN,          /* von Neumann's ratio of the residuals in order of capital */
+    ESCALA_FIT_STAT_NEUMANN_MEAN,     /* its mean by chance */
+    ESCALA_FIT_STAT_NEUMANN_VARIANCE, /* its variance by chance */
     ESCALA_FIT_STATS
 };
+/* end of fit_stat */
 
 /* What is fitted. Without a curve (TOO_FEW_POINTS, DEGENERATE) params are NaN. */
 typedef struct escala_fits {
@@ -175,7 +182,7 @@ int escala_decay(const escala_records *records, const double *times, double half
 
 /* draws x totals problems over n instruments. Fill with escala_allocation_defaults first. */
 typedef struct escala_allocation {
-    escala_curves curves;        /* params: draws x n x ESCALA_PARAMS, all draws over the same families, origins, limits */
+    escala_curves curves;        /* params: draws x n x ESCALA_PARAMS; all draws share families, origins and limits */
     int64_t draws;               /* default 1 */
     int64_t totals;              /* default 1 */
     const double *total;         /* totals: money, at least 0 */
@@ -194,9 +201,9 @@ typedef struct escala_allocation {
     /* generated: controls */
     double reserve;     /* share of the total that stays out; fraction, in [0, 1), default 0 */
     double hurdle;      /* what money returns elsewhere; ratio, in [0, inf), default 0 */
-    double tolerance;   /* gap at which the search ends; -1: 1e-9*n*n, at most 1e-4; ratio, in [0, 1], default -1 */
-    double step;        /* increment of the greedy method; 0: a thousandth of the total;
-                         * amount, in (0, inf), default 0 */
+    double tolerance;   /* gap at which the search ends; -1, the default: 1e-9*n*n, at most 1e-4; ratio, in [0, 1] */
+    double step;        /* increment of the greedy method; 0, the default: a thousandth of the total;
+                         * amount, in (0, inf) */
     int64_t max_nodes;  /* problems after which the search ends; count, an integer in [0, 10000000], default 2000 */
     int32_t exactly;    /* all money must be placed; an integer in [0, 1], default 0 */
     int32_t distribute; /* what min_efficiency leaves over is placed in a second solve;

@@ -64,12 +64,19 @@ def beside(entries: Sequence[str], remarks: Sequence[Sequence[str]]) -> str:
     width = _WIDTH - left - len(" /*  */")
     lines = []
     for entry, remark in zip(entries, remarks, strict=True):
-        first, *more = _wrapped(remark, width) or [""]
+        first, *more = _wrapped([_plain(part) for part in remark], width) or [""]
         start = f"    {entry}"
         lines.append(f"{start:<{left}} /* {first}" if first else start)
         lines += [f"{'':<{left}}  * {line}" for line in more]
         lines[-1] += " */" if first else ""
     return "".join(f"{line}\n" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """Write a formula with the letters that C has."""
+    for sign, letters in (("·", "*"), ("−", "-"), ("√C", "sqrt(C)"), ("√", "sqrt")):
+        text = text.replace(sign, letters)
+    return text
 
 
 def _wrapped(parts: Sequence[str], width: int) -> list[str]:
@@ -90,6 +97,9 @@ def _lower(doc: str) -> str:
 #: What stands in the stretches of the header.
 STRETCHES: Final[Mapping[str, Callable[[], str]]] = {
     "status": lambda: enumeration("escala_status", tables.LIBRARY_STATUS, "ESCALA_"),
+    "family": lambda: enumeration("escala_family", (*tables.FAMILIES, *tables.WISHES), "ESCALA_"),
+    "fit_status": lambda: enumeration("escala_fit_status", tables.FIT_STATUS, "ESCALA_FIT_"),
+    "fit_stat": lambda: columns("escala_fit_stat", tables.FIT_STATS, "ESCALA_FIT_STAT_", "ESCALA_FIT_STATS"),
     "settings": lambda: inputs(tables.ALLOCATION_SETTINGS),
     "controls": lambda: numbers((*tables.ALLOCATION_CONTROLS, *tables.ALLOCATION_SWITCHES)),
     "solution": lambda: columns(

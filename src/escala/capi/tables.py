@@ -90,10 +90,13 @@ def tables() -> str:
         _column("escala_allocation", row.name, row.values, float(row.default or 0.0))
         for row in table.ALLOCATION_SETTINGS
     ))  # fmt: skip
-    usual = {"USUAL_TOLERANCE": controls["tolerance"].default, "USUAL_GAP": table.USUAL_GAP,
+    usual = {"USUAL_TOLERANCE": table.ALLOCATION_USUAL["tolerance"], "USUAL_GAP": table.USUAL_GAP,
              "MOST_USUAL_GAP": table.MOST_USUAL_GAP}  # fmt: skip
     lines += [f"static const double {name} = {_number(float(value or 0.0))};" for name, value in usual.items()]
-    lines += ["#define CONTROLS(DO) " + " ".join(f"DO({name}, {row.default:g})" for name, row in controls.items())]
+    lines += [
+        "#define CONTROLS(DO) "
+        + " ".join(f"DO({name}, {table.ALLOCATION_USUAL.get(name, row.default):g})" for name, row in controls.items())
+    ]
     lines += _array("column", "COLUMNS", (
         _column("escala_scenarios", row.name, row.values, float(math.nan if row.default is None else row.default))
         for row in table.LENDING_INPUTS

@@ -420,12 +420,22 @@ def _either(
 
 
 @helper
-def basis_at(family: float, work: Floats, points: Floats, at: int, lane: int) -> tuple[float, float, float]:
+def has_constant(wanted: int) -> bool:
+    """Whether f₀ is 1 in all families wanted, so that centring took it."""
+    return not wanted & (1 << f.HILL)
+
+
+@helper
+def basis_at(
+    family: float, constant: bool, work: Floats, points: Floats, at: int, lane: int
+) -> tuple[float, float, float]:  # fmt: skip
     """Orthogonal basis at a point. All are computed and one is selected, so that lanes run side by side."""
     found = linear.basis_at(work, points, at, lane)
     found = _either(family == f.QUADRATIC, quadratic.basis_at(work, points, at, lane), found)
     found = _either(family == f.SQRT, sqrt.basis_at(work, points, at, lane), found)
     found = _either(family == f.EXPONENTIAL, exponential.basis_at(work, points, at, lane), found)
+    if constant:
+        return found
     return _either(family == f.HILL, hill.basis_at(points, at), found)
 
 
