@@ -60,7 +60,7 @@ def test_a_file_that_has_grown_adds_what_is_new(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text(HEADER + rows(0, 24))
     done = escala("records", "import", "r.csv", cwd=tmp_path)
     assert "\n12 of 24 are new, 12 were in the store before: --allow-duplicates adds them once more\n" in done.stdout
-    assert done.stdout.endswith(" as import 2: A\n")
+    assert done.stdout.endswith(f"import 2, added to {tmp_path / 'escala.db'}: A\n")
     assert stored(tmp_path) == 24
     done = escala("records", "import", "r.csv", cwd=tmp_path)
     assert done.stderr == "escala: 24 records imported before, from r.csv: --allow-duplicates adds them once more\n"

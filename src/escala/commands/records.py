@@ -101,7 +101,7 @@ def import_(
     if done.duplicates:
         print(_known_before(found, done))
     shown = ", ".join(symbols[:_SHOWN]) + (", …" if len(symbols) > _SHOWN else "")
-    print(f"added to {_without_password(db)} as import {done.id}: {shown}")
+    print(f"import {done.id}, added to {_without_password(db)}: {shown}")
 
 
 def _known_before(records: EfficiencyRecords, done: Imported) -> str:
