@@ -22,8 +22,10 @@ from escala import (
     RecordImport,
     Store,
     UnknownSymbolError,
+    kernels,
     sources,
 )
+from escala.lending import scenario_file
 from escala.sources import fingerprints
 from tests.engines import CAPITAL, LONG, add_line
 from tests.places import ROOT
@@ -96,6 +98,16 @@ def test_executions_are_known_by_their_ids(tmp_path: Path) -> None:
     assert answer(tmp_path, "records", "import", "plain.csv")["added"] == 2
     (tmp_path / "plain.csv").write_text("Trade ID,symbol,capital,efficiency\n8,A,1,0.4\n9,A,1,0.5\n,A,1,0.5\n")
     assert answer(tmp_path, "records", "import", "plain.csv")["added"] == 2
+
+
+def test_any_of_several_ids_tells_rows_apart() -> None:
+    said = {"symbol": ["A"], "capital": [1.0], "efficiency": [0.5], "trade_id": [7]}
+    one, both = sources.read(said), sources.read({**said, "exec_id": ["x"]})
+    assert one.fingerprint is not None
+    np.testing.assert_array_equal(both.fingerprint, one.fingerprint)
+    assert both.notes == ("columns not used: exec_id",)
+    named = sources.read({**said, "id": ["x"]}, columns={"trade_id": "id"})
+    assert named.fingerprint != one.fingerprint
 
 
 def test_ids_are_the_same_as_numbers_and_as_text() -> None:
@@ -432,3 +444,31 @@ def test_deleting_begins_with_being_told_what(desk: Path, arguments: tuple[str, 
 def test_imports_are_of_whole_files(desk: Path) -> None:
     done = escala("records", "list", "--imports", "--symbols", "A", cwd=desk)
     assert (done.returncode, done.stderr) == (2, "escala: --imports shows whole files: leave out --symbols\n")
+
+
+def _stop(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("place", "arguments", "said"),
+    [
+        ((sources, "read"), ("records", "import", "good.csv"), "nothing was added"),
+        (
+            (Store, "import_records"),
+            ("records", "import", "good.csv"),
+            "a file is added whole or not at all: records list --imports tells",
+        ),
+        ((Store, "imports"), ("records", "list", "--imports"), ""),
+        ((kernels, "load_all"), ("warm",), "kernels that were compiled are kept"),
+        ((scenario_file, "run"), ("simulate", "--csv", "good.csv"), "nothing was written"),
+    ],
+)
+def test_what_is_stopped_says_what_is_left(
+    place: tuple[Any, str], arguments: tuple[str, ...], said: str, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "compiled", list)
+    monkeypatch.setattr(*place, _stop)
+    done = escala(*arguments, cwd=desk)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == (f"escala: stopped; {said}\n" if said else "escala: stopped\n")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from escala import InputError, plots
+from escala import InputError, parallel, plots
 from escala import sweep as sweep_all
 from escala.sweeps.settings import from_toml
 from tests.rooms.test_commands import escala
@@ -145,3 +145,24 @@ def test_ctrl_c_says_what_was_kept_and_the_same_command_goes_on(tmp_path: Path) 
         child.send_signal(signal.SIGINT)
         child.communicate(timeout=60)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "nothing is kept of a sweep without a directory"),
+        (("--out", "out"), "0 of 1 chunks are finished and stay valid: the same call goes on with them"),
+        (("--out", "out", "--fresh"), "0 of 1 chunks are finished and stay valid: the same call goes on with them, without --fresh"),
+    ],
+)  # fmt: skip
+def test_what_is_stopped_says_what_is_left(
+    options: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sweep.toml").write_text(FILE.format(n=2048, operations=100))
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parallel, "run", stop)
+    done = escala("sweep", "sweep.toml", *options, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"escala: stopped; {said}\n")

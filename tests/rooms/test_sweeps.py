@@ -421,6 +421,27 @@ def test_a_folder_of_rows_is_one_table_with_a_legend(tmp_path: Path) -> None:
     assert "stop" not in (tmp_path / "totals" / "_README.txt").read_text()
 
 
+def _stop(_: int) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_sweep_that_is_stopped_says_what_it_kept(tmp_path: Path) -> None:
+    design = small(10_000)
+    kept = r"^[1-5] of 5 chunks are finished and stay valid: the same call goes on with them$"
+    with pytest.raises(KeyboardInterrupt, match=kept):
+        sweep(design, out=tmp_path, chunk=2048, threads=1, progress=_stop)
+    with pytest.raises(KeyboardInterrupt, match=r"^nothing is kept of a sweep without a directory$"):
+        sweep(design, threads=1, progress=_stop)
+
+
+def test_a_cluster_that_is_stopped_says_what_it_kept(client: Any, tmp_path: Path) -> None:
+    design = small(10_000)
+    with pytest.raises(KeyboardInterrupt, match=r"of 5 chunks are finished and stay valid"):
+        sweep(design, client=client, out=tmp_path, chunk=2048, progress=_stop)
+    with pytest.raises(KeyboardInterrupt, match=r"chunks were done, and nothing is kept without a directory$"):
+        sweep(design, client=client, chunk=2048, progress=_stop)
+
+
 def test_a_folder_of_an_older_version_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "sweep.json").write_text("{}")
     with pytest.raises(SweepError, match="holds a sweep of an older version; choose another directory"):
