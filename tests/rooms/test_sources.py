@@ -29,7 +29,7 @@ from escala import EfficiencyRecords, RecordError, RecordFileError, sources
 from escala.kernels import order_book as kernels
 from escala.sources import order_book, quotes
 from escala.sources.medians import range_medians
-from tests.naive.sources import Level, naive_quotes, naive_walk
+from tests.naive.sources import Level, naive_join, naive_quotes, naive_walk
 from tests.strategies import log_uniform
 
 DATA = Path(escala.__file__).parent / "demo" / "data"
@@ -398,7 +398,7 @@ def executions(draw: st.DrawFn) -> list[dict[str, Any]]:
             "side": st.sampled_from(("buy", "sell")),
             "price": st.floats(90.0, 110.0) | st.sampled_from((100.0, 101.0)),
             "quantity": st.sampled_from((1.0, 2.0, 5.0)) | log_uniform(1e-3, 1e4),
-            "time": st.integers(0, 50).map(float),
+            "time": st.integers(1, 50).map(float),
         }
     )
     return draw(st.lists(one, min_size=1, max_size=40))
@@ -418,6 +418,7 @@ def test_records_of_executions_are_their_naive_twins(
     rows: list[dict[str, Any]], small: float, least: int, window: float | None
 ) -> None:
     made = quotes.records(as_columns(rows), small=small, least=least, window=window)
+    rows = naive_join(rows)
     expected = naive_quotes(rows, small, least, window)
     kept = [(row, record) for row, record in zip(rows, expected, strict=True) if record is not None]
     assert made.symbol.tolist() == [row["symbol"] for row, _ in kept]

@@ -77,6 +77,21 @@ def _header(path: Path, reader: Iterator[list[str]], error: type[InputError]) ->
     return [name.strip() for name in first]
 
 
+def head(path: Path, rows: int, error: type[InputError]) -> dict[str, list[str]]:
+    """Read the texts of the first rows, without those that have another number of values than the header.
+
+    Raises
+    ------
+    InputError
+        The class given, if the file is empty or no CSV.
+    """
+    with opened(path, error) as file:
+        reader = _reader(file)
+        names = _header(path, reader, error)
+        first = [row for row in itertools.islice((row for row in reader if row), rows) if len(row) == len(names)]
+    return {name: [row[place] for row in first] for place, name in enumerate(names)}
+
+
 def columns(
     path: Path,
     plan: Callable[[list[str]], Mapping[int, tuple[str, Convert | None, str]]],

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
 from escala.curves.records import CAPITAL, EFFICIENCY, FINITE, WEIGHT
 from escala.errors import RecordError
-from escala.sources import order_book, quotes, tables
+from escala.sources import order_book, quotes, tables, trades
+from escala.sources import sides as sides_of
+from escala.sources.candidates import candidates
+from escala.sources.choice import Choice
 from escala.sources.results import EfficiencyRecords, names
 from escala.sources.tables import Columns, Table
 from escala.text.numerals import counted
 
 Kind: TypeAlias = Literal["auto", "records", "quotes", "order_book"]
-_Found: TypeAlias = dict[str, list[str]]
 
 _KINDS: Final = ("auto", "records", "quotes", "order_book")
 _WANTED: Final = (
@@ -27,13 +29,12 @@ _WANTED: Final = (
 )
 _ROLES: Final = {
     "records": ("symbol", "capital", "efficiency", "weight", "time"),
-    "quotes": quotes.ROLES,
+    "quotes": trades.ROLES,
     "order_book": order_book.ROLES,
-    "either": ("symbol", "side", "price", "quantity", "time", "snapshot"),
+    "either": (*trades.ROLES, "snapshot"),
 }
-#: What only an order book, or only an execution, calls its sides; "b" may be both.
-_BOOK_SIDES: Final = frozenset(order_book.SIDES) - frozenset(quotes.SIDES)
-_TRADE_SIDES: Final = frozenset(quotes.SIDES) - {"b"}
+#: Levels that a side has at least before executions are asked whether they are an order book.
+_LEVELS: Final = 2
 
 
 def read(
@@ -42,6 +43,7 @@ def read(
     kind: Kind = "auto",
     symbol: str | None = None,
     columns: Mapping[str, str] | None = None,
+    sides: Mapping[str, str] | None = None,
     clip: bool = False,
     time_unit: str = "s",
     **options: Any,
@@ -59,7 +61,11 @@ def read(
         The symbol of all rows, for tables without such a column.
     columns : mapping of str to str, optional
         Which column is which: ``{"capital": "size_usd"}``. Common names are known, upper or lower case: capital_usd,
-        timestamp, unix_time, pair, qty, ….
+        timestamp, unix_time, pair, qty, …, as exchanges write them. Where names leave a choice, the numbers tell: what
+        is price × another column is a value and no quantity. A note says what was told so.
+    sides : mapping of str to str, optional
+        What words in a column of sides mean, where it is not known: ``{"C": "buy", "V": "sell"}``, of an order book
+        "bid" and "ask", and "unknown" for rows that are to be left out.
     clip : bool
         Of records: move efficiencies outside [0, 1] to its ends and count them, instead of refusing them. (Those
         that are computed here are always at most 1.)
@@ -67,7 +73,8 @@ def read(
         What numbers in a column of times count since 1970. Dates may be ISO text too, UTC where they have no zone.
     **options
         Given on to :func:`escala.sources.quotes.records` or :func:`escala.sources.order_book.records`: for one
-        `side`, `small`, `least`, `window`, `unit_value`; for the other `capital`, `side`, `points`, `threads`.
+        `side`, `fees`, `fee_unit`, `join_fills`, `small`, `least`, `window`, `unit_value`; for the other `capital`,
+        `side`, `points`, `threads`.
 
     Returns
     -------
@@ -95,18 +102,31 @@ def read(
     if kind not in _KINDS:
         raise RecordError(f"kind must be one of {', '.join(_KINDS)}, not {kind!r}", arguments=("kind",))
     given = tables.table(source)
-    found = tables.candidates(given, columns)
-    told = _told(given, found) if kind == "auto" else kind
-    read_columns = tables.load(given, found, _ROLES[told], time_unit)
+    meanings = sides_of.meanings(sides)
+    choice = candidates(given, columns, meanings)
+    told = _told(given, choice.columns) if kind == "auto" else kind
+    fits = {role: names for role, names in choice.columns.items() if role != "fee" or options.get("fees") != "ignore"}
+    read_columns = tables.load(given, fits, _ROLES[told], time_unit)
     if told == "either":
-        told = _book_or_trades(read_columns)
-    made = _MAKERS[told](read_columns, symbol, clip, options)
+        told = _book_or_trades(read_columns, meanings)
+    made = _MAKERS[told](_Read(read_columns, choice, meanings, symbol, clip), options)
     if not read_columns.unused:
         return made
     return replace(made, notes=(*made.notes, f"columns not used: {', '.join(read_columns.unused)}"))
 
 
-def _told(given: Table, found: _Found) -> str:
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What was read, and what a caller says of it."""
+
+    columns: Columns
+    choice: Choice
+    meanings: sides_of.Meanings
+    symbol: str | None
+    clip: bool
+
+
+def _told(given: Table, found: Mapping[str, list[str]]) -> str:
     """Tell by the columns what a table holds; "either" an order book or executions, where only their sides tell."""
     fitting = []
     if "capital" in found and "efficiency" in found:
@@ -115,24 +135,47 @@ def _told(given: Table, found: _Found) -> str:
         fitting.append("quotes")
     if "price" in found and "quantity" in found:
         fitting.append("either" if "side" in found else "quotes")
+    if not fitting and "value" in found and ("price" in found or "quantity" in found):
+        fitting.append("quotes")
     if len(set(fitting)) != 1:
         several = f" (they may be {' or '.join(dict.fromkeys(fitting))}: say which kind)" if fitting else ""
         raise tables.missing(given, _WANTED + several)
     return fitting[0]
 
 
-def _book_or_trades(columns: Columns) -> str:
-    """Tell an order book from executions by how their sides are written."""
-    written = {text.strip().lower() for text in columns.coded("side")[0]}
-    is_book, is_trades = bool(written & _BOOK_SIDES), bool(written & _TRADE_SIDES)
-    if is_book == is_trades:
-        name, shown = columns.names["side"], ", ".join(sorted(written)[:6])
-        both = f"{columns.table.name}: {name} tells neither an order book (bid, ask) nor executions (buy, sell)"
-        raise columns.table.error(f"{both}, it has {shown}; say which kind", arguments=(name,))
-    return "order_book" if is_book else "quotes"
+def _book_or_trades(columns: Columns, meanings: sides_of.Meanings) -> str:
+    """Tell an order book from executions by how their sides are written, or refuse what may be both."""
+    is_trades = sides_of.is_of_trades(columns, meanings)
+    name = columns.names["side"]
+    if is_trades is None:
+        neither = f"{columns.table.name}: {name} tells neither an order book (bid, ask) nor executions (buy, sell)"
+        raise columns.table.error(f"{neither}, {sides_of.explained(columns, meanings)}", arguments=(name,))
+    if is_trades and _looks_like_a_book(columns, meanings):
+        shown = "every price stands once, all that buy lie below all that sell, and there are no times"
+        message = f"{columns.table.name}: by {name} these are executions, but they look like an order book: {shown}"
+        raise columns.table.error(f"{message}; say kind='order_book' or kind='quotes'", arguments=("kind",))
+    return "quotes" if is_trades else "order_book"
 
 
-def _records(columns: Columns, symbol: str | None, clip: bool, options: dict[str, Any]) -> EfficiencyRecords:
+def _looks_like_a_book(columns: Columns, meanings: sides_of.Meanings) -> bool:
+    """Tell that executions are sorted out by price as orders that wait are."""
+    if "order" in columns or "fee" in columns or ("time" in columns and np.unique(columns["time"]).size > 1):
+        return False
+    codes = columns.coded("symbol")[1] if "symbol" in columns else np.zeros(len(columns), dtype=np.int32)
+    buys, is_known, _ = sides_of.read(columns, meanings)
+    price = columns["price"]
+    for code in range(int(codes.max(initial=-1)) + 1):
+        rows = codes == code
+        bids, asks = price[rows & buys], price[rows & ~buys]
+        if min(bids.size, asks.size) < _LEVELS or not bids.max() < asks.min():
+            return False
+        if np.unique(bids).size < bids.size or np.unique(asks).size < asks.size:
+            return False
+    return bool(is_known.all()) and len(columns) > 0
+
+
+def _records(given: _Read, options: dict[str, Any]) -> EfficiencyRecords:
+    columns, clip = given.columns, given.clip
     _refuse_options(options, (), "records")
     if "capital" not in columns or "efficiency" not in columns:
         raise tables.missing(columns.table, "records need symbol, capital and efficiency")
@@ -140,7 +183,7 @@ def _records(columns: Columns, symbol: str | None, clip: bool, options: dict[str
     columns.check("efficiency", FINITE if clip else EFFICIENCY)
     if "weight" in columns:
         columns.check("weight", WEIGHT)
-    symbols, codes = quotes.symbol_codes(columns, symbol)
+    symbols, codes = trades.symbol_codes(columns, given.symbol)
     clipped = int(np.count_nonzero(~EFFICIENCY.contains(columns["efficiency"])))
     return EfficiencyRecords(
         symbol=names(symbols, codes),
@@ -154,19 +197,21 @@ def _records(columns: Columns, symbol: str | None, clip: bool, options: dict[str
     )
 
 
-def _quotes(columns: Columns, symbol: str | None, _clip: bool, options: dict[str, Any]) -> EfficiencyRecords:
-    settings: dict[str, Any] = {"side": None, "unit_value": 1.0, "source": None}
-    reference = ("small", "least", "window")
-    _refuse_options(options, (*settings, *reference), "quotes")
-    how = quotes.Reference(**{name: options[name] for name in reference if name in options})
-    given: dict[str, Any] = {name: options.get(name, usual) for name, usual in settings.items()}
-    return quotes.from_columns(columns, how, symbol=symbol, **given)
+def _quotes(given: _Read, options: dict[str, Any]) -> EfficiencyRecords:
+    settings: dict[str, Any] = {"unit_value": 1.0, "source": None}
+    reference, reading = ("small", "least", "window"), ("fees", "fee_unit", "join_fills")
+    _refuse_options(options, ("side", *settings, *reference, *reading), "quotes")
+    against = quotes.Reference(**{name: options[name] for name in reference if name in options})
+    how = trades.How(**{name: options[name] for name in ("side", *reading) if name in options}, sides=given.meanings)
+    said: dict[str, Any] = {name: options.get(name, usual) for name, usual in settings.items()}
+    return quotes.from_columns(given.columns, given.choice, against, how, symbol=given.symbol, **said)
 
 
-def _order_book(columns: Columns, symbol: str | None, _clip: bool, options: dict[str, Any]) -> EfficiencyRecords:
+def _order_book(given: _Read, options: dict[str, Any]) -> EfficiencyRecords:
     allowed = [name for name in inspect.signature(order_book.from_books).parameters if name not in {"books", "symbol"}]
     _refuse_options(options, allowed, "order_book")
-    return order_book.from_books(order_book.from_columns(columns), symbol=symbol, **options)
+    sides_of.as_book(given.columns, given.meanings)
+    return order_book.from_books(order_book.from_columns(given.columns), symbol=given.symbol, **options)
 
 
 def _refuse_options(options: dict[str, Any], allowed: Sequence[str], kind: str) -> None:
@@ -176,7 +221,7 @@ def _refuse_options(options: dict[str, Any], allowed: Sequence[str], kind: str) 
         raise RecordError(f"{strangers[0]} is no option of {kind}; {known}", arguments=(strangers[0],))
 
 
-_MAKERS: Final[dict[str, Callable[[Columns, str | None, bool, dict[str, Any]], EfficiencyRecords]]] = {
+_MAKERS: Final[dict[str, Callable[[_Read, dict[str, Any]], EfficiencyRecords]]] = {
     "records": _records,
     "quotes": _quotes,
     "order_book": _order_book,

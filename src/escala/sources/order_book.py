@@ -14,8 +14,9 @@ from escala.arrays import Floats, check_interval, one_number, to_floats
 from escala.errors import RecordError
 from escala.files import table as table_file
 from escala.sources import tables
-from escala.sources.quotes import two_sides
+from escala.sources.candidates import candidates
 from escala.sources.results import EfficiencyRecords, names
+from escala.sources.sides import BOOK_WORDS, two_sides
 from escala.sources.tables import Columns
 from escala.tables import Interval
 from escala.text.numerals import counted
@@ -28,11 +29,6 @@ Sides: TypeAlias = Literal["both", "buy", "sell"]
 
 ROLES: Final = ("symbol", "side", "price", "quantity", "time", "snapshot")
 WANTED: Final = "an order book needs side, price and quantity"
-#: How sides are written, in lower case: True for those of the bids.
-SIDES: Final = {
-    "bid": True, "bids": True, "b": True, "buy": True,
-    "ask": False, "asks": False, "a": False, "offer": False, "sell": False, "s": False,
-}  # fmt: skip
 
 _AMOUNT: Final = Interval(1e-100, 1e100)
 _POINTS: Final = Interval(2, 1e6, integer=True)
@@ -204,7 +200,7 @@ def book(levels: Any, *, columns: Mapping[str, str] | None = None, time_unit: st
     if isinstance(levels, OrderBook):
         return levels
     given = tables.table(levels)
-    return from_columns(tables.load(given, tables.candidates(given, columns), ROLES, time_unit))
+    return from_columns(tables.load(given, candidates(given, columns).columns, ROLES, time_unit))
 
 
 def from_columns(columns: Columns) -> OrderBook:
@@ -219,7 +215,7 @@ def from_columns(columns: Columns) -> OrderBook:
         raise tables.missing(columns.table, WANTED)
     columns.check("price", _AMOUNT)
     columns.check("quantity", _AMOUNT)
-    is_bid = two_sides(columns, SIDES, "must be bid or ask")
+    is_bid = two_sides(columns, BOOK_WORDS, "must be bid or ask")
     if not len(columns):
         raise columns.table.error(f"{columns.table.name}: there are no price levels")
     codes, first = _snapshots(columns)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from escala.arrays import Floats, to_floats
 from escala.curves.records import SECONDS, coded
-from escala.errors import InputError, RecordError, RecordFileError, did_you_mean
+from escala.errors import InputError, RecordError, RecordFileError
 from escala.files import csv as csv_file
 from escala.files import table as table_file
 from escala.tables import Interval
@@ -24,21 +24,8 @@ _SHOWN: Final = 3  # bad values that a message lists
 #: Seconds of the units that numbers may count time in, as how many make a second.
 _UNITS: Final = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
-#: What a column may be, and the names by which it is known without being told.
-ROLES: Final[dict[str, tuple[str, ...]]] = {
-    "symbol": ("symbol", "pair", "market", "instrument", "ticker", "product_id"),
-    "capital": ("capital", "capital_usd", "capital_usdt", "capital_eur", "notional", "notional_usd"),
-    "efficiency": ("efficiency", "eta"),
-    "weight": ("weight", "weights"),
-    "time": ("observed_at", "time", "timestamp", "unix_time", "datetime", "date", "ts"),
-    "side": ("side", "direction", "taker_side"),
-    "price": ("price", "price_usd", "px"),
-    "quantity": ("quantity", "qty", "size", "amount", "volume", "base_quantity"),
-    "amount_in": ("amount_in", "in_amount", "amountin"),
-    "amount_out": ("amount_out", "out_amount", "amountout"),
-    "snapshot": ("snapshot", "snapshot_id", "book_id"),
-}
-_TEXTS: Final = ("symbol", "side")
+_TEXTS: Final = ("symbol", "side", "fee_currency", "currency")
+_AS_WRITTEN: Final = ("snapshot", "order", "fee")  # text or numbers
 #: Dates such as 20240102, which as seconds all lie in the summer of 1970.
 _COMPACT_DATES: Final = Interval(19700101.0, 21001231.0, integer=True)
 _TIME: Final = "must be unix seconds of the years 1 to 9999 (or as time_unit says) or an ISO date"
@@ -58,12 +45,15 @@ class Table:
         Gives a column by its name; None for CSV.
     path : Path or None
         The file, if it is one.
+    head : callable or None
+        Gives the first rows of a column by its name and their number, where that costs less than all of them.
     """
 
     name: str
     names: list[str]
     column: Callable[[str], Any] | None
     path: Path | None
+    head: Callable[[str, int], Any] | None = None
 
     @property
     def error(self) -> type[RecordError]:
@@ -207,42 +197,35 @@ def _parquet(path: Path) -> Table:
 
     file = read(lambda: parquet.ParquetFile(path))
     names = read(lambda: list(file.schema_arrow.names))
-    return Table(str(path), names, lambda name: read(lambda: file.read([name])[name]), path)
+
+    def first(name: str, rows: int) -> Any:
+        return read(lambda: pyarrow.Table.from_batches([next(file.iter_batches(rows, columns=[name]))])[name])
+
+    return Table(str(path), names, lambda name: read(lambda: file.read([name])[name]), path, first)
 
 
-def candidates(given: Table, columns: Mapping[str, str] | None) -> dict[str, list[str]]:
-    """Find which columns may have which role: the one that was said, else all that are called like it.
-
-    Raises
-    ------
-    RecordError
-        If `columns` names a role or a column that there is not.
-    """
-    said = _said(given, columns)
-    found = {role: [name] for role, name in said.items()}
-    for role, known in ROLES.items():
-        named = [name for name in given.names if name not in said.values() and _key(name) in known]
-        if role not in found and named:
-            found[role] = named
-    return found
+def head(given: Table, rows: int) -> dict[str, list[Any]]:
+    """Give the first rows of all columns that have some, as they are written; of no use for more than a look."""
+    if given.column is None:
+        return csv_file.head(cast(Path, given.path), rows, RecordFileError)
+    result = {}
+    for name in dict.fromkeys(given.names):
+        try:
+            result[name] = _first(given, given.column, name, rows)
+        except (RecordError, TypeError, ValueError, KeyError, StopIteration):  # what it is is told when it is needed
+            continue
+    return result
 
 
-def _key(name: str) -> str:
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
+def _first(given: Table, fetch: Callable[[str], Any], name: str, rows: int) -> list[Any]:
+    column = given.head(name, rows) if given.head else fetch(name)
+    part = getattr(column, "iloc", column)[:rows]
+    values: list[Any] = _plain(part, as_given=True).tolist()
+    return values
 
 
-def _said(given: Table, columns: Mapping[str, str] | None) -> dict[str, str]:
-    said = {} if columns is None else {("time" if role == "observed_at" else role): columns[role] for role in columns}
-    for role, name in said.items():
-        if role not in ROLES:
-            raise given.error(f"columns names what there is not, {role!r}; known are {', '.join(ROLES)}")
-        if name not in given.names:
-            hint = did_you_mean(name, given.names, f"; {_found(given)}")
-            raise given.error(f"{given.name}: there is no column {name!r}{hint}")
-    return said
-
-
-def _found(given: Table) -> str:
+def listing(given: Table) -> str:
+    """Say which columns a table has."""
     return f"found were {', '.join(given.names)}" if given.names else "there are no columns"
 
 
@@ -251,7 +234,7 @@ def missing(given: Table, wanted: str) -> RecordError:
     hint = "; columns of other names can be named"
     if len(given.names) == 1 and any(mark in given.names[0] for mark in ";\t|"):
         hint = "; columns are separated by commas"
-    return given.error(f"{given.name}: {wanted}; {_found(given)}{hint}")
+    return given.error(f"{given.name}: {wanted}; {listing(given)}{hint}")
 
 
 def load(given: Table, found: Mapping[str, list[str]], roles: Iterable[str], time_unit: str = "s") -> Columns:
@@ -284,7 +267,8 @@ def _only(given: Table, role: str, names: list[str]) -> str:
     if len(names) > 1 or given.names.count(names[0]) > 1:
         both = " and ".join(repr(name) for name in dict.fromkeys(names))
         twice = " twice" if len(set(names)) == 1 else ""
-        hint = "" if twice else f"; name the one that is {role}"
+        way = f"columns={{{role!r}: {names[0]!r}}}, or --column.{role}"
+        hint = "" if twice else f"; name the one that is {role}: {way}"
         raise given.error(f"{given.name}: {role} may be {both}{twice}{hint}", arguments=tuple(names))
     return names[0]
 
@@ -292,7 +276,7 @@ def _only(given: Table, role: str, names: list[str]) -> str:
 def _from_csv(given: Table, chosen: Mapping[str, str], unit: float) -> dict[str, npt.NDArray[Any]]:
     date = functools.partial(_dated, unit=unit)
     ways: dict[str, tuple[csv_file.Convert | None, str]] = {"time": (date, "a number or an ISO date")}
-    ways |= dict.fromkeys((*_TEXTS, "snapshot"), (None, "text"))
+    ways |= dict.fromkeys((*_TEXTS, *_AS_WRITTEN), (None, "text"))
 
     def plan(header: list[str]) -> dict[int, tuple[str, csv_file.Convert | None, str]]:
         return {header.index(name): (name, *ways.get(role, (float, "a number"))) for role, name in chosen.items()}
@@ -309,10 +293,10 @@ def _from_frame(given: Table, chosen: Mapping[str, str]) -> dict[str, npt.NDArra
         found = fetch(name)
         if np.ma.is_masked(found):  # as an array it would be what lies under the mask
             raise given.error(f"{given.name}: {name} has masked elements", arguments=(name,))
-        column = _plain(found, as_given=is_text or role in {"time", "snapshot"})
+        column = _plain(found, as_given=is_text or role in {"time", *_AS_WRITTEN})
         if is_text:
             column = column.astype(object)
-        elif role not in {"time", "snapshot"}:
+        elif role not in {"time", *_AS_WRITTEN}:
             column = _numbers(given, name, column)
         if column.ndim != 1:
             raise given.error(f"{given.name}: {name} must be one column, not of shape {column.shape}")

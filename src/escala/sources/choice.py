@@ -1,0 +1,66 @@
+"""Which columns of a table may have each role, and what told it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from escala.arrays import Floats
+from escala.sources import roles
+
+#: The first rows of columns, as they are written.
+Sample: TypeAlias = dict[str, list[Any]]
+
+_NUMBER: Final = re.compile(r"([-+]?[\d,]*\.?\d+(?:[eE][-+]?\d+)?)\s*[A-Za-z]*")
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The columns that may have each role.
+
+    Parameters
+    ----------
+    columns : dict of str to list of str
+        By role; where there are several, nothing tells which it is.
+    notes : dict of str to str
+        What was told by more than a name, by role.
+    hidden : tuple of str
+        Columns of other names that hold sides and nothing else.
+    doubts : dict of str to str
+        Why a role is not believed though one column has its name.
+    """
+
+    columns: dict[str, list[str]]
+    notes: dict[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
+    doubts: dict[str, str] = field(default_factory=dict)
+
+
+def first_tier(role: str, names: Sequence[str]) -> list[str]:
+    """Keep the names that go before others: ``order_id`` before ``client_order_id``."""
+    tiers = {name: roles.tier(role, name) for name in names}
+    best = min(place for place in tiers.values() if place is not None)
+    return [name for name in names if tiers[name] == best]
+
+
+def numbers(values: Iterable[Any]) -> Floats | None:
+    """Give values as numbers, NaN where there is nothing; None for text, dates, yes and no."""
+    result = []
+    for value in values:
+        if isinstance(value, str):
+            written = _NUMBER.fullmatch(value.strip())
+            if value.strip() and not written:
+                return None
+            result.append(float(written[1].replace(",", "")) if written else np.nan)
+        elif value is None:
+            result.append(np.nan)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            result.append(float(value))
+        else:
+            return None
+    column = np.array(result, dtype=np.float64)
+    return column if np.isfinite(column).any() else None

@@ -1,0 +1,106 @@
+"""Fills of one order -> one execution, at their volume-weighted price."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from escala.arrays import Floats
+from escala.sources import tables
+from escala.sources.fees import Paid
+from escala.sources.tables import Columns
+from escala.sources.trades import Places, Trades
+from escala.text.numerals import counted
+
+_DAY: Final = 86400.0
+_NO_ORDER: Final = frozenset(("", "none", "null", "nan", "<na>", "-", "0"))
+
+
+def join(trades: Trades, columns: Columns) -> Trades:
+    """Join the fills of each order, or those of one symbol, side and time where no column names orders.
+
+    Notes
+    -----
+    Of fills with prices p and quantities q the price is p₀ + Σ(p − p₀)·q / Σq, with p₀ that of the first, sums in the
+    order of the table: fills at one price keep it to the bit. Fees are added, and the time is that of the earliest.
+    """
+    if trades.swaps or not trades.codes.size:
+        return trades
+    if "order" in columns:
+        key: Floats | Places = _orders(columns)[trades.rows]
+        what = f"of the same {columns.names['order']!r}"
+    elif trades.time is not None:
+        key, what = trades.time, "of the same symbol, side and time"
+    else:
+        return trades
+    ids, first = _together(trades.groups, key)
+    if first.size == ids.size:
+        return trades
+    if "order" not in columns and _are_days(key):
+        told = (
+            "rows of the same day are not joined: times are dates, and an order column would say which belong together"
+        )
+        return replace(trades, notes=(*trades.notes, told))
+    fills = int(np.count_nonzero(np.bincount(ids)[ids] > 1))
+    orders = int(np.count_nonzero(np.bincount(ids) > 1))
+    told = f"{fills:,} fills {what} joined to {counted(orders, 'execution')}"
+    return _joined(trades, ids, first, (*trades.notes, told))
+
+
+def _are_days(times: npt.NDArray[Any]) -> bool:
+    return bool((times % _DAY == 0.0).all())
+
+
+def _orders(columns: Columns) -> Places:
+    """Number the orders; rows without one get a number of their own."""
+    values = columns["order"]
+    if values.dtype.kind in "iu":
+        return np.unique(values, return_inverse=True)[1].astype(np.int64)
+    places: dict[Any, int] = {}
+    numbers = [
+        -1 - row if str(value).strip().lower() in _NO_ORDER else places.setdefault(value, len(places))
+        for row, value in enumerate(values.tolist())
+    ]
+    return np.array(numbers, dtype=np.int64)
+
+
+def _together(groups: Places, key: npt.NDArray[Any]) -> tuple[Places, Places]:
+    """Number what has one group and key, by first appearance; give the number of each row and the first row of each."""
+    order = tables.sorted_within(groups, key)
+    is_new = np.ones(order.size, dtype=bool)
+    is_new[1:] = (np.diff(groups[order]) != 0) | (key[order][1:] != key[order][:-1])
+    starts = np.flatnonzero(is_new)
+    if starts.size == order.size:
+        return np.arange(order.size), np.arange(order.size)
+    first = np.minimum.reduceat(order, starts)
+    ranks = np.empty(first.size, dtype=np.int64)
+    ranks[np.argsort(first)] = np.arange(first.size)
+    ids = np.empty(order.size, dtype=np.int64)
+    ids[order] = ranks[np.cumsum(is_new) - 1]
+    return ids, np.sort(first)
+
+
+def _joined(trades: Trades, ids: Places, first: Places, notes: tuple[str, ...]) -> Trades:
+    def total(values: Floats) -> Floats:
+        return np.bincount(ids, weights=values).astype(np.float64, copy=False)  # in the order of the rows
+
+    size, start = total(trades.size), trades.price[first]
+    time = None
+    if trades.time is not None:
+        time = np.full(first.size, np.inf)
+        np.minimum.at(time, ids, trades.time)
+    return replace(
+        trades,
+        codes=trades.codes[first],
+        buys=trades.buys[first],
+        price=start + total((trades.price - start[ids]) * trades.size) / size,
+        size=size,
+        time=time,
+        fees=None if trades.fees is None else Paid(total(trades.fees.quote), total(trades.fees.base)),
+        rows=trades.rows[first],
+        joined=True,
+        notes=notes,
+    )
