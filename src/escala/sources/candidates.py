@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from escala.errors import did_you_mean
@@ -49,7 +48,7 @@ def candidates(given: Table, columns: Mapping[str, str] | None, meanings: sides.
         _choose_time(choice, sample)
         sizes.choose(choice, sample, said)
         if "side" not in said:
-            return _choose_side(choice, sample, said, meanings or {})
+            _choose_side(choice, sample, said, meanings or {})
     return choice
 
 
@@ -85,7 +84,7 @@ def _choose_time(choice: Choice, sample: Sample) -> None:
         choice.notes["time"] = f"times are those of {dated[0]!r}: it has dates, {other!r} counts"
 
 
-def _choose_side(choice: Choice, sample: Sample, said: Mapping[str, str], meanings: sides.Meanings) -> Choice:
+def _choose_side(choice: Choice, sample: Sample, said: Mapping[str, str], meanings: sides.Meanings) -> None:
     """Take the column whose values are sides; find those of other names that hold nothing else."""
     named = choice.columns.pop("side", [])
     sure = [name for name in named if roles.tier("side", name) == 0]
@@ -96,14 +95,11 @@ def _choose_side(choice: Choice, sample: Sample, said: Mapping[str, str], meanin
             choice.columns["side"] = agreeing
             if agreeing[0] not in sure:
                 choice.notes["side"] = f"sides are those of {agreeing[0]!r}"
-            return choice
+            return
     taken = {name for names in choice.columns.values() for name in names} | set(said.values())
-    hidden = (
-        name
-        for name, values in sample.items()
-        if name not in taken and sides.only_sides(name, values, meanings, plain=True)
-    )
-    return replace(choice, hidden=tuple(hidden))
+    for name, values in sample.items():
+        if (name in named and sides.some_sides(values)) or (name not in taken and sides.only_plain(values)):
+            choice.hidden[name] = sides.shown(values)
 
 
 def _agreeing(names: list[str], sample: Sample, meanings: sides.Meanings) -> list[str]:

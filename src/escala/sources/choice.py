@@ -28,15 +28,15 @@ class Choice:
         By role; where there are several, nothing tells which it is.
     notes : dict of str to str
         What was told by more than a name, by role.
-    hidden : tuple of str
-        Columns of other names that hold sides and nothing else.
+    hidden : dict of str to str
+        Columns that hold sides though their names do not say it, or other words too; what they hold.
     doubts : dict of str to str
         Why a role is not believed though one column has its name.
     """
 
     columns: dict[str, list[str]]
     notes: dict[str, str] = field(default_factory=dict)
-    hidden: tuple[str, ...] = ()
+    hidden: dict[str, str] = field(default_factory=dict)
     doubts: dict[str, str] = field(default_factory=dict)
 
 

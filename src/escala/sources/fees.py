@@ -22,13 +22,13 @@ Unit: TypeAlias = Literal["quote", "base", "percent"]
 
 UNITS: Final = ("quote", "base", "percent")
 _WRITTEN: Final = re.compile(r"([-+]?[\d,]*\.?\d+(?:[eE][-+]?\d+)?)\s*([^\W\d_]\w*|%)?")
-_PARTS: Final = re.compile(r"[/\-_: ]+")
+_PARTS: Final = re.compile(r"[/\-_:. ]+")
 _NOTHING: Final = frozenset(("", "none", "null", "nan", "n/a", "-", "<na>", "{}", "[]"))
 #: Columns of the trades that Kraken exports, where fees are in quote currency.
 _KRAKEN: Final = frozenset(("txid", "ordertxid", "pair", "cost", "fee", "vol"))
 _AGREES: Final = 0.02  # as a share of the fee
 _PERCENT: Final = frozenset(("%", "percent", "pct"))
-_HOW: Final = "fee_unit='quote', 'base' or 'percent' says it"
+_HOW: Final = "fee_unit='quote', 'base' or 'percent' (--fee-unit) says it"
 
 
 @dataclass(frozen=True, eq=False)

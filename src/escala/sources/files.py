@@ -73,7 +73,7 @@ def read(
         What numbers in a column of times count since 1970. Dates may be ISO text too, UTC where they have no zone.
     **options
         Given on to :func:`escala.sources.quotes.records` or :func:`escala.sources.order_book.records`: for one
-        `side`, `fees`, `fee_unit`, `join_fills`, `small`, `least`, `window`, `unit_value`; for the other `capital`,
+        `side`, `fees`, `fee_unit`, `fills`, `small`, `least`, `window`, `unit_value`; for the other `capital`,
         `side`, `points`, `threads`.
 
     Returns
@@ -109,6 +109,8 @@ def read(
     read_columns = tables.load(given, fits, _ROLES[told], time_unit)
     if told == "either":
         told = _book_or_trades(read_columns, meanings)
+    if told == "records" and meanings:
+        raise RecordError("sides is no option of records", arguments=("sides",))
     made = _MAKERS[told](_Read(read_columns, choice, meanings, symbol, clip), options)
     if not read_columns.unused:
         return made
@@ -199,7 +201,7 @@ def _records(given: _Read, options: dict[str, Any]) -> EfficiencyRecords:
 
 def _quotes(given: _Read, options: dict[str, Any]) -> EfficiencyRecords:
     settings: dict[str, Any] = {"unit_value": 1.0, "source": None}
-    reference, reading = ("small", "least", "window"), ("fees", "fee_unit", "join_fills")
+    reference, reading = ("small", "least", "window"), ("fees", "fee_unit", "fills")
     _refuse_options(options, ("side", *settings, *reference, *reading), "quotes")
     against = quotes.Reference(**{name: options[name] for name in reference if name in options})
     how = trades.How(**{name: options[name] for name in ("side", *reading) if name in options}, sides=given.meanings)
@@ -211,7 +213,9 @@ def _order_book(given: _Read, options: dict[str, Any]) -> EfficiencyRecords:
     allowed = [name for name in inspect.signature(order_book.from_books).parameters if name not in {"books", "symbol"}]
     _refuse_options(options, allowed, "order_book")
     sides_of.as_book(given.columns, given.meanings)
-    return order_book.from_books(order_book.from_columns(given.columns), symbol=given.symbol, **options)
+    made = order_book.from_books(order_book.from_columns(given.columns), symbol=given.symbol, **options)
+    told = [given.choice.notes[role] for role in order_book.ROLES if role in given.choice.notes]
+    return replace(made, notes=(*told, *made.notes))
 
 
 def _refuse_options(options: dict[str, Any], allowed: Sequence[str], kind: str) -> None:

@@ -16,6 +16,10 @@ from escala.sources.trades import Places, Trades
 from escala.text.numerals import counted
 
 _DAY: Final = 86400.0
+#: What a column called "order" has where it says the kind of an order.
+_KINDS: Final = frozenset(
+    ("limit", "market", "stop", "stop_limit", "stop-limit", "stop limit", "ioc", "fok", "buy", "sell")
+)
 _NO_ORDER: Final = frozenset(("", "none", "null", "nan", "<na>", "-", "0"))
 
 
@@ -29,8 +33,9 @@ def join(trades: Trades, columns: Columns) -> Trades:
     """
     if trades.swaps or not trades.codes.size:
         return trades
-    if "order" in columns:
-        key: Floats | Places = _orders(columns)[trades.rows]
+    orders = _orders(columns) if "order" in columns else None
+    if orders is not None:
+        key: Floats | Places = orders[trades.rows]
         what = f"of the same {columns.names['order']!r}"
     elif trades.time is not None:
         key, what = trades.time, "of the same symbol, side and time"
@@ -39,14 +44,14 @@ def join(trades: Trades, columns: Columns) -> Trades:
     ids, first = _together(trades.groups, key)
     if first.size == ids.size:
         return trades
-    if "order" not in columns and _are_days(key):
+    if orders is None and _are_days(key):
         told = (
             "rows of the same day are not joined: times are dates, and an order column would say which belong together"
         )
         return replace(trades, notes=(*trades.notes, told))
-    fills = int(np.count_nonzero(np.bincount(ids)[ids] > 1))
-    orders = int(np.count_nonzero(np.bincount(ids) > 1))
-    told = f"{fills:,} fills {what} joined to {counted(orders, 'execution')}"
+    counts = np.bincount(ids)
+    many, made = int(counts[counts > 1].sum()), int(np.count_nonzero(counts > 1))
+    told = f"{many:,} fills {what} joined to {counted(made, 'execution')}"
     return _joined(trades, ids, first, (*trades.notes, told))
 
 
@@ -54,8 +59,8 @@ def _are_days(times: npt.NDArray[Any]) -> bool:
     return bool((times % _DAY == 0.0).all())
 
 
-def _orders(columns: Columns) -> Places:
-    """Number the orders; rows without one get a number of their own."""
+def _orders(columns: Columns) -> Places | None:
+    """Number the orders, rows without one get a number of their own; None where the column has kinds of orders."""
     values = columns["order"]
     if values.dtype.kind in "iu":
         return np.unique(values, return_inverse=True)[1].astype(np.int64)
@@ -64,6 +69,8 @@ def _orders(columns: Columns) -> Places:
         -1 - row if str(value).strip().lower() in _NO_ORDER else places.setdefault(value, len(places))
         for row, value in enumerate(values.tolist())
     ]
+    if places and {str(value).strip().lower() for value in places} <= _KINDS:
+        return None
     return np.array(numbers, dtype=np.int64)
 
 

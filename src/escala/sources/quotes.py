@@ -13,7 +13,8 @@ import numpy.typing as npt
 from escala.arrays import Floats, one_number
 from escala.errors import RecordError
 from escala.sources import fees as fees_of
-from escala.sources import fills, tables, trades
+from escala.sources import fills as fills_of
+from escala.sources import tables, trades
 from escala.sources import sides as sides_of
 from escala.sources.candidates import candidates
 from escala.sources.choice import Choice
@@ -24,7 +25,7 @@ from escala.sources.trades import AMOUNT, ROLES, How, Places, Side, Trades
 from escala.tables import Interval
 from escala.text.numerals import counted
 
-Fees: TypeAlias = Literal["include", "ignore"]
+Fills: TypeAlias = Literal["join", "apart"]
 
 _SHARE: Final = Interval(0.0, 1.0, low_open=True)
 _COUNT: Final = Interval(1, 2.0**31 - 1, integer=True)
@@ -75,9 +76,9 @@ def records(
     symbol: str | None = None,
     side: Side | None = None,
     sides: Mapping[str, str] | None = None,
-    fees: Fees | None = None,
+    fees: fees_of.Fees | None = None,
     fee_unit: fees_of.Unit | None = None,
-    join_fills: bool = True,
+    fills: Fills = "join",
     small: float = 0.1,
     least: int = 5,
     window: float | None = None,
@@ -107,7 +108,7 @@ def records(
         known by a column of their currency, by their name, by what is written beside them, or by a total with them.
     fee_unit : {"quote", "base", "percent"}, optional
         What fees are in, where nothing tells it.
-    join_fills : bool
+    fills : {"join", "apart"}
         Whether fills of one `order` are one execution at their volume-weighted price; without such a column, fills of
         one symbol and side at the same time. A note says how many.
     small : float
@@ -172,7 +173,7 @@ def records(
     <EfficiencyRecords: 4 records of 1 symbol>
     """
     given = tables.table(table)
-    how = How(side, sides_of.meanings(sides), fees, fee_unit, join_fills)
+    how = How(side, sides_of.meanings(sides), fees, fee_unit, fills)
     choice = candidates(given, columns, how.sides)
     read = tables.load(given, choice.columns, ROLES, time_unit)
     reference = Reference(small, least, window)
@@ -198,7 +199,7 @@ def from_columns(
     """
     reference = reference.checked(columns)
     done = trades.read(columns, choice, how, symbol)
-    done = fills.join(done, columns) if how.join_fills else done
+    done = fills_of.join(done, columns) if how.fills == "join" else done
     value = _unit_values(unit_value, done.symbols)
     prices, is_small = _references(done, reference)
     if done.assumed:

@@ -73,13 +73,14 @@ TIERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
             "buyer_or_seller is_buyer_maker buyer_is_maker buyer_maker maker_side is_buy is_buyer"
         ),
         _keys(
-            "type trade_type action transaction_type transaction order_type operation verb dir buyer kind taker_type"
+            "type trade_type action transaction_type transaction order_type operation verb dir buyer sub_type taker_type"
         ),
     ),
     "price": (
         _keys(
             "price price_usd px rate fill_price filled_price fill_px exec_price execution_price executed_price "
-            "trade_price trade_px deal_price last_px t_price unit_price match_price"
+            "trade_price trade_px deal_price last_px t_price unit_price match_price "
+            "price_per_unit"
         ),
         _keys("average avg_price average_price avg_px avg_fill_price average_fill_price price_avg deal_avg_price"),
     ),
@@ -100,7 +101,8 @@ TIERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
         _keys(
             "value cost total total_value quote_qty quote_quantity quote_amount quote_volume quote_size quote_value "
             "quote_asset_volume amount_quote volume_quote size_quote funds deal_funds deal_money trade_money "
-            "trade_value exec_value executed_value filled_value notional notional_value notional_usd gross_value "
+            "trade_value deal_value "
+            "exec_value executed_value filled_value notional notional_value notional_usd gross_value "
             "gross_amount foreign_notional turnover proceeds subtotal trading_total money cummulative_quote_qty "
             "cumulative_quote_qty cum_quote amount_usd value_usd usd_value volume_usd size_usd total_usd dollar_volume"
         ),
@@ -121,7 +123,7 @@ TIERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
             "fee fee_cost fee_amount fee_paid commission ib_commission comm_fee exec_fee fill_fee trading_fee "
             "transaction_fee commission_amount commission_paid"
         ),
-        _keys("fees commissions comm total_fee total_fees fee_percent fee_pct fee_bps fee_usd fee_usdt"),
+        _keys("fees commissions comm fees_comm total_fee total_fees fee_percent fee_pct fee_bps fee_usd fee_usdt"),
     ),
     "fee_currency": (
         _keys(
@@ -129,6 +131,7 @@ TIERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
             "ib_commission_currency fill_fee_ccy price/fee/total_unit comm_currency"
         ),
     ),
+    "in_quote": (_keys("size_in_quote quantity_in_quote"),),
     "currency": (_keys("currency_primary quote_currency"), _keys("currency settlement_currency")),
 }
 

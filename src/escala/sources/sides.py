@@ -63,6 +63,7 @@ _MEANT: Final = {"buy": "buy", "bid": "buy", "sell": "sell", "ask": "sell", "unk
 #: Words that stand for nothing but a side, whatever their column is called.
 _PLAIN: Final = frozenset(("buy", "sell", "bought", "sold", "bot", "sld", "b", "s", "buyer", "seller"))
 _NUMBERS: Final = frozenset(("1", "2", "-1", "+1"))
+_SHORT: Final = frozenset("abs")  # single letters, which may stand for much else
 _SHOWN: Final = 6
 
 
@@ -107,17 +108,32 @@ def meaning(word: str) -> bool | None:
     return said.pop() if len(said) == 1 and beside <= _BESIDE else None
 
 
-def only_sides(name: str, values: Iterable[Any], given: Meanings, *, plain: bool = False) -> bool:
-    """Tell that a column holds sides and nothing else; `plain`: in words that mean nothing else either."""
+def only_sides(name: str, values: Iterable[Any], given: Meanings) -> bool:
+    """Tell that a column whose name may be that of sides holds sides and nothing else."""
     words = {_word(value) for value in values}
     known = words - UNKNOWN - frozenset(given)
-    if plain:
-        return bool(known) and known <= _PLAIN
     if roles.key(name) in roles.BUYS_IF_TRUE:
         return known <= frozenset(_YES_OR_NO)
     is_told = bool(words & frozenset(given)) or any(word not in _NUMBERS for word in known)
     has_some = is_told or (bool(known) and roles.tier("side", name) == 0)  # numbers may be types of anything
     return has_some and all(word in BOOK_WORDS or meaning(word) is not None for word in known)
+
+
+def only_plain(values: Iterable[Any]) -> bool:
+    """Tell that a column of any name holds words that stand for nothing but sides."""
+    known = {_word(value) for value in values} - UNKNOWN
+    return bool(known) and known <= _PLAIN
+
+
+def some_sides(values: Iterable[Any]) -> bool:
+    """Tell that some of the words of a column are sides."""
+    return any(meaning(word) is not None for word in {_word(value) for value in values} - _NUMBERS - _SHORT)
+
+
+def shown(values: Iterable[Any]) -> str:
+    """List the words of a column, a few of them."""
+    words = sorted({_word(value) for value in values})
+    return ", ".join(words[:_SHOWN]) + (", …" if len(words) > _SHOWN else "")
 
 
 def is_of_trades(columns: Columns, given: Meanings) -> bool | None:
@@ -140,8 +156,7 @@ def explained(columns: Columns, given: Meanings) -> str:
     """Say what a column of sides has, and if no kind knows it, which words are known."""
     words = _coded(columns)[0]
     strangers = [word for word in words if not _is_known(word, given)]
-    shown = ", ".join(sorted(words)[:_SHOWN])
-    return f"it has {shown}; " + (accepted(strangers[0]) if strangers else "say which kind")
+    return f"it has {shown(words)}; " + (accepted(strangers[0]) if strangers else "say which kind")
 
 
 def _is_known(word: str, given: Meanings) -> bool:
@@ -152,7 +167,8 @@ def accepted(stranger: str) -> str:
     """Say which words are known, and how one says of others what they mean."""
     trades = ", ".join(word for word in TRADE_WORDS if word != "a")
     books = ", ".join(BOOK_WORDS)
-    return f"known are {trades} (of an order book {books}); sides={{{stranger!r}: 'buy'}} says it of others"
+    others = f"sides={{{stranger!r}: 'buy'}} or --sides.{stranger} buy says it of others, 'unknown' leaves them out"
+    return f"known are {trades} (of an order book {books}); {others}"
 
 
 def as_book(columns: Columns, given: Meanings) -> None:
@@ -162,6 +178,19 @@ def as_book(columns: Columns, given: Meanings) -> None:
         table = np.empty(len(words), dtype=object)
         table[:] = [given.get(word) or word for word in words]
         columns.values["side"] = table[codes]
+
+
+def yes(columns: Columns, role: str) -> npt.NDArray[np.bool_]:
+    """Read a column of yes and no.
+
+    Raises
+    ------
+    RecordError
+        Names the first that is neither, with their rows.
+    """
+    meant = [_YES_OR_NO.get(_word(value)) for value in columns[role].tolist()]
+    columns.refuse(role, np.array([one is None for one in meant], dtype=bool), "must be true or false")
+    return np.array(meant, dtype=bool)
 
 
 def two_sides(columns: Columns, known: Mapping[str, bool], requirement: str) -> npt.NDArray[np.bool_]:

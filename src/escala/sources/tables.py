@@ -25,7 +25,7 @@ _SHOWN: Final = 3  # bad values that a message lists
 _UNITS: Final = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 _TEXTS: Final = ("symbol", "side", "fee_currency", "currency")
-_AS_WRITTEN: Final = ("snapshot", "order", "fee")  # text or numbers
+_AS_WRITTEN: Final = ("snapshot", "order", "fee", "in_quote")  # text, numbers, yes or no
 #: Dates such as 20240102, which as seconds all lie in the summer of 1970.
 _COMPACT_DATES: Final = Interval(19700101.0, 21001231.0, integer=True)
 _TIME: Final = "must be unix seconds of the years 1 to 9999 (or as time_unit says) or an ISO date"

@@ -23,7 +23,7 @@ Side: TypeAlias = Literal["buy", "sell"]
 
 ROLES: Final = (
     "symbol", "side", "price", "quantity", "value", "amount_in", "amount_out", "time", "order", "fee", "fee_currency",
-    "currency",
+    "currency", "in_quote",
 )  # fmt: skip
 WANTED: Final = "quotes need price and quantity, or amount_in and amount_out"
 AMOUNT: Final = Interval(1e-100, 1e100)
@@ -46,7 +46,7 @@ class How:
         Whether fees count; None where it is known what they are in.
     fee_unit : {"quote", "base", "percent"} or None
         What they are in.
-    join_fills : bool
+    fills : {"join", "apart"}
         Whether fills of one order are one execution.
     """
 
@@ -54,7 +54,7 @@ class How:
     sides: sides_of.Meanings = field(default_factory=dict)
     fees: str | None = None
     fee_unit: str | None = None
-    join_fills: bool = True
+    fills: str = "join"
 
     def check(self) -> None:
         """Refuse what there is not.
@@ -67,8 +67,8 @@ class How:
         if self.side not in {None, "buy", "sell"}:
             raise RecordError(f"side must be 'buy' or 'sell', not {self.side!r}", arguments=("side",))
         fees_of.check(self.fees, self.fee_unit)
-        if not isinstance(self.join_fills, bool):
-            raise RecordError(f"join_fills must be True or False, not {self.join_fills!r}", arguments=("join_fills",))
+        if self.fills not in {"join", "apart"}:
+            raise RecordError(f"fills must be 'join' or 'apart', not {self.fills!r}", arguments=("fills",))
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,13 +236,25 @@ def _price_and_size(columns: Columns, choice: Choice) -> tuple[Floats, Floats, t
         return columns["price"], columns["value"] / columns["price"], (f"quantities are {value} / {price}",)
     if "price" in columns:
         columns.check("price", AMOUNT)
-        return columns["price"], columns["quantity"], ()
+        return _in_base(columns)
     columns.check("value", _SIGNED)
     value, quantity = columns.names["value"], columns.names["quantity"]
     with np.errstate(all="ignore"):
         price = np.abs(columns["value"] / columns["quantity"])
     columns.refuse("value", ~AMOUNT.contains(price), f"must give a price {AMOUNT}")
     return price, columns["quantity"], (f"prices are {value} / {quantity}",)
+
+
+def _in_base(columns: Columns) -> tuple[Floats, Floats, tuple[str, ...]]:
+    """Give prices and quantities, of the rows that say that theirs is in quote currency too."""
+    price, size = columns["price"], columns["quantity"]
+    if "in_quote" not in columns:
+        return price, size, ()
+    name = columns.names["in_quote"]
+    is_value = sides_of.yes(columns, "in_quote")
+    many = counted(int(np.count_nonzero(is_value)), "row")
+    told = f"{many} with {columns.names['quantity']} in quote currency, by {name}: divided by the price"
+    return price, np.where(is_value, size / price, size), (told,) * bool(is_value.any())
 
 
 def _sides(
@@ -267,9 +279,9 @@ def _sides(
         told = f"there is no column of sides: where {name} is negative was taken for a sale, the others for purchases"
         return size > 0.0, everything, np.abs(size), (told,)
     if choice.hidden:
-        held = choice.hidden[0]
-        ways = f"columns={{'side': {held!r}}}, or side='buy' or 'sell' for all rows"
-        message = f"{columns.table.name}: nothing is called side, but {held!r} holds sides and nothing else; say {ways}"
+        held, words = next(iter(choice.hidden.items()))
+        ways = f"columns={{'side': {held!r}}} or --column.side, or side='buy' or 'sell' for all rows"
+        message = f"{columns.table.name}: no column is known to be side, but {held!r} holds sides ({words}); say {ways}"
         raise columns.table.error(message, arguments=(held,))
     return ~everything, everything, size, ("there is no column of sides: every execution was taken for a sale",)
 
