@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
@@ -105,16 +105,22 @@ def read(
     meanings = sides_of.meanings(sides)
     choice = candidates(given, columns, meanings)
     told = _told(given, choice.columns) if kind == "auto" else kind
-    fits = {role: names for role, names in choice.columns.items() if role != "fee" or options.get("fees") != "ignore"}
-    read_columns = tables.load(given, fits, _ROLES[told], time_unit)
+    wanted = trades.wanted(choice.columns, options.get("fees"))
+    read_columns = tables.load(given, wanted, _ROLES[told], time_unit)
     if told == "either":
         told = _book_or_trades(read_columns, meanings)
+        read_columns = _of_roles(read_columns, _ROLES[told])
     if told == "records" and meanings:
         raise RecordError("sides is no option of records", arguments=("sides",))
     made = _MAKERS[told](_Read(read_columns, choice, meanings, symbol, clip), options)
     if not read_columns.unused:
         return made
     return replace(made, notes=(*made.notes, f"columns not used: {', '.join(read_columns.unused)}"))
+
+
+def _of_roles(columns: Columns, roles: Iterable[str]) -> Columns:
+    names = {role: columns.names[role] for role in roles if role in columns}
+    return replace(columns, names=names, values={role: columns[role] for role in names})
 
 
 @dataclass(frozen=True, eq=False)

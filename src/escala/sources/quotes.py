@@ -14,8 +14,8 @@ from escala.arrays import Floats, one_number
 from escala.errors import RecordError
 from escala.sources import fees as fees_of
 from escala.sources import fills as fills_of
-from escala.sources import tables, trades
 from escala.sources import sides as sides_of
+from escala.sources import tables, trades
 from escala.sources.candidates import candidates
 from escala.sources.choice import Choice
 from escala.sources.medians import range_medians
@@ -175,7 +175,7 @@ def records(
     given = tables.table(table)
     how = How(side, sides_of.meanings(sides), fees, fee_unit, fills)
     choice = candidates(given, columns, how.sides)
-    read = tables.load(given, choice.columns, ROLES, time_unit)
+    read = tables.load(given, trades.wanted(choice.columns, fees), ROLES, time_unit)
     reference = Reference(small, least, window)
     return from_columns(read, choice, reference, how, symbol=symbol, unit_value=unit_value, source=source)
 

@@ -72,9 +72,7 @@ TIERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
             "side taker_side aggressor_side aggressor trade_side order_side direction buy_sell buy_or_sell bs "
             "buyer_or_seller is_buyer_maker buyer_is_maker buyer_maker maker_side is_buy is_buyer"
         ),
-        _keys(
-            "type trade_type action transaction_type transaction order_type operation verb dir buyer sub_type taker_type"
-        ),
+        _keys("type trade_type action transaction_type transaction order_type operation verb dir buyer sub_type"),
     ),
     "price": (
         _keys(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
@@ -69,6 +70,12 @@ class How:
         fees_of.check(self.fees, self.fee_unit)
         if self.fills not in {"join", "apart"}:
             raise RecordError(f"fills must be 'join' or 'apart', not {self.fills!r}", arguments=("fills",))
+
+
+def wanted(found: Mapping[str, list[str]], fees: str | None) -> dict[str, list[str]]:
+    """Give the columns that are needed: fees that are not to count are not looked at."""
+    unused = ("fee", "fee_currency") if fees == "ignore" else ()
+    return {role: names for role, names in found.items() if role not in unused}
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,7 +314,7 @@ def _fees(
 ) -> tuple[fees_of.Paid | None, tuple[str, ...]]:
     """Read the fees, if they are to count and one knows what they are in."""
     if how.fees == "ignore":
-        return None, (f"fees of {columns.names['fee']!r} are not counted, as was asked",) * ("fee" in columns)
+        return None, ()
     is_wanted = how.fees == "include" or how.fee_unit is not None
     if "fee" not in columns:
         lacks = choice.notes.get("fee", "there is no column of fees")
