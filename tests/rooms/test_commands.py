@@ -176,6 +176,24 @@ def test_records_of_an_order_book(folder: Path, tmp_path: Path) -> None:
     assert 1.0 - at["efficiency"][0] == pytest.approx(4.236e-4, rel=0.2)  # a fitted curve, not the book itself
 
 
+def test_an_import_is_told_what_a_file_of_executions_leaves_open(tmp_path: Path) -> None:
+    small, large = "A/B,1.7e9,Verkauf,10,1,1,0.01\n" * 5, "A/B,1700000060,Verkauf,9,2,4,0.01\n" * 2
+    (tmp_path / "t.csv").write_text("symbol,time,Art,price,size,qty,fee\n" + small + large)
+    how = ("--column.side", "Art", "--column.quantity", "qty", "--sides.Verkauf", "sell", "--fee-unit", "percent")
+    found = answer(tmp_path, "records", "import", "t.csv", *how, "--fills", "apart", "--db", "apart.db")
+    assert (found["kind"], found["records"]) == ("quotes", 7)
+    assert found["notes"] == ["fees of 'fee' are counted, as percent of the value", "columns not used: size"]
+    done = escala("records", "import", "t.csv", *how, "--fees", "include", cwd=tmp_path)
+    assert done.stderr.startswith("escala: t.csv: there are no records in it; ")
+    assert "7 fills of the same symbol, side and time joined to 2 executions" in done.stderr
+    done = escala("records", "import", "t.csv", "--column.side", "Art", "--column.quantity", "qty", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "sides={'verkauf': 'buy'} or --sides.verkauf buy says it of others" in done.stderr
+    done = escala("records", "import", "t.csv", "--column.side", "Art", cwd=tmp_path)
+    assert "quantity may be 'size' and 'qty'" in done.stderr
+    assert "--column.quantity" in done.stderr
+
+
 @pytest.mark.parametrize("content", ["symbol,capital,efficiency\n", "symbol,side,price,quantity\nA,sell,10,1\n"])
 def test_a_file_without_records_is_an_error_and_makes_no_store(tmp_path: Path, content: str) -> None:
     (tmp_path / "none.csv").write_text(content)
