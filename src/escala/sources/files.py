@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,11 +13,13 @@ import numpy as np
 from escala.curves.records import CAPITAL, EFFICIENCY, FINITE, WEIGHT
 from escala.errors import RecordError
 from escala.sources import order_book, quotes, tables
+from escala.sources.columns import Columns, Table
+from escala.sources.conventions import Conventions
 from escala.sources.results import EfficiencyRecords, names
-from escala.sources.tables import Columns, Table
 from escala.text.numerals import counted
 
 Kind: TypeAlias = Literal["auto", "records", "quotes", "order_book"]
+TimeUnit: TypeAlias = Literal["auto", "s", "ms", "us", "ns", "excel"]
 _Found: TypeAlias = dict[str, list[str]]
 
 _KINDS: Final = ("auto", "records", "quotes", "order_book")
@@ -43,15 +46,27 @@ def read(
     symbol: str | None = None,
     columns: Mapping[str, str] | None = None,
     clip: bool = False,
-    time_unit: str = "s",
+    time_unit: TimeUnit = "auto",
+    delimiter: str | None = None,
+    decimal: Literal[".", ","] | None = None,
+    thousands: str | None = None,
+    header: bool | str | Sequence[str] | None = None,
+    earliest: str | datetime.date | None = None,
+    keep_similar: bool = False,
     **options: Any,
 ) -> EfficiencyRecords:
     """Read efficiency records from a file or frame of records, executions, swap quotes or order books.
 
+    How a CSV file is written is found out where it can be read in one way only, and told in the notes; what can be read
+    in two is refused, and the options below say which is meant.
+
     Parameters
     ----------
     source : path, data frame, Arrow table or mapping of columns
-        A path ends in .csv, .csv.gz or .parquet; CSV is UTF-8 with a header. pandas and polars frames are welcome.
+        A path ends in .csv, .csv.gz or .parquet, or in .json or .jsonl (or these and .gz) for order books as exchanges
+        and ccxt give them, ``{"bids": [["100", "1"], …], "asks": …}``, which may be given as they are too. CSV is UTF-8
+        or UTF-16. pandas and polars frames are welcome. Order books may have one row a level, or one a snapshot with
+        columns for each level: ``bids[0].price``, ``bid_price_1``, ….
     kind : {"auto", "records", "quotes", "order_book"}
         What it holds; by default its columns tell: capital and efficiency, amount_in and amount_out, or price and
         quantity, which are an order book where sides are bid and ask and executions else.
@@ -63,11 +78,26 @@ def read(
     clip : bool
         Of records: move efficiencies outside [0, 1] to its ends and count them, instead of refusing them. (Those
         that are computed here are always at most 1.)
-    time_unit : {"s", "ms", "us", "ns"}
-        What numbers in a column of times count since 1970. Dates may be ISO text too, UTC where they have no zone.
+    time_unit : {"auto", "s", "ms", "us", "ns", "excel"}
+        What numbers in a column of times count: units since 1970, or days as Excel counts them. By default their
+        magnitude tells which unit it is. Dates may be text with the year first, UTC where they have no zone.
+    delimiter : str, optional
+        What separates values in CSV: one sign, or "tab".
+    decimal, thousands : str, optional
+        The decimal sign, "." or ",", and what stands between groups of three digits.
+    header : bool, sequence of str or "lobster", optional
+        False: CSV has no header, and columns are called "1", "2", …. Names: it has none, and these are the columns.
+        True: the first row is one, whatever it looks like. "lobster": an order book as LOBSTER writes it, which files
+        called …_orderbook_10.csv are anyway.
+    earliest : str or date, optional
+        The first day that times may have. By default times before 1990 are refused, and so are times that span more
+        than 20 years: both come from wrong units.
+    keep_similar : bool
+        Whether symbols that differ only in case or separators are different ones; by default they are refused.
     **options
         Given on to :func:`escala.sources.quotes.records` or :func:`escala.sources.order_book.records`: for one
-        `side`, `small`, `least`, `window`, `unit_value`; for the other `capital`, `side`, `points`, `threads`.
+        `side`, `small`, `least`, `window`, `unit_value`; for the other `capital`, `side`, `points`, `strict`,
+        `threads`.
 
     Returns
     -------
@@ -94,7 +124,15 @@ def read(
     """
     if kind not in _KINDS:
         raise RecordError(f"kind must be one of {', '.join(_KINDS)}, not {kind!r}", arguments=("kind",))
-    given = tables.table(source)
+    said = Conventions.of(
+        delimiter=delimiter,
+        decimal=decimal,
+        thousands=thousands,
+        header=header,
+        earliest=earliest,
+        keep_similar=keep_similar,
+    )
+    given = tables.table(source, said)
     found = tables.candidates(given, columns)
     told = _told(given, found) if kind == "auto" else kind
     read_columns = tables.load(given, found, _ROLES[told], time_unit)
@@ -108,6 +146,8 @@ def read(
 
 def _told(given: Table, found: _Found) -> str:
     """Tell by the columns what a table holds; "either" an order book or executions, where only their sides tell."""
+    if given.levels is not None:
+        return "order_book"
     fitting = []
     if "capital" in found and "efficiency" in found:
         fitting.append("records")
@@ -150,7 +190,8 @@ def _records(columns: Columns, symbol: str | None, clip: bool, options: dict[str
         weight=columns.get("weight"),
         source=columns.table.name,
         clipped=clipped,
-        notes=(f"{counted(clipped, 'efficiency', 'efficiencies')} outside [0, 1] clipped to its ends",) * bool(clipped),
+        notes=(f"{counted(clipped, 'efficiency', 'efficiencies')} outside [0, 1] clipped to its ends",) * bool(clipped)
+        + columns.notes,
     )
 
 
@@ -164,9 +205,10 @@ def _quotes(columns: Columns, symbol: str | None, _clip: bool, options: dict[str
 
 
 def _order_book(columns: Columns, symbol: str | None, _clip: bool, options: dict[str, Any]) -> EfficiencyRecords:
-    allowed = [name for name in inspect.signature(order_book.from_books).parameters if name not in {"books", "symbol"}]
-    _refuse_options(options, allowed, "order_book")
-    return order_book.from_books(order_book.from_columns(columns), symbol=symbol, **options)
+    names = (*inspect.signature(order_book.from_books).parameters, "strict")
+    _refuse_options(options, [name for name in names if name not in {"books", "symbol"}], "order_book")
+    strict = bool(options.pop("strict", False))
+    return order_book.from_books(order_book.from_columns(columns, strict=strict), symbol=symbol, **options)
 
 
 def _refuse_options(options: dict[str, Any], allowed: Sequence[str], kind: str) -> None:

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from escala.arrays import Floats, one_number
 from escala.errors import RecordError
 from escala.sources import tables
+from escala.sources.columns import Columns
+from escala.sources.conventions import Conventions
 from escala.sources.medians import range_medians
 from escala.sources.results import EfficiencyRecords, names
-from escala.sources.tables import Columns
 from escala.tables import Interval
 from escala.text.numerals import counted
 
@@ -78,8 +79,9 @@ def records(
     least: int = 5,
     window: float | None = None,
     unit_value: float | Mapping[str, float] = 1.0,
-    time_unit: str = "s",
+    time_unit: str = "auto",
     source: str | None = None,
+    **how: Any,
 ) -> EfficiencyRecords:
     """Make efficiency records of executions or quotes.
 
@@ -104,10 +106,13 @@ def records(
     unit_value : float or mapping of str to float
         Value of one unit of `amount_in`, or of the currency of `price`: capital is multiplied by it. A mapping has one
         for each symbol.
-    time_unit : {"s", "ms", "us", "ns"}
-        What numbers in `time` count since 1970. Dates may be ISO text too.
+    time_unit : {"auto", "s", "ms", "us", "ns", "excel"}
+        What numbers in `time` count, as in :func:`escala.sources.read`.
     source : str, optional
         Where the records are from; by default the path.
+    **how
+        How the table is written: `delimiter`, `decimal`, `thousands`, `header`, `earliest`, `keep_similar` of
+        :func:`escala.sources.read`.
 
     Returns
     -------
@@ -152,7 +157,7 @@ def records(
     >>> made
     <EfficiencyRecords: 4 records of 1 symbol>
     """
-    given = tables.table(table)
+    given = tables.table(table, Conventions.of(**how))
     read = tables.load(given, tables.candidates(given, columns), ROLES, time_unit)
     reference = Reference(small, least, window)
     return from_columns(read, reference, symbol=symbol, side=side, unit_value=unit_value, source=source)
@@ -193,7 +198,7 @@ def from_columns(
         kind="quotes",
         clipped=clipped,
         left_out=int(kept.size - np.count_nonzero(kept)),
-        notes=(*trades.notes, *_notes(kept, clipped, trades, reference)),
+        notes=(*trades.notes, *_notes(kept, clipped, trades, reference), *columns.notes),
     )
 
 
