@@ -209,7 +209,7 @@ def test_an_import_names_symbols_and_missing_times(folder: Path, tmp_path: Path)
     assert "no times in it: all count as observed now\n" in done.stdout
     assert done.stdout.endswith("escala.db: ETH/USDT sell, ETH/USDT buy\n")
     done = escala("predict", "--symbol", "eth/usdt", "--capital", "1", cwd=tmp_path)
-    assert done.stderr.endswith("did you mean ETH/USDT buy or ETH/USDT sell?\n")
+    assert done.stderr.endswith("did you mean 'ETH/USDT buy' or 'ETH/USDT sell'?\n")
 
 
 def test_tables_keep_numbers_whole_on_narrow_terminals(folder: Path) -> None:
@@ -357,7 +357,7 @@ def test_pictures_are_written(folder: Path, command: tuple[str, ...], name: str)
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("predict", "--symbol", "USDC/WBT", "--capital", "1"), 1, "there are no records of 'USDC/WBT'; did you mean USDC/WBTC?"),
+        (("predict", "--symbol", "USDC/WBT", "--capital", "1"), 1, "there are no records of 'USDC/WBT'; did you mean 'USDC/WBTC'?"),
         (("predict", "--symbol", "USDC/WBTC", "--capital", "-1"), 1, "capital must be in [0, inf), but"),
         (("predict", "--symbol", "USDC/WBTC", "--capital"), 2, 'Command "predict" parameter --capital requires at least 1 element'),
         (("predict", "--symbol", "USDC/WBTC", "--capital", "1", "--level", "2"), 1, "level must be in (0, 1), but level = 2.0"),

@@ -224,7 +224,7 @@ def test_what_no_order_book_has_makes_executions(change: dict[str, Any]) -> None
 
 def test_bids_and_asks_with_fees_or_orders_are_executions() -> None:
     sided = trades(side=halves("B", "A"))
-    with pytest.raises(RecordError, match=r"must be below that of the best ask|one has no"):
+    with pytest.raises(RecordError, match="10 of 10 snapshots are no order books"):
         sources.read(sided)
     for evidence in ({"oid": list("abcdefghij")}, {"fee": [0.0] * 10, "fee_currency": ["B"] * 10}):
         assert sources.read(sided | evidence, least=4).efficiency.tolist() == EFFICIENCY

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from escala.arrays import Floats
 from escala.errors import did_you_mean
 from escala.sources import choice as choice_of
-from escala.sources import roles, sides, sizes, tables
+from escala.sources import roles, sides, sizes, tables, values
 from escala.sources.choice import Choice, Sample, first_tier
-from escala.sources.tables import Table
+from escala.sources.columns import Table
 
 _ROWS: Final = 1000  # that are looked at to tell columns apart
 
@@ -45,8 +46,9 @@ def candidates(given: Table, columns: Mapping[str, str] | None, meanings: sides.
         _drop_unsure(choice, role)
     if any(role in found for role in ("price", "quantity", "value")):
         sample = tables.head(given, _ROWS)
-        _choose_time(choice, sample)
-        sizes.choose(choice, sample, said)
+        numbers = _numbers(given, sample)
+        _choose_time(choice, sample, numbers)
+        sizes.choose(choice, sample, numbers, said)
         if "side" not in said:
             _choose_side(choice, sample, said, meanings or {})
     return choice
@@ -72,12 +74,23 @@ def _drop_unsure(choice: Choice, role: str) -> None:
         choice.notes[role] = f"{role} may be {both}; columns={{{role!r}: {names[0]!r}}} says which"
 
 
-def _choose_time(choice: Choice, sample: Sample) -> None:
+def _numbers(given: Table, sample: Sample) -> dict[str, Floats]:
+    """Read the columns of a sample that are numbers."""
+    number = values.number_of(given, ([cell for cell in column if isinstance(cell, str)] for column in sample.values()))
+    result = {}
+    for name, column in sample.items():
+        found = choice_of.numbers(column, number)
+        if found is not None:
+            result[name] = found
+    return result
+
+
+def _choose_time(choice: Choice, sample: Sample, numbers: Mapping[str, Floats]) -> None:
     """Take dates rather than a count of some unit, where one of each says the time."""
     names = choice.columns.get("time", [])
     if len(names) != 2:
         return
-    dated = [name for name in names if choice_of.numbers(sample.get(name, [])) is None]
+    dated = [name for name in names if name not in numbers]
     if len(dated) == 1 and any(re.match(r"\s*\d{4}-\d\d-\d\d.\d", str(value)) for value in sample.get(dated[0], [])):
         other = next(name for name in names if name not in dated)
         choice.columns["time"] = dated
@@ -97,9 +110,9 @@ def _choose_side(choice: Choice, sample: Sample, said: Mapping[str, str], meanin
                 choice.notes["side"] = f"sides are those of {agreeing[0]!r}"
             return
     taken = {name for names in choice.columns.values() for name in names} | set(said.values())
-    for name, values in sample.items():
-        if (name in named and sides.some_sides(values)) or (name not in taken and sides.only_plain(values)):
-            choice.hidden[name] = sides.shown(values)
+    for name, column in sample.items():
+        if (name in named and sides.some_sides(column)) or (name not in taken and sides.only_plain(column)):
+            choice.hidden[name] = sides.shown(column)
 
 
 def _agreeing(names: list[str], sample: Sample, meanings: sides.Meanings) -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,8 +13,6 @@ from escala.sources import roles
 
 #: The first rows of columns, as they are written.
 Sample: TypeAlias = dict[str, list[Any]]
-
-_NUMBER: Final = re.compile(r"([-+]?[\d,]*\.?\d+(?:[eE][-+]?\d+)?)\s*[A-Za-z]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,17 +44,25 @@ def first_tier(role: str, names: Sequence[str]) -> list[str]:
     return [name for name in names if tiers[name] == best]
 
 
-def numbers(values: Iterable[Any]) -> Floats | None:
-    """Give values as numbers, NaN where there is nothing; None for text, dates, yes and no."""
+def numbers(values: Iterable[Any], number: Callable[[str], float]) -> Floats | None:
+    """Give values as numbers, NaN where there is nothing; None for text, dates, yes and no.
+
+    Parameters
+    ----------
+    values : iterable
+        As they are written.
+    number : callable
+        Reads text; a ValueError means that it is no number.
+    """
     result = []
     for value in values:
-        if isinstance(value, str):
-            written = _NUMBER.fullmatch(value.strip())
-            if value.strip() and not written:
-                return None
-            result.append(float(written[1].replace(",", "")) if written else np.nan)
-        elif value is None:
+        if value is None or (isinstance(value, str) and not value.strip()):
             result.append(np.nan)
+        elif isinstance(value, str):
+            try:
+                result.append(number(value))
+            except ValueError:
+                return None
         elif isinstance(value, int | float) and not isinstance(value, bool):
             result.append(float(value))
         else:

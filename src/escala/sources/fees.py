@@ -13,20 +13,22 @@ import numpy.typing as npt
 
 from escala.arrays import Floats
 from escala.errors import RecordError
-from escala.sources import roles
-from escala.sources.tables import Columns, Table
+from escala.files.numbers import Numbers
+from escala.sources import roles, values
+from escala.sources.columns import Columns, Table
 from escala.text.numerals import counted
 
 Fees: TypeAlias = Literal["include", "ignore"]
 Unit: TypeAlias = Literal["quote", "base", "percent"]
 
 UNITS: Final = ("quote", "base", "percent")
-_WRITTEN: Final = re.compile(r"([-+]?[\d,]*\.?\d+(?:[eE][-+]?\d+)?)\s*([^\W\d_]\w*|%)?")
+_BESIDE: Final = re.compile(r"\s*([^\W\d_]\w*|%)$")
 _PARTS: Final = re.compile(r"[/\-_:. ]+")
 _NOTHING: Final = frozenset(("", "none", "null", "nan", "n/a", "-", "<na>", "{}", "[]"))
 #: Columns of the trades that Kraken exports, where fees are in quote currency.
 _KRAKEN: Final = frozenset(("txid", "ordertxid", "pair", "cost", "fee", "vol"))
 _AGREES: Final = 0.02  # as a share of the fee
+_SAMPLE: Final = 1000  # texts that tell how numbers are written
 _PERCENT: Final = frozenset(("%", "percent", "pct"))
 _HOW: Final = "fee_unit='quote', 'base' or 'percent' (--fee-unit) says it"
 
@@ -115,39 +117,41 @@ def read(
 
 def _amounts(columns: Columns) -> tuple[Floats, list[str]]:
     """Give fees as numbers, and what is written beside each, if anything."""
-    values = columns["fee"]
-    if values.dtype.kind in "fiu":
-        return np.nan_to_num(values.astype(np.float64)), []
-    parts = [_parts(value) for value in values.tolist()]
-    columns.refuse(
-        "fee", np.array([part is None for part in parts], dtype=bool), "must be a number, with or without its currency"
-    )
+    found = columns["fee"]
+    if found.dtype.kind in "fiu":
+        return np.nan_to_num(found.astype(np.float64)), []
+    cells = found.tolist()
+    number = values.number_of(columns.table, [[cell for cell in cells[:_SAMPLE] if isinstance(cell, str)]])
+    parts = [_parts(cell, number) for cell in cells]
+    bad = np.array([part is None for part in parts], dtype=bool)
+    columns.refuse("fee", bad, "must be a number, with or without its currency")
     whole = [part for part in parts if part is not None]
     beside = [part[1] for part in whole]
     return np.array([part[0] for part in whole], dtype=np.float64), beside if any(beside) else []
 
 
-def _parts(value: Any) -> tuple[float, str] | None:
+def _parts(cell: Any, number: Numbers) -> tuple[float, str] | None:
     """Give a fee as a number and its currency, None if it is none."""
-    if isinstance(value, str):
-        text = value.strip()
-        if text.startswith("{"):
-            return _parts(_literal(text))
-        if text.lower() in _NOTHING:
-            return 0.0, ""
-        written = _WRITTEN.fullmatch(text)
-        return (float(written[1].replace(",", "")), written[2] or "") if written else None
-    if isinstance(value, Mapping):
-        cost = _parts(value.get("cost"))
-        return None if cost is None else (cost[0], _text(value.get("currency")))
-    return _number(value)
-
-
-def _number(value: Any) -> tuple[float, str] | None:
+    if isinstance(cell, str) and cell.strip().startswith("{"):
+        return _parts(_literal(cell.strip()), number)
+    if isinstance(cell, Mapping):
+        cost = _parts(cell.get("cost"), number)
+        return None if cost is None else (cost[0], _text(cell.get("currency")))
+    if cell is None or str(cell).strip().lower() in _NOTHING:
+        return 0.0, ""
     try:
-        return (0.0 if value is None or str(value).lower() in _NOTHING else float(value)), ""
+        return _written(cell.strip(), number) if isinstance(cell, str) else (float(cell), "")
     except (TypeError, ValueError):
         return None
+
+
+def _written(text: str, number: Numbers) -> tuple[float, str]:
+    """Read a number and what is beside it; a ValueError means that it is none."""
+    try:
+        return float(text) if number.separators.decimal == "." else number(text), ""
+    except ValueError:
+        beside = _BESIDE.search(text)
+        return number(text[: beside.start()] if beside else text), beside[1] if beside else ""
 
 
 def _literal(text: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +16,13 @@ from escala.sources import order_book, quotes, tables, trades
 from escala.sources import sides as sides_of
 from escala.sources.candidates import candidates
 from escala.sources.choice import Choice
+from escala.sources.columns import Columns, Table
+from escala.sources.conventions import Conventions
 from escala.sources.results import EfficiencyRecords, names
-from escala.sources.tables import Columns, Table
 from escala.text.numerals import counted
 
 Kind: TypeAlias = Literal["auto", "records", "quotes", "order_book"]
+TimeUnit: TypeAlias = Literal["auto", "s", "ms", "us", "ns", "excel"]
 
 _KINDS: Final = ("auto", "records", "quotes", "order_book")
 _WANTED: Final = (
@@ -45,15 +48,27 @@ def read(
     columns: Mapping[str, str] | None = None,
     sides: Mapping[str, str] | None = None,
     clip: bool = False,
-    time_unit: str = "s",
+    time_unit: TimeUnit = "auto",
+    delimiter: str | None = None,
+    decimal: Literal[".", ","] | None = None,
+    thousands: str | None = None,
+    header: bool | str | Sequence[str] | None = None,
+    earliest: str | datetime.date | None = None,
+    keep_similar: bool = False,
     **options: Any,
 ) -> EfficiencyRecords:
     """Read efficiency records from a file or frame of records, executions, swap quotes or order books.
 
+    How a CSV file is written is found out where it can be read in one way only, and told in the notes; what can be read
+    in two is refused, and the options below say which is meant.
+
     Parameters
     ----------
     source : path, data frame, Arrow table or mapping of columns
-        A path ends in .csv, .csv.gz or .parquet; CSV is UTF-8 with a header. pandas and polars frames are welcome.
+        A path ends in .csv, .csv.gz or .parquet, or in .json or .jsonl (or these and .gz) for order books as exchanges
+        and ccxt give them, ``{"bids": [["100", "1"], …], "asks": …}``, which may be given as they are too. CSV is UTF-8
+        or UTF-16. pandas and polars frames are welcome. Order books may have one row a level, or one a snapshot with
+        columns for each level: ``bids[0].price``, ``bid_price_1``, ….
     kind : {"auto", "records", "quotes", "order_book"}
         What it holds; by default its columns tell: capital and efficiency, amount_in and amount_out, or price and
         quantity, which are an order book where sides are bid and ask and executions else.
@@ -69,12 +84,26 @@ def read(
     clip : bool
         Of records: move efficiencies outside [0, 1] to its ends and count them, instead of refusing them. (Those
         that are computed here are always at most 1.)
-    time_unit : {"s", "ms", "us", "ns"}
-        What numbers in a column of times count since 1970. Dates may be ISO text too, UTC where they have no zone.
+    time_unit : {"auto", "s", "ms", "us", "ns", "excel"}
+        What numbers in a column of times count: units since 1970, or days as Excel counts them. By default their
+        magnitude tells which unit it is. Dates may be text with the year first, UTC where they have no zone.
+    delimiter : str, optional
+        What separates values in CSV: one sign, or "tab".
+    decimal, thousands : str, optional
+        The decimal sign, "." or ",", and what stands between groups of three digits.
+    header : bool, sequence of str or "lobster", optional
+        False: CSV has no header, and columns are called "1", "2", …. Names: it has none, and these are the columns.
+        True: the first row is one, whatever it looks like. "lobster": an order book as LOBSTER writes it, which files
+        called …_orderbook_10.csv are anyway.
+    earliest : str or date, optional
+        The first day that times may have. By default times before 1990 are refused, and so are times that span more
+        than 20 years: both come from wrong units.
+    keep_similar : bool
+        Whether symbols that differ only in case or separators are different ones; by default they are refused.
     **options
         Given on to :func:`escala.sources.quotes.records` or :func:`escala.sources.order_book.records`: for one
         `side`, `fees`, `fee_unit`, `fills`, `small`, `least`, `window`, `unit_value`; for the other `capital`,
-        `side`, `points`, `threads`.
+        `side`, `points`, `strict`, `threads`.
 
     Returns
     -------
@@ -101,8 +130,16 @@ def read(
     """
     if kind not in _KINDS:
         raise RecordError(f"kind must be one of {', '.join(_KINDS)}, not {kind!r}", arguments=("kind",))
-    given = tables.table(source)
     meanings = sides_of.meanings(sides)
+    said = Conventions.of(
+        delimiter=delimiter,
+        decimal=decimal,
+        thousands=thousands,
+        header=header,
+        earliest=earliest,
+        keep_similar=keep_similar,
+    )
+    given = tables.table(source, said)
     choice = candidates(given, columns, meanings)
     told = _told(given, choice.columns) if kind == "auto" else kind
     wanted = trades.wanted(choice.columns, options.get("fees"))
@@ -136,6 +173,8 @@ class _Read:
 
 def _told(given: Table, found: Mapping[str, list[str]]) -> str:
     """Tell by the columns what a table holds; "either" an order book or executions, where only their sides tell."""
+    if given.levels is not None:
+        return "order_book"
     fitting = []
     if "capital" in found and "efficiency" in found:
         fitting.append("records")
@@ -201,7 +240,8 @@ def _records(given: _Read, options: dict[str, Any]) -> EfficiencyRecords:
         weight=columns.get("weight"),
         source=columns.table.name,
         clipped=clipped,
-        notes=(f"{counted(clipped, 'efficiency', 'efficiencies')} outside [0, 1] clipped to its ends",) * bool(clipped),
+        notes=(f"{counted(clipped, 'efficiency', 'efficiencies')} outside [0, 1] clipped to its ends",) * bool(clipped)
+        + columns.notes,
     )
 
 
@@ -216,10 +256,12 @@ def _quotes(given: _Read, options: dict[str, Any]) -> EfficiencyRecords:
 
 
 def _order_book(given: _Read, options: dict[str, Any]) -> EfficiencyRecords:
-    allowed = [name for name in inspect.signature(order_book.from_books).parameters if name not in {"books", "symbol"}]
-    _refuse_options(options, allowed, "order_book")
+    names = (*inspect.signature(order_book.from_books).parameters, "strict")
+    _refuse_options(options, [name for name in names if name not in {"books", "symbol"}], "order_book")
+    strict = bool(options.pop("strict", False))
     sides_of.as_book(given.columns, given.meanings)
-    made = order_book.from_books(order_book.from_columns(given.columns), symbol=given.symbol, **options)
+    books = order_book.from_columns(given.columns, strict=strict)
+    made = order_book.from_books(books, symbol=given.symbol, **options)
     told = [given.choice.notes[role] for role in order_book.ROLES if role in given.choice.notes]
     return replace(made, notes=(*told, *made.notes))
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from escala.arrays import Floats
 from escala.sources import tables
+from escala.sources.columns import Columns
 from escala.sources.fees import Paid
-from escala.sources.tables import Columns
 from escala.sources.trades import Places, Trades
 from escala.text.numerals import counted
 

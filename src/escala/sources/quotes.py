@@ -18,9 +18,10 @@ from escala.sources import sides as sides_of
 from escala.sources import tables, trades
 from escala.sources.candidates import candidates
 from escala.sources.choice import Choice
+from escala.sources.columns import Columns
+from escala.sources.conventions import Conventions
 from escala.sources.medians import range_medians
 from escala.sources.results import EfficiencyRecords, names
-from escala.sources.tables import Columns
 from escala.sources.trades import AMOUNT, ROLES, How, Places, Side, Trades
 from escala.tables import Interval
 from escala.text.numerals import counted
@@ -83,8 +84,9 @@ def records(
     least: int = 5,
     window: float | None = None,
     unit_value: float | Mapping[str, float] = 1.0,
-    time_unit: str = "s",
+    time_unit: str = "auto",
     source: str | None = None,
+    **how: Any,
 ) -> EfficiencyRecords:
     """Make efficiency records of executions or quotes.
 
@@ -121,10 +123,13 @@ def records(
     unit_value : float or mapping of str to float
         Value of one unit of `amount_in`, or of the currency of `price`: capital is multiplied by it. A mapping has one
         for each symbol.
-    time_unit : {"s", "ms", "us", "ns"}
-        What numbers in `time` count since 1970. Dates may be ISO text too.
+    time_unit : {"auto", "s", "ms", "us", "ns", "excel"}
+        What numbers in `time` count, as in :func:`escala.sources.read`.
     source : str, optional
         Where the records are from; by default the path.
+    **how
+        How the table is written: `delimiter`, `decimal`, `thousands`, `header`, `earliest`, `keep_similar` of
+        :func:`escala.sources.read`.
 
     Returns
     -------
@@ -172,12 +177,12 @@ def records(
     >>> made
     <EfficiencyRecords: 4 records of 1 symbol>
     """
-    given = tables.table(table)
-    how = How(side, sides_of.meanings(sides), fees, fee_unit, fills)
-    choice = candidates(given, columns, how.sides)
+    given = tables.table(table, Conventions.of(**how))
+    said = How(side, sides_of.meanings(sides), fees, fee_unit, fills)
+    choice = candidates(given, columns, said.sides)
     read = tables.load(given, trades.wanted(choice.columns, fees), ROLES, time_unit)
     reference = Reference(small, least, window)
-    return from_columns(read, choice, reference, how, symbol=symbol, unit_value=unit_value, source=source)
+    return from_columns(read, choice, reference, said, symbol=symbol, unit_value=unit_value, source=source)
 
 
 def from_columns(
@@ -218,7 +223,7 @@ def from_columns(
         kind="quotes",
         clipped=clipped,
         left_out=done.left_out + int(kept.size - np.count_nonzero(kept)),
-        notes=(*done.notes, *_notes(kept, clipped, done, reference)),
+        notes=(*done.notes, *_notes(kept, clipped, done, reference), *columns.notes),
     )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from escala.curves.records import coded
 from escala.errors import RecordError
 from escala.sources import roles
-from escala.sources.tables import Columns
+from escala.sources.columns import Columns
 
 #: What words mean, by the words in lower case; None: nobody knows, the row is left out.
 Meanings: TypeAlias = Mapping[str, str | None]

@@ -17,9 +17,8 @@ _EXACT: Final = 1e-3  # the same where nothing but the numbers says that two col
 _EVIDENCE: Final = 5  # rows that numbers alone need to tell anything
 
 
-def choose(choice: Choice, sample: Sample, said: Mapping[str, str]) -> None:
+def choose(choice: Choice, sample: Sample, numbers: Mapping[str, Floats], said: Mapping[str, str]) -> None:
     """Tell quantities of what is traded from their values, and prices that were paid from others."""
-    numbers = {name: column for name, values in sample.items() if (column := choice_of.numbers(values)) is not None}
     found = choice.columns
     _choose_price(choice, numbers, said)
     _by_unit(choice, sample, said)

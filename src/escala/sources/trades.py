@@ -15,7 +15,7 @@ from escala.sources import fees as fees_of
 from escala.sources import sides as sides_of
 from escala.sources import tables
 from escala.sources.choice import Choice
-from escala.sources.tables import Columns
+from escala.sources.columns import Columns
 from escala.tables import Interval
 from escala.text.numerals import counted
 
