@@ -44,8 +44,15 @@ def test_fills_of_an_order_are_one_execution(orders: Any) -> None:
     assert made.capital.tolist() == [100.0] * 5 + [10_000.0]
     # 0.8 % lost, where each part alone would be told from small sizes by 0.08 to 1.52 %
     np.testing.assert_allclose(made.efficiency, [1.0] * 5 + [0.992], rtol=1e-14)
-    assert made.notes == ("10 fills of the same 'order_id' joined to 1 execution",)
+    alone = ", 1 row without one stays alone" if None in list(orders) or "" in list(orders) else ""
+    assert made.notes == (f"10 fills of the same 'order_id' joined to 1 execution{alone}",)
     assert made.left_out == 0
+
+
+def test_a_column_of_parents_that_is_empty_leaves_it_to_the_orders() -> None:
+    for nothing in (None, "", float("nan")):
+        made = sources.read(market_order(order_id=ORDERS, parent_id=[nothing] * 15))
+        np.testing.assert_allclose(made.efficiency, [1.0] * 5 + [0.992], rtol=1e-14)
 
 
 def test_fills_of_one_moment_are_one_execution_where_no_column_names_orders() -> None:

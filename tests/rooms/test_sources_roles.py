@@ -42,6 +42,34 @@ def test_the_trade_history_of_binance(tmp_path: Path) -> None:
     assert made.notes[0] == "quantities are those of 'Executed': 'Amount' is price × Executed"
 
 
+def test_numbers_with_units_and_thousands_are_told_apart_as_well(tmp_path: Path) -> None:
+    made = read(
+        tmp_path,
+        "Date(UTC),Pair,Side,Price,Executed,Amount,Fee\n"
+        '2024-01-02 10:00:00,BTCUSDT,SELL,"40,000.00",0.0100000000BTC,400.00000000USDT,0.40000000USDT\n'
+        '2024-01-02 10:01:00,BTCUSDT,SELL,"40,000.00",0.0200000000BTC,800.00000000USDT,0.80000000USDT\n'
+        '2024-01-02 10:02:00,BTCUSDT,SELL,"39,600.00",1.0000000000BTC,"39,600.00000000USDT",39.60000000USDT\n',
+    )
+    assert made.capital.tolist() == [400.0, 800.0, 40_000.0]
+    np.testing.assert_allclose(made.efficiency, [0.999, 0.999, 0.99 * 0.999], rtol=1e-15)
+    assert made.notes[:2] == (
+        "quantities are those of 'Executed': 'Amount' is price × Executed",
+        "fees of 'Fee' are counted, in quote currency",
+    )
+
+
+def test_fees_have_the_decimals_of_their_file(tmp_path: Path) -> None:
+    rows = "2024-01-02 10:00:0{};A/EUR;sell;{};{};{} EUR\n"
+    content = [
+        rows.format(0, "40,5", "1,0", "0,81"),
+        rows.format(1, "40,5", "1,0", "0,81"),
+        rows.format(2, "36,45", "10,0", "3,645"),
+    ]
+    made = read(tmp_path, "time;symbol;side;price;qty;fee\n" + "".join(content))
+    np.testing.assert_allclose(made.efficiency, [0.98, 0.98, 0.9 * 0.99], rtol=1e-15)
+    assert made.capital.tolist() == [40.5, 40.5, 405.0]
+
+
 def test_units_beside_numbers_do_not_hide_which_column_is_the_value() -> None:
     sample = {"Price": ["40,000.00", "39,600.00"], "Executed": ["0.01BTC", "1BTC"], "Amount": ["400USDT", "39,600USDT"]}
     choice = sources.candidates.candidates(sources.tables.table(sample), None)

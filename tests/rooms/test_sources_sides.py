@@ -39,7 +39,7 @@ def halves(buy: Any, sell: Any) -> list[Any]:
         ("side", "BOT", "SLD"), ("side", "bought", "sold"), ("side", 1, 2), ("side", "1", "2"), ("side", 1, -1),
         ("side", 1.0, -1.0), ("type", "buy", "sell"), ("Type", "LIMIT_BUY", "LIMIT_SELL"), ("trade_type", "Buy", "Sell"),
         ("action", "BUY", "SELL"), ("Action", "Buy to Open", "Sell to Close"), ("Buy/Sell", "B", "S"),
-        ("type", "buy-market", "sell-limit"), ("is_buyer_maker", False, True), ("isBuyerMaker", "false", "true"),
+        ("type", "buy-market", "sell-limit"), ("dir", "Open Long", "Close Long"), ("dir", "Close Short", "Open Short"), ("is_buyer_maker", False, True), ("isBuyerMaker", "false", "true"),
         ("is_buyer_maker", 0, 1), ("isBuyer", True, False), ("aggressor_side", "Buyer", "Seller"),
         ("maker_side", "sell", "buy"), ("Transaction Type", "Advanced Trade Buy", "Advanced Trade Sell"),
     ],
@@ -166,6 +166,10 @@ def test_a_column_of_another_name_that_holds_sides_is_not_passed_over() -> None:
         sources.read(ledger)
     left = sources.read(ledger, columns={"side": "type"}, sides={"deposit": "unknown"}, least=4)
     assert left.left_out == 1
+    with pytest.raises(RecordError, match=r"but 'type' holds sides \(1, 2\)"):
+        sources.read(trades(type=halves(1, 2)))
+    with pytest.raises(RecordError, match=r"but 'dir' holds sides \(long, short\)"):
+        sources.read(trades(dir=halves("long", "short")))
     assert len(sources.read(trades(type=["limit"] * 10, price=[10.0] * 10))) == 10
 
 

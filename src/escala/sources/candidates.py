@@ -40,12 +40,14 @@ def candidates(given: Table, columns: Mapping[str, str] | None, meanings: sides.
         if role not in found and named:
             found[role] = named
     choice = Choice(found)
-    for role in set(found) - {"price", "quantity", "side", *said}:
+    for role in set(found) - {"price", "quantity", "side", "order", *said}:
         found[role] = first_tier(role, found[role])
     for role in ("fee", "fee_currency", "currency"):
         _drop_unsure(choice, role)
     if any(role in found for role in ("price", "quantity", "value")):
         sample = tables.head(given, _ROWS)
+        if "order" not in said:
+            _choose_order(choice, sample)
         numbers = _numbers(given, sample)
         _choose_time(choice, sample, numbers)
         sizes.choose(choice, sample, numbers, said)
@@ -83,6 +85,14 @@ def _numbers(given: Table, sample: Sample) -> dict[str, Floats]:
         if found is not None:
             result[name] = found
     return result
+
+
+def _choose_order(choice: Choice, sample: Sample) -> None:
+    """Take the surest name of those that hold something: parents of orders are often not there."""
+    names = choice.columns.pop("order", [])
+    holding = [name for name in names if any(sides.is_told(value) for value in sample.get(name, []))]
+    if holding:
+        choice.columns["order"] = first_tier("order", holding)
 
 
 def _choose_time(choice: Choice, sample: Sample, numbers: Mapping[str, Floats]) -> None:

@@ -121,7 +121,7 @@ def _amounts(columns: Columns) -> tuple[Floats, list[str]]:
     if found.dtype.kind in "fiu":
         return np.nan_to_num(found.astype(np.float64)), []
     cells = found.tolist()
-    number = values.number_of(columns.table, [[cell for cell in cells[:_SAMPLE] if isinstance(cell, str)]])
+    number = values.number_of(columns.table, [[cell for cell in cells[:_SAMPLE] if isinstance(cell, str)]], units=False)
     parts = [_parts(cell, number) for cell in cells]
     bad = np.array([part is None for part in parts], dtype=bool)
     columns.refuse("fee", bad, "must be a number, with or without its currency")
@@ -148,10 +148,12 @@ def _parts(cell: Any, number: Numbers) -> tuple[float, str] | None:
 def _written(text: str, number: Numbers) -> tuple[float, str]:
     """Read a number and what is beside it; a ValueError means that it is none."""
     try:
-        return float(text) if number.separators.decimal == "." else number(text), ""
+        return number(text), ""
     except ValueError:
         beside = _BESIDE.search(text)
-        return number(text[: beside.start()] if beside else text), beside[1] if beside else ""
+        if beside is None:
+            raise
+        return number(text[: beside.start()]), beside[1]
 
 
 def _literal(text: str) -> Any:

@@ -52,6 +52,9 @@ def join(trades: Trades, columns: Columns) -> Trades:
     counts = np.bincount(ids)
     many, made = int(counts[counts > 1].sum()), int(np.count_nonzero(counts > 1))
     told = f"{many:,} fills {what} joined to {counted(made, 'execution')}"
+    alone = 0 if orders is None else int(np.count_nonzero(key < 0))
+    if alone:
+        told += f", {counted(alone, 'row')} without one stay{'s' * (alone == 1)} alone"
     return _joined(trades, ids, first, (*trades.notes, told))
 
 
@@ -64,12 +67,13 @@ def _orders(columns: Columns) -> Places | None:
     values = columns["order"]
     if values.dtype.kind in "iu":
         return np.unique(values, return_inverse=True)[1].astype(np.int64)
-    places: dict[Any, int] = {}
+    places: dict[str, int] = {}
+    texts = [str(value).strip() for value in values.tolist()]
     numbers = [
-        -1 - row if str(value).strip().lower() in _NO_ORDER else places.setdefault(value, len(places))
-        for row, value in enumerate(values.tolist())
+        -1 - row if text.lower() in _NO_ORDER else places.setdefault(text, len(places))
+        for row, text in enumerate(texts)
     ]
-    if places and {str(value).strip().lower() for value in places} <= _KINDS:
+    if places and {text.lower() for text in places} <= _KINDS:
         return None
     return np.array(numbers, dtype=np.int64)
 

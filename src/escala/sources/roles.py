@@ -70,9 +70,12 @@ TIERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "side": (
         _keys(
             "side taker_side aggressor_side aggressor trade_side order_side direction buy_sell buy_or_sell bs "
-            "buyer_or_seller is_buyer_maker buyer_is_maker buyer_maker maker_side is_buy is_buyer"
+            "buyer_or_seller is_buyer_maker buyer_is_maker buyer_maker maker_side is_buy is_buyer is_sell"
         ),
-        _keys("type trade_type action transaction_type transaction order_type operation verb dir buyer sub_type"),
+        _keys(
+            "type trade_type action transaction_type transaction order_type operation verb dir sign trade_sign "
+            "buyer sub_type"
+        ),
     ),
     "price": (
         _keys(
@@ -102,7 +105,8 @@ TIERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
             "trade_value deal_value "
             "exec_value executed_value filled_value notional notional_value notional_usd gross_value "
             "gross_amount foreign_notional turnover proceeds subtotal trading_total money cummulative_quote_qty "
-            "cumulative_quote_qty cum_quote amount_usd value_usd usd_value volume_usd size_usd total_usd dollar_volume"
+            "cumulative_quote_qty cum_quote amount_usd value_usd usd_value volume_usd usd_volume ntl "
+            "size_usd total_usd dollar_volume"
         ),
     ),
     "amount_in": (_keys("amount_in in_amount"),),
@@ -139,7 +143,7 @@ EITHER: Final = _keys("amount volume vol trade_amount trade_volume deal_amount")
 SO_FAR: Final = TIERS["quantity"][2]
 #: Names of columns that tell sides by yes and no: what yes means.
 BUYS_IF_TRUE: Final = {
-    **dict.fromkeys(_keys("is_buyer_maker buyer_is_maker buyer_maker"), False),
+    **dict.fromkeys(_keys("is_buyer_maker buyer_is_maker buyer_maker is_sell"), False),
     **dict.fromkeys(_keys("is_buy is_buyer buyer"), True),
 }
 #: Names of columns that have the side of who waited in the book: the other one traded.

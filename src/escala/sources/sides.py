@@ -104,6 +104,8 @@ def meaning(word: str) -> bool | None:
         return TRADE_WORDS[word]
     parts = set(_WORDS.findall(word))
     said = {TRADE_WORDS[part] for part in parts & {"buy", "bought", "sell", "sold"}}
+    if not said and len(parts & {"open", "close"}) == 1 and len(parts & {"long", "short"}) == 1:
+        return ("open" in parts) == ("long" in parts)
     beside = parts - {"buy", "bought", "sell", "sold"}
     return said.pop() if len(said) == 1 and beside <= _BESIDE else None
 
@@ -119,6 +121,11 @@ def only_sides(name: str, values: Iterable[Any], given: Meanings) -> bool:
     return has_some and all(word in BOOK_WORDS or meaning(word) is not None for word in known)
 
 
+def is_told(value: Any) -> bool:
+    """Tell that a value is not one of those that stand for nothing."""
+    return _word(value) not in UNKNOWN
+
+
 def only_plain(values: Iterable[Any]) -> bool:
     """Tell that a column of any name holds words that stand for nothing but sides."""
     known = {_word(value) for value in values} - UNKNOWN
@@ -126,8 +133,12 @@ def only_plain(values: Iterable[Any]) -> bool:
 
 
 def some_sides(values: Iterable[Any]) -> bool:
-    """Tell that some of the words of a column are sides."""
-    return any(meaning(word) is not None for word in {_word(value) for value in values} - _NUMBERS - _SHORT)
+    """Tell that some of the words of a column are sides, or may be: a long position may be bought or sold."""
+    all_words = {_word(value) for value in values} - UNKNOWN
+    words = all_words - _NUMBERS - _SHORT
+    return all_words in ({"1", "2"}, {"1", "-1"}) or any(
+        meaning(word) is not None or set(_WORDS.findall(word)) & {"long", "short"} for word in words
+    )
 
 
 def shown(values: Iterable[Any]) -> str:

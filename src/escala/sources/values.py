@@ -53,11 +53,11 @@ def first(given: Table, name: str, rows: int) -> list[Any]:
     return found
 
 
-def number_of(given: Table, samples: Iterable[list[str]]) -> Numbers:
+def number_of(given: Table, samples: Iterable[list[str]], *, units: bool = True) -> Numbers:
     """Give what reads the numbers of some columns, from some of the texts of each."""
     said = given.said.dialect
     found = separators(samples, said.decimal, said.thousands) if given.layout is None else given.layout.separators
-    return Numbers(found, units=True)
+    return Numbers(found, units)
 
 
 def _long(given: Table, levels: wide.Levels, chosen: Mapping[str, tuple[str, csv_file.Kind]]) -> Columns:
