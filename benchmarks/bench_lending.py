@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tests.naive import lending as naive
 
+from benchmarks import peers
 from benchmarks.compare import compare
 from benchmarks.peers import scalar_lending_run
 from escala import LendingStrategy, simulate
@@ -25,7 +26,7 @@ def standard_draw(n: int, seed: int = 1) -> Draw:
 
 
 def rows(strategy: LendingStrategy) -> np.ndarray:
-    """Give the fields as the peer wants them: (34, 1) or (34, n)."""
+    """Give the fields as the peer wants them: one column, or n."""
     return np.stack([np.atleast_1d(a) for a in np.broadcast_arrays(*strategy.arrays().values())])
 
 
@@ -35,9 +36,13 @@ def against_scalar(
     fields = rows(strategy)
     values, counts = scalar_lending_run(*draw, fields)
     result = simulate(*draw, strategy=strategy, threads=1)
-    assert np.array_equal(result.final_supply, values[0])
-    assert np.array_equal(result.rescale_attempts, counts[3])
-    work = float(counts[:2].sum()) if unit == "operation" else float(draw[0].size)
+    assert np.array_equal(result.final_supply, values[peers.value.SUPPLY])
+    assert np.array_equal(result.rescale_attempts, counts[peers.count.ATTEMPTS])
+    work = (
+        float((counts[peers.count.EXECUTED] + counts[peers.count.SKIPPED]).sum())
+        if unit == "operation"
+        else float(draw[0].size)
+    )
     compare(
         benchmark,
         lambda: simulate(*draw, strategy=strategy, threads=1),

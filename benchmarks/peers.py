@@ -14,49 +14,59 @@ from scipy.optimize import curve_fit, minimize
 from scipy.optimize.elementwise import find_root
 from scipy.special import lambertw
 
+from escala import tables
+from escala.kernels import layout
+
+#: Rows of the strategies that the peer of the lending loop is given, and of what it gives.
+field = layout.of(tables.LENDING_STRATEGY)
+value = layout.rows(
+    "supply", "borrow", "buffer", "wallet", "profit", "fees", "repaid", "drawn", "lowest_profit", "lowest_health"
+)
+count = layout.rows("executed", "skipped", "stagnant", "attempts", "attempts_max", "fallbacks", "stop")
+
 
 @numba.njit(nogil=True, error_model="numpy")
 def scalar_lending(supply, borrow, target, wallet, strategies, values, counts):
     """The lending loop as one would write it: one scenario after the other, the ladder walked attempt by attempt.
 
-    `strategies` holds the 34 fields in their documented order: (34, 1) for all scenarios or (34, n), one for each.
+    `strategies` holds the fields in their documented order: one column for all scenarios, or one for each.
     """
     for i in range(supply.size):
         c = i if strategies.shape[1] > 1 else 0
         p = strategies[:, c]
-        mp = p[0]
-        repay = p[1]
-        repay_stalling = p[2]
-        repay_stalled = p[3]
-        repay_floor = p[4]
-        repay_step = p[5]
-        target_ltv = p[6]
-        target_ltv_stalled = p[7]
-        ltv_floor = p[8]
-        ltv_ceiling = p[9]
-        ltv_step = p[10]
-        ltv_nudge = p[11]
-        draw_fraction = p[12]
-        wallet_fraction = p[13]
-        fee_rate = p[14]
-        lt = p[15]
-        mh = p[16]
-        far = p[18]
-        mid = p[19]
-        near = p[20]
-        far_gap = p[21]
-        near_gap = p[22]
-        f_stalling = p[23]
-        f_stalled = p[24]
-        decay = p[25]
-        snap = p[26]
-        stalling_after = p[27]
-        stalled_after = p[28]
-        tolerance = p[29]
-        max_rescale = p[30]
-        max_fallback = p[31]
-        max_stagnant = p[32]
-        max_operations = p[33]
+        mp = p[field.MIN_PROFIT]
+        repay = p[field.REPAY]
+        repay_stalling = p[field.REPAY_STALLING]
+        repay_stalled = p[field.REPAY_STALLED]
+        repay_floor = p[field.REPAY_FLOOR]
+        repay_step = p[field.REPAY_STEP]
+        target_ltv = p[field.TARGET_LTV]
+        target_ltv_stalled = p[field.TARGET_LTV_STALLED]
+        ltv_floor = p[field.LTV_FLOOR]
+        ltv_ceiling = p[field.LTV_CEILING]
+        ltv_step = p[field.LTV_STEP]
+        ltv_nudge = p[field.LTV_NUDGE]
+        draw_fraction = p[field.DRAW_FRACTION]
+        wallet_fraction = p[field.WALLET_FRACTION]
+        fee_rate = p[field.FEE_RATE]
+        lt = p[field.LIQUIDATION_THRESHOLD]
+        mh = p[field.MIN_HEALTH_FACTOR]
+        far = p[field.REINVEST_FAR]
+        mid = p[field.REINVEST_MID]
+        near = p[field.REINVEST_NEAR]
+        far_gap = p[field.FAR_GAP]
+        near_gap = p[field.NEAR_GAP]
+        f_stalling = p[field.REINVEST_STALLING]
+        f_stalled = p[field.REINVEST_STALLED]
+        decay = p[field.REINVEST_DECAY]
+        snap = p[field.REINVEST_SNAP]
+        stalling_after = p[field.STALLING_AFTER]
+        stalled_after = p[field.STALLED_AFTER]
+        tolerance = p[field.STAGNATION_TOLERANCE]
+        max_rescale = p[field.MAX_RESCALE_ATTEMPTS]
+        max_fallback = p[field.MAX_FALLBACK_ATTEMPTS]
+        max_stagnant = p[field.MAX_STAGNANT_OPERATIONS]
+        max_operations = p[field.MAX_OPERATIONS]
         S, B, W, E, goal = supply[i], borrow[i], wallet[i], 0.0, target[i]
         k = 0
         executed = skipped = stagnant = attempts = attempts_max = fallbacks = 0
@@ -152,16 +162,16 @@ def scalar_lending(supply, borrow, target, wallet, strategies, values, counts):
             else:
                 k = 0
             previous = S
-        for row, value in enumerate((S, B, E, W, profit_sum, fees, repaid, drawn, low_profit, low_health)):
-            values[row, i] = value
-        for row, count in enumerate((executed, skipped, stagnant, attempts, attempts_max, fallbacks, stop)):
-            counts[row, i] = count
+        for row, number in enumerate((S, B, E, W, profit_sum, fees, repaid, drawn, low_profit, low_health)):
+            values[row, i] = number
+        for row, number in enumerate((executed, skipped, stagnant, attempts, attempts_max, fallbacks, stop)):
+            counts[row, i] = number
 
 
 def scalar_lending_run(supply, borrow, target, wallet, strategies):
     """Allocate the outputs and run :func:`scalar_lending`."""
-    values = np.empty((10, supply.size))
-    counts = np.empty((7, supply.size), dtype=np.int64)
+    values = np.empty((value.END, supply.size))
+    counts = np.empty((count.END, supply.size), dtype=np.int64)
     scalar_lending(supply, borrow, target, wallet, strategies, values, counts)
     return values, counts
 

@@ -47,10 +47,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+#: Fixtures that take their time: servers, clusters, the C library.
+_SLOW = {"postgres", "client", "native", "pieces"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that need a server or a cluster as slow."""
+    """Mark tests as slow that need what takes its time to make."""
     for item in items:
-        if {"postgres", "client"} & set(getattr(item, "fixturenames", ())):
+        if _SLOW & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 
@@ -81,7 +85,7 @@ def client() -> Iterator[Any]:
     config: Any = importlib.import_module("dask").config
     with (
         config.set({"distributed.scheduler.allowed-failures": 0}),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as workers,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as workers,
         distributed.Client(workers) as client,
     ):
         yield client

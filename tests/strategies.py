@@ -6,6 +6,8 @@ import math
 
 from hypothesis import strategies as st
 
+from escala.tables import LENDING_STRATEGY, Interval
+
 Parameters = dict[str, float]
 
 
@@ -23,6 +25,13 @@ def fraction(*special: float) -> st.SearchStrategy[float]:
 def positive_fraction(*special: float) -> st.SearchStrategy[float]:
     """Draw from (0, 1]."""
     return st.one_of(st.floats(1e-3, 1.0), st.sampled_from((1.0, *special)), log_uniform(1e-300, 1.0))
+
+
+def anywhere(values: Interval) -> st.SearchStrategy[float]:
+    """Draw from an interval, ends included where they belong to it."""
+    if values.integer:
+        return st.integers(int(values.low), int(values.high)).map(float)
+    return st.floats(values.low, values.high, exclude_min=values.low_open, exclude_max=values.high_open)
 
 
 _SCALES = st.one_of(st.just(1.0), st.just(1.0), log_uniform(1e-90, 1e90))
@@ -90,6 +99,9 @@ def lending_strategies(draw: st.DrawFn) -> Parameters:
         "max_stagnant_operations": draw(st.integers(1, 12)),
         "max_operations": draw(st.integers(1, 40)),
     }
+    for row in LENDING_STRATEGY:  # a field without a line above: anywhere that it may be
+        if row.name not in drawn:
+            drawn[row.name] = draw(anywhere(row.values))
     kept = draw(st.one_of(st.just(frozenset[str]()), st.frozensets(st.sampled_from(sorted(drawn)))))
     bounded = {"ltv_ceiling", "target_ltv", "target_ltv_stalled", "ltv_floor", "far_gap", "near_gap"}
     kept -= bounded | {"stalling_after", "stalled_after", "max_operations", "max_stagnant_operations"}

@@ -148,15 +148,17 @@ def per_item(name: str, value: Any, n: int, interval: Interval, error: type[Inpu
     return np.ascontiguousarray(np.broadcast_to(given, (n,)))
 
 
-def check_order(low_name: str, low: Floats, high_name: str, high: Floats) -> None:
+def check_order(
+    low_name: str, low: Floats, high_name: str, high: Floats, error: type[InputError] = ScenarioError
+) -> None:
     """Check ``low <= high`` element by element, over the broadcast shape of the two.
 
     Raises
     ------
-    ScenarioError
-        Names both arguments and their values where the first exceeds the second.
+    InputError
+        The class given; names both arguments and their values where the first exceeds the second.
     """
-    _check((low_name, high_name), (low, high), np.less_equal, f"{low_name} must not exceed {high_name}", ScenarioError)
+    _check((low_name, high_name), (low, high), np.less_equal, f"{low_name} must not exceed {high_name}", error)
 
 
 def _check(

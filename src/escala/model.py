@@ -164,7 +164,7 @@ class Model(abc.ABC):
             check_interval(name, column, self.allowed[name], self.error)
         for low, high in self.ordered:
             if low in columns or high in columns:
-                check_order(low, columns.get(low, fixed[low]), high, columns.get(high, fixed[high]))
+                check_order(low, columns.get(low, fixed[low]), high, columns.get(high, fixed[high]), self.error)
 
     @abc.abstractmethod
     def slices(self, varied: Sequence[str], settings: Any, rows: int) -> Slices:

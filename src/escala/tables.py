@@ -90,12 +90,79 @@ class Quantity:
 
 
 @dataclass(frozen=True)
+class Field(Quantity):
+    """A quantity that says how a model's step behaves: one number for all scenarios, or one for each.
+
+    Parameters
+    ----------
+    at_most : str
+        Another field, which this one must not exceed.
+    hot : bool
+        Every step reads it, so it lies beside the state; the others stay in the inputs until they are needed.
+    kernel : bool
+        The kernel reads it; False if only results do.
+    """
+
+    at_most: str = ""
+    hot: bool = False
+    kernel: bool = True
+
+
+@dataclass(frozen=True)
+class Output(Quantity):
+    """A quantity that a model gives.
+
+    Parameters
+    ----------
+    kernel : bool
+        The kernel computes it; False if the result derives it from others.
+    usual : bool
+        A sweep keeps it when nobody says what to keep.
+    """
+
+    kernel: bool = False
+    usual: bool = False
+
+
+@dataclass(frozen=True)
 class Code:
     """One named integer: a family, a status, a reason. The numbers are kept in files and in C: they never change."""
 
     name: str
     value: int
     doc: str
+
+
+@dataclass(frozen=True)
+class Form(Code):
+    """A family of curves: the form that efficiency takes over capital.
+
+    Parameters
+    ----------
+    coefficients : tuple of Quantity
+        What its coefficients are and may be, in their order: a, b, c, … of a curve.
+    aliases : tuple of str
+        Other names that people may write.
+    auto : bool
+        Whether ``auto`` considers it.
+    anchored : bool
+        Whether it counts capital from the curve's origin; the others have the origin 0.
+    """
+
+    coefficients: tuple[Quantity, ...] = ()
+    aliases: tuple[str, ...] = ()
+    auto: bool = False
+    anchored: bool = False
+
+    @property
+    def least_capitals(self) -> int:
+        """Distinct capitals that a fit needs: as many as there are coefficients."""
+        return len(self.coefficients)
+
+    @property
+    def least_points(self) -> int:
+        """Points (of equal weight) from which on ``auto`` considers it: those that its AICc is defined for."""
+        return len(self.coefficients) + 2
 
 
 Table = tuple[Quantity, ...]
@@ -110,6 +177,11 @@ def names(rows: Iterable[Quantity | Code]) -> tuple[str, ...]:
 def intervals(rows: Iterable[Quantity]) -> dict[str, Interval]:
     """Give what each quantity of a table may be, by name."""
     return {row.name: row.values for row in rows}
+
+
+def code_values(rows: Iterable[Code]) -> dict[str, int]:
+    """Give the number of each code of a table, by name."""
+    return {row.name: row.value for row in rows}
 
 
 FRACTION: Final = Interval(0.0, 1.0)
@@ -148,4 +220,373 @@ ENGINE_SETTINGS: Final[Table] = (
     Quantity("half_life", "age at which a record counts half; without it all count alike", "seconds", POSITIVE),
     Quantity("refresh_interval", "time after which other processes are seen", "seconds", FINITE_FROM_ZERO, 5.0),
     Quantity("cache_size", "predictions that are remembered", "count", Interval(0, 2.0**53, integer=True), 100_000),
+)
+
+#: Coefficients that a curve has room for: the width of every array of them. Those that a family does not use are 0.
+PARAMS: Final = 4
+#: Names of the coefficients, whatever they mean in a family.
+COEFFICIENTS: Final = tuple("abcd"[:PARAMS])
+
+#: Families of curves. Codes have room: the next family takes the next number below those of the wishes.
+FAMILIES: Final = (
+    Form(
+        "linear", 0, "a·C + b",
+        (Quantity("a", "slope", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
+        auto=True,
+    ),
+    Form(
+        "quadratic", 1, "(a·d + b)·d + c, d = C − origin",
+        (
+            Quantity("a", "bend", values=FINITE),
+            Quantity("b", "slope at the origin", values=FINITE),
+            Quantity("c", "efficiency at the origin", values=FINITE),
+        ),
+        aliases=("polynomial",), auto=True, anchored=True,
+    ),
+    Form(
+        "exponential", 2, "a·exp(−b·d) + c, d = C − origin, b > 0",
+        (
+            Quantity("a", "what decays, at the origin", values=FINITE),
+            Quantity("b", "rate of decay a unit of capital", values=POSITIVE),
+            Quantity("c", "efficiency far out", values=FINITE),
+        ),
+        auto=True, anchored=True,
+    ),
+    Form(
+        "sqrt", 3, "a·√C + b",
+        (Quantity("a", "slope over √C", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
+        auto=True,
+    ),
+    Form(
+        "hill", 4, "a·x^(s − 1)/(1 + x^s), x = C/K; b is K and c is s",
+        (
+            Quantity("a", "efficiency far below K where s is 1; at most what makes the highest efficiency 1",
+                     values=Interval(0.0, 2.0)),
+            Quantity("b", "K, the capital at which utility is half of what it can be", "amount", POSITIVE),
+            Quantity("c", "s, how S-shaped utility is; 1: concave", values=Interval(1.0, 20.0)),
+        ),
+    ),
+)  # fmt: skip
+
+#: What may be asked for in place of a family; never the family of a curve.
+WISHES: Final = (Code("auto", 64, "the family of lowest AICc"),)
+
+#: How a fit may end.
+FIT_STATUS: Final = (
+    Code("ok", 0, "a curve"),
+    Code("too_few_points", 1, "fewer distinct capitals than the family has coefficients; there is no curve"),
+    Code("degenerate", 2, "the records do not determine the coefficients; there is no curve"),
+    Code("constant", 3, "all efficiencies are equal: a horizontal line"),
+)
+
+#: What a fit says beside the curve: one number an instrument each, in this order in kernels and in C.
+FIT_STATS: Final = (
+    Quantity("smallest", "smallest capital seen", "amount", FROM_ZERO),
+    Quantity("largest", "largest capital seen", "amount", FROM_ZERO),
+    Quantity("limit", "where trust in the curve ends", "amount", FROM_ZERO),
+    Quantity("residual_sd", "√(SSE/df_resid)", "fraction", FROM_ZERO),
+    Quantity("df_resid", "degrees of freedom left: n_eff − coefficients; 0 where there is none", "count", FROM_ZERO),
+    Quantity("r_squared", "1 − SSE/SST; 0 where all efficiencies are equal"),
+    Quantity("mean_error", "(weighted) mean absolute residual", "fraction", FROM_ZERO),
+    Quantity("max_error", "largest absolute residual", "fraction", FROM_ZERO),
+    Quantity("rmse", "root of the mean squared residual", "fraction", FROM_ZERO),
+    Quantity("aicc", "corrected Akaike criterion"),
+    Quantity("neumann", "Von Neumann's ratio of the residuals in order of capital", "ratio", FROM_ZERO),
+    Quantity("neumann_mean", "its mean by chance", "ratio", FROM_ZERO),
+    Quantity("neumann_variance", "its variance by chance", "", FROM_ZERO),
+)
+
+#: Where a curve saturates: see :class:`escala.curves.prediction.Saturation`.
+LIMITS: Final = (
+    Quantity("peak", "smallest capital with the highest efficiency", "amount", FROM_ZERO),
+    Quantity("saturation", "where the given share of the highest efficiency is lost", "amount", FROM_ZERO),
+    Quantity("saturation_low", "lower end of its interval", "amount", FROM_ZERO),
+    Quantity("saturation_high", "upper end of its interval", "amount", FROM_ZERO),
+    Quantity("capacity", "where capital times efficiency is highest", "amount", FROM_ZERO),
+    Quantity("capacity_low", "lower end of its interval", "amount", FROM_ZERO),
+    Quantity("capacity_high", "upper end of its interval", "amount", FROM_ZERO),
+)
+
+# ---- The lending loop ----
+
+AMOUNT: Final = Interval(1e-100, 1e100)
+AMOUNT_OR_NONE: Final = Interval(1e-100, 1e100, or_zero=True)
+BOUNDED_FROM_ZERO: Final = Interval(0.0, 1e100)
+_MOST: Final = 2**31 - 1
+COUNT: Final = Interval(1, _MOST, integer=True)
+COUNT_FROM_ZERO: Final = Interval(0, _MOST, integer=True)
+MANY: Final = Interval(0, 2**63 - 1, integer=True)
+YES_OR_NO: Final = Interval(0, 1, integer=True)
+
+#: Why a scenario ends; `doc` is what people read.
+STOPS: Final[Codes] = (
+    Code("target_reached", 0, "target reached"),
+    Code("stalled", 1, "stalled"),
+    Code("max_operations", 2, "operations spent"),
+)
+#: How a plan was softened until it fitted; a column of the table of operations has their sum.
+SOFTENED: Final[Codes] = (
+    Code("reinvest", 1, "less reinvested"),
+    Code("ltv", 2, "lower limit"),
+    Code("repay", 4, "smaller repayment"),
+    Code("raised", 8, "raised limit"),
+)
+
+#: Where a scenario begins.
+LENDING_ARGUMENTS: Final[Table] = (
+    Quantity("supply", "Collateral at the start", "amount", AMOUNT),
+    Quantity("borrow", "Debt at the start", "amount", AMOUNT_OR_NONE),
+    Quantity("target", "Collateral wanted", "amount", AMOUNT),
+    Quantity("wallet", "Free cash at the start", "amount", AMOUNT_OR_NONE),
+)
+
+#: What the loop does at each operation.
+LENDING_STRATEGY: Final[tuple[Field, ...]] = (
+    Field("min_profit", "Smallest cash an operation must leave", "amount", BOUNDED_FROM_ZERO, 1e-6, hot=True),
+    Field("repay", "Share of the debt that an operation repays", "fraction", FRACTION, 0.11),
+    Field("repay_stalling", "Share of the debt repaid after more than stalling_after operations without progress",
+          "fraction", FRACTION, 0.07),
+    Field("repay_stalled", "Share of the debt repaid after more than stalled_after operations without progress",
+          "fraction", FRACTION, 0.035),
+    Field("repay_floor", "How far the repayment is lowered when a plan does not fit", "fraction", FRACTION, 0.03),
+    Field("repay_step", "Steps in which the repayment is lowered", "fraction", POSITIVE_FRACTION, 0.005),
+    Field("target_ltv", "Limit of debt/supply", "ratio", BELOW_ONE, 0.69, at_most="ltv_ceiling"),
+    Field("target_ltv_stalled", "Limit of debt/supply after more than stalled_after operations without progress",
+          "ratio", BELOW_ONE, 0.73, at_most="ltv_ceiling"),
+    Field("ltv_floor", "How far the limit of debt/supply is lowered when a plan does not fit", "ratio", BELOW_ONE, 0.50,
+          at_most="ltv_ceiling"),
+    Field("ltv_ceiling", "How far the limit of debt/supply is raised when a plan does not fit", "ratio", INSIDE_ONE,
+          0.73, hot=True),
+    Field("ltv_step", "Steps in which the limit of debt/supply is lowered", "ratio", POSITIVE_FRACTION, 0.01),
+    Field("ltv_nudge", "Added when the limit of debt/supply is raised to what a plan needs", "ratio", FRACTION, 1e-6,
+          hot=True),
+    Field("draw_fraction", "Share of the safe maximum that is borrowed", "fraction", POSITIVE_FRACTION, 0.80, hot=True),
+    Field("wallet_fraction", "Most that is moved from the wallet at once, as a share of the supply", "fraction",
+          FRACTION, 0.70, hot=True),
+    Field("fee_rate", "Cost of a repayment, as a share of it", "fraction", FRACTION, 0.0025, hot=True),
+    Field("liquidation_threshold", "Share of the supply that counts against the debt", "fraction", POSITIVE_FRACTION,
+          0.74, hot=True),
+    Field("min_health_factor", "What every executed operation must leave more than", "ratio", Interval(1.0, 1e6), 1.01,
+          hot=True),
+    Field("free_collateral_factor", "Share of supply − borrow reported as free collateral", "fraction", FRACTION, 0.80,
+          kernel=False),
+    Field("reinvest_far", "Share reinvested of what is drawn beyond repayment and fee, far from the target", "fraction",
+          FRACTION, 0.60),
+    Field("reinvest_mid", "Share reinvested at a middle distance", "fraction", FRACTION, 0.40),
+    Field("reinvest_near", "Share reinvested near the target", "fraction", FRACTION, 0.20),
+    Field("far_gap", "Distance, as a multiple of the supply, beyond which a target is far", "ratio", BOUNDED_FROM_ZERO,
+          0.5, hot=True),
+    Field("near_gap", "Distance, as a multiple of the supply, up to which a target is near", "ratio",
+          BOUNDED_FROM_ZERO, 0.2, at_most="far_gap", hot=True),
+    Field("reinvest_stalling", "Share reinvested after more than stalling_after operations without progress",
+          "fraction", FRACTION, 0.10),
+    Field("reinvest_stalled", "Share reinvested after more than stalled_after operations without progress",
+          "fraction", FRACTION, 0.05),
+    Field("reinvest_decay", "Factor that lowers the share reinvested when a plan does not fit", "ratio", BELOW_ONE,
+          0.95),
+    Field("reinvest_snap", "Amount below which nothing is reinvested", "amount", BOUNDED_FROM_ZERO, 1e-9, hot=True),
+    Field("stalling_after", "Operations without progress after which a run is stalling", "count", COUNT_FROM_ZERO, 2,
+          at_most="stalled_after", hot=True),
+    Field("stalled_after", "Operations without progress after which a run is stalled", "count", COUNT_FROM_ZERO, 5,
+          hot=True),
+    Field("stagnation_tolerance", "Growth of the supply below which an operation made no progress", "amount",
+          BOUNDED_FROM_ZERO, 3e-5, hot=True),
+    Field("max_rescale_attempts", "Most plans tried in one operation", "count", Interval(1, 10**6, integer=True), 50,
+          hot=True),
+    Field("max_fallback_attempts", "Most smaller drawings tried when a plan may not be executed", "count",
+          Interval(0, 10**6, integer=True), 5),
+    Field("max_stagnant_operations", "Operations without progress after which a scenario ends", "count", COUNT, 35,
+          hot=True),
+    Field("max_operations", "Operations after which a scenario ends", "count", COUNT, 10_000, hot=True),
+)  # fmt: skip
+
+#: What becomes of a scenario, in the order in which results show it.
+LENDING_OUTPUTS: Final[tuple[Output, ...]] = (
+    Output("stop", "Why it ended", "code", Interval(0, len(STOPS) - 1, integer=True), kernel=True),
+    Output("final_supply", "Collateral at the end", "amount", FROM_ZERO, kernel=True, usual=True),
+    Output("final_borrow", "Debt at the end", "amount", FROM_ZERO, kernel=True),
+    Output("final_buffer", "Profit kept at the end for the next operation's supply", "amount", FROM_ZERO, kernel=True),
+    Output("final_wallet", "Free cash at the end", "amount", FROM_ZERO, kernel=True),
+    Output("start_net_equity", "supply + wallet − borrow at the start", "amount"),
+    Output("net_equity", "supply + buffer + wallet − borrow at the end: what is really owned", "amount"),
+    Output("net_equity_change", "Exactly −fees: the only thing that changes equity in this model", "amount",
+           usual=True),
+    Output("added_debt", "Growth of the debt", "amount", usual=True),
+    Output("profit", "Cash drawn by new borrowing and owed back: read it beside net_equity_change", "amount", FROM_ZERO,
+           kernel=True, usual=True),
+    Output("fees", "Cost of all repayments", "amount", FROM_ZERO, kernel=True),
+    Output("repaid", "Debt repaid by executed operations", "amount", FROM_ZERO, kernel=True),
+    Output("drawn", "Debt drawn by executed operations", "amount", FROM_ZERO, kernel=True),
+    Output("start_health_factor", "supply·liquidation_threshold/borrow at the start; inf without debt", "ratio",
+           FROM_ZERO),
+    Output("health_factor", "supply·liquidation_threshold/borrow at the end; inf without debt", "ratio", FROM_ZERO,
+           usual=True),
+    Output("lowest_health_factor", "Lowest right after an executed operation; inf if there is none", "ratio", FROM_ZERO,
+           kernel=True, usual=True),
+    Output("lowest_profit", "Lowest of an executed operation; inf if there is none", "amount", FROM_ZERO, kernel=True),
+    Output("ltv", "Debt per supply at the end", "ratio", FROM_ZERO),
+    Output("leverage", "supply/(supply − borrow) at the end; inf or negative where the debt is no smaller than that",
+           "ratio"),
+    Output("free_collateral", "(supply − borrow)·free_collateral_factor at the end", "amount"),
+    Output("withdrawable", "max(0, supply − borrow·min_health_factor/liquidation_threshold) at the end", "amount",
+           FROM_ZERO),
+    Output("supply_bound", "Supply that can never be exceeded, by proof (up to rounding)", "amount"),
+    Output("expected_supply", "Rule of thumb, not a bound: where the normal repayment and the normal limit balance",
+           "amount"),
+    Output("reachable", "Tell where the target is within the proven bound; a run may stall below it all the same", "",
+           YES_OR_NO),
+    Output("executed", "Operations that were executed", "count", MANY, kernel=True, usual=True),
+    Output("skipped", "Operations that found no plan, or whose plan did not pass", "count", MANY, kernel=True),
+    Output("stagnant", "Operations that made no progress", "count", MANY, kernel=True),
+    Output("positive", "Executed operations whose profit was above 0, counted", "count", MANY, kernel=True),
+    Output("positive_share", "Counted share of executed operations with a profit above 0; 0 where none was executed",
+           "fraction", FRACTION),
+    Output("rescale_attempts", "Plans tried in all", "count", MANY, kernel=True),
+    Output("rescale_attempts_max", "Most plans tried in one operation", "count", MANY, kernel=True),
+    Output("fallback_attempts", "Tries of the fallback in all", "count", MANY, kernel=True),
+)  # fmt: skip
+
+#: Columns of the table of operations; amounts of an operation that was skipped are 0.
+LENDING_OPERATION: Final[tuple[Output, ...]] = (
+    Output("operation", "Number of the operation, from 1", "count", COUNT),
+    Output("supply", "Collateral after it", "amount", FROM_ZERO, kernel=True),
+    Output("borrow", "Debt after it", "amount", FROM_ZERO, kernel=True),
+    Output("buffer", "Profit kept after it", "amount", FROM_ZERO, kernel=True),
+    Output("wallet", "Free cash after it", "amount", FROM_ZERO, kernel=True),
+    Output("drawn", "Debt drawn", "amount", FROM_ZERO, kernel=True),
+    Output("repaid", "Debt repaid", "amount", FROM_ZERO, kernel=True),
+    Output("fee", "Cost of the repayment", "amount", FROM_ZERO, kernel=True),
+    Output("reinvested", "Collateral added", "amount", FROM_ZERO, kernel=True),
+    Output("profit", "Cash left", "amount", FROM_ZERO, kernel=True),
+    Output("health_factor", "supply·liquidation_threshold/borrow after it; inf without debt", "ratio", FROM_ZERO,
+           kernel=True),
+    Output("attempts", "Plans tried", "count", MANY, kernel=True),
+    Output("softened", "How the plan was softened, a sum of codes", "code", MANY, kernel=True),
+    Output("executed", "1 if it was executed, 0 if it was skipped", "", YES_OR_NO, kernel=True),
+    Output("streak", "Operations without progress up to it", "count", MANY, kernel=True),
+    Output("ltv", "Debt per supply after it", "ratio", FROM_ZERO),
+)  # fmt: skip
+
+_HOT: Final = tuple(row for row in LENDING_STRATEGY if row.kernel and row.hot)
+#: What the kernel reads of a scenario, a row each: first what every step reads.
+LENDING_HOT: Final[Table] = (*LENDING_ARGUMENTS, *_HOT)
+LENDING_INPUTS: Final[Table] = (*LENDING_HOT, *(row for row in LENDING_STRATEGY if row.kernel and not row.hot))
+_COMPUTED: Final = sorted(
+    (row for row in LENDING_OUTPUTS if row.kernel), key=lambda row: ("amount", "ratio", "count", "code").index(row.unit)
+)
+#: What it writes: real numbers, amounts first, and whole ones, codes last.
+LENDING_VALUES: Final[Table] = tuple(row for row in _COMPUTED if not row.values.integer)
+LENDING_COUNTS: Final[Table] = tuple(row for row in _COMPUTED if row.values.integer)
+#: What it writes of each operation.
+LENDING_TRACE: Final[Table] = tuple(row for row in LENDING_OPERATION if row.kernel)
+
+# ---- Allocations ----
+
+#: Relative: money that is not there.
+NOTHING: Final = 1e-12
+#: A gap below which a search ends is this times n², at most the second, where none is asked for.
+USUAL_GAP: Final = 1e-9
+MOST_USUAL_GAP: Final = 1e-4
+#: Increments that the greedy method may make.
+MOST_INCREMENTS: Final = 100_000_000
+#: Problems of a call among which a search may begin where the one before ended: parts that begin at multiples of it
+#: have the bits of the whole.
+WARM: Final = 64
+
+#: What holds for an instrument, one number for all of them or one for each.
+ALLOCATION_SETTINGS: Final[Table] = (
+    Quantity("min_efficiency", "Least efficiency at which an instrument holds capital", "fraction", FRACTION, 0.0),
+    Quantity("lower", "Least capital; where it is positive the instrument must hold it", "amount", FINITE_FROM_ZERO,
+             0.0),
+    Quantity("upper", "Most capital", "amount", FROM_ZERO, math.inf),
+    Quantity("min_ticket", "Least capital of an instrument that holds any", "amount", FINITE_FROM_ZERO, 0.0),
+    Quantity("max_share", "Most capital as a share of the total; 1 is no bound", "fraction", FRACTION, 1.0),
+    Quantity("priority", "Weight of the utility", "ratio", FINITE_FROM_ZERO, 1.0),
+)  # fmt: skip
+
+#: What holds for all problems of a call. Those without a default depend on the problem.
+ALLOCATION_CONTROLS: Final[Table] = (
+    Quantity("reserve", "Share of the total that stays out", "fraction", BELOW_ONE, 0.0),
+    Quantity("hurdle", "What money returns elsewhere", "ratio", FINITE_FROM_ZERO, 0.0),
+    Quantity("tolerance", "Gap at which the search ends; -1, the default: 1e-9*n*n, at most 1e-4", "ratio",
+             FRACTION),
+    Quantity("step", "Increment of the greedy method; 0, the default: a thousandth of the total", "amount",
+             POSITIVE),
+    Quantity("max_nodes", "Problems after which the search ends", "count", Interval(0, 10_000_000, integer=True), 2000),
+)  # fmt: skip
+#: What stands for the usual ones of these in kernels and in C.
+ALLOCATION_USUAL: Final = {"tolerance": -1.0, "step": 0.0}
+
+#: Choices: 1 is yes.
+ALLOCATION_SWITCHES: Final[Table] = (
+    Quantity("exactly", "All money must be placed", values=YES_OR_NO, default=0),
+    Quantity("distribute", "What min_efficiency leaves over is placed in a second solve", values=YES_OR_NO, default=1),
+    Quantity("greedy", "Increments of the step, in place of the optimum and its proof", values=YES_OR_NO, default=0),
+)
+
+#: How people write the switches: the argument, and the number that each of its words stands for.
+ALLOCATION_CHOICES: Final = {
+    "exactly": ("spend", {"at_most": 0, "exactly": 1}),
+    "distribute": ("remainder", {"distribute": 1, "hold": 0}),
+    "greedy": ("method", {"exact": 0, "greedy": 1}),
+}
+
+#: How a problem ends. From ``no_room`` on there is no answer.
+ALLOCATION_STATUS: Final[Codes] = (
+    Code("optimal", 0, "the gap is within the tolerance"),
+    Code("gap_open", 1, "the best that was found, and how far from the optimum it may be at most"),
+    Code("no_room", 2, "an instrument's lower bounds exceed its upper ones"),
+    Code("no_curve_forced", 3, "`lower` forces an instrument in that can hold nothing"),
+    Code("lower_above_money", 4, "lower bounds add up to more than there is"),
+    Code("too_little_room", 5, "exactly: upper bounds leave room for less"),
+    Code("no_combination", 6, "exactly: no combination of instruments adds up"),
+    Code("not_found", 7, "exactly: none was found"),
+    Code("unsolved", 8, "no price was found: the numbers are too far apart"),
+)
+#: Those that come with amounts.
+ALLOCATION_ANSWERED: Final[Codes] = ALLOCATION_STATUS[:2]
+
+#: What keeps an instrument's capital where it is.
+BINDINGS: Final[Codes] = (
+    Code("none", 0, "nothing: its marginal utility is the shadow price"),
+    Code("price", 1, "the next unit, or the first, would return less than the shadow price"),
+    Code("lower", 2, "`lower` keeps it up"),
+    Code("upper", 3, "`upper` keeps it down"),
+    Code("share", 4, "`max_share` keeps it down"),
+    Code("limit", 5, "its curve is trusted no further"),
+    Code("threshold", 6, "`min_efficiency` keeps it down, up or out"),
+    Code("ticket", 7, "`min_ticket` keeps it up, or out"),
+    Code("no_curve", 8, "there is no curve"),
+)
+
+#: What is said of a problem beside the amounts; NaN where there is no answer, but for status and what follows it.
+ALLOCATION_SOLUTION: Final[Table] = (
+    Quantity("shadow_price", "What one more unit of money returns", "ratio"),
+    Quantity("dual_price", "The price of money at which the bound is lowest, above the hurdle", "ratio"),
+    Quantity("dual_bound", "The bound at that price", "amount"),
+    Quantity("upper_bound", "No feasible allocation has a higher utility", "amount"),
+    Quantity("utility", "What the amounts return above the hurdle", "amount"),
+    Quantity("gap", "(upper_bound - utility)/|upper_bound|", "ratio", FROM_ZERO),
+    Quantity("status", "How it ended: escala_allocation_status", "code", Interval(0, 8, integer=True)),
+    Quantity("nodes", "Problems solved by the search", "count", MANY),
+    Quantity("culprit", "Infeasible: the instrument to blame, -1 where it is all of them together", "index"),
+    Quantity("excess", "Infeasible: by how much the bounds conflict; NaN where that is not known", "amount"),
+    Quantity("phases", "2 where a second solve placed what min_efficiency left over, else 1", "count",
+             Interval(1, 2, integer=True)),
+)  # fmt: skip
+
+# ---- The C library ----
+
+#: What its functions answer; `doc` is what ``escala_status_text`` says.
+LIBRARY_STATUS: Final[Codes] = (
+    Code("ok", 0, "success"),
+    Code("wrong_abi", 1, "the header and the library do not belong together"),
+    Code("null_pointer", 2, "an argument is NULL"),
+    Code("bad_size", 3, "a size is negative, too large or does not go with the others"),
+    Code("short_workspace", 4, "the workspace is too short"),
+    Code("bad_value", 5, "a value is not finite or outside of what is allowed"),
+    Code("bad_order", 6, "a value exceeds one that it must not exceed"),
+    Code("bad_code", 7, "an integer is none of its codes"),
+    Code("bad_offsets", 8, "offsets fall or point outside of the records"),
+    Code("infeasible", 9, "bounds conflict: no allocation meets them together"),
 )

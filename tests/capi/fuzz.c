@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <escala.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,19 +120,24 @@ static escala_input input(int k, int64_t n, double low, double high) {
 
 static escala_curves curves(int64_t n, int64_t draws) {
     int8_t *family = last(areas[0], (size_t)n);
-    double *params = floats(1, 3 * n * draws, small), *origin = floats(2, n, plain), *limit = floats(3, n, capital);
+    double *params = floats(1, ESCALA_PARAMS * n * draws, small), *origin = floats(2, n, plain), *limit = floats(3, n, capital);
     for (int64_t i = 0; family && i < n; i++) {
-        family[i] = strange && !below(256) ? (int8_t)next() : (int8_t)below(4);
+        family[i] = strange && !below(256) ? (int8_t)next() : (int8_t)below(5);
     }
     for (int64_t i = 0; params && family && i < n * draws; i++) {
+        double *p = params + ESCALA_PARAMS * i;
         if (below(8)) {
-            params[3 * i + 1] = fabs(params[3 * i + 1]);
+            p[1] = fabs(p[1]);
         } else if (below(2)) {
-            params[3 * i] = params[3 * i + 1] = params[3 * i + 2] = NAN;
+            p[0] = p[1] = p[2] = p[3] = NAN;
         }
         if (family[i % n] == ESCALA_LINEAR || family[i % n] == ESCALA_SQRT) {
-            params[3 * i] = -fabs(params[3 * i]) * 1e-5;
-            params[3 * i + 1] = share();
+            p[0] = -fabs(p[0]) * 1e-5;
+            p[1] = share();
+        } else if (family[i % n] == ESCALA_HILL && below(8)) {
+            p[0] = share();
+            p[1] = capital();
+            p[2] = number(1.0, 20.0);
         }
     }
     return (escala_curves){size(n), family, params, origin, limit};
@@ -158,7 +164,7 @@ static void fit(void) {
     }
     int8_t *wanted = last(areas[1], (size_t)n);
     for (int64_t i = 0; wanted && i < n; i++) {
-        wanted[i] = strange && !below(256) ? (int8_t)next() : (int8_t)below(5);
+        wanted[i] = strange && !below(256) ? (int8_t)next() : below(5) ? (int8_t)below(5) : ESCALA_AUTO;
     }
     double *x = floats(2, records, capital), *y = floats(3, records, share);
     double *w = below(2) ? floats(4, records, plain) : NULL;
@@ -167,8 +173,9 @@ static void fit(void) {
     }
     escala_records r = {size(n), size(records), offsets, x, y, w, wanted};
     escala_fits fits = {last(areas[5], (size_t)n), last(areas[6], (size_t)n), last(areas[7], (size_t)n * 8),
-                        floats(8, 3 * n, NULL),    floats(9, n, NULL),        floats(10, n, NULL),
-                        floats(11, 6 * n, NULL),   floats(12, 9 * n, NULL),   floats(13, ESCALA_FIGURES * n, NULL)};
+                        floats(8, ESCALA_PARAMS * n, NULL), floats(9, n, NULL), floats(10, n, NULL),
+                        floats(11, 6 * n, NULL), floats(12, ESCALA_PARAMS * ESCALA_PARAMS * n, NULL),
+                        floats(13, ESCALA_FIT_STATS * n, NULL)};
     int64_t needed = escala_fit_workspace(r.n, offsets);
     int64_t given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
     given = strange && !below(16) ? given / 2 : given;
@@ -201,9 +208,9 @@ static void allocate(void) {
     p.distribute = (int32_t)below(2);
     p.greedy = (int32_t)!below(4);
     escala_answers a = {floats(11, problems * n, NULL), last(areas[12], (size_t)(problems * n)),
-                        floats(13, problems * ESCALA_FACTS, NULL)};
+                        floats(13, problems * ESCALA_SOLUTION_SIZE, NULL)};
     escala_answers b = {floats(15, problems * n, NULL), last(areas[16], (size_t)(problems * n)),
-                        floats(17, problems * ESCALA_FACTS, NULL)};
+                        floats(17, problems * ESCALA_SOLUTION_SIZE, NULL)};
     int64_t needed = escala_allocate_workspace(&p), given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
     given = strange && !below(16) ? given / 2 : given;
     void *workspace = last(areas[14], (size_t)given);
@@ -220,9 +227,14 @@ static void simulate(void) {
     s.borrow = input(1, n, 0.0, 9e3);
     s.target = input(2, n, 1.0, 3e4);
     s.wallet = input(3, n, 0.0, 1e3);
+    /* all fields of the strategy but the last ones, which say how long a scenario may take */
+    enum {
+        FIELDS = (offsetof(escala_scenarios, max_rescale_attempts) - offsetof(escala_scenarios, min_profit)) /
+                 sizeof(escala_input)
+    };
     escala_input *fields = &s.min_profit;
     for (int64_t k = 0; k < (int64_t)below(6); k++) { /* a few fields of the strategy, anywhere in [0, 1] */
-        fields[below(28)] = input(4 + (int)k, n, 0.0, 1.0);
+        fields[below(FIELDS)] = input(4 + (int)k, n, 0.0, 1.0);
     }
     s.max_rescale_attempts.value = (double)(1 + below(60));
     s.max_fallback_attempts.value = (double)below(8);
@@ -231,10 +243,10 @@ static void simulate(void) {
     escala_outcomes o;
     double **floats_out = &o.final_supply;
     int64_t **counts_out = &o.executed;
-    for (int k = 0; k < 10; k++) {
+    for (size_t k = 0; k < offsetof(escala_outcomes, executed) / sizeof *floats_out; k++) {
         floats_out[k] = below(4) ? (double *)areas[12].end - n : NULL;
     }
-    for (int k = 0; k < 8; k++) {
+    for (size_t k = 0; k < (sizeof o - offsetof(escala_outcomes, executed)) / sizeof *counts_out; k++) {
         counts_out[k] = below(4) ? (int64_t *)areas[13].end - n : NULL;
     }
     int64_t needed = escala_simulate_workspace(s.n), given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;

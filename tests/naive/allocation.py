@@ -57,7 +57,7 @@ class Problem:
     code: npt.NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
-        order = ("linear", "quadratic", "exponential", "sqrt")
+        order = ("linear", "quadratic", "exponential", "sqrt", "hill")
         object.__setattr__(self, "code", np.array([order.index(name) for name in self.family], dtype=np.int64))
 
     def __len__(self) -> int:
@@ -125,6 +125,7 @@ def in_other_currency(p: Problem, factor: float) -> Problem:
         "quadratic": (factor * factor, factor, 1.0),
         "exponential": (1.0, factor, 1.0),
         "sqrt": (math.sqrt(factor), 1.0, 1.0),
+        "hill": (1.0, 1.0 / factor, 1.0),
     }
     params = p.params / np.array([powers[name] for name in p.family])
     amounts = {name: getattr(p, name) * factor for name in ("origin", "limit", "lower", "upper", "min_ticket")}
@@ -146,14 +147,24 @@ def raw_efficiency(p: Problem, capital: Floats) -> Floats:
     code = p.code[:, None]
     d = capital - p.origin[:, None]
     decay = np.exp(np.where(code == 2, -b * d, 0.0))
-    return by_family(code, a * capital + b, (a * d + b) * d + c, a * decay + c, a * np.sqrt(capital) + b)
+    x, s = hill_terms(p, capital)
+    hill = a * x ** (s - 1.0) / (1.0 + x**s)
+    return by_family(code, a * capital + b, (a * d + b) * d + c, a * decay + c, a * np.sqrt(capital) + b, hill)
+
+
+def hill_terms(p: Problem, capital: Floats) -> tuple[Floats, Floats]:
+    """Give capital over K, and s, where the curves are of that family; elsewhere numbers that do no harm."""
+    _, b, c = (p.params[:, k, None] for k in range(3))
+    ours = p.code[:, None] == 4
+    return np.where(ours, capital / np.where(ours, b, 1.0), 1.0), np.where(ours, c, 1.0)
 
 
 def by_family(
-    code: npt.NDArray[np.int64], linear: Floats, quadratic: Floats, exponential: Floats, sqrt: Floats
+    code: npt.NDArray[np.int64], linear: Floats, quadratic: Floats, exponential: Floats, sqrt: Floats, hill: Floats
 ) -> Floats:
     """Pick each instrument's own formula."""
-    return np.where(code < 2, np.where(code == 0, linear, quadratic), np.where(code == 2, exponential, sqrt))
+    found: Floats = np.choose(code, np.broadcast_arrays(linear, quadratic, exponential, sqrt, hill))
+    return found
 
 
 def raw_slope(p: Problem, capital: Floats) -> Floats:
@@ -163,7 +174,10 @@ def raw_slope(p: Problem, capital: Floats) -> Floats:
     d = capital - p.origin[:, None]
     decay = np.exp(np.where(code == 2, -b * d, 0.0))
     root = np.sqrt(np.where(capital > 0.0, capital, 1.0))
-    return by_family(code, a + 0.0 * d, 2.0 * a * d + b, -a * b * decay, a / (2.0 * root))
+    x, s = hill_terms(p, np.where(capital > 0.0, capital, 1e-300))
+    power = x**s
+    hill = a * x ** (s - 1.0) / (1.0 + power) * (s / (1.0 + power) - 1.0) / np.where(capital > 0.0, capital, 1e-300)
+    return by_family(code, a + 0.0 * d, 2.0 * a * d + b, -a * b * decay, a / (2.0 * root), hill)
 
 
 def utility(p: Problem, capital: Floats) -> Floats:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-LINEAR, QUADRATIC, EXPONENTIAL, SQRT, AUTO = 0, 1, 2, 3, 4
+LINEAR, QUADRATIC, EXPONENTIAL, SQRT, HILL, AUTO = 0, 1, 2, 3, 4, 64
+THREE = (QUADRATIC, EXPONENTIAL, HILL)
 OK, TOO_FEW_POINTS, DEGENERATE, CONSTANT = 0, 1, 2, 3
 EPSILON = 2.0**-52
 ROOT_2 = math.sqrt(2.0)
@@ -83,7 +85,7 @@ class NaiveCurve:
     family: int
     status: int
     n_points: int
-    params: list[float] = field(default_factory=lambda: [math.nan] * 3)
+    params: list[float] = field(default_factory=lambda: [math.nan] * 4)
     origin: float = 0.0
     root: list[float] = field(default_factory=lambda: [math.nan] * 6)
     figures: dict[str, float] = field(default_factory=dict)
@@ -290,9 +292,118 @@ class NaiveFit:
         self.gg, self.gu, self.uu, self.a = m["gg"], m["gu"], m["uu"], m["gy"] / m["gg"]
         return self.squares([self.y[i] - self.a * (self.h[i] - self.mean_h) for i in range(self.n)])
 
-    def status(self, family: int) -> int:
-        if self.distinct < (3 if family in (QUADRATIC, EXPONENTIAL) else 2):
+    def hill(self) -> None:
+        """The best ln K and s: from the best K on a grid of every s, downhill."""
+        self.log_c = [naive_log(c / self.c[0]) for c in self.c]
+        self.whole = [y + self.mean_y for y in self.y]
+        low, high = -(8.0 * LN_2), naive_log(self.c[-1] / self.c[0]) + 8.0 * LN_2
+        step = (high - low) * (1.0 / 95)
+        best, log_k, shape = math.inf, 0.5 * (low + high), 1.0
+        borders = [math.inf, math.inf]
+        for s in (1.0, 1.25, 1.6, 2.0, 2.6, 3.4, 4.5, 6.0, 8.0, 11.0, 15.0, 20.0):
+            errors = [self.hill_error(low + k * step, s) for k in range(96)]
+            borders = [min(borders[0], errors[0]), min(borders[1], errors[-1])]
+            if not self.flat:
+                found = self.hill_descent(low + errors.index(min(errors)) * step, s, low, high)
+                if found[0] < best:
+                    best, log_k, shape = found
+        self.log_k, self.shape = log_k, shape
+        h = self.hill_project(log_k, shape)
+        self.amplitude = h["a"]
+        error = self.hill_moments(h)[0]
+        self.sse[HILL] = error
+        border = min(borders)
+        inside = low + step < log_k < high - step
+        self.hill_found = inside and error < border - 1e-9 * border and self.amplitude > 0.0
+        self.n0, self.m1, self.m2 = h["gg"], h["m1"], h["m2"]
+        self.g = h["g"]
+        self.g1 = [k - self.m1 * g for k, g in zip(h["gk"], self.g, strict=True)]
+        second = [s - self.m2 * g for s, g in zip(h["gs"], self.g, strict=True)]
+        self.n1 = self.squares(self.g1)
+        product = self.sum(w * k * s for w, k, s in zip(self.w, self.g1, second, strict=True))
+        self.ratio = product / self.n1 if self.n1 else math.nan
+        self.g2 = [s - self.ratio * k for k, s in zip(self.g1, second, strict=True)]
+        self.n2 = self.squares(self.g2)
+
+    @staticmethod
+    def most_amplitude(s: float) -> float:
+        return naive_exp(naive_log(s) - (s - 1.0) / s * naive_log(max(s - 1.0, 1e-300)))
+
+    @staticmethod
+    def hill_parts(log_x: float, s: float) -> tuple[float, float]:
+        q = naive_exp(-s * abs(log_x))
+        part = 1.0 / (1.0 + q)
+        g = naive_exp(-log_x if log_x > 0.0 else (s - 1.0) * log_x) * part
+        return g, q * part if log_x > 0.0 else part
+
+    def hill_error(self, log_k: float, s: float) -> float:
+        g = [self.hill_parts(x - log_k, s)[0] for x in self.log_c]
+        gg = self.sum(w * v * v for w, v in zip(self.w, g, strict=True))
+        gy = self.sum(w * v * y for w, v, y in zip(self.w, g, self.whole, strict=True))
+        yy = self.sum(w * y * y for w, y in zip(self.w, self.whole, strict=True))
+        most = self.most_amplitude(s)
+        a = gy / gg if gg else math.nan
+        a = min(most, a)
+        return yy - a * (2.0 * gy - a * gg)
+
+    def hill_project(self, log_k: float, s: float) -> dict[str, Any]:
+        parts = [(x - log_k, *self.hill_parts(x - log_k, s)) for x in self.log_c]
+        g = [v for _, v, _ in parts]
+        gk = [v * (1.0 - s * rest) for _, v, rest in parts]
+        gs = [v * (x * rest) for x, v, rest in parts]
+        gg = self.sum(w * v * v for w, v in zip(self.w, g, strict=True))
+        gy = self.sum(w * v * y for w, v, y in zip(self.w, g, self.whole, strict=True))
+        m1 = self.sum(w * v * k for w, v, k in zip(self.w, g, gk, strict=True)) / gg
+        m2 = self.sum(w * v * k for w, v, k in zip(self.w, g, gs, strict=True)) / gg
+        most = self.most_amplitude(s)
+        bound = gy / gg >= most
+        slope = -most * naive_log(max(s - 1.0, 1e-300)) / (s * s) if bound else 0.0
+        a = most if bound else gy / gg
+        return {"a": a, "slope": slope, "g": g, "gk": gk, "gs": gs, "gg": gg, "m1": m1, "m2": m2, "bound": bound}
+
+    def hill_moments(self, h: dict[str, Any]) -> list[float]:
+        a, p1, p2 = h["a"], 0.0 if h["bound"] else h["m1"], 0.0 if h["bound"] else h["m2"]
+        rows = []
+        for y, g, gk, gs in zip(self.whole, h["g"], h["gk"], h["gs"], strict=True):
+            rows.append((y - a * g, a * (gk - p1 * g), a * (gs - p2 * g) + h["slope"] * g))
+        pairs = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+        return [self.sum(w * row[i] * row[j] for w, row in zip(self.w, rows, strict=True)) for i, j in pairs]
+
+    def hill_descent(self, log_k: float, s: float, low: float, high: float) -> tuple[float, float, float]:
+        best, damping = math.inf, 1e-3
+        try_k, try_s = log_k, s
+        down_k = down_s = h_kk = h_ks = h_ss = math.nan
+        for _ in range(40):
+            moments = self.hill_moments(self.hill_project(try_k, try_s))
+            if moments[0] < best:
+                log_k, s = try_k, try_s
+                best, down_k, down_s, h_kk, h_ks, h_ss = moments
+                damping *= 0.1
+            else:
+                damping *= 10.0
+            ended = damping > 1e8
+            damping = max(damping, 1e-12)
+            free_k = not ((log_k <= low and down_k < 0.0) or (log_k >= high and down_k > 0.0))
+            free_s = not ((s <= 1.0 and down_s < 0.0) or (s >= 20.0 and down_s > 0.0))
+            kk, ss = h_kk * (1.0 + damping), h_ss * (1.0 + damping)
+            ks = h_ks if free_k and free_s else 0.0
+            determinant = kk * ss - ks * ks
+            step_k = down_k / kk if free_k and kk > 0.0 else 0.0
+            step_s = down_s / ss if free_s and ss > 0.0 else 0.0
+            if free_k and free_s and determinant > 0.0:
+                step_k = (down_k * ss - down_s * ks) / determinant
+                step_s = (down_s * kk - down_k * ks) / determinant
+            try_k, try_s = min(max(log_k + step_k, low), high), min(max(s + step_s, 1.0), 20.0)
+            moved = abs(try_k - log_k) > 1e-11 or abs(try_s - s) > 1e-11 * s
+            if ended or not moved:
+                break
+        return best, log_k, s
+
+    def status(self, family: int) -> int:  # noqa: PLR0911
+        if self.distinct < (3 if family in THREE else 2):
             return TOO_FEW_POINTS
+        if family == HILL:
+            return OK if not self.flat and self.hill_found and self.n1 > 0.0 and self.n2 > 0.0 else DEGENERATE
         if family == SQRT and not self.sss > 0.0:
             return DEGENERATE
         if family == QUADRATIC and not self.sqq > 2.0**-60 * self.sxx:
@@ -311,7 +422,7 @@ class NaiveFit:
         return self.total * EPSILON * EPSILON * squares
 
     def aicc(self, family: int) -> float:
-        n, p = self.total, 3.0 if family in (QUADRATIC, EXPONENTIAL) else 2.0
+        n, p = self.total, 3.0 if family in THREE else 2.0
         if n - p - 1.0 <= 0.0:
             return math.nan
         error = max(0.0 if self.flat else self.sse[family], self.floor())
@@ -329,7 +440,7 @@ class NaiveFit:
             return LINEAR
         chosen, best = -1, math.inf
         for family in (LINEAR, SQRT, QUADRATIC, EXPONENTIAL):
-            p = 3.0 if family in (QUADRATIC, EXPONENTIAL) else 2.0
+            p = 3.0 if family in THREE else 2.0
             if self.status(family) != OK or self.total < p + 2.0:
                 continue
             if family == QUADRATIC and 1e-9 < self.minimum() < 1.0 - 1e-9:
@@ -346,6 +457,8 @@ class NaiveFit:
     def basis(self, family: int) -> tuple[list[float], list[float], float, float, float, float]:
         """Two orthogonal basis functions at every point, their coefficients and squared norms."""
         none = [0.0] * self.n
+        if family == HILL:
+            return self.g1, self.g2, 0.0, 0.0, self.n1, self.n2
         if family == EXPONENTIAL:
             first = [v - self.mean_h for v in self.h]
             ratio = self.gu / self.gg
@@ -366,13 +479,15 @@ class NaiveFit:
             else:
                 self.inside = False
                 self.sse[EXPONENTIAL] = math.nan
+            if self.distinct >= 3 and choice == HILL:
+                self.hill()
         family = self.choose() if choice == AUTO else choice
         status = self.status(family)
         curve = NaiveCurve(family, status, self.n)
         if status in (TOO_FEW_POINTS, DEGENERATE):
             return curve
         if status == CONSTANT and family == EXPONENTIAL:
-            curve.params, curve.origin = [0.0, 1.0 / self.span, self.mean_y], self.c[0]
+            curve.params, curve.origin = [0.0, 1.0 / self.span, self.mean_y, 0.0], self.c[0]
             return curve
         self.write(curve)
         self.judge(curve)
@@ -386,34 +501,38 @@ class NaiveFit:
             c1 = c2 = 0.0
         i0 = 1.0 / math.sqrt(self.total)
         i1, i2 = (1.0 / math.sqrt(norm) if norm > 0.0 else 0.0 for norm in (norm1, norm2))
-        if family == LINEAR:
+        if family == HILL:
+            curve.params = [self.amplitude, c0 * naive_exp(self.log_k), self.shape, 0.0]
+            curve.root = [1.0 / math.sqrt(self.n0), self.m1, i1, self.m2, self.ratio, i2]
+        elif family == LINEAR:
             centre = c0 + self.mean_x * span
             a = c1 / span
-            curve.params = [a, mean - a * centre, 0.0]
+            curve.params = [a, mean - a * centre, 0.0, 0.0]
             curve.root = [i0, centre, i1 / span, 0.0, 0.0, 0.0]
         elif family == SQRT:
             centre = self.root0 + self.mean_s * self.root_span
             a = c1 / self.root_span
-            curve.params = [a, mean - a * centre, 0.0]
+            curve.params = [a, mean - a * centre, 0.0, 0.0]
             curve.root = [i0, centre, i1 / self.root_span, 0.0, 0.0, 0.0]
         elif family == QUADRATIC:
             curve.origin = c0 if c0 > 16.0 * span else 0.0
             centre = (c0 - curve.origin) + self.mean_x * span
             a = c2 / span / span
             slope = (c1 - c2 * self.k2) / span
-            curve.params = [a, slope - 2.0 * a * centre, mean - c2 * self.m2 - slope * centre + a * centre * centre]
+            c = mean - c2 * self.m2 - slope * centre + a * centre * centre
+            curve.params = [a, slope - 2.0 * a * centre, c, 0.0]
             m2 = centre * centre + span * span * self.m2
             curve.root = [i0, centre, i1 / span, m2, 2.0 * centre + self.k2 * span, i2 / span / span]
         else:
             curve.origin = c0
             level = 1.0 + self.mean_h
-            curve.params = [c1, self.rate / span, mean - c1 * level]
+            curve.params = [c1, self.rate / span, mean - c1 * level, 0.0]
             curve.root = [i0, level, i1, span * self.mean_u, span * (self.gu / self.gg), i2 / span]
 
     def judge(self, curve: NaiveCurve) -> None:
         """Figures of merit."""
         family, n = curve.family, self.total
-        p = 3.0 if family in (QUADRATIC, EXPONENTIAL) else 2.0
+        p = 3.0 if family in THREE else 2.0
         error = 0.0 if self.flat else self.sse[family]
         first, second, c1, c2, norm1, norm2 = self.basis(family)
         largest = self.c[-1]
@@ -434,6 +553,8 @@ class NaiveFit:
             f["mean_error"] = f["max_error"] = 0.0
             return
         r = [self.y[i] - c1 * first[i] - c2 * second[i] for i in range(self.n)]
+        if family == HILL:
+            r = [self.whole[i] - self.amplitude * self.g[i] for i in range(self.n)]
         absolute = 0.0  # in order of capital, however many points there are
         for w, v in zip(self.w, r, strict=True):
             absolute += w * abs(v)
@@ -462,7 +583,8 @@ class NaiveFit:
                 residual += self.w[i] * r[i]
             scale = math.sqrt(weight)
             z.append(residual / scale)
-            e.append([scale / math.sqrt(self.total), scale * first[group[-1]] * i1, scale * second[group[-1]] * i2])
+            zeroth = self.g[group[-1]] / math.sqrt(self.n0) if curve.family == HILL else 1.0 / math.sqrt(self.total)
+            e.append([scale * zeroth, scale * first[group[-1]] * i1, scale * second[group[-1]] * i2])
         squares = differences = 0.0
         for j, v in enumerate(z):
             squares += v * v

@@ -9,42 +9,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-LENDING_DEFAULTS: dict[str, float] = {
-    "min_profit": 1e-6,
-    "repay": 0.11,
-    "repay_stalling": 0.07,
-    "repay_stalled": 0.035,
-    "repay_floor": 0.03,
-    "repay_step": 0.005,
-    "target_ltv": 0.69,
-    "target_ltv_stalled": 0.73,
-    "ltv_floor": 0.50,
-    "ltv_ceiling": 0.73,
-    "ltv_step": 0.01,
-    "ltv_nudge": 1e-6,
-    "draw_fraction": 0.80,
-    "wallet_fraction": 0.70,
-    "fee_rate": 0.0025,
-    "liquidation_threshold": 0.74,
-    "min_health_factor": 1.01,
-    "free_collateral_factor": 0.80,
-    "reinvest_far": 0.60,
-    "reinvest_mid": 0.40,
-    "reinvest_near": 0.20,
-    "far_gap": 0.5,
-    "near_gap": 0.2,
-    "reinvest_stalling": 0.10,
-    "reinvest_stalled": 0.05,
-    "reinvest_decay": 0.95,
-    "reinvest_snap": 1e-9,
-    "stalling_after": 2,
-    "stalled_after": 5,
-    "stagnation_tolerance": 3e-5,
-    "max_rescale_attempts": 50,
-    "max_fallback_attempts": 5,
-    "max_stagnant_operations": 35,
-    "max_operations": 10_000,
-}
+from escala.tables import LENDING_STRATEGY
+
+LENDING_DEFAULTS: dict[str, float] = {row.name: row.default for row in LENDING_STRATEGY if row.default is not None}
 
 
 @dataclass

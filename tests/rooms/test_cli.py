@@ -49,6 +49,7 @@ def test_one_scenario_prints_summary_and_operations() -> None:
     assert lines[-8].split() == ["#", "supply", "debt", "drawn", "repaid", "fee", "reinvested", "profit", "health", "LTV", "attempts"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_long_tables_show_their_ends_unless_all_is_asked_for() -> None:
     short = escala(*STALLS).stdout
     assert "1,775 operations not shown: --all shows them" in short
@@ -56,6 +57,7 @@ def test_long_tables_show_their_ends_unless_all_is_asked_for() -> None:
     assert len(escala(*STALLS, "--all").stdout.splitlines()) > 1795
 
 
+@pytest.mark.slow
 def test_json_has_every_number_and_null_for_infinity() -> None:
     content = json.loads(escala("simulate", "--supply", "1000", "--borrow", "0", "--target", "900", "--json").stdout)
     assert content["stop"] == "target_reached"
@@ -99,6 +101,7 @@ def write(path: Path, *rows: str) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_file_of_scenarios_becomes_a_file_of_results(tmp_path: Path) -> None:
     given = write(
         tmp_path / "in.csv", "supply,borrow,target,wallet,repay", "1000,600,1500,200,0.11", "500,300,2000,50,0.11"
@@ -170,6 +173,7 @@ def test_amounts_of_any_size_keep_their_digits() -> None:
         assert (len(row), row[1]) == (11, last)
 
 
+@pytest.mark.slow
 def test_a_place_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     command = [sys.executable, "-m", "escala", "warm"]
@@ -180,6 +184,7 @@ def test_a_place_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> Non
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_info_and_warm_tell_about_the_compiled_kernels() -> None:
     assert "kept in" in escala("warm").stdout
     facts = json.loads(escala("info", "--json").stdout)
@@ -198,6 +203,7 @@ def test_help_loads_no_numpy() -> None:
     assert escala("--version").stdout == f"{__version__}\n"
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_quietly() -> None:
     for reader in ("head -1", "true", "sleep 2"):
         command = f"{sys.executable} -m escala {' '.join(STALLS)} --all | {reader}; echo ${{PIPESTATUS[0]}}"
@@ -206,6 +212,7 @@ def test_a_closed_pipe_ends_quietly() -> None:
         assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_quietly() -> None:
     command = [sys.executable, "-m", "escala", *STALLS, "--set.max-stagnant-operations", "2000000000"]
     command += ["--set.max-operations", "2000000000"]
@@ -216,6 +223,7 @@ def test_ctrl_c_ends_quietly() -> None:
         assert (child.returncode, out, err) == (130, "", "")
 
 
+@pytest.mark.slow
 def test_long_work_shows_a_bar_on_a_terminal_and_none_in_a_pipe(tmp_path: Path) -> None:
     rows = ["supply,borrow,target,wallet", *["1000,600,1500,200"] * 2000]
     command = [sys.executable, "-m", "escala", "simulate", "--csv", write(tmp_path / "in.csv", *rows)]

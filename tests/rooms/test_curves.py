@@ -136,7 +136,7 @@ def test_intervals_equal_the_textbook(family: str) -> None:
     points = np.linspace(1e3, 2e6, 25)
     got = curves.predict(points[None, :], level=0.9, tolerance=0.02)
     for i in np.flatnonzero(curves.status == FitStatus.OK):
-        a, b, _ = curves.params[i]
+        a, b = curves.params[i, :2]
         d = points - curves.origin[i]
         gradient = {
             "linear": np.stack([d, np.ones(25), np.zeros(25)]),
@@ -144,10 +144,10 @@ def test_intervals_equal_the_textbook(family: str) -> None:
             "exponential": np.stack([np.exp(-b * d), -a * d * np.exp(-b * d), np.ones(25)]),
             "sqrt": np.stack([np.sqrt(points), np.ones(25), np.zeros(25)]),
         }[family]
-        variance = np.einsum("jk,jl,lk->k", gradient, curves.covariance[i], gradient)
-        raw = gradient[0] * a + curves.params[i, 2] if family == "exponential" else curves.params[i] @ gradient
+        variance = np.einsum("jk,jl,lk->k", gradient, curves.covariance[i, :3, :3], gradient)
+        raw = gradient[0] * a + curves.params[i, 2] if family == "exponential" else curves.params[i, :3] @ gradient
         error = np.sqrt(variance + curves.residual_sd[i] ** 2)
-        t = stats.t(curves.freedom[i])
+        t = stats.t(curves.df_resid[i])
         assert np.allclose(got.efficiency[i], np.clip(raw, 0, 1), atol=1e-9)
         assert np.allclose(got.low[i], np.clip(raw - t.ppf(0.95) * error, 0, 1), atol=1e-7)
         assert np.allclose(got.high[i], np.clip(raw + t.ppf(0.95) * error, 0, 1), atol=1e-7)
@@ -350,19 +350,20 @@ def assert_moments(draws: Floats, mean: Floats, covariance: Floats, slack: float
     assert np.abs(scaled.mean(0)).max() < 5.0 / math.sqrt(n) + slack
     correlation = (covariance / np.outer(np.where(used, sd, 1.0), np.where(used, sd, 1.0)))[np.ix_(used, used)]
     assert np.abs(np.cov(scaled.T) - correlation).max() < 5.0 * math.sqrt(2.0 / n) + slack
-    assert size == 3
+    assert size == 4
 
 
 @pytest.mark.parametrize("family", ["linear", "quadratic", "sqrt"])
 def test_draws_have_the_mean_and_covariance_of_the_fit(family: str) -> None:
     curves, _, _ = fitted(family, 4)
     draws = curves.draw_params(100_000, seed=1)
-    assert draws.shape == (100_000, 4, 3)
+    assert draws.shape == (100_000, 4, 4)
     assert draws.dtype == np.float64
     assert draws.flags.c_contiguous
     for i in range(4):
         assert_moments(draws[:, i], curves.params[i], curves.covariance[i])
     assert np.all(draws[:, :, 2] == 0.0) or family == "quadratic"
+    assert np.all(draws[:, :, 3] == 0.0)
     between = np.corrcoef(draws[:, :, 0].T)
     assert np.abs(between - np.eye(4)).max() < 0.02
 
@@ -373,11 +374,11 @@ def test_draws_of_curves_over_narrow_ranges_stay_on_the_data(family: str) -> Non
     rng = np.random.default_rng(2)
     capital = 1e6 * (1.0 + 0.1 * np.sort(rng.random(20)))
     curve = fit(["A"], [capital], [0.8 - (capital / 1e6 - 1.0) + 0.002 * rng.standard_normal(20)], family=family)
-    a, b, c = curve.draw_params(50_000, seed=2)[:, 0].T
+    a, b, c, _ = curve.draw_params(50_000, seed=2)[:, 0].T
     d = float(np.median(capital)) - curve.origin[0]
     eta = a * d + b if family == "linear" else (a * d + b) * d + c
     gradient = np.array([d, 1.0, 0.0] if family == "linear" else [d * d, d, 1.0])
-    sd = math.sqrt(gradient @ curve.covariance[0] @ gradient)
+    sd = math.sqrt(gradient @ curve.covariance[0, :3, :3] @ gradient)
     assert abs(eta.mean() - curve.efficiency(float(np.median(capital)))[0]) < 5.0 * sd / math.sqrt(50_000)
     assert abs(eta.std() / sd - 1.0) < 0.02
 
@@ -401,7 +402,7 @@ def test_draws_of_blurred_exponentials_are_exponentials_through_the_data() -> No
     uncertain = np.sqrt(curves.covariance[:, 1, 1]) / curves.params[:, 1]
     assert (uncertain > 0.5).sum() > 50
     draws = curves.draw_params(2000, seed=3)
-    a, b, c = np.moveaxis(draws, -1, 0)
+    a, b, c, _ = np.moveaxis(draws, -1, 0)
     assert np.isfinite(draws).all()
     assert np.all((b * span > 2.0**-8 * (1 - 1e-12)) & (b * span < 2.0**12 * (1 + 1e-12)))
     assert np.allclose(np.median(b[:, uncertain < 1.0], axis=0), curves.params[uncertain < 1.0, 1], rtol=0.15)
@@ -411,7 +412,7 @@ def test_draws_of_blurred_exponentials_are_exponentials_through_the_data() -> No
         mean = curves.params[:, 0] * np.exp(-curves.params[:, 1] * d) + curves.params[:, 2]
         left = np.exp(-curves.params[:, 1] * d)
         gradient = np.stack([left, -curves.params[:, 0] * d * left, np.ones_like(d)], axis=-1)
-        sd = np.sqrt(np.einsum("nj,njk,nk->n", gradient, curves.covariance, gradient))
+        sd = np.sqrt(np.einsum("nj,njk,nk->n", gradient, curves.covariance[:, :3, :3], gradient))
         if share in (0.0, 1.0):  # normal there, whatever the rate
             assert np.abs((eta.mean(0) - mean) / sd).max() < 5.0 / math.sqrt(2000)
             assert np.abs(eta.std(0) / sd - 1.0).max() < 5.0 * math.sqrt(0.5 / 2000)
@@ -446,9 +447,9 @@ def test_draws_of_curves_without_residuals_and_without_curve(family: str) -> Non
     curves = fit(["flat", "none", "new"], [capital, [1.0, 1.0], []], [[0.5] * 5, [0.5, 0.4], []], family=family)
     assert curves.status_names == ["constant", "too_few_points", "too_few_points"]
     draws = curves.draw_params(10, seed=1)
-    assert np.array_equal(draws[:, 0], np.broadcast_to(curves.params[0], (10, 3)))
+    assert np.array_equal(draws[:, 0], np.broadcast_to(curves.params[0], (10, 4)))
     assert np.isnan(draws[:, 1:]).all()
-    assert curves[[]].draw_params(10, seed=1).shape == (10, 0, 3)
+    assert curves[[]].draw_params(10, seed=1).shape == (10, 0, 4)
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
@@ -462,7 +463,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(CurveError, match=r"^nothing is known of the errors of 'A': there are") as caught:
         exact.draw_params(10, seed=1)
     assert caught.value.indexes == ((0,),)
-    assert exact["B"].draw_params(10, seed=1).shape == (10, 1, 3)
+    assert exact["B"].draw_params(10, seed=1).shape == (10, 1, 4)
     known: Any = exact["B"]
     for draws in (0, -1, 1.5, True, "2", None):
         with pytest.raises(CurveError, match=f"^draws must be an integer of at least 1, not {draws!r}$"):
@@ -505,7 +506,7 @@ def test_sets_can_be_pickled_shown_and_tabled() -> None:
     assert np.array_equal(again.efficiency(5e5), curves.efficiency(5e5))
     assert repr(curves) == "<CurveSet of 3 curves: exponential 3>"
     frame = curves.to_dataframe()
-    assert frame.shape == (3, 20)
+    assert frame.shape == (3, 21)
     assert frame["family"].tolist() == ["exponential"] * 3
     text = curves.summary(rows=2)
     assert "3 instruments, 36 points: exponential 3" in text
@@ -532,9 +533,9 @@ def test_aliases_and_codes() -> None:
     [
         ((["A", "A"], "linear", [[1, 1], [1, 1]]), r"symbols must differ, but symbols\[0\] and symbols\[1\] are both 'A'"),
         (([""], "linear", [[1, 1]]), r"symbols must be text that is not empty, but symbols\[0\] = ''"),
-        ((["A"], "cubic", [[1, 1]]), "family must be one of linear, quadratic, exponential, sqrt, polynomial, not 'cubic'"),
+        ((["A"], "cubic", [[1, 1]]), "family must be one of linear, quadratic, exponential, sqrt, hill, polynomial, not 'cubic'"),
         ((["A"], ["linear", "sqrt"], [[1, 1]]), "families has 2 entries for 1 symbols"),
-        ((["A"], "linear", [[1, 1], [2, 2]]), r"params of shape \(2, 2\) must be of shape \(1, 2\) or \(1, 3\)"),
+        ((["A"], "linear", [[1, 1], [2, 2]]), r"params of shape \(2, 2\) must be of shape \(1, 2\), \(1, 3\) or \(1, 4\)"),
         ((["A"], "quadratic", [[1, 1]]), r"params\[0\] has 2 coefficients, a quadratic curve has 3"),
         ((["A", "B"], "exponential", [[1, 1, 0], [1, -1, 0]]), r"b of an exponential must be positive, but params\[1, 1\] = -1.0"),
         ((["A"], "linear", [[1, 1, 3]]), r"a linear curve has 2 coefficients, but params\[0, 2\] = 3.0"),

@@ -95,6 +95,7 @@ def test_fifty_million_over_the_real_pairs() -> None:
         assert part in text
 
 
+@pytest.mark.slow
 def test_the_command_speaks_json() -> None:
     content = json.loads(escala("demo", "--json").stdout)
     assert len(content["curves"]["symbol"]) == 56

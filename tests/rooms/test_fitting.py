@@ -15,14 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escala import CurveError, CurveSet, Family, FitError, FitStatus, InputError, RecordError, fit
+from escala.curves.families import family_code
 from escala.kernels.fitting import fit as kernels
+from escala.kernels.fitting.rows import work_size
+from escala.tables import FIT_STATS, PARAMS, names
 from tests.naive import curves as naive_curves
 from tests.places import DATA
 
 Floats = npt.NDArray[np.float64]
 GOLDEN = json.loads((DATA / "curve_fits.json").read_text())
 HOUR = datetime.timedelta(hours=1)
-NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto")
+NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto", "hill")
 
 
 def digits(value: float, reference: Any) -> float:
@@ -41,27 +44,27 @@ def raw_fit(
 def kernel_fit(x: list[float], y: list[float], family: Family) -> tuple[list[float], list[float], dict[str, float]]:
     """The kernel itself: the reference data are no efficiencies."""
     n = len(x)
-    params, root, covariance = np.empty((1, 3)), np.empty((1, 6)), np.empty((1, 9))
-    figures = np.empty((1, len(kernels.FIGURES)))
+    params, root, covariance = np.empty((1, PARAMS)), np.empty((1, 6)), np.empty((1, PARAMS * PARAMS))
+    stats = np.empty((1, len(FIT_STATS)))
     kernels.fit(
         np.zeros(1, np.int64), np.array([0, n]), np.array([family], np.int8), np.array(x, float), np.array(y, float),
         np.empty(0), np.empty(1, np.int8), np.empty(1, np.int8), np.empty(1, np.int64), params, np.empty(1), root,
-        covariance, figures, np.empty(kernels.work_size(n)), np.empty(3 * n), 0, 1,
+        covariance, stats, np.empty(work_size(n)), np.empty(3 * n), 0, 1,
     )  # fmt: skip
-    deviations = np.sqrt(covariance.reshape(3, 3).diagonal())
-    return params[0].tolist(), deviations.tolist(), dict(zip(kernels.FIGURES, figures[0].tolist(), strict=True))
+    deviations = np.sqrt(covariance.reshape(PARAMS, PARAMS).diagonal())
+    return params[0].tolist(), deviations.tolist(), dict(zip(names(FIT_STATS), stats[0].tolist(), strict=True))
 
 
 def test_nist_norris() -> None:
     known = GOLDEN["linear_norris"]
-    (a, b, _), (sd_a, sd_b, _), figures = kernel_fit(known["x"], known["y"], Family.LINEAR)
+    (a, b, *_), (sd_a, sd_b, *_), figures = kernel_fit(known["x"], known["y"], Family.LINEAR)
     got = {"a": a, "b": b, "sd_a": sd_a, "sd_b": sd_b, "residual_sd": figures["residual_sd"], "r_squared": figures["r_squared"]}  # fmt: skip
     assert {name: digits(value, known[name]) >= 11.0 for name, value in got.items()} == dict.fromkeys(got, True)
 
 
 def test_nist_pontius() -> None:
     known = GOLDEN["quadratic_pontius"]
-    (a, b, c), (sd_a, sd_b, sd_c), figures = kernel_fit(known["x"], known["y"], Family.QUADRATIC)
+    (a, b, c, _), (sd_a, sd_b, sd_c, _), figures = kernel_fit(known["x"], known["y"], Family.QUADRATIC)
     got = {
         "a": a, "b": b, "c": c, "sd_a": sd_a, "sd_b": sd_b, "sd_c": sd_c,
         "residual_sd": figures["residual_sd"], "r_squared": figures["r_squared"],
@@ -73,7 +76,7 @@ def test_nist_pontius() -> None:
 def test_exponentials_to_ten_digits(symbol: str) -> None:
     known = GOLDEN["exponential"][symbol]
     curve = fit([symbol], [known["x"]], [known["y"]], family="exponential")
-    a, b, c = curve.params[0]
+    a, b, c, _ = curve.params[0]
     rss = curve.rmse[0] ** 2 * len(known["x"])
     got = {"a": a * math.exp(b * curve.origin[0]), "b": b, "c": c, "rss": rss}
     assert {name: digits(value, known[name]) >= 10.0 for name, value in got.items()} == dict.fromkeys(got, True)
@@ -108,11 +111,11 @@ def same(a: Any, b: Any) -> bool:
 @pytest.mark.parametrize("family", NAMES)
 def test_every_number_equals_the_twin(family: str, weighted: bool) -> None:
     rng = np.random.default_rng([11, NAMES.index(family), weighted])
-    drawn = [drawn_instrument(rng) for _ in range(150)]
+    drawn = [drawn_instrument(rng) for _ in range(25 if family == "hill" else 150)]
     curves = raw_fit([d[0] for d in drawn], [d[1] for d in drawn], family, [d[2] for d in drawn] if weighted else None)
     for i, (capital, efficiency, weight) in enumerate(drawn):
         twin = naive_curves.NaiveFit(capital.tolist(), efficiency.tolist(), weight.tolist() if weighted else None).run(
-            NAMES.index(family)
+            family_code(family, wish=True)
         )
         assert (curves.family[i], curves.status[i], curves.n_points[i]) == (twin.family, twin.status, twin.n_points)
         assert same(curves.params[i], twin.params)
@@ -133,18 +136,18 @@ def test_plain_python_kernels_give_the_same_bits() -> None:
     drawn = [drawn_instrument(rng) for _ in range(3)]
     curves = raw_fit([d[0] for d in drawn], [d[1] for d in drawn], "auto")
     for i, (capital, efficiency, _) in enumerate(drawn):
-        twin = naive_curves.NaiveFit(capital.tolist(), efficiency.tolist()).run(4)
+        twin = naive_curves.NaiveFit(capital.tolist(), efficiency.tolist()).run(naive_curves.AUTO)
         assert (curves.family[i], curves.status[i]) == (twin.family, twin.status)
         assert same(curves.params[i], twin.params)
 
 
-@given(st.integers(0, 2**32), st.sampled_from(NAMES))
+@given(st.integers(0, 2**32), st.sampled_from(NAMES[:5]))
 def test_drawn_batches_equal_the_twin(seed: int, family: str) -> None:
     rng = np.random.default_rng(seed)
     drawn = [drawn_instrument(rng) for _ in range(int(rng.integers(1, 20)))]
     curves = raw_fit([d[0] for d in drawn], [d[1] for d in drawn], family)
     for i in (0, len(drawn) - 1):
-        twin = naive_curves.NaiveFit(drawn[i][0].tolist(), drawn[i][1].tolist()).run(NAMES.index(family))
+        twin = naive_curves.NaiveFit(drawn[i][0].tolist(), drawn[i][1].tolist()).run(family_code(family, wish=True))
         assert (curves.family[i], curves.status[i]) == (twin.family, twin.status)
         assert same(curves.params[i], twin.params)
 
@@ -247,9 +250,13 @@ def test_another_currency_changes_nothing(family: str, factor: float) -> None:
     assert np.array_equal(one.family, other.family)
     assert np.array_equal(one.status, other.status)
     inside = np.linspace(capital.min(1), capital.max(1), 30).T
-    assert np.allclose(one.efficiency(inside), other.efficiency(inside * factor), rtol=0, atol=1e-10, equal_nan=True)
+    # where errors of the fit differ by rounding, a search by their values ends
+    least = 1e-8 if family == "hill" else 1e-10
+    assert np.allclose(one.efficiency(inside), other.efficiency(inside * factor), rtol=0, atol=least, equal_nan=True)
     far = 2.0 * capital.max(1)
-    assert np.allclose(one.efficiency(far), other.efficiency(far * factor), rtol=0, atol=1e-8, equal_nan=True)
+    assert np.allclose(
+        one.efficiency(far), other.efficiency(far * factor), rtol=0, atol=max(1e-8, 10 * least), equal_nan=True
+    )
     assert np.allclose(one.saturation().capacity * factor, other.saturation().capacity, rtol=1e-6, equal_nan=True)
 
 
@@ -362,7 +369,7 @@ def test_exponential_covariance_by_a_library() -> None:
     checked = 0
     for i in np.flatnonzero(curves.status == FitStatus.OK):
         scale = capital[i].max()
-        a, b, c = curves.params[i]
+        a, b, c = curves.params[i, :3]
         if not 0.1 < b * scale < 50 or curves.r_squared[i] < 0.9:
             continue
         origin = curves.origin[i] / scale
@@ -371,8 +378,8 @@ def test_exponential_covariance_by_a_library() -> None:
             capital[i] / scale, efficiency[i], p0=(a, b * scale, c), xtol=1e-14, ftol=1e-14, gtol=1e-14,
         )  # fmt: skip
         units = np.array([1.0, 1.0 / scale, 1.0])
-        assert np.allclose(curves.params[i], theta * units, rtol=1e-5)
-        assert np.allclose(curves.covariance[i], covariance * np.outer(units, units), rtol=1e-3, atol=0)
+        assert np.allclose(curves.params[i, :3], theta * units, rtol=1e-5)
+        assert np.allclose(curves.covariance[i, :3, :3], covariance * np.outer(units, units), rtol=1e-3, atol=0)
         checked += 1
     assert checked > 15
 
@@ -389,7 +396,7 @@ def test_weight_two_is_the_point_twice(family: str) -> None:
     assert np.allclose(once.mean_error, twice.mean_error)
     effective = weights.sum() ** 2 / (weights**2).sum()
     p = 3 if family in ("quadratic", "exponential") else 2
-    assert math.isclose(once.freedom[0], effective - p)
+    assert math.isclose(once.df_resid[0], effective - p)
     assert math.isclose(once.residual_sd[0], once.rmse[0] * math.sqrt(effective / (effective - p)))
 
 
@@ -412,7 +419,7 @@ def test_half_life_halves_weights() -> None:
     decayed = fit(["A", "B"], capital, efficiency, observed_at=1e9 - age, half_life=2.0)
     by_hand = fit(["A", "B"], capital, efficiency, weights=0.5 ** (age / 2.0))
     assert np.allclose(decayed.params, by_hand.params, rtol=1e-9)
-    assert np.allclose(decayed.freedom, by_hand.freedom)
+    assert np.allclose(decayed.df_resid, by_hand.df_resid)
     # age counts from the instrument's own newest record, however old that is
     old = fit(["A", "B"], capital, efficiency, observed_at=1e9 - age - np.array([[0.0], [1e6]]), half_life=2.0)
     assert np.allclose(decayed.params, old.params, rtol=1e-9)
@@ -508,7 +515,7 @@ def test_status_and_freedom() -> None:
     )
     few, ok, constant = FitStatus.TOO_FEW_POINTS, FitStatus.OK, FitStatus.CONSTANT
     assert curves.status.tolist() == [few, few, few, ok, constant, ok]
-    assert curves.freedom.tolist() == [0.0, 0.0, 0.0, 0.0, 2.0, 0.0]
+    assert curves.df_resid.tolist() == [0.0, 0.0, 0.0, 0.0, 2.0, 0.0]
     assert np.isnan(curves.residual_sd[:4]).all()
     assert curves.residual_sd[4] == 0.0
     p = curves.predict(2.0)
@@ -635,7 +642,7 @@ def test_bad_records_are_refused(arguments: tuple[Any, ...], message: str) -> No
         ({"half_life": 5.0}, RecordError, "half_life needs observed_at"),
         ({"half_life": 0.0, "observed_at": [1, 2]}, RecordError, r"half_life must be in \(0, inf\), but half_life = 0.0"),
         ({"half_life": 1.0, "observed_at": [1, math.nan]}, RecordError, r"observed_at must be in \(-inf, inf\), but observed_at\[1\] = nan"),
-        ({"family": "hill"}, CurveError, "family must be one of linear, quadratic, exponential, sqrt, auto, polynomial, not 'hill'"),
+        ({"family": "cubic"}, CurveError, "family must be one of linear, quadratic, exponential, sqrt, hill, auto, polynomial, not 'cubic'"),
         ({"family": ["auto", "auto"]}, CurveError, "family has 2 entries for 1 instruments"),
         ({"family": None}, CurveError, "family must be one of linear, .* not None"),
         ({"half_life": np.timedelta64(1, "M"), "observed_at": np.array(["2026-01-01", "2026-01-02"], "M8[s]")}, RecordError, "half_life must have a fixed length"),

@@ -14,18 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escala import DeFiSimulator, LendingResult, LendingStrategy, ScenarioError, StopReason, simulate
+from escala import DeFiSimulator, LendingResult, LendingStrategy, ScenarioError, StopReason, simulate, tables
+from escala.lending.result import RESULT_NAMES
 from escala.lending.strategy import ARGUMENT_NAMES, STRATEGY_FIELDS
 from tests.naive import lending as naive
 from tests.places import DATA
 from tests.strategies import Parameters, parameter_sets
 
-OUTPUTS = (
-    "final_supply", "final_borrow", "final_buffer", "final_wallet", "profit", "fees", "repaid", "drawn", "executed",
-    "skipped", "stagnant", "positive", "rescale_attempts", "rescale_attempts_max", "fallback_attempts",
-    "lowest_profit", "lowest_health_factor",
-)  # fmt: skip
-STOPS = [reason.name.lower() for reason in StopReason]
+#: What the kernel computes, but for the reason of the end.
+OUTPUTS = tuple(row.name for row in (*tables.LENDING_VALUES, *tables.LENDING_COUNTS) if row.unit != "code")
+STOPS = tables.names(tables.STOPS)
 
 
 def run(sets: Sequence[Parameters], **options: Any) -> LendingResult:
@@ -278,7 +276,7 @@ def test_any_broadcast_equals_the_full_arrays() -> None:
     again = simulate(full[0], full[1], 1500.0, full[2], strategy=strategy.replace(repay=repay))
     assert everything(result) == everything(again)
     frame = result.to_dataframe()
-    assert frame.shape == (84, 37)
+    assert frame.shape == (84, len(RESULT_NAMES) + 1)  # and the field that varies
     assert sorted(frame["repay"].unique()) == [0.05, 0.11]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import pickle
 import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,14 @@ import pytest
 
 import escala
 from escala import Design, DesignError, InputError, LendingStrategy, ScenarioError, model, plots, sweep, tune
+from escala.arrays import Floats
 from escala.lending.model import MODEL as LENDING
 from escala.lending.result import RESULT_NAMES, StopReason
 from escala.lending.strategy import ALLOWED, ORDERED_FIELDS, STRATEGY_FIELDS
 from escala.sweeps import cluster, plan
 from escala.sweeps.estimate import estimate
 from escala.sweeps.settings import from_toml
-from tests.logistic import ENDLESS, MODEL, Growth, GrowthError, grow
+from tests.logistic import ENDLESS, MODEL, Growth, GrowthError, Logistic, grow
 
 RANGES: dict[str, Any] = {"stock": (0.0, 1.5), "rate": (0.3, 1.5), "years": (1, 60)}
 
@@ -144,8 +147,24 @@ def test_bad_rows_are_named_in_the_error_of_the_model() -> None:
     free = Design.random({"stock": (-0.1, 1.0)}, 5000, free=True)
     with pytest.raises(GrowthError, match=r"stock must be in \[0, 2\], but row [\d,]+: stock = -0\.0"):
         sweep(free, model=MODEL)
-    with pytest.raises(ScenarioError, match=r"harvest must not exceed rate, but row [\d,]+: rate = 0\.3"):
+    with pytest.raises(GrowthError, match=r"harvest must not exceed rate, but row [\d,]+: rate = 0\.[34]"):
         sweep(stocks(5000), strategy=Growth(rate=0.6, harvest=0.5))
+
+
+class Careful(Logistic):
+    """With a rule that no design knows of."""
+
+    def check(self, columns: Mapping[str, Floats], settings: Any) -> None:
+        super().check(columns, settings)
+        if "years" in columns and (columns["years"] * columns["rate"] > 60.0).any():
+            raise GrowthError("years times rate must not exceed 60", arguments=("years", "rate"))
+
+
+def test_a_model_may_have_rules_that_no_design_knows_of() -> None:
+    fields = {field.name: getattr(MODEL, field.name) for field in dataclasses.fields(MODEL)}
+    careful = Careful(**{**fields, "name": "careful"})
+    with pytest.raises(GrowthError, match=r"the design breaks a rule at row [\d,]+ or soon after: years times rate"):
+        sweep(Design.random(RANGES, 5000, 3, model=careful))
 
 
 def test_only_a_free_design_leaves_the_choice_of_the_model() -> None:
@@ -159,7 +178,7 @@ def test_only_a_free_design_leaves_the_choice_of_the_model() -> None:
         sweep(stocks(10), outputs="profit")
     with pytest.raises(ScenarioError, match="unknown column 'size': columns are arguments of grow or strategy fields"):
         sweep(Design.random({"stock": 1.0, "size": 1.0}, 9, free=True), model=MODEL)
-    free = Design.random(RANGES, 3000, 3, free=True)
+    free = Design.random({**RANGES, "years": [1.0, 30.0]}, 3000, 3, free=True)
     assert sweep(free, model=MODEL).stops.keys() == {"survived", "extinct"}
 
 

@@ -611,6 +611,7 @@ def test_every_message_is_tested() -> None:
     assert issubclass(CurveError, InputError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 @pytest.mark.parametrize("name", ["curve", "allocation figure", "lending figure", "heat, sparse", "distribution"])
 def test_the_same_picture_gives_the_same_bytes(name: str, suffix: str, tmp_path: Path) -> None:
@@ -635,6 +636,7 @@ def test_a_picture_has_the_pixels_asked_for(tmp_path: Path) -> None:
         assert imread(saved).shape[:2] == wanted
 
 
+@pytest.mark.slow
 def test_threads_draw_the_same(tmp_path: Path) -> None:
     done: dict[int, bytes] = {}
 

@@ -68,11 +68,12 @@ def test_a_sweep_answers_as_the_library_and_goes_on(folder: Path) -> None:
     assert not list(folder.glob("totals/*.parquet"))
 
 
+@pytest.mark.slow
 def test_a_sweep_on_a_cluster_answers_the_same(folder: Path) -> None:
     distributed: Any = importlib.import_module("distributed")
     settings = from_toml(folder / "sweep.toml")
     expected = sweep_all(settings.design, **settings.options)
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as workers:
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as workers:
         done = escala("sweep", "sweep.toml", "--scheduler", workers.scheduler_address, "--json", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["digest"] == expected.digest
@@ -121,6 +122,7 @@ def test_errors_are_one_line(folder: Path, arguments: tuple[str, ...], code: int
     assert (folder / "taken" / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_quietly_and_the_same_command_goes_on(tmp_path: Path) -> None:
     (tmp_path / "sweep.toml").write_text(FILE.format(n=2**21, operations=10_000))
     out = tmp_path / "out"

@@ -445,6 +445,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [False, True])
 def test_ctrl_c_ends_a_sweep_at_once(tmp_path: Path, files: bool) -> None:
     out = str(tmp_path / "out") if files else ""

@@ -24,20 +24,24 @@ extern "C" {
 /* declarations */
 
 /* The version of this header: what escala_check_abi compares with the library's. */
-enum { ESCALA_ABI = 1 };
+enum { ESCALA_ABI = 2 };
 
+/* What functions answer. SHORT_WORKSPACE: ask the ..._workspace function. BAD_ORDER: `argument` exceeds `other`.
+ * INFEASIBLE: the solution says why. */
+/* generated: status */
 enum escala_status {
-    ESCALA_OK = 0,
+    ESCALA_OK = 0,              /* success */
     ESCALA_WRONG_ABI = 1,       /* the header and the library do not belong together */
     ESCALA_NULL_POINTER = 2,    /* an argument is NULL */
-    ESCALA_BAD_SIZE = 3,        /* a size is negative, too large, or does not go with the others */
-    ESCALA_SHORT_WORKSPACE = 4, /* ask the ..._workspace function */
-    ESCALA_BAD_VALUE = 5,       /* not a finite number, or outside of what is allowed */
-    ESCALA_BAD_ORDER = 6,       /* `argument` exceeds `other` */
-    ESCALA_BAD_CODE = 7,        /* an integer that is none of its codes */
-    ESCALA_BAD_OFFSETS = 8,     /* offsets that fall, or point outside of the records */
-    ESCALA_INFEASIBLE = 9       /* bounds that no allocation can meet together; the facts say why */
+    ESCALA_BAD_SIZE = 3,        /* a size is negative, too large or does not go with the others */
+    ESCALA_SHORT_WORKSPACE = 4, /* the workspace is too short */
+    ESCALA_BAD_VALUE = 5,       /* a value is not finite or outside of what is allowed */
+    ESCALA_BAD_ORDER = 6,       /* a value exceeds one that it must not exceed */
+    ESCALA_BAD_CODE = 7,        /* an integer is none of its codes */
+    ESCALA_BAD_OFFSETS = 8,     /* offsets fall or point outside of the records */
+    ESCALA_INFEASIBLE = 9       /* bounds conflict: no allocation meets them together */
 };
+/* end of status */
 
 /* What was bad: filled by every function that is given one, cleared on success. */
 typedef struct escala_fault {
@@ -65,19 +69,27 @@ const char *escala_status_text(int status);
 
 /* ---- Curves: escala.CurveSet ---- */
 
+/* Families of curves: efficiency over capital C. ESCALA_AUTO is only a wish, when fitting. */
+/* generated: family */
 enum escala_family {
-    ESCALA_LINEAR = 0,
-    ESCALA_QUADRATIC = 1,
-    ESCALA_EXPONENTIAL = 2,
-    ESCALA_SQRT = 3,
-    ESCALA_AUTO = 4 /* only as a wish, when fitting */
+    ESCALA_LINEAR = 0,      /* a*C + b */
+    ESCALA_QUADRATIC = 1,   /* (a*d + b)*d + c, d = C - origin */
+    ESCALA_EXPONENTIAL = 2, /* a*exp(-b*d) + c, d = C - origin, b > 0 */
+    ESCALA_SQRT = 3,        /* a*sqrt(C) + b */
+    ESCALA_HILL = 4,        /* a*x^(s - 1)/(1 + x^s), x = C/K; b is K and c is s */
+    ESCALA_AUTO = 64        /* the family of lowest AICc */
 };
+/* end of family */
 
-/* n curves. With d = C - origin: a*C + b, (a*d + b)*d + c, a*exp(-b*d) + c (b > 0), a*sqrt(C) + b. */
+/* Coefficients that a curve has room for: a, b, c, d. Those that its family does not use are 0. */
+enum { ESCALA_PARAMS = 4 };
+
+/* n curves, each of its family: exponentials with b > 0; hills with b > 0, c in [1, 20], a at least 0 and so that the
+ * highest efficiency is at most 1. */
 typedef struct escala_curves {
     int64_t n;
     const int8_t *family; /* n codes */
-    const double *params; /* n x 3: a, b, c; three NaN where there is no curve, which makes results NaN */
+    const double *params; /* n x ESCALA_PARAMS; all NaN where there is no curve, which makes results NaN */
     const double *origin; /* n */
     const double *limit;  /* n: where trust ends, inf allowed; only thresholds and allocations need it */
 } escala_curves;
@@ -114,42 +126,46 @@ typedef struct escala_records {
     const int8_t *family;     /* n codes: the family wanted, or ESCALA_AUTO for the one of lowest AICc */
 } escala_records;
 
+/* generated: fit_status */
 enum escala_fit_status {
-    ESCALA_FIT_OK = 0,
-    ESCALA_FIT_TOO_FEW_POINTS = 1,
-    ESCALA_FIT_DEGENERATE = 2,
-    ESCALA_FIT_CONSTANT = 3
+    ESCALA_FIT_OK = 0,             /* a curve */
+    ESCALA_FIT_TOO_FEW_POINTS = 1, /* fewer distinct capitals than the family has coefficients; there is no curve */
+    ESCALA_FIT_DEGENERATE = 2,     /* the records do not determine the coefficients; there is no curve */
+    ESCALA_FIT_CONSTANT = 3        /* all efficiencies are equal: a horizontal line */
 };
+/* end of fit_status */
 
-/* Columns of `figures`. */
-enum escala_figure {
-    ESCALA_FIGURE_SMALLEST = 0, /* observed capital */
-    ESCALA_FIGURE_LARGEST,
-    ESCALA_FIGURE_LIMIT,
-    ESCALA_FIGURE_RESIDUAL_SD,
-    ESCALA_FIGURE_FREEDOM,
-    ESCALA_FIGURE_R_SQUARED,
-    ESCALA_FIGURE_MEAN_ERROR,
-    ESCALA_FIGURE_MAX_ERROR,
-    ESCALA_FIGURE_RMSE,
-    ESCALA_FIGURE_AICC,
-    ESCALA_FIGURE_NEUMANN, /* Von Neumann's ratio of the residuals, its mean and variance by chance */
-    ESCALA_FIGURE_NEUMANN_MEAN,
-    ESCALA_FIGURE_NEUMANN_VARIANCE,
-    ESCALA_FIGURES
+/* Columns of `fit_stats`. */
+/* generated: fit_stat */
+enum escala_fit_stat {
+    ESCALA_FIT_STAT_SMALLEST = 0,     /* smallest capital seen */
+    ESCALA_FIT_STAT_LARGEST,          /* largest capital seen */
+    ESCALA_FIT_STAT_LIMIT,            /* where trust in the curve ends */
+    ESCALA_FIT_STAT_RESIDUAL_SD,      /* sqrt(SSE/df_resid) */
+    ESCALA_FIT_STAT_DF_RESID,         /* degrees of freedom left: n_eff - coefficients; 0 where there is none */
+    ESCALA_FIT_STAT_R_SQUARED,        /* 1 - SSE/SST; 0 where all efficiencies are equal */
+    ESCALA_FIT_STAT_MEAN_ERROR,       /* (weighted) mean absolute residual */
+    ESCALA_FIT_STAT_MAX_ERROR,        /* largest absolute residual */
+    ESCALA_FIT_STAT_RMSE,             /* root of the mean squared residual */
+    ESCALA_FIT_STAT_AICC,             /* corrected Akaike criterion */
+    ESCALA_FIT_STAT_NEUMANN,          /* von Neumann's ratio of the residuals in order of capital */
+    ESCALA_FIT_STAT_NEUMANN_MEAN,     /* its mean by chance */
+    ESCALA_FIT_STAT_NEUMANN_VARIANCE, /* its variance by chance */
+    ESCALA_FIT_STATS
 };
+/* end of fit_stat */
 
 /* What is fitted. Without a curve (TOO_FEW_POINTS, DEGENERATE) params are NaN. */
 typedef struct escala_fits {
     int8_t *family;     /* n codes */
     int8_t *status;     /* n: escala_fit_status */
     int64_t *n_points;  /* n: records of positive weight */
-    double *params;     /* n x 3 */
+    double *params;     /* n x ESCALA_PARAMS */
     double *origin;     /* n */
     double *limit;      /* n: with these an escala_curves is complete */
     double *root;       /* n x 6: inverse root of the normal matrix */
-    double *covariance; /* n x 3 x 3, of a, b, c */
-    double *figures;    /* n x ESCALA_FIGURES */
+    double *covariance; /* n x ESCALA_PARAMS x ESCALA_PARAMS, of a, b, c, d */
+    double *fit_stats;  /* n x ESCALA_FIT_STATS */
 } escala_fits;
 
 int64_t escala_fit_workspace(int64_t n, const int64_t *offsets);
@@ -166,71 +182,90 @@ int escala_decay(const escala_records *records, const double *times, double half
 
 /* draws x totals problems over n instruments. Fill with escala_allocation_defaults first. */
 typedef struct escala_allocation {
-    escala_curves curves;        /* params: draws x n x 3, all draws over the same families, origins and limits */
+    escala_curves curves;        /* params: draws x n x ESCALA_PARAMS; all draws share families, origins and limits */
     int64_t draws;               /* default 1 */
     int64_t totals;              /* default 1 */
     const double *total;         /* totals: money, at least 0 */
-    escala_input min_efficiency; /* here and below `values` are n; default 0, in [0, 1] */
-    escala_input lower;          /* default 0 */
-    escala_input upper;          /* default inf */
-    escala_input min_ticket;     /* default 0 */
-    escala_input max_share;      /* default 1 */
-    escala_input priority;       /* default 1 */
-    double reserve;              /* default 0, in [0, 1) */
-    double hurdle;               /* default 0 */
-    double tolerance;            /* in [0, 1]; default -1: 1e-9*n*n, at most 1e-4 */
-    double step;                 /* of the greedy method; default 0: a thousandth of the total */
-    int64_t max_nodes;           /* default 2000, at most 10000000 */
-    int32_t exactly;             /* default 0; 1: all money must be placed */
-    int32_t distribute;          /* default 1: what min_efficiency leaves over is placed in a second solve; 0: held */
-    int32_t greedy;              /* default 0: the optimum with its proof; 1: increments of `step` */
+    /* here and below `values` are n */
+    /* generated: settings */
+    escala_input min_efficiency; /* least efficiency at which an instrument holds capital;
+                                  * fraction, in [0, 1], default 0 */
+    escala_input lower;          /* least capital; where it is positive the instrument must hold it;
+                                  * amount, in [0, inf), default 0 */
+    escala_input upper;          /* most capital; amount, in [0, inf], default inf */
+    escala_input min_ticket;     /* least capital of an instrument that holds any; amount, in [0, inf), default 0 */
+    escala_input max_share;      /* most capital as a share of the total; 1 is no bound;
+                                  * fraction, in [0, 1], default 1 */
+    escala_input priority;       /* weight of the utility; ratio, in [0, inf), default 1 */
+    /* end of settings */
+    /* generated: controls */
+    double reserve;     /* share of the total that stays out; fraction, in [0, 1), default 0 */
+    double hurdle;      /* what money returns elsewhere; ratio, in [0, inf), default 0 */
+    double tolerance;   /* gap at which the search ends; -1, the default: 1e-9*n*n, at most 1e-4; ratio, in [0, 1] */
+    double step;        /* increment of the greedy method; 0, the default: a thousandth of the total;
+                         * amount, in (0, inf) */
+    int64_t max_nodes;  /* problems after which the search ends; count, an integer in [0, 10000000], default 2000 */
+    int32_t exactly;    /* all money must be placed; an integer in [0, 1], default 0 */
+    int32_t distribute; /* what min_efficiency leaves over is placed in a second solve;
+                         * an integer in [0, 1], default 1 */
+    int32_t greedy;     /* increments of the step, in place of the optimum and its proof;
+                         * an integer in [0, 1], default 0 */
+    /* end of controls */
 } escala_allocation;
 
-/* Columns of `facts`. */
-enum escala_fact {
-    ESCALA_FACT_SHADOW_PRICE = 0,
-    ESCALA_FACT_DUAL_PRICE,
-    ESCALA_FACT_DUAL_BOUND,
-    ESCALA_FACT_UPPER_BOUND,
-    ESCALA_FACT_UTILITY,
-    ESCALA_FACT_GAP,
-    ESCALA_FACT_STATUS, /* escala_allocation_status */
-    ESCALA_FACT_NODES,
-    ESCALA_FACT_CULPRIT, /* infeasible: the instrument to blame, -1 where it is all of them together */
-    ESCALA_FACT_EXCESS,  /* infeasible: by how much the bounds conflict */
-    ESCALA_FACTS
+/* Columns of `solution`. */
+/* generated: solution */
+enum escala_solution {
+    ESCALA_SOLUTION_SHADOW_PRICE = 0, /* what one more unit of money returns */
+    ESCALA_SOLUTION_DUAL_PRICE,       /* the price of money at which the bound is lowest, above the hurdle */
+    ESCALA_SOLUTION_DUAL_BOUND,       /* the bound at that price */
+    ESCALA_SOLUTION_UPPER_BOUND,      /* no feasible allocation has a higher utility */
+    ESCALA_SOLUTION_UTILITY,          /* what the amounts return above the hurdle */
+    ESCALA_SOLUTION_GAP,              /* (upper_bound - utility)/|upper_bound| */
+    ESCALA_SOLUTION_STATUS,           /* how it ended: escala_allocation_status */
+    ESCALA_SOLUTION_NODES,            /* problems solved by the search */
+    ESCALA_SOLUTION_CULPRIT,          /* infeasible: the instrument to blame, -1 where it is all of them together */
+    ESCALA_SOLUTION_EXCESS,           /* infeasible: by how much the bounds conflict; NaN where that is not known */
+    ESCALA_SOLUTION_PHASES,           /* 2 where a second solve placed what min_efficiency left over, else 1 */
+    ESCALA_SOLUTION_SIZE
 };
+/* end of solution */
 
 /* From NO_ROOM on there is no answer: the problem is infeasible. */
+/* generated: allocation_status */
 enum escala_allocation_status {
-    ESCALA_OPTIMAL = 0,
-    ESCALA_GAP_OPEN = 1,
+    ESCALA_OPTIMAL = 0,           /* the gap is within the tolerance */
+    ESCALA_GAP_OPEN = 1,          /* the best that was found, and how far from the optimum it may be at most */
     ESCALA_NO_ROOM = 2,           /* an instrument's lower bounds exceed its upper ones */
     ESCALA_NO_CURVE_FORCED = 3,   /* `lower` forces an instrument in that can hold nothing */
     ESCALA_LOWER_ABOVE_MONEY = 4, /* lower bounds add up to more than there is */
     ESCALA_TOO_LITTLE_ROOM = 5,   /* exactly: upper bounds leave room for less */
     ESCALA_NO_COMBINATION = 6,    /* exactly: no combination of instruments adds up */
-    ESCALA_NOT_FOUND = 7          /* exactly: none was found */
+    ESCALA_NOT_FOUND = 7,         /* exactly: none was found */
+    ESCALA_UNSOLVED = 8           /* no price was found: the numbers are too far apart */
 };
+/* end of allocation_status */
 
 /* Codes of `binding`: what keeps an instrument's capital where it is. */
+/* generated: binding */
 enum escala_binding {
-    ESCALA_BINDING_NONE = 0,
-    ESCALA_BINDING_PRICE,
-    ESCALA_BINDING_LOWER,
-    ESCALA_BINDING_UPPER,
-    ESCALA_BINDING_SHARE,
-    ESCALA_BINDING_LIMIT,
-    ESCALA_BINDING_THRESHOLD,
-    ESCALA_BINDING_TICKET,
-    ESCALA_BINDING_NO_CURVE
+    ESCALA_BINDING_NONE = 0,      /* nothing: its marginal utility is the shadow price */
+    ESCALA_BINDING_PRICE = 1,     /* the next unit, or the first, would return less than the shadow price */
+    ESCALA_BINDING_LOWER = 2,     /* `lower` keeps it up */
+    ESCALA_BINDING_UPPER = 3,     /* `upper` keeps it down */
+    ESCALA_BINDING_SHARE = 4,     /* `max_share` keeps it down */
+    ESCALA_BINDING_LIMIT = 5,     /* its curve is trusted no further */
+    ESCALA_BINDING_THRESHOLD = 6, /* `min_efficiency` keeps it down, up or out */
+    ESCALA_BINDING_TICKET = 7,    /* `min_ticket` keeps it up, or out */
+    ESCALA_BINDING_NO_CURVE = 8   /* there is no curve */
 };
+/* end of binding */
 
 /* One row a problem; problem = draw*totals + index of the total. */
 typedef struct escala_answers {
-    double *amounts; /* problems x n */
-    int8_t *binding; /* problems x n */
-    double *facts;   /* problems x ESCALA_FACTS */
+    double *amounts;  /* problems x n; NaN where there is no answer */
+    int8_t *binding;  /* problems x n */
+    double *solution; /* problems x ESCALA_SOLUTION_SIZE; NaN where there is no answer, but from status on */
 } escala_answers;
 
 void escala_allocation_defaults(escala_allocation *problem);
@@ -238,8 +273,9 @@ int64_t escala_allocate_workspace(const escala_allocation *problem);
 
 /* Solve. `first`, if not NULL, gets the answers before what was left over was placed (the same where nothing was).
  * ESCALA_INFEASIBLE: fault->index is the first problem without an answer, fault->value by how much its bounds conflict
- * (NaN where that is not known: no combination adds up), and column ESCALA_FACT_STATUS of the answers says which
- * problems have none. To split many totals over threads with the same bits, let the parts begin at multiples of 64. */
+ * (NaN where that is not known: no combination adds up), and column ESCALA_SOLUTION_STATUS of the answers says which
+ * problems have none. An answer depends on its own block of 64 problems alone (searches begin where the one before
+ * ended): to split many totals over threads with the same bits, let the parts begin at multiples of 64. */
 int escala_allocate(const escala_allocation *problem, const escala_answers *answers, const escala_answers *first,
                     void *workspace, int64_t workspace_size, escala_fault *fault);
 
@@ -249,28 +285,108 @@ int escala_allocate(const escala_allocation *problem, const escala_answers *answ
  * hold. Fill with escala_scenarios_defaults first; supply, borrow, target and wallet have no default. */
 typedef struct escala_scenarios {
     int64_t n;
-    escala_input supply, borrow, target, wallet;
-    escala_input min_profit;
-    escala_input repay, repay_stalling, repay_stalled, repay_floor, repay_step;
-    escala_input target_ltv, target_ltv_stalled, ltv_floor, ltv_ceiling, ltv_step, ltv_nudge;
-    escala_input draw_fraction, wallet_fraction, fee_rate;
-    escala_input liquidation_threshold, min_health_factor;
-    escala_input reinvest_far, reinvest_mid, reinvest_near, far_gap, near_gap;
-    escala_input reinvest_stalling, reinvest_stalled, reinvest_decay, reinvest_snap;
-    escala_input stalling_after, stalled_after, stagnation_tolerance;
-    escala_input max_rescale_attempts, max_fallback_attempts, max_stagnant_operations, max_operations;
+    /* generated: scenarios */
+    escala_input supply;                  /* collateral at the start; amount, in [1e-100, 1e+100] */
+    escala_input borrow;                  /* debt at the start; amount, 0 or in [1e-100, 1e+100] */
+    escala_input target;                  /* collateral wanted; amount, in [1e-100, 1e+100] */
+    escala_input wallet;                  /* free cash at the start; amount, 0 or in [1e-100, 1e+100] */
+    escala_input min_profit;              /* smallest cash an operation must leave;
+                                           * amount, in [0, 1e+100], default 1e-06 */
+    escala_input repay;                   /* share of the debt that an operation repays;
+                                           * fraction, in [0, 1], default 0.11 */
+    escala_input repay_stalling;          /* share of the debt repaid after more than stalling_after operations
+                                           * without progress; fraction, in [0, 1], default 0.07 */
+    escala_input repay_stalled;           /* share of the debt repaid after more than stalled_after operations
+                                           * without progress; fraction, in [0, 1], default 0.035 */
+    escala_input repay_floor;             /* how far the repayment is lowered when a plan does not fit;
+                                           * fraction, in [0, 1], default 0.03 */
+    escala_input repay_step;              /* steps in which the repayment is lowered;
+                                           * fraction, in (0, 1], default 0.005 */
+    escala_input target_ltv;              /* limit of debt/supply;
+                                           * ratio, in [0, 1), at most ltv_ceiling, default 0.69 */
+    escala_input target_ltv_stalled;      /* limit of debt/supply after more than stalled_after operations without
+                                           * progress; ratio, in [0, 1), at most ltv_ceiling, default 0.73 */
+    escala_input ltv_floor;               /* how far the limit of debt/supply is lowered when a plan does not fit;
+                                           * ratio, in [0, 1), at most ltv_ceiling, default 0.5 */
+    escala_input ltv_ceiling;             /* how far the limit of debt/supply is raised when a plan does not fit;
+                                           * ratio, in (0, 1), default 0.73 */
+    escala_input ltv_step;                /* steps in which the limit of debt/supply is lowered;
+                                           * ratio, in (0, 1], default 0.01 */
+    escala_input ltv_nudge;               /* added when the limit of debt/supply is raised to what a plan needs;
+                                           * ratio, in [0, 1], default 1e-06 */
+    escala_input draw_fraction;           /* share of the safe maximum that is borrowed;
+                                           * fraction, in (0, 1], default 0.8 */
+    escala_input wallet_fraction;         /* most that is moved from the wallet at once, as a share of the supply;
+                                           * fraction, in [0, 1], default 0.7 */
+    escala_input fee_rate;                /* cost of a repayment, as a share of it;
+                                           * fraction, in [0, 1], default 0.0025 */
+    escala_input liquidation_threshold;   /* share of the supply that counts against the debt;
+                                           * fraction, in (0, 1], default 0.74 */
+    escala_input min_health_factor;       /* what every executed operation must leave more than;
+                                           * ratio, in [1, 1000000.0], default 1.01 */
+    escala_input reinvest_far;            /* share reinvested of what is drawn beyond repayment and fee, far from
+                                           * the target; fraction, in [0, 1], default 0.6 */
+    escala_input reinvest_mid;            /* share reinvested at a middle distance; fraction, in [0, 1], default 0.4 */
+    escala_input reinvest_near;           /* share reinvested near the target; fraction, in [0, 1], default 0.2 */
+    escala_input far_gap;                 /* distance, as a multiple of the supply, beyond which a target is far;
+                                           * ratio, in [0, 1e+100], default 0.5 */
+    escala_input near_gap;                /* distance, as a multiple of the supply, up to which a target is near;
+                                           * ratio, in [0, 1e+100], at most far_gap, default 0.2 */
+    escala_input reinvest_stalling;       /* share reinvested after more than stalling_after operations without
+                                           * progress; fraction, in [0, 1], default 0.1 */
+    escala_input reinvest_stalled;        /* share reinvested after more than stalled_after operations without
+                                           * progress; fraction, in [0, 1], default 0.05 */
+    escala_input reinvest_decay;          /* factor that lowers the share reinvested when a plan does not fit;
+                                           * ratio, in [0, 1), default 0.95 */
+    escala_input reinvest_snap;           /* amount below which nothing is reinvested;
+                                           * amount, in [0, 1e+100], default 1e-09 */
+    escala_input stalling_after;          /* operations without progress after which a run is stalling;
+                                           * count, an integer in [0, 2147483647], at most stalled_after, default 2 */
+    escala_input stalled_after;           /* operations without progress after which a run is stalled;
+                                           * count, an integer in [0, 2147483647], default 5 */
+    escala_input stagnation_tolerance;    /* growth of the supply below which an operation made no progress;
+                                           * amount, in [0, 1e+100], default 3e-05 */
+    escala_input max_rescale_attempts;    /* most plans tried in one operation;
+                                           * count, an integer in [1, 1000000], default 50 */
+    escala_input max_fallback_attempts;   /* most smaller drawings tried when a plan may not be executed;
+                                           * count, an integer in [0, 1000000], default 5 */
+    escala_input max_stagnant_operations; /* operations without progress after which a scenario ends;
+                                           * count, an integer in [1, 2147483647], default 35 */
+    escala_input max_operations;          /* operations after which a scenario ends;
+                                           * count, an integer in [1, 2147483647], default 10000 */
+    /* end of scenarios */
 } escala_scenarios;
 
-enum escala_stop { ESCALA_TARGET_REACHED = 0, ESCALA_STALLED = 1, ESCALA_MAX_OPERATIONS = 2 };
+/* generated: stop */
+enum escala_stop {
+    ESCALA_TARGET_REACHED = 0, /* target reached */
+    ESCALA_STALLED = 1,        /* stalled */
+    ESCALA_MAX_OPERATIONS = 2  /* operations spent */
+};
+/* end of stop */
 
 /* Arrays of n; those that are NULL are not wanted. */
 typedef struct escala_outcomes {
-    double *final_supply, *final_borrow, *final_buffer, *final_wallet;
-    double *profit, *fees, *repaid, *drawn; /* sums over executed operations */
-    double *lowest_profit, *lowest_health_factor;
-    int64_t *executed, *skipped, *stagnant, *positive;
-    int64_t *rescale_attempts, *rescale_attempts_max, *fallback_attempts;
-    int64_t *stop; /* escala_stop */
+    /* generated: outcomes */
+    double *final_supply;          /* collateral at the end */
+    double *final_borrow;          /* debt at the end */
+    double *final_buffer;          /* profit kept at the end for the next operation's supply */
+    double *final_wallet;          /* free cash at the end */
+    double *profit;                /* cash drawn by new borrowing and owed back: read it beside net_equity_change */
+    double *fees;                  /* cost of all repayments */
+    double *repaid;                /* debt repaid by executed operations */
+    double *drawn;                 /* debt drawn by executed operations */
+    double *lowest_profit;         /* lowest of an executed operation; inf if there is none */
+    double *lowest_health_factor;  /* lowest right after an executed operation; inf if there is none */
+    int64_t *executed;             /* operations that were executed */
+    int64_t *skipped;              /* operations that found no plan, or whose plan did not pass */
+    int64_t *stagnant;             /* operations that made no progress */
+    int64_t *positive;             /* executed operations whose profit was above 0, counted */
+    int64_t *rescale_attempts;     /* plans tried in all */
+    int64_t *rescale_attempts_max; /* most plans tried in one operation */
+    int64_t *fallback_attempts;    /* tries of the fallback in all */
+    int64_t *stop;                 /* why it ended; escala_stop */
+    /* end of outcomes */
 } escala_outcomes;
 
 void escala_scenarios_defaults(escala_scenarios *scenarios);

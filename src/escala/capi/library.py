@@ -14,10 +14,12 @@ from escala.arrays import FloatLike, Floats
 from escala.capi.build import header
 from escala.curves.curveset import CurveSet
 from escala.errors import BuildError, InfeasibleError, InputError
+from escala.tables import FIT_STATS, PARAMS, WISHES
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Codes: TypeAlias = npt.NDArray[np.int8]
 
+_AUTO: Final = next(wish.value for wish in WISHES if wish.name == "auto")
 _DECLARATIONS: Final = re.compile(r"/\* declarations \*/(.*)/\* end of declarations \*/", re.DOTALL)
 
 
@@ -33,7 +35,7 @@ class Fits:
     limit: Floats
     root: Floats
     covariance: Floats
-    figures: Floats
+    fit_stats: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +44,7 @@ class Answers:
 
     amounts: Floats
     binding: Codes
-    facts: Floats
+    solution: Floats
     first: Answers | None
 
 
@@ -141,7 +143,7 @@ class Library:
         efficiency: FloatLike,
         *,
         weights: FloatLike | None = None,
-        family: npt.ArrayLike = 4,
+        family: npt.ArrayLike = _AUTO,
     ) -> Fits:
         """Fit n instruments; instrument i has the records ``offsets[i] <= k < offsets[i + 1]``.
 
@@ -153,12 +155,12 @@ class Library:
             family=np.empty(n, dtype=np.int8),
             status=np.empty(n, dtype=np.int8),
             n_points=np.empty(n, dtype=np.int64),
-            params=np.empty((n, 3)),
+            params=np.empty((n, PARAMS)),
             origin=np.empty(n),
             limit=np.empty(n),
             root=np.empty((n, 6)),
-            covariance=np.empty((n, 3, 3)),
-            figures=np.empty((n, self.functions.ESCALA_FIGURES)),
+            covariance=np.empty((n, PARAMS, PARAMS)),
+            fit_stats=np.empty((n, len(FIT_STATS))),
         )
         out = call.new("escala_fits")
         for name, array in vars(fits).items():
@@ -188,14 +190,14 @@ class Library:
     ) -> Answers:
         """Allocate totals over n curves, as :func:`escala.allocate` does, with the fields of ``escala_allocation``.
 
-        `exactly`, `distribute` and `greedy` are 0 or 1; `params` of shape (draws, n, 3) takes the place of the curves'.
+        `exactly`, `distribute` and `greedy` are 0 or 1; `params` of shape (draws, n, 4) takes the place of the curves'.
         """
         call = _Call(self)
         problem = call.new("escala_allocation")
         self.functions.escala_allocation_defaults(problem)
         drawn = np.require(curves.params[None] if params is None else params, np.float64, ["C", "A"])
-        if drawn.ndim != 3 or drawn.shape[1:] != (len(curves), 3):
-            message = f"params of shape {drawn.shape} must be of shape (draws, {len(curves)}, 3)"
+        if drawn.ndim != 3 or drawn.shape[1:] != (len(curves), PARAMS):
+            message = f"params of shape {drawn.shape} must be of shape (draws, {len(curves)}, {PARAMS})"
             raise InputError(message, arguments=("params",))
         totals = np.require(total, np.float64, ["C", "A"]).reshape(-1)
         problem.curves = call.curves(curves, drawn)[0]
@@ -209,10 +211,10 @@ class Library:
             found = (
                 np.empty((problems, len(curves))),
                 np.empty((problems, len(curves)), dtype=np.int8),
-                np.empty((problems, self.functions.ESCALA_FACTS)),
+                np.empty((problems, self.functions.ESCALA_SOLUTION_SIZE)),
             )
             row = call.new("escala_answers")
-            for name, array in zip(("amounts", "binding", "facts"), found, strict=True):
+            for name, array in zip(("amounts", "binding", "solution"), found, strict=True):
                 setattr(row, name, call.write(_C_NAMES[array.dtype.char], array))
             both.append((row, found))
         (answers, found), (first, begun) = both

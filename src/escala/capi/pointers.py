@@ -3,16 +3,16 @@
 =================  ==========================================================  ===================================
 function           called from ``@njit`` code                                   pointed to by :func:`address`
 =================  ==========================================================  ===================================
-efficiency         ``efficiency(family, a, b, c, origin, capital)``             ``double f(double capital, void *)``
-utility            ``utility(family, a, b, c, origin, capital)``                the same
-marginal           ``marginal(family, a, b, c, origin, capital)``               the same
+efficiency         ``efficiency(numbers, capital)``                             ``double f(double capital, void *)``
+utility            ``utility(numbers, capital)``                                the same
+marginal           ``marginal(numbers, capital)``                               the same
 exp, expm1, log    ``exp(x)``                                                   ``double f(double x)``
 lambert_w0         ``lambert_w0(x)``                                            the same
 =================  ==========================================================  ===================================
 
-The ``void *`` points at the five numbers of a curve, ``family, a, b, c, origin``, that :func:`curve` gives. Results are
-those of :meth:`escala.CurveSet.efficiency` and its neighbours, to the bit. Capital is not checked: it must be finite
-and at least 0.
+`numbers` are the six numbers of a curve, ``family, a, b, c, d, origin``, that :func:`curve` gives; the ``void *``
+points at them. Results are those of :meth:`escala.CurveSet.efficiency` and its neighbours, to the bit. Capital is not
+checked: it must be finite and at least 0.
 
 Examples
 --------
@@ -39,8 +39,12 @@ from numba import carray, cfunc, types
 from escala.curves.curveset import CurveSet
 from escala.errors import InputError
 from escala.kernels.curves import evaluate as kernels
+from escala.kernels.families import dispatch
+from escala.kernels.families.params import of_row
 from escala.kernels.jit import OPTIONS, Floats, helper
+from escala.kernels.layout import rows
 from escala.kernels.special import exp, expm1, lambert_w0, log
+from escala.tables import COEFFICIENTS
 
 if TYPE_CHECKING:
     import scipy
@@ -63,33 +67,40 @@ _OF_A_CURVE: Final = ("efficiency", "utility", "marginal")
 _OF_A_NUMBER: Final = {"exp": exp, "expm1": expm1, "log": log, "lambert_w0": lambert_w0}
 #: What :func:`address` knows.
 NAMES: Final = (*_OF_A_CURVE, *_OF_A_NUMBER)
-_NUMBERS: Final = 5  # of a curve
+#: The numbers of a curve.
+_n = rows("family", *COEFFICIENTS, "origin")
+_NUMBERS: Final = _n.END
 
 
 @helper
-def efficiency(family: int, a: float, b: float, c: float, origin: float, capital: float) -> float:
+def _value(numbers: Floats, capital: float) -> float:
+    return dispatch.value(int(numbers[_n.FAMILY]), of_row(numbers[_n.A :]), numbers[_n.ORIGIN], capital)
+
+
+@helper
+def efficiency(numbers: Floats, capital: float) -> float:
     """Give η(capital), a fraction; NaN where there is no curve."""
-    eta = kernels.raw(family, a, b, c, origin, capital)
-    return kernels._value(kernels.EFFICIENCY, capital, eta, eta)
+    eta = _value(numbers, capital)
+    return kernels.clipped_to(kernels.EFFICIENCY, capital, eta, eta)
 
 
 @helper
-def utility(family: int, a: float, b: float, c: float, origin: float, capital: float) -> float:
+def utility(numbers: Floats, capital: float) -> float:
     """Give capital·η(capital)."""
-    eta = kernels.raw(family, a, b, c, origin, capital)
-    return kernels._value(kernels.UTILITY, capital, eta, eta)
+    eta = _value(numbers, capital)
+    return kernels.clipped_to(kernels.UTILITY, capital, eta, eta)
 
 
 @helper
-def marginal(family: int, a: float, b: float, c: float, origin: float, capital: float) -> float:
+def marginal(numbers: Floats, capital: float) -> float:
     """Give d(capital·η)/dcapital: 1 where η is above 1, 0 where it is below 0."""
-    eta = kernels.raw(family, a, b, c, origin, capital)
-    slope = kernels.raw_marginal(family, a, b, c, origin, capital)
-    return kernels._value(kernels.MARGINAL, capital, eta, slope)
+    eta = _value(numbers, capital)
+    slope = dispatch.marginal(int(numbers[_n.FAMILY]), of_row(numbers[_n.A :]), numbers[_n.ORIGIN], capital)
+    return kernels.clipped_to(kernels.MARGINAL, capital, eta, slope)
 
 
 def curve(curves: CurveSet, place: int = 0) -> Floats:
-    """Give the five numbers of one curve: family, a, b, c, origin.
+    """Give the six numbers of one curve: family, a, b, c, d, origin.
 
     Parameters
     ----------
@@ -100,7 +111,7 @@ def curve(curves: CurveSet, place: int = 0) -> Floats:
 
     Returns
     -------
-    (5,) float64
+    (6,) float64
         Keep it as long as a pointer to it is in use.
 
     Raises
@@ -162,7 +173,6 @@ def _pointer(name: str) -> Any:
     of_curve = {"efficiency": efficiency, "utility": utility, "marginal": marginal}[name]
 
     def at(capital, numbers):
-        n = carray(numbers, _NUMBERS, np.float64)
-        return of_curve(int(n[0]), n[1], n[2], n[3], n[4], capital)
+        return of_curve(carray(numbers, _NUMBERS, np.float64), capital)
 
     return cfunc(types.float64(types.float64, types.voidptr), **options)(at)

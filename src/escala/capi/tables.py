@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from escala.allocation import problem as allocation
+from escala import tables as table
 from escala.capi.entries import ENTRIES
 from escala.curves import curveset as curves
 from escala.curves import fitting, records
-from escala.kernels.allocation import search
-from escala.kernels.allocation import solve as allocation_kernels
+from escala.curves.families import FORMS
+from escala.kernels import layout
 from escala.kernels.curves import evaluate as curve_kernels
-from escala.kernels.lending import lanes as lending_kernels
-from escala.lending import strategy as lending
+from escala.kernels.layout import FAMILIES as FAMILY_CODES
 from escala.tables import Interval
 
 #: Scenarios that are run together: their inputs, results and workspace fit a second-level cache.
@@ -26,10 +25,8 @@ _RANGES = {
     "EFFICIENCY": records.EFFICIENCY,
     "WEIGHT": records.WEIGHT,
     "HALF_LIFE": fitting._HALF_LIFE,
-    "TOTAL": allocation._FINITE_FROM_ZERO,
-    "RESERVE": allocation._RESERVE,
-    "FRACTION": allocation._FRACTION,
-    "STEP": allocation._POSITIVE,
+    "TOTAL": table.FINITE_FROM_ZERO,
+    **{row.name.upper(): row.values for row in table.ALLOCATION_CONTROLS},
 }
 
 
@@ -60,13 +57,19 @@ def hidden(name: str) -> str:
 
 def tables() -> str:
     """Write ``tables.h``: what ``library.c`` checks against."""
+    controls = {row.name: row for row in (*table.ALLOCATION_CONTROLS, *table.ALLOCATION_SWITCHES)}
     constants = {
-        "NODE_INTEGERS": search.NODE_INTEGERS,
-        "NODE_FLOATS": search.NODE_FLOATS,
-        "WARM": allocation_kernels.WARM,
-        "MOST_NODES": allocation._MOST_NODES,
-        "MOST_INCREMENTS": allocation._MOST_INCREMENTS,
-        "LENDING_WORK_SIZE": lending_kernels.WORK_SIZE,
+        "CONTROL_COUNT": layout.controls.END,
+        "CONTROL_TOLERANCE": layout.controls.TOLERANCE,
+        "MARKS": layout.marks.END,
+        "DRAFTS": layout.drafts.END,
+        "TRAILS": layout.solves.END * layout.trail.END,
+        "NODE_INTEGERS": layout.node.END,
+        "NODE_FLOATS": layout.node_bound.END,
+        "MOST_NODES": int(controls["max_nodes"].values.high),
+        "MOST_INCREMENTS": table.MOST_INCREMENTS,
+        "LENDING_WORK_SIZE": layout.LENDING_WORK_SIZE,
+        "LENDING_CURSOR_SIZE": layout.lending_cursor.END,
         "CHUNK": _CHUNK,
         "WANTED_EFFICIENCY": curve_kernels.EFFICIENCY,
         "WANTED_UTILITY": curve_kernels.UTILITY,
@@ -78,28 +81,45 @@ def tables() -> str:
         f"enum {{ {', '.join(f'{name} = {value}' for name, value in constants.items())} }};",
         "typedef struct { double low, high; int integer, or_zero; } range; /* both ends are allowed */",
         "typedef struct { const char *name; size_t offset; range values; double usual; } column;",
+        "typedef struct { int count; range coefficients[ESCALA_PARAMS]; } form; /* a family of curves, at its code */",
         "typedef struct { const char *low_name, *high_name; size_t low, high; } order;",
     ]
     lines += [f"static const range RANGE_{name} = {_range(one)};" for name, one in _RANGES.items()]
+    lines += _array("form", "FAMILIES", (_form(code) for code in range(FAMILY_CODES)))
     lines += _array("column", "SETTINGS", (
-        _column("escala_allocation", name, interval, math.nan) for name, interval in allocation.SETTINGS.items()
+        _column("escala_allocation", row.name, row.values, float(row.default or 0.0))
+        for row in table.ALLOCATION_SETTINGS
     ))  # fmt: skip
-    usual = dict.fromkeys(lending.ARGUMENTS, math.nan) | lending.LendingStrategy().arrays()
-    ranges = {**lending.ARGUMENTS, **lending.FIELDS}
+    usual = {"USUAL_TOLERANCE": table.ALLOCATION_USUAL["tolerance"], "USUAL_GAP": table.USUAL_GAP,
+             "MOST_USUAL_GAP": table.MOST_USUAL_GAP}  # fmt: skip
+    lines += [f"static const double {name} = {_number(float(value or 0.0))};" for name, value in usual.items()]
+    lines += [
+        "#define CONTROLS(DO) "
+        + " ".join(f"DO({name}, {table.ALLOCATION_USUAL.get(name, row.default):g})" for name, row in controls.items())
+    ]
     lines += _array("column", "COLUMNS", (
-        _column("escala_scenarios", name, ranges[name], float(usual[name])) for name in lending_kernels.COLUMNS
+        _column("escala_scenarios", row.name, row.values, float(math.nan if row.default is None else row.default))
+        for row in table.LENDING_INPUTS
     ))  # fmt: skip
     lines += _array("order", "ORDERED", (
-        f'{{"{low}", "{high}", {_offset("escala_scenarios", low)}, {_offset("escala_scenarios", high)}}}'
-        for low, high in lending.ORDERED_FIELDS
+        f'{{"{row.name}", "{row.at_most}", {_offset("escala_scenarios", row.name)}, '
+        f"{_offset('escala_scenarios', row.at_most)}}}"
+        for row in table.LENDING_STRATEGY if row.at_most
     ))  # fmt: skip
-    for name, rows in (("VALUES", lending_kernels.VALUES), ("COUNTS", lending_kernels.COUNTS)):
-        lines += _array("size_t", name, (_offset("escala_outcomes", row) for row in rows))
+    for name, rows in (("VALUES", table.LENDING_VALUES), ("COUNTS", table.LENDING_COUNTS)):
+        lines += _array("size_t", name, (_offset("escala_outcomes", row.name) for row in rows))
+    lines += ["typedef struct { int code; const char *text; } word;"]
+    lines += _array("word", "STATUSES", (f'{{{row.value}, "{row.doc}"}}' for row in table.LIBRARY_STATUS))
     return "\n".join(lines) + "\n"
 
 
 def _array(kind: str, name: str, rows: Iterable[str]) -> list[str]:
     return [f"static const {kind} {name}[] = {{", *(f"    {row}," for row in rows), "};"]
+
+
+def _form(code: int) -> str:
+    ranges = [_range(row.values) for row in FORMS[code].coefficients] if code in FORMS else []
+    return f"{{{len(ranges)}, {{{', '.join(ranges) or '{0}'}}}}}"
 
 
 def _column(structure: str, name: str, interval: Interval, usual: float) -> str:

@@ -16,11 +16,19 @@ from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_numb
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
 from escala.files import table as table_file
-from escala.tables import Interval
+from escala.tables import COEFFICIENTS, LIMITS, PARAMS, Interval
 
 if TYPE_CHECKING:
     import pandas
-from escala.curves.families import COEFFICIENTS, Family, FitStatus, family_code
+from escala.curves.families import (
+    FORMS,
+    Family,
+    FitStatus,
+    coefficient_rule,
+    family_code,
+    forbidden_coefficients,
+    most_amplitude,
+)
 from escala.curves.prediction import Prediction, Saturation
 
 #: Capital that a curve can be asked for.
@@ -39,7 +47,14 @@ _FINITE: Final = Interval(-np.inf, np.inf, low_open=True, high_open=True)
 #: Level of the interval that goes with saturation and capacity.
 _LIMITS_LEVEL: Final = 0.90
 
+#: Statistics that the test for patterns in the residuals comes from, in the order in which a set of curves keeps them.
+NEUMANN: Final = ("neumann", "neumann_mean", "neumann_variance")
+
 _STEP: Final = 1 << 17  # points between two looks at Ctrl-C
+
+_HILL_SHAPES: Final = (1.0, 20.0)
+
+_MOST_CHANGE: Final = 8.0 * np.log(2.0)  # of ln K in a draw: how far beyond the data a fit looks
 
 _SHOWN: Final = 3  # symbols that a message lists
 
@@ -59,9 +74,10 @@ class CurveSet:
         Codes of :class:`Family`; `family_names` has them as text.
     status : (n,) int8
         Codes of :class:`FitStatus`.
-    params : (n, 3) float64
-        a, b, c in terms of d = capital − `origin`: linear a·d + b, quadratic a·d² + b·d + c, exponential
-        a·exp(−b·d) + c with b > 0, sqrt a·√capital + b. NaN where there is no curve; c is 0 where it has no meaning.
+    params : (n, 4) float64
+        a, b, c, d. With x = capital − `origin`: linear a·x + b, quadratic a·x² + b·x + c, exponential a·exp(−b·x) + c
+        with b > 0, sqrt a·√capital + b, hill a·u^(c − 1)/(1 + u^c) with u = capital/b, b > 0, c in [1, 20] and an a
+        that keeps the highest efficiency at or below 1. NaN where there is no curve; 0 where a coefficient is not used.
     origin : (n,) float64
         Smallest capital seen for exponentials (so that a cannot overflow), and for quadratics over a range less than
         1/16 of the smallest capital; otherwise 0.
@@ -72,11 +88,11 @@ class CurveSet:
         seen if the minimum lies inside the data.
     n_points : (n,) int64
         Records of positive weight.
-    covariance : (n, 3, 3) float64
-        Of a, b, c, estimated; NaN where no degree of freedom is left.
+    covariance : (n, 4, 4) float64
+        Of a, b, c, d, estimated; NaN where no degree of freedom is left.
     residual_sd : (n,) float64
-        √(SSE/freedom), weights scaled to the sum n_eff = (Σw)²/Σw².
-    freedom : (n,) float64
+        √(SSE/df_resid), weights scaled to the sum n_eff = (Σw)²/Σw².
+    df_resid : (n,) float64
         Degrees of freedom n_eff − coefficients; 0 where none is left.
     r_squared : (n,) float64
         1 − SSE/SST; 0 where all efficiencies are equal.
@@ -98,7 +114,7 @@ class CurveSet:
     n_points: npt.NDArray[np.int64]
     covariance: Floats
     residual_sd: Floats
-    freedom: Floats
+    df_resid: Floats
     r_squared: Floats
     mean_error: Floats
     max_error: Floats
@@ -126,8 +142,8 @@ class CurveSet:
             n names, none twice.
         families : str or sequence of str
             One for all, or one a curve.
-        params : (n, 2) or (n, 3) float64
-            a, b and c as in the class; b of an exponential must be positive.
+        params : (n, 2), (n, 3) or (n, 4) float64
+            a, b, … as in the class, what is not used left out or 0; b of an exponential must be positive.
         limit, origin : float or (n,)
             Where trust ends (positive, inf allowed); what capitals of quadratics and exponentials are counted from.
 
@@ -153,7 +169,7 @@ class CurveSet:
         values = _coefficients(params, family)
         limits = per_item("limit", limit, n, _POSITIVE, CurveError)
         origins = per_item("origin", origin, n, _FINITE, CurveError)
-        anchored = np.isin(family, (Family.QUADRATIC, Family.EXPONENTIAL))
+        anchored = np.isin(family, [code for code, form in FORMS.items() if form.anchored])
         nothing = np.full(n, np.nan)
         return cls(
             symbols=names,
@@ -164,9 +180,9 @@ class CurveSet:
             observed=np.full((n, 2), np.nan),
             limit=limits,
             n_points=np.zeros(n, dtype=np.int64),
-            covariance=np.full((n, 3, 3), np.nan),
+            covariance=np.full((n, PARAMS, PARAMS), np.nan),
             residual_sd=nothing,
-            freedom=np.zeros(n),
+            df_resid=np.zeros(n),
             r_squared=nothing,
             mean_error=nothing,
             max_error=nothing,
@@ -268,7 +284,7 @@ class CurveSet:
         """
         from scipy.special import betainc
 
-        ratio, mean, variance = (self._neumann[:, k] for k in range(3))
+        ratio, mean, variance = self._neumann.T
         with np.errstate(invalid="ignore", divide="ignore"):
             centre = mean / 4.0
             size = centre * (1.0 - centre) / (variance / 16.0) - 1.0
@@ -351,17 +367,17 @@ class CurveSet:
         within = tolerances[:, None]
         rows, shape = self._capital_rows(capital)
         eta, spread = self._raw_predictions(rows, capital)
-        known = (self.freedom > 0.0) & self.has_curve
-        freedom = np.where(known, self.freedom, 1.0)[:, None]
+        known = (self.df_resid > 0.0) & self.has_curve
+        df_resid = np.where(known, self.df_resid, 1.0)[:, None]
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             error = self.residual_sd[:, None] * spread
-            reach = stdtrit(freedom, 0.5 + 0.5 * share) * error
+            reach = stdtrit(df_resid, 0.5 + 0.5 * share) * error
             efficiency = np.clip(eta, 0.0, 1.0)
-            hit = 2.0 * stdtr(freedom, within / error) - 1.0
+            hit = 2.0 * stdtr(df_resid, within / error) - 1.0
             ends = (efficiency - within <= 0.0) | (efficiency + within >= 1.0)
             if ends.any():  # what would lie beyond an end is observed at that end
                 hit[ends] = _hit_near_an_end(
-                    *(np.broadcast_to(a, eta.shape)[ends] for a in (eta, error, within, freedom))
+                    *(np.broadcast_to(a, eta.shape)[ends] for a in (eta, error, within, df_resid))
                 )
         known_rows = known[:, None]
         exact = (error == 0.0) & known_rows
@@ -405,17 +421,17 @@ class CurveSet:
         """
         from scipy.special import stdtrit
 
-        from escala.kernels.curves import evaluate as kernels
+        from escala.kernels.curves import limits as kernels
 
         drops = per_item("drop", drop, len(self), _SHARE, CurveError)
         fitted = np.isfinite(self._root[:, 0])
-        quantile = stdtrit(np.where(self.freedom > 0.0, self.freedom, 1.0), 0.5 + 0.5 * _LIMITS_LEVEL)
-        reach = np.where(self.freedom > 0.0, self.residual_sd * quantile, np.inf)
+        quantile = stdtrit(np.where(self.df_resid > 0.0, self.df_resid, 1.0), 0.5 + 0.5 * _LIMITS_LEVEL)
+        reach = np.where(self.df_resid > 0.0, self.residual_sd * quantile, np.inf)
         reach = np.where(fitted, reach, np.nan)
-        out = np.empty((len(self), len(kernels.LIMITS)))
+        out = np.empty((len(self), len(LIMITS)))
         span = np.subtract(self.observed[:, 1], self.observed[:, 0])
         kernels.limits(drops, reach, *self._arrays(), self._limits(), self._roots(), span, out, 0, len(self))
-        return Saturation(**{name: out[:, k] for k, name in enumerate(kernels.LIMITS)}, drop=drops)
+        return Saturation(**{row.name: out[:, place] for place, row in enumerate(LIMITS)}, drop=drops)
 
     def threshold(self, min_efficiency: FloatLike) -> Floats:
         """Find the largest capital up to which the efficiency stays at least `min_efficiency`.
@@ -441,7 +457,7 @@ class CurveSet:
         >>> CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]]).threshold(0.99).round(6)
         array([10000.])
         """
-        from escala.kernels.curves import evaluate as kernels
+        from escala.kernels.curves import limits as kernels
 
         least = per_item("min_efficiency", min_efficiency, len(self), _FINITE, CurveError)
         first, last = np.empty(len(self)), np.empty(len(self))
@@ -460,8 +476,8 @@ class CurveSet:
 
         Returns
         -------
-        (draws, n, 3) float64
-            a, b, c as in `params` and over the same `origin`. Exactly 0 where a coefficient is not used, NaN where
+        (draws, n, 4) float64
+            a, b, c, d as in `params` and over the same `origin`. Exactly 0 where a coefficient is not used, NaN where
             there is no curve; a curve without residuals is drawn as it is.
 
         Raises
@@ -478,7 +494,7 @@ class CurveSet:
         the fit and its mean above it, and where errors are small the draws have the mean `params` and `covariance`
         too. Normal a, b and c would not do for exponentials: where the rate is uncertain by a third or more, many such
         draws miss the data. b times the range of capital is kept within what :func:`escala.fit` searches, 2⁻⁸ to
-        2¹²: lines and steps.
+        2¹²: lines and steps. Hill: a, ln K and s are normal (delta method), brought back to where they may be.
 
         Instruments are independent, and each has a stream of numbers of its own, made from the seed and its symbol.
         Its draws depend on no other instrument, nor on its place, and more draws begin with the same ones. The bits
@@ -493,12 +509,12 @@ class CurveSet:
         >>> curves = fit(["A"], [[1e4, 2e4, 4e4, 6e4, 8e4]], [[0.99, 0.98, 0.97, 0.94, 0.93]], family="linear")
         >>> params = curves.draw_params(1000, seed=7)
         >>> params.shape
-        (1000, 1, 3)
+        (1000, 1, 4)
         >>> efficiency = params[:, 0, 0] * 1e5 + params[:, 0, 1]
         >>> bool(abs(efficiency.mean() - curves.efficiency(1e5)[0]) < 0.001)
         True
         """
-        from escala.kernels.fitting.fit import HIGHEST_RATE, LOWEST_RATE
+        from escala.kernels.fitting.scan import HIGHEST_RATE, LOWEST_RATE
 
         if isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 1:
             raise CurveError(f"draws must be an integer of at least 1, not {draws!r}", arguments=("draws",))
@@ -508,8 +524,8 @@ class CurveSet:
         for row, symbol in zip(normal, self.symbols.tolist(), strict=True):
             _stream(entropy, symbol).standard_normal(out=row)
         mean, factor = self._nearly_normal()
-        out = np.empty((int(draws), len(self), 3))
-        for k in range(3):
+        out = np.empty((int(draws), len(self), PARAMS))
+        for k in range(PARAMS):
             # Term by term: a matrix product would round as its library, and the number of draws, please.
             error = factor[:, k, :1] * normal[:, :, 0]
             for j in (1, 2):
@@ -520,11 +536,17 @@ class CurveSet:
         if bent.any():
             span = (self.observed[:, 1] - self.origin)[bent]
             rate = self.params[bent, 1]
-            first, last, change = np.moveaxis(out[:, bent], -1, 0)
+            first, last, change, _ = np.moveaxis(out[:, bent], -1, 0)
             lowest, highest = np.log(LOWEST_RATE / (rate * span)), np.log(HIGHEST_RATE / (rate * span))
             b = rate * np.exp(np.clip(change, lowest, highest))
             a = (last - first) / np.expm1(-b * span)
-            out[:, bent] = np.stack([a, b, first - a], axis=-1)
+            out[:, bent, :3] = np.stack([a, b, first - a], axis=-1)
+        hill = self.family == Family.HILL
+        if hill.any():
+            a, change, s, _ = np.moveaxis(out[:, hill], -1, 0)
+            s = np.clip(s, *_HILL_SHAPES)
+            b = self.params[hill, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
+            out[:, hill, :3] = np.stack([np.clip(a, 0.0, most_amplitude(s)), b, s], axis=-1)
         return out
 
     def to_dict(self) -> dict[str, npt.NDArray[Any]]:
@@ -533,14 +555,12 @@ class CurveSet:
             "symbol": self.symbols,
             "family": np.array(self.family_names, dtype=object),
             "status": np.array(self.status_names, dtype=object),
-            "a": self.params[:, 0],
-            "b": self.params[:, 1],
-            "c": self.params[:, 2],
+            **{name: self.params[:, place] for place, name in enumerate(COEFFICIENTS)},
             "origin": self.origin,
             "smallest": self.observed[:, 0],
             "largest": self.observed[:, 1],
         }
-        same = ("limit", "n_points", "residual_sd", "freedom", "r_squared", "mean_error", "max_error", "rmse", "aicc")
+        same = ("limit", "n_points", "residual_sd", "df_resid", "r_squared", "mean_error", "max_error", "rmse", "aicc")
         return small | {name: getattr(self, name) for name in (*same, "lack_of_fit", "clipped")}
 
     def to_dataframe(self) -> pandas.DataFrame:
@@ -588,26 +608,31 @@ class CurveSet:
             raise CurveError(message, indexes=tuple((int(i),) for i in unknown[:_SHOWN]))
 
     def _nearly_normal(self) -> tuple[Floats, Floats]:
-        """Give means and factors, (n, 3) and (n, 3, 3): mean + factor·(three standard normal numbers) is a draw.
+        """Give means and factors, (n, 4) and (n, 4, 3): mean + factor·(three standard normal numbers) is a draw.
 
-        Of a, b, c; for exponentials with residuals of η at both ends of the data and of the change of log b. The
+        Of a, b, c, d; for exponentials with residuals of η at both ends of the data and of the change of log b. The
         factors come from the inverse root of the normal matrix, not from `covariance`, of which small numbers are
         differences of large ones.
         """
         none = np.where(self.has_curve, 0.0, np.nan)
         constant, first, second = (_effects(self._root, *weights) for weights in np.eye(3))
         mean = self.params.copy()
-        factor = np.stack([first, constant, np.stack([none] * 3, axis=-1)], axis=1)
+        unused = np.stack([none] * 3, axis=-1)
+        factor = np.stack([first, constant, unused, unused], axis=1)
         square = self.family == Family.QUADRATIC
-        factor[square] = np.stack([second, first, constant], axis=1)[square]
+        factor[square, :3] = np.stack([second, first, constant], axis=1)[square]
         bent = self._bent
-        a, b, c = self.params[bent].T
+        a, b, c = self.params[bent, :3].T
         span = (self.observed[:, 1] - self.origin)[bent]
         left = np.exp(-b * span)  # of a, at the largest capital
-        mean[bent] = np.stack([a + c, a * left + c, np.zeros_like(a)], axis=-1)
+        mean[bent, :3] = np.stack([a + c, a * left + c, np.zeros_like(a)], axis=-1)
         at_smallest = _effects(self._root[bent], 1.0, 1.0, 0.0)
         at_largest = _effects(self._root[bent], 1.0, left, left * span)
-        factor[bent] = np.stack([at_smallest, at_largest, second[bent] / (-a * b)[:, None]], axis=1)
+        factor[bent, :3] = np.stack([at_smallest, at_largest, second[bent] / (-a * b)[:, None]], axis=1)
+        hill = self.family == Family.HILL
+        mean[hill, 1] = np.where(self.has_curve[hill], 0.0, np.nan)
+        amplitude = self.params[hill, :1]
+        factor[hill, :3] = np.stack([constant[hill], first[hill] / amplitude, second[hill] / amplitude], axis=1)
         return mean, factor * self.residual_sd[:, None, None]
 
     def _capital_rows(self, capital: FloatLike) -> tuple[Floats, tuple[int, ...]]:
@@ -695,39 +720,45 @@ def _checked_out(out: Floats, shape: tuple[int, ...]) -> Floats:
 def _coefficients(params: FloatLike, family: npt.NDArray[np.int8]) -> Floats:
     given = to_floats("params", params, CurveError)
     n = family.size
-    if given.ndim != 2 or given.shape[0] != n or given.shape[1] not in (2, 3):
-        message = f"params of shape {given.shape} must be of shape ({n}, 2) or ({n}, 3)"
+    if given.ndim != 2 or given.shape[0] != n or not 2 <= given.shape[1] <= PARAMS:
+        allowed = ", ".join(f"({n}, {width})" for width in range(2, PARAMS))
+        message = f"params of shape {given.shape} must be of shape {allowed} or ({n}, {PARAMS})"
         raise CurveError(message, arguments=("params",))
-    used = np.array([COEFFICIENTS[Family(code)] for code in family], dtype=np.int64)
-    if given.shape[1] == 2 and np.any(used == 3):
-        place = int(np.argmax(used == 3))
-        name = Family(family[place]).name.lower()
-        raise CurveError(f"params[{place}] has 2 coefficients, a {name} curve has 3", arguments=("params",))
-    values = np.zeros((n, 3))
+    used = np.array([len(FORMS[code].coefficients) for code in family.tolist()], dtype=np.int64)
+    short = used > given.shape[1]
+    if short.any():
+        place = int(np.argmax(short))
+        message = f"params[{place}] has {given.shape[1]} coefficients, a {_name(family[place])} curve has {used[place]}"
+        raise CurveError(message, arguments=("params",))
+    values = np.zeros((n, PARAMS))
     values[:, : given.shape[1]] = given
-    unused = (used == 2) & (values[:, 2] != 0.0)
+    unused = (values != 0.0) & (np.arange(PARAMS) >= used[:, None])
     if unused.any():
-        place = int(np.argmax(unused))
-        name = Family(family[place]).name.lower()
-        message = f"a {name} curve has 2 coefficients, but params[{place}, 2] = {float(values[place, 2])!r}"
-        raise CurveError(message, arguments=("params",), indexes=((place, 2),))
+        place, k = (int(one) for one in np.argwhere(unused)[0])
+        many = f"a {_name(family[place])} curve has {used[place]} coefficients"
+        message = f"{many}, but params[{place}, {k}] = {float(values[place, k])!r}"
+        raise CurveError(message, arguments=("params",), indexes=((place, k),))
     check_interval("params", values, _FINITE, CurveError)
-    rising = (family == Family.EXPONENTIAL) & ~(values[:, 1] > 0.0)
-    if rising.any():
-        place = int(np.argmax(rising))
-        message = f"b of an exponential must be positive, but params[{place}, 1] = {float(values[place, 1])!r}"
-        raise CurveError(message, arguments=("params",), indexes=((place, 1),))
+    wrong = forbidden_coefficients(values, family)
+    if wrong.any():
+        place, k = (int(one) for one in np.argwhere(wrong)[0])
+        message = f"{coefficient_rule(int(family[place]), k)}, but params[{place}, {k}] = {float(values[place, k])!r}"
+        raise CurveError(message, arguments=("params",), indexes=((place, k),))
     return values
 
 
-def _hit_near_an_end(eta: Floats, error: Floats, within: Floats, freedom: Floats) -> Floats:
+def _name(code: int) -> str:
+    return FORMS[int(code)].name
+
+
+def _hit_near_an_end(eta: Floats, error: Floats, within: Floats, df_resid: Floats) -> Floats:
     """Give the probability that an observation clipped to [0, 1] lies within a tolerance of the curve, so clipped."""
     from scipy.special import stdtr
 
     centre = np.clip(eta, 0.0, 1.0)
     low, high = centre - within, centre + within
-    above = np.where(high >= 1.0, 1.0, stdtr(freedom, (high - eta) / error))
-    below = np.where(low <= 0.0, 0.0, stdtr(freedom, (low - eta) / error))
+    above = np.where(high >= 1.0, 1.0, stdtr(df_resid, (high - eta) / error))
+    below = np.where(low <= 0.0, 0.0, stdtr(df_resid, (low - eta) / error))
     hit: Floats = above - below
     return hit
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
 
 from escala.errors import CurveError
-
-if TYPE_CHECKING:
-    pass
+from escala.tables import COEFFICIENTS, FAMILIES, FINITE, POSITIVE, WISHES, Form
 
 
 class Family(IntEnum):
@@ -19,6 +20,7 @@ class Family(IntEnum):
     QUADRATIC = 1
     EXPONENTIAL = 2
     SQRT = 3
+    HILL = 4
 
 
 class FitStatus(IntEnum):
@@ -35,22 +37,69 @@ class FitStatus(IntEnum):
     CONSTANT = 3
 
 
-COEFFICIENTS: Final = {Family.LINEAR: 2, Family.QUADRATIC: 3, Family.EXPONENTIAL: 3, Family.SQRT: 2}
+#: What each family is, by its code.
+FORMS: Final[Mapping[int, Form]] = {form.value: form for form in FAMILIES}
 
-_ALIASES: Final = {"polynomial": "quadratic"}
+_ALIASES: Final = {alias: form.name for form in FAMILIES for alias in form.aliases}
+_ROUNDING: Final = 1e-9
+_WISHES: Final = {wish.name: wish.value for wish in WISHES}
 
 
-def family_code(name: str, *, also: Mapping[str, int] | None = None) -> int:
-    """Translate a family's name into its code.
+def family_code(name: str, *, wish: bool = False) -> int:
+    """Translate a family's name into its code; a wish may also be one of those that end with a family, as ``auto``.
 
     Raises
     ------
     CurveError
         If there is no such family.
     """
-    known = {family.name.lower(): int(family) for family in Family} | dict(also or {})
+    known = {family.name.lower(): int(family) for family in Family} | (_WISHES if wish else {})
     code = known.get(_ALIASES.get(name, name)) if isinstance(name, str) else None
     if code is None:
         names = ", ".join([*known, *_ALIASES])
         raise CurveError(f"family must be one of {names}, not {name!r}", arguments=("family",))
     return code
+
+
+def forbidden_coefficients(values: npt.NDArray[np.float64], family: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
+    """Tell which coefficients, of shape (…, n, 4), their families of shape (n,) do not allow; NaN is none of them."""
+    wrong = np.zeros(values.shape, dtype=np.bool_)
+    for code, form in FORMS.items():
+        of_form = family == code
+        for place, coefficient in enumerate(form.coefficients):
+            given = values[..., place]
+            wrong[..., place] |= of_form & ~coefficient.values.contains(given) & ~np.isnan(given)
+    too_high = values[..., 0] > most_amplitude(values[..., 2]) * (1.0 + _ROUNDING)
+    wrong[..., 0] |= (family == Family.HILL) & too_high & ~wrong[..., 2]
+    return wrong
+
+
+def most_amplitude(s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Give the largest a of a hill curve of each s, with which its highest efficiency is 1."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        most: npt.NDArray[np.float64] = s / np.power(np.maximum(s - 1.0, 0.0), (s - 1.0) / s)
+    return most
+
+
+def coefficient_rule(code: int, place: int) -> str:
+    """Say what a family allows a coefficient to be."""
+    form = FORMS[code]
+    allowed = form.coefficients[place].values
+    article = "an" if form.name[0] in "aeiou" else "a"
+    rule = "positive" if allowed == POSITIVE else str(allowed)
+    if code == Family.HILL and place == 0:
+        rule = "at least 0, with a highest efficiency of at most 1"
+    return f"{COEFFICIENTS[place]} of {article} {form.name} must be {rule}"
+
+
+def coefficient_rules() -> str:
+    """Say what all families together allow, beside finite numbers."""
+    places = ((code, place) for code, form in FORMS.items() for place in range(len(form.coefficients)))
+    return "; ".join(
+        coefficient_rule(code, place) for code, place in places if FORMS[code].coefficients[place].values != FINITE
+    )
+
+
+def widest(family: npt.NDArray[np.int8]) -> int:
+    """Count the coefficients of the family that has most."""
+    return max((len(FORMS[int(code)].coefficients) for code in np.unique(family)), default=1)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from escala import parallel
 from escala.arrays import Floats, aligned, one_number
 from escala.curves import summary as curve_summary
-from escala.curves.curveset import CurveSet
+from escala.curves.curveset import NEUMANN, CurveSet
 from escala.curves.families import family_code
 from escala.curves.records import (
     check_lengths,
@@ -27,10 +27,9 @@ from escala.curves.records import (
     with_length,
 )
 from escala.errors import CurveError, FitError, RecordError
-from escala.tables import Interval
+from escala.tables import FIT_STATS, PARAMS, Interval
 from escala.text.numerals import counted
 
-_AUTO: Final = {"auto": 4}
 _HALF_LIFE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
 _STEP_POINTS: Final = 200_000  # points between two looks at Ctrl-C
 _SHOWN: Final = 3
@@ -63,8 +62,8 @@ def fit(
         mapping alone with columns `symbol`, `capital`, `efficiency` and, if there, `weight` and `observed_at` (or
         `time`; arguments given beside it take their place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
     family : str or sequence of str
-        ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, or ``"auto"`` for the one of
-        lowest AICc; one for all or one an instrument.
+        ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, ``"hill"``, or ``"auto"`` for
+        the one of lowest AICc among the first four; one for all or one an instrument.
     weights : shaped like efficiency, optional
         Relative, at least 0. Coefficients are those of points repeated so often; intervals count
         n_eff = (Σw)²/Σw² points.
@@ -101,6 +100,9 @@ def fit(
     variable projection: for each decay rate the other coefficients are linear; all rates from 2⁻⁸ to 2¹² over the range
     of capital are scanned in steps of √2 and the minima refined by Newton's method, so the optimum is the global one
     and no starting value is needed. An optimum on the border of that range is no decay: ``DEGENERATE``.
+
+    Hill, a·u^(s − 1)/(1 + u^s) with u = C/K, by variable projection over (ln K, s) too: from the best K of every s on a
+    grid, downhill by the method of Levenberg and Marquardt; DEGENERATE where the optimum is not inside the grid of K.
 
     ``"auto"`` takes the lowest AICc = n·ln(SSE/n) + 2p + 2p(p + 1)/(n − p − 1) among families with status OK and at
     least p + 2 points, without quadratics that turn inside the data; ties go to fewer coefficients.
@@ -324,19 +326,21 @@ def _check_units(observed_at: Any, half_life: Any) -> None:
 
 def _choices(family: str | Sequence[str], n: int) -> npt.NDArray[np.int8]:
     if isinstance(family, str):
-        return np.full(n, family_code(family, also=_AUTO), dtype=np.int8)
+        return np.full(n, family_code(family, wish=True), dtype=np.int8)
     if not isinstance(family, Iterable):
-        family_code(family, also=_AUTO)
+        family_code(family, wish=True)
     names = list(family)
     if len(names) != n:
         raise CurveError(f"family has {len(names):,} entries for {n:,} instruments", arguments=("family",))
-    return np.array([family_code(name, also=_AUTO) for name in names], dtype=np.int8)
+    return np.array([family_code(name, wish=True) for name in names], dtype=np.int8)
 
 
 def _fit(
     records: _Records, choice: npt.NDArray[np.int8], threads: int, progress: Callable[[int], object] | None
 ) -> CurveSet:
     from escala.kernels.fitting import fit as kernels
+    from escala.kernels.fitting.rows import LANES, work_size
+    from escala.kernels.layout import ROOT
 
     n = records.symbols.size
     sizes = np.diff(records.offsets)
@@ -345,43 +349,44 @@ def _fit(
     order = np.argsort(-sizes, kind="stable") if n and sizes.min() != most else np.arange(n)
     family, status = np.empty(n, dtype=np.int8), np.empty(n, dtype=np.int8)
     n_points = np.empty(n, dtype=np.int64)
-    params, origin = np.empty((n, 3)), np.empty(n)
-    root, covariance = np.empty((n, 6)), np.empty((n, 9))
-    figures = np.empty((n, len(kernels.FIGURES)))
+    params, origin = np.empty((n, PARAMS)), np.empty(n)
+    root, covariance = np.empty((n, ROOT)), np.empty((n, PARAMS, PARAMS))
+    stats = np.empty((n, len(FIT_STATS)))
 
     def make_part() -> parallel.Part:
-        work = aligned(kernels.work_size(most))
+        work = aligned(work_size(most))
         scratch = np.empty(3 * most)
 
         def part(start: int, stop: int) -> Iterator[None]:
             at = start
             while at < stop:
-                step = max(kernels.LANES, _STEP_POINTS // max(1, int(sizes[order[at]])))
-                end = min(stop, at + step // kernels.LANES * kernels.LANES)
+                step = max(LANES, _STEP_POINTS // max(1, int(sizes[order[at]])))
+                end = min(stop, at + step // LANES * LANES)
                 kernels.fit(
                     order, records.offsets, choice, records.capital, records.efficiency, records.weights,
-                    family, status, n_points, params, origin, root, covariance, figures, work, scratch, at, end,
+                    family, status, n_points, params, origin, root, covariance.reshape(n, -1), stats, work, scratch,
+                    at, end,
                 )  # fmt: skip
                 at = end
                 yield
 
         return part
 
-    chunk = parallel.chunk_size(n, threads, largest=4096, multiple=kernels.LANES)
+    chunk = parallel.chunk_size(n, threads, largest=4096, multiple=LANES)
     parallel.run(make_part, n, chunk=chunk, threads=threads, progress=progress)
-    columns = {name: figures[:, k] for k, name in enumerate(kernels.FIGURES)}
+    columns = {row.name: stats[:, place] for place, row in enumerate(FIT_STATS)}
     return CurveSet(
         symbols=records.symbols,
         family=family,
         status=status,
         params=params,
         origin=origin,
-        observed=figures[:, :2],
+        observed=np.stack([columns["smallest"], columns["largest"]], axis=-1),
         limit=columns["limit"],
         n_points=n_points,
-        covariance=covariance.reshape(n, 3, 3),
+        covariance=covariance,
         residual_sd=columns["residual_sd"],
-        freedom=columns["freedom"],
+        df_resid=columns["df_resid"],
         r_squared=columns["r_squared"],
         mean_error=columns["mean_error"],
         max_error=columns["max_error"],
@@ -389,7 +394,7 @@ def _fit(
         aicc=columns["aicc"],
         clipped=records.clipped,
         _root=root,
-        _neumann=figures[:, -3:],
+        _neumann=np.stack([columns[name] for name in NEUMANN], axis=-1),
     )
 
 

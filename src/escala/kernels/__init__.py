@@ -20,9 +20,10 @@ import sys
 #: The kernels of each module.
 _KERNELS = {
     "accumulate": ("accumulate",),
-    "allocation.solve": ("allocate", "greedy"),
+    "allocation.solve": ("allocate",),
     "broadcast": ("take",),
-    "curves.evaluate": ("evaluate", "limits", "predict", "threshold"),
+    "curves.evaluate": ("evaluate", "predict"),
+    "curves.limits": ("limits", "threshold"),
     "fitting.fit": ("decay", "fit"),
     "lending.lanes": ("lending", "trace"),
     "order_book": ("walk",),

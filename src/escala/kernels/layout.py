@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
+
+from escala import tables
 
 
 def rows(*names: str, first: int = 0, lanes: int = 1) -> Any:
@@ -38,3 +40,167 @@ def rows(*names: str, first: int = 0, lanes: int = 1) -> Any:
 def of(table: Iterable[Any], *, first: int = 0, lanes: int = 1) -> Any:
     """Name the rows that a table of :mod:`escala.tables` has."""
     return rows(*(row.name for row in table), first=first, lanes=lanes)
+
+
+def codes(table: Iterable[Any]) -> Any:
+    """Name the codes of a table: an integer for each upper-case name."""
+    made = ModuleType("codes")
+    for row in table:
+        setattr(made, row.name.upper(), row.value)
+    return made
+
+
+#: Coefficients of a curve, and squared: the widths of arrays of them and of their covariance.
+PARAMS: Final = tables.PARAMS
+COVARIANCE: Final = PARAMS * PARAMS
+#: Places of a curve's coefficients.
+coefficients = of(tables.Quantity(name, "") for name in tables.COEFFICIENTS)
+
+families = codes((*tables.FAMILIES, *tables.WISHES))
+#: One more than the largest code of a family.
+FAMILIES: Final = 1 + max(row.value for row in tables.FAMILIES)
+#: How many coefficients the family of each code has; 0 for a code that none has.
+COUNTS: Final = tuple(
+    float(sum(len(row.coefficients) for row in tables.FAMILIES if row.value == code)) for code in range(FAMILIES)
+)
+#: The families that ``auto`` chooses from: of two that are as good, the first.
+CHOICES: Final = tuple(
+    row.value for row in sorted(tables.FAMILIES, key=lambda row: (len(row.coefficients), row.value)) if row.auto
+)
+
+fit_status = codes(tables.FIT_STATUS)
+fit_stats = of(tables.FIT_STATS)
+FIT_STATS: Final = len(tables.FIT_STATS)
+limits = of(tables.LIMITS)
+#: Columns of the inverse root of a fit's normal matrix: see :mod:`escala.kernels.curves.basis`.
+root = rows("i0", "m1", "i1", "m2", "k", "i2")
+ROOT: Final = root.END
+#: Columns of the covariance of a curve's coefficients.
+covariance = rows(*(first + second for first in tables.COEFFICIENTS for second in tables.COEFFICIENTS))
+#: The kind of a curve in an allocation is its family, but exponentials that rise with capital are apart.
+RISING: Final = FAMILIES
+KINDS: Final = FAMILIES + 1
+
+# ---- The lending loop ----
+
+LENDING_LANES = 32
+#: The streak's: none, stalling, stalled.
+LENDING_REGIMES = 3
+
+lending_input = of(tables.LENDING_INPUTS)
+lending_value = of(tables.LENDING_VALUES)
+lending_count = of(tables.LENDING_COUNTS)
+lending_operation = of(tables.LENDING_TRACE)
+stops = codes(tables.STOPS)
+softened = codes(tables.SOFTENED)
+#: What a call of `lending` leaves for the next: the next scenario, and the lanes in use.
+lending_cursor = rows("following", "active")
+#: What a call of `trace` leaves: operations recorded so far, and the stop code.
+trace_cursor = rows("operation", "stop")
+
+#: A lane: what every sweep reads of its scenario, then state and sums.
+lending_lane = rows(
+    *tables.names(tables.LENDING_HOT),
+    "buffer",
+    "streak",
+    *(
+        row.name  # what is summed up: all that comes out but the state at the end and the reason of it
+        for row in (*tables.LENDING_VALUES, *tables.LENDING_COUNTS)
+        if row.unit != "code" and not row.name.startswith("final_")
+    ),
+    "before",  # supply before the operation
+    "flag",  # what the sweep leaves to the scalar code: NOTHING, CHECK or OPERATE
+    "scenario",  # index of the scenario in this lane
+    "last_drawn",  # from here on the last operation, for the table of operations
+    "last_repaid",
+    "last_fee",
+    "last_reinvested",
+    "last_profit",
+    "last_attempts",
+    "last_softened",
+    "last_executed",
+    lanes=LENDING_LANES,
+)
+#: What the streak's regime fixes: it changes rarely, so the sweep reads it instead of choosing.
+lending_regime = rows(
+    "streak_low",
+    "streak_high",
+    "rho",
+    "ltv",
+    "share_far",
+    "share_mid",
+    "share_near",
+    "ltv_steps",  # times that the limit, then the repayment is lowered before the limit is raised
+    "repay_steps",
+    "ltv_last",  # limit and repayment after those steps
+    "rho_last",
+    "raised_attempt",  # number of the attempt after the limit was raised, 0 when attempts run out before
+    "q_last",  # multiplier of the last attempt, when all of them soften what is reinvested
+    "q_last_raised",  # the same when the limit was raised first
+    first=lending_lane.END,
+    lanes=LENDING_LANES,
+)
+#: The rows of a regime, in numbers of the workspace.
+LENDING_REGIME_SIZE = lending_regime.END - lending_lane.END
+#: Where those rows begin for each regime; NaN in the first until the lane enters it. They end where the lanes do.
+LENDING_KEPT = lending_regime.END
+LENDING_LANES_END = LENDING_KEPT + LENDING_REGIMES * LENDING_REGIME_SIZE
+#: Behind the lanes: the last ladder of each regime, its inputs and its outcome.
+lending_memo = rows(
+    "ltv",
+    "rho",
+    "ltv_floor",
+    "ltv_step",
+    "repay_floor",
+    "repay_step",
+    "limit",
+    "decay",
+    "ltv_steps",
+    "repay_steps",
+    "ltv_last",
+    "rho_last",
+    "raised_attempt",
+    "q_last",
+    "q_last_raised",
+)
+LENDING_WORK_SIZE = LENDING_LANES_END + LENDING_REGIMES * lending_memo.END
+
+# ---- Allocations ----
+
+#: Relative: money that is not there.
+NOTHING: Final = tables.NOTHING
+#: Problems among which a search may begin where the one before ended.
+WARM: Final = tables.WARM
+
+settings = of(tables.ALLOCATION_SETTINGS)
+controls = of((*tables.ALLOCATION_CONTROLS, *tables.ALLOCATION_SWITCHES))
+solution = of(tables.ALLOCATION_SOLUTION)
+allocation_status = codes(tables.ALLOCATION_STATUS)
+bindings = codes(tables.BINDINGS)
+
+#: Solves of one problem: each kind begins where the last of its kind ended.
+solves = rows(
+    "first",  # under the threshold
+    "relaxed",  # the same where that cannot take all the money
+    "second",  # without it, the first amounts as lower bounds
+    "after_greedy",  # the same after a greedy first solve
+    "anew",  # without it, and without the first amounts, which stand in the way of spending all
+)
+#: What a solve leaves for the next of its kind.
+trail = rows("price", "falls", "money")
+#: Answers to one problem, of which the better is kept.
+drafts = rows("first", "second", "greedy_first", "after_greedy")
+#: A node of the search, integers: how it came about, and how it is split.
+node = rows("parent", "changed", "action", "branch", "split")
+#: A node of the search, numbers.
+node_bound = rows("low", "high", "bound", "point")
+#: Integers of every instrument: where it lies in the blocks, and what searches note of it.
+marks = rows(
+    "slot",
+    "marked",
+    "tickets",
+    "dirty",  # the search touched its domain
+    "twin",  # the identical instruments next before and after it
+    "after",
+    "heap",  # of the greedy rule
+)

@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from escala import tables
 from escala.arrays import FloatLike, Floats
 from escala.errors import ScenarioError
-from escala.lending.result import RESULT_NAMES, LendingResult, StopReason
+from escala.lending.result import LendingResult, StopReason
 from escala.lending.simulate import simulate
 from escala.lending.slices import LendingSlices
-from escala.lending.strategy import ARGUMENTS, FIELDS, ORDERED_FIELDS, LendingStrategy
+from escala.lending.strategy import ARGUMENTS, ORDERED_FIELDS, LendingStrategy
 from escala.model import Model
-from escala.tables import FROM_ZERO, Code, Interval, Quantity
+from escala.tables import Code
 
 __all__ = ["MODEL", "LendingModel"]
-
-_WHOLE: Final = (
-    "reachable", "executed", "skipped", "stagnant", "positive", "rescale_attempts", "rescale_attempts_max",
-    "fallback_attempts",
-)  # fmt: skip
-_COUNT: Final = Interval(FROM_ZERO.low, 2**63 - 1, integer=True)
-_ANY: Final = Quantity("", "").values
 
 
 class LendingModel(Model):
@@ -62,26 +56,12 @@ MODEL: Final = LendingModel(
     name="lending",
     function="simulate",
     settings_type="LendingStrategy",
-    arguments=tuple(Quantity(name, "", values=interval) for name, interval in ARGUMENTS.items()),
-    fields=tuple(
-        Quantity(name, "", values=interval, default=float(getattr(LendingStrategy, name)))
-        for name, interval in FIELDS.items()
-    ),
+    arguments=tables.LENDING_ARGUMENTS,
+    fields=tables.LENDING_STRATEGY,
     ordered=ORDERED_FIELDS,
-    outputs=tuple(
-        Quantity(name, "", values=_COUNT if name in _WHOLE else _ANY)
-        for name in RESULT_NAMES
-        if name not in {*ARGUMENTS, "stop"}
-    ),
-    kept=(
-        "final_supply", "net_equity_change", "added_debt", "profit", "health_factor", "lowest_health_factor",
-        "executed",
-    ),
-    stops=(
-        Code("target_reached", StopReason.TARGET_REACHED, "target reached"),
-        Code("stalled", StopReason.STALLED, "stalled"),
-        Code("max_operations", StopReason.MAX_OPERATIONS, "operations spent"),
-    ),
+    outputs=tuple(row for row in tables.LENDING_OUTPUTS if row.unit != "code"),
+    kept=tuple(row.name for row in tables.LENDING_OUTPUTS if row.usual),
+    stops=tables.STOPS,
     goal=Code("target_reached", StopReason.TARGET_REACHED, "reach the target"),
     # How much is repaid, borrowed and reinvested.
     tuned={

@@ -6,34 +6,31 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from escala import tables
 from escala.arrays import to_floats
 from escala.files import table as table_file
 from escala.lending import summary as lending_summary
+from escala.lending.stops import StopReason
+from escala.lending.strategy import LendingStrategy
+from escala.text.tables import documented
 
 if TYPE_CHECKING:
     import pandas
-from escala.lending.strategy import LendingStrategy
 
 
-class StopReason(IntEnum):
-    """Why a scenario ended."""
-
-    TARGET_REACHED = 0
-    STALLED = 1
-    MAX_OPERATIONS = 2
-
+__all__ = ["RESULT_NAMES", "LendingResult", "StopReason"]
 
 _Amounts = npt.NDArray[np.float64]
 
 _Counts = npt.NDArray[np.int64]
 
 
+@documented(outputs=tables.LENDING_OUTPUTS)
 @dataclass(frozen=True, eq=False)
 class LendingResult:
     """What became of each scenario: arrays of the common shape of all inputs, amounts in the unit of account.
@@ -44,23 +41,9 @@ class LendingResult:
         The start, broadcast to the common shape: read-only views of the arguments, not copies.
     strategy : LendingStrategy
         As given.
-    final_supply, final_borrow, final_buffer, final_wallet : float
-        State at the end; the buffer is profit kept for the next operation's supply.
-    profit, fees, repaid, drawn : float
-        Sums over executed operations. Profit is cash drawn by new borrowing and owed back: read it beside
-        `net_equity_change`.
-    executed, skipped, stagnant : int
-        Operations that were executed, that found no plan, and that made no progress.
-    positive : int
-        Executed operations whose profit was above 0, counted.
-    rescale_attempts, rescale_attempts_max, fallback_attempts : int
-        Plans tried, in all and in one operation, and tries of the fallback.
-    lowest_profit, lowest_health_factor : float
-        Over executed operations, the health factor right after each; inf if there are none.
-    stop : int
-        Code of a :class:`StopReason`.
     operations : dict of str to array, or None
         One row an operation, from :meth:`DeFiSimulator.run`.
+    {outputs}
     """
 
     supply: _Amounts
@@ -124,7 +107,7 @@ class LendingResult:
 
     @property
     def leverage(self) -> _Amounts:
-        """supply/(supply − borrow) at the end; inf or negative where the debt is no smaller than the supply."""
+        """supply/(supply − borrow) at the end; inf or negative where the debt is no smaller than that."""
         with np.errstate(divide="ignore", over="ignore"):
             return self.final_supply / (self.final_supply - self.final_borrow)
 
@@ -232,52 +215,17 @@ class LendingResult:
     def summary(self) -> str:
         """Say in words what happened: one scenario from start to end, or many by counts and quantiles."""
         if self.size == 1:
-            return lending_summary.of_one(self)
-        return lending_summary.of_many(self)
+            numbers = {name: float(np.reshape(value, ())) for name, value in self.to_dict().items()}
+            minimum = float(np.reshape(self.strategy.min_health_factor, ()))
+            return lending_summary.of_one(numbers, minimum)
+        return lending_summary.of_many({name: getattr(self, name) for name in lending_summary.READ})
 
     def _field(self, name: str) -> _Amounts:
         return np.broadcast_to(to_floats(name, getattr(self.strategy, name)), self.shape)
 
 
 #: Names that are always in :meth:`LendingResult.to_dict`.
-RESULT_NAMES: Final = (
-    "supply",
-    "borrow",
-    "target",
-    "wallet",
-    "stop",
-    "final_supply",
-    "final_borrow",
-    "final_buffer",
-    "final_wallet",
-    "start_net_equity",
-    "net_equity",
-    "net_equity_change",
-    "added_debt",
-    "profit",
-    "fees",
-    "repaid",
-    "drawn",
-    "start_health_factor",
-    "health_factor",
-    "lowest_health_factor",
-    "lowest_profit",
-    "ltv",
-    "leverage",
-    "free_collateral",
-    "withdrawable",
-    "supply_bound",
-    "expected_supply",
-    "reachable",
-    "executed",
-    "skipped",
-    "stagnant",
-    "positive",
-    "positive_share",
-    "rescale_attempts",
-    "rescale_attempts_max",
-    "fallback_attempts",
-)
+RESULT_NAMES: Final = tables.names((*tables.LENDING_ARGUMENTS, *tables.LENDING_OUTPUTS))
 
 
 def _health_factor(supply: _Amounts, borrow: _Amounts, liquidation_threshold: _Amounts) -> _Amounts:

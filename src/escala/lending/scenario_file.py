@@ -16,7 +16,7 @@ from escala.lending.result import LendingResult, StopReason
 from escala.lending.simulate import simulate
 from escala.lending.strategy import ARGUMENT_NAMES, STRATEGY_FIELDS, LendingStrategy
 
-_WANTED = "columns are supply, borrow, target, wallet and strategy fields, in a header line, separated by commas"
+_WANTED = f"columns are {', '.join(ARGUMENT_NAMES)} and strategy fields, in a header line, separated by commas"
 
 
 def read(path: Path) -> dict[str, Floats]:

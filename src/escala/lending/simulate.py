@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from escala import parallel
-from escala.arrays import Floats, Rows, broadcast_shape, check_interval, to_floats
+from escala import parallel, tables
+from escala.arrays import FloatLike, Floats, Rows, broadcast_shape, check_interval, to_floats
 from escala.errors import ScenarioError
-
-if TYPE_CHECKING:
-    pass
-from escala.arrays import FloatLike
+from escala.kernels import layout
 from escala.lending.result import LendingResult
-from escala.lending.strategy import ARGUMENTS, LendingStrategy
+from escala.lending.strategy import ALLOWED, ARGUMENTS, LendingStrategy
 
 LARGEST_CHUNK = 2048  # scenarios: inputs and workspace of a chunk fit a second-level cache
 
@@ -24,7 +21,15 @@ OPERATIONS_AT_ONCE = 20_000  # operations a lane between two looks at Ctrl-C: so
 
 _TABLE_BLOCK = 4096  # operations recorded in one call
 
-BOUNDS_OF_WORK = ("max_rescale_attempts", "max_fallback_attempts")
+#: Fields that say how long one operation may take.
+BOUNDS_OF_WORK: Final = ("max_rescale_attempts", "max_fallback_attempts")
+
+#: Rows of what the kernel reads and writes.
+INPUTS: Final = tables.names(tables.LENDING_INPUTS)
+
+_VALUES: Final = tables.names(tables.LENDING_VALUES)
+
+_COUNTS: Final = tables.names(tables.LENDING_COUNTS)
 
 _COMMON_ATTEMPTS = 100  # attempts and tries of one operation that those two numbers are meant for
 
@@ -112,8 +117,7 @@ def _checked_strategy(strategy: LendingStrategy | None) -> LendingStrategy:
 
 def at_once(inputs: Mapping[str, Floats], operations: int) -> int:
     """Lower a number of operations between two looks at Ctrl-C by what the longest of them may cost."""
-    longest = float(np.max(inputs["max_rescale_attempts"], initial=1.0))
-    longest += float(np.max(inputs["max_fallback_attempts"], initial=0.0))
+    longest = sum(float(np.max(inputs[name], initial=ALLOWED[name].low)) for name in BOUNDS_OF_WORK)
     return max(1, int(operations * min(1.0, _COMMON_ATTEMPTS / longest)))
 
 
@@ -126,17 +130,15 @@ def _run(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     from escala.kernels.lending import lanes as kernels
 
-    # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
-    values = np.empty((len(kernels.VALUES), n + 8), dtype=np.float64)
-    counts = np.empty((len(kernels.COUNTS), n + 8), dtype=np.int64)
-    columns = [inputs[name] for name in kernels.COLUMNS]
-    chunk = parallel.chunk_size(n, threads, largest=LARGEST_CHUNK, multiple=kernels.LANES)
+    values, counts = room_for_outputs(n)
+    columns = [inputs[name] for name in INPUTS]
+    chunk = parallel.chunk_size(n, threads, largest=LARGEST_CHUNK, multiple=layout.LENDING_LANES)
     sweeps = at_once(inputs, OPERATIONS_AT_ONCE)
 
     def make_part() -> parallel.Part:
         rows = Rows(columns, shape, chunk)
-        work = np.empty(kernels.WORK_SIZE, dtype=np.float64)
-        cursor = np.empty(kernels.CURSOR_SIZE, dtype=np.int64)
+        work = np.empty(layout.LENDING_WORK_SIZE, dtype=np.float64)
+        cursor = np.empty(layout.lending_cursor.END, dtype=np.int64)
 
         def part(start: int, stop: int) -> Iterator[None]:
             buffer = rows.fill(start, stop)
@@ -144,13 +146,23 @@ def _run(
             while True:
                 kernels.lending(buffer, values, counts, work, cursor, start, stop, sweeps)
                 yield
-                if cursor[1] == 0:
+                if cursor[layout.lending_cursor.ACTIVE] == 0:
                     return
 
         return part
 
     parallel.run(make_part, n, chunk=chunk, threads=threads, progress=progress)
     return values[:, :n], counts[:, :n]
+
+
+def room_for_outputs(n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Give arrays for what the kernel writes of n scenarios, in their first n columns.
+
+    Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
+    """
+    values = np.empty((len(_VALUES), n + 8), dtype=np.float64)
+    counts = np.empty((len(_COUNTS), n + 8), dtype=np.int64)
+    return values, counts
 
 
 def named_result(
@@ -162,11 +174,9 @@ def named_result(
     operations: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> LendingResult:
     """Give the kernel's rows their names and shapes."""
-    from escala.kernels.lending import lanes as kernels
-
     start: dict[str, Any] = {name: np.broadcast_to(array, shape)[()] for name, array in arguments.items()}
-    floats: dict[str, Any] = {name: row.reshape(shape)[()] for name, row in zip(kernels.VALUES, values, strict=True)}
-    integers: dict[str, Any] = {name: row.reshape(shape)[()] for name, row in zip(kernels.COUNTS, counts, strict=True)}
+    floats: dict[str, Any] = {name: row.reshape(shape)[()] for name, row in zip(_VALUES, values, strict=True)}
+    integers: dict[str, Any] = {name: row.reshape(shape)[()] for name, row in zip(_COUNTS, counts, strict=True)}
     return LendingResult(strategy=strategy, operations=operations, **start, **floats, **integers)
 
 
@@ -231,17 +241,27 @@ class DeFiSimulator:
     def _operations(self, inputs: Mapping[str, Floats]) -> dict[str, npt.NDArray[Any]]:
         from escala.kernels.lending import lanes as kernels
 
-        columns = Rows([inputs[name] for name in kernels.COLUMNS], (), 1).fill(0, 1)
-        work = np.empty(kernels.WORK_SIZE, dtype=np.float64)
-        cursor = np.array([0, kernels.GOES_ON], dtype=np.int64)
+        columns = Rows([inputs[name] for name in INPUTS], (), 1).fill(0, 1)
+        work = np.empty(layout.LENDING_WORK_SIZE, dtype=np.float64)
+        at = layout.trace_cursor
+        cursor = np.empty(at.END, dtype=np.int64)
+        cursor[at.OPERATION], cursor[at.STOP] = 0, kernels.GOES_ON
         blocks: list[npt.NDArray[np.float64]] = []
         most = at_once(inputs, _TABLE_BLOCK)
-        while cursor[1] == kernels.GOES_ON:
-            start = int(cursor[0])
-            block = np.empty((len(kernels.OPERATION), most), dtype=np.float64)
+        while cursor[at.STOP] == kernels.GOES_ON:
+            start = int(cursor[at.OPERATION])
+            block = np.empty((layout.lending_operation.END, most), dtype=np.float64)
             kernels.trace(columns, block, work, cursor, start, start + most)
-            blocks.append(block[:, : int(cursor[0]) - start])
-        table = dict(zip(kernels.OPERATION, np.concatenate(blocks, axis=1), strict=True))
-        whole = {name: table[name].astype(np.int64) for name in ("attempts", "softened", "executed", "streak")}
-        operation = np.arange(1, 1 + int(cursor[0]), dtype=np.int64)
-        return {"operation": operation, **table, "ltv": table["borrow"] / table["supply"], **whole}
+            blocks.append(block[:, : int(cursor[at.OPERATION]) - start])
+        return _named_operations(np.concatenate(blocks, axis=1))
+
+
+def _named_operations(rows: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
+    """Give the kernel's rows of operations their names and types, and add what follows from them."""
+    table: dict[str, npt.NDArray[Any]] = dict(zip(tables.names(tables.LENDING_TRACE), rows, strict=True))
+    table["operation"] = np.arange(1, 1 + rows.shape[1], dtype=np.int64)
+    table["ltv"] = table["borrow"] / table["supply"]
+    return {
+        row.name: table[row.name].astype(np.int64) if row.values.integer else table[row.name]
+        for row in tables.LENDING_OPERATION
+    }

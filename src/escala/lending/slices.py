@@ -7,8 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from escala.arrays import Floats
+from escala.kernels import layout
 from escala.lending.result import LendingResult
-from escala.lending.simulate import BOUNDS_OF_WORK, LARGEST_CHUNK, OPERATIONS_AT_ONCE, at_once, named_result
+from escala.lending.simulate import (
+    BOUNDS_OF_WORK,
+    INPUTS,
+    LARGEST_CHUNK,
+    OPERATIONS_AT_ONCE,
+    at_once,
+    named_result,
+    room_for_outputs,
+)
 from escala.lending.strategy import ARGUMENTS, LendingStrategy
 
 
@@ -28,18 +37,15 @@ class LendingSlices:
     """
 
     def __init__(self, varied: Sequence[str], strategy: LendingStrategy, rows: int) -> None:
-        from escala.kernels.lending import lanes as kernels
-
         self._fields = {name: array.reshape(()) for name, array in strategy.arrays().items()}
         # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
-        self._columns = np.empty((len(kernels.COLUMNS), LARGEST_CHUNK + 8), dtype=np.float64)
-        for row, name in zip(self._columns, kernels.COLUMNS, strict=True):
+        self._columns = np.empty((len(INPUTS), LARGEST_CHUNK + 8), dtype=np.float64)
+        for row, name in zip(self._columns, INPUTS, strict=True):
             row[:] = self._fields.get(name, 1.0)
-        self._copied = [(name, kernels.COLUMNS.index(name)) for name in varied if name in kernels.COLUMNS]
-        self._values = np.empty((len(kernels.VALUES), rows + 8), dtype=np.float64)
-        self._counts = np.empty((len(kernels.COUNTS), rows + 8), dtype=np.int64)
-        self._work = np.empty(kernels.WORK_SIZE, dtype=np.float64)
-        self._cursor = np.empty(kernels.CURSOR_SIZE, dtype=np.int64)
+        self._copied = [(name, INPUTS.index(name)) for name in varied if name in INPUTS]
+        self._values, self._counts = room_for_outputs(rows)
+        self._work = np.empty(layout.LENDING_WORK_SIZE, dtype=np.float64)
+        self._cursor = np.empty(layout.lending_cursor.END, dtype=np.int64)
 
     def run(self, columns: Mapping[str, Floats], n: int) -> Iterator[None]:
         """Simulate a slice of n scenarios, in steps of some milliseconds."""
@@ -57,7 +63,7 @@ class LendingSlices:
                     self._columns, self._values, self._counts, self._work, self._cursor, start, stop, sweeps
                 )
                 yield
-                if self._cursor[1] == 0:
+                if self._cursor[layout.lending_cursor.ACTIVE] == 0:
                     break
 
     def result(self, columns: Mapping[str, Floats], n: int) -> LendingResult:

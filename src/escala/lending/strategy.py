@@ -5,83 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
+from escala import tables
 from escala.arrays import FloatLike, Floats, broadcast_shape, check_interval, check_order, to_floats
 from escala.tables import Interval
-
-if TYPE_CHECKING:
-    pass
-
-
-_AMOUNT = Interval(1e-100, 1e100)
-
-_AMOUNT_OR_NONE = Interval(1e-100, 1e100, or_zero=True)
-
-_FRACTION = Interval(0.0, 1.0)
-
-_POSITIVE_FRACTION = Interval(0.0, 1.0, low_open=True)
-
-_NON_NEGATIVE = Interval(0.0, 1e100)
-
-_COUNT = Interval(1, 2**31 - 1, integer=True)
-
-ARGUMENTS: Final[Mapping[str, Interval]] = {
-    "supply": _AMOUNT,
-    "borrow": _AMOUNT_OR_NONE,
-    "target": _AMOUNT,
-    "wallet": _AMOUNT_OR_NONE,
-}
-
-FIELDS: Final[Mapping[str, Interval]] = {
-    "min_profit": _NON_NEGATIVE,
-    "repay": _FRACTION,
-    "repay_stalling": _FRACTION,
-    "repay_stalled": _FRACTION,
-    "repay_floor": _FRACTION,
-    "repay_step": _POSITIVE_FRACTION,
-    "target_ltv": Interval(0.0, 1.0, high_open=True),
-    "target_ltv_stalled": Interval(0.0, 1.0, high_open=True),
-    "ltv_floor": Interval(0.0, 1.0, high_open=True),
-    "ltv_ceiling": Interval(0.0, 1.0, low_open=True, high_open=True),
-    "ltv_step": _POSITIVE_FRACTION,
-    "ltv_nudge": _FRACTION,
-    "draw_fraction": _POSITIVE_FRACTION,
-    "wallet_fraction": _FRACTION,
-    "fee_rate": _FRACTION,
-    "liquidation_threshold": _POSITIVE_FRACTION,
-    "min_health_factor": Interval(1.0, 1e6),
-    "free_collateral_factor": _FRACTION,
-    "reinvest_far": _FRACTION,
-    "reinvest_mid": _FRACTION,
-    "reinvest_near": _FRACTION,
-    "far_gap": _NON_NEGATIVE,
-    "near_gap": _NON_NEGATIVE,
-    "reinvest_stalling": _FRACTION,
-    "reinvest_stalled": _FRACTION,
-    "reinvest_decay": Interval(0.0, 1.0, high_open=True),
-    "reinvest_snap": _NON_NEGATIVE,
-    "stalling_after": Interval(0, 2**31 - 1, integer=True),
-    "stalled_after": Interval(0, 2**31 - 1, integer=True),
-    "stagnation_tolerance": _NON_NEGATIVE,
-    "max_rescale_attempts": Interval(1, 10**6, integer=True),
-    "max_fallback_attempts": Interval(0, 10**6, integer=True),
-    "max_stagnant_operations": _COUNT,
-    "max_operations": _COUNT,
-}
-
-#: Pairs of fields of which the first must not exceed the second.
-ORDERED_FIELDS: Final = (
-    ("target_ltv", "ltv_ceiling"),
-    ("target_ltv_stalled", "ltv_ceiling"),
-    ("ltv_floor", "ltv_ceiling"),
-    ("near_gap", "far_gap"),
-    ("stalling_after", "stalled_after"),
-)
+from escala.text.tables import documented
 
 #: What a scenario may be made of: the arguments of :func:`simulate` and the fields of :class:`LendingStrategy`.
+ARGUMENTS: Final[Mapping[str, Interval]] = tables.intervals(tables.LENDING_ARGUMENTS)
+
+FIELDS: Final[Mapping[str, Interval]] = tables.intervals(tables.LENDING_STRATEGY)
+
 ARGUMENT_NAMES: Final = tuple(ARGUMENTS)
 
 STRATEGY_FIELDS: Final = tuple(FIELDS)
@@ -89,56 +26,18 @@ STRATEGY_FIELDS: Final = tuple(FIELDS)
 #: What each of them may be.
 ALLOWED: Final[Mapping[str, Interval]] = {**ARGUMENTS, **FIELDS}
 
+#: Pairs of fields of which the first must not exceed the second.
+ORDERED_FIELDS: Final = tuple((row.name, row.at_most) for row in tables.LENDING_STRATEGY if row.at_most)
 
+
+@documented(fields=tables.LENDING_STRATEGY)
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LendingStrategy:
     """What a lending loop does at each operation; every field is a number or an array, one element a scenario.
 
     Parameters
     ----------
-    min_profit : array_like, default 1e-6
-        Smallest cash an operation must leave, unit of account, in [0, 1e100].
-    repay, repay_stalling, repay_stalled : array_like, default 0.11, 0.07, 0.035
-        Share of the debt repaid by an operation: normally, after more than `stalling_after` and after more than
-        `stalled_after` operations without progress; in [0, 1].
-    repay_floor, repay_step : array_like, default 0.03, 0.005
-        How far and in which steps the repayment is lowered when a plan does not fit; in [0, 1] and (0, 1].
-    target_ltv, target_ltv_stalled : array_like, default 0.69, 0.73
-        Limit of debt/supply, normally and when stalled; in [0, `ltv_ceiling`].
-    ltv_floor, ltv_ceiling : array_like, default 0.50, 0.73
-        How far that limit is lowered and raised when a plan does not fit; in [0, `ltv_ceiling`] and (0, 1).
-    ltv_step, ltv_nudge : array_like, default 0.01, 1e-6
-        Steps of lowering, and what is added when the limit is raised to what a plan needs; in (0, 1] and [0, 1].
-    draw_fraction : array_like, default 0.80
-        Share of the safe maximum that is borrowed, in (0, 1].
-    wallet_fraction : array_like, default 0.70
-        Most that is moved from the wallet at once, as a share of the supply, in [0, 1].
-    fee_rate : array_like, default 0.0025
-        Cost of a repayment, as a share of it, in [0, 1].
-    liquidation_threshold : array_like, default 0.74
-        Share of the supply that counts against the debt, in (0, 1].
-    min_health_factor : array_like, default 1.01
-        What every executed operation must leave more than, in [1, 1e6].
-    free_collateral_factor : array_like, default 0.80
-        Share of supply − borrow reported as free collateral, in [0, 1].
-    reinvest_far, reinvest_mid, reinvest_near : array_like, default 0.60, 0.40, 0.20
-        Reinvested share of what an operation draws beyond repayment and fee, by distance from the target; in [0, 1].
-    far_gap, near_gap : array_like, default 0.5, 0.2
-        Distances, as multiples of the supply, beyond which a target is far or not near; 0 ≤ near ≤ far ≤ 1e100.
-    reinvest_stalling, reinvest_stalled : array_like, default 0.10, 0.05
-        The share after more than `stalling_after` and `stalled_after` operations without progress; in [0, 1].
-    reinvest_decay, reinvest_snap : array_like, default 0.95, 1e-9
-        Factor that lowers the share when a plan does not fit, and the amount (unit of account) below which nothing is
-        reinvested; in [0, 1) and [0, 1e100].
-    stalling_after, stalled_after : array_like of int, default 2, 5
-        Operations without progress, 0 ≤ stalling ≤ stalled ≤ 2³¹ − 1.
-    stagnation_tolerance : array_like, default 3e-5
-        Growth of the supply (unit of account) below which an operation made no progress, in [0, 1e100].
-    max_rescale_attempts, max_fallback_attempts : array_like of int, default 50, 5
-        Plans tried in one operation, in [1, 1e6], and smaller drawings tried when the plan may not be executed, in
-        [0, 1e6].
-    max_stagnant_operations, max_operations : array_like of int, default 35, 10 000
-        Operations without progress, and operations, after which a scenario ends; in [1, 2³¹ − 1].
+    {fields}
 
     Raises
     ------

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from escala.lending.stops import STOP_WORDS, StopReason
 from escala.text.numerals import amount, ratio
 
-if TYPE_CHECKING:
-    from escala.lending.result import LendingResult
-
-_STOPS = ("target reached", "stalled", "operations spent")  # in the order of StopReason
 _SHOWN_OPERATIONS = 10  # first and last ones of a long table
 #: Columns of the table of operations: heading and name.
 _COLUMNS = (
@@ -30,13 +27,27 @@ _COLUMNS = (
     ("LTV", "ltv"),
     ("attempts", "attempts"),
 )
+#: Numbers of a result that a description of many scenarios reads.
+READ: Final = (
+    "stop",
+    "executed",
+    "skipped",
+    "reachable",
+    "fees",
+    "profit",
+    "added_debt",
+    "start_net_equity",
+    "net_equity_change",
+    "start_health_factor",
+    "health_factor",
+    "lowest_health_factor",
+)
+Results = Mapping[str, npt.NDArray[Any]]
 _EQUITY_ALARM = 0.01  # share of the starting equity whose loss to fees is worth a warning
 
 
-def of_one(result: LendingResult) -> str:
-    """Describe one scenario from start to end."""
-    r = {name: float(np.reshape(value, ())) for name, value in result.to_dict().items()}
-    minimum = float(np.reshape(result.strategy.min_health_factor, ()))
+def of_one(r: Mapping[str, float], minimum: float) -> str:
+    """Describe one scenario from start to end, by all its numbers and the health factor that it has to keep."""
     lines = [
         f"{_ending(r)}, target {amount(r['target'])}",
         "",
@@ -65,12 +76,12 @@ def of_one(result: LendingResult) -> str:
     return "\n".join(lines + [f"  warning: {warning}" for warning in _warnings_of_one(r, minimum)])
 
 
-def _ending(r: dict[str, float]) -> str:
+def _ending(r: Mapping[str, float]) -> str:
     operations = int(r["executed"] + r["skipped"])
     if not operations:
         return "target met at the start, nothing to do"
     counts = f"({r['executed']:,.0f} executed, {r['skipped']:,.0f} skipped)"
-    return f"{_STOPS[int(r['stop'])]} after {_several(operations, 'operation')} {counts}"
+    return f"{STOP_WORDS[int(r['stop'])]} after {_several(operations, 'operation')} {counts}"
 
 
 def _several(count: int, what: str) -> str:
@@ -81,7 +92,7 @@ def _line(name: str, start: str, end: str, remark: str) -> str:
     return f"  {name:<15} {start:>13} {end:>13}{'   ' + remark if remark else ''}"
 
 
-def _equity_change(r: dict[str, float]) -> str:
+def _equity_change(r: Mapping[str, float]) -> str:
     start = r["start_net_equity"]
     if r["fees"] == 0.0:
         return "unchanged"
@@ -89,7 +100,7 @@ def _equity_change(r: dict[str, float]) -> str:
     return f"{amount(r['net_equity_change'])}{share}, all of it fees"
 
 
-def _start_leverage(r: dict[str, float]) -> str:
+def _start_leverage(r: Mapping[str, float]) -> str:
     own = r["supply"] - r["borrow"]
     return ratio(r["supply"] / own if own else math.inf)
 
@@ -102,7 +113,7 @@ def _fall(health_factor: float) -> str:
     return f"collateral may fall by {1.0 - 1.0 / health_factor:.2%} against the debt before it can be liquidated"
 
 
-def _warnings_of_one(r: dict[str, float], minimum: float) -> list[str]:
+def _warnings_of_one(r: Mapping[str, float], minimum: float) -> list[str]:
     warnings = []
     if not r["reachable"]:
         warnings.append("the target lies above what this position and strategy can ever reach")
@@ -117,35 +128,36 @@ def _warnings_of_one(r: dict[str, float], minimum: float) -> list[str]:
     return warnings
 
 
-def of_many(result: LendingResult) -> str:
-    """Describe many scenarios by counts and quantiles."""
-    if result.size == 0:
+def of_many(r: Results) -> str:
+    """Describe many scenarios by counts and quantiles of what `READ` names."""
+    if np.size(r["stop"]) == 0:
         return "no scenarios"
-    return "\n".join([*_outcomes(result), "", *_quantiles(result), *_warnings_of_many(result)])
+    return "\n".join([*_outcomes(r), "", *_quantiles(r), *_warnings_of_many(r)])
 
 
-def _outcomes(result: LendingResult) -> list[str]:
-    worked = result.executed + result.skipped > 0
-    reached = result.stop == 0
-    stalled = result.stop == 1
+def _outcomes(r: Results) -> list[str]:
+    size = np.size(r["stop"])
+    worked = r["executed"] + r["skipped"] > 0
+    reached = r["stop"] == StopReason.TARGET_REACHED
+    stalled = r["stop"] == StopReason.STALLED
     rows = (
         ("target reached by operations", reached & worked),
         ("target met at the start", reached & ~worked),
-        ("stalled though the target is below the proven bound", stalled & result.reachable),
-        ("stalled, target above the proven bound", stalled & ~result.reachable),
-        ("operations spent", result.stop == 2),
-        ("(of all) could be liquidated at the start", result.start_health_factor < 1.0),
-        ("(of all) no operation executed, target not met", (result.executed == 0) & ~reached),
+        ("stalled though the target is below the proven bound", stalled & r["reachable"]),
+        ("stalled, target above the proven bound", stalled & ~r["reachable"]),
+        (STOP_WORDS[StopReason.MAX_OPERATIONS], r["stop"] == StopReason.MAX_OPERATIONS),
+        ("(of all) could be liquidated at the start", r["start_health_factor"] < 1.0),
+        ("(of all) no operation executed, target not met", (r["executed"] == 0) & ~reached),
     )
     counted = [(name, int(np.count_nonzero(where))) for name, where in rows]
     return [
-        f"{_several(result.size, 'scenario')}, {_several(int((result.executed + result.skipped).sum()), 'operation')}",
-        *(f"  {name:<52}{count:>12,}{count / result.size:>9.2%}" for name, count in counted),
+        f"{_several(size, 'scenario')}, {_several(int((r['executed'] + r['skipped']).sum()), 'operation')}",
+        *(f"  {name:<52}{count:>12,}{count / size:>9.2%}" for name, count in counted),
     ]
 
 
-def _quantiles(result: LendingResult) -> list[str]:
-    acting = np.reshape(result.executed > 0, -1)
+def _quantiles(r: Results) -> list[str]:
+    acting = np.reshape(r["executed"] > 0, -1)
     if not acting.any():
         return ["no scenario executed an operation"]
 
@@ -155,22 +167,22 @@ def _quantiles(result: LendingResult) -> list[str]:
 
     # Whoever executed an operation ended it with a health factor above 1, so the equity was positive.
     with np.errstate(divide="ignore", invalid="ignore"):
-        percent = 100.0 * np.asarray(result.net_equity_change) / np.asarray(result.start_net_equity)
-    lowest = float(np.min(np.reshape(result.lowest_health_factor, -1)[acting]))
+        percent = 100.0 * np.asarray(r["net_equity_change"]) / np.asarray(r["start_net_equity"])
+    lowest = float(np.min(np.reshape(r["lowest_health_factor"], -1)[acting]))
     return [
         f"the {int(acting.sum()):,} that executed operations:{'':<6}{'5 %':>16}{'median':>16}{'95 %':>16}",
         f"  {'net equity change, %':<38}{of(percent, '{:+.3f}'.format)}",
-        f"  {'net equity change':<38}{of(result.net_equity_change)}",
-        f"  {'added debt':<38}{of(result.added_debt)}",
-        f"  {'profit (cash drawn by new debt)':<38}{of(result.profit)}",
-        f"  {'health factor at the end':<38}{of(result.health_factor, ratio)}",
+        f"  {'net equity change':<38}{of(r['net_equity_change'])}",
+        f"  {'added debt':<38}{of(r['added_debt'])}",
+        f"  {'profit (cash drawn by new debt)':<38}{of(r['profit'])}",
+        f"  {'health factor at the end':<38}{of(r['health_factor'], ratio)}",
         f"  lowest health factor left by any operation: {ratio(lowest)}",
     ]
 
 
-def _warnings_of_many(result: LendingResult) -> list[str]:
-    costly = int(np.count_nonzero(result.fees > _EQUITY_ALARM * np.maximum(result.start_net_equity, 0.0)))
-    losing = int(np.count_nonzero(result.fees > result.profit))
+def _warnings_of_many(r: Results) -> list[str]:
+    costly = int(np.count_nonzero(r["fees"] > _EQUITY_ALARM * np.maximum(r["start_net_equity"], 0.0)))
+    losing = int(np.count_nonzero(r["fees"] > r["profit"]))
     warnings = []
     if losing:
         warnings.append(f"  warning: fees exceed the profit in {_several(losing, 'scenario')}")

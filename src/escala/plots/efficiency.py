@@ -217,7 +217,7 @@ def _warnings(curve: CurveSet) -> list[str]:
         return [f"no curve: {REASONS[curve.status_names[0]]}"]
     if curve.lack_of_fit[0] < DISTRUST:
         return ["The records follow a pattern that this curve does not (p < 0.01): read its intervals with care."]
-    if curve.n_points[0] and curve.freedom[0] <= 0.0:
+    if curve.n_points[0] and curve.df_resid[0] <= 0.0:
         return ["Too few records to know anything of the error: no interval can be given."]
     return []
 
@@ -270,7 +270,7 @@ def _curve(ax: Axes, curve: CurveSet, level: float, right: float, log: bool) -> 
     predicted = curve.predict(grid, level=level)
     handles = _lines(ax, curve, grid, predicted.efficiency)
     trusted = grid <= curve.limit[0]
-    if curve.freedom[0] > 0.0:
+    if curve.df_resid[0] > 0.0:
         band = ax.fill_between(
             grid[trusted], predicted.low[trusted], predicted.high[trusted], color=canvas.SKY, alpha=0.35, linewidth=0.0,
             zorder=1.5, label=_share(level),

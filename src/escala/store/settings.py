@@ -94,7 +94,7 @@ class SymbolConfig:
 
 def _check_family(name: str, family: Any) -> None:
     try:
-        family_code(family, also={"auto": -1})
+        family_code(family, wish=True)
     except CurveError as error:
         raise ConfigError(str(error).replace("family", name, 1), arguments=(name,)) from None
 

@@ -11,6 +11,7 @@ import numpy as np
 from escala import parallel
 from escala.arrays import Floats
 from escala.errors import InputError, SweepError
+from escala.model import Model
 from escala.sweeps import accumulate
 from escala.sweeps.accumulate import State, Total
 from escala.sweeps.plan import Plan
@@ -33,8 +34,7 @@ class Worker:
 
         m = len(plan.outputs)
         self.plan = plan
-        # A design that is not free was checked against the fields' defaults when it was made: its rows cannot be bad.
-        self._checks = plan.design.free or not _at_defaults(plan)
+        self._checks = _rows_may_be_bad(plan)
         self._slices = plan.model.slices(plan.names, plan.strategy, _SLICE)
         # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
         self._columns = np.empty((len(plan.names), _SLICE + 8))
@@ -168,14 +168,25 @@ def grown(runs: Mapping[int, Floats], blocks: int) -> accumulate.Nodes:
     return nodes
 
 
-def _at_defaults(plan: Plan) -> bool:
-    """Tell whether the fields that are no columns are what a design takes them to be."""
-    numbers, defaults = plan.model.numbers(plan.strategy), plan.model.defaults
-    return all(numbers[name] == defaults.get(name) for name in plan.model.field_names if name not in plan.names)
+def _rows_may_be_bad(plan: Plan) -> bool:
+    """Tell whether a design can have rows that the model refuses.
+
+    One that is not free was checked when it was made: its columns against their intervals, and in order against each
+    other and the defaults of the other fields. Rows need another look where these are not what they are, or where the
+    model has rules beyond.
+    """
+    model = plan.model
+    if plan.design.free or type(model).check is not Model.check:
+        return True
+    numbers = model.numbers(plan.strategy)
+    return any(numbers[name] != model.defaults.get(name) for name in model.field_names if name not in plan.names)
 
 
 def _by_row(columns: Mapping[str, Floats], start: int, error: InputError) -> InputError:
     """Say of an error which rows of the design it is about."""
+    if not error.indexes:
+        message = f"the design breaks a rule at row {start:,} or soon after: {error}"
+        return type(error)(message, arguments=error.arguments)
     shown = "; ".join(
         f"row {start + index[0]:,}: "
         + " and ".join(f"{name} = {float(columns[name][index])!r}" for name in error.arguments if name in columns)

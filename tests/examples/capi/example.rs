@@ -8,6 +8,8 @@ use std::ffi::{c_char, c_int, c_void, CStr};
 use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
 
+const PARAMS: usize = 4; // ESCALA_PARAMS
+
 #[repr(C)]
 struct Curves {
     n: i64,
@@ -39,7 +41,7 @@ struct Scenarios {
     borrow: Input,
     target: Input,
     wallet: Input,
-    strategy: [Input; 33], // the other fields of escala_scenarios, which keep their defaults here
+    strategy: [Input; 64], // room for the other fields of escala_scenarios, which keep their defaults here
 }
 
 #[repr(C)]
@@ -86,7 +88,7 @@ fn checked(status: c_int) -> Result<(), String> {
 
 fn efficiency(family: &[i8], params: &[f64], capital: &[f64]) -> Result<Vec<f64>, String> {
     let n = family.len();
-    assert_eq!(params.len(), 3 * n);
+    assert_eq!(params.len(), PARAMS * n);
     let origin = vec![0.0; n];
     let curves = Curves {
         n: n as i64,
@@ -132,9 +134,9 @@ fn print(name: &str, values: &[f64]) {
 }
 
 fn main() -> Result<(), String> {
-    checked(unsafe { escala_check_abi(1) })?;
+    checked(unsafe { escala_check_abi(2) })?;
     println!("version {}", text(unsafe { escala_version() }));
-    print("efficiency", &efficiency(&[0, 2], &[-1e-6, 1.0, 0.0, 0.7, 3e-6, 0.2], &[0.0, 1e5, 2e6])?);
+    print("efficiency", &efficiency(&[0, 2], &[-1e-6, 1.0, 0.0, 0.0, 0.7, 3e-6, 0.2, 0.0], &[0.0, 1e5, 2e6])?);
     let targets: Vec<f64> = (0..1000).map(|i| 1000.0 + 3.0 * i as f64).collect();
     let (left, right) = targets.split_at(500);
     let (first, second) = std::thread::scope(|scope| {

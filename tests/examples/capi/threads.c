@@ -9,8 +9,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { INPUTS = 4, OUTPUTS = 18, MOST_THREADS = 64 };
+enum { INPUTS = 4, OUTPUTS = sizeof(escala_outcomes) / sizeof(double *), MOST_THREADS = 64 };
 
 typedef struct {
     const double *inputs;
@@ -29,11 +30,12 @@ static void *work(void *argument) {
         inputs[k]->values = p->inputs + k * p->n + p->start;
     }
     double *out = p->outputs + p->start;
-    int64_t *counts = (int64_t *)(p->outputs + 10 * p->n) + p->start, n = p->n;
-    escala_outcomes outcomes = {
-        out, out + n, out + 2 * n, out + 3 * n, out + 4 * n, out + 5 * n, out + 6 * n, out + 7 * n, out + 8 * n,
-        out + 9 * n, counts, counts + n, counts + 2 * n, counts + 3 * n, counts + 4 * n, counts + 5 * n, counts + 6 * n,
-        counts + 7 * n};
+    double *rows[OUTPUTS]; /* nothing but pointers, as escala_outcomes is */
+    for (int k = 0; k < OUTPUTS; k++) {
+        rows[k] = out + k * p->n;
+    }
+    escala_outcomes outcomes;
+    memcpy(&outcomes, rows, sizeof outcomes);
     int64_t size = escala_simulate_workspace(scenarios.n);
     void *workspace = malloc((size_t)size);
     p->status = workspace ? escala_simulate(&scenarios, &outcomes, workspace, size, NULL) : ESCALA_NULL_POINTER;

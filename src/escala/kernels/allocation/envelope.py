@@ -10,73 +10,67 @@ function above its weighted utility w·U there is described by few numbers, for 
   last stretch of slope KINK from EXIT_AT to END.
 
 At a price μ the best amount is where the envelope's slope falls through μ. All of them for one price are a loop
-without branches over blocks of instruments of one kind: the stationary point of w·U − μ·C in closed form, then selects.
-
-=============  ===========================================================  =========================================
-kind           stationary point, p = μ/w                                    concave where
-=============  ===========================================================  =========================================
-linear         C = (p − b)/(2a)                                             a < 0
-sqrt           C = ((p − b)/(1.5a))²                                        a < 0
-quadratic      falling root of 3a·d² + 2(b + a·o)·d + (c + b·o) − p         a·(C − inflection) < 0
-exponential    C = (1 − W₀((p − c)·e^(1 − b·o)/a))/b                        a > 0, C < 2/b
-rising         C = (1 − W₋₁(…))/b, the same argument                        a < 0, C > 2/b
-=============  ===========================================================  =========================================
+without branches over blocks of instruments of one kind: the stationary point of w·U − μ·C, then selects. How a utility
+bends, where it touches its tangents and where it is stationary is in the file of its family.
 """
 
 from __future__ import annotations
 
 import math
 
-from escala.kernels.curves.evaluate import crossings, curvature, raw, raw_marginal
-from escala.kernels.fitting.fit import EXPONENTIAL, LINEAR, QUADRATIC, SQRT
+from escala.kernels.families import dispatch
+from escala.kernels.families.params import Params, of_rows, put_rows
+from escala.kernels.families.shapes import CONCAVE_FIRST, CONVEX, CONVEX_FIRST, RISING_AGAIN
 from escala.kernels.jit import Floats, Integers, helper, routine
-from escala.kernels.special import INVERSE_E, E, exp, lambert_w0, log
+from escala.kernels.layout import PARAMS, RISING
+from escala.kernels.layout import families as f
 
 #: Instruments of one kind in a block; each number of theirs is a row of the block.
 LANES = 16
-#: Kind of an exponential that rises with capital (a < 0); the other kinds are the families.
-RISING = 4
-KINDS = 5
+BELOW_ONE = 1.0 - 2.0**-53
 FREE, FORCED, CLOSED = 0.0, 1.0, 2.0  # may be empty or in [low, high]; in [low, high]; empty
 
 ENTRY, KINK, EXIT, BASE, ENTER, LEAVE, KINK_FROM, KINK_TO, EXIT_AT, END = range(10)
 K0, K1, K2, K3 = range(10, 14)  # coefficients of the stationary point
 NEAR, FAR_SIDE, SLOPE = range(14, 17)  # what a price is answered with
 AMOUNT, BEST, WORTH = range(17, 20)
-WEIGHT, A, B, C, ORIGIN = range(20, 25)
-LOW, HIGH, REACH, STATE = range(25, 29)  # the domain now; capital up to REACH is real too, but not needed
-ROOT_LOW, ROOT_HIGH, ROOT_REACH, ROOT_STATE = range(29, 33)  # the domain before the search narrows it
-FIRST, LAST, KEPT = range(33, 36)  # the first stretch that is efficient enough; room for one more row
-SIZE = 36  # what the terms of w·U add up to without their signs
-ROWS = 37
+WEIGHT = 20
+PARAM = 21  # and the PARAMS − 1 rows behind it
+ORIGIN = PARAM + PARAMS
+LOW, HIGH, REACH, STATE = range(
+    ORIGIN + 1, ORIGIN + 5
+)  # the domain now; capital up to REACH is real too, but not needed
+ROOT_LOW, ROOT_HIGH, ROOT_REACH, ROOT_STATE = range(ORIGIN + 5, ORIGIN + 9)  # the domain before the search narrows it
+FIRST, LAST, KEPT = range(ORIGIN + 9, ORIGIN + 12)  # the first stretch that is efficient enough; room for one more row
+SIZE = ORIGIN + 12  # what the terms of w·U add up to without their signs
+ROWS = ORIGIN + 13
 BLOCK = ROWS * LANES
 
-SMALL = 1e-150  # instead of a zero divisor whose quotient is not used
-NEWTON_STEPS = 40
-RISING_STEPS = 5
+
+@helper
+def curve(work: Floats, at: int) -> Params:
+    """Coefficients of the instrument at `at`."""
+    return of_rows(work, at + PARAM * LANES, LANES)
 
 
 @routine
 def eta(work: Floats, at: int, kind: int, x: float) -> float:
     """Efficiency without clipping."""
-    family = EXPONENTIAL if kind == RISING else kind
-    return raw(family, work[at + A * LANES], work[at + B * LANES], work[at + C * LANES], work[at + ORIGIN * LANES], x)
+    return dispatch.value(dispatch.family_of(kind), curve(work, at), work[at + ORIGIN * LANES], x)
 
 
 @routine
 def weighted_marginal(work: Floats, at: int, kind: int, x: float) -> float:
     """w·U′ without clipping."""
-    family = EXPONENTIAL if kind == RISING else kind
-    a, b, c = work[at + A * LANES], work[at + B * LANES], work[at + C * LANES]
-    return work[at + WEIGHT * LANES] * raw_marginal(family, a, b, c, work[at + ORIGIN * LANES], x)
+    slope = dispatch.marginal(dispatch.family_of(kind), curve(work, at), work[at + ORIGIN * LANES], x)
+    return work[at + WEIGHT * LANES] * slope
 
 
 @routine
 def weighted_curvature(work: Floats, at: int, kind: int, x: float) -> float:
     """w·U″ without clipping."""
-    family = EXPONENTIAL if kind == RISING else kind
-    a, b, c = work[at + A * LANES], work[at + B * LANES], work[at + C * LANES]
-    return work[at + WEIGHT * LANES] * curvature(family, a, b, c, work[at + ORIGIN * LANES], x)
+    bend = dispatch.curvature(dispatch.family_of(kind), curve(work, at), work[at + ORIGIN * LANES], x)
+    return work[at + WEIGHT * LANES] * bend
 
 
 @routine
@@ -87,141 +81,17 @@ def weighted_utility(work: Floats, at: int, kind: int, x: float) -> float:
 
 
 @routine
-def _touch_before(anchor: float) -> float:
-    """Where the line from anchor > 2 touches C·e^(−C) before its inflection at 2.
-
-    The root of t² − t·h + h = h·e^(t − h) in (1, 2), h the anchor, by Newton's method inside a bracket.
-    """
-    low, high = 1.0, 2.0
-    t = 1.5
-    for _ in range(NEWTON_STEPS):
-        grown = anchor * exp(t - anchor)
-        value = t * t - t * anchor + anchor - grown
-        if value == 0.0:
-            break
-        if value > 0.0:
-            low = t
-        else:
-            high = t
-        slope = 2.0 * t - anchor - grown
-        guess = t - value / slope if slope != 0.0 else low
-        if not low < guess < high:
-            guess = 0.5 * (low + high)
-        if abs(guess - t) <= 4e-16 * t:
-            break
-        t = guess
-    return t
-
-
-@routine
-def _touch_after(anchor: float, end: float) -> float:
-    """Where the line from 0 < anchor < 2 touches C·e^(−C) after its inflection at 2; `end` if not before it.
-
-    The same equation in logarithms, t − h = ln((t² − t·h + h)/h), which is nearly straight far out.
-    """
-    low, high = 2.0, end
-    if high - anchor <= log((high * high - high * anchor + anchor) / anchor):
-        return end
-    t = high
-    for _ in range(NEWTON_STEPS):
-        bent = t * t - t * anchor + anchor
-        value = t - anchor - log(bent / anchor)
-        if value == 0.0:
-            break
-        if value < 0.0:
-            low = t
-        else:
-            high = t
-        slope = 1.0 - (2.0 * t - anchor) / bent
-        guess = t - value / slope if slope != 0.0 else low
-        if not low < guess < high:
-            guess = 0.5 * (low + high)
-        if abs(guess - t) <= 4e-16 * t:
-            break
-        t = guess
-    return t
-
-
-@routine
-def inflection(work: Floats, at: int, kind: int) -> float:
-    """Where utility changes between concave and convex; inf where it does not."""
-    if kind == QUADRATIC:
-        a, o = work[at + A * LANES], work[at + ORIGIN * LANES]
-        return o - (work[at + B * LANES] + a * o) / (3.0 * a) if a != 0.0 else math.inf
-    if (kind == EXPONENTIAL) | (kind == RISING):
-        return 2.0 / work[at + B * LANES]
-    return math.inf
-
-
-@routine
-def _tangent_from_high(work: Floats, at: int, kind: int, high: float, turn: float) -> float:
-    """Where the line from utility at `high`, in the convex part, touches the concave part before `turn`."""
-    if kind == QUADRATIC:
-        return 0.5 * (3.0 * turn - high)
-    b = work[at + B * LANES]
-    return _touch_before(b * high) / b
-
-
-@routine
-def _tangent_from_low(work: Floats, at: int, kind: int, low: float, turn: float, end: float) -> float:
-    """Where the line from utility at `low`, in the convex part, touches the concave part after `turn`; or `end`."""
-    if turn >= end:
-        return end
-    if kind == QUADRATIC:
-        return min(0.5 * (3.0 * turn - low), end)
-    b = work[at + B * LANES]
-    touch = _touch_after(b * low, b * end)
-    return min(touch / b, end) if touch < b * end else end
-
-
-@routine
-def kind_of(family: int, a: float) -> int:
-    """Kind of a curve: its family, but exponentials that rise are apart."""
-    return RISING if (family == EXPONENTIAL) & (a < 0.0) else family
-
-
-@routine
-def set_curve(work: Floats, at: int, kind: int, weight: float, a: float, b: float, c: float, origin: float) -> None:
-    """Store an instrument's curve and the coefficients of its stationary point."""
+def set_curve(work: Floats, at: int, kind: int, weight: float, p: Params, origin: float) -> None:
+    """Store an instrument's curve and what its stationary point is computed from."""
     work[at + WEIGHT * LANES] = weight
-    work[at + A * LANES], work[at + B * LANES], work[at + C * LANES] = a, b, c
+    put_rows(work, at + PARAM * LANES, LANES, p)
     work[at + ORIGIN * LANES] = origin
-    k0 = k1 = k2 = k3 = 0.0
+    family = dispatch.family_of(kind)
     if weight > 0.0:
-        if kind == LINEAR:
-            k0 = weight * b
-            k1 = 1.0 / (2.0 * a * weight) if a < 0.0 else 0.0
-        elif kind == SQRT:
-            k0 = weight * b
-            k1 = 1.0 / (1.5 * a * weight) if a < 0.0 else 0.0
-        elif kind == QUADRATIC:
-            k0 = 1.0 / weight
-            k2 = b + a * origin
-            k3 = c + b * origin
-            k1 = 3.0 * a if (a != 0.0) | (k2 < 0.0) else 1.0
-        else:
-            k0 = weight * c
-            k2 = 1.0 / b
-            if kind == RISING:  # its logarithm: far from the origin the number itself is 0
-                k1 = (1.0 - b * origin) - log(-a * weight)
-            elif a != 0.0:
-                k1 = exp(1.0 - b * origin) / (a * weight)
-    elif kind == QUADRATIC:
-        k1 = 1.0
+        k0, k1, k2, k3 = dispatch.answer_terms(family, p, origin, weight)
+    else:
+        k0, k1, k2, k3 = dispatch.idle_terms(family)
     work[at + K0 * LANES], work[at + K1 * LANES], work[at + K2 * LANES], work[at + K3 * LANES] = k0, k1, k2, k3
-
-
-@routine
-def _level(work: Floats, at: int, kind: int) -> bool:
-    """Whether efficiency is the same everywhere, or nothing is earned."""
-    a, b = work[at + A * LANES], work[at + B * LANES]
-    return (work[at + WEIGHT * LANES] == 0.0) | ((a == 0.0) & ((kind != QUADRATIC) | (b == 0.0)))
-
-
-@routine
-def _straight(kind: int, a: float, b: float) -> bool:
-    """Whether efficiency is a rising line: its utility is convex."""
-    return ((kind == LINEAR) | (kind == SQRT)) & (a > 0.0) | ((kind == QUADRATIC) & (a == 0.0) & (b > 0.0))
 
 
 @routine
@@ -237,7 +107,9 @@ def _chord_slope(work: Floats, at: int, kind: int, begin: float, end: float) -> 
 @routine
 def build(work: Floats, at: int, kind: int) -> None:
     """Compute the envelope of the instrument at `at` over its domain."""
-    weight, a, b = work[at + WEIGHT * LANES], work[at + A * LANES], work[at + B * LANES]
+    weight, origin = work[at + WEIGHT * LANES], work[at + ORIGIN * LANES]
+    family = dispatch.family_of(kind)
+    p = curve(work, at)
     low, high, reach = work[at + LOW * LANES], work[at + HIGH * LANES], work[at + REACH * LANES]
     state = work[at + STATE * LANES]
     empty = (state == FREE) | (low == 0.0)  # then 0 belongs to the domain, and the envelope begins there
@@ -252,7 +124,7 @@ def build(work: Floats, at: int, kind: int) -> None:
     if state == CLOSED:
         entry = -math.inf
         enter = leave = exit_at = end = 0.0
-    elif _level(work, at, kind):
+    elif (weight == 0.0) | dispatch.is_level(family, p):
         if weight > 0.0:
             kink = weight * min(max(eta(work, at, kind, low), 0.0), 1.0)
         entry = kink if empty else math.inf
@@ -260,9 +132,12 @@ def build(work: Floats, at: int, kind: int) -> None:
         leave = exit_at = end = reach
     else:
         at_low = eta(work, at, kind, low)
-        family = EXPONENTIAL if kind == RISING else kind
-        falls, rises = crossings(family, a, b, work[at + C * LANES], work[at + ORIGIN * LANES], 1.0)
-        turn = inflection(work, at, kind)
+        falls, rises = dispatch.crossings(family, p, origin, 1.0)
+        if not dispatch.may_exceed_one(family):  # what rounding says at a peak of 1 is no crossing
+            falls = rises = math.inf
+            at_low = min(at_low, BELOW_ONE)
+        turn = dispatch.inflection(family, p, origin)
+        shape = dispatch.shape(family, p)
         again = False  # efficiency falls below 1 and comes back to it
         # rounding at a crossing must not decide on which side of it the domain begins
         risen = (rises <= low) & (not ((rises < falls) & (falls <= low)))
@@ -289,11 +164,10 @@ def build(work: Floats, at: int, kind: int) -> None:
                 # the line from 0 that lies above all: to the last capital of highest efficiency
                 peak = low
                 best = at_low
-                if (kind == QUADRATIC) & (a < 0.0):
-                    vertex = work[at + ORIGIN * LANES] - 0.5 * b / a
-                    if (low < vertex) & (vertex < high):
-                        peak = vertex
-                        best = eta(work, at, kind, vertex)
+                vertex = dispatch.peak(family, p, origin)
+                if (low < vertex) & (vertex < high):
+                    peak = vertex
+                    best = eta(work, at, kind, vertex)
                 at_high = eta(work, at, kind, high)
                 if at_high >= best:
                     peak = high
@@ -302,17 +176,16 @@ def build(work: Floats, at: int, kind: int) -> None:
                 enter = leave_from = peak
         elif at_low < 1.0:
             upto = kink_from if kink_from < math.inf else high
-            rising_tail = (kind == QUADRATIC) & (a > 0.0)
-            opens = _straight(kind, a, b) | (rising_tail & (low >= turn))
-            opens |= ((kind == RISING) | ((kind == QUADRATIC) & (a < 0.0))) & (low < turn)
+            rising_tail = shape == RISING_AGAIN
+            opens = (shape == CONVEX) | (rising_tail & (low >= turn)) | ((shape == CONVEX_FIRST) & (low < turn))
             if opens:
                 enter = upto
-                if not (_straight(kind, a, b) | rising_tail):
-                    enter = _tangent_from_low(work, at, kind, low, turn, upto)
+                if shape == CONVEX_FIRST:
+                    enter = dispatch.tangent_from_low(family, p, origin, low, turn, upto)
                 entry = _chord_slope(work, at, kind, low, enter)
             elif rising_tail & (kink_from < math.inf):
                 # concave, convex up to where efficiency reaches 1, then a line
-                touch = max(_tangent_from_high(work, at, kind, kink_from, turn), low)
+                touch = max(dispatch.tangent_from_high(family, p, origin, kink_from, turn), low)
                 exit_price = _chord_slope(work, at, kind, touch, kink_from)
                 leave, exit_at, end = touch, kink_from, high
                 kink_from, kink_to = math.inf, -math.inf
@@ -320,18 +193,18 @@ def build(work: Floats, at: int, kind: int) -> None:
             if kink_from == math.inf:
                 leave_from = enter
         if not tail_done:
-            concave_tail = (kind == QUADRATIC) & (a > 0.0) | (kind == EXPONENTIAL)
+            concave_start = (shape == RISING_AGAIN) | (shape == CONCAVE_FIRST)
             if again:
                 leave = leave_from
                 exit_price = weight
             elif leave_from >= high:
                 leave = leave_from
-            elif not concave_tail:
+            elif not concave_start:
                 leave = reach
             elif turn >= high:
                 leave = min(reach, turn)
             else:
-                leave = max(_tangent_from_high(work, at, kind, high, turn), leave_from)
+                leave = max(dispatch.tangent_from_high(family, p, origin, high, turn), leave_from)
                 exit_price = _chord_slope(work, at, kind, leave, high)
     work[at + ENTRY * LANES], work[at + KINK * LANES], work[at + EXIT * LANES] = entry, kink, exit_price
     work[at + BASE * LANES], work[at + ENTER * LANES], work[at + LEAVE * LANES] = base, enter, leave
@@ -369,67 +242,28 @@ def _answer(v: Floats, j: int, price: float, stationary: float, slope: float) ->
 
 
 @helper
-def _answer_linear(v: Floats, price: float) -> None:
+def _answer_block(v: Floats, kind: int, price: float) -> None:
     for j in range(LANES):
-        k1 = v[K1 * LANES + j]
-        _answer(v, j, price, (price - v[K0 * LANES + j]) * k1, k1)
+        k0, k1, k2, k3 = v[K0 * LANES + j], v[K1 * LANES + j], v[K2 * LANES + j], v[K3 * LANES + j]
+        stationary, slope = dispatch.best(kind, k0, k1, k2, k3, v[ORIGIN * LANES + j], price)
+        _answer(v, j, price, stationary, slope)
 
 
 @helper
-def _answer_sqrt(v: Floats, price: float) -> None:
-    for j in range(LANES):
-        k1 = v[K1 * LANES + j]
-        root = (price - v[K0 * LANES + j]) * k1
-        root = root if root > 0.0 else 0.0
-        _answer(v, j, price, root * root, 2.0 * root * k1)
-
-
-@helper
-def _answer_quadratic(v: Floats, price: float) -> None:
-    for j in range(LANES):
-        k0, k1, k2 = v[K0 * LANES + j], v[K1 * LANES + j], v[K2 * LANES + j]
-        rest = v[K3 * LANES + j] - price * k0
-        inside = k2 * k2 - k1 * rest
-        root = math.sqrt(inside if inside > 0.0 else 0.0)
-        upper = k2 >= 0.0  # of the two forms of the root, the one that does not cancel
-        over = -k2 - root if upper else rest
-        under = k1 if upper else root - k2
-        root = root if root > SMALL else SMALL
-        _answer(v, j, price, over / under + v[ORIGIN * LANES + j], -0.5 * k0 / root)
-
-
-@helper
-def _answer_decay(v: Floats, price: float) -> None:
-    for j in range(LANES):
-        k1, k2 = v[K1 * LANES + j], v[K2 * LANES + j]
-        z = (price - v[K0 * LANES + j]) * k1
-        turns = z > -INVERSE_E  # below, utility falls short of the price everywhere: the end of the arc is no answer
-        z = z if turns else -INVERSE_E
-        z = z if z < E else E
-        w = lambert_w0(z)
-        beyond = 1.0 + w
-        beyond = beyond if beyond > 1e-9 else 1e-9
-        slope = -(k2 * k1) * exp(-w) / beyond
-        _answer(v, j, price, (1.0 - w) * k2, slope if turns else 0.0)
-
-
-@helper
-def _answer_rising(v: Floats, price: float) -> None:
-    for j in range(LANES):
-        k2 = v[K2 * LANES + j]
-        above = price - v[K0 * LANES + j]
-        known = above > 1e-300
-        above = above if known else 1.0
-        s = -(log(above) + v[K1 * LANES + j]) - 1.0
-        s = s if s > 0.0 else 0.0
-        y = 1.0 + math.sqrt(2.0 * s) + s  # above the root of y − ln y = 1 + s: Newton's method falls to it
-        for _ in range(RISING_STEPS):
-            step = y - 1.0
-            step = step if step > 1e-9 else 1e-9
-            y -= (step - log(y) - s) * y / step
-        step = y - 1.0
-        step = step if step > 1e-9 else 1e-9
-        _answer(v, j, price, (1.0 + y) * k2 if known else math.inf, -k2 * y / (above * step))
+def _answer_kind(v: Floats, kind: int, price: float) -> None:
+    """Loop over a block with the kind as a constant."""
+    if kind == f.LINEAR:
+        _answer_block(v, f.LINEAR, price)
+    elif kind == f.SQRT:
+        _answer_block(v, f.SQRT, price)
+    elif kind == f.QUADRATIC:
+        _answer_block(v, f.QUADRATIC, price)
+    elif kind == f.EXPONENTIAL:
+        _answer_block(v, f.EXPONENTIAL, price)
+    elif kind == f.HILL:
+        _answer_block(v, f.HILL, price)
+    else:
+        _answer_block(v, RISING, price)
 
 
 @routine
@@ -439,17 +273,7 @@ def respond(work: Floats, kinds: Integers, blocks: int, sums: Floats, price: flo
         sums[j] = 0.0
     for block in range(blocks):
         v = work[block * BLOCK : (block + 1) * BLOCK]
-        kind = kinds[block]
-        if kind == LINEAR:
-            _answer_linear(v, price)
-        elif kind == SQRT:
-            _answer_sqrt(v, price)
-        elif kind == QUADRATIC:
-            _answer_quadratic(v, price)
-        elif kind == EXPONENTIAL:
-            _answer_decay(v, price)
-        else:
-            _answer_rising(v, price)
+        _answer_kind(v, kinds[block], price)
         for j in range(3 * LANES):
             sums[j] += v[NEAR * LANES + j]
     near = far = slope = 0.0
@@ -474,30 +298,26 @@ def _earn(v: Floats, j: int, x: float, value: float, size: float) -> None:
 
 
 @helper
+def _earn_block(v: Floats, family: int, row: int) -> None:
+    for j in range(LANES):
+        x = v[row * LANES + j]
+        value, size = dispatch.sized(family, curve(v, j), v[ORIGIN * LANES + j], x)
+        _earn(v, j, x, value, size)
+
+
+@helper
 def _utilities(v: Floats, kind: int, row: int) -> None:
     """Put w·U of a row of amounts into WORTH, and what it can be wrong by, in units of rounding, into SIZE."""
-    if kind == LINEAR:
-        for j in range(LANES):
-            x, b = v[row * LANES + j], v[B * LANES + j]
-            ax = v[A * LANES + j] * x
-            _earn(v, j, x, ax + b, abs(ax) + abs(b))
-    elif kind == SQRT:
-        for j in range(LANES):
-            x, b = v[row * LANES + j], v[B * LANES + j]
-            ar = v[A * LANES + j] * math.sqrt(x)
-            _earn(v, j, x, ar + b, abs(ar) + abs(b))
-    elif kind == QUADRATIC:
-        for j in range(LANES):
-            x, b, c = v[row * LANES + j], v[B * LANES + j], v[C * LANES + j]
-            d = x - v[ORIGIN * LANES + j]
-            ad = v[A * LANES + j] * d
-            _earn(v, j, x, (ad + b) * d + c, (abs(ad) + abs(b)) * abs(d) + abs(c))
+    if kind == f.LINEAR:
+        _earn_block(v, f.LINEAR, row)
+    elif kind == f.SQRT:
+        _earn_block(v, f.SQRT, row)
+    elif kind == f.QUADRATIC:
+        _earn_block(v, f.QUADRATIC, row)
+    elif kind == f.HILL:
+        _earn_block(v, f.HILL, row)
     else:
-        for j in range(LANES):
-            x, c = v[row * LANES + j], v[C * LANES + j]
-            t = v[B * LANES + j] * (x - v[ORIGIN * LANES + j])
-            ag = v[A * LANES + j] * exp(-t)
-            _earn(v, j, x, ag + c, abs(ag) * (1.0 + abs(t)) + abs(c))
+        _earn_block(v, f.EXPONENTIAL, row)
 
 
 @helper

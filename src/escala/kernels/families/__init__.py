@@ -1,0 +1,1 @@
+"""Families of curves: one file each, and the dispatch that kernels call."""
