@@ -303,6 +303,16 @@ def test_a_name_for_both_beside_a_value_that_does_not_go_with_it_is_doubted() ->
     assert len(sources.read(executions(size=QUANTITY, total=QUANTITY[::-1]), least=2)) == 8
 
 
+def test_the_multiplier_of_contracts_is_told() -> None:
+    told = "'Proceeds' is 100 × price × Quantity: unit_value=100 counts all of it as capital"
+    made = sources.read(executions(Quantity=QUANTITY, Proceeds=VALUE * 100.0), least=2)
+    assert made.notes == (told,)
+    assert made.capital.tolist() == (QUANTITY * 100.0).tolist()
+    assert len(sources.read(executions(amount=QUANTITY, cost=VALUE * 10.0), least=2)) == 8
+    with pytest.raises(RecordError, match="quantity may be 'amount', but 'cost' is not price × amount"):
+        sources.read(executions(amount=QUANTITY, cost=QUANTITY * 3.0))
+
+
 def test_two_prices_are_refused_unless_something_tells() -> None:
     other = [90.0] * 8
     columns = executions(quantity=QUANTITY, average_price=other)

@@ -73,6 +73,8 @@ def test_signed_quantities_are_sides() -> None:
     assert made.efficiency.tolist() == EFFICIENCY
     told = "there is no column of sides: where quantity is negative was taken for a sale, the others for purchases"
     assert made.notes == (told,)
+    sold = sources.read(trades(quantity=[-q for q in QUANTITY], price=[10.0] * 9 + [9.0]), least=4)
+    assert sold.efficiency.tolist() == [1.0] * 9 + [0.9]
     both = sources.read(trades(quantity=signed, side=halves("buy", "sell")), least=4)
     assert both.efficiency.tolist() == EFFICIENCY
     opposite = sources.read(trades(quantity=[-q for q in signed], side=halves("buy", "sell")), least=4)

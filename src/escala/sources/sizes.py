@@ -147,18 +147,37 @@ def _by_tier(choice: Choice) -> None:
 
 def _doubt(choice: Choice, numbers: Mapping[str, Floats], price: Floats) -> None:
     """Doubt a column that may be a quantity or a value by its name, where a value beside it does not go with it."""
-    names = choice.columns.get("quantity", [])
-    if len(names) != 1 or roles.key(names[0]) not in roles.EITHER or roles.unit(names[0]) is not None:
+    names = [name for name in choice.columns.get("quantity", []) if name in numbers]
+    if len(names) != 1:
         return
     (name,) = names
-    values = [other for other in choice.columns.get("value", []) if other in numbers and name in numbers]
+    values = [other for other in choice.columns.get("value", []) if other in numbers]
     if any(_misses(numbers[other], price, numbers[name]) <= _AGREES for other in values):
+        return
+    for other in values:
+        factor = _multiple(numbers[other], price, numbers[name])
+        if factor is not None:
+            told = f"{other!r} is {factor:g} × price × {name}: unit_value={factor:g} counts all of it as capital"
+            choice.notes.setdefault("quantity", told)
+            return
+    if roles.key(name) not in roles.EITHER or roles.unit(name) is not None:
         return
     if not values:
         choice.notes.setdefault("quantity", f"{name!r} was taken for the quantity of what is traded, not for its value")
         return
     both = f"quantity may be {name!r}, but {values[0]!r} is not price × {name}"
     choice.doubts["quantity"] = f"{both}; name the one that is quantity: columns={{'quantity': {name!r}}}"
+
+
+def _multiple(value: Floats, price: Floats, quantity: Floats) -> float | None:
+    """Give the multiplier of contracts: how many times price × quantity a value is in all rows, None if in none."""
+    with np.errstate(all="ignore"):
+        factors = np.abs(value / (price * quantity))
+    factors = factors[np.isfinite(factors)]
+    if factors.size < _EVIDENCE or np.unique(price).size == 1 or np.unique(quantity).size == 1:
+        return None
+    factor = float(np.median(factors))
+    return float(f"{factor:.4g}") if factor > 0.0 and np.ptp(factors) <= _EXACT * factor else None
 
 
 def _move(found: dict[str, list[str]], name: str, source: str, target: str) -> None:

@@ -282,7 +282,7 @@ def _sides(
         return buys, is_known, np.abs(size), notes
     if how.side is not None:
         return np.full(size.size, how.side == "buy"), everything, size, ()
-    if is_signed and (size > 0.0).any():
+    if is_signed:
         told = f"there is no column of sides: where {name} is negative was taken for a sale, the others for purchases"
         return size > 0.0, everything, np.abs(size), (told,)
     if choice.hidden:
