@@ -176,6 +176,24 @@ def test_records_of_an_order_book(folder: Path, tmp_path: Path) -> None:
     assert 1.0 - at["efficiency"][0] == pytest.approx(4.236e-4, rel=0.2)  # a fitted curve, not the book itself
 
 
+def test_an_import_is_told_what_a_file_of_executions_leaves_open(tmp_path: Path) -> None:
+    small, large = "A/B,1.7e9,Verkauf,10,1,1,0.01\n" * 5, "A/B,1700000060,Verkauf,9,2,4,0.01\n" * 2
+    (tmp_path / "t.csv").write_text("symbol,time,Art,price,size,qty,fee\n" + small + large)
+    how = ("--column.side", "Art", "--column.quantity", "qty", "--sides.Verkauf", "sell", "--fee-unit", "percent")
+    found = answer(tmp_path, "records", "import", "t.csv", *how, "--fills", "apart", "--db", "apart.db")
+    assert (found["kind"], found["records"]) == ("quotes", 7)
+    assert found["notes"] == ["fees of 'fee' are counted, as percent of the value", "columns not used: size"]
+    done = escala("records", "import", "t.csv", *how, "--fees", "include", cwd=tmp_path)
+    assert done.stderr.startswith("escala: t.csv: there are no records in it; ")
+    assert "7 fills of the same symbol, side and time joined to 2 executions" in done.stderr
+    done = escala("records", "import", "t.csv", "--column.side", "Art", "--column.quantity", "qty", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "sides={'verkauf': 'buy'} or --sides.verkauf buy says it of others" in done.stderr
+    done = escala("records", "import", "t.csv", "--column.side", "Art", cwd=tmp_path)
+    assert "quantity may be 'size' and 'qty'" in done.stderr
+    assert "--column.quantity" in done.stderr
+
+
 @pytest.mark.parametrize("content", ["symbol,capital,efficiency\n", "symbol,side,price,quantity\nA,sell,10,1\n"])
 def test_a_file_without_records_is_an_error_and_makes_no_store(tmp_path: Path, content: str) -> None:
     (tmp_path / "none.csv").write_text(content)
@@ -191,7 +209,7 @@ def test_an_import_names_symbols_and_missing_times(folder: Path, tmp_path: Path)
     assert "no times in it: all count as observed now\n" in done.stdout
     assert done.stdout.endswith("escala.db: ETH/USDT sell, ETH/USDT buy\n")
     done = escala("predict", "--symbol", "eth/usdt", "--capital", "1", cwd=tmp_path)
-    assert done.stderr.endswith("did you mean ETH/USDT buy or ETH/USDT sell?\n")
+    assert done.stderr.endswith("did you mean 'ETH/USDT buy' or 'ETH/USDT sell'?\n")
 
 
 def test_tables_keep_numbers_whole_on_narrow_terminals(folder: Path) -> None:
@@ -339,7 +357,7 @@ def test_pictures_are_written(folder: Path, command: tuple[str, ...], name: str)
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("predict", "--symbol", "USDC/WBT", "--capital", "1"), 1, "there are no records of 'USDC/WBT'; did you mean USDC/WBTC?"),
+        (("predict", "--symbol", "USDC/WBT", "--capital", "1"), 1, "there are no records of 'USDC/WBT'; did you mean 'USDC/WBTC'?"),
         (("predict", "--symbol", "USDC/WBTC", "--capital", "-1"), 1, "capital must be in [0, inf), but"),
         (("predict", "--symbol", "USDC/WBTC", "--capital"), 2, 'Command "predict" parameter --capital requires at least 1 element'),
         (("predict", "--symbol", "USDC/WBTC", "--capital", "1", "--level", "2"), 1, "level must be in (0, 1), but level = 2.0"),

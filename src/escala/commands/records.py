@@ -38,6 +38,10 @@ def import_(
     kind: Literal["auto", "records", "quotes", "order_book"] = "auto",
     columns: Annotated[dict[str, str] | None, Parameter(name="--column")] = None,
     side: Literal["both", "buy", "sell"] | None = None,
+    sides: dict[str, str] | None = None,
+    fees: Literal["include", "ignore"] | None = None,
+    fee_unit: Literal["quote", "base", "percent"] | None = None,
+    fills: Literal["join", "apart"] = "join",
     window: float | None = None,
     time_unit: Literal["s", "ms", "us", "ns"] = "s",
     clip: bool = False,
@@ -51,17 +55,27 @@ def import_(
     ----------
     file
         Records (symbol, capital, efficiency), quotes or executions (symbol and price, quantity, side buy or sell; or
-        amount_in, amount_out; at least five a symbol and side), or an order book (side bid or ask, price, quantity):
-        its sides become two symbols, NAME buy and NAME sell. Each may have a time.
+        amount_in, amount_out; at least five a symbol and side, fills of one order being one), or an order book (side
+        bid or ask, price, quantity): its sides become two symbols, NAME buy and NAME sell. Each may have a time.
     symbol
         Whose they are, where the file has no such column.
     kind
         What the file holds; by default its columns tell.
     columns
-        A column of another name: --column.capital notional.
+        A column of another name: --column.capital notional. What a file has is told by the names that exchanges use and
+        by the numbers: a value (price × quantity) is no quantity. Roles are symbol, capital, efficiency, weight, time,
+        side, price, quantity, value, amount_in, amount_out, snapshot, order, fee and fee_currency.
     side
         Which side of an order book becomes records; by default both, with symbols of their own. Of executions without
         a column of sides: buy or sell.
+    sides
+        What words in the column of sides mean: --sides.C buy --sides.V sell; rows of one that is unknown are left out.
+    fees
+        Whether fees of executions lower efficiency; by default if it is known what they are in.
+    fee_unit
+        What fees are in, where nothing tells it.
+    fills
+        Whether fills of one order are one execution; without a column of orders, fills of one symbol, side and time.
     window
         Seconds about a quote or execution in which small ones give its reference price, for markets that move.
     time_unit
@@ -79,11 +93,11 @@ def import_(
     from escala import sources
 
     with stopped("nothing was added"), progress.bar(f"reading {file.name}"):
-        how: dict[str, Any] = {"kind": kind, "symbol": symbol, "columns": columns, "clip": clip, "time_unit": time_unit}
-        options: dict[str, Any] = {
-            name: value for name, value in {"side": side, "window": window}.items() if value is not None
-        }
-        found = sources.read(file, **how, **options)
+        how: dict[str, Any] = {"kind": kind, "symbol": symbol, "columns": columns, "sides": sides, "clip": clip}
+        said: dict[str, Any] = {"side": side, "window": window, "fees": fees, "fee_unit": fee_unit}
+        said["fills"] = None if fills == "join" else fills
+        options: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+        found = sources.read(file, **how, time_unit=time_unit, **options)
     if not len(found):
         raise RecordError("; ".join([f"{file}: there are no records in it", *found.notes]))
     whole = "a file is added whole or not at all: records list --imports tells"

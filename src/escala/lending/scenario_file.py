@@ -30,12 +30,19 @@ def read(path: Path) -> dict[str, Floats]:
     """
     known = (*ARGUMENT_NAMES, *STRATEGY_FIELDS)
 
-    def plan(given: list[str]) -> dict[int, tuple[str, csv_file.Convert, str]]:
-        names = [name.replace("-", "_") for name in given]
+    def plan(given: list[str]) -> dict[int, csv_file.Column]:
+        named = given[: max((place for place, name in enumerate(given, 1) if name), default=0)]
+        names = [_field(name) for name in named]
         _check_header(path, names, known)
-        return {place: (name, float, "a number") for place, name in enumerate(names)}
+        return {place: csv_file.Column(name, "number") for place, name in enumerate(names)}
 
-    return csv_file.columns(path, plan, ScenarioFileError)
+    return csv_file.columns(
+        path, plan, ScenarioFileError, known=lambda name: _field(name) in known, hint=_WANTED
+    ).values
+
+
+def _field(name: str) -> str:
+    return name.replace("-", "_")
 
 
 def _check_header(path: Path, header: list[str], known: tuple[str, ...]) -> None:
