@@ -150,7 +150,7 @@ def layout(
     body = lines[start:]
     if not any(line.strip() for line in body):
         raise error(f"{path}: the file is empty")
-    delimiter = said.delimiter or _delimiter(path, body, known, error)
+    delimiter = said.delimiter or _delimiter(path, body, said, known, error)
     rows = _rows(body, delimiter)
     notes = [] if delimiter == "," or said.delimiter else [f"values are separated by {_shown(delimiter)}"]
     if not rows:
@@ -215,7 +215,7 @@ def is_comment(row: Sequence[str]) -> bool:
     return row[0].startswith("#")
 
 
-def _delimiter(path: Path, lines: Sequence[str], known: Known, error: type[InputError]) -> str:
+def _delimiter(path: Path, lines: Sequence[str], said: Dialect, known: Known, error: type[InputError]) -> str:
     """Choose what makes rows of one width; of several, what makes names that are known."""
     fitting: dict[str, int] = {}
     widths: dict[str, int] = {}
@@ -223,9 +223,11 @@ def _delimiter(path: Path, lines: Sequence[str], known: Known, error: type[Input
         rows = _rows(lines, sign)
         if not rows:
             continue
-        place = _place(rows, known)
+        place = 0 if isinstance(said.header, tuple) else _place(rows, known)
         names = rows[place][1]
         widths[sign] = len(names)
+        if isinstance(said.header, tuple) and len(said.header) != len(_trimmed(names)):
+            continue
         if len(names) > 1 and all(_fits(row, len(_trimmed(names)), len(names)) for _, row in rows[place + 1 :]):
             fitting[sign] = sum(map(known, names))
     if not fitting:
@@ -253,6 +255,9 @@ def _trimmed(row: Sequence[str]) -> Sequence[str]:
 
 def _place(rows: _Rows, known: Known) -> int:
     """Find the row of names: the first, or the first that is as wide as what follows, behind narrower ones."""
+    named = next((place for place, (_, row) in enumerate(rows) if _is_header(row, known)), 0)
+    if named and not any(known(name.strip()) for name in rows[0][1]):
+        return named
     first = len(_trimmed(rows[0][1]))
     widths = Counter(max(len(_trimmed(row)), min(len(row), first)) for _, row in rows[1:])
     usual = max(widths, key=lambda width: widths[width], default=0)
@@ -263,6 +268,10 @@ def _place(rows: _Rows, known: Known) -> int:
     is_header = not any(map(_is_value, names)) and len(rows) > place + 1
     is_title = all(len(_trimmed(row)) <= 1 for row in before) or any(known(name.strip()) for name in names)
     return place if is_header and is_title else 0
+
+
+def _is_header(row: Sequence[str], known: Known) -> bool:
+    return sum(known(name.strip()) for name in row) >= 2 and not any(map(_is_value, row))
 
 
 def _header(

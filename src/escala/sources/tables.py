@@ -112,7 +112,7 @@ def _csv(path: Path, said: Conventions) -> Table:
 
 def _is_known(name: str) -> bool:
     key = _key(name)
-    return any(key in known for known in ROLES.values()) or isinstance(wide.levels((name,)), str)
+    return any(key in known for known in ROLES.values()) or wide.is_level(name)
 
 
 def _with_levels(given: Table) -> Table:
