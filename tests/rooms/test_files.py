@@ -447,6 +447,23 @@ def test_levels_are_known_by_many_names(names: tuple[str, ...]) -> None:
     assert made.notes == ()
 
 
+def test_a_table_of_thousands_of_columns_is_read(tmp_path: Path) -> None:
+    n = 3000
+    names = [f"{side}_{what}_{k}" for k in range(n) for side in ("bid", "ask") for what in ("price", "size")]
+    row = [str(value) for k in range(n) for value in (99 - k / 100, 1, 101 + k / 100, 1)]
+    text = ",".join(names) + "\n" + (",".join(row) + "\n") * 2
+    assert len(names) * 10 > 100_000
+    book = order_book.book(_written(tmp_path, text))
+    assert np.diff(book.offsets).tolist() == [n] * 4
+    assert book.mid.tolist() == [100.0, 100.0]
+
+
+def _written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "r.csv"
+    path.write_text(text)
+    return path
+
+
 def test_a_bad_level_names_its_column_and_row(tmp_path: Path) -> None:
     for value, shown in (("-3", "-3.0"), ("", "nan")):
         with pytest.raises(RecordFileError, match=rf"quantity must be in .*, but row 3: bids\[1\]\.amount = {shown}"):

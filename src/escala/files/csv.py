@@ -30,6 +30,8 @@ Kind: TypeAlias = Literal["plain", "number", "amount", "level", "time", "text"]
 Rows: TypeAlias = list[tuple[int, list[str]]]
 
 _BLOCK: Final = 2048  # rows converted together: few enough that the garbage collector has little to look through
+_LINES: Final = 20  # lines that a sample has at least: some tables have thousands of columns
+_LONGEST_SAMPLE: Final = 1 << 24
 _LARGE: Final = 1_000_000  # bytes from which a file is worth loading a library that reads it faster
 
 
@@ -150,8 +152,11 @@ def _layout(
     path: Path, file: BinaryIO, error: type[InputError], said: Dialect | None, known: Known, hint: str
 ) -> Layout:
     head = file.read(SAMPLE)
+    while head.count(b"\n") < _LINES and len(head) < _LONGEST_SAMPLE and (more := file.read(SAMPLE)):
+        head += more
+    is_whole = not file.read(1)
     file.seek(0)
-    return found_layout(path, head, (said or Dialect()).checked(error), known, error, hint)
+    return found_layout(path, head, is_whole, (said or Dialect()).checked(error), known, error, hint)
 
 
 def columns(

@@ -22,7 +22,7 @@ Known: TypeAlias = Callable[[str], bool]
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _WORDS: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
-SAMPLE: Final = 65_536  # bytes that are looked at
+SAMPLE: Final = 65_536  # bytes that are looked at, or more where these are few lines
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,26 @@ def encoding(head: bytes) -> str:
 
 
 def layout(
-    path: Path, head: bytes, said: Dialect, known: Known, error: type[InputError], hint: str = "name its columns"
+    path: Path, head: bytes, is_whole: bool, said: Dialect, known: Known, error: type[InputError], hint: str
 ) -> Layout:
-    """Find how a file is written from how it begins; `hint` says what helps a file without a header.
+    """Find how a file is written from how it begins.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for messages.
+    head : bytes
+        How it begins.
+    is_whole : bool
+        Whether that is all of it.
+    said : Dialect
+        What is known already.
+    known : callable
+        Tells whether the name of a column is one that the reader knows.
+    error : type of InputError
+        What to raise.
+    hint : str
+        What helps a file without a header, in words.
 
     Raises
     ------
@@ -144,7 +161,7 @@ def layout(
         If it is no text.
     """
     code = encoding(head)
-    lines = _lines(head, code)
+    lines = _lines(head, is_whole, code)
     start, comments, told = _beginning(lines)
     said = said if said.delimiter or told is None else replace(said, delimiter=told)
     body = lines[start:]
@@ -170,9 +187,8 @@ def layout(
     return Layout(code, delimiter, found, names, skipped, has_header, data, tuple(notes))
 
 
-def _lines(head: bytes, code: str) -> list[str]:
+def _lines(head: bytes, whole: bool, code: str) -> list[str]:
     """Give the lines of a sample, without the last where it may have been cut."""
-    whole = len(head) < SAMPLE
     text = head.decode(code, "strict" if whole else "ignore")
     lines = list(io.StringIO(text, newline=""))
     return lines if whole or len(lines) < 2 else lines[:-1]
