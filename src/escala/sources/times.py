@@ -31,10 +31,10 @@ _COMPACT_DATES: Final = Interval(19700101.0, 21001231.0, integer=True)
 
 _TIME: Final = "must be unix seconds of the years 1 to 9999 (or as time_unit says) or an ISO date"
 _COMPACT: Final = "must not be dates without dashes: 2024-01-02"
-_EXCEL: Final = "must not be days as Excel counts them, but time_unit='excel' reads those"
+_EXCEL: Final = "must not be days as Excel counts them (time_unit='excel' reads those)"
 _MAGNITUDES: Final = "must share one unit, here some count {} and some {}"
-_EARLY: Final = "must not lie before {}: time_unit says what numbers count, earliest='1970-01-01' allows early times"
-_DECADES: Final = "must not span decades, which wrong units make, unless earliest says that early times are meant"
+_EARLY: Final = "must not lie before 1990 (time_unit says what numbers count, earliest='1970-01-01' allows early times)"
+_DECADES: Final = "must not span more than 20 years, which wrong units make (earliest='1970-01-01' allows it)"
 
 
 def check_unit(time_unit: str) -> None:
@@ -50,8 +50,10 @@ def check_unit(time_unit: str) -> None:
         raise RecordError(message, arguments=("time_unit",))
 
 
-def seconds(values: npt.NDArray[Any], dated: bool, time_unit: str, earliest: float | None, refuse: Refuse) -> Floats:
-    """Turn a column into seconds since 1970.
+def seconds(
+    values: npt.NDArray[Any], dated: bool, time_unit: str, earliest: float | None, refuse: Refuse
+) -> tuple[Floats, str]:
+    """Turn a column into seconds since 1970, and say what its numbers count.
 
     Parameters
     ----------
@@ -70,10 +72,10 @@ def seconds(values: npt.NDArray[Any], dated: bool, time_unit: str, earliest: flo
         values, dated = _raw(values, refuse)
     raw: Floats = values
     refuse(~np.isfinite(raw), _TIME)
-    result = raw if dated else _counted(raw, time_unit, earliest, refuse)
+    result, unit = (raw, "s") if dated else _counted(raw, time_unit, earliest, refuse)
     refuse(~SECONDS.contains(result), _TIME)
     if earliest is None:
-        refuse(result < _USUAL.low, _EARLY.format(1990))
+        refuse(result < _USUAL.low, _EARLY)
         if result.size and np.ptp(result) > _LONGEST:
             ends = np.zeros(result.size, dtype=bool)
             ends[[result.argmin(), result.argmax()]] = True
@@ -81,27 +83,27 @@ def seconds(values: npt.NDArray[Any], dated: bool, time_unit: str, earliest: flo
     else:
         day = datetime.datetime.fromtimestamp(0, datetime.UTC) + datetime.timedelta(seconds=earliest)
         refuse(result < earliest, f"must not lie before {day:%Y-%m-%d}, as earliest says")
-    return result
+    return result, unit
 
 
-def _counted(raw: Floats, time_unit: str, earliest: float | None, refuse: Refuse) -> Floats:
+def _counted(raw: Floats, time_unit: str, earliest: float | None, refuse: Refuse) -> tuple[Floats, str]:
     if time_unit == "excel":
-        return (raw - _EXCEL_ZERO) * _DAY
+        return (raw - _EXCEL_ZERO) * _DAY, time_unit
     if time_unit != "auto":
         if time_unit == "s":
             refuse(_all(_COMPACT_DATES, raw), _COMPACT)
-        return raw / _UNITS[time_unit]
+        return raw / _UNITS[time_unit], time_unit
     lows = dict.fromkeys(_UNITS, _USUAL.low) | ({} if earliest is None else {"s": min(earliest, _USUAL.low)})
     fits = {unit: (raw >= lows[unit] * count) & (raw <= _USUAL.high * count) for unit, count in _UNITS.items()}
     for unit, marked in fits.items():
         if marked.all():
-            return raw / _UNITS[unit]
+            return raw / _UNITS[unit], unit
     refuse(_all(_COMPACT_DATES, raw), _COMPACT)
     refuse(_all(_EXCEL_DAYS, raw), _EXCEL)
     there = sorted((unit for unit in fits if fits[unit].any()), key=lambda unit: -int(fits[unit].sum()))
     if len(there) > 1:
         refuse(~fits[there[0]], _MAGNITUDES.format(*there))
-    return raw
+    return raw, "s"
 
 
 def _all(interval: Interval, raw: Floats) -> npt.NDArray[np.bool_]:
