@@ -512,7 +512,7 @@ def test_of_many_symbols_the_first_are_listed(tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         ((), 2, "records delete must be told which: --symbols, --import, --since or --before"),
-        (("--symbol", "a", "--yes"), 1, "there are no records of 'a'; did you mean A?"),
+        (("--symbol", "a", "--yes"), 1, "there are no records of 'a'; did you mean 'A'?"),
         (("--import", "3"), 1, "imports names 3, and there is no such import; the newest is 2"),
         (("--before", "now"), 2, "--before takes an ISO date such as 2024-01-31 or 2024-01-31T12:00, not 'now'"),
         (("--symbol", "A", "--db", "none.db"), 1, "there is no store at"),
