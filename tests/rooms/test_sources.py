@@ -937,6 +937,6 @@ def test_dates_without_dashes_are_no_seconds(tmp_path: Path) -> None:
     ):
         sources.read(path)
     path.write_text("symbol,capital,efficiency,time\nA,1,1,20240102\nA,2,1,1700000000\n")
-    with pytest.raises(RecordFileError, match=r"time must not lie before 1990: .*, but row 2: time = 20240102\.0"):
+    with pytest.raises(RecordFileError, match=r"time must not lie before 1990 .*, but row 2: time = 20240102\.0"):
         sources.read(path)
     assert sources.read(path, earliest="1970-01-01").observed_at is not None

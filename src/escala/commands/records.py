@@ -35,7 +35,14 @@ def import_(
     fee_unit: Literal["quote", "base", "percent"] | None = None,
     fills: Literal["join", "apart"] = "join",
     window: float | None = None,
-    time_unit: Literal["s", "ms", "us", "ns"] = "s",
+    time_unit: Literal["auto", "s", "ms", "us", "ns", "excel"] = "auto",
+    earliest: str | None = None,
+    delimiter: str | None = None,
+    decimal: Literal[".", ","] | None = None,
+    thousands: str | None = None,
+    header: str | None = None,
+    keep_similar: bool = False,
+    strict: bool = False,
     clip: bool = False,
     again: bool = False,
     db: Database = "escala.db",
@@ -71,7 +78,23 @@ def import_(
     window
         Seconds about a quote or execution in which small ones give its reference price, for markets that move.
     time_unit
-        What numbers in a column of times count since 1970; dates may be ISO text too.
+        What numbers in a column of times count since 1970, or days as Excel counts them; by default their magnitude
+        tells. Dates may be text with the year first.
+    earliest
+        The first day that times may have, 1970-01-01 for all; by default times before 1990 and such that span more than
+        20 years are refused.
+    delimiter
+        What separates values in CSV: one sign, or tab. By default the file tells.
+    decimal, thousands
+        The decimal sign, and what stands between groups of three digits. By default the file tells, and what may be
+        either is refused.
+    header
+        Of CSV without a header: the names of its columns (--header time,side,price,quantity), or no to number them from
+        1, or lobster. Yes: the first row is one, whatever it looks like.
+    keep_similar
+        Symbols that differ only in case or separators are different ones, instead of refused.
+    strict
+        Refuse order books with a crossed, locked or one-sided snapshot, instead of leaving that out.
     clip
         Move efficiencies outside [0, 1] to its ends instead of refusing them.
     again
@@ -85,10 +108,12 @@ def import_(
 
     with progress.bar(f"reading {file.name}"):
         how: dict[str, Any] = {"kind": kind, "symbol": symbol, "columns": columns, "sides": sides, "clip": clip}
-        said: dict[str, Any] = {"side": side, "window": window, "fees": fees, "fee_unit": fee_unit}
-        said["fills"] = None if fills == "join" else fills
-        options: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
-        found = sources.read(file, **how, time_unit=time_unit, **options)
+        how |= {"delimiter": delimiter, "decimal": decimal, "thousands": thousands, "header": _header(header)}
+        how |= {"time_unit": time_unit, "earliest": earliest, "keep_similar": keep_similar}
+        asked: dict[str, Any] = {"side": side, "window": window, "strict": strict or None}
+        asked |= {"fees": fees, "fee_unit": fee_unit, "fills": None if fills == "join" else fills}
+        options: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        found = sources.read(file, **how, **options)
     if not len(found):
         raise RecordError("; ".join([f"{file}: there are no records in it", *found.notes]))
     source = f"{file.name[:300]} {_digest(found)}"
@@ -104,6 +129,12 @@ def import_(
         print("no times in it: all count as observed now")
     shown = ", ".join(symbols[:_SHOWN]) + (", …" if len(symbols) > _SHOWN else "")
     print(f"added to {_without_password(db)}: {shown}")
+
+
+def _header(text: str | None) -> bool | str | list[str] | None:
+    if text is None or text == "lobster":
+        return text
+    return {"no": False, "yes": True}.get(text.lower(), [name.strip() for name in text.split(",")])
 
 
 def _digest(records: EfficiencyRecords) -> str:

@@ -34,7 +34,8 @@ def columns(file: BinaryIO, layout: Layout, kinds: Mapping[int, str]) -> tuple[d
     dated : list of int
         Columns of times that were dates.
     """
-    if layout.encoding != "utf-8-sig" or len(layout.names) < 2 or layout.separators.thousands is not None:
+    is_usual = layout.encoding == "utf-8-sig" and layout.delimiter.isascii() and layout.separators.thousands is None
+    if not is_usual or len(layout.names) < 2:
         return None
     try:
         import pyarrow.csv
@@ -104,7 +105,7 @@ def _is_well_quoted(block: bytes, delimiter: str) -> bool:
     opening, closing = quotes[::2], quotes[1::2]
     before = signs[opening[opening > 0] - 1]
     after = signs[closing[closing < signs.size - 1] + 1]
-    return bool(np.isin(before, ends[[0, 2]]).all() and np.isin(after, ends).all()) and delimiter.isascii()
+    return bool(np.isin(before, ends[[0, 2]]).all() and np.isin(after, ends).all())
 
 
 @dataclass

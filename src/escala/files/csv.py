@@ -24,12 +24,14 @@ from escala.files.numbers import NotANumberError, Numbers
 from escala.files.times import NotATimeError, Times
 from escala.text.numerals import counted
 
-#: What a column holds: numbers, numbers that may have a unit, such that may be missing, times, or text.
-Kind: TypeAlias = Literal["number", "amount", "level", "time", "text"]
+#: What a column holds: numbers as Python writes them, numbers, such with a unit, such that may be missing, times, text.
+Kind: TypeAlias = Literal["plain", "number", "amount", "level", "time", "text"]
 #: Numbered lines of a file, split into values.
 Rows: TypeAlias = list[tuple[int, list[str]]]
 
 _BLOCK: Final = 2048  # rows converted together: few enough that the garbage collector has little to look through
+_LINES: Final = 20  # lines that a sample has at least: some tables have thousands of columns
+_LONGEST_SAMPLE: Final = 1 << 24
 _LARGE: Final = 1_000_000  # bytes from which a file is worth loading a library that reads it faster
 
 
@@ -40,7 +42,7 @@ class Column(NamedTuple):
     ----------
     name : str
         What it is called in the result and in messages.
-    kind : {"number", "amount", "level", "time", "text"}
+    kind : {"plain", "number", "amount", "level", "time", "text"}
         What it holds. Text becomes objects of which equal ones are one.
     """
 
@@ -56,6 +58,8 @@ class Column(NamedTuple):
         """Make what turns its texts into numbers; None for text."""
         if self.kind == "text":
             return None
+        if self.kind == "plain":
+            return float
         if self.kind == "time":
             return Times(Numbers(layout.separators))
         return Numbers(layout.separators, units=self.kind != "number", blank=self.kind == "level")
@@ -101,10 +105,8 @@ def opened(path: Path, error: type[InputError]) -> Iterator[BinaryIO]:
     try:
         with _open(path) as file:
             yield file
-    except UnicodeDecodeError as reason:
-        raise error(f"{path}: not a CSV file in {reason.encoding.upper()}: {reason}") from None
-    except csv.Error as reason:
-        raise error(f"{path}: not a CSV file in UTF-8: {reason}") from None
+    except (UnicodeError, csv.Error) as reason:
+        raise error(f"{path}: not a CSV file in UTF-8 or UTF-16: {reason}") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as reason:
         raise error(f"{path}: not a whole gzip file: {reason}") from None
 
@@ -150,8 +152,11 @@ def _layout(
     path: Path, file: BinaryIO, error: type[InputError], said: Dialect | None, known: Known, hint: str
 ) -> Layout:
     head = file.read(SAMPLE)
+    while head.count(b"\n") < _LINES and len(head) < _LONGEST_SAMPLE and (more := file.read(SAMPLE)):
+        head += more
+    is_whole = not file.read(1)
     file.seek(0)
-    return found_layout(path, head, (said or Dialect()).checked(error), known, error, hint)
+    return found_layout(path, head, is_whole, (said or Dialect()).checked(error), known, error, hint)
 
 
 def columns(
@@ -160,6 +165,7 @@ def columns(
     error: type[InputError],
     *,
     layout: Layout | None = None,
+    said: Dialect | None = None,
     known: Known = lambda _: False,
     hint: str = "",
 ) -> Content:
@@ -174,7 +180,7 @@ def columns(
     error : type of InputError
         What to raise.
     layout : Layout, optional
-        How the file is written; found out by default, with `known` and `hint` as in :func:`layout`.
+        How the file is written; found out by default, with `said`, `known` and `hint` as in :func:`layout`.
 
     Raises
     ------
@@ -182,7 +188,7 @@ def columns(
         The class given, if a row has another number of values than the header, or a value is not what it has to be.
     """
     with opened(path, error) as file:
-        written = _layout(path, file, error, None, known, hint) if layout is None else layout
+        written = _layout(path, file, error, said, known, hint) if layout is None else layout
         wanted = plan(written.names)
         quick = _quick(file, written, wanted)
         if quick is not None:

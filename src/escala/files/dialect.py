@@ -22,7 +22,7 @@ Known: TypeAlias = Callable[[str], bool]
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _WORDS: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
-SAMPLE: Final = 65_536  # bytes that are looked at
+SAMPLE: Final = 65_536  # bytes that are looked at, or more where these are few lines
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,26 @@ def encoding(head: bytes) -> str:
 
 
 def layout(
-    path: Path, head: bytes, said: Dialect, known: Known, error: type[InputError], hint: str = "name its columns"
+    path: Path, head: bytes, is_whole: bool, said: Dialect, known: Known, error: type[InputError], hint: str
 ) -> Layout:
-    """Find how a file is written from how it begins; `hint` says what helps a file without a header.
+    """Find how a file is written from how it begins.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for messages.
+    head : bytes
+        How it begins.
+    is_whole : bool
+        Whether that is all of it.
+    said : Dialect
+        What is known already.
+    known : callable
+        Tells whether the name of a column is one that the reader knows.
+    error : type of InputError
+        What to raise.
+    hint : str
+        What helps a file without a header, in words.
 
     Raises
     ------
@@ -144,13 +161,13 @@ def layout(
         If it is no text.
     """
     code = encoding(head)
-    lines = _lines(head, code)
+    lines = _lines(head, is_whole, code)
     start, comments, told = _beginning(lines)
     said = said if said.delimiter or told is None else replace(said, delimiter=told)
     body = lines[start:]
     if not any(line.strip() for line in body):
         raise error(f"{path}: the file is empty")
-    delimiter = said.delimiter or _delimiter(path, body, known, error)
+    delimiter = said.delimiter or _delimiter(path, body, said, known, error)
     rows = _rows(body, delimiter)
     notes = [] if delimiter == "," or said.delimiter else [f"values are separated by {_shown(delimiter)}"]
     if not rows:
@@ -170,9 +187,8 @@ def layout(
     return Layout(code, delimiter, found, names, skipped, has_header, data, tuple(notes))
 
 
-def _lines(head: bytes, code: str) -> list[str]:
+def _lines(head: bytes, whole: bool, code: str) -> list[str]:
     """Give the lines of a sample, without the last where it may have been cut."""
-    whole = len(head) < SAMPLE
     text = head.decode(code, "strict" if whole else "ignore")
     lines = list(io.StringIO(text, newline=""))
     return lines if whole or len(lines) < 2 else lines[:-1]
@@ -215,7 +231,7 @@ def is_comment(row: Sequence[str]) -> bool:
     return row[0].startswith("#")
 
 
-def _delimiter(path: Path, lines: Sequence[str], known: Known, error: type[InputError]) -> str:
+def _delimiter(path: Path, lines: Sequence[str], said: Dialect, known: Known, error: type[InputError]) -> str:
     """Choose what makes rows of one width; of several, what makes names that are known."""
     fitting: dict[str, int] = {}
     widths: dict[str, int] = {}
@@ -223,9 +239,11 @@ def _delimiter(path: Path, lines: Sequence[str], known: Known, error: type[Input
         rows = _rows(lines, sign)
         if not rows:
             continue
-        place = _place(rows, known)
+        place = 0 if isinstance(said.header, tuple) else _place(rows, known)
         names = rows[place][1]
         widths[sign] = len(names)
+        if isinstance(said.header, tuple) and len(said.header) != len(_trimmed(names)):
+            continue
         if len(names) > 1 and all(_fits(row, len(_trimmed(names)), len(names)) for _, row in rows[place + 1 :]):
             fitting[sign] = sum(map(known, names))
     if not fitting:
@@ -253,6 +271,9 @@ def _trimmed(row: Sequence[str]) -> Sequence[str]:
 
 def _place(rows: _Rows, known: Known) -> int:
     """Find the row of names: the first, or the first that is as wide as what follows, behind narrower ones."""
+    named = next((place for place, (_, row) in enumerate(rows) if _is_header(row, known)), 0)
+    if named and not any(known(name.strip()) for name in rows[0][1]):
+        return named
     first = len(_trimmed(rows[0][1]))
     widths = Counter(max(len(_trimmed(row)), min(len(row), first)) for _, row in rows[1:])
     usual = max(widths, key=lambda width: widths[width], default=0)
@@ -263,6 +284,10 @@ def _place(rows: _Rows, known: Known) -> int:
     is_header = not any(map(_is_value, names)) and len(rows) > place + 1
     is_title = all(len(_trimmed(row)) <= 1 for row in before) or any(known(name.strip()) for name in names)
     return place if is_header and is_title else 0
+
+
+def _is_header(row: Sequence[str], known: Known) -> bool:
+    return sum(known(name.strip()) for name in row) >= 2 and not any(map(_is_value, row))
 
 
 def _header(

@@ -32,9 +32,7 @@ def is_json(path: Path) -> bool:
 
 def is_book(source: Any) -> bool:
     """Tell books of JSON among objects of Python."""
-    if isinstance(source, Mapping):
-        return any(_is_side(source.get(bids)) and _is_side(source.get(asks)) for bids, asks in _SIDES)
-    return isinstance(source, list | tuple) and bool(source) and all(map(is_book, source))
+    return isinstance(source, Mapping | list | tuple) and next(_books(source, None, None, 0), None) is not None
 
 
 def _is_side(value: Any) -> bool:
@@ -116,8 +114,9 @@ def columns(name: str, content: Any, error: type[InputError]) -> dict[str, list[
 def _books(content: Any, symbol: Any, time: Any, depth: int) -> Iterator[_Book]:
     """Find the books in what surrounds them, which may say symbol and time."""
     if isinstance(content, list | tuple):
-        for part in content:
-            yield from _books(part, symbol, time, depth)
+        if content and isinstance(content[0], Mapping):  # a column of numbers need not be looked through
+            for part in content:
+                yield from _books(part, symbol, time, depth)
         return
     if not isinstance(content, Mapping) or depth > _DEEPEST:
         return
@@ -132,7 +131,7 @@ def _books(content: Any, symbol: Any, time: Any, depth: int) -> Iterator[_Book]:
         yield _Book({"bid": both[0], "ask": both[1]}, {"bid": "levels[0]", "ask": "levels[1]"}, symbol, time)
         return
     for key, part in content.items():
-        if isinstance(part, Mapping | list):
+        if isinstance(part, Mapping | list | tuple):
             named = symbol if symbol is not None or str(key).lower() in _WRAPPERS else str(key)
             yield from _books(part, named if isinstance(part, Mapping) else symbol, time, depth + 1)
 

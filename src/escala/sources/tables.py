@@ -97,7 +97,7 @@ def _csv(path: Path, said: Conventions) -> Table:
 
 
 def _is_known(name: str) -> bool:
-    return any(roles.tier(role, name) is not None for role in roles.TIERS) or isinstance(wide.levels((name,)), str)
+    return any(roles.tier(role, name) is not None for role in roles.TIERS) or wide.is_level(name)
 
 
 def _with_levels(given: Table) -> Table:

@@ -31,10 +31,10 @@ _COMPACT_DATES: Final = Interval(19700101.0, 21001231.0, integer=True)
 
 _TIME: Final = "must be unix seconds of the years 1 to 9999 (or as time_unit says) or an ISO date"
 _COMPACT: Final = "must not be dates without dashes: 2024-01-02"
-_EXCEL: Final = "must not be days as Excel counts them, but time_unit='excel' reads those"
+_EXCEL: Final = "must not be days as Excel counts them (time_unit='excel' reads those)"
 _MAGNITUDES: Final = "must share one unit, here some count {} and some {}"
-_EARLY: Final = "must not lie before {}: time_unit says what numbers count, earliest='1970-01-01' allows early times"
-_DECADES: Final = "must not span decades, which wrong units make, unless earliest says that early times are meant"
+_EARLY: Final = "must not lie before 1990 (time_unit says what numbers count, earliest='1970-01-01' allows early times)"
+_DECADES: Final = "must not span more than 20 years, which wrong units make (earliest='1970-01-01' allows it)"
 
 
 def check_unit(time_unit: str) -> None:
@@ -73,7 +73,7 @@ def seconds(values: npt.NDArray[Any], dated: bool, time_unit: str, earliest: flo
     result = raw if dated else _counted(raw, time_unit, earliest, refuse)
     refuse(~SECONDS.contains(result), _TIME)
     if earliest is None:
-        refuse(result < _USUAL.low, _EARLY.format(1990))
+        refuse(result < _USUAL.low, _EARLY)
         if result.size and np.ptp(result) > _LONGEST:
             ends = np.zeros(result.size, dtype=bool)
             ends[[result.argmin(), result.argmax()]] = True

@@ -64,6 +64,11 @@ class Levels:
         return [name for level in self.columns for name in (level.price, level.quantity)]
 
 
+def is_level(name: str) -> bool:
+    """Tell the name of a column of a level."""
+    return _NAME.fullmatch(name.strip()) is not None
+
+
 def levels(names: Sequence[str]) -> Levels | str | None:
     """Find the levels of a table; None if it has none on both sides, or text that says what is twofold."""
     found: dict[tuple[str, int], dict[str, str]] = {}
