@@ -72,11 +72,43 @@ def test_import_keeps_every_record(folder: Path) -> None:
 
 def test_times_may_count_milliseconds(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("symbol,capital,efficiency,time\nA,1,0.5,1700000000000\n")
-    done = escala("records", "import", "r.csv", cwd=tmp_path)
+    done = escala("records", "import", "r.csv", "--time-unit", "s", cwd=tmp_path)
     assert done.returncode == 1
     assert "row 2: time = 1700000000000.0" in done.stderr
-    assert escala("records", "import", "r.csv", "--time-unit", "ms", cwd=tmp_path).returncode == 0
+    done = escala("records", "import", "r.csv", cwd=tmp_path)
+    assert "time: numbers were read as ms since 1970" in done.stdout
+    assert escala("records", "import", "r.csv", "--time-unit", "ms", "--again", cwd=tmp_path).returncode == 0
     assert answer(tmp_path, "records", "list")[0]["first"] == "2023-11-14T22:13:20+00:00"
+
+
+def test_how_a_file_is_written_may_be_said(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("A:1.234,5:0,5:1970-01-02\na:2:1:1970-01-02\n")
+    header = ("--header", "symbol,capital,efficiency,time")
+    signs = ("--delimiter", ":", "--decimal", ",", "--thousands", ".")
+    done = escala("records", "import", "r.csv", *header, *signs, cwd=tmp_path)
+    assert (done.returncode, "time must not lie before 1990" in done.stderr) == (1, True)
+    done = escala("records", "import", "r.csv", *header, *signs, "--earliest", "1970-01-01", cwd=tmp_path)
+    assert (done.returncode, "'A' and 'a' differ only in case or separators" in done.stderr) == (1, True)
+    done = escala(
+        "records", "import", "r.csv", *header, *signs, "--earliest", "1970-01-01", "--keep-similar", cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {row["symbol"]: row["largest"] for row in answer(tmp_path, "records", "list")}
+    assert found == {"A": 1234.5, "a": 2.0}
+    done = escala("records", "import", "r.csv", "--delimiter", ":", cwd=tmp_path)
+    assert (done.returncode, "this file seems to have no header" in done.stderr) == (1, True)
+    columns = ("--column.symbol", "1", "--column.capital", "2", "--column.efficiency", "3")
+    done = escala("records", "import", "r.csv", "--header", "no", *signs, *columns, "--keep-similar", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_strict_import_refuses_what_is_no_order_book(tmp_path: Path) -> None:
+    levels = "".join(f"bid,99,1,{k}\nask,{101 if k else 98},1,{k}\n" for k in range(3))
+    (tmp_path / "b.csv").write_text("side,price,quantity,snapshot\n" + levels)
+    done = escala("records", "import", "b.csv", "--symbol", "A", "--strict", cwd=tmp_path)
+    assert (done.returncode, "price of the best bid must be below" in done.stderr) == (1, True)
+    done = escala("records", "import", "b.csv", "--symbol", "A", cwd=tmp_path)
+    assert (done.returncode, "1 snapshot of 3 left out: 1 crossed" in done.stdout) == (0, True)
 
 
 def test_what_was_imported_more_than_once_is_counted_as_it_is(tmp_path: Path) -> None:

@@ -422,7 +422,7 @@ def test_columns_for_each_level_are_read(tmp_path: Path) -> None:
     assert made.efficiency.tolist() == [0.985, 0.985]
     assert made.observed_at is not None
     assert made.observed_at.tolist() == [1704110400.123456, 1704110400.223456]
-    assert made.notes == ()
+    assert made.notes == ("timestamp: numbers were read as us since 1970",)
     book = order_book.book(tmp_path / "r.csv")
     assert np.diff(book.offsets).tolist() == [2, 1, 2, 2]
     frame = pd.read_csv(tmp_path / "r.csv")

@@ -171,13 +171,17 @@ def load(given: Table, found: Mapping[str, list[str]], wanted: Iterable[str], ti
     for role in wanted:
         if role in found and (given.levels is None or role not in LEVEL):
             chosen[role] = _only(given, role, found[role])
-    columns = values.read(given, chosen)
+    columns = read = values.read(given, chosen)
     if "time" in columns:
 
         def refuse(bad: npt.NDArray[np.bool_], requirement: str) -> None:
-            columns.refuse("time", bad, requirement)
+            read.refuse("time", bad, requirement)
 
-        columns.values["time"] = times.seconds(columns["time"], columns.dated, time_unit, given.said.earliest, refuse)
+        seconds, unit = times.seconds(columns["time"], columns.dated, time_unit, given.said.earliest, refuse)
+        columns = replace(columns, values={**columns.values, "time": seconds})
+        if time_unit == "auto" and unit != "s" and seconds.size:
+            note = f"{columns.names['time']}: numbers were read as {unit} since 1970"
+            columns = replace(columns, notes=(*columns.notes, note))
     return _with_clean_symbols(columns) if "symbol" in columns else columns
 
 

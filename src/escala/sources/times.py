@@ -50,8 +50,10 @@ def check_unit(time_unit: str) -> None:
         raise RecordError(message, arguments=("time_unit",))
 
 
-def seconds(values: npt.NDArray[Any], dated: bool, time_unit: str, earliest: float | None, refuse: Refuse) -> Floats:
-    """Turn a column into seconds since 1970.
+def seconds(
+    values: npt.NDArray[Any], dated: bool, time_unit: str, earliest: float | None, refuse: Refuse
+) -> tuple[Floats, str]:
+    """Turn a column into seconds since 1970, and say what its numbers count.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ def seconds(values: npt.NDArray[Any], dated: bool, time_unit: str, earliest: flo
         values, dated = _raw(values, refuse)
     raw: Floats = values
     refuse(~np.isfinite(raw), _TIME)
-    result = raw if dated else _counted(raw, time_unit, earliest, refuse)
+    result, unit = (raw, "s") if dated else _counted(raw, time_unit, earliest, refuse)
     refuse(~SECONDS.contains(result), _TIME)
     if earliest is None:
         refuse(result < _USUAL.low, _EARLY)
@@ -81,27 +83,27 @@ def seconds(values: npt.NDArray[Any], dated: bool, time_unit: str, earliest: flo
     else:
         day = datetime.datetime.fromtimestamp(0, datetime.UTC) + datetime.timedelta(seconds=earliest)
         refuse(result < earliest, f"must not lie before {day:%Y-%m-%d}, as earliest says")
-    return result
+    return result, unit
 
 
-def _counted(raw: Floats, time_unit: str, earliest: float | None, refuse: Refuse) -> Floats:
+def _counted(raw: Floats, time_unit: str, earliest: float | None, refuse: Refuse) -> tuple[Floats, str]:
     if time_unit == "excel":
-        return (raw - _EXCEL_ZERO) * _DAY
+        return (raw - _EXCEL_ZERO) * _DAY, time_unit
     if time_unit != "auto":
         if time_unit == "s":
             refuse(_all(_COMPACT_DATES, raw), _COMPACT)
-        return raw / _UNITS[time_unit]
+        return raw / _UNITS[time_unit], time_unit
     lows = dict.fromkeys(_UNITS, _USUAL.low) | ({} if earliest is None else {"s": min(earliest, _USUAL.low)})
     fits = {unit: (raw >= lows[unit] * count) & (raw <= _USUAL.high * count) for unit, count in _UNITS.items()}
     for unit, marked in fits.items():
         if marked.all():
-            return raw / _UNITS[unit]
+            return raw / _UNITS[unit], unit
     refuse(_all(_COMPACT_DATES, raw), _COMPACT)
     refuse(_all(_EXCEL_DAYS, raw), _EXCEL)
     there = sorted((unit for unit in fits if fits[unit].any()), key=lambda unit: -int(fits[unit].sum()))
     if len(there) > 1:
         refuse(~fits[there[0]], _MAGNITUDES.format(*there))
-    return raw
+    return raw, "s"
 
 
 def _all(interval: Interval, raw: Floats) -> npt.NDArray[np.bool_]:
