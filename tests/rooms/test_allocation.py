@@ -613,6 +613,12 @@ def test_summaries_say_what_stays_out() -> None:
     text = allocate(curves, 3.0, min_efficiency=0.8, hurdle=0.1).summary()
     assert "min_efficiency left 2.7 over; a second solve placed" in text
     assert "takes 2 instruments below it (*)" in text
+    below = "of it below min_efficiency (remainder is distribute; hold leaves that money out)"
+    assert text.splitlines()[0].endswith(f"allocated over 2 of 2 instruments, 0.675 {below}")
+    held = allocate(curves, 3.0, min_efficiency=0.8, hurdle=0.1, remainder="hold").summary()
+    assert "below min_efficiency" not in held
+    many = allocate(curves, [0.1, 3.0, 4.0], min_efficiency=0.8, hurdle=0.1).summary()
+    assert many.splitlines()[0].endswith(", in 2 of them capital below min_efficiency (remainder is distribute)")
     assert "bounds leave no room" in allocate(curves, 3.0, upper=0.1).summary()
     nothing = allocate(curves, 0.0)
     assert float(nothing.shadow_price) == 1.0

@@ -231,8 +231,21 @@ def test_example_of_the_guide(native: Built, tmp_path: Path) -> None:
     [source] = re.findall(r"^```c\n(.*?)^```", (ROOT / "docs/guide/c-library.md").read_text(), re.DOTALL | re.MULTILINE)
     (tmp_path / "example.c").write_text(source)
     place = native.shared.parent
+    expected = ["1501.51 0", "1571.54 1", "1575.88 1"]
     program = compiled(tmp_path / "example.c", tmp_path / "host", f"-I{place}", native.static)
-    assert said(program).splitlines() == ["1501.51 0", "1571.54 1", "1575.88 1"]
+    assert said(program).splitlines() == expected
+    (tmp_path / "lib").symlink_to(place)
+    inside = (f"cd {tmp_path}", "unset LD_LIBRARY_PATH")
+    without = ("cc example.c -Ilib -Llib -lescala", "LD_LIBRARY_PATH=lib ./a.out")
+    assert said("bash", "-ec", "\n".join([*inside, *without])).splitlines() == expected
+    as_told = ("cc example.c -Ilib $flags -o example", "./example")  # with the flags of the file, by hand
+    flags = re.findall(r"^Libs: (.*)$", native.pkgconfig.read_text(), re.MULTILINE)[0].replace("${prefix}", str(place))
+    assert said("bash", "-ec", "\n".join([*inside, f"flags='{flags}'", *as_told])).splitlines() == expected
+    tool("pkg-config")
+    [commands] = re.findall(
+        r"^```sh\n(.*?)^```", (ROOT / "docs/guide/c-library.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert said("bash", "-ec", "\n".join([*inside, commands])).splitlines() == expected
 
 
 @pytest.mark.slow

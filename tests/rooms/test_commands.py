@@ -116,7 +116,7 @@ def test_what_was_imported_more_than_once_is_counted_as_it_is(tmp_path: Path) ->
     for _ in range(2):
         assert escala("records", "import", "r.csv", "--again", cwd=tmp_path).returncode == 0
     done = escala("records", "import", "r.csv", cwd=tmp_path)
-    assert done.stderr == "escala: 1 record imported before, from r.csv: --again adds them once more\n"
+    assert done.stderr == "escala: 1 record imported before, from r.csv: --allow-duplicates adds them once more\n"
     assert escala("records", "list", cwd=tmp_path).stdout.startswith("2 records of 1 symbol\n")
 
 
@@ -162,7 +162,7 @@ def test_a_file_is_not_imported_twice_by_mistake(folder: Path, tmp_path: Path) -
     done = escala("records", "import", "copy.csv.gz", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
-        "escala: 19,278 records imported before, from dex_quotes.csv.gz: --again adds them once more\n"
+        "escala: 19,278 records imported before, from dex_quotes.csv.gz: --allow-duplicates adds them once more\n"
     )
     assert answer(tmp_path, "records", "import", "copy.csv.gz", "--again")["records"] == 19_278
     assert sum(found["count"] for found in answer(tmp_path, "records", "list")) == 2 * 19_278

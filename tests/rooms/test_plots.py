@@ -685,6 +685,21 @@ def test_what_is_saved_is_checked(tmp_path: Path) -> None:
         plots.save(figure, too_long)
 
 
+def test_letters_that_the_font_lacks_are_written_as_codes_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("Ä→", "Ωμ ру́б", "A B"):
+        assert canvas.plain(text) == text
+    with pytest.warns(
+        UserWarning, match=r"the font of pictures lacks letters of '中文/USDT', which becomes '.+4e2d.+6587"
+    ):
+        assert canvas.plain("中文/USDT") == "\\u4e2d\\u6587/USDT"
+    with pytest.warns(UserWarning, match="may name a font that has them"):
+        assert canvas.plain("🚀") == "\\U0001f680"
+    monkeypatch.setitem(mpl.rcParams, "font.family", ["no such font", "DejaVu Sans"])
+    assert canvas.plain("Ω") == "Ω"
+    monkeypatch.setitem(mpl.rcParams, "font.family", ["no such font"])
+    assert canvas.plain("Ω") == "Ω"
+
+
 def test_symbols_are_drawn_as_they_are() -> None:
     assert canvas.plain("$a$_b") == r"\$a\$_b"
     assert canvas.plain("_hidden") == " _hidden"

@@ -109,7 +109,7 @@ def _of_one(found: _Answer, rows: int) -> list[str]:
     net = " net of the hurdle" if found.hurdle > 0.0 else ""
     lines = [
         f"{capital(float(found.amounts.sum()))} of {capital(float(found.total))} allocated over {held:,} of "
-        f"{len(found):,} instruments",
+        f"{len(found):,} instruments{_below(found)}",
         f"utility{net} {capital(float(found.utility))}, at most {capital(float(found.upper_bound))} is possible "
         f"(gap {gap(found.gap)}, {status(found.status_name)}); "
         f"efficiency of the whole {_four(found.global_efficiency)}",
@@ -118,6 +118,14 @@ def _of_one(found: _Answer, rows: int) -> list[str]:
     ]
     lines += ["", *_table(found, rows), *_without(found), *_doubts(found)]
     return lines
+
+
+def _below(found: _Answer) -> str:
+    """Say how much works below min_efficiency: whoever asked for one may take it for a bound."""
+    amount = float(found.amounts[found.below_threshold].sum())
+    if amount <= 0.0:
+        return ""
+    return f", {capital(amount)} of it below min_efficiency (remainder is distribute; hold leaves that money out)"
 
 
 def _left(found: _Answer) -> list[str]:
@@ -206,7 +214,7 @@ def _of_many(found: _Answer, rows: int) -> list[str]:
     wide = max([len("draw"), *map(len, places)]) + 2 if found.drawn else 0
     last = f"{'below threshold':>17}" if below.any() else ""
     lines = [
-        f"{totals.size:,} problems over {len(found):,} instruments",
+        f"{totals.size:,} problems over {len(found):,} instruments{_any_below(below)}",
         "",
         f"{'draw':<{wide}.{wide}}{'total':>16}{'allocated':>16}{'utility':>16}{'efficiency':>12}{'shadow price':>14}"
         f"{'gap':>9}{'held':>7}{last}",
@@ -221,6 +229,11 @@ def _of_many(found: _Answer, rows: int) -> list[str]:
     if totals.size > rows:
         lines.append(f"… and {totals.size - rows:,} more")
     return lines
+
+
+def _any_below(below: npt.NDArray[np.integer[Any]]) -> str:
+    many = int((below > 0).sum())
+    return f", in {many:,} of them capital below min_efficiency (remainder is distribute)" if many else ""
 
 
 def gap(value: float) -> str:

@@ -18,6 +18,7 @@ from escala.commands.terminal import (
     print_json,
     print_table,
     save_plot,
+    tell_plot,
 )
 from escala.text import progress
 
@@ -74,16 +75,17 @@ def predict(
         **{name: getattr(at, name)[0] for name in ("efficiency", "low", "high", "confidence", "extrapolated")},
         "marginal": curve.marginal(capital),
     }
+    if plot is not None:
+        from escala import plots
+
+        save_plot(plots.prediction_figure(curves, symbol, records, capital, level=level), plot)
     if json:
         about = ("symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at")
         told = {name: getattr(info, name) for name in about}
         print_json({**told, "limit": curve.limit[0], "level": level, "tolerance": tolerance, **columns})
     else:
         _print_prediction(curves, columns, level, tolerance)
-    if plot is not None:
-        from escala import plots
-
-        save_plot(plots.prediction_figure(curves, symbol, records, capital, level=level), plot, json=json)
+    tell_plot(plot, json=json)
 
 
 async def _prediction(
@@ -224,15 +226,16 @@ def optimize(
     check_plot(plot)
     announce_compilation()
     found, settings = asyncio.run(_allocation(db, symbols, total, limits))
+    if plot is not None:
+        from escala import plots
+
+        save_plot(plots.allocation_figure(found), plot)
     if json:
         print_json(_allocation_content(found))
     else:
         print(found.summary())
         _print_settings(settings, limits)
-    if plot is not None:
-        from escala import plots
-
-        save_plot(plots.allocation_figure(found), plot, json=json)
+    tell_plot(plot, json=json)
 
 
 def _limit(name: str, words: list[str]) -> float | dict[str, float]:
@@ -323,6 +326,10 @@ def analyze(
     with progress.bar("learning curves"):
         curves, records = asyncio.run(_curves(db, symbols))
     found = curves.saturation(drop)
+    if plot is not None:
+        from escala import plots
+
+        save_plot(plots.analysis_figure(curves, None, records, drop=drop), plot)
     if json:
         limits = {name: value for name, value in vars(found).items() if name != "drop"}
         print_json({"drop": drop, **curves.to_dict(), **limits})
@@ -330,10 +337,7 @@ def analyze(
         _print_one(curves, found, drop)
     else:
         _print_many(curves, found, drop)
-    if plot is not None:
-        from escala import plots
-
-        save_plot(plots.analysis_figure(curves, None, records, drop=drop), plot, json=json)
+    tell_plot(plot, json=json)
 
 
 async def _curves(db: str, symbols: list[str] | None) -> tuple[CurveSet, StoredRecords | None]:

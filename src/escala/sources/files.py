@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from escala.curves.records import CAPITAL, EFFICIENCY, FINITE, WEIGHT
 from escala.errors import RecordError
-from escala.sources import order_book, quotes, tables, trades
+from escala.sources import fingerprints, order_book, quotes, tables, trades
 from escala.sources import sides as sides_of
 from escala.sources.candidates import candidates
 from escala.sources.choice import Choice
@@ -31,7 +32,7 @@ _WANTED: Final = (
     "quantity"
 )
 _ROLES: Final = {
-    "records": ("symbol", "capital", "efficiency", "weight", "time"),
+    "records": ("symbol", "capital", "efficiency", "weight", "time", "trade_id"),
     "quotes": trades.ROLES,
     "order_book": order_book.ROLES,
     "either": (*trades.ROLES, "snapshot"),
@@ -242,7 +243,15 @@ def _records(given: _Read, options: dict[str, Any]) -> EfficiencyRecords:
         clipped=clipped,
         notes=(f"{counted(clipped, 'efficiency', 'efficiencies')} outside [0, 1] clipped to its ends",) * bool(clipped)
         + columns.notes,
+        fingerprint=_by_ids(columns, symbols, codes),
     )
+
+
+def _by_ids(columns: Columns, symbols: list[str], codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int64] | None:
+    if "trade_id" not in columns:
+        return None
+    said = (columns["capital"], columns["efficiency"], columns.get("weight"), columns.get("time"))
+    return fingerprints.of_ids(symbols, codes, columns["trade_id"], fingerprints.of_rows(symbols, codes, said))
 
 
 def _quotes(given: _Read, options: dict[str, Any]) -> EfficiencyRecords:

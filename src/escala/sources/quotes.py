@@ -14,8 +14,8 @@ from escala.arrays import Floats, one_number
 from escala.errors import RecordError
 from escala.sources import fees as fees_of
 from escala.sources import fills as fills_of
+from escala.sources import fingerprints, tables, trades
 from escala.sources import sides as sides_of
-from escala.sources import tables, trades
 from escala.sources.candidates import candidates
 from escala.sources.choice import Choice
 from escala.sources.columns import Columns
@@ -224,7 +224,17 @@ def from_columns(
         clipped=clipped,
         left_out=done.left_out + int(kept.size - np.count_nonzero(kept)),
         notes=(*done.notes, *_notes(kept, clipped, done, reference), *columns.notes),
+        fingerprint=_fingerprints(columns, done)[kept],
     )
+
+
+def _fingerprints(columns: Columns, done: Trades) -> Places:
+    """Tell executions by what they say, or by the ids that they have; those of several fills by that of the first."""
+    said = (done.buys, np.full(done.size.size, done.swaps), done.price, done.size, done.time)
+    found = fingerprints.of_rows(done.symbols, done.codes, said)
+    if "trade_id" in columns:
+        return fingerprints.of_ids(done.symbols, done.codes, columns["trade_id"][done.rows], found)
+    return found
 
 
 def _outcome(done: Trades, prices: Floats) -> tuple[Floats, Floats]:

@@ -135,6 +135,7 @@ TIERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
             "ib_commission_currency fill_fee_ccy price/fee/total_unit comm_currency"
         ),
     ),
+    "trade_id": (_keys("trade_id exec_id execution_id fill_id tid match_id txid"),),
     "in_quote": (_keys("size_in_quote quantity_in_quote"),),
     "currency": (_keys("currency_primary quote_currency"), _keys("currency settlement_currency")),
 }

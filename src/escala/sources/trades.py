@@ -24,7 +24,7 @@ Side: TypeAlias = Literal["buy", "sell"]
 
 ROLES: Final = (
     "symbol", "side", "price", "quantity", "value", "amount_in", "amount_out", "time", "order", "fee", "fee_currency",
-    "currency", "in_quote",
+    "currency", "in_quote", "trade_id",
 )  # fmt: skip
 WANTED: Final = "quotes need price and quantity, or amount_in and amount_out"
 AMOUNT: Final = Interval(1e-100, 1e100)

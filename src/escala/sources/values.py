@@ -19,7 +19,7 @@ from escala.sources import wide
 from escala.sources.columns import LEVEL, Columns, Table, brief
 
 _TEXTS: Final = ("symbol", "side", "fee_currency", "currency")
-_AS_WRITTEN: Final = ("snapshot", "order", "fee", "in_quote")  # text, numbers, yes or no
+_AS_WRITTEN: Final = ("snapshot", "order", "fee", "in_quote", "trade_id")  # text, numbers, yes or no
 #: What holds no amounts: all other roles may have units at their numbers.
 _PLAIN: Final = ("efficiency", "weight")
 _SAMPLE: Final = 1000  # texts of a frame that tell how its numbers are written
