@@ -92,12 +92,22 @@ def test_executions_are_known_by_their_ids(tmp_path: Path) -> None:
     lines = [f"T{k},X,buy,100,1,1700000000\n" for k in range(8)]  # equal but for their ids
     (tmp_path / "one.csv").write_text(header + "".join(lines[:6]))
     (tmp_path / "two.csv").write_text(header + "".join(lines[2:]))
-    assert answer(tmp_path, "records", "import", "one.csv")["added"] == 6
-    assert answer(tmp_path, "records", "import", "two.csv")["added"] == 2
+    assert answer(tmp_path, "records", "import", "one.csv", "--fills", "apart")["added"] == 6
+    assert answer(tmp_path, "records", "import", "two.csv", "--fills", "apart")["added"] == 2
     (tmp_path / "plain.csv").write_text("Trade ID,symbol,capital,efficiency\n7,A,1,0.5\n8,A,1,0.5\n")
     assert answer(tmp_path, "records", "import", "plain.csv")["added"] == 2
     (tmp_path / "plain.csv").write_text("Trade ID,symbol,capital,efficiency\n8,A,1,0.4\n9,A,1,0.5\n,A,1,0.5\n")
     assert answer(tmp_path, "records", "import", "plain.csv")["added"] == 2
+
+
+def test_orders_are_known_by_their_first_fill(tmp_path: Path) -> None:
+    header = "trade_id,order_id,symbol,side,price,quantity\n"
+    lines = [f"T{k},O{k // 2},X,buy,{100 + k // 2},1\n" for k in range(14)]
+    (tmp_path / "t.csv").write_text(header + "".join(lines[:12]))
+    assert answer(tmp_path, "records", "import", "t.csv")["added"] == 6
+    (tmp_path / "t.csv").write_text(header + "".join(lines))
+    grown = answer(tmp_path, "records", "import", "t.csv")
+    assert (grown["added"], grown["duplicates"]) == (1, 6)
 
 
 def test_any_of_several_ids_tells_rows_apart() -> None:
@@ -428,7 +438,7 @@ def test_of_many_symbols_the_first_are_listed(tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         ((), 2, "records delete must be told which: --symbols, --import, --since or --before"),
-        (("--symbol", "a", "--yes"), 1, "there are no records of 'a'; did you mean A?"),
+        (("--symbol", "a", "--yes"), 1, "there are no records of 'a'; did you mean 'A'?"),
         (("--import", "3"), 1, "imports names 3, and there is no such import; the newest is 2"),
         (("--before", "now"), 2, "--before takes an ISO date such as 2024-01-31 or 2024-01-31T12:00, not 'now'"),
         (("--symbol", "A", "--db", "none.db"), 1, "there is no store at"),
