@@ -98,8 +98,8 @@ def test_how_a_file_is_written_may_be_said(tmp_path: Path) -> None:
     done = escala("records", "import", "r.csv", "--delimiter", ":", cwd=tmp_path)
     assert (done.returncode, "this file seems to have no header" in done.stderr) == (1, True)
     columns = ("--column.symbol", "1", "--column.capital", "2", "--column.efficiency", "3")
-    again = ("--keep-similar", "--allow-duplicates")
-    done = escala("records", "import", "r.csv", "--header", "no", *signs, *columns, *again, cwd=tmp_path)
+    anew = ("--keep-similar", "--db", "anew.db")
+    done = escala("records", "import", "r.csv", "--header", "no", *signs, *columns, *anew, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -90,16 +90,26 @@ def test_executions_of_a_file_that_has_grown_are_known_though_their_efficiency_i
 
 
 def test_executions_are_known_by_their_ids(tmp_path: Path) -> None:
-    header = "trade_id,symbol,side,price,quantity\n"
-    lines = [f"T{k},X,buy,100,1\n" for k in range(8)]  # equal but for their ids
+    header = "trade_id,symbol,side,price,quantity,time\n"
+    lines = [f"T{k},X,buy,100,1,1700000000\n" for k in range(8)]  # equal but for their ids
     (tmp_path / "one.csv").write_text(header + "".join(lines[:6]))
     (tmp_path / "two.csv").write_text(header + "".join(lines[2:]))
-    assert answer(tmp_path, "records", "import", "one.csv")["added"] == 6
-    assert answer(tmp_path, "records", "import", "two.csv")["added"] == 2
+    assert answer(tmp_path, "records", "import", "one.csv", "--fills", "apart")["added"] == 6
+    assert answer(tmp_path, "records", "import", "two.csv", "--fills", "apart")["added"] == 2
     (tmp_path / "plain.csv").write_text("Trade ID,symbol,capital,efficiency\n7,A,1,0.5\n8,A,1,0.5\n")
     assert answer(tmp_path, "records", "import", "plain.csv")["added"] == 2
     (tmp_path / "plain.csv").write_text("Trade ID,symbol,capital,efficiency\n8,A,1,0.4\n9,A,1,0.5\n,A,1,0.5\n")
     assert answer(tmp_path, "records", "import", "plain.csv")["added"] == 2
+
+
+def test_orders_whose_fills_have_ids_are_known_when_the_file_has_grown(tmp_path: Path) -> None:
+    header = "trade_id,order_id,symbol,side,price,quantity\n"
+    lines = [f"T{k},O{k // 2},X,buy,{100 + k // 2},1\n" for k in range(14)]
+    (tmp_path / "t.csv").write_text(header + "".join(lines[:12]))
+    assert answer(tmp_path, "records", "import", "t.csv")["added"] == 6
+    (tmp_path / "t.csv").write_text(header + "".join(lines))
+    grown = answer(tmp_path, "records", "import", "t.csv")
+    assert (grown["added"], grown["duplicates"]) == (1, 6)
 
 
 def test_any_of_several_ids_tells_rows_apart() -> None:

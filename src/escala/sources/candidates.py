@@ -42,7 +42,7 @@ def candidates(given: Table, columns: Mapping[str, str] | None, meanings: sides.
     choice = Choice(found)
     for role in set(found) - {"price", "quantity", "side", "order", *said}:
         found[role] = first_tier(role, found[role])
-    if "trade_id" not in said and "trade_id" in found:
+    if len(found.get("trade_id", [])) > 1:
         found["trade_id"] = found["trade_id"][:1]  # any id tells rows apart
     for role in ("fee", "fee_currency", "currency"):
         _drop_unsure(choice, role)

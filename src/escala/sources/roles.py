@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
@@ -32,6 +33,7 @@ MONEY: Final = frozenset(
 )
 
 
+@functools.lru_cache(4096)
 def key(name: str) -> str:
     """Give a name as it is compared: without brackets, separators and case; ``orderId`` and ``Order ID`` are one."""
     bare = _SEPARATORS.sub("", _BRACKETS.sub("", name)) or _SEPARATORS.sub("", name)
