@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import FloatLike, Floats, check_interval, one_number, per_item, to_floats
+from escala import keyed
+from escala.arrays import FloatLike, Floats, check_interval, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.families import coefficient_rules, forbidden_coefficients, widest
 from escala.errors import AllocationError
@@ -85,7 +86,7 @@ class Request:
         check_interval("total", totals, _FINITE_FROM_ZERO, AllocationError)
         rows = np.empty((len(SETTINGS), n))
         for row, (name, interval) in zip(rows, SETTINGS.items(), strict=True):
-            row[:] = _setting(name, settings[name], n, interval)
+            row[:] = _setting(name, settings[name], curves, interval)
         given = None if params is None else _drawn(curves, params)
         draws = 1 if given is None else given.shape[0]
         tolerance = min(_TOLERANCE * n * n, _MOST_TOLERANCE)
@@ -174,11 +175,11 @@ class Answers:
         return Answers(self.amounts.copy(), self.binding.copy(), self.facts.copy())
 
 
-def _setting(name: str, value: FloatLike, n: int, interval: Interval) -> FloatLike:
+def _setting(name: str, value: FloatLike, curves: CurveSet, interval: Interval) -> FloatLike:
     """Check one value for all instruments, or one for each."""
     if type(value) is float and interval.has(value):
         return value
-    return per_item(name, value, n, interval, AllocationError)
+    return keyed.per_symbol(name, value, curves.symbols, interval, AllocationError)
 
 
 def _step(step: Any, totals: Floats) -> float:
@@ -207,7 +208,8 @@ def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
 
 def _drawn(curves: CurveSet, params: FloatLike) -> Floats:
     """Check coefficients of many sets of curves."""
-    given = to_floats("params", params, AllocationError)
+    matched = keyed.by_symbol("params", params, curves.symbols, AllocationError, axis=1)
+    given = to_floats("params", matched, AllocationError)
     n = len(curves)
     if given.ndim == 3 and given.shape[1] == n and widest(curves.family) <= given.shape[2] < PARAMS:
         spare = np.where(np.isnan(given[..., :1]), np.nan, np.zeros(PARAMS - given.shape[2]))

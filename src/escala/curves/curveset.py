@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala import parallel
-from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, per_item, to_floats
+from escala import keyed, parallel
+from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, to_floats
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
 from escala.files import table as table_file
@@ -162,13 +162,16 @@ class CurveSet:
         """
         names = _names(symbols)
         n = names.size
-        given = [families] * n if isinstance(families, str) else list(families)
+        given = (
+            [families] * n if isinstance(families, str) else keyed.by_symbol("families", families, names, CurveError)
+        )
+        given = list(given)
         if len(given) != n:
             raise CurveError(f"families has {len(given)} entries for {n} symbols", arguments=("families", "symbols"))
         family = np.array([family_code(name) for name in given], dtype=np.int8)
-        values = _coefficients(params, family)
-        limits = per_item("limit", limit, n, _POSITIVE, CurveError)
-        origins = per_item("origin", origin, n, _FINITE, CurveError)
+        values = _coefficients(params, names, family)
+        limits = keyed.per_symbol("limit", limit, names, _POSITIVE, CurveError)
+        origins = keyed.per_symbol("origin", origin, names, _FINITE, CurveError)
         anchored = np.isin(family, [code for code, form in FORMS.items() if form.anchored])
         nothing = np.full(n, np.nan)
         return cls(
@@ -230,12 +233,18 @@ class CurveSet:
         elif isinstance(key, slice):
             chosen = key
         else:
-            chosen = np.asarray(key)
+            chosen = np.asarray(self._mask(key))
             if chosen.dtype.kind in "UOT":
                 chosen = np.array([self.index(str(symbol)) for symbol in chosen.tolist()], dtype=np.intp)
             elif chosen.size == 0:
                 chosen = chosen.astype(np.intp)
         return CurveSet(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+
+    def _mask(self, key: Any) -> Any:
+        """Match a mask that comes with its symbols; what else there is stays as it is."""
+        if type(key) in keyed.PLAIN or not (isinstance(key, Mapping) or getattr(key, "dtype", None) == np.bool_):
+            return key
+        return keyed.by_symbol("a mask of curves", key, self.symbols, CurveError)
 
     def index(self, symbol: str) -> int:
         """Find a symbol's place.
@@ -363,7 +372,7 @@ class CurveSet:
         from scipy.special import stdtr, stdtrit
 
         share = one_number("level", level, _LEVEL, CurveError)
-        tolerances = per_item("tolerance", tolerance, len(self), _TOLERANCE, CurveError)
+        tolerances = keyed.per_symbol("tolerance", tolerance, self.symbols, _TOLERANCE, CurveError)
         within = tolerances[:, None]
         rows, shape = self._capital_rows(capital)
         eta, spread = self._raw_predictions(rows, capital)
@@ -395,6 +404,8 @@ class CurveSet:
             extrapolated=extrapolated.reshape(shape),
             level=share,
             tolerance=tolerances,
+            symbols=self.symbols,
+            capital=np.broadcast_to(rows, eta.shape).reshape(shape),
         )
 
     def saturation(self, drop: FloatLike = 0.10) -> Saturation:
@@ -423,7 +434,7 @@ class CurveSet:
 
         from escala.kernels.curves import limits as kernels
 
-        drops = per_item("drop", drop, len(self), _SHARE, CurveError)
+        drops = keyed.per_symbol("drop", drop, self.symbols, _SHARE, CurveError)
         fitted = np.isfinite(self._root[:, 0])
         quantile = stdtrit(np.where(self.df_resid > 0.0, self.df_resid, 1.0), 0.5 + 0.5 * _LIMITS_LEVEL)
         reach = np.where(self.df_resid > 0.0, self.residual_sd * quantile, np.inf)
@@ -431,7 +442,9 @@ class CurveSet:
         out = np.empty((len(self), len(LIMITS)))
         span = np.subtract(self.observed[:, 1], self.observed[:, 0])
         kernels.limits(drops, reach, *self._arrays(), self._limits(), self._roots(), span, out, 0, len(self))
-        return Saturation(**{row.name: out[:, place] for place, row in enumerate(LIMITS)}, drop=drops)
+        return Saturation(
+            **{row.name: out[:, place] for place, row in enumerate(LIMITS)}, drop=drops, symbols=self.symbols
+        )
 
     def threshold(self, min_efficiency: FloatLike) -> Floats:
         """Find the largest capital up to which the efficiency stays at least `min_efficiency`.
@@ -459,7 +472,7 @@ class CurveSet:
         """
         from escala.kernels.curves import limits as kernels
 
-        least = per_item("min_efficiency", min_efficiency, len(self), _FINITE, CurveError)
+        least = keyed.per_symbol("min_efficiency", min_efficiency, self.symbols, _FINITE, CurveError)
         first, last = np.empty(len(self)), np.empty(len(self))
         kernels.threshold(least, *self._arrays(), self._limits(), first, last, 0, len(self))
         return last
@@ -635,9 +648,13 @@ class CurveSet:
         factor[hill, :3] = np.stack([constant[hill], first[hill] / amplitude, second[hill] / amplitude], axis=1)
         return mean, factor * self.residual_sd[:, None, None]
 
+    def _given_capital(self, capital: FloatLike) -> Floats:
+        """Bring capital to an array in the order of the curves."""
+        return to_floats("capital", keyed.by_symbol("capital", capital, self.symbols, CurveError), CurveError)
+
     def _capital_rows(self, capital: FloatLike) -> tuple[Floats, tuple[int, ...]]:
         """Bring capital to (n, m) or (1, m), with the shape of the result."""
-        given = to_floats("capital", capital, CurveError)
+        given = self._given_capital(capital)
         n = len(self)
         if given.ndim == 0:
             return given.reshape(1, 1), (n,)
@@ -679,7 +696,7 @@ class CurveSet:
         chunk = parallel.chunk_size(out.size, crew, largest=_STEP, multiple=8192)
         parallel.run(make_part, out.size, chunk=chunk, threads=crew)
         if invalid:
-            check_interval("capital", to_floats("capital", capital, CurveError), _CAPITAL, CurveError)
+            check_interval("capital", self._given_capital(capital), _CAPITAL, CurveError)
         return result
 
     def _raw_predictions(self, rows: Floats, capital: FloatLike) -> tuple[Floats, Floats]:
@@ -690,7 +707,7 @@ class CurveSet:
         bad = np.zeros(1, dtype=np.int64)
         kernels.predict(*self._arrays(), self._roots(), rows, eta, spread, bad, 0, eta.size)
         if bad[0]:
-            check_interval("capital", to_floats("capital", capital, CurveError), _CAPITAL, CurveError)
+            check_interval("capital", self._given_capital(capital), _CAPITAL, CurveError)
         return eta, spread
 
 
@@ -717,8 +734,8 @@ def _checked_out(out: Floats, shape: tuple[int, ...]) -> Floats:
     return out
 
 
-def _coefficients(params: FloatLike, family: npt.NDArray[np.int8]) -> Floats:
-    given = to_floats("params", params, CurveError)
+def _coefficients(params: FloatLike, symbols: npt.NDArray[np.object_], family: npt.NDArray[np.int8]) -> Floats:
+    given = to_floats("params", keyed.by_symbol("params", params, symbols, CurveError), CurveError)
     n = family.size
     if given.ndim != 2 or given.shape[0] != n or not 2 <= given.shape[1] <= PARAMS:
         allowed = ", ".join(f"({n}, {width})" for width in range(2, PARAMS))

@@ -245,7 +245,7 @@ class PredictiveScalingEngine:
             If a capital is negative or not finite, or the shapes do not fit.
         """
         chosen = listed(symbols)
-        points, shape = points_of(capital, len(chosen))
+        points, shape = points_of(capital, chosen)
         once = unique(chosen)
         await self._trainer.ready(once)
         curves = self._state.models.take(once)
@@ -314,6 +314,7 @@ class PredictiveScalingEngine:
         UnknownSymbolError, AllocationError, InfeasibleError
             As in :meth:`optimize_allocation`.
         """
+        current = rebalancing.by_symbol(current)
         held, total = rebalancing.holdings(current, total_capital)
         found, curves, used, settings = await self._allocated(list(current), total, limits)
         for symbol, amount in zip(current, held.tolist(), strict=True):

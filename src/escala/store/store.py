@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from escala import keyed
 from escala.allocation.result import Allocation
 from escala.arrays import check_interval, one_number, to_floats
 from escala.curves.curveset import CurveSet
@@ -333,7 +334,8 @@ class Store:
         symbols = checks.some_symbols(curves.symbols)
         if len(set(symbols)) < n:
             raise CurveError("curves holds a symbol twice", arguments=("curves",))
-        last = to_floats("last_record_id", last_record_id, RecordError)
+        last = keyed.by_symbol("last_record_id", last_record_id, curves.symbols, RecordError)
+        last = to_floats("last_record_id", last, RecordError)
         if last.shape != (n,):
             message = f"last_record_id of shape {last.shape} must be of shape ({n},)"
             raise RecordError(message, arguments=("last_record_id",))
