@@ -7,13 +7,17 @@ the order of the instruments here, or refused: never read by position.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from escala.arrays import Floats, per_item
 from escala.errors import InputError, did_you_mean
 from escala.tables import Interval
+
+#: A number, one an instrument in order, or whatever says itself which value belongs to which symbol.
+PerSymbol: TypeAlias = npt.ArrayLike | Mapping[str, Any]
 
 #: What has no keys: looked for before anything else, so that small calls stay as fast as they are.
 PLAIN: Final = frozenset({float, int, np.float64, np.ndarray, list, tuple, type(None), str})
@@ -218,8 +222,8 @@ def _refuse_twins(name: str, keys: list[Any], error: type[InputError]) -> None:
 def _refuse_other_keys(name: str, keys: list[Any], error: type[InputError]) -> None:
     if keys and not any(isinstance(key, str) for key in keys):
         message = (
-            f"{name} is indexed by {_listed(keys)}, which are no symbols: index it by symbol, or pass {name}.to_numpy() "
-            "if its values are in the order of the symbols"
+            f"{name} is indexed by {_listed(keys)}, which are no symbols: index it by symbol, or pass "
+            f"{name}.to_numpy() if its values are in the order of the symbols"
         )
         raise error(message, arguments=(name,))
 

@@ -15,6 +15,7 @@ from escala.arrays import FloatLike, Floats, check_interval, one_number, to_floa
 from escala.curves.curveset import CurveSet
 from escala.curves.families import coefficient_rules, forbidden_coefficients, widest
 from escala.errors import AllocationError
+from escala.keyed import PerSymbol
 from escala.tables import PARAMS, Interval
 
 _FRACTION: Final = Interval(0.0, 1.0)
@@ -72,8 +73,8 @@ class Request:
         cls,
         curves: CurveSet,
         total: FloatLike,
-        params: FloatLike | None,
-        settings: dict[str, FloatLike],
+        params: PerSymbol | None,
+        settings: dict[str, PerSymbol],
         controls: dict[str, Any],
         choices: dict[str, str],
         step: float | None,
@@ -175,7 +176,7 @@ class Answers:
         return Answers(self.amounts.copy(), self.binding.copy(), self.facts.copy())
 
 
-def _setting(name: str, value: FloatLike, curves: CurveSet, interval: Interval) -> FloatLike:
+def _setting(name: str, value: PerSymbol, curves: CurveSet, interval: Interval) -> FloatLike:
     """Check one value for all instruments, or one for each."""
     if type(value) is float and interval.has(value):
         return value
@@ -206,7 +207,7 @@ def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
     return str(value)
 
 
-def _drawn(curves: CurveSet, params: FloatLike) -> Floats:
+def _drawn(curves: CurveSet, params: PerSymbol) -> Floats:
     """Check coefficients of many sets of curves."""
     matched = keyed.by_symbol("params", params, curves.symbols, AllocationError, axis=1)
     given = to_floats("params", matched, AllocationError)

@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, parallel
-from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, to_floats
+from escala.arrays import Floats, check_interval, no_symbol, one_number, to_floats
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
 from escala.files import table as table_file
+from escala.keyed import PerSymbol
 from escala.tables import COEFFICIENTS, LIMITS, PARAMS, Interval
+from escala.text import html
 
 if TYPE_CHECKING:
     import pandas
@@ -128,11 +130,11 @@ class CurveSet:
     def from_params(
         cls,
         symbols: Sequence[str],
-        families: str | Sequence[str],
-        params: FloatLike,
+        families: str | Sequence[str] | Mapping[str, str],
+        params: PerSymbol,
         *,
-        limit: FloatLike = np.inf,
-        origin: FloatLike = 0.0,
+        limit: PerSymbol = np.inf,
+        origin: PerSymbol = 0.0,
     ) -> CurveSet:
         """Make curves of known coefficients, without data: their predictions have no finite interval.
 
@@ -224,7 +226,7 @@ class CurveSet:
     def __iter__(self) -> Iterator[CurveSet]:
         return (self[i] for i in range(len(self)))
 
-    def __getitem__(self, key: str | int | slice | npt.ArrayLike) -> CurveSet:
+    def __getitem__(self, key: str | int | slice | npt.ArrayLike | Mapping[str, bool]) -> CurveSet:
         """Take some curves: by symbol, number, slice, mask, or a sequence of numbers or symbols."""
         if isinstance(key, str):
             chosen: Any = [self.index(key)]
@@ -280,6 +282,13 @@ class CurveSet:
         known: npt.NDArray[np.bool_] = (self.status == FitStatus.OK) | (self.status == FitStatus.CONSTANT)
         return known
 
+    @property
+    def standard_errors(self) -> Floats:
+        """Standard error of each coefficient, (n, 4): 0 where it is not used, NaN where nothing is known of it."""
+        variance = np.diagonal(self.covariance, axis1=1, axis2=2)
+        errors: Floats = np.sqrt(np.maximum(variance, 0.0))
+        return errors
+
     @functools.cached_property
     def lack_of_fit(self) -> Floats:
         """Give the p-value of a test for patterns in the residuals along capital; small where the curve does not fit.
@@ -303,7 +312,7 @@ class CurveSet:
         value = betainc(np.where(sound, alpha, 1.0), np.where(sound, beta, 1.0), bounded)
         return np.where(sound, value, np.nan)
 
-    def efficiency(self, capital: FloatLike, *, out: Floats | None = None, threads: int | None = None) -> Floats:
+    def efficiency(self, capital: PerSymbol, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate η, clipped to [0, 1]; NaN where there is no curve.
 
         Parameters
@@ -333,18 +342,18 @@ class CurveSet:
         """
         return self._evaluate("EFFICIENCY", capital, out, threads)
 
-    def utility(self, capital: FloatLike, *, out: Floats | None = None, threads: int | None = None) -> Floats:
+    def utility(self, capital: PerSymbol, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate capital × efficiency, what the capital really returns; arguments as in :meth:`efficiency`."""
         return self._evaluate("UTILITY", capital, out, threads)
 
-    def marginal(self, capital: FloatLike, *, out: Floats | None = None, threads: int | None = None) -> Floats:
+    def marginal(self, capital: PerSymbol, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate η + C·η′, what the next unit of capital returns: 1 where η > 1, 0 where η < 0.
 
         Arguments as in :meth:`efficiency`.
         """
         return self._evaluate("MARGINAL", capital, out, threads)
 
-    def predict(self, capital: FloatLike, *, level: float = 0.95, tolerance: FloatLike = 0.05) -> Prediction:
+    def predict(self, capital: PerSymbol, *, level: float = 0.95, tolerance: PerSymbol = 0.05) -> Prediction:
         """Predict new observations, with an interval that holds a share `level` of them.
 
         Parameters
@@ -408,7 +417,7 @@ class CurveSet:
             capital=np.broadcast_to(rows, eta.shape).reshape(shape),
         )
 
-    def saturation(self, drop: FloatLike = 0.10) -> Saturation:
+    def saturation(self, drop: PerSymbol = 0.10) -> Saturation:
         """Find peak, saturation and capacity of every curve on [0, limit].
 
         Parameters
@@ -446,7 +455,7 @@ class CurveSet:
             **{row.name: out[:, place] for place, row in enumerate(LIMITS)}, drop=drops, symbols=self.symbols
         )
 
-    def threshold(self, min_efficiency: FloatLike) -> Floats:
+    def threshold(self, min_efficiency: PerSymbol) -> Floats:
         """Find the largest capital up to which the efficiency stays at least `min_efficiency`.
 
         Parameters
@@ -563,12 +572,13 @@ class CurveSet:
         return out
 
     def to_dict(self) -> dict[str, npt.NDArray[Any]]:
-        """Give every array by name, one entry a curve."""
+        """Give every array by name, one entry a curve; ``a_se`` is the standard error of a."""
         small = {
             "symbol": self.symbols,
             "family": np.array(self.family_names, dtype=object),
             "status": np.array(self.status_names, dtype=object),
             **{name: self.params[:, place] for place, name in enumerate(COEFFICIENTS)},
+            **{f"{name}_se": self.standard_errors[:, place] for place, name in enumerate(COEFFICIENTS)},
             "origin": self.origin,
             "smallest": self.observed[:, 0],
             "largest": self.observed[:, 1],
@@ -587,8 +597,12 @@ class CurveSet:
         return table_file.dataframe(self.to_dict())
 
     def summary(self, *, rows: int = 20) -> str:
-        """Say how many curves of which kind there are, and show the first `rows` of them."""
+        """Say how many curves of which kind there are; show the first `rows` of them and their coefficients."""
         return curve_summary.of_curves(self, rows)
+
+    def _repr_html_(self) -> str:
+        """Show the first curves as a table in a notebook."""
+        return html.table(curve_summary.columns(self[: html.SHOWN]), repr(self), len(self))
 
     def __repr__(self) -> str:
         return f"<CurveSet of {len(self):,} curve{'' if len(self) == 1 else 's'}: {curve_summary.families(self)}>"
@@ -648,11 +662,11 @@ class CurveSet:
         factor[hill, :3] = np.stack([constant[hill], first[hill] / amplitude, second[hill] / amplitude], axis=1)
         return mean, factor * self.residual_sd[:, None, None]
 
-    def _given_capital(self, capital: FloatLike) -> Floats:
+    def _given_capital(self, capital: PerSymbol) -> Floats:
         """Bring capital to an array in the order of the curves."""
         return to_floats("capital", keyed.by_symbol("capital", capital, self.symbols, CurveError), CurveError)
 
-    def _capital_rows(self, capital: FloatLike) -> tuple[Floats, tuple[int, ...]]:
+    def _capital_rows(self, capital: PerSymbol) -> tuple[Floats, tuple[int, ...]]:
         """Bring capital to (n, m) or (1, m), with the shape of the result."""
         given = self._given_capital(capital)
         n = len(self)
@@ -670,7 +684,7 @@ class CurveSet:
             arguments=("capital",),
         )
 
-    def _evaluate(self, wanted: str, capital: FloatLike, given: Floats | None, threads: int | None) -> Floats:
+    def _evaluate(self, wanted: str, capital: PerSymbol, given: Floats | None, threads: int | None) -> Floats:
         from escala.kernels.curves import evaluate as kernels
 
         rows, shape = self._capital_rows(capital)
@@ -699,7 +713,7 @@ class CurveSet:
             check_interval("capital", self._given_capital(capital), _CAPITAL, CurveError)
         return result
 
-    def _raw_predictions(self, rows: Floats, capital: FloatLike) -> tuple[Floats, Floats]:
+    def _raw_predictions(self, rows: Floats, capital: PerSymbol) -> tuple[Floats, Floats]:
         from escala.kernels.curves import evaluate as kernels
 
         eta = np.empty((len(self), rows.shape[1]))
@@ -734,7 +748,7 @@ def _checked_out(out: Floats, shape: tuple[int, ...]) -> Floats:
     return out
 
 
-def _coefficients(params: FloatLike, symbols: npt.NDArray[np.object_], family: npt.NDArray[np.int8]) -> Floats:
+def _coefficients(params: PerSymbol, symbols: npt.NDArray[np.object_], family: npt.NDArray[np.int8]) -> Floats:
     given = to_floats("params", keyed.by_symbol("params", params, symbols, CurveError), CurveError)
     n = family.size
     if given.ndim != 2 or given.shape[0] != n or not 2 <= given.shape[1] <= PARAMS:

@@ -167,7 +167,7 @@ def _columns_of(frame: Any, weights: Any, observed_at: Any) -> tuple[Any, Any, A
 def _records(symbols: Any, capital: Any, efficiency: Any, weights: Any, times: Any, *, clip: bool) -> _Records:
     columns = {"capital": capital, "efficiency": efficiency, "weights": weights, "observed_at": times}
     given = _in_order(symbols, {name: column for name, column in columns.items() if column is not None})
-    is_ragged = _is_ragged(capital) or _is_ragged(efficiency)
+    is_ragged = _is_ragged(given["capital"]) or _is_ragged(given["efficiency"])
     if is_ragged:
         names = _unique_names(symbols)
         flat, offsets = _concatenated(given, names.size)
@@ -330,6 +330,8 @@ def _check_units(observed_at: Any, half_life: Any) -> None:
     if half_life is None:
         return
     both = ("half_life", "observed_at")
+    if isinstance(observed_at, Mapping):
+        observed_at = list(observed_at.values())
     if observed_at is None:
         raise RecordError("half_life needs observed_at", arguments=both)
     parts = [np.asarray(part) for part in (observed_at if _is_ragged(observed_at) else [observed_at])]

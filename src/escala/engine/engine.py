@@ -13,7 +13,7 @@ import numpy as np
 
 from escala.allocation.result import Allocation
 from escala.allocation.solve import allocate
-from escala.arrays import FloatLike, one_number
+from escala.arrays import one_number
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Prediction
 from escala.engine import batches, rebalancing
@@ -26,6 +26,7 @@ from escala.engine.state import EngineState
 from escala.engine.symbols import distinct, listed, unique
 from escala.engine.training import Trainer
 from escala.errors import ConfigError, CurveError, UnknownSymbolError
+from escala.keyed import PerSymbol
 from escala.store import SaturationPoint, ScalingConfig, Store
 from escala.tables import FINITE_FROM_ZERO
 
@@ -227,7 +228,7 @@ class PredictiveScalingEngine:
         await self._trainer.ready(chosen)
         return self._state.models.take(chosen)
 
-    async def predict_many(self, symbols: str | Sequence[str], capital: FloatLike) -> Prediction:
+    async def predict_many(self, symbols: str | Sequence[str], capital: PerSymbol) -> Prediction:
         """Predict many new observations at once.
 
         Parameters

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, parallel
-from escala.arrays import FloatLike, Floats, check_interval, to_floats
+from escala.arrays import Floats, check_interval, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Prediction
 from escala.engine.config import EngineConfig
 from escala.engine.models import Models, utc
 from escala.engine.results import EfficiencyPrediction
 from escala.errors import CurveError
+from escala.keyed import PerSymbol
 from escala.tables import FINITE_FROM_ZERO
 
 #: Columns of numbers in a prediction.
@@ -86,7 +87,7 @@ class PredictionCache:
         )
 
 
-def points_of(capital: FloatLike, symbols: Sequence[str]) -> tuple[Floats, tuple[int, ...]]:
+def points_of(capital: PerSymbol, symbols: Sequence[str]) -> tuple[Floats, tuple[int, ...]]:
     """Bring capital to (n, m), with the shape of the result, as :meth:`CurveSet.predict` would."""
     n = len(symbols)
     given = to_floats("capital", keyed.by_symbol("capital", capital, symbols, CurveError), CurveError)

@@ -344,6 +344,8 @@ class Store:
         if limits.peak.shape != (n,):
             message = f"saturation of {limits.peak.size:,} curves does not go with {n:,}"
             raise CurveError(message, arguments=("saturation", "curves"))
+        if limits.symbols.tolist() != symbols:
+            raise CurveError("saturation is not of these curves in this order", arguments=("saturation", "curves"))
         time = checks.microseconds("trained_at", trained_at)
         if not n:
             return np.empty(0, np.int64)
