@@ -331,7 +331,7 @@ def analyze(
 
         save_plot(plots.analysis_figure(curves, None, records, drop=drop), plot)
     if json:
-        limits = {name: value for name, value in vars(found).items() if name != "drop"}
+        limits = {name: value for name, value in found.to_dict().items() if name not in ("symbol", "drop")}
         print_json({"drop": drop, **curves.to_dict(), **limits})
     elif len(curves) == 1:
         _print_one(curves, found, drop)

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from escala import parallel
+from escala import keyed, parallel
 from escala.arrays import Floats, aligned, one_number
 from escala.curves import summary as curve_summary
 from escala.curves.curveset import NEUMANN, CurveSet
@@ -27,6 +27,7 @@ from escala.curves.records import (
     with_length,
 )
 from escala.errors import CurveError, FitError, RecordError
+from escala.files import frames
 from escala.tables import FIT_STATS, PARAMS, Interval
 from escala.text.numerals import counted
 
@@ -41,7 +42,7 @@ def fit(
     capital: Any = None,
     efficiency: Any = None,
     *,
-    family: str | Sequence[str] = "auto",
+    family: str | Sequence[str] | Mapping[str, str] = "auto",
     weights: Any = None,
     observed_at: Any = None,
     half_life: float | datetime.timedelta | np.timedelta64 | None = None,
@@ -61,9 +62,9 @@ def fit(
         instrument of its own length, or one array of capitals for all. (4) A data frame or
         mapping alone with columns `symbol`, `capital`, `efficiency` and, if there, `weight` and `observed_at` (or
         `time`; arguments given beside it take their place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
-    family : str or sequence of str
+    family : str, sequence or mapping of str
         ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, ``"hill"``, or ``"auto"`` for
-        the one of lowest AICc among the first four; one for all or one an instrument.
+        the one of lowest AICc among the first four; one for all, one an instrument, or symbol → family.
     weights : shaped like efficiency, optional
         Relative, at least 0. Coefficients are those of points repeated so often; intervals count
         n_eff = (Σw)²/Σw² points.
@@ -132,7 +133,7 @@ def fit(
     records = _records(symbols, capital, efficiency, weights, observed_at, clip=clip)
     if half_life is not None:
         records.weights = _decayed(records, half_life)
-    curves = _fit(records, _choices(family, records.symbols.size), crew, progress)
+    curves = _fit(records, _choices(family, records.symbols), crew, progress)
     if on_error == "raise":
         _raise_without_curve(curves)
     return curves
@@ -152,7 +153,8 @@ class _Records:
 
 
 def _columns_of(frame: Any, weights: Any, observed_at: Any) -> tuple[Any, Any, Any, Any, Any]:
-    names = list(frame.keys()) if isinstance(frame, Mapping) else list(getattr(frame, "columns", ()))
+    frame = frames.columns(frame, RecordError)
+    names = list(frame)
     missing = [name for name in ("symbol", "capital", "efficiency") if name not in names]
     if missing:
         found = f"it has {', '.join(map(str, names))}" if names else "there are none"
@@ -167,8 +169,8 @@ def _columns_of(frame: Any, weights: Any, observed_at: Any) -> tuple[Any, Any, A
 
 def _records(symbols: Any, capital: Any, efficiency: Any, weights: Any, times: Any, *, clip: bool) -> _Records:
     columns = {"capital": capital, "efficiency": efficiency, "weights": weights, "observed_at": times}
-    given = {name: column for name, column in columns.items() if column is not None}
-    is_ragged = _is_ragged(capital) or _is_ragged(efficiency)
+    given = _in_order(symbols, {name: column for name, column in columns.items() if column is not None})
+    is_ragged = _is_ragged(given["capital"]) or _is_ragged(given["efficiency"])
     if is_ragged:
         names = _unique_names(symbols)
         flat, offsets = _concatenated(given, names.size)
@@ -206,6 +208,24 @@ def _records(symbols: Any, capital: Any, efficiency: Any, weights: Any, times: A
         times=flat.get("observed_at"),
         clipped=counts,
     )
+
+
+def _in_order(symbols: Any, columns: dict[str, Any]) -> dict[str, Any]:
+    """Match columns that come by symbol, and refuse those whose indexes contradict each other."""
+    if all(type(column) in keyed.PLAIN for column in columns.values()):
+        for parts in keyed.parts_of(columns):
+            keyed.check_aligned(parts, RecordError)
+        return columns
+    keyed.check_aligned({"symbols": symbols, **columns}, RecordError)
+    by_symbol = {
+        name: column for name, column in columns.items() if isinstance(column, Mapping) or keyed.is_frame(column)
+    }
+    if not by_symbol:
+        return columns
+    names = _unique_names(symbols)
+    return columns | {
+        name: keyed.by_symbol(name, column, names.tolist(), RecordError) for name, column in by_symbol.items()
+    }
 
 
 def _is_ragged(column: Any) -> bool:
@@ -313,6 +333,8 @@ def _check_units(observed_at: Any, half_life: Any) -> None:
     if half_life is None:
         return
     both = ("half_life", "observed_at")
+    if isinstance(observed_at, Mapping):
+        observed_at = list(observed_at.values())
     if observed_at is None:
         raise RecordError("half_life needs observed_at", arguments=both)
     parts = [np.asarray(part) for part in (observed_at if _is_ragged(observed_at) else [observed_at])]
@@ -324,12 +346,13 @@ def _check_units(observed_at: Any, half_life: Any) -> None:
         raise RecordError(f"observed_at holds numbers: half_life must be one too, not {half_life!r}", arguments=both)
 
 
-def _choices(family: str | Sequence[str], n: int) -> npt.NDArray[np.int8]:
+def _choices(family: str | Sequence[str] | Mapping[str, str], symbols: npt.NDArray[np.object_]) -> npt.NDArray[np.int8]:
     if isinstance(family, str):
-        return np.full(n, family_code(family, wish=True), dtype=np.int8)
+        return np.full(symbols.size, family_code(family, wish=True), dtype=np.int8)
     if not isinstance(family, Iterable):
         family_code(family, wish=True)
-    names = list(family)
+    names = list(keyed.by_symbol("family", family, symbols, CurveError))
+    n = symbols.size
     if len(names) != n:
         raise CurveError(f"family has {len(names):,} entries for {n:,} instruments", arguments=("family",))
     return np.array([family_code(name, wish=True) for name in names], dtype=np.int8)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from escala import keyed
 from escala.arrays import Floats, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
@@ -168,6 +169,7 @@ class _Records:
                 raise InputError("weights need capital and efficiency", arguments=("weights",))
             return cls(np.empty(0), np.empty(0), None, 0)
         given = {"capital": capital, "efficiency": efficiency} | ({} if weights is None else {"weights": weights})
+        keyed.check_aligned(given, InputError)
         columns = {name: to_floats(name, values, InputError).reshape(-1) for name, values in given.items()}
         for name, column in columns.items():
             if column.size != columns["capital"].size:
