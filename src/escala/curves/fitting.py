@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -15,17 +16,8 @@ from escala.arrays import Floats, aligned, one_number
 from escala.curves import summary as curve_summary
 from escala.curves.curveset import NEUMANN, CurveSet
 from escala.curves.families import family_code
-from escala.curves.records import (
-    check_lengths,
-    check_names,
-    check_values,
-    coded,
-    holds_dates,
-    listed,
-    to_column,
-    unhashable,
-    with_length,
-)
+from escala.curves.grouping import grouped
+from escala.curves.records import check_names, check_values, holds_dates, listed, to_column, unhashable
 from escala.errors import CurveError, FitError, RecordError
 from escala.tables import FIT_STATS, PARAMS, Interval
 from escala.text.numerals import counted
@@ -33,6 +25,8 @@ from escala.text.numerals import counted
 _HALF_LIFE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
 _STEP_POINTS: Final = 200_000  # points between two looks at Ctrl-C
 _SHOWN: Final = 3
+_FLOAT: Final = np.dtype(np.float64)
+_DTYPE: Final = operator.attrgetter("dtype")
 _COLUMNS: Final = {"weights": ("weight", "weights"), "observed_at": ("observed_at", "time")}
 
 
@@ -177,9 +171,8 @@ def _records(symbols: Any, capital: Any, efficiency: Any, weights: Any, times: A
             flat, offsets = _rectangular(flat, names.size)
             order = None
         else:
-            symbols = with_length(symbols)
-            check_lengths(symbols, flat)
-            names, offsets, order = _grouped(symbols)
+            groups = grouped(symbols, flat)
+            names, offsets, order = groups.names, groups.offsets, groups.order
     try:
         clipped = check_values(flat, clip=clip)
     except RecordError:
@@ -214,28 +207,15 @@ def _unique_names(symbols: Any) -> npt.NDArray[np.object_]:
     """Names of instruments that come one by one, each with its own row."""
     given = listed(symbols)
     try:
-        places = dict.fromkeys(given)
+        different = len(set(given))
     except TypeError:
         raise unhashable(given) from None
-    if len(places) != len(given):
+    if different != len(given):
         raise RecordError("symbols must differ when every instrument comes with its own row", arguments=("symbols",))
-    if set(map(type, given)) - {str} or "" in places:
-        check_names(places, given.index)
+    check_names(given, given.index)
     names = np.empty(len(given), dtype=object)
     names[:] = given
     return names
-
-
-def _grouped(symbols: Any) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64], npt.NDArray[np.intp] | None]:
-    """Names in order of first appearance, where each group starts, and how to sort records into groups if needed."""
-    different, codes = coded(symbols)
-    names = np.empty(len(different), dtype=object)
-    names[:] = different
-    offsets = np.zeros(names.size + 1, dtype=np.int64)
-    np.cumsum(np.bincount(codes, minlength=names.size), out=offsets[1:])
-    if np.all(codes[1:] >= codes[:-1]):
-        return names, offsets, None
-    return names, offsets, np.argsort(codes, kind="stable")
 
 
 def _rectangular(flat: Mapping[str, Floats], n: int) -> tuple[dict[str, Floats], npt.NDArray[np.int64]]:
@@ -260,20 +240,36 @@ def _concatenated(given: Mapping[str, Any], n: int) -> tuple[dict[str, Floats], 
         if len(column) != n:
             message = f"{name} has {len(column):,} arrays for {n:,} symbols"
             raise RecordError(message, arguments=("symbols", name))
-        parts = [to_column(f"{name}[{i}]", part) for i, part in enumerate(column)]
-        for i, part in enumerate(parts):
-            if part.ndim != 1:
-                raise RecordError(f"{name}[{i}] of shape {part.shape} must be one-dimensional", arguments=(name,))
-        sizes = np.array([part.size for part in parts], dtype=np.int64)
+        joined, sizes = _joined(column) or _joined_by_part(name, column)
         if flat and not np.array_equal(sizes, lengths):
             i = int(np.argmax(sizes != lengths))
             message = f"{name}[{i}] has {sizes[i]:,} values, capital[{i}] has {lengths[i]:,}"
             raise RecordError(message, arguments=(name, "capital"), indexes=((i,),))
         lengths = sizes
-        flat[name] = np.concatenate(parts) if parts else np.empty(0)
+        flat[name] = joined
     offsets = np.zeros(n + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return flat, offsets
+
+
+def _joined(column: Sequence[Any]) -> tuple[Floats, npt.NDArray[np.int64]] | None:
+    """Join arrays of float64 as bytes, three times as fast as NumPy would; None of anything else."""
+    if set(map(type, column)) != {np.ndarray} or list(map(_DTYPE, column)).count(_FLOAT) < len(column):
+        return None
+    try:
+        content = b"".join(column)
+        sizes = np.fromiter(map(len, column), np.int64, len(column))
+    except (TypeError, ValueError):  # no memory in a row, or no axis
+        return None
+    return (np.frombuffer(content), sizes) if len(content) == _FLOAT.itemsize * sizes.sum() else None
+
+
+def _joined_by_part(name: str, column: Sequence[Any]) -> tuple[Floats, npt.NDArray[np.int64]]:
+    parts = [to_column(f"{name}[{i}]", part) for i, part in enumerate(column)]
+    for i, part in enumerate(parts):
+        if part.ndim != 1:
+            raise RecordError(f"{name}[{i}] of shape {part.shape} must be one-dimensional", arguments=(name,))
+    return np.concatenate([np.empty(0), *parts]), np.array([part.size for part in parts], dtype=np.int64)
 
 
 def _name_the_part(flat: Mapping[str, Floats], offsets: npt.NDArray[np.int64], *, clip: bool) -> None:

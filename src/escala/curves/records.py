@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -131,7 +133,10 @@ def check_names(names: Iterable[Any], first_of: Callable[[Any], int]) -> None:
     RecordError
         Names the first.
     """
-    for symbol in names:
+    given = names if isinstance(names, list) else list(names)
+    if set(map(type, given)) <= {str} and all(given):
+        return
+    for symbol in given:
         if not isinstance(symbol, str) or not symbol:
             raise no_symbol(first_of(symbol), symbol, RecordError)
 
@@ -144,13 +149,13 @@ def coded(symbols: Any) -> tuple[list[str], npt.NDArray[np.int32]]:
     RecordError
         Names the first that is no text, or an empty one.
     """
-    places: dict[Any, int] = {}
+    places: dict[Any, int] = collections.defaultdict(itertools.count().__next__)
     n = len(symbols)
     codes = np.empty(n, dtype=np.int32)
     for start in range(0, n, _BLOCK):
         block = listed(getattr(symbols, "iloc", symbols)[start : start + _BLOCK])
         try:
-            codes[start : start + len(block)] = [places.setdefault(symbol, len(places)) for symbol in block]
+            codes[start : start + len(block)] = np.fromiter(map(places.__getitem__, block), np.int32, len(block))
         except TypeError:
             raise unhashable(block, start) from None
     check_names(places, lambda symbol: int(np.argmax(codes == places[symbol])))
