@@ -33,6 +33,7 @@ def import_(
     window: float | None = None,
     time_unit: Literal["s", "ms", "us", "ns"] = "s",
     clip: bool = False,
+    normalise: bool = False,
     again: bool = False,
     db: Database = "escala.db",
     json: bool = False,
@@ -59,7 +60,9 @@ def import_(
     time_unit
         What numbers in a column of times count since 1970; dates may be ISO text too.
     clip
-        Move efficiencies outside [0, 1] to its ends instead of refusing them.
+        Move efficiencies outside [0, 1] to its ends instead of refusing them, unless they are more than a fifth.
+    normalise
+        Divide efficiencies by their value at the smallest capital of their symbol: for returns or Sharpe ratios by size.
     again
         Add records that were imported before once more.
     db
@@ -72,7 +75,9 @@ def import_(
     with progress.bar(f"reading {file.name}"):
         how: dict[str, Any] = {"kind": kind, "symbol": symbol, "columns": columns, "clip": clip, "time_unit": time_unit}
         options: dict[str, Any] = {
-            name: value for name, value in {"side": side, "window": window}.items() if value is not None
+            name: value
+            for name, value in {"side": side, "window": window, "normalise": normalise or None}.items()
+            if value is not None
         }
         found = sources.read(file, **how, **options)
     if not len(found):

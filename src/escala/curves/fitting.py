@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import operator
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -17,7 +18,17 @@ from escala.curves import summary as curve_summary
 from escala.curves.curveset import NEUMANN, CurveSet
 from escala.curves.families import family_code
 from escala.curves.grouping import grouped
-from escala.curves.records import check_names, check_values, holds_dates, listed, to_column, unhashable
+from escala.curves.records import (
+    check_names,
+    check_values,
+    clipped,
+    holds_dates,
+    listed,
+    said_of_scales,
+    to_column,
+    unhashable,
+    values_at_small_size,
+)
 from escala.errors import CurveError, FitError, RecordError
 from escala.tables import FIT_STATS, PARAMS, Interval
 from escala.text.numerals import counted
@@ -40,6 +51,7 @@ def fit(
     observed_at: Any = None,
     half_life: float | datetime.timedelta | np.timedelta64 | None = None,
     clip: bool = False,
+    normalise: bool = False,
     on_error: Literal["mark", "raise"] = "mark",
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
@@ -66,7 +78,11 @@ def fit(
         before the instrument's newest record. Both numbers of one unit, or datetimes (UTC where they have no zone) and
         a timedelta.
     clip : bool
-        Move efficiencies outside [0, 1] to its ends instead of refusing them; `CurveSet.clipped` counts them.
+        Move efficiencies outside [0, 1] to its ends instead of refusing them; `CurveSet.clipped` counts them. More than
+        a fifth are refused all the same: such numbers are no efficiencies.
+    normalise : bool
+        Divide the efficiencies of each instrument by their (mean) value at its smallest capital, for returns or Sharpe
+        ratios by size, and clip what noise leaves above 1. A warning says by what they were divided.
     on_error : {"mark", "raise"}
         What to do about an instrument that gives no curve: mark it in `status`, or raise.
     threads : int, optional
@@ -120,7 +136,7 @@ def fit(
         raise RecordError("fit needs symbols, capital and efficiency, or a data frame or mapping alone")
     _check_units(observed_at, half_life)
     crew = parallel.checked_threads(threads, RecordError)
-    records = _records(symbols, capital, efficiency, weights, observed_at, clip=clip)
+    records = _records(symbols, capital, efficiency, weights, observed_at, clip=clip, normalise=normalise)
     if half_life is not None:
         records.weights = _decayed(records, half_life)
     curves = _fit(records, _choices(family, records.symbols.size), crew, progress)
@@ -156,7 +172,9 @@ def _columns_of(frame: Any, weights: Any, observed_at: Any) -> tuple[Any, Any, A
     return frame["symbol"], frame["capital"], frame["efficiency"], extra["weights"], extra["observed_at"]
 
 
-def _records(symbols: Any, capital: Any, efficiency: Any, weights: Any, times: Any, *, clip: bool) -> _Records:
+def _records(
+    symbols: Any, capital: Any, efficiency: Any, weights: Any, times: Any, *, clip: bool, normalise: bool
+) -> _Records:
     columns = {"capital": capital, "efficiency": efficiency, "weights": weights, "observed_at": times}
     given = {name: column for name, column in columns.items() if column is not None}
     is_ragged = _is_ragged(capital) or _is_ragged(efficiency)
@@ -174,18 +192,20 @@ def _records(symbols: Any, capital: Any, efficiency: Any, weights: Any, times: A
             groups = grouped(symbols, flat)
             names, offsets, order = groups.names, groups.offsets, groups.order
     try:
-        clipped = check_values(flat, clip=clip)
+        check_values(flat, clip=clip or normalise)
     except RecordError:
         if not is_ragged:
             raise
-        _name_the_part(flat, offsets, clip=clip)
+        _name_the_part(flat, offsets, clip=clip or normalise)
         raise
     if order is not None:
         flat = {name: column[order] for name, column in flat.items()}
-        clipped = clipped[order] if clipped is not None else None
+    if normalise:
+        _normalise(flat, offsets, names)
     counts = np.zeros(names.size, dtype=np.int64)
-    if clipped is not None:
-        running = np.concatenate([[0], np.cumsum(clipped, dtype=np.int64)])
+    if clip or normalise:
+        flat["efficiency"], outside = clipped(flat["efficiency"], normalised=normalise)
+        running = np.concatenate([[0], np.cumsum(outside, dtype=np.int64)])
         counts = running[offsets[1:]] - running[offsets[:-1]]
     return _Records(
         symbols=names,
@@ -196,6 +216,14 @@ def _records(symbols: Any, capital: Any, efficiency: Any, weights: Any, times: A
         times=flat.get("observed_at"),
         clipped=counts,
     )
+
+
+def _normalise(flat: dict[str, Floats], offsets: npt.NDArray[np.int64], names: npt.NDArray[np.object_]) -> None:
+    """Divide efficiencies by their value at small size, and say so."""
+    codes = np.repeat(np.arange(names.size), np.diff(offsets))
+    values = values_at_small_size(flat["capital"], flat["efficiency"], codes, names.tolist())
+    flat["efficiency"] = flat["efficiency"] / values[codes]
+    warnings.warn(said_of_scales(names.tolist(), values), stacklevel=4)
 
 
 def _is_ragged(column: Any) -> bool:
