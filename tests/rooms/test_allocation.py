@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import itertools
 import json
 import math
@@ -29,7 +31,12 @@ from escala import (
     InputError,
     allocate,
     fit,
+    tables,
 )
+from escala.allocation.problem import Request
+from escala.allocation.run import run
+from escala.allocation.summary import REASONS
+from escala.tables import WARM, names
 from tests.naive import allocation as naive
 from tests.naive.allocation import Problem, make_problem
 from tests.places import ROOT
@@ -959,7 +966,7 @@ def batch() -> tuple[Problem, Floats, Floats]:
     return p, np.array([[0.3, 0.9, 2.0], [3.5, 5.0, 8.0]]), draws
 
 
-def equal_to_the_bit(one: Allocation, other: Allocation, place: tuple[int, ...]) -> bool:
+def equal_to_the_bit(one: Allocation, other: Allocation, place: tuple[Any, ...]) -> bool:
     pairs = [(getattr(one, name), np.asarray(getattr(other, name))[place]) for name in NUMBERS]
     same = all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
     phases = (one.first, other.first)
@@ -1008,13 +1015,72 @@ def test_greedy_batches_equal_single_solves(threads: int) -> None:
         assert equal_to_the_bit(solve(q, method="greedy", remainder="distribute"), many, (k, i, j))
 
 
+def falling_curves(n: int, seed: int) -> CurveSet:
+    """Curves of all families that fall up to their limits, where a threshold leaves money over."""
+    rng = np.random.default_rng(seed)
+    families = [FAMILIES[i % 4] for i in range(n)]
+    top, loss, limit = rng.uniform(0.5, 0.95, n), rng.uniform(0.4, 0.9, n), 10.0 ** rng.uniform(-0.5, 0.5, n)
+    params = np.zeros((n, 3))
+    for i, family in enumerate(families):
+        fall, end = top[i] * loss[i], limit[i]
+        params[i] = {
+            "linear": (-fall / end, top[i], 0.0),
+            "sqrt": (-fall / math.sqrt(end), top[i], 0.0),
+            "quadratic": (fall / end**2, -2.0 * fall / end, top[i]),
+            "exponential": (fall, 4.0 / end, top[i] - fall),
+        }[family]
+    return CurveSet.from_params([f"S{i}" for i in range(n)], families, params, limit=limit)
+
+
+SPLITS: dict[str, dict[str, Any]] = {
+    "one solve": {},
+    "two solves": {"min_efficiency": 0.6},
+    "two solves with tickets": {"min_efficiency": 0.7, "min_ticket": 0.1},
+    "two solves that place everything": {"min_efficiency": 0.7, "spend": "exactly"},
+    "two solves in increments": {"min_efficiency": 0.6, "method": "greedy"},
+    "thresholds by instrument": {"min_efficiency": np.linspace(0.3, 0.8, 7), "max_share": 0.7},
+}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_an_allocation_does_not_depend_on_its_neighbours_in_the_call(split: str) -> None:
+    """Parts of a path that begin at multiples of WARM have the bits of the whole, in both phases."""
+    curves, options = falling_curves(7, 2), {"max_nodes": 100, **SPLITS[split]}
+    totals = np.linspace(0.01, 0.9 if "spend" in options else 1.2, 8 * WARM) * float(curves.limit.sum())
+    whole = allocate(curves, totals, **options)
+    assert (whole.first is None) == (split == "one solve")
+    for size in (WARM, 2 * WARM, 4 * WARM):
+        for begin in range(0, totals.size, size):
+            part = allocate(curves, totals[begin : begin + size], **options)
+            place = (slice(begin, begin + size),)
+            assert equal_to_the_bit(part, whole, place), (size, begin)
+            if whole.first is not None:
+                assert np.array_equal((part.first or part).amounts, whole.first.amounts[place]), (size, begin)
+    for begin in (0, 3 * WARM):  # and one that follows nobody is a call of its own
+        assert equal_to_the_bit(allocate(curves, float(totals[begin]), **options), whole, (begin,))
+
+
+def test_draws_do_not_depend_on_their_neighbours_in_the_call() -> None:
+    curves = falling_curves(7, 1)
+    draws = curves.params * np.random.default_rng(6).uniform(0.97, 1.0, (3 * WARM, 1, 1))
+    total = 0.8 * float(curves.limit.sum())
+    whole = allocate(curves, total, params=draws, min_efficiency=0.6)
+    assert whole.first is not None
+    for begin in range(0, len(draws), WARM):
+        part = allocate(curves, total, params=draws[begin : begin + WARM], min_efficiency=0.6)
+        assert equal_to_the_bit(part, whole, (slice(begin, begin + WARM),)), begin
+
+
 PLAIN = """
 import numpy as np
 from tests.rooms.test_allocation import batch, curves_of
 from escala import allocate
 p, totals, draws = batch()
-for options in ({}, {"remainder": "hold"}, {"method": "greedy"}):
-    found = allocate(curves_of(p), totals[0], params=draws[:1], threads=1, **p.settings(), **options)
+two = {"min_efficiency": 0.9, "lower": 0.0}
+for options in ({}, {"remainder": "hold"}, {"method": "greedy"}, two, {**two, "method": "greedy"}):
+    given = {**p.settings(), **options}
+    found = allocate(curves_of(p), totals[0], params=draws[:1], threads=1, **given)
+    assert (found.first is not None) == ("lower" in options)
     print(found.amounts.tobytes().hex(), found.upper_bound.tobytes().hex(), found.shadow_price.tobytes().hex())
 """
 
@@ -1054,6 +1120,52 @@ def test_inputs_are_left_alone() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
     with pytest.raises(AttributeError):
         result.gap = 0.0  # type: ignore[misc]
+
+
+# --- tables ------------------------------------------------------------------------------------------------------
+
+
+def test_the_arguments_are_those_of_the_tables() -> None:
+    """Names, order of the settings, and defaults; switches are words there."""
+    arguments = inspect.signature(allocate).parameters
+    settings_of = names(tables.ALLOCATION_SETTINGS)
+    assert tuple(name for name in arguments if name in settings_of) == settings_of
+    words = dict(tables.ALLOCATION_CHOICES.values())
+    controls = {row.name: row.default for row in tables.ALLOCATION_CONTROLS}
+    assert set(arguments) == {"curves", "total", "params", "threads", *settings_of, *words, *controls}
+    for row in (*tables.ALLOCATION_SETTINGS, *tables.ALLOCATION_CONTROLS):
+        assert arguments[row.name].default == row.default, row.name
+    for row in tables.ALLOCATION_SWITCHES:
+        word, choices = tables.ALLOCATION_CHOICES[row.name]
+        assert choices[arguments[word].default] == row.default
+        assert sorted(choices.values()) == [0, 1]
+
+
+def test_results_are_those_of_the_tables() -> None:
+    fields = [field.name for field in dataclasses.fields(Allocation)]
+    inside = {"culprit", "excess", "phases"}  # what an error or `first` says
+    assert {row.name for row in tables.ALLOCATION_SOLUTION} - inside <= set(fields)
+    for made, codes in ((Binding, tables.BINDINGS), (AllocationStatus, tables.ALLOCATION_ANSWERED)):
+        assert {code.name: code.value for code in made} == {row.name.upper(): row.value for row in codes}
+    assert set(REASONS) == set(names(tables.BINDINGS))
+    assert set(naive.DEFAULTS) == set(names(tables.ALLOCATION_SETTINGS))
+    assert naive.DEFAULTS == {row.name: row.default for row in tables.ALLOCATION_SETTINGS}
+
+
+def test_numbers_of_problems_without_an_answer_are_nan() -> None:
+    """Except for what says why."""
+    request = Request.checked(
+        two(), [1.0, 4.0], None,
+        {row.name: row.default or 0.0 for row in tables.ALLOCATION_SETTINGS},
+        {"reserve": 0.0, "hurdle": 0.0, "tolerance": None, "step": None, "max_nodes": 10},
+        {"spend": "exactly", "remainder": "hold", "method": "exact"},
+    )  # fmt: skip
+    found, first = run(request, 1)
+    assert first.amounts.shape == (0, 2)
+    assert found.status.tolist() == [0, 5]
+    assert np.isnan(found.amounts).tolist() == [[False, False], [True, True]]
+    assert found.column("excess")[1] == 4.0 - 0.75 - 2.0
+    assert np.isnan(found.column("utility")).tolist() == [False, True]
 
 
 # --- what cannot be ----------------------------------------------------------------------------------------------

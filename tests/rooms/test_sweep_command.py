@@ -73,7 +73,7 @@ def test_a_sweep_on_a_cluster_answers_the_same(folder: Path) -> None:
     distributed: Any = importlib.import_module("distributed")
     settings = from_toml(folder / "sweep.toml")
     expected = sweep_all(settings.design, **settings.options)
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as workers:
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as workers:
         done = escala("sweep", "sweep.toml", "--scheduler", workers.scheduler_address, "--json", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["digest"] == expected.digest

@@ -44,7 +44,7 @@ class Answers:
 
     amounts: Floats
     binding: Codes
-    facts: Floats
+    solution: Floats
     first: Answers | None
 
 
@@ -211,10 +211,10 @@ class Library:
             found = (
                 np.empty((problems, len(curves))),
                 np.empty((problems, len(curves)), dtype=np.int8),
-                np.empty((problems, self.functions.ESCALA_FACTS)),
+                np.empty((problems, self.functions.ESCALA_SOLUTION_SIZE)),
             )
             row = call.new("escala_answers")
-            for name, array in zip(("amounts", "binding", "facts"), found, strict=True):
+            for name, array in zip(("amounts", "binding", "solution"), found, strict=True):
                 setattr(row, name, call.write(_C_NAMES[array.dtype.char], array))
             both.append((row, found))
         (answers, found), (first, begun) = both

@@ -68,8 +68,8 @@ def fit(
         mapping alone with columns `symbol`, `capital`, `efficiency` and, if there, `weight` and `observed_at` (or
         `time`; arguments given beside it take their place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
     family : str or sequence of str
-        ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, or ``"auto"`` for the one of
-        lowest AICc; one for all or one an instrument.
+        ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, ``"hill"``, or ``"auto"`` for
+        the one of lowest AICc among the first four; one for all or one an instrument.
     weights : shaped like efficiency, optional
         Relative, at least 0. Coefficients are those of points repeated so often; intervals count
         n_eff = (Σw)²/Σw² points.
@@ -110,6 +110,9 @@ def fit(
     variable projection: for each decay rate the other coefficients are linear; all rates from 2⁻⁸ to 2¹² over the range
     of capital are scanned in steps of √2 and the minima refined by Newton's method, so the optimum is the global one
     and no starting value is needed. An optimum on the border of that range is no decay: ``DEGENERATE``.
+
+    Hill, a·u^(s − 1)/(1 + u^s) with u = C/K, by variable projection over (ln K, s) too: from the best K of every s on a
+    grid, downhill by the method of Levenberg and Marquardt; DEGENERATE where the optimum is not inside the grid of K.
 
     ``"auto"`` takes the lowest AICc = n·ln(SSE/n) + 2p + 2p(p + 1)/(n − p − 1) among families with status OK and at
     least p + 2 points, without quadratics that turn inside the data; ties go to fewer coefficients.

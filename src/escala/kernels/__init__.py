@@ -20,7 +20,7 @@ import sys
 #: The kernels of each module.
 _KERNELS = {
     "accumulate": ("accumulate",),
-    "allocation.solve": ("allocate", "greedy"),
+    "allocation.solve": ("allocate",),
     "broadcast": ("take",),
     "curves.evaluate": ("evaluate", "predict"),
     "curves.limits": ("limits", "threshold"),

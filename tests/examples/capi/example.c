@@ -79,15 +79,15 @@ int main(void) {
     problem.curves = curves;
     problem.total = &total;
     problem.min_efficiency.value = 0.8;
-    double amounts[INSTRUMENTS], facts[ESCALA_FACTS];
+    double amounts[INSTRUMENTS], solution[ESCALA_SOLUTION_SIZE];
     int8_t binding[INSTRUMENTS];
-    escala_answers answers = {amounts, binding, facts};
+    escala_answers answers = {amounts, binding, solution};
     size = escala_allocate_workspace(&problem);
     workspace = memory(size);
     check(escala_allocate(&problem, &answers, NULL, workspace, size, &fault), &fault);
     free(workspace);
     print("amounts", amounts, INSTRUMENTS);
-    print("gap", &facts[ESCALA_FACT_GAP], 1);
+    print("gap", &solution[ESCALA_SOLUTION_GAP], 1);
 
     /* A lending loop towards three targets. */
     static const double targets[3] = {1500.0, 2000.0, 4000.0};
