@@ -62,7 +62,7 @@ def import_(
     clip
         Move efficiencies outside [0, 1] to its ends instead of refusing them, unless they are more than a fifth.
     normalise
-        Divide efficiencies by their value at the smallest capital of their symbol: for returns or Sharpe ratios by size.
+        Divide efficiencies by their value at the smallest capital of their symbol: returns or Sharpe ratios by size.
     again
         Add records that were imported before once more.
     db

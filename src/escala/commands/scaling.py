@@ -399,7 +399,8 @@ def _on_or_more(curves: CurveSet, found: Saturation) -> list[str]:
     lines = []
     if (open_ended[1] & flat).any():
         lines.append(
-            "or more: the curve flattens out, so returns rise again far out; the records also allow a capacity from there"
+            "or more: the curve flattens out, so returns rise again far out; the records also allow a capacity "
+            "from there"
         )
     if (open_ended[0] | (open_ended[1] & ~flat)).any():
         lines.append("or more: from there on, or never, by what the records allow")
