@@ -720,7 +720,7 @@ def test_what_is_no_efficiency_is_not_clipped_to_one() -> None:
     capital = np.arange(1.0, 12.0) * 1e5
     message = (
         r"clip would change 10 of 11 efficiencies, which go from 0.9 to 2.4, and at most 20% may be outside \[0, 1\]: "
-        "these are no shares of an ideal value; divide them by their value at small size, as normalise=True does"
+        "no shares of an ideal value; divide by the value at small size, as normalise=True does"
     )
     for symbols in (["S"] * 11, ["S"]):
         shape = (len(symbols), -1) if len(symbols) == 1 else (-1,)
@@ -740,11 +740,11 @@ def test_returns_by_size_are_divided_by_their_value_at_small_size() -> None:
     with pytest.warns(UserWarning, match="2 of S"):  # the mean of two records at the smallest capital
         mean = fit(["S"] * 6, [1.0, 1.0, 2.0, 3.0, 4.0, 5.0], [1.9, 2.1, 1.8, 1.6, 1.4, 1.2], normalise=True)
     assert mean.clipped.tolist() == [1]
-    with pytest.raises(RecordError, match="which must be positive, but S has -0.5 at 1"):
+    with pytest.raises(RecordError, match=r"which must be positive, but S has -0\.5 at 1"):
         fit(["S"] * 3, [2.0, 1.0, 3.0], [1.0, -0.5, 0.2], normalise=True)
     with (
         pytest.warns(UserWarning, match="1 of S"),
-        pytest.raises(RecordError, match="2 of 3 efficiencies divided by their value at small size, .* do not fall"),
+        pytest.raises(RecordError, match=r"2 of 3 normalised efficiencies, .* they do not fall"),
     ):
         fit(["S"] * 3, [1.0, 2.0, 3.0], [1.0, 1.5, 2.0], normalise=True)
 

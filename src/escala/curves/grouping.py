@@ -100,9 +100,8 @@ def _pair(codes: Any, names: Any) -> _Coded:
         raise RecordError(f"codes of symbols of shape {given.shape} must be in a row", arguments=("symbols",))
     bad = np.flatnonzero((given < 0) | (given >= len(table)))
     if bad.size:
-        message = (
-            f"codes of symbols must be places among {len(table):,} names, but symbols[0][{bad[0]}] = {given[bad[0]]}"
-        )
+        shown = f"symbols[0][{bad[0]}] = {given[bad[0]]}"
+        message = f"codes of symbols must be places among {len(table):,} names, but {shown}"
         raise RecordError(message, arguments=("symbols",), indexes=((int(bad[0]),),))
     return _Coded(given, lambda firsts: [table[code] for code in given[firsts].tolist()])
 

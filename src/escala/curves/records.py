@@ -211,17 +211,15 @@ def clipped(efficiency: Floats, *, normalised: bool = False) -> tuple[Floats, np
     outside = (efficiency < 0.0) | (efficiency > 1.0)
     many = int(np.count_nonzero(outside))
     if many > MOST_CLIPPED * outside.size:
-        low, high = float(efficiency.min()), float(efficiency.max())
-        what = "efficiencies divided by their value at small size" if normalised else "efficiencies"
-        what_to_do = (
-            "they do not fall with capital: nothing limits it in these records"
-            if normalised
-            else "these are no shares of an ideal value; divide them by their value at small size, as normalise=True does"
-        )
         message = (
-            f"clip would change {many:,} of {outside.size:,} {what}, which go from {low:.6g} to {high:.6g}, and at most "
-            f"{MOST_CLIPPED:.0%} may be outside [0, 1]: {what_to_do}"
+            f"clip would change {many:,} of {outside.size:,} {'normalised ' * normalised}efficiencies, which go from "
+            f"{float(efficiency.min()):.6g} to {float(efficiency.max()):.6g}, and at most {MOST_CLIPPED:.0%} may be "
+            "outside [0, 1]: "
         )
+        if normalised:
+            message += "they do not fall with capital, so nothing in these records limits it"
+        else:
+            message += "no shares of an ideal value; divide by the value at small size, as normalise=True does"
         raise RecordError(message, arguments=("efficiency",))
     return np.clip(efficiency, 0.0, 1.0), outside
 

@@ -353,9 +353,8 @@ def _asked(ax: Axes, capital: Floats, prediction: Any) -> Artist:
     known = np.isfinite(prediction.efficiency)
     value = prediction.efficiency[known]
     low, high = prediction.low[known], prediction.high[known]
-    reach = np.where(
-        (low <= 0.0) & (high >= 1.0), 0.0, np.stack([value - low, high - value])
-    )  # a bar of all says nothing
+    reach = np.stack([value - low, high - value])
+    reach[:, (low <= 0.0) & (high >= 1.0)] = 0.0  # from 0 to 1 says nothing, and looks like a limit
     ax.errorbar(
         capital[known], value, yerr=np.maximum(reach, 0.0), fmt="D", color=canvas.BLACK, markersize=5.5, capsize=3.5,
         markerfacecolor=canvas.YELLOW, linewidth=1.2, zorder=6,

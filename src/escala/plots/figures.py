@@ -236,8 +236,8 @@ def _axes_of(summary: SweepSummary, output: str, asked: dict[str, str | None]) -
 
 
 def _are_independent(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
-    ranks = [np.unique(column, return_inverse=True)[1].astype(np.float64) for column in (one, other)]
-    return abs(float(np.corrcoef(*ranks)[0, 1])) < _DEPENDENT
+    a, b = (np.unique(column, return_inverse=True)[1].astype(np.float64) for column in (one, other))
+    return abs(float(np.corrcoef(a, b)[0, 1])) < _DEPENDENT
 
 
 def lending_figure(result: LendingResult, *, currency: str | None = None) -> Figure:
