@@ -49,7 +49,7 @@ class _Coded:
     """Symbols that are coded: −1 for one that is missing, the names of some records, and whether no two are equal."""
 
     codes: npt.NDArray[Any]
-    names: Callable[[Places], list[Any]]
+    names: Callable[[Places], Names]
     distinct: bool = False
 
 
@@ -85,17 +85,17 @@ def _coded(symbols: Any) -> _Coded | None:
     if hasattr(categorical, "categories") and hasattr(categorical, "codes"):
         table = categorical.categories.to_numpy(dtype=object)
         codes = np.asarray(categorical.codes)
-        return _Coded(codes, lambda firsts: table[codes[firsts]].tolist(), distinct=True)
+        return _Coded(codes, lambda firsts: table[codes[firsts]], distinct=True)
     if _is_polars(symbols, "Categorical", "Enum"):
         from polars import Int64
 
         codes = symbols.to_physical().cast(Int64).fill_null(-1).to_numpy()
-        return _Coded(codes, lambda firsts: symbols.gather(firsts).to_list(), distinct=True)
+        return _Coded(codes, lambda firsts: _objects(symbols.gather(firsts).to_list()), distinct=True)
     return _dictionary(symbols)
 
 
 def _pair(codes: Any, names: Any) -> _Coded:
-    given, table = np.asarray(codes), listed(names)
+    given, table = np.asarray(codes), _objects(listed(names))
     if given.ndim != 1:
         raise RecordError(f"codes of symbols of shape {given.shape} must be in a row", arguments=("symbols",))
     bad = np.flatnonzero((given < 0) | (given >= len(table)))
@@ -103,7 +103,7 @@ def _pair(codes: Any, names: Any) -> _Coded:
         shown = f"symbols[0][{bad[0]}] = {given[bad[0]]}"
         message = f"codes of symbols must be places among {len(table):,} names, but {shown}"
         raise RecordError(message, arguments=("symbols",), indexes=((int(bad[0]),),))
-    return _Coded(given, lambda firsts: [table[code] for code in given[firsts].tolist()])
+    return _Coded(given, lambda firsts: table[given[firsts]])
 
 
 def _dictionary(symbols: Any) -> _Coded | None:
@@ -118,7 +118,8 @@ def _dictionary(symbols: Any) -> _Coded | None:
             return None
     codes = symbols.indices.cast(arrow.int64()).fill_null(-1).to_numpy()
     table = symbols.dictionary
-    return _Coded(codes, lambda firsts: table.take(arrow.array(codes[firsts])).to_pylist())
+    distinct = len(table.unique()) == len(table)
+    return _Coded(codes, lambda firsts: _objects(table.take(arrow.array(codes[firsts])).to_pylist()), distinct=distinct)
 
 
 def _by_code(there: _Coded) -> Groups:
@@ -126,21 +127,19 @@ def _by_code(there: _Coded) -> Groups:
     if codes.size and codes.min() < 0:
         raise no_symbol(int(np.argmax(codes < 0)), None, RecordError)
     starts = _changes(codes[1:] != codes[:-1], codes.size)
-    chosen = codes[starts]
-    if np.bincount(chosen).max(initial=0) <= 1:
-        names = there.names(starts)
-        if there.distinct or _all_differ(names):
-            check_names(names, lambda symbol: int(starts[names.index(symbol)]))
-            return Groups(_objects(names), np.append(starts, codes.size), None)
-        firsts, codes = starts, np.repeat(np.arange(starts.size, dtype=np.int32), _lengths(starts, codes.size))
-    else:
-        firsts, codes = _ranked(codes)
-        names = there.names(firsts)
-    if not _all_differ(names):  # a dictionary may hold a text twice
-        names, places = coded(names)
-        codes = places[codes]
-    check_names(names, lambda symbol: int(firsts[names.index(symbol)]))
-    return _in_order(names, codes)
+    firsts, numbers = starts, None
+    if np.bincount(codes[starts]).max(initial=0) > 1:
+        firsts, numbers = _ranked(codes)
+    names = there.names(firsts)
+    texts = names.tolist()
+    if not there.distinct and not _all_differ(texts):
+        joined, places = coded(texts)
+        own = np.repeat(np.arange(starts.size), _lengths(starts, codes.size)) if numbers is None else numbers
+        return _in_order(_objects(joined), places[own])
+    check_names(texts, lambda symbol: int(firsts[texts.index(symbol)]))
+    if numbers is None:
+        return Groups(names, np.append(starts, codes.size), None)
+    return _in_order(names, numbers)
 
 
 def _all_differ(names: list[Any]) -> bool:
@@ -166,27 +165,32 @@ def _by_text(symbols: Any) -> Groups:
     """Look at the symbols where one differs from the one before it; at all of them where nearly every one does."""
     found = _runs(symbols)
     if found is None:
-        return _in_order(*coded(symbols))
+        return _by_each(symbols)
     starts, names_at = found
     n = len(symbols)
     if starts.size > n // _FEW:
         there = _encoded(symbols)
-        return _in_order(*coded(symbols)) if there is None else _by_code(there)
-    try:
-        names, codes = coded(names_at(starts))
-    except RecordError:
-        coded(symbols)  # says where in all of them it is
-        raise
-    if len(names) == starts.size:
-        return Groups(_objects(names), np.append(starts, n), None)
-    return _in_order(names, np.repeat(codes, _lengths(starts, n)))
+        return _by_each(symbols) if there is None else _by_code(there)
+    names = names_at(starts)
+    texts = names.tolist()
+    if set(map(type, texts)) <= {str} and all(texts):
+        if _all_differ(texts):
+            return Groups(names, np.append(starts, n), None)
+        different, codes = coded(texts)
+        return _in_order(_objects(different), np.repeat(codes, _lengths(starts, n)))
+    return _by_each(symbols)
 
 
-def _runs(symbols: Any) -> tuple[Places, Callable[[Places], list[Any]]] | None:
+def _by_each(symbols: Any) -> Groups:
+    names, codes = coded(symbols)
+    return _in_order(_objects(names), codes)
+
+
+def _runs(symbols: Any) -> tuple[Places, Callable[[Places], Names]] | None:
     """Find where symbols differ from the one before them, and how to take some; None where it cannot be told fast."""
     n = len(symbols)
     if _is_polars(symbols, "String"):
-        return _changes(np.diff(symbols.rle_id().to_numpy()) != 0, n), lambda at: symbols.gather(at).to_list()
+        return _changes(np.diff(symbols.rle_id().to_numpy()) != 0, n), lambda at: _objects(symbols.gather(at).to_list())
     arrow = _arrow_text(symbols)
     if arrow is not None:
         return _arrow_runs(arrow)
@@ -197,7 +201,7 @@ def _runs(symbols: Any) -> tuple[Places, Callable[[Places], list[Any]]] | None:
         return None
     keys = _Addresses(given) if given.dtype.kind == "O" else given
     column = np.asarray(keys)
-    return _changes(column[1:] != column[:-1], n), lambda at: given[at].tolist()
+    return _changes(column[1:] != column[:-1], n), lambda at: _objects(given[at].tolist())
 
 
 class _Addresses:
@@ -217,7 +221,7 @@ def _arrow_text(symbols: Any) -> Any:
     return symbols if arrow is not None and isinstance(symbols, arrow.Array | arrow.ChunkedArray) else None
 
 
-def _arrow_runs(column: Any) -> tuple[Places, Callable[[Places], list[Any]]] | None:
+def _arrow_runs(column: Any) -> tuple[Places, Callable[[Places], Names]] | None:
     import pyarrow
     from pyarrow import compute
 
@@ -225,7 +229,7 @@ def _arrow_runs(column: Any) -> tuple[Places, Callable[[Places], list[Any]]] | N
     if column.null_count or n == 0:
         return None
     change = compute.not_equal(column.slice(1), column.slice(0, n - 1))
-    return _changes(np.asarray(change), n), lambda at: column.take(pyarrow.array(at)).to_pylist()
+    return _changes(np.asarray(change), n), lambda at: _objects(column.take(pyarrow.array(at)).to_pylist())
 
 
 def _encoded(symbols: Any) -> _Coded | None:
@@ -251,20 +255,18 @@ def _lengths(starts: Places, n: int) -> Places:
     return np.diff(starts, append=n)
 
 
-def _in_order(names: list[str], codes: Codes) -> Groups:
+def _in_order(names: Names, codes: Codes) -> Groups:
     """Count records of each number, and sort them if need be."""
     from escala.kernels import grouping as kernels
 
-    offsets = np.zeros(len(names) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(codes, minlength=len(names)), out=offsets[1:])
+    offsets = np.zeros(names.size + 1, dtype=np.int64)
+    np.cumsum(np.bincount(codes, minlength=names.size), out=offsets[1:])
     if np.all(codes[1:] >= codes[:-1]):
-        return Groups(_objects(names), offsets, None)
+        return Groups(names, offsets, None)
     places = np.empty(codes.size, dtype=np.int64)
     kernels.order(codes, offsets[:-1].copy(), places)
-    return Groups(_objects(names), offsets, places)
+    return Groups(names, offsets, places)
 
 
-def _objects(names: list[str]) -> Names:
-    made = np.empty(len(names), dtype=object)
-    made[:] = names
-    return made
+def _objects(names: list[Any]) -> Names:
+    return np.fromiter(names, dtype=object, count=len(names))
