@@ -16,7 +16,7 @@ from escala.curves.summary import DISTRUST, REASONS
 from escala.errors import InputError
 from escala.plots import canvas
 from escala.tables import Interval
-from escala.text.numerals import counted, engineering
+from escala.text.numerals import between, counted, engineering
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -347,14 +347,16 @@ def _mark(ax: Axes, name: str, where: tuple[float, float, float], right: float, 
 
 
 def _between(low: float, high: float) -> str:
-    return f"from {engineering(low)}" if high == np.inf else f"{engineering(low)}–{engineering(high)}"
+    return f"from {engineering(low)}" if high == np.inf else between(low, high, "–")
 
 
 def _asked(ax: Axes, capital: Floats, prediction: Any) -> Artist:
     """Mark predictions with their intervals; those of no curve are left out."""
     known = np.isfinite(prediction.efficiency)
     value = prediction.efficiency[known]
-    reach = np.stack([value - prediction.low[known], prediction.high[known] - value])
+    low, high = prediction.low[known], prediction.high[known]
+    reach = np.stack([value - low, high - value])
+    reach[:, (low <= 0.0) & (high >= 1.0)] = 0.0  # from 0 to 1 says nothing, and looks like a limit
     ax.errorbar(
         capital[known], value, yerr=np.maximum(reach, 0.0), fmt="D", color=canvas.BLACK, markersize=5.5, capsize=3.5,
         markerfacecolor=canvas.YELLOW, linewidth=1.2, zorder=6,
