@@ -255,7 +255,7 @@ def test_predict_answers_as_the_library(folder: Path, command: str) -> None:
     assert found["marginal"] == curve.marginal(capitals).tolist()
     assert (found["capital"], found["family"], found["n_points"]) == (capitals, "quadratic", 360)
     assert list(found) == [
-        "symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at", "limit", "level",
+        "symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at", "trusted_to", "level",
         "tolerance", "capital", "efficiency", "low", "high", "confidence", "extrapolated", "marginal",
     ]  # fmt: skip
 

@@ -34,7 +34,7 @@ from escala import fit
 rng = np.random.default_rng(1)
 x = np.arange(1.0, 13.0)
 curves = fit(["A"], x, [0.9 - 0.03 * x + 0.01 * rng.standard_normal(12)], family="linear")
-print(curves.lack_of_fit.tolist(), curves.aicc.tolist(), curves.observed.tolist(), curves.limit.tolist())
+print(curves.lack_of_fit.tolist(), curves.aicc.tolist(), curves.observed.tolist(), curves.trusted_to.tolist())
 """
 
 
@@ -262,5 +262,5 @@ def test_hills_are_drawn() -> None:
     pytest.importorskip("matplotlib")
     from escala import plots
 
-    curves = CurveSet.from_params(["A", "B"], "hill", [[1.2, 1e5, 2.0], [0.9, 1e5, 1.0]], limit=1e6)
+    curves = CurveSet.from_params(["A", "B"], "hill", [[1.2, 1e5, 2.0], [0.9, 1e5, 1.0]], trusted_to=1e6)
     assert plots.efficiency_curves(curves).axes

@@ -501,9 +501,9 @@ def test_auto_takes_no_parabola_that_turns_inside_the_data() -> None:
     curves = fit(["A", "A quadratic"], x, [y, y], family=["auto", "quadratic"])
     assert curves.family[0] != Family.QUADRATIC
     assert curves.status[1] == FitStatus.OK
-    assert curves.limit[1] == 11.0
+    assert curves.trusted_to[1] == 11.0
     later = fit(["B"], x, [0.5 + 0.002 * (x - 15.0) ** 2], family="quadratic")
-    assert math.isclose(later.limit[0], 15.0)
+    assert math.isclose(later.trusted_to[0], 15.0)
 
 
 def test_status_and_freedom() -> None:

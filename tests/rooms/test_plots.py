@@ -72,7 +72,7 @@ def records(symbol: str) -> dict[str, Any]:
 @functools.cache
 def long_curves() -> CurveSet:
     params = [[-1e-9 / (k + 1), 1.0 - k / 200] for k in range(56)]
-    return CurveSet.from_params([LONG % k for k in range(56)], "linear", params, limit=1e9)
+    return CurveSet.from_params([LONG % k for k in range(56)], "linear", params, trusted_to=1e9)
 
 
 @functools.cache
@@ -309,7 +309,7 @@ def test_an_efficiency_curve_has_the_curves_numbers() -> None:
     for x, y in (seen, extrapolated, line(ax, "beyond the limit")):
         assert np.array_equal(y, curve.efficiency(x))
     assert [seen[0][0], seen[0][-1]] == curve.observed[0].tolist()
-    assert [extrapolated[0][0], extrapolated[0][-1]] == [curve.observed[0, 1], curve.limit[0]]
+    assert [extrapolated[0][0], extrapolated[0][-1]] == [curve.observed[0, 1], curve.trusted_to[0]]
     assert line(ax, "20 % lost")[0][0] == found.saturation[0]
     assert line(ax, "capacity")[0][0] == found.capacity[0]
     points = ax.collections[0].get_offsets()
@@ -319,11 +319,11 @@ def test_an_efficiency_curve_has_the_curves_numbers() -> None:
     bars = np.array([segment[:, 1] for segment in marked[2][0].get_segments()])
     assert np.allclose(bars, np.stack([predicted.low, predicted.high], axis=1), rtol=1e-12, atol=0.0)
     band = ax.collections[1].get_paths()[0].vertices
-    edge = curve.predict(np.array([curve.limit[0]]), level=0.8)
-    at_limit = np.asarray(band)[np.asarray(band)[:, 0] == curve.limit[0], 1]
+    edge = curve.predict(np.array([curve.trusted_to[0]]), level=0.8)
+    at_limit = np.asarray(band)[np.asarray(band)[:, 0] == curve.trusted_to[0], 1]
     assert {at_limit.min(), at_limit.max()} == {edge.low[0], edge.high[0]}
     assert "where 80 % of new records lie" in legend_texts(ax)
-    assert f"trust ends at {engineering(curve.limit[0])}" in legend_texts(ax)
+    assert f"trust ends at {engineering(curve.trusted_to[0])}" in legend_texts(ax)
 
 
 def test_a_curve_left_of_its_data_is_in_the_legend() -> None:
@@ -345,7 +345,7 @@ def test_spans_are_the_intervals() -> None:
 
 
 def test_what_cannot_be_drawn_is_said() -> None:
-    rising = CurveSet.from_params(["R"], "linear", [[1e-9, 0.5]], limit=1e6)
+    rising = CurveSet.from_params(["R"], "linear", [[1e-9, 0.5]], trusted_to=1e6)
     texts = legend_texts(plots.efficiency_curve(rising, capital=[1.0, np.nan, np.inf], efficiency=[0.5, 0.5, 0.5]))
     assert {"10 % lost: beyond the limit", "capacity: beyond the limit", "2 records not shown: not finite"} & set(texts) >= {
         "10 % lost: beyond the limit", "2 records not shown: not finite"
@@ -362,7 +362,7 @@ def test_curves_of_many_are_named_at_their_ends() -> None:
     some = curves()[["USDC/WBTC", "WETH/USDC", "USDT/WETH"]]
     ax = plots.efficiency_curves(some)
     assert [text.get_text() for text in ax.texts if text.get_text()] == [
-        some.symbols[k] for k in np.argsort([float(c.efficiency(c.limit)[0]) for c in some], kind="stable")
+        some.symbols[k] for k in np.argsort([float(c.efficiency(c.trusted_to)[0]) for c in some], kind="stable")
     ]
     for curve in some:
         x, y = line(ax, curve.symbols[0])

@@ -95,7 +95,7 @@ def allocate(
 
     Notes
     -----
-    U(C) = C·min(η(C), 1). Capital is 0 or in [L, H], H = min(upper, max_share·total, limit, end of the stretch),
+    U(C) = C·min(η(C), 1). Capital is 0 or in [L, H], H = min(upper, max_share·total, trusted_to, end of the stretch),
     L = max(lower, min_ticket, begin of the stretch); only the latter where `lower` is positive. In the bounds H is also
     at most what the L of the forced instruments leave of the money T = total·(1 − reserve).
 

@@ -82,7 +82,7 @@ def predict(
     if json:
         about = ("symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at")
         told = {name: getattr(info, name) for name in about}
-        print_json({**told, "limit": curve.limit[0], "level": level, "tolerance": tolerance, **columns})
+        print_json({**told, "trusted_to": curve.trusted_to[0], "level": level, "tolerance": tolerance, **columns})
     else:
         _print_prediction(curves, columns, level, tolerance)
     tell_plot(plot, json=json)
@@ -141,7 +141,7 @@ def _probability(value: float) -> str:
 
 
 def _beyond(amount: float, extrapolated: bool, curve: CurveSet) -> str:
-    if amount > curve.limit[0]:
+    if amount > curve.trusted_to[0]:
         return "beyond what is trusted"
     return "outside the records" if extrapolated else ""
 
@@ -362,7 +362,7 @@ def _print_one(curve: CurveSet, found: Saturation, drop: float) -> None:
     if not curve.has_curve[0]:
         return
     limits = {
-        "curve is trusted to": capital(curve.limit[0]),
+        "curve is trusted to": capital(curve.trusted_to[0]),
         "highest efficiency": f"{curve.efficiency(found.peak)[0]:.4f} at {capital(found.peak[0])}",
         f"{100 * drop:.4g} % of it lost at": _with_interval(
             found.saturation[0], found.saturation_low[0], found.saturation_high[0]

@@ -429,7 +429,7 @@ def _fit(
         params=params,
         origin=origin,
         observed=np.stack([columns["smallest"], columns["largest"]], axis=-1),
-        limit=columns["limit"],
+        trusted_to=columns["trusted_to"],
         n_points=n_points,
         covariance=covariance,
         residual_sd=columns["residual_sd"],

@@ -93,7 +93,7 @@ def prediction_figure(
 def _needs_decades(curve: CurveSet, capitals: npt.ArrayLike = ()) -> bool:
     """Tell whether much of what matters would stick to the left edge of a linear axis."""
     asked = to_floats("capitals", capitals, InputError).reshape(-1)
-    marks = np.concatenate([asked, curve.saturation().saturation, curve.observed[:, 1], curve.limit])
+    marks = np.concatenate([asked, curve.saturation().saturation, curve.observed[:, 1], curve.trusted_to])
     marks = marks[np.isfinite(marks) & (marks > 0.0)]
     return bool(marks.size and marks.min() < _STICKS * marks.max())
 

@@ -214,7 +214,7 @@ class Training:
         Of the curve, as text.
     params : tuple of float
         a, b, c, … over `origin`, as in :class:`escala.CurveSet`.
-    origin, limit : float
+    origin, trusted_to : float
         As in :class:`escala.CurveSet`.
     n_points : int
         Records of positive weight.
@@ -232,7 +232,7 @@ class Training:
     status: str
     params: tuple[float, ...]
     origin: float
-    limit: float
+    trusted_to: float
     n_points: int
     r_squared: float
     rmse: float
