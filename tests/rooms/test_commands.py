@@ -158,7 +158,8 @@ def test_exported_records_are_imported_to_the_bit(folder: Path, tmp_path: Path) 
 
 
 def test_bad_records_are_refused_whole(tmp_path: Path) -> None:
-    (tmp_path / "bad.csv").write_text("symbol,capital,efficiency\nA,1000,0.9\nA,2000,1.5\n")
+    rows = "".join(f"A,{capital},0.9\n" for capital in (1000, 3000, 4000, 5000))
+    (tmp_path / "bad.csv").write_text(f"symbol,capital,efficiency\nA,2000,1.5\n{rows}")
     done = escala("records", "import", "bad.csv", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
@@ -262,7 +263,7 @@ def test_predict_answers_as_the_library(folder: Path, command: str) -> None:
 def test_predict_prints_a_line_a_capital(folder: Path) -> None:
     lines = escala("predict", "--symbol=USDC/WBTC", "--capital", "1e6", "2e8", cwd=folder).stdout.splitlines()
     assert lines[0] == "USDC/WBTC: 360 records of capitals 502.909 to 148,990,000; quadratic curve, R² 0.993"
-    assert lines[3].split() == ["1,000,000", "0.9975", "0.9893", "to", "1.0000", "100.0%", "0.9966"]
+    assert lines[3].split() == ["1,000,000", "0.9975", "0.9893", "to", "1.0000", ">", "99.9%", "0.9966"]
     assert lines[4].endswith("outside the records")
 
 

@@ -54,7 +54,7 @@ def test_results_have_the_names_of_the_tables() -> None:
     fields = {field.name for field in dataclasses.fields(CurveSet)}
     kept_otherwise = {"smallest", "largest", "neumann", "neumann_mean", "neumann_variance"}
     assert set(tables.names(tables.FIT_STATS)) - kept_otherwise <= fields
-    assert {field.name for field in dataclasses.fields(Saturation)} == {*tables.names(tables.LIMITS), "drop"}
+    assert {field.name for field in dataclasses.fields(Saturation)} == {*tables.names(tables.LIMITS), "drop", "symbols"}
 
 
 def test_every_family_fits_the_width_of_coefficients() -> None:

@@ -14,18 +14,19 @@ from escala.allocation.run import run
 from escala.arrays import FloatLike
 from escala.curves.curveset import CurveSet
 from escala.errors import AllocationError
+from escala.keyed import PerSymbol
 
 
 def allocate(
     curves: CurveSet,
     total: FloatLike,
     *,
-    min_efficiency: FloatLike = 0.0,
-    lower: FloatLike = 0.0,
-    upper: FloatLike = np.inf,
-    min_ticket: FloatLike = 0.0,
-    max_share: FloatLike = 1.0,
-    priority: FloatLike = 1.0,
+    min_efficiency: PerSymbol = 0.0,
+    lower: PerSymbol = 0.0,
+    upper: PerSymbol = np.inf,
+    min_ticket: PerSymbol = 0.0,
+    max_share: PerSymbol = 1.0,
+    priority: PerSymbol = 1.0,
     reserve: float = 0.0,
     spend: str = "at_most",
     hurdle: float = 0.0,
@@ -34,7 +35,7 @@ def allocate(
     step: float | None = None,
     max_nodes: int = 2000,
     tolerance: float | None = None,
-    params: FloatLike | None = None,
+    params: PerSymbol | None = None,
     threads: int | None = None,
 ) -> Allocation:
     """Allocate a total over instruments so that Σ w·U(C) − hurdle·ΣC is highest, and prove it by an upper bound.

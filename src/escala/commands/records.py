@@ -41,6 +41,7 @@ def import_(
     window: float | None = None,
     time_unit: Literal["s", "ms", "us", "ns"] = "s",
     clip: bool = False,
+    normalise: bool = False,
     allow_duplicates: Annotated[bool, Parameter(name=["--allow-duplicates", "--again"])] = False,
     db: Database = "escala.db",
     json: bool = False,
@@ -67,7 +68,9 @@ def import_(
     time_unit
         What numbers in a column of times count since 1970; dates may be ISO text too.
     clip
-        Move efficiencies outside [0, 1] to its ends instead of refusing them.
+        Move efficiencies outside [0, 1] to its ends instead of refusing them, unless they are more than a fifth.
+    normalise
+        Divide efficiencies by their value at the smallest capital of their symbol: returns or Sharpe ratios by size.
     allow_duplicates
         Add records that the store has already once more. Without it, a row that the file has twice and the store once
         is added once.
@@ -81,7 +84,9 @@ def import_(
     with stopped("nothing was added"), progress.bar(f"reading {file.name}"):
         how: dict[str, Any] = {"kind": kind, "symbol": symbol, "columns": columns, "clip": clip, "time_unit": time_unit}
         options: dict[str, Any] = {
-            name: value for name, value in {"side": side, "window": window}.items() if value is not None
+            name: value
+            for name, value in {"side": side, "window": window, "normalise": normalise or None}.items()
+            if value is not None
         }
         found = sources.read(file, **how, **options)
     if not len(found):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from escala import keyed
 from escala.arrays import Floats, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
@@ -15,7 +16,7 @@ from escala.curves.summary import DISTRUST, REASONS
 from escala.errors import InputError
 from escala.plots import canvas
 from escala.tables import Interval
-from escala.text.numerals import counted, engineering
+from escala.text.numerals import between, counted, engineering
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -168,6 +169,7 @@ class _Records:
                 raise InputError("weights need capital and efficiency", arguments=("weights",))
             return cls(np.empty(0), np.empty(0), None, 0)
         given = {"capital": capital, "efficiency": efficiency} | ({} if weights is None else {"weights": weights})
+        keyed.check_aligned(given, InputError)
         columns = {name: to_floats(name, values, InputError).reshape(-1) for name, values in given.items()}
         for name, column in columns.items():
             if column.size != columns["capital"].size:
@@ -345,14 +347,16 @@ def _mark(ax: Axes, name: str, where: tuple[float, float, float], right: float, 
 
 
 def _between(low: float, high: float) -> str:
-    return f"from {engineering(low)}" if high == np.inf else f"{engineering(low)}–{engineering(high)}"
+    return f"from {engineering(low)}" if high == np.inf else between(low, high, "–")
 
 
 def _asked(ax: Axes, capital: Floats, prediction: Any) -> Artist:
     """Mark predictions with their intervals; those of no curve are left out."""
     known = np.isfinite(prediction.efficiency)
     value = prediction.efficiency[known]
-    reach = np.stack([value - prediction.low[known], prediction.high[known] - value])
+    low, high = prediction.low[known], prediction.high[known]
+    reach = np.stack([value - low, high - value])
+    reach[:, (low <= 0.0) & (high >= 1.0)] = 0.0  # from 0 to 1 says nothing, and looks like a limit
     ax.errorbar(
         capital[known], value, yerr=np.maximum(reach, 0.0), fmt="D", color=canvas.BLACK, markersize=5.5, capsize=3.5,
         markerfacecolor=canvas.YELLOW, linewidth=1.2, zorder=6,

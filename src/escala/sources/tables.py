@@ -13,10 +13,12 @@ from typing import Any, Final, cast
 import numpy as np
 import numpy.typing as npt
 
+from escala import keyed
 from escala.arrays import Floats, to_floats
 from escala.curves.records import SECONDS, coded
 from escala.errors import InputError, RecordError, RecordFileError, did_you_mean
 from escala.files import csv as csv_file
+from escala.files import frames
 from escala.files import table as table_file
 from escala.tables import Interval
 
@@ -181,6 +183,7 @@ def table(source: Any) -> Table:
         return _file(Path(source))
     if isinstance(source, Mapping):
         return Table("mapping", [str(name) for name in source], source.__getitem__, None)
+    source = frames.in_memory(source, RecordError)
     names = getattr(source, "column_names", getattr(source, "columns", None))
     if names is None or not hasattr(source, "__getitem__"):
         kind = type(source).__name__
@@ -307,9 +310,11 @@ def _from_csv(given: Table, chosen: Mapping[str, str], unit: float) -> dict[str,
 def _from_frame(given: Table, chosen: Mapping[str, str]) -> dict[str, npt.NDArray[Any]]:
     fetch = cast(Callable[[str], Any], given.column)
     values: dict[str, npt.NDArray[Any]] = {}
+    fetched = {name: fetch(name) for name in chosen.values()}
+    keyed.check_aligned(fetched, RecordError)
     for role, name in chosen.items():
         is_text = role in _TEXTS
-        found = fetch(name)
+        found = fetched[name]
         if np.ma.is_masked(found):  # as an array it would be what lies under the mask
             raise given.error(f"{given.name}: {name} has masked elements", arguments=(name,))
         column = _plain(found, as_given=is_text or role in {"time", *_AS_GIVEN})
