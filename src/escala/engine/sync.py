@@ -156,6 +156,20 @@ class SynchronousEngine:
         """Add many records: :meth:`PredictiveScalingEngine.add_efficiency_records`."""
         return self.run(self._engine.add_efficiency_records(batch))
 
+    def delete_records(
+        self,
+        symbols: str | Sequence[str] | None = None,
+        *,
+        imports: int | Sequence[int] | None = None,
+        since: Any = None,
+        before: Any = None,
+        dry_run: bool = False,
+    ) -> dict[str, int]:
+        """Delete records: :meth:`PredictiveScalingEngine.delete_records`."""
+        return self.run(
+            self._engine.delete_records(symbols, imports=imports, since=since, before=before, dry_run=dry_run)
+        )
+
     # --- curves and predictions -----------------------------------------------------------------------------------
 
     def train(self, symbols: str | Sequence[str] | None = None) -> CurveSet:
@@ -181,10 +195,15 @@ class SynchronousEngine:
         return self.run(self._engine.optimize_allocation(symbols, total_capital, **limits))
 
     def rebalance(
-        self, current: Mapping[str, float], total_capital: float | None = None, **limits: Any
+        self,
+        current: Mapping[str, float],
+        total_capital: float | None = None,
+        *,
+        trade_cost: float = 0.0,
+        **limits: Any,
     ) -> RebalancePlan:
         """Compare what is held with the optimum: :meth:`PredictiveScalingEngine.rebalance`."""
-        return self.run(self._engine.rebalance(current, total_capital, **limits))
+        return self.run(self._engine.rebalance(current, total_capital, trade_cost=trade_cost, **limits))
 
     # --- what is known --------------------------------------------------------------------------------------------
 
