@@ -605,6 +605,7 @@ def coded_forms(names: list[str], codes: npt.NDArray[np.int64]) -> dict[str, Any
             np.where(np.arange(codes.size) % 2, codes, codes + len(names)), names * 2
         ),
         "codes and names": (codes, names),
+        "large codes and names": (codes.astype(np.uint64), np.array(names)),
         "factorized": pandas.factorize(np.array(texts, dtype=object)),
     }
 
