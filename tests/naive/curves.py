@@ -607,3 +607,11 @@ def durbin_watson_moments(e: list[list[float]], p: int) -> dict[str, float]:
     trace, trace_2, freedom = float(np.trace(ma)), float(np.trace(ma @ ma)), k - p
     variance = 2.0 * (freedom * trace_2 - trace * trace) / (freedom * freedom * (freedom + 2.0))
     return {"neumann_mean": trace / freedom, "neumann_variance": variance}
+
+
+def grouped(symbols: list[str]) -> tuple[list[str], list[int], list[int]]:
+    """Symbols in order of first appearance, where the records of each begin, and which record stands where."""
+    names = list(dict.fromkeys(symbols))
+    places = [[place for place, symbol in enumerate(symbols) if symbol == name] for name in names]
+    offsets = [sum(map(len, places[:k])) for k in range(len(names) + 1)]
+    return names, offsets, [place for own in places for place in own]

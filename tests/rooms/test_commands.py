@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from escala import allocate, fit
+from escala import CurveSet, allocate, fit
 from escala.commands import app as cli
+from escala.commands import scaling
 from escala.demo.curves import load_quotes
 from tests.places import ROOT
 
@@ -385,3 +386,52 @@ def test_passwords_are_not_shown() -> None:
         assert done.returncode == 1
         assert done.stderr.startswith("escala: cannot read postgresql://me:***@localhost:1/none")
         assert "s3cret" not in done.stderr + done.stdout
+
+
+def test_sharpe_ratios_are_no_efficiencies(tmp_path: Path) -> None:
+    rows = "".join(f"S,{k}00000,{2.5 - 0.1 * k}\n" for k in range(1, 12))
+    (tmp_path / "sharpe.csv").write_text(f"symbol,capital,efficiency\n{rows}")
+    done = escala("records", "import", "sharpe.csv", "--clip", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "clip would change 11 of 11 efficiencies" in done.stderr
+    assert not (tmp_path / "escala.db").exists()
+    made = answer(tmp_path, "records", "import", "sharpe.csv", "--normalise")
+    assert made["notes"] == ["efficiencies were divided by their value at the smallest capital: 2.4 of S"]
+    assert answer(tmp_path, "predict", "--symbol", "S", "--capital", "600000")["efficiency"] == [
+        pytest.approx(1.9 / 2.4)
+    ]
+
+
+def test_what_or_more_means_is_said_only_where_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    capital = np.linspace(1.0, 10.0, 12)
+    noise = np.random.default_rng(2).normal(0.0, 0.01, 12)
+    clear = fit(["A", "B"], [capital, [0.5, 1.2]], [0.9 - 0.07 * capital + noise, [0.9, 0.8]], family="linear")
+    unclear = fit(["C"], [capital], [0.9 - 0.007 * capital + noise], family="linear")
+    decay = fit(["D"], [capital], [0.8 * np.exp(-0.4 * capital) + 0.1 + noise], family="exponential")
+    for curves, said in ((clear, ()), (unclear, ("or not within",)), (decay, ("flattens out",))):
+        scaling._print_many(curves, curves.saturation(), 0.1)
+        shown = capsys.readouterr().out
+        assert "0 or more" not in shown
+        for words in ("or not within", "flattens out"):
+            assert (words in shown) == (words in said), (curves, words)
+
+
+def test_no_probability_is_given_outside_the_records(capsys: pytest.CaptureFixture[str]) -> None:
+    capital = np.linspace(1.0, 10.0, 12)
+    curve = fit(["A"], [capital], [0.9 - 0.05 * capital], family="linear")
+    at = curve.predict([[5.0, 15.0]])
+    names = ("efficiency", "low", "high", "confidence", "extrapolated")
+    columns = {"capital": [5.0, 15.0], **{name: getattr(at, name)[0] for name in names}, "marginal": [0.1, 0.1]}
+    scaling._print_prediction(curve, columns, 0.95, 0.05)
+    lines = capsys.readouterr().out.splitlines()
+    assert "> 99.9%" in lines[3]
+    assert lines[4].split()[5] == "–"
+    assert lines[4].endswith("outside the records")
+    assert lines[-1].startswith("outside the records the interval holds if")
+
+
+def test_shares_are_of_the_total_as_max_share_is() -> None:
+    curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-1e-6, 0.9]], trusted_to=1e6)
+    found = allocate(curves, 1000.0, max_share=0.5, upper=[1000.0, 450.0])
+    [line] = [line for line in found.summary().splitlines() if line.endswith("max_share")]
+    assert "50.00%" in line

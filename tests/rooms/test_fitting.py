@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escala import CurveError, CurveSet, Family, FitError, FitStatus, InputError, RecordError, fit
+from escala.curves import grouping
 from escala.curves.families import family_code
 from escala.kernels.fitting import fit as kernels
 from escala.kernels.fitting.rows import work_size
@@ -605,6 +606,7 @@ def coded_forms(names: list[str], codes: npt.NDArray[np.int64]) -> dict[str, Any
             np.where(np.arange(codes.size) % 2, codes, codes + len(names)), names * 2
         ),
         "codes and names": (codes, names),
+        "large codes and names": (codes.astype(np.uint64), np.array(names)),
         "factorized": pandas.factorize(np.array(texts, dtype=object)),
     }
 
@@ -626,6 +628,19 @@ def test_symbols_of_any_form_give_the_same_curves(how: str) -> None:
         assert found.symbols.tolist() == order, form
         assert all(type(symbol) is str for symbol in found.symbols), form
         assert_same_bits(found, expected)
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=60))
+def test_groups_are_those_of_the_twin(codes: list[int]) -> None:
+    names = [f"S{code}" for code in range(7)]
+    texts = [names[code] for code in codes]
+    expected, offsets, order = naive_curves.grouped(texts)
+    for symbols in (texts, np.array(texts), (np.array(codes), names)):
+        found = grouping.grouped(symbols, {})
+        assert found.names.tolist() == expected
+        assert found.offsets.tolist() == offsets
+        assert (order if found.order is not None else list(range(len(texts)))) == order
+        assert found.order is None or found.order.tolist() == order
 
 
 def test_symbols_that_are_missing_are_named_in_any_form() -> None:

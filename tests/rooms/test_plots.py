@@ -794,6 +794,16 @@ def test_the_axes_of_a_map_may_be_chosen() -> None:
         plots.sweep_figure(summary, x="profit")
 
 
+def test_a_map_leaves_out_a_long_tail_and_says_so() -> None:
+    ranges: Any = {"supply": {"distribution": "lognorm", "s": 0.8, "scale": 1e4}, "borrow": 400.0, "target": 1e6}
+    design = Design.sobol({**ranges, "wallet": (0.0, 500.0), "max_operations": 5}, 16_384, seed=1)
+    figure = plots.sweep_figure(sweep_design(design, outputs=["final_supply"]))
+    assert figure.get_suptitle() == "the map without the outermost 1 % of supply at each end"
+    heat = figure.axes[1]
+    assert heat.get_xlabel() == "supply"
+    assert heat.get_xlim()[1] < 70_000.0 < design.rows()["supply"].max()
+
+
 def test_a_sweep_over_one_thing_has_no_map() -> None:
     ranges: Any = {"supply": (500.0, 2e3), "borrow": {"of": "supply", "factor": 0.5}, "target": ("supply", 1.1, 1.2)}
     summary = sweep_design(Design.sobol({**ranges, "wallet": 0.0}, 256, seed=1), outputs=["final_supply"])

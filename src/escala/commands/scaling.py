@@ -407,7 +407,7 @@ def _on_or_more(curves: CurveSet, found: Saturation) -> list[str]:
             "from there"
         )
     if (open_ended[0] | (open_ended[1] & ~flat)).any():
-        lines.append("or more: from there on, or never, by what the records allow")
+        lines.append("or more: from there on, or not within what is trusted")
     return lines
 
 

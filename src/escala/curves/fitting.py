@@ -63,9 +63,10 @@ def fit(
     ----------
     symbols, capital, efficiency
         The records, in one of four forms. (1) Three columns of N values: symbol, capital, efficiency of each record, in
-        any order; curves come in order of first appearance. (2) n symbols, (n, m) or (m,) capitals and (n, m)
-        efficiencies. (3) n symbols and lists of n arrays, each
-        instrument of its own length, or one array of capitals for all. (4) A data frame or
+        any order; curves come in order of first appearance. Symbols that are coded are taken as they are: Categorical,
+        Arrow dictionaries, or ``(codes, names)`` with N places among the names. (2) n symbols, (n, m) or (m,) capitals
+        and (n, m) efficiencies. (3) n symbols and lists of n arrays, each instrument of its own length, or one array of
+        capitals for all. (4) A data frame or
         mapping alone with columns `symbol`, `capital`, `efficiency` and, if there, `weight` and `observed_at` (or
         `time`; arguments given beside it take their place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
     family : str, sequence or mapping of str

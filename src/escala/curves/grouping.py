@@ -87,19 +87,24 @@ def _coded(symbols: Any) -> _Coded | None:
         codes = np.asarray(categorical.codes)
         return _Coded(codes, lambda firsts: table[codes[firsts]], distinct=True)
     if _is_polars(symbols, "Categorical", "Enum"):
-        from polars import Int64
-
-        codes = symbols.to_physical().cast(Int64).fill_null(-1).to_numpy()
-        return _Coded(codes, lambda firsts: _objects(symbols.gather(firsts).to_list()), distinct=True)
+        codes = _codes_of_polars(symbols)
+        return _Coded(codes, lambda firsts: symbols.gather(firsts).to_numpy(), distinct=True)
     return _dictionary(symbols)
+
+
+def _codes_of_polars(symbols: Any) -> npt.NDArray[Any]:
+    from polars import Int64
+
+    physical = symbols.to_physical()
+    return physical.to_numpy() if not symbols.null_count() else physical.cast(Int64).fill_null(-1).to_numpy()
 
 
 def _pair(codes: Any, names: Any) -> _Coded:
     given, table = np.asarray(codes), _objects(listed(names))
     if given.ndim != 1:
         raise RecordError(f"codes of symbols of shape {given.shape} must be in a row", arguments=("symbols",))
-    bad = np.flatnonzero((given < 0) | (given >= len(table)))
-    if bad.size:
+    if given.size and (given.min() < 0 or given.max() >= len(table)):
+        bad = np.flatnonzero((given < 0) | (given >= len(table)))
         shown = f"symbols[0][{bad[0]}] = {given[bad[0]]}"
         message = f"codes of symbols must be places among {len(table):,} names, but {shown}"
         raise RecordError(message, arguments=("symbols",), indexes=((int(bad[0]),),))
@@ -116,14 +121,15 @@ def _dictionary(symbols: Any) -> _Coded | None:
         symbols = symbols.unify_dictionaries().combine_chunks()
         if isinstance(symbols, arrow.ChunkedArray):  # without a chunk
             return None
-    codes = symbols.indices.cast(arrow.int64()).fill_null(-1).to_numpy()
-    table = symbols.dictionary
-    distinct = len(table.unique()) == len(table)
-    return _Coded(codes, lambda firsts: _objects(table.take(arrow.array(codes[firsts])).to_pylist()), distinct=distinct)
+    indices = symbols.indices
+    if indices.null_count:
+        indices = indices.cast(arrow.int64()).fill_null(-1)
+    codes, table = indices.to_numpy(), symbols.dictionary.to_numpy(zero_copy_only=False)
+    return _Coded(codes, lambda firsts: table[codes[firsts]])
 
 
 def _by_code(there: _Coded) -> Groups:
-    codes = there.codes
+    codes = there.codes.astype(np.int64) if there.codes.dtype == np.uint64 else there.codes
     if codes.size and codes.min() < 0:
         raise no_symbol(int(np.argmax(codes < 0)), None, RecordError)
     starts = _changes(codes[1:] != codes[:-1], codes.size)

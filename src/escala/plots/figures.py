@@ -31,6 +31,9 @@ _ONE_ABOVE_OTHER = (1.0, 1.5)
 _STICKS = 0.02
 #: Rank correlation from which on two inputs are not drawn against each other.
 _DEPENDENT = 0.3
+#: Quantiles of an input beyond which a map leaves it out, where they span less than such a share of all.
+_TAILS = (0.01, 0.99)
+_CROWDED = 0.7
 
 
 def _of_symbol(records: Any, symbol: str) -> dict[str, Any]:
@@ -208,13 +211,26 @@ def sweep_figure(
     figure = canvas.new_figure(scale=_SIDE_BY_SIDE if len(inputs) == 2 else (1.0, 1.0))
     axes = figure.subplots(1, max(len(inputs), 1), squeeze=False)[0]
     distribution(rows[name], label=name, ax=axes[0])
-    if len(inputs) == 2:
-        heat_map(rows[inputs[0]], rows[inputs[1]], rows[name], labels=(*inputs, name), ax=axes[1])
-    drawn = len(rows[name])
+    drawn, said = len(rows[name]), []
     if drawn < summary.scenarios:
-        said = f"a sample of {drawn:,} of {summary.scenarios:,} scenarios, evenly spread over the design"
-        figure.suptitle(said, x=0.01, ha="left", fontsize="medium")
+        said.append(f"a sample of {drawn:,} of {summary.scenarios:,} scenarios, evenly spread over the design")
+    if len(inputs) == 2:
+        tails = {column: _without_tails(rows[column]) for column in inputs}
+        shown = np.logical_and.reduce(list(tails.values()))
+        heat_map(*(rows[column][shown] for column in (*inputs, name)), labels=(*inputs, name), ax=axes[1])
+        cut = [canvas.plain(column) for column, inside in tails.items() if not inside.all()]
+        said += [f"the map without the outermost 1 % of {' and '.join(cut)} at each end"] * bool(cut)
+    if said:
+        figure.suptitle("; ".join(said), x=0.01, ha="left", fontsize="medium")
     return figure
+
+
+def _without_tails(column: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Mark what a map shows of an input: all of it, unless one row in fifty would take most of the axis."""
+    low, high = np.quantile(column, _TAILS)
+    if high > low and high - low < _CROWDED * float(np.ptp(column)):
+        return (column >= low) & (column <= high)
+    return np.ones(column.size, dtype=np.bool_)
 
 
 def _axes_of(summary: SweepSummary, output: str, asked: dict[str, str | None]) -> list[str]:
