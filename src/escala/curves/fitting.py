@@ -61,7 +61,8 @@ def fit(
         efficiencies. (3) n symbols and lists of n arrays, each instrument of its own length, or one array of capitals
         for all. (4) n symbols, and mappings of symbols to arrays or data frames with symbols as columns. (5) A table
         alone (a mapping of columns, a frame of pandas or polars, an Arrow table) with columns `symbol`, `capital`,
-        `efficiency` and, if there, `weight` and `observed_at` (or `time`; arguments given beside it take their place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
+        `efficiency` and, if there, `weight` and `observed_at` (or `time`; arguments given beside it take their
+        place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
     family : str, sequence or mapping of str
         ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, or ``"auto"`` for the one of
         lowest AICc; one for all, one an instrument, or symbol → family.
