@@ -12,7 +12,7 @@ from benchmarks import peers
 from benchmarks.compare import compare
 from escala import Allocation, CurveSet, Family, allocate
 
-LINEAR, QUADRATIC, EXPONENTIAL, SQRT = Family
+LINEAR, QUADRATIC, EXPONENTIAL, SQRT = FAMILIES = (Family.LINEAR, Family.QUADRATIC, Family.EXPONENTIAL, Family.SQRT)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def draw(n: int, families: tuple[Family, ...], *, convex: float = 0.0, seed: int
     for code, rows in per_family.items():
         params[family == code] = np.stack(rows, 1)[family == code]
     names = [Family(code).name.lower() for code in family]
-    curves = CurveSet.from_params([f"S{i}" for i in range(n)], names, params, limit=limit)
+    curves = CurveSet.from_params([f"S{i}" for i in range(n)], names, params, trusted_to=limit)
     return Draw(curves, family, params, limit)
 
 
@@ -137,7 +137,7 @@ def test_single_calls(benchmark: Any, n: int) -> None:
 @pytest.mark.benchmark(group="allocation")
 @pytest.mark.parametrize("n", [5, 50])
 def test_slsqp(benchmark: Any, n: int) -> None:
-    at = draw(n, tuple(Family))
+    at = draw(n, FAMILIES)
     totals = at.totals(200)
     few = totals[:: len(totals) // FEW]
     theirs = at.instruments(concave=True)
@@ -160,7 +160,7 @@ def test_slsqp(benchmark: Any, n: int) -> None:
 @pytest.mark.parametrize("convex", [0.0, 0.3], ids=["concave", "convex"])
 def test_many(benchmark: Any, n: int, count: int, convex: float) -> None:
     """Beside the dual problem alone: its peer fills what the price leaves in order, and does not search."""
-    at = draw(n, tuple(Family), convex=convex)
+    at = draw(n, FAMILIES, convex=convex)
     totals = at.totals(count) if count > 1 else np.array([0.3 * at.limit.sum()])
     theirs = at.instruments(concave=convex == 0.0)
     same = np.zeros(count, dtype=np.intp)
@@ -184,7 +184,7 @@ def test_many(benchmark: Any, n: int, count: int, convex: float) -> None:
 @pytest.mark.benchmark(group="allocation")
 @pytest.mark.parametrize("peer", ["SciPy's SLSQP with gradient", "dual method in SciPy"])
 def test_posterior(benchmark: Any, peer: str) -> None:
-    at = draw(50, tuple(Family))
+    at = draw(50, FAMILIES)
     params = posterior(at, 10_000)
     total = 0.3 * at.limit.sum()
     few = FEW if "SLSQP" in peer else 500

@@ -85,7 +85,7 @@ def client() -> Iterator[Any]:
     config: Any = importlib.import_module("dask").config
     with (
         config.set({"distributed.scheduler.allowed-failures": 0}),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as workers,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as workers,
         distributed.Client(workers) as client,
     ):
         yield client

@@ -37,6 +37,8 @@ _ROOMS = {
     "Regime": "engine.events",
     "RegimeChange": "engine.events",
     "AllocationLine": "store",
+    "Imported": "store",
+    "RecordImport": "store",
     "RecordRange": "store",
     "SaturationPoint": "store",
     "ScalingConfig": "store",

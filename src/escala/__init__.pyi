@@ -46,6 +46,8 @@ from escala.lending.simulate import simulate as simulate
 from escala.lending.strategy import LendingStrategy as LendingStrategy
 from escala.sources import EfficiencyRecords as EfficiencyRecords
 from escala.store import AllocationLine as AllocationLine
+from escala.store import Imported as Imported
+from escala.store import RecordImport as RecordImport
 from escala.store import RecordRange as RecordRange
 from escala.store import SaturationPoint as SaturationPoint
 from escala.store import ScalingConfig as ScalingConfig

@@ -283,7 +283,7 @@ FIT_STATUS: Final = (
 FIT_STATS: Final = (
     Quantity("smallest", "smallest capital seen", "amount", FROM_ZERO),
     Quantity("largest", "largest capital seen", "amount", FROM_ZERO),
-    Quantity("limit", "where trust in the curve ends", "amount", FROM_ZERO),
+    Quantity("trusted_to", "where trust in the curve ends", "amount", FROM_ZERO),
     Quantity("residual_sd", "√(SSE/df_resid)", "fraction", FROM_ZERO),
     Quantity("df_resid", "degrees of freedom left: n_eff − coefficients; 0 where there is none", "count", FROM_ZERO),
     Quantity("r_squared", "1 − SSE/SST; 0 where all efficiencies are equal"),
@@ -479,6 +479,101 @@ LENDING_VALUES: Final[Table] = tuple(row for row in _COMPUTED if not row.values.
 LENDING_COUNTS: Final[Table] = tuple(row for row in _COMPUTED if row.values.integer)
 #: What it writes of each operation.
 LENDING_TRACE: Final[Table] = tuple(row for row in LENDING_OPERATION if row.kernel)
+
+# ---- Allocations ----
+
+#: Relative: money that is not there.
+NOTHING: Final = 1e-12
+#: A gap below which a search ends is this times n², at most the second, where none is asked for.
+USUAL_GAP: Final = 1e-9
+MOST_USUAL_GAP: Final = 1e-4
+#: Increments that the greedy method may make.
+MOST_INCREMENTS: Final = 100_000_000
+#: Problems of a call among which a search may begin where the one before ended: parts that begin at multiples of it
+#: have the bits of the whole.
+WARM: Final = 64
+
+#: What holds for an instrument, one number for all of them or one for each.
+ALLOCATION_SETTINGS: Final[Table] = (
+    Quantity("min_efficiency", "Least efficiency at which an instrument holds capital", "fraction", FRACTION, 0.0),
+    Quantity("lower", "Least capital; where it is positive the instrument must hold it", "amount", FINITE_FROM_ZERO,
+             0.0),
+    Quantity("upper", "Most capital", "amount", FROM_ZERO, math.inf),
+    Quantity("min_ticket", "Least capital of an instrument that holds any", "amount", FINITE_FROM_ZERO, 0.0),
+    Quantity("max_share", "Most capital as a share of the total; 1 is no bound", "fraction", FRACTION, 1.0),
+    Quantity("priority", "Weight of the utility", "ratio", FINITE_FROM_ZERO, 1.0),
+)  # fmt: skip
+
+#: What holds for all problems of a call. Those without a default depend on the problem.
+ALLOCATION_CONTROLS: Final[Table] = (
+    Quantity("reserve", "Share of the total that stays out", "fraction", BELOW_ONE, 0.0),
+    Quantity("hurdle", "What money returns elsewhere", "ratio", FINITE_FROM_ZERO, 0.0),
+    Quantity("tolerance", "Gap at which the search ends; -1, the default: 1e-9*n*n, at most 1e-4", "ratio",
+             FRACTION),
+    Quantity("step", "Increment of the greedy method; 0, the default: a thousandth of the total", "amount",
+             POSITIVE),
+    Quantity("max_nodes", "Problems after which the search ends", "count", Interval(0, 10_000_000, integer=True), 2000),
+)  # fmt: skip
+#: What stands for the usual ones of these in kernels and in C.
+ALLOCATION_USUAL: Final = {"tolerance": -1.0, "step": 0.0}
+
+#: Choices: 1 is yes.
+ALLOCATION_SWITCHES: Final[Table] = (
+    Quantity("exactly", "All money must be placed", values=YES_OR_NO, default=0),
+    Quantity("distribute", "What min_efficiency leaves over is placed in a second solve", values=YES_OR_NO, default=1),
+    Quantity("greedy", "Increments of the step, in place of the optimum and its proof", values=YES_OR_NO, default=0),
+)
+
+#: How people write the switches: the argument, and the number that each of its words stands for.
+ALLOCATION_CHOICES: Final = {
+    "exactly": ("spend", {"at_most": 0, "exactly": 1}),
+    "distribute": ("remainder", {"distribute": 1, "hold": 0}),
+    "greedy": ("method", {"exact": 0, "greedy": 1}),
+}
+
+#: How a problem ends. From ``no_room`` on there is no answer.
+ALLOCATION_STATUS: Final[Codes] = (
+    Code("optimal", 0, "the gap is within the tolerance"),
+    Code("gap_open", 1, "the best that was found, and how far from the optimum it may be at most"),
+    Code("no_room", 2, "an instrument's lower bounds exceed its upper ones"),
+    Code("no_curve_forced", 3, "`lower` forces an instrument in that can hold nothing"),
+    Code("lower_above_money", 4, "lower bounds add up to more than there is"),
+    Code("too_little_room", 5, "exactly: upper bounds leave room for less"),
+    Code("no_combination", 6, "exactly: no combination of instruments adds up"),
+    Code("not_found", 7, "exactly: none was found"),
+    Code("unsolved", 8, "no price was found: the numbers are too far apart"),
+)
+#: Those that come with amounts.
+ALLOCATION_ANSWERED: Final[Codes] = ALLOCATION_STATUS[:2]
+
+#: What keeps an instrument's capital where it is.
+BINDINGS: Final[Codes] = (
+    Code("none", 0, "nothing: its marginal utility is the shadow price"),
+    Code("price", 1, "the next unit, or the first, would return less than the shadow price"),
+    Code("lower", 2, "`lower` keeps it up"),
+    Code("upper", 3, "`upper` keeps it down"),
+    Code("share", 4, "`max_share` keeps it down"),
+    Code("limit", 5, "its curve is trusted no further"),
+    Code("threshold", 6, "`min_efficiency` keeps it down, up or out"),
+    Code("ticket", 7, "`min_ticket` keeps it up, or out"),
+    Code("no_curve", 8, "there is no curve"),
+)
+
+#: What is said of a problem beside the amounts; NaN where there is no answer, but for status and what follows it.
+ALLOCATION_SOLUTION: Final[Table] = (
+    Quantity("shadow_price", "What one more unit of money returns", "ratio"),
+    Quantity("dual_price", "The price of money at which the bound is lowest, above the hurdle", "ratio"),
+    Quantity("dual_bound", "The bound at that price", "amount"),
+    Quantity("upper_bound", "No feasible allocation has a higher utility", "amount"),
+    Quantity("utility", "What the amounts return above the hurdle", "amount"),
+    Quantity("gap", "(upper_bound - utility)/|upper_bound|", "ratio", FROM_ZERO),
+    Quantity("status", "How it ended: escala_allocation_status", "code", Interval(0, 8, integer=True)),
+    Quantity("nodes", "Problems solved by the search", "count", MANY),
+    Quantity("culprit", "Infeasible: the instrument to blame, -1 where it is all of them together", "index"),
+    Quantity("excess", "Infeasible: by how much the bounds conflict; NaN where that is not known", "amount"),
+    Quantity("phases", "2 where a second solve placed what min_efficiency left over, else 1", "count",
+             Interval(1, 2, integer=True)),
+)  # fmt: skip
 
 # ---- The C library ----
 

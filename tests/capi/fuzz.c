@@ -120,9 +120,9 @@ static escala_input input(int k, int64_t n, double low, double high) {
 
 static escala_curves curves(int64_t n, int64_t draws) {
     int8_t *family = last(areas[0], (size_t)n);
-    double *params = floats(1, ESCALA_PARAMS * n * draws, small), *origin = floats(2, n, plain), *limit = floats(3, n, capital);
+    double *params = floats(1, ESCALA_PARAMS * n * draws, small), *origin = floats(2, n, plain), *trusted_to = floats(3, n, capital);
     for (int64_t i = 0; family && i < n; i++) {
-        family[i] = strange && !below(256) ? (int8_t)next() : (int8_t)below(4);
+        family[i] = strange && !below(256) ? (int8_t)next() : (int8_t)below(5);
     }
     for (int64_t i = 0; params && family && i < n * draws; i++) {
         double *p = params + ESCALA_PARAMS * i;
@@ -134,9 +134,13 @@ static escala_curves curves(int64_t n, int64_t draws) {
         if (family[i % n] == ESCALA_LINEAR || family[i % n] == ESCALA_SQRT) {
             p[0] = -fabs(p[0]) * 1e-5;
             p[1] = share();
+        } else if (family[i % n] == ESCALA_HILL && below(8)) {
+            p[0] = share();
+            p[1] = capital();
+            p[2] = number(1.0, 20.0);
         }
     }
-    return (escala_curves){size(n), family, params, origin, limit};
+    return (escala_curves){size(n), family, params, origin, trusted_to};
 }
 
 static void evaluate(void) {
@@ -160,7 +164,7 @@ static void fit(void) {
     }
     int8_t *wanted = last(areas[1], (size_t)n);
     for (int64_t i = 0; wanted && i < n; i++) {
-        wanted[i] = strange && !below(256) ? (int8_t)next() : below(5) ? (int8_t)below(4) : ESCALA_AUTO;
+        wanted[i] = strange && !below(256) ? (int8_t)next() : below(5) ? (int8_t)below(5) : ESCALA_AUTO;
     }
     double *x = floats(2, records, capital), *y = floats(3, records, share);
     double *w = below(2) ? floats(4, records, plain) : NULL;
@@ -204,9 +208,9 @@ static void allocate(void) {
     p.distribute = (int32_t)below(2);
     p.greedy = (int32_t)!below(4);
     escala_answers a = {floats(11, problems * n, NULL), last(areas[12], (size_t)(problems * n)),
-                        floats(13, problems * ESCALA_FACTS, NULL)};
+                        floats(13, problems * ESCALA_SOLUTION_SIZE, NULL)};
     escala_answers b = {floats(15, problems * n, NULL), last(areas[16], (size_t)(problems * n)),
-                        floats(17, problems * ESCALA_FACTS, NULL)};
+                        floats(17, problems * ESCALA_SOLUTION_SIZE, NULL)};
     int64_t needed = escala_allocate_workspace(&p), given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
     given = strange && !below(16) ? given / 2 : given;
     void *workspace = last(areas[14], (size_t)given);

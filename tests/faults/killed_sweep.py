@@ -55,7 +55,7 @@ def main(directory: Path, rounds: int, seed: int) -> None:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         os.close(reader)
-        print(len(list(directory.glob("chunk-*.state"))))
+        print(len(list(directory.glob("_chunk-*.state"))))
 
 
 if __name__ == "__main__":

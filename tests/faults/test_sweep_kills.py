@@ -59,7 +59,7 @@ def test_files_that_may_not_grow_are_one_clear_error(tmp_path: Path) -> None:
     done = python(_FULL, str(tmp_path), "100000")
     assert done.stdout.startswith(f"{tmp_path}: chunk ")
     assert "cannot be written: File too large; 0 of 10 chunks are finished and stay valid" in done.stdout
-    assert sorted(contents(tmp_path)) == [".lock", "sweep.json"]
+    assert sorted(contents(tmp_path)) == [".lock", "_README.txt", "_sweep.json"]
     assert sweep(small(20_000), out=tmp_path, chunk=2048).digest == sweep(small(20_000)).digest
 
 

@@ -294,9 +294,9 @@ class NaiveFit:
 
     def hill(self) -> None:
         """The best ln K and s: from the best K on a grid of every s, downhill."""
-        self.log_c = [naive_log(c) for c in self.c]
+        self.log_c = [naive_log(c / self.c[0]) for c in self.c]
         self.whole = [y + self.mean_y for y in self.y]
-        low, high = naive_log(self.c[0]) - 8.0 * LN_2, naive_log(self.c[-1]) + 8.0 * LN_2
+        low, high = -(8.0 * LN_2), naive_log(self.c[-1] / self.c[0]) + 8.0 * LN_2
         step = (high - low) * (1.0 / 95)
         best, log_k, shape = math.inf, 0.5 * (low + high), 1.0
         borders = [math.inf, math.inf]
@@ -343,7 +343,7 @@ class NaiveFit:
         yy = self.sum(w * y * y for w, y in zip(self.w, self.whole, strict=True))
         most = self.most_amplitude(s)
         a = gy / gg if gg else math.nan
-        a = a if a < most else most
+        a = min(most, a)
         return yy - a * (2.0 * gy - a * gg)
 
     def hill_project(self, log_k: float, s: float) -> dict[str, Any]:
@@ -399,7 +399,7 @@ class NaiveFit:
                 break
         return best, log_k, s
 
-    def status(self, family: int) -> int:
+    def status(self, family: int) -> int:  # noqa: PLR0911
         if self.distinct < (3 if family in THREE else 2):
             return TOO_FEW_POINTS
         if family == HILL:
@@ -502,7 +502,7 @@ class NaiveFit:
         i0 = 1.0 / math.sqrt(self.total)
         i1, i2 = (1.0 / math.sqrt(norm) if norm > 0.0 else 0.0 for norm in (norm1, norm2))
         if family == HILL:
-            curve.params = [self.amplitude, naive_exp(self.log_k), self.shape, 0.0]
+            curve.params = [self.amplitude, c0 * naive_exp(self.log_k), self.shape, 0.0]
             curve.root = [1.0 / math.sqrt(self.n0), self.m1, i1, self.m2, self.ratio, i2]
         elif family == LINEAR:
             centre = c0 + self.mean_x * span
@@ -536,15 +536,15 @@ class NaiveFit:
         error = 0.0 if self.flat else self.sse[family]
         first, second, c1, c2, norm1, norm2 = self.basis(family)
         largest = self.c[-1]
-        limit = 2.0 * largest
+        trusted_to = 2.0 * largest
         if family == QUADRATIC and not self.flat:
             low = self.minimum()
             if 1e-9 < low < 1.0 - 1e-9:
-                limit = largest
+                trusted_to = largest
             elif low >= 1.0 - 1e-9:
-                limit = min(limit, max(largest, self.c[0] + low * self.span))
+                trusted_to = min(trusted_to, max(largest, self.c[0] + low * self.span))
         f = curve.figures
-        f["limit"] = limit
+        f["trusted_to"] = trusted_to
         f["residual_sd"] = math.sqrt(error / (n - p)) if n > p else math.nan
         f["r_squared"] = 0.0 if self.flat else 1.0 - error / self.syy
         f["rmse"] = math.sqrt(error / n)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import itertools
 import json
 import math
@@ -29,7 +31,12 @@ from escala import (
     InputError,
     allocate,
     fit,
+    tables,
 )
+from escala.allocation.problem import Request
+from escala.allocation.run import run
+from escala.allocation.summary import REASONS
+from escala.tables import WARM, names
 from tests.naive import allocation as naive
 from tests.naive.allocation import Problem, make_problem
 from tests.places import ROOT
@@ -70,23 +77,23 @@ def concave_curves(rng: np.random.Generator, n: int, strict: bool) -> tuple[list
     Strict ones bend everywhere, by an amount that decides every share.
     """
     families = [FAMILIES[k] for k in rng.integers(0, 4, n)]
-    params, limit = np.zeros((n, 3)), np.where(rng.random(n) < 0.5, rng.uniform(0.3, 3.0, n), math.inf)
+    params, trusted_to = np.zeros((n, 3)), np.where(rng.random(n) < 0.5, rng.uniform(0.3, 3.0, n), math.inf)
     edge = 0.6 if strict else 1.0
     for i, family in enumerate(families):
         top = rng.uniform(0.2, 0.99 if strict else 1.3)
         if family == "exponential":
             params[i] = rng.uniform(0.2, 1.0), 10.0 ** rng.uniform(-0.5, 1.0), rng.uniform(-0.1, 0.4)
             params[i, 0] = min(params[i, 0], 0.99 - params[i, 2]) if strict else params[i, 0]
-            limit[i] = min(limit[i], edge * 2.0 / params[i, 1])
+            trusted_to[i] = min(trusted_to[i], edge * 2.0 / params[i, 1])
         elif family == "quadratic" and rng.random() < 0.5:
             params[i] = -rng.uniform(0.05, 1.0), -rng.uniform(0.1, 0.5), top
         elif family == "quadratic":
             params[i] = rng.uniform(0.05, 0.5), -rng.uniform(0.3, 1.0), top
-            limit[i] = min(limit[i], edge * -params[i, 1] / (3.0 * params[i, 0]))
+            trusted_to[i] = min(trusted_to[i], edge * -params[i, 1] / (3.0 * params[i, 0]))
         else:
             flat = family == "linear" and rng.random() < 0.2 and not strict
             params[i, :2] = 0.0 if flat else -rng.uniform(0.05, 1.0), top
-    return families, params, limit
+    return families, params, trusted_to
 
 
 def mixed_curves(rng: np.random.Generator, n: int) -> tuple[list[str], Floats, Floats]:
@@ -151,21 +158,21 @@ def restricted(p: Problem, rng: np.random.Generator, *, lumpy: bool) -> Problem:
 
 
 def concave_problem(rng: np.random.Generator, n: int, *, strict: bool = False) -> Problem:
-    families, params, limit = concave_curves(rng, n, strict)
-    p = make_problem(families, params, float(n * rng.uniform(0.05, 0.8)), limit=limit)
+    families, params, trusted_to = concave_curves(rng, n, strict)
+    p = make_problem(families, params, float(n * rng.uniform(0.05, 0.8)), trusted_to=trusted_to)
     return restricted(p, rng, lumpy=False)
 
 
 def mixed_problem(rng: np.random.Generator, n: int) -> Problem:
     families, params, origin = mixed_curves(rng, n)
-    limit = np.where(rng.random(n) < 0.7, rng.uniform(0.3, 3.0, n), math.inf)
-    p = make_problem(families, params, float(n * rng.uniform(0.1, 1.0)), limit=limit, origin=origin)
+    trusted_to = np.where(rng.random(n) < 0.7, rng.uniform(0.3, 3.0, n), math.inf)
+    p = make_problem(families, params, float(n * rng.uniform(0.1, 1.0)), trusted_to=trusted_to, origin=origin)
     return restricted(p, rng, lumpy=True)
 
 
 def curves_of(p: Problem) -> CurveSet:
     names = [f"S{i}" for i in range(len(p))]
-    return CurveSet.from_params(names, list(p.family), p.params, limit=p.limit, origin=p.origin)
+    return CurveSet.from_params(names, list(p.family), p.params, trusted_to=p.trusted_to, origin=p.origin)
 
 
 def solve(p: Problem, **options: Any) -> Allocation:
@@ -405,7 +412,7 @@ def check_reason(p: Problem, i: int, amount: float, reason: Binding) -> None:
         Binding.LOWER: p.lower[i] > 0.0 and near(amount, float(p.lower[i])),
         Binding.UPPER: near(amount, float(p.upper[i])),
         Binding.SHARE: near(amount, float(p.max_share[i]) * p.total),
-        Binding.LIMIT: near(amount, float(p.limit[i])),
+        Binding.LIMIT: near(amount, float(p.trusted_to[i])),
         Binding.THRESHOLD: near(amount, last) or near(amount, first) or (shut and (first > 0.0 or not p.usable[i])),
         Binding.TICKET: ticket > 0.0 and (near(amount, ticket) or shut),
         Binding.NO_CURVE: False,
@@ -470,7 +477,7 @@ CORNERS: dict[str, tuple[list[str], list[list[float]], float, dict[str, Any]]] =
         ],
         1.0142706751768888,
         {
-            "limit": [math.inf, 0.49411911605215764, 0.5008206461825164],
+            "trusted_to": [math.inf, 0.49411911605215764, 0.5008206461825164],
             "upper": [0.23, math.inf, math.inf],
             "spend": "exactly",
         },
@@ -479,13 +486,13 @@ CORNERS: dict[str, tuple[list[str], list[list[float]], float, dict[str, Any]]] =
         ["linear", "exponential"],
         [[-0.44656281340356946, 0.5031123511130089, 0.0], [0.4736959100440675, 7.170069386322634, 0.3229657609526233]],
         1.1574948556433573,
-        {"limit": [1.27587454, 2.0 / 7.170069386322634], "spend": "exactly"},
+        {"trusted_to": [1.27587454, 2.0 / 7.170069386322634], "spend": "exactly"},
     ),
     "a kink on the way up": (
         ["sqrt", "linear"],
         [[0.92, 0.47, 0.0], [0.98, 0.41, 0.0]],
         3.82,
-        {"priority": [2.49, 2.21], "reserve": 0.25160648550273357, "limit": [2.41, math.inf]},
+        {"priority": [2.49, 2.21], "reserve": 0.25160648550273357, "trusted_to": [2.41, math.inf]},
     ),
     "an interior point of a convex tail": (
         ["linear", "quadratic", "quadratic", "sqrt", "exponential", "exponential", "exponential"],
@@ -499,7 +506,7 @@ CORNERS: dict[str, tuple[list[str], list[list[float]], float, dict[str, Any]]] =
             [0.95, 1.3, 0.01],
         ],
         8.94,
-        {"upper": [1.21, 9.0, 9.0, 1.49, 9.0, 9.0, 9.0], "limit": [9.0, 0.95, 9.0, 9.0, 9.0, 9.0, 9.0]},
+        {"upper": [1.21, 9.0, 9.0, 1.49, 9.0, 9.0, 9.0], "trusted_to": [9.0, 0.95, 9.0, 9.0, 9.0, 9.0, 9.0]},
     ),
     "all the money above a high threshold": (
         ["sqrt", "quadratic"],
@@ -549,7 +556,10 @@ def test_forced_rising_curves_are_bounded_from_their_tangent() -> None:
     assert max(float(one.utility) for one in tighter) <= float(result.upper_bound)
     assert float(result.gap) <= 1e-12
     ended = CurveSet.from_params(
-        ["R"], "exponential", [[-0.6929804536878739, 5.526399090345087, 0.6571399563184952]], limit=0.41969454016308555
+        ["R"],
+        "exponential",
+        [[-0.6929804536878739, 5.526399090345087, 0.6571399563184952]],
+        trusted_to=0.41969454016308555,
     )
     only = allocate(ended, 4.2, lower=0.037310493704241984, hurdle=0.6556902481785515)
     assert float(only.utility) == pytest.approx(-0.020983871317936, rel=1e-12)
@@ -558,7 +568,7 @@ def test_forced_rising_curves_are_bounded_from_their_tangent() -> None:
         ["exponential", "linear"],
         [[-0.5, 1.0, 0.7], [-0.02, 0.9, 0.0]],
         origin=[7000, 0],
-        limit=[7040, 100],
+        trusted_to=[7040, 100],
     )
     narrow = allocate(far, 7030.0, lower=[6999.7, 0.0])
     assert np.allclose(narrow.amounts, [7025.0, 5.0], rtol=1e-6)
@@ -567,7 +577,7 @@ def test_forced_rising_curves_are_bounded_from_their_tangent() -> None:
 
 def test_everything_is_spent_though_the_tail_is_flat() -> None:
     tail = CurveSet.from_params(
-        ["A"], "exponential", [[0.18615554938253157, 36.904485781642975, 0.25555537948621865]], limit=4.5777
+        ["A"], "exponential", [[0.18615554938253157, 36.904485781642975, 0.25555537948621865]], trusted_to=4.5777
     )
     result = allocate(tail, 2.5, lower=0.06, hurdle=0.5, spend="exactly")
     assert result.amounts.tolist() == [2.5]
@@ -606,6 +616,12 @@ def test_summaries_say_what_stays_out() -> None:
     text = allocate(curves, 3.0, min_efficiency=0.8, hurdle=0.1).summary()
     assert "min_efficiency left 2.7 over; a second solve placed" in text
     assert "takes 2 instruments below it (*)" in text
+    below = "of it below min_efficiency (remainder is distribute; hold leaves that money out)"
+    assert text.splitlines()[0].endswith(f"allocated over 2 of 2 instruments, 0.675 {below}")
+    held = allocate(curves, 3.0, min_efficiency=0.8, hurdle=0.1, remainder="hold").summary()
+    assert "below min_efficiency" not in held
+    many = allocate(curves, [0.1, 3.0, 4.0], min_efficiency=0.8, hurdle=0.1).summary()
+    assert many.splitlines()[0].endswith(", in 2 of them capital below min_efficiency (remainder is distribute)")
     assert "bounds leave no room" in allocate(curves, 3.0, upper=0.1).summary()
     nothing = allocate(curves, 0.0)
     assert float(nothing.shadow_price) == 1.0
@@ -903,7 +919,7 @@ def test_every_reason_has_a_name() -> None:
         ["none", "price", "lower", "upper", "share", "limit", "threshold", "ticket"],
         "linear",
         [[-1.0, 0.95], [-0.1, 0.2], [-2.0, 0.6], [-0.1, 0.9], [-0.1, 0.9], [-0.1, 0.9], [-0.1, 0.9], [-1.0, 0.8]],
-        limit=[9.0, 9.0, 9.0, 9.0, 9.0, 0.125, 9.0, 9.0],
+        trusted_to=[9.0, 9.0, 9.0, 9.0, 9.0, 0.125, 9.0, 9.0],
     )
     result = allocate(
         curves,
@@ -946,7 +962,7 @@ def batch() -> tuple[Problem, Floats, Floats]:
         params,
         3.0,
         origin=origin,
-        limit=rng.uniform(0.5, 3.0, 9),
+        trusted_to=rng.uniform(0.5, 3.0, 9),
         min_efficiency=0.3,
         min_ticket=np.where(rng.random(9) < 0.5, 0.2, 0.0),
         lower=np.array([0.05] + [0.0] * 8),
@@ -959,7 +975,7 @@ def batch() -> tuple[Problem, Floats, Floats]:
     return p, np.array([[0.3, 0.9, 2.0], [3.5, 5.0, 8.0]]), draws
 
 
-def equal_to_the_bit(one: Allocation, other: Allocation, place: tuple[int, ...]) -> bool:
+def equal_to_the_bit(one: Allocation, other: Allocation, place: tuple[Any, ...]) -> bool:
     pairs = [(getattr(one, name), np.asarray(getattr(other, name))[place]) for name in NUMBERS]
     same = all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
     phases = (one.first, other.first)
@@ -1008,13 +1024,72 @@ def test_greedy_batches_equal_single_solves(threads: int) -> None:
         assert equal_to_the_bit(solve(q, method="greedy", remainder="distribute"), many, (k, i, j))
 
 
+def falling_curves(n: int, seed: int) -> CurveSet:
+    """Curves of all families that fall up to their limits, where a threshold leaves money over."""
+    rng = np.random.default_rng(seed)
+    families = [FAMILIES[i % 4] for i in range(n)]
+    top, loss, trusted_to = rng.uniform(0.5, 0.95, n), rng.uniform(0.4, 0.9, n), 10.0 ** rng.uniform(-0.5, 0.5, n)
+    params = np.zeros((n, 3))
+    for i, family in enumerate(families):
+        fall, end = top[i] * loss[i], trusted_to[i]
+        params[i] = {
+            "linear": (-fall / end, top[i], 0.0),
+            "sqrt": (-fall / math.sqrt(end), top[i], 0.0),
+            "quadratic": (fall / end**2, -2.0 * fall / end, top[i]),
+            "exponential": (fall, 4.0 / end, top[i] - fall),
+        }[family]
+    return CurveSet.from_params([f"S{i}" for i in range(n)], families, params, trusted_to=trusted_to)
+
+
+SPLITS: dict[str, dict[str, Any]] = {
+    "one solve": {},
+    "two solves": {"min_efficiency": 0.6},
+    "two solves with tickets": {"min_efficiency": 0.7, "min_ticket": 0.1},
+    "two solves that place everything": {"min_efficiency": 0.7, "spend": "exactly"},
+    "two solves in increments": {"min_efficiency": 0.6, "method": "greedy"},
+    "thresholds by instrument": {"min_efficiency": np.linspace(0.3, 0.8, 7), "max_share": 0.7},
+}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_an_allocation_does_not_depend_on_its_neighbours_in_the_call(split: str) -> None:
+    """Parts of a path that begin at multiples of WARM have the bits of the whole, in both phases."""
+    curves, options = falling_curves(7, 2), {"max_nodes": 100, **SPLITS[split]}
+    totals = np.linspace(0.01, 0.9 if "spend" in options else 1.2, 8 * WARM) * float(curves.trusted_to.sum())
+    whole = allocate(curves, totals, **options)
+    assert (whole.first is None) == (split == "one solve")
+    for size in (WARM, 2 * WARM, 4 * WARM):
+        for begin in range(0, totals.size, size):
+            part = allocate(curves, totals[begin : begin + size], **options)
+            place = (slice(begin, begin + size),)
+            assert equal_to_the_bit(part, whole, place), (size, begin)
+            if whole.first is not None:
+                assert np.array_equal((part.first or part).amounts, whole.first.amounts[place]), (size, begin)
+    for begin in (0, 3 * WARM):  # and one that follows nobody is a call of its own
+        assert equal_to_the_bit(allocate(curves, float(totals[begin]), **options), whole, (begin,))
+
+
+def test_draws_do_not_depend_on_their_neighbours_in_the_call() -> None:
+    curves = falling_curves(7, 1)
+    draws = curves.params * np.random.default_rng(6).uniform(0.97, 1.0, (3 * WARM, 1, 1))
+    total = 0.8 * float(curves.trusted_to.sum())
+    whole = allocate(curves, total, params=draws, min_efficiency=0.6)
+    assert whole.first is not None
+    for begin in range(0, len(draws), WARM):
+        part = allocate(curves, total, params=draws[begin : begin + WARM], min_efficiency=0.6)
+        assert equal_to_the_bit(part, whole, (slice(begin, begin + WARM),)), begin
+
+
 PLAIN = """
 import numpy as np
 from tests.rooms.test_allocation import batch, curves_of
 from escala import allocate
 p, totals, draws = batch()
-for options in ({}, {"remainder": "hold"}, {"method": "greedy"}):
-    found = allocate(curves_of(p), totals[0], params=draws[:1], threads=1, **p.settings(), **options)
+two = {"min_efficiency": 0.9, "lower": 0.0}
+for options in ({}, {"remainder": "hold"}, {"method": "greedy"}, two, {**two, "method": "greedy"}):
+    given = {**p.settings(), **options}
+    found = allocate(curves_of(p), totals[0], params=draws[:1], threads=1, **given)
+    assert (found.first is not None) == ("lower" in options)
     print(found.amounts.tobytes().hex(), found.upper_bound.tobytes().hex(), found.shadow_price.tobytes().hex())
 """
 
@@ -1056,11 +1131,57 @@ def test_inputs_are_left_alone() -> None:
         result.gap = 0.0  # type: ignore[misc]
 
 
+# --- tables ------------------------------------------------------------------------------------------------------
+
+
+def test_the_arguments_are_those_of_the_tables() -> None:
+    """Names, order of the settings, and defaults; switches are words there."""
+    arguments = inspect.signature(allocate).parameters
+    settings_of = names(tables.ALLOCATION_SETTINGS)
+    assert tuple(name for name in arguments if name in settings_of) == settings_of
+    words = dict(tables.ALLOCATION_CHOICES.values())
+    controls = {row.name: row.default for row in tables.ALLOCATION_CONTROLS}
+    assert set(arguments) == {"curves", "total", "params", "threads", *settings_of, *words, *controls}
+    for row in (*tables.ALLOCATION_SETTINGS, *tables.ALLOCATION_CONTROLS):
+        assert arguments[row.name].default == row.default, row.name
+    for row in tables.ALLOCATION_SWITCHES:
+        word, choices = tables.ALLOCATION_CHOICES[row.name]
+        assert choices[arguments[word].default] == row.default
+        assert sorted(choices.values()) == [0, 1]
+
+
+def test_results_are_those_of_the_tables() -> None:
+    fields = [field.name for field in dataclasses.fields(Allocation)]
+    inside = {"culprit", "excess", "phases"}  # what an error or `first` says
+    assert {row.name for row in tables.ALLOCATION_SOLUTION} - inside <= set(fields)
+    for made, codes in ((Binding, tables.BINDINGS), (AllocationStatus, tables.ALLOCATION_ANSWERED)):
+        assert {code.name: code.value for code in made} == {row.name.upper(): row.value for row in codes}
+    assert set(REASONS) == set(names(tables.BINDINGS))
+    assert set(naive.DEFAULTS) == set(names(tables.ALLOCATION_SETTINGS))
+    assert naive.DEFAULTS == {row.name: row.default for row in tables.ALLOCATION_SETTINGS}
+
+
+def test_numbers_of_problems_without_an_answer_are_nan() -> None:
+    """Except for what says why."""
+    request = Request.checked(
+        two(), [1.0, 4.0], None,
+        {row.name: row.default or 0.0 for row in tables.ALLOCATION_SETTINGS},
+        {"reserve": 0.0, "hurdle": 0.0, "tolerance": None, "step": None, "max_nodes": 10},
+        {"spend": "exactly", "remainder": "hold", "method": "exact"},
+    )  # fmt: skip
+    found, first = run(request, 1)
+    assert first.amounts.shape == (0, 2)
+    assert found.status.tolist() == [0, 5]
+    assert np.isnan(found.amounts).tolist() == [[False, False], [True, True]]
+    assert found.column("excess")[1] == 4.0 - 0.75 - 2.0
+    assert np.isnan(found.column("utility")).tolist() == [False, True]
+
+
 # --- what cannot be ----------------------------------------------------------------------------------------------
 
 
 def two() -> CurveSet:
-    return CurveSet.from_params(["A", "B"], "linear", [[-1.0, 1.0], [-0.25, 0.5]], limit=[0.75, 4.0])
+    return CurveSet.from_params(["A", "B"], "linear", [[-1.0, 1.0], [-0.25, 0.5]], trusted_to=[0.75, 4.0])
 
 
 @pytest.mark.parametrize(

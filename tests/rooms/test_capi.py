@@ -28,8 +28,6 @@ from escala import AllocationStatus, Binding, CurveSet, Family, FitStatus, Lendi
 from escala.capi import Built, Library, build, load, pointers
 from escala.capi.build import _compile_entries, _link, _tools, header
 from escala.errors import BuildError, InfeasibleError, InputError
-from escala.kernels.allocation import search
-from escala.kernels.allocation import solve as allocation_kernels
 from escala.kernels.curves import evaluate as curve_kernels
 from escala.tables import FIT_STATS, PARAMS, WISHES, names
 from tests.capi.guarded import compare, same
@@ -41,6 +39,9 @@ HOSTS = TESTS / "capi"
 OTHER = "x86-64-v3" if platform.machine() == "x86_64" else "native"
 VERSION = escala.__version__
 INPUTS = tables.names(tables.LENDING_INPUTS)
+SOLUTION = tables.names(tables.ALLOCATION_SOLUTION)
+#: What an Allocation has of it.
+PUBLIC = SOLUTION[: SOLUTION.index("nodes") + 1]
 OUTCOMES = tables.names((*tables.LENDING_VALUES, *tables.LENDING_COUNTS))
 WARNINGS = ("-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -110,17 +111,21 @@ def from_hex(line: str) -> npt.NDArray[np.float64]:
     return np.array([float.fromhex(word) for word in line.split()])
 
 
-def some_curves(rng: np.random.Generator, n: int) -> CurveSet:
-    families = rng.choice(["linear", "quadratic", "exponential", "sqrt"], n).tolist()
+def some_curves(rng: np.random.Generator, n: int, *, hills: bool = True) -> CurveSet:
+    drawn_from = ["linear", "quadratic", "exponential", "sqrt", *(["hill"] if hills else [])]
+    families = rng.choice(drawn_from, n).tolist()
     params = np.zeros((n, 3))
     for row, family in zip(params, families, strict=True):
+        if family == "hill":
+            row[:] = rng.uniform(0.5, 1.0), rng.uniform(1e4, 1e6), rng.choice([1.0, rng.uniform(1.0, 5.0)])
+            continue
         row[:] = {
             "linear": (-rng.uniform(1e-7, 1e-6), rng.uniform(0.8, 1.1), 0.0),
             "quadratic": (-rng.uniform(1e-13, 1e-12), -rng.uniform(1e-8, 1e-7), rng.uniform(0.8, 1.1)),
             "exponential": (rng.uniform(0.5, 1.0), rng.uniform(1e-7, 1e-5), rng.uniform(0.0, 0.2)),
             "sqrt": (-rng.uniform(1e-4, 1e-3), rng.uniform(0.8, 1.1), 0.0),
         }[family]
-    return CurveSet.from_params([str(i) for i in range(n)], families, params, limit=rng.uniform(1e5, 1e6, n))
+    return CurveSet.from_params([str(i) for i in range(n)], families, params, trusted_to=rng.uniform(1e5, 1e6, n))
 
 
 # ---- The files ----
@@ -191,7 +196,7 @@ def test_example_in_c(which: str, how: str, request: pytest.FixtureRequest, tmp_
     result = escala.simulate(1000.0, 600.0, np.array([1500.0, 2000.0, 4000.0]), 200.0)
     expected = {
         "params": curves.params,
-        "limit": curves.limit,
+        "trusted_to": curves.trusted_to,
         "efficiency": curves.efficiency(levels),
         "marginal": curves.marginal(levels),
         "amounts": found.amounts,
@@ -226,8 +231,21 @@ def test_example_of_the_guide(native: Built, tmp_path: Path) -> None:
     [source] = re.findall(r"^```c\n(.*?)^```", (ROOT / "docs/guide/c-library.md").read_text(), re.DOTALL | re.MULTILINE)
     (tmp_path / "example.c").write_text(source)
     place = native.shared.parent
+    expected = ["1501.51 0", "1571.54 1", "1575.88 1"]
     program = compiled(tmp_path / "example.c", tmp_path / "host", f"-I{place}", native.static)
-    assert said(program).splitlines() == ["1501.51 0", "1571.54 1", "1575.88 1"]
+    assert said(program).splitlines() == expected
+    (tmp_path / "lib").symlink_to(place)
+    inside = (f"cd {tmp_path}", "unset LD_LIBRARY_PATH")
+    without = ("cc example.c -Ilib -Llib -lescala", "LD_LIBRARY_PATH=lib ./a.out")
+    assert said("bash", "-ec", "\n".join([*inside, *without])).splitlines() == expected
+    as_told = ("cc example.c -Ilib $flags -o example", "./example")  # with the flags of the file, by hand
+    flags = re.findall(r"^Libs: (.*)$", native.pkgconfig.read_text(), re.MULTILINE)[0].replace("${prefix}", str(place))
+    assert said("bash", "-ec", "\n".join([*inside, f"flags='{flags}'", *as_told])).splitlines() == expected
+    tool("pkg-config")
+    [commands] = re.findall(
+        r"^```sh\n(.*?)^```", (ROOT / "docs/guide/c-library.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert said("bash", "-ec", "\n".join([*inside, commands])).splitlines() == expected
 
 
 @pytest.mark.slow
@@ -318,7 +336,8 @@ def test_fit_with_half_life(library: Library) -> None:
 )
 def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Library) -> None:
     rng = np.random.default_rng(5)
-    curves = some_curves(rng, 12)
+    # a hill that is forced in, or drawn with less than its least s, has no answer
+    curves = some_curves(rng, 12, hills="lower" not in settings and "drawn" not in settings)
     rising = {
         "priority": np.linspace(0.5, 2.0, 12),
         "upper": np.linspace(1e4, 9e5, 12),
@@ -339,8 +358,8 @@ def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Libra
         assert row is not None
         same(row.amounts.reshape(ours.amounts.shape), expected.amounts)
         same(row.binding.reshape(ours.binding.shape), expected.binding)
-        for column, name in enumerate(search.FACTS[: search.NODES + 1]):
-            found = row.facts[:, column].reshape(np.shape(expected.gap))
+        for column, name in enumerate(PUBLIC):
+            found = row.solution[:, column].reshape(np.shape(expected.gap))
             same(found, np.asarray(getattr(expected, name), dtype=np.float64))
     assert (ours.first is not None) == bool("min_efficiency" in given and codes["distribute"])
 
@@ -356,8 +375,8 @@ def test_what_is_left_over_is_summed_in_one_order(n: int, library: Library) -> N
         ours = escala.allocate(curves, [total], min_efficiency=0.9, max_nodes=5)
         theirs = library.allocate(curves, [total], min_efficiency=0.9, max_nodes=5)
         same(theirs.amounts, ours.amounts)
-        for column, name in enumerate(search.FACTS[: search.NODES + 1]):
-            same(theirs.facts[:, column], getattr(ours, name).astype(np.float64))
+        for column, name in enumerate(PUBLIC):
+            same(theirs.solution[:, column], getattr(ours, name).astype(np.float64))
 
 
 def test_every_field_of_a_strategy(library: Library) -> None:
@@ -437,7 +456,7 @@ def test_nothing_at_all(library: Library) -> None:
     assert library.efficiency(none, np.zeros((1, 4))).shape == (0, 4)
     assert library.fit([0], [], []).params.shape == (0, 4)
     assert (
-        library.allocate(none, [1e5, 2e5]).facts[:, 0].tolist()
+        library.allocate(none, [1e5, 2e5]).solution[:, 0].tolist()
         == escala.allocate(none, [1e5, 2e5]).shadow_price.tolist()
     )
     assert library.simulate(np.zeros(0), 0.0, 1.0, 0.0)["stop"].size == 0
@@ -452,16 +471,16 @@ def test_the_header_says_what_python_says(library: Library) -> None:
     for code in (*AllocationStatus, *StopReason):
         assert getattr(functions, f"ESCALA_{code.name}") == code
     assert functions.ESCALA_AUTO == WISHES[0].value
-    for name in ("NO_ROOM", "NO_CURVE_FORCED", "LOWER_ABOVE_MONEY", "TOO_LITTLE_ROOM", "NO_COMBINATION", "NOT_FOUND"):
-        assert getattr(functions, f"ESCALA_{name}") == getattr(search, name)
+    for code in tables.ALLOCATION_STATUS:
+        assert getattr(functions, f"ESCALA_{code.name.upper()}") == code.value
     for place, name in enumerate(names(FIT_STATS)):
         assert getattr(functions, f"ESCALA_FIT_STAT_{name.upper()}") == place
-    for place, name in enumerate(search.FACTS):
-        assert getattr(functions, f"ESCALA_FACT_{name.upper()}") == place
+    for place, name in enumerate(SOLUTION):
+        assert getattr(functions, f"ESCALA_SOLUTION_{name.upper()}") == place
     assert functions.ESCALA_FIT_STATS == len(FIT_STATS)
     assert functions.ESCALA_PARAMS == PARAMS
-    assert functions.ESCALA_FACTS == len(search.FACTS)
-    assert f"multiples of {allocation_kernels.WARM}." in header()
+    assert functions.ESCALA_SOLUTION_SIZE == len(SOLUTION)
+    assert f"multiples of {tables.WARM}." in header()
 
 
 def test_defaults_are_those_of_python(library: Library) -> None:
@@ -495,7 +514,7 @@ class Host:
         self.params = self.array("double", [-1e-6, 1.0, 0.0, 0.0, 0.7, 3e-6, 0.2, 0.0, -1e-3, 1.0, 0.0, 0.0])
         self.curves = ffi.new("escala_curves *")
         self.curves.n, self.curves.family, self.curves.params = 3, self.family, self.params
-        self.curves.origin, self.curves.limit = self.array("double", [0.0] * 3), self.array("double", [1e6] * 3)
+        self.curves.origin, self.curves.trusted_to = self.array("double", [0.0] * 3), self.array("double", [1e6] * 3)
         self.capital, self.out = self.array("double", [0.0, 1e5]), self.array("double", [7.0] * 6)
         self.offsets = self.array("int64_t", [0, 4, 9])
         self.records = ffi.new("escala_records *")
@@ -512,7 +531,10 @@ class Host:
         self.total = self.array("double", [1e5])
         self.problem.curves, self.problem.total = self.curves[0], self.total
         self.answers = ffi.new("escala_answers *")
-        self.answers.amounts, self.answers.facts = self.array("double", [7.0] * 3), self.array("double", [7.0] * 10)
+        self.answers.amounts, self.answers.solution = (
+            self.array("double", [7.0] * 3),
+            self.array("double", [7.0] * len(SOLUTION)),
+        )
         self.answers.binding = self.array("int8_t", [7] * 3)
         self.scenarios, self.outcomes = ffi.new("escala_scenarios *"), ffi.new("escala_outcomes *")
         self.functions.escala_scenarios_defaults(self.scenarios)
@@ -581,7 +603,7 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("efficiency", "m", 2**62, BAD_SIZE, "m", -1),
     ("efficiency", "rows", 2, BAD_SIZE, "rows", -1),
     ("efficiency", "rows", -3, BAD_SIZE, "rows", -1),
-    ("efficiency", "family[1]", 4, BAD_CODE, "family", 1),
+    ("efficiency", "family[1]", 5, BAD_CODE, "family", 1),
     ("efficiency", "family[2]", -1, BAD_CODE, "family", 2),
     ("efficiency", "capital[1]", -1.0, BAD_VALUE, "capital", 1),
     ("efficiency", "capital[0]", NAN, BAD_VALUE, "capital", 0),
@@ -589,13 +611,13 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("check_curves", "params[2]", INF, BAD_VALUE, "params", 2),
     ("check_curves", "params[0]", NAN, BAD_VALUE, "params", 0),
     ("check_curves", "params[5]", -1e-6, BAD_VALUE, "params", 5),
-    ("check_curves", "curves.limit[1]", 0.0, BAD_VALUE, "limit", 1),
+    ("check_curves", "curves.trusted_to[1]", 0.0, BAD_VALUE, "trusted_to", 1),
     ("check_curves", "curves.origin[1]", INF, BAD_VALUE, "origin", 1),
-    ("threshold", "curves.limit", None, NULL_POINTER, "limit", -1),
+    ("threshold", "curves.trusted_to", None, NULL_POINTER, "trusted_to", -1),
     ("fit", "records", None, NULL_POINTER, "records", -1),
     ("fit", "fits", None, NULL_POINTER, "fits", -1),
     ("fit", "fits.params", None, NULL_POINTER, "fits->params", -1),
-    ("fit", "fits.limit", None, NULL_POINTER, "fits->limit", -1),
+    ("fit", "fits.trusted_to", None, NULL_POINTER, "fits->trusted_to", -1),
     ("fit", "records.offsets", None, NULL_POINTER, "offsets", -1),
     ("fit", "records.capital", None, NULL_POINTER, "capital", -1),
     ("fit", "records.family", None, NULL_POINTER, "family", -1),
@@ -619,9 +641,9 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("allocate", "problem", None, NULL_POINTER, "problem", -1),
     ("allocate", "answers", None, NULL_POINTER, "answers", -1),
     ("allocate", "answers.amounts", None, NULL_POINTER, "amounts", -1),
-    ("allocate", "answers.facts", None, NULL_POINTER, "facts", -1),
+    ("allocate", "answers.solution", None, NULL_POINTER, "solution", -1),
     ("allocate", "problem.total", None, NULL_POINTER, "total", -1),
-    ("allocate", "problem.curves.limit", None, NULL_POINTER, "limit", -1),
+    ("allocate", "problem.curves.trusted_to", None, NULL_POINTER, "trusted_to", -1),
     ("allocate", "problem.totals", -1, BAD_SIZE, "totals", -1),
     ("allocate", "problem.draws", 2**40, BAD_SIZE, "totals", -1),
     ("allocate", "problem.max_nodes", -1, BAD_SIZE, "max_nodes", -1),
@@ -689,8 +711,8 @@ def test_the_answers_say_which_problems_have_none(least: float, library: Library
     host = Host(library)
     host.problem.exactly, host.problem.upper.value, host.problem.min_efficiency.value = 1, 10.0, least
     assert host.ask("allocate") == (INFEASIBLE, "problem", 0)
-    assert host.answers.facts[host.functions.ESCALA_FACT_STATUS] == host.functions.ESCALA_TOO_LITTLE_ROOM
-    assert host.answers.facts[host.functions.ESCALA_FACT_EXCESS] == host.fault.value == 1e5 - 30.0
+    assert host.answers.solution[host.functions.ESCALA_SOLUTION_STATUS] == host.functions.ESCALA_TOO_LITTLE_ROOM
+    assert host.answers.solution[host.functions.ESCALA_SOLUTION_EXCESS] == host.fault.value == 1e5 - 30.0
 
 
 def test_no_size_differs_from_the_arrays(library: Library) -> None:

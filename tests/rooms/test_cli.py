@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from escala import __version__, kernels
+from escala.commands import terminal
 from tests.rooms.test_parallel import interruptible
 
 ONE = ("simulate", "--supply", "1000", "--borrow", "600", "--target", "1500", "--wallet", "200")
@@ -52,9 +53,26 @@ def test_one_scenario_prints_summary_and_operations() -> None:
 @pytest.mark.slow
 def test_long_tables_show_their_ends_unless_all_is_asked_for() -> None:
     short = escala(*STALLS).stdout
-    assert "1,775 operations not shown: --all shows them" in short
+    assert "1,775 operations not shown: --operations all shows them" in short
     assert "36 operations were skipped" in short
     assert len(escala(*STALLS, "--all").stdout.splitlines()) > 1795
+    assert escala(*STALLS, "--operations", "all").stdout == escala(*STALLS, "--all").stdout
+    assert short.startswith(escala(*STALLS, "--operations", "none").stdout)
+
+
+@pytest.mark.slow
+def test_json_of_a_long_run_has_the_operations_that_are_asked_for() -> None:
+    done = escala(*STALLS, "--json")
+    assert len(done.stdout.splitlines()) < 500
+    first = json.loads(done.stdout)
+    assert first["operations"]["operation"] == [*range(1, 11), *range(1786, 1796)]
+    assert first["operations_left_out"] == 1775
+    none = json.loads(escala(*STALLS, "--json", "--operations", "none").stdout)
+    assert (none["operations"], none["operations_left_out"]) == ({}, 1795)
+    whole = json.loads(escala(*STALLS, "--json", "--operations", "all").stdout)
+    assert whole["operations"]["operation"] == list(range(1, 1796))
+    assert whole["operations_left_out"] == 0
+    assert list(whole) == list(first)
 
 
 @pytest.mark.slow
@@ -81,10 +99,13 @@ def test_strategy_fields_are_set_by_name() -> None:
         ((*ONE, "--set.repai", "0.1"), 2, "escala: --set.repai: no such strategy field; did you mean repay?"),
         ((*ONE, "--set.near-gap", "0.7"), 1, "escala: near_gap must not exceed far_gap, but near_gap = 0.7 and far_gap = 0.5"),
         ((*ONE, "--out", "x.csv"), 2, "escala: --out and --threads go with --csv"),
-        ((*ONE, "--csv", "x.csv"), 2, "escala: --csv brings all scenarios: leave out --supply, --borrow, --target, --set, --all and --plot"),
+        ((*ONE, "--csv", "x.csv"), 2, "escala: --csv brings all scenarios: leave out --supply, --borrow, --target, --set, --operations, --all and --plot"),
         (("simulate", "--csv", "nothing.csv"), 1, "escala: nothing.csv: No such file or directory"),
         (("simulate", "--csv", "nothing.csv", "--out", "x.xls"), 1, "escala: x.xls: results are written as .csv or .parquet"),
         (("simulate", "--supply", "many"), 2, "escala: Invalid value"),
+        (("simulate", "--csv", "x.csv", "--operations", "none"), 2, "escala: --csv brings all scenarios: leave out"),
+        (("simulate", "--all", "--operations", "none"), 2, "escala: --all is --operations all: give one of them"),
+        (("simulate", "--operations", "some"), 2, 'escala: Invalid value "some" for --operations'),
         (("unknown",), 2, "escala: Unknown command"),
     ],
 )  # fmt: skip
@@ -181,7 +202,7 @@ def test_a_place_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> Non
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
     assert "they could not be kept in" in done.stdout
     assert done.stderr.startswith("escala: warning: compiled kernels are not kept in")
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.splitlines()[1:] == ["compiling the kernels, once: about a minute"]
 
 
 @pytest.mark.slow
@@ -213,14 +234,36 @@ def test_a_closed_pipe_ends_quietly() -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_quietly() -> None:
+def test_a_picture_is_written_before_the_output_is_closed(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m escala {' '.join(STALLS)} --all --plot x.png | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert (done.stdout.splitlines()[-1], done.stderr) == ("0", "")
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_compiling_is_told_once_with_a_terminal_and_without(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from escala.kernels import jit
+
+    monkeypatch.setattr(jit, "before_compiling", None)
+    assert not sys.stderr.isatty()
+    terminal.announce_compilation()
+    assert capsys.readouterr().err == ""
+    jit._announce()
+    jit._announce()
+    assert capsys.readouterr() == ("", "compiling the kernels, once: about a minute\n")
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_in_a_line_that_says_what_was_kept() -> None:
     command = [sys.executable, "-m", "escala", *STALLS, "--set.max-stagnant-operations", "2000000000"]
     command += ["--set.max-operations", "2000000000"]
     with interruptible(command) as child:
         time.sleep(4.0)
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=30)
-        assert (child.returncode, out, err) == (130, "", "")
+        assert (child.returncode, out, err) == (130, "", "escala: stopped; nothing was kept\n")
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ def test_what_was_imported_more_than_once_is_counted_as_it_is(tmp_path: Path) ->
     for _ in range(2):
         assert escala("records", "import", "r.csv", "--again", cwd=tmp_path).returncode == 0
     done = escala("records", "import", "r.csv", cwd=tmp_path)
-    assert done.stderr == "escala: 1 record imported before, from r.csv: --again adds them once more\n"
+    assert done.stderr == "escala: 1 record imported before, from r.csv: --allow-duplicates adds them once more\n"
     assert escala("records", "list", cwd=tmp_path).stdout.startswith("2 records of 1 symbol\n")
 
 
@@ -130,7 +130,7 @@ def test_a_file_is_not_imported_twice_by_mistake(folder: Path, tmp_path: Path) -
     done = escala("records", "import", "copy.csv.gz", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
-        "escala: 19,278 records imported before, from dex_quotes.csv.gz: --again adds them once more\n"
+        "escala: 19,278 records imported before, from dex_quotes.csv.gz: --allow-duplicates adds them once more\n"
     )
     assert answer(tmp_path, "records", "import", "copy.csv.gz", "--again")["records"] == 19_278
     assert sum(found["count"] for found in answer(tmp_path, "records", "list")) == 2 * 19_278
@@ -158,7 +158,8 @@ def test_exported_records_are_imported_to_the_bit(folder: Path, tmp_path: Path) 
 
 
 def test_bad_records_are_refused_whole(tmp_path: Path) -> None:
-    (tmp_path / "bad.csv").write_text("symbol,capital,efficiency\nA,1000,0.9\nA,2000,1.5\n")
+    rows = "".join(f"A,{capital},0.9\n" for capital in (1000, 3000, 4000, 5000))
+    (tmp_path / "bad.csv").write_text(f"symbol,capital,efficiency\nA,2000,1.5\n{rows}")
     done = escala("records", "import", "bad.csv", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
@@ -254,7 +255,7 @@ def test_predict_answers_as_the_library(folder: Path, command: str) -> None:
     assert found["marginal"] == curve.marginal(capitals).tolist()
     assert (found["capital"], found["family"], found["n_points"]) == (capitals, "quadratic", 360)
     assert list(found) == [
-        "symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at", "limit", "level",
+        "symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at", "trusted_to", "level",
         "tolerance", "capital", "efficiency", "low", "high", "confidence", "extrapolated", "marginal",
     ]  # fmt: skip
 
@@ -262,7 +263,7 @@ def test_predict_answers_as_the_library(folder: Path, command: str) -> None:
 def test_predict_prints_a_line_a_capital(folder: Path) -> None:
     lines = escala("predict", "--symbol=USDC/WBTC", "--capital", "1e6", "2e8", cwd=folder).stdout.splitlines()
     assert lines[0] == "USDC/WBTC: 360 records of capitals 502.909 to 148,990,000; quadratic curve, R² 0.993"
-    assert lines[3].split() == ["1,000,000", "0.9975", "0.9893", "to", "1.0000", "100.0%", "0.9966"]
+    assert lines[3].split() == ["1,000,000", "0.9975", "0.9893", "to", "1.0000", ">", "99.9%", "0.9966"]
     assert lines[4].endswith("outside the records")
 
 

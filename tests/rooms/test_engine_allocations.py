@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,6 +92,50 @@ async def test_families_by_settings(url: str) -> None:
         assert (await engine.train()).family_names == ["sqrt", "quadratic"]
 
 
+async def test_cash_counts_as_what_it_is(tmp_path: Path) -> None:
+    async with await PredictiveScalingEngine.open(tmp_path / "s.db", EngineConfig(refresh_interval=LONG)) as engine:
+        await with_two_lines(engine)
+
+        def returned(a: float, b: float) -> float:
+            return a - 1e-6 * a * a + b - 2e-6 * b * b
+
+        held = {"A": 200_000.0, "B": 100_000.0}
+        plan = await engine.rebalance(held, reserve=0.4)  # 120,000 become cash
+        assert plan.trades == pytest.approx([-80_000.0, -40_000.0])
+        assert plan.gain == pytest.approx(returned(1.2e5, 0.6e5) + 1.2e5 - returned(2e5, 1e5))
+        assert plan.worth_it
+        half = await engine.rebalance(held, reserve=0.4, hurdle=0.5)
+        assert half.gain == pytest.approx(plan.gain - 0.5 * 1.2e5)
+        worthless = await engine.rebalance(held, reserve=0.4, hurdle=0.0)
+        assert worthless.gain == pytest.approx(plan.gain - 1.2e5)
+        assert worthless.drift == pytest.approx(0.4)
+        assert not worthless.worth_it
+        idle = await engine.rebalance({"A": 0.0, "B": 0.0}, 3e5)  # cash that did nothing
+        assert idle.gain == pytest.approx(returned(2e5, 1e5))
+        assert idle.worth_it
+        dear = await engine.rebalance({"A": 0.0, "B": 0.0}, 3e5, hurdle=1.0)  # nothing returns more than cash does
+        assert (dear.gain, dear.worth_it) == (0.0, False)
+        forced = await engine.rebalance(held, upper={"A": 100_000.0}, spend="exactly")
+        assert forced.gain < 0.0
+        assert not forced.worth_it
+
+
+async def test_a_trade_must_gain_more_than_it_costs(tmp_path: Path) -> None:
+    async with await PredictiveScalingEngine.open(tmp_path / "s.db", EngineConfig(refresh_interval=LONG)) as engine:
+        await with_two_lines(engine)
+        held = {"A": 150_000.0, "B": 150_000.0}  # gains 7,500 by trades of 100,000
+        cheap = await engine.rebalance(held, trade_cost=0.07)
+        assert cheap.cost == pytest.approx(7000.0)
+        assert cheap.worth_it
+        dear = await engine.rebalance(held, trade_cost=0.08)
+        assert dear.cost == pytest.approx(8000.0)
+        assert not dear.worth_it
+        assert (await engine.rebalance(held)).cost == 0.0
+        for bad in (-0.1, 500.0, math.nan):
+            with pytest.raises(AllocationError, match=r"trade_cost must be in \[0, 1\], but trade_cost = "):
+                await engine.rebalance(held, trade_cost=bad)
+
+
 async def test_rebalance(url: str) -> None:
     async with await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=LONG)) as engine:
         await with_two_lines(engine)
@@ -125,7 +170,7 @@ async def test_rebalance(url: str) -> None:
         nothing = await engine.rebalance(held, 0.0)
         assert nothing.trades == pytest.approx([-200_000.0, -100_000.0])
         assert (nothing.drift, nothing.worth_it) == (1.0, True)
-        assert nothing.gain == pytest.approx(-returned(2e5, 1e5))
+        assert nothing.gain == pytest.approx(3e5 - returned(2e5, 1e5))  # all of it becomes cash
         empty = await engine.rebalance({"A": 0.0, "B": 0.0})
         assert (empty.drift, empty.gain, empty.worth_it) == (0.0, 0.0, False)
 

@@ -111,7 +111,7 @@ def same(a: Any, b: Any) -> bool:
 @pytest.mark.parametrize("family", NAMES)
 def test_every_number_equals_the_twin(family: str, weighted: bool) -> None:
     rng = np.random.default_rng([11, NAMES.index(family), weighted])
-    drawn = [drawn_instrument(rng) for _ in range(150)]
+    drawn = [drawn_instrument(rng) for _ in range(25 if family == "hill" else 150)]
     curves = raw_fit([d[0] for d in drawn], [d[1] for d in drawn], family, [d[2] for d in drawn] if weighted else None)
     for i, (capital, efficiency, weight) in enumerate(drawn):
         twin = naive_curves.NaiveFit(capital.tolist(), efficiency.tolist(), weight.tolist() if weighted else None).run(
@@ -141,7 +141,7 @@ def test_plain_python_kernels_give_the_same_bits() -> None:
         assert same(curves.params[i], twin.params)
 
 
-@given(st.integers(0, 2**32), st.sampled_from(NAMES))
+@given(st.integers(0, 2**32), st.sampled_from(NAMES[:5]))
 def test_drawn_batches_equal_the_twin(seed: int, family: str) -> None:
     rng = np.random.default_rng(seed)
     drawn = [drawn_instrument(rng) for _ in range(int(rng.integers(1, 20)))]
@@ -250,9 +250,13 @@ def test_another_currency_changes_nothing(family: str, factor: float) -> None:
     assert np.array_equal(one.family, other.family)
     assert np.array_equal(one.status, other.status)
     inside = np.linspace(capital.min(1), capital.max(1), 30).T
-    assert np.allclose(one.efficiency(inside), other.efficiency(inside * factor), rtol=0, atol=1e-10, equal_nan=True)
+    # where errors of the fit differ by rounding, a search by their values ends
+    least = 1e-8 if family == "hill" else 1e-10
+    assert np.allclose(one.efficiency(inside), other.efficiency(inside * factor), rtol=0, atol=least, equal_nan=True)
     far = 2.0 * capital.max(1)
-    assert np.allclose(one.efficiency(far), other.efficiency(far * factor), rtol=0, atol=1e-8, equal_nan=True)
+    assert np.allclose(
+        one.efficiency(far), other.efficiency(far * factor), rtol=0, atol=max(1e-8, 10 * least), equal_nan=True
+    )
     assert np.allclose(one.saturation().capacity * factor, other.saturation().capacity, rtol=1e-6, equal_nan=True)
 
 
@@ -497,9 +501,9 @@ def test_auto_takes_no_parabola_that_turns_inside_the_data() -> None:
     curves = fit(["A", "A quadratic"], x, [y, y], family=["auto", "quadratic"])
     assert curves.family[0] != Family.QUADRATIC
     assert curves.status[1] == FitStatus.OK
-    assert curves.limit[1] == 11.0
+    assert curves.trusted_to[1] == 11.0
     later = fit(["B"], x, [0.5 + 0.002 * (x - 15.0) ** 2], family="quadratic")
-    assert math.isclose(later.limit[0], 15.0)
+    assert math.isclose(later.trusted_to[0], 15.0)
 
 
 def test_status_and_freedom() -> None:
@@ -570,6 +574,114 @@ def test_forms_of_input_agree() -> None:
     assert_same_bits(timed, fit(symbols, capital, efficiency, observed_at=np.arange(24.0).reshape(4, 6), half_life=3.0))
 
 
+def coded_forms(names: list[str], codes: npt.NDArray[np.int64]) -> dict[str, Any]:
+    import pandas
+    import polars
+    import pyarrow
+
+    texts = [names[code] for code in codes]
+    table = pyarrow.array(texts).dictionary_encode()
+    return {
+        "list": texts,
+        "fresh texts": ["".join(list(text)) for text in texts],
+        "tuple": tuple(texts),
+        "object": np.array(texts, dtype=object),
+        "strings": np.array(texts),
+        "new strings": np.array(texts, dtype=np.dtypes.StringDType()),
+        "pandas": pandas.Series(texts, index=range(5, 5 + len(texts))),
+        "pandas object": pandas.Series(texts, dtype=object),
+        "index": pandas.Index(texts),
+        "categorical": pandas.Categorical(texts),
+        "categories in another order": pandas.Categorical(texts, categories=sorted(names, reverse=True)),
+        "categorical series": pandas.Series(texts, dtype="category"),
+        "polars": polars.Series(texts),
+        "polars categorical": polars.Series(texts, dtype=polars.Categorical),
+        "polars enum": polars.Series(texts, dtype=polars.Enum([*names, "unused"])),
+        "arrow": pyarrow.array(texts),
+        "arrow chunks": pyarrow.chunked_array([texts[:5], [], texts[5:]]),
+        "dictionary": table,
+        "dictionary in chunks": pyarrow.chunked_array([table[:3], pyarrow.array(texts[3:]).dictionary_encode()]),
+        "dictionary that says a text twice": pyarrow.DictionaryArray.from_arrays(
+            np.where(np.arange(codes.size) % 2, codes, codes + len(names)), names * 2
+        ),
+        "codes and names": (codes, names),
+        "factorized": pandas.factorize(np.array(texts, dtype=object)),
+    }
+
+
+@pytest.mark.parametrize("how", ["together", "in runs", "mixed"])
+def test_symbols_of_any_form_give_the_same_curves(how: str) -> None:
+    names, m = ["Z/USD", "A/USD", "Müller", "B/USD", "C"], 24
+    together = np.repeat(np.arange(5), m)
+    codes = {"together": together, "in runs": np.tile(np.repeat(np.arange(5), m // 3), 3)}.get(
+        how, np.random.default_rng(3).permutation(together)
+    )
+    rng = np.random.default_rng(4)
+    capital, efficiency = rng.uniform(1.0, 9.0, codes.size), rng.uniform(0.1, 0.9, codes.size)
+    order = list(dict.fromkeys(names[code] for code in codes))
+    parts = [np.flatnonzero(codes == names.index(name)) for name in order]
+    expected = fit(order, [capital[part] for part in parts], [efficiency[part] for part in parts], family="quadratic")
+    for form, symbols in coded_forms(names, codes).items():
+        found = fit(symbols, capital, efficiency, family="quadratic")
+        assert found.symbols.tolist() == order, form
+        assert all(type(symbol) is str for symbol in found.symbols), form
+        assert_same_bits(found, expected)
+
+
+def test_symbols_that_are_missing_are_named_in_any_form() -> None:
+    import pandas
+    import polars
+    import pyarrow
+
+    texts = ["A", "A", "A", "B", "B", None]
+    for symbols in (
+        texts,
+        np.array(texts, dtype=object),
+        pandas.Categorical(texts),
+        pandas.Series(texts),
+        pandas.Series(texts, dtype="category"),
+        polars.Series(texts),
+        polars.Series(texts, dtype=polars.Categorical),
+        pyarrow.array(texts),
+        pyarrow.array(texts).dictionary_encode(),
+    ):
+        with pytest.raises(RecordError, match=r"symbols must be text that is not empty, but symbols\[5\] = "):
+            fit(symbols, np.arange(1.0, 7.0), np.full(6, 0.5))
+    for empty in (["A", "A", "", "B"], pandas.Categorical(["A", "A", "", "B"]), ([0, 0, 1, 2], ["A", "", "B"])):
+        given = (np.array(empty[0]), empty[1]) if isinstance(empty, tuple) else empty
+        with pytest.raises(RecordError, match=r"symbols\[2\] = ''"):
+            fit(given, np.arange(1.0, 5.0), np.full(4, 0.5))
+    numbers = pandas.Categorical([7, 7, 8, 8])
+    with pytest.raises(RecordError, match=r"symbols\[0\] = 7"):
+        fit(numbers, np.arange(1.0, 5.0), np.full(4, 0.5))
+
+
+def test_codes_of_symbols_are_places_among_the_names() -> None:
+    four = np.arange(1.0, 5.0), np.full(4, 0.5)
+    for codes, bad in (([0, 1, 2, 0], "2"), ([0, -1, 0, 0], "-1")):
+        with pytest.raises(RecordError, match=rf"places among 2 names, but symbols\[0\]\[\d\] = {bad}"):
+            fit((np.array(codes), ["A", "B"]), *four)
+    with pytest.raises(RecordError, match=r"codes of symbols of shape \(2, 2\) must be in a row"):
+        fit((np.zeros((2, 2), dtype=int), ["A", "B"]), *four)
+    with pytest.raises(RecordError, match=r"capital of shape \(4,\) does not go with 3 symbols"):
+        fit((np.zeros(3, dtype=int), ["A"]), *four)
+    assert fit((np.array([0, 1, 0, 1]), ["A", "A"]), *four).symbols.tolist() == ["A"]
+    assert fit(("A", "B"), [1.0, 2.0], [0.9, 0.8]).symbols.tolist() == ["A", "B"]
+
+
+def test_arrays_of_any_kind_may_be_ragged() -> None:
+    capital = [np.array([1.0, 2.0, 3.0, 4.0]), np.array([2.0, 3.0, 4.0])]
+    efficiency = [np.array([0.9, 0.8, 0.75, 0.6]), np.array([0.9, 0.8, 0.7])]
+    one = fit(["A", "B"], capital, efficiency)
+    every_other = [np.repeat(part, 2)[::2] for part in capital]
+    for other in (every_other, [part.astype(int) for part in capital], [part.astype(">f8") for part in capital]):
+        assert_same_bits(one, fit(["A", "B"], other, efficiency))
+    with pytest.raises(RecordError, match="masked"):
+        fit(["A", "B"], capital, [np.ma.masked_greater(part, 0.85) for part in efficiency])
+    with pytest.raises(RecordError, match=r"capital\[1\] of shape \(3, 2\) must be one-dimensional"):
+        fit(["A", "B"], [capital[0], np.ones((3, 2))], efficiency)
+
+
 def test_inputs_are_left_alone() -> None:
     symbols, capital, efficiency = market(4, 6, 51)
     for array in (capital, efficiency):
@@ -594,9 +706,47 @@ def test_nothing_gives_nothing() -> None:
 
 
 def test_clipping_is_counted() -> None:
-    curves = fit(["B", "A", "B", "A", "B"], [1, 2, 3, 4, 5], [1.2, 0.5, 0.9, -0.1, 1.01], clip=True)
+    symbols = ["B", "A", "B", "A", "B"] * 3
+    efficiency = [1.2, 0.5, 0.9, -0.1, 1.01, *[0.8] * 10]
+    curves = fit(symbols, np.arange(1.0, 16.0), efficiency, clip=True)
     assert dict(zip(curves.symbols, curves.clipped.tolist(), strict=True)) == {"B": 2, "A": 1}
     assert "3 efficiencies were clipped" in curves.summary()
+
+
+SHARPE = [2.4, 2.31, 2.2, 2.05, 1.9, 1.71, 1.55, 1.4, 1.2, 1.05, 0.9]
+
+
+def test_what_is_no_efficiency_is_not_clipped_to_one() -> None:
+    capital = np.arange(1.0, 12.0) * 1e5
+    message = (
+        r"clip would change 10 of 11 efficiencies, which go from 0.9 to 2.4, and at most 20% may be outside \[0, 1\]: "
+        "no shares of an ideal value; divide by the value at small size, as normalise=True does"
+    )
+    for symbols in (["S"] * 11, ["S"]):
+        shape = (len(symbols), -1) if len(symbols) == 1 else (-1,)
+        with pytest.raises(RecordError, match=message):
+            fit(symbols, capital.reshape(shape), np.reshape(SHARPE, shape), clip=True)
+    assert fit(["S"] * 5, capital[:5], [1.01, 0.9, 0.8, 0.7, 0.6], clip=True).clipped.tolist() == [1]
+
+
+def test_returns_by_size_are_divided_by_their_value_at_small_size() -> None:
+    capital = np.arange(1.0, 12.0) * 1e5
+    two, twice = np.tile(capital, 2), np.concatenate([SHARPE, np.multiply(3.0, SHARPE)])
+    told = "efficiencies were divided by their value at the smallest capital: 2.4 of S, 7.2 of T"
+    with pytest.warns(UserWarning, match=told):
+        curves = fit(np.repeat(["S", "T"], 11), two, twice, normalise=True)
+    assert_same_bits(curves[["S"]], fit(["S"], [capital], [np.divide(SHARPE, 2.4)]))
+    assert np.allclose(curves.efficiency(5e5), 1.9 / 2.4, atol=0.02)
+    with pytest.warns(UserWarning, match="2 of S"):  # the mean of two records at the smallest capital
+        mean = fit(["S"] * 6, [1.0, 1.0, 2.0, 3.0, 4.0, 5.0], [1.9, 2.1, 1.8, 1.6, 1.4, 1.2], normalise=True)
+    assert mean.clipped.tolist() == [1]
+    with pytest.raises(RecordError, match=r"which must be positive, but S has -0\.5 at 1"):
+        fit(["S"] * 3, [2.0, 1.0, 3.0], [1.0, -0.5, 0.2], normalise=True)
+    with (
+        pytest.warns(UserWarning, match="1 of S"),
+        pytest.raises(RecordError, match=r"2 of 3 normalised efficiencies, .* they do not fall"),
+    ):
+        fit(["S"] * 3, [1.0, 2.0, 3.0], [1.0, 1.5, 2.0], normalise=True)
 
 
 @pytest.mark.parametrize(
@@ -638,7 +788,7 @@ def test_bad_records_are_refused(arguments: tuple[Any, ...], message: str) -> No
         ({"half_life": 5.0}, RecordError, "half_life needs observed_at"),
         ({"half_life": 0.0, "observed_at": [1, 2]}, RecordError, r"half_life must be in \(0, inf\), but half_life = 0.0"),
         ({"half_life": 1.0, "observed_at": [1, math.nan]}, RecordError, r"observed_at must be in \(-inf, inf\), but observed_at\[1\] = nan"),
-        ({"family": "hill"}, CurveError, "family must be one of linear, quadratic, exponential, sqrt, auto, polynomial, not 'hill'"),
+        ({"family": "cubic"}, CurveError, "family must be one of linear, quadratic, exponential, sqrt, hill, auto, polynomial, not 'cubic'"),
         ({"family": ["auto", "auto"]}, CurveError, "family has 2 entries for 1 instruments"),
         ({"family": None}, CurveError, "family must be one of linear, .* not None"),
         ({"half_life": np.timedelta64(1, "M"), "observed_at": np.array(["2026-01-01", "2026-01-02"], "M8[s]")}, RecordError, "half_life must have a fixed length"),

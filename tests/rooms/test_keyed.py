@@ -26,7 +26,7 @@ from escala import (
     sources,
 )
 
-CURVES = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-2e-6, 1.0]], limit=1e6)
+CURVES = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-2e-6, 1.0]], trusted_to=1e6)
 
 
 def of_mapping(b: float, a: float) -> Any:
@@ -84,11 +84,11 @@ def test_coefficients_families_and_limits_of_curves_are_matched_by_symbol() -> N
         ["A", "B"],
         {"B": "sqrt", "A": "linear"},
         {"B": [-1e-3, 0.9], "A": [-1e-6, 1.0]},
-        limit=pd.Series({"B": 2e6, "A": 1e6}),
+        trusted_to=pd.Series({"B": 2e6, "A": 1e6}),
     )
     assert made.family_names == ["linear", "sqrt"]
     assert made.params[:, 1].tolist() == [1.0, 0.9]
-    assert made.limit.tolist() == [1e6, 2e6]
+    assert made.trusted_to.tolist() == [1e6, 2e6]
 
 
 def test_drawn_coefficients_are_matched_by_symbol() -> None:

@@ -119,7 +119,7 @@ def test_rows_on_disk_and_what_was_finished_are_kept(tmp_path: Path) -> None:
     assert first.digest == sweep(design, outputs="all").digest
     kept = tmp_path / "chunk-000000.parquet"
     before = kept.stat().st_mtime_ns
-    (tmp_path / "chunk-000001.state").write_bytes(b"")
+    (tmp_path / "_chunk-000001.state").write_bytes(b"")
     (tmp_path / "chunk-000003.parquet").unlink()
     again = sweep(design, outputs="all", out=tmp_path, chunk=2048, threads=2)
     assert again.digest == first.digest
@@ -130,7 +130,7 @@ def test_rows_on_disk_and_what_was_finished_are_kept(tmp_path: Path) -> None:
     result = grow(rows["stock"], rows["rate"], np.array(0.1), rows["years"])
     for name in ("stop", "final", "harvested", "lived"):
         np.testing.assert_array_equal(rows[name], getattr(result, name))
-    manifest = json.loads((tmp_path / "sweep.json").read_text())
+    manifest = json.loads((tmp_path / "_sweep.json").read_text())
     assert manifest["model"] == "logistic"
     assert manifest["strategy"] == {"harvest": 0.1}
     assert estimate(design, outputs="all").rows == 10_000

@@ -93,7 +93,8 @@ async def check_all(url: str) -> None:
     for _ in range(2):  # when it is migrated, and after that
         async with await Store.open(url, create=False) as store:
             stats = await store.stats()
-            assert (stats["revision"], stats["rows"]) == (schema.REVISIONS[-1], OLD["rows"])
+            assert stats["revision"] == schema.REVISIONS[-1]
+            assert stats["rows"] == {**OLD["rows"], "record_import": 0, "record_removal": 0}
             await check_records(store)
             await check_models(store)
             await check_history(store)
@@ -391,7 +392,7 @@ OLD_ROWS = (
 async def test_an_older_store_is_brought_up_to_date(url: str) -> None:
     await make_old(url, *OLD_ROWS)
     async with await Store.open(url) as store:
-        assert (await store.stats())["revision"] == "0003"
+        assert (await store.stats())["revision"] == schema.REVISIONS[-1]
         assert (await store.records()).capital.tolist() == [2.0]
         (old,) = await store.allocations()
         assert (old.total, old.status, old.lines[0].amount) == (10.0, "optimal", 10.0)
@@ -400,6 +401,26 @@ async def test_an_older_store_is_brought_up_to_date(url: str) -> None:
         assert await store.add_record("A", 1.0, 0.5) == 2
         assert await store.save_allocation(allocate(some_curves(), 1e6)) == 2
         assert not math.isnan((await store.allocations())[0].unallocated)
+
+
+async def test_what_an_older_version_imported_can_be_undone(url: str) -> None:
+    inserting = "INSERT INTO efficiency_record (symbol, capital, efficiency, weight, observed_at, source) VALUES "
+    digest = "0123456789abcdef01234567"
+    rows = [
+        f"('A', {capital}.0, 0.5, 1.0, 1700000000000000, '{source}')"
+        for capital, source in [
+            (1, "system"), (2, f"my file.csv {digest}"), (3, f"my file.csv {digest}"), (4, "desk 0123"),
+            (5, f"b.csv {digest[::-1]}"),
+        ]
+    ]  # fmt: skip
+    await make_old(url, inserting + ", ".join(rows))
+    async with await Store.open(url) as store:
+        found = [(one.id, one.at, one.file, one.added, one.records) for one in await store.imports()]
+        assert found == [(1, None, "my file.csv", 2, 2), (2, None, "b.csv", 1, 1)]
+        done = await store.import_records(["A"] * 2, [2.0, 9.0], [0.5] * 2, observed_at=1.7e9, file="my file.csv")
+        assert (done.id, done.added, done.duplicates, done.known_from) == (3, 1, 1, ("my file.csv",))
+        assert await store.delete_records(imports=1) == {"A": 2}
+        assert (await store.records()).capital.tolist() == [1.0, 4.0, 5.0, 9.0]
 
 
 async def test_a_migration_that_fails_leaves_the_old_store(url: str) -> None:
@@ -444,6 +465,6 @@ def test_revisions_are_those_of_the_migrations() -> None:
 async def test_a_newer_schema_is_refused(url: str) -> None:
     async with await Store.open(url) as store:
         await store.add_record("A", 1.0, 0.5)
-    await run_sql(url, "UPDATE escala_schema SET version_num = '0004'")
+    await run_sql(url, "UPDATE escala_schema SET version_num = '9999'")
     with pytest.raises(StoreError, match="newer escala"):
         await Store.open(url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from escala import InputError, plots
+from escala import InputError, parallel, plots
 from escala import sweep as sweep_all
 from escala.sweeps.settings import from_toml
 from tests.rooms.test_commands import escala
@@ -73,7 +74,7 @@ def test_a_sweep_on_a_cluster_answers_the_same(folder: Path) -> None:
     distributed: Any = importlib.import_module("distributed")
     settings = from_toml(folder / "sweep.toml")
     expected = sweep_all(settings.design, **settings.options)
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as workers:
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as workers:
         done = escala("sweep", "sweep.toml", "--scheduler", workers.scheduler_address, "--json", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["digest"] == expected.digest
@@ -123,21 +124,45 @@ def test_errors_are_one_line(folder: Path, arguments: tuple[str, ...], code: int
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_quietly_and_the_same_command_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_says_what_was_kept_and_the_same_command_goes_on(tmp_path: Path) -> None:
     (tmp_path / "sweep.toml").write_text(FILE.format(n=2**21, operations=10_000))
     out = tmp_path / "out"
     command = [sys.executable, "-m", "escala", "sweep", str(tmp_path / "sweep.toml"), "--out", str(out)]
     with interruptible(command) as child:
         until = time.monotonic() + 120.0
-        while len(list(out.glob("*.state"))) < 3 and time.monotonic() < until:
+        while len(list(out.glob("_chunk-*.state"))) < 3 and time.monotonic() < until:
             time.sleep(0.05)
         child.send_signal(signal.SIGINT)
         told, error = child.communicate(timeout=60)
-        assert (child.returncode, told, error) == (130, "", "")
+        assert (child.returncode, told) == (130, "")
+        assert re.fullmatch(
+            r"escala: stopped; \d+ of 512 chunks are finished and stay valid: the same call goes on with them\n", error
+        )
     kept = {path: path.stat().st_mtime_ns for path in sorted(out.glob("*.parquet"))[:3]}
-    assert len(list(out.glob("*.state"))) < 2**21 // 4096
+    assert len(list(out.glob("_chunk-*.state"))) < 2**21 // 4096
     with interruptible(command) as child:
         time.sleep(3.0)
         child.send_signal(signal.SIGINT)
         child.communicate(timeout=60)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "nothing is kept of a sweep without a directory"),
+        (("--out", "out"), "0 of 1 chunks are finished and stay valid: the same call goes on with them"),
+        (("--out", "out", "--fresh"), "0 of 1 chunks are finished and stay valid: the same call goes on with them, without --fresh"),
+    ],
+)  # fmt: skip
+def test_what_is_stopped_says_what_is_left(
+    options: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sweep.toml").write_text(FILE.format(n=2048, operations=100))
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parallel, "run", stop)
+    done = escala("sweep", "sweep.toml", *options, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"escala: stopped; {said}\n")

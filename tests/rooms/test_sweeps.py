@@ -300,10 +300,10 @@ def test_rows_on_disk_are_the_rows(tmp_path: Path) -> None:
     rows = design.rows()
     for name in design.names:
         np.testing.assert_array_equal(np.concatenate([table[name].to_numpy() for table in tables]), rows[name])
-    told = json.loads((tmp_path / "new" / "out" / "summary.json").read_text())
+    told = json.loads((tmp_path / "new" / "out" / "_summary.json").read_text())
     assert told["digest"] == summary.digest
     assert told["outputs"]["profit"]["mean"] == summary.statistics["profit"].mean
-    manifest = json.loads((tmp_path / "new" / "out" / "sweep.json").read_text())
+    manifest = json.loads((tmp_path / "new" / "out" / "_sweep.json").read_text())
     assert Design.from_dict(manifest["design"]) == design
 
 
@@ -313,16 +313,16 @@ def test_finished_chunks_are_kept_and_damaged_ones_made_again(tmp_path: Path, ro
     first = sweep(design, out=tmp_path, chunk=2048, rows=rows)
     whole = contents(tmp_path)
     assert any(name.endswith(".parquet") for name in whole) == rows
-    kept = tmp_path / ("chunk-000000.parquet" if rows else "chunk-000000.state")
+    kept = tmp_path / ("chunk-000000.parquet" if rows else "_chunk-000000.state")
     before = kept.stat().st_mtime_ns
-    damaged = ["chunk-000001.state", "chunk-000003.state"]
+    damaged = ["_chunk-000001.state", "_chunk-000003.state"]
     damaged += ["chunk-000002.parquet"] if rows else []
     for name in damaged:
         content = bytearray(whole[name])
         content[len(content) // 2] ^= 1
         (tmp_path / name).write_bytes(content)
     (tmp_path / damaged[1]).write_bytes(b"")
-    (tmp_path / ("chunk-000004.parquet" if rows else "chunk-000004.state")).unlink()
+    (tmp_path / ("chunk-000004.parquet" if rows else "_chunk-000004.state")).unlink()
     (tmp_path / ".chunk-000004.parquet.0123.part").write_bytes(b"half")
     again = sweep(design, out=tmp_path, chunk=2048, rows=rows)
     assert again.digest == first.digest
@@ -340,10 +340,10 @@ def test_chunks_that_strayed_here_are_made_again(tmp_path: Path, rows: bool) -> 
     first = sweep(design, out=tmp_path / "this", **options)
     sweep(small(10_000, seed=2), out=tmp_path / "other", **options)
     whole = contents(tmp_path / "this")
-    for path in (tmp_path / "other").glob("chunk-000001.*"):
+    for path in (tmp_path / "other").glob("*chunk-000001.*"):
         path.replace(tmp_path / "this" / path.name)
-    for path in (tmp_path / "this").glob("chunk-000002.*"):
-        path.with_stem("chunk-000003").write_bytes(path.read_bytes())
+    for path in (tmp_path / "this").glob("*chunk-000002.*"):
+        path.with_name(path.name.replace("000002", "000003")).write_bytes(path.read_bytes())
     assert sweep(design, out=tmp_path / "this", **options).digest == first.digest
     assert contents(tmp_path / "this") == whole
 
@@ -392,14 +392,61 @@ def test_a_directory_of_another_sweep_is_refused(tmp_path: Path) -> None:
         with pytest.raises(SweepError, match=f"holds another sweep: its {key} is .* choose another directory"):
             sweep(other, out=tmp_path, **{"chunk": 2048, **options})
     assert contents(tmp_path) == before
-    manifest = json.loads(before["sweep.json"])
-    (tmp_path / "sweep.json").write_text(json.dumps({**manifest, "escala": "0.0.1"}))
+    manifest = json.loads(before["_sweep.json"])
+    (tmp_path / "_sweep.json").write_text(json.dumps({**manifest, "escala": "0.0.1"}))
     with pytest.raises(SweepError, match=r'its escala is "0\.0\.1", not'):
         sweep(design, out=tmp_path, chunk=2048)
     for content in (b"{}", b"[]", b"\xff", b""):
-        (tmp_path / "sweep.json").write_bytes(content)
-        with pytest.raises(SweepError, match=r"sweep\.json is not that of a sweep"):
+        (tmp_path / "_sweep.json").write_bytes(content)
+        with pytest.raises(SweepError, match=r"_sweep\.json is not that of a sweep"):
             sweep(design, out=tmp_path, chunk=2048)
+
+
+def test_a_folder_of_rows_is_one_table_with_a_legend(tmp_path: Path) -> None:
+    pandas, pyarrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow.parquet")
+    design = small(5000)
+    sweep(design, out=tmp_path, chunk=2048)
+    found = pandas.read_parquet(tmp_path)
+    result = in_numpy(design)
+    assert len(found) == 5000
+    np.testing.assert_array_equal(found["stop"], result.stop)
+    np.testing.assert_array_equal(found["net_equity_change"], result.net_equity_change)
+    assert pyarrow.read_table(tmp_path).num_rows == 5000
+    metadata = pyarrow.read_schema(tmp_path / "chunk-000000.parquet").metadata
+    assert json.loads(metadata[b"stop"]) == {"0": "target_reached", "1": "stalled", "2": "max_operations"}
+    told = (tmp_path / "_README.txt").read_text()
+    assert told.startswith("A sweep of 5,000 rows by escala")
+    assert "Column stop: 0 = target_reached, 1 = stalled, 2 = max_operations." in told
+    sweep(design, out=tmp_path / "totals", chunk=2048, rows=False)
+    assert "stop" not in (tmp_path / "totals" / "_README.txt").read_text()
+
+
+def _stop(_: int) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_sweep_that_is_stopped_says_what_it_kept(tmp_path: Path) -> None:
+    design = small(10_000)
+    kept = r"^[1-5] of 5 chunks are finished and stay valid: the same call goes on with them$"
+    with pytest.raises(KeyboardInterrupt, match=kept):
+        sweep(design, out=tmp_path, chunk=2048, threads=1, progress=_stop)
+    with pytest.raises(KeyboardInterrupt, match=r"^nothing is kept of a sweep without a directory$"):
+        sweep(design, threads=1, progress=_stop)
+
+
+def test_a_cluster_that_is_stopped_says_what_it_kept(client: Any, tmp_path: Path) -> None:
+    design = small(10_000)
+    with pytest.raises(KeyboardInterrupt, match=r"of 5 chunks are finished and stay valid"):
+        sweep(design, client=client, out=tmp_path, chunk=2048, progress=_stop)
+    with pytest.raises(KeyboardInterrupt, match=r"chunks were done, and nothing is kept without a directory$"):
+        sweep(design, client=client, chunk=2048, progress=_stop)
+
+
+def test_a_folder_of_an_older_version_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text("{}")
+    with pytest.raises(SweepError, match="holds a sweep of an older version; choose another directory"):
+        sweep(small(5000), out=tmp_path, chunk=2048)
+    assert sorted(contents(tmp_path)) == ["sweep.json"]
 
 
 def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -618,3 +665,20 @@ def test_the_command_works_on_a_cluster(client: Any, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["digest"] == sweep(settings.design, **settings.options).digest
     with pytest.raises(SweepError, match="no scheduler answers at nowhere://x"), cluster.connected("nowhere://x"):
         pass
+
+
+def test_a_mean_that_leaves_scenarios_out_says_so() -> None:
+    ranges: Any = {"supply": (500.0, 2e3), "borrow": 300.0, "target": [400.0, 2500.0], "wallet": 100.0}
+    summary = sweep(Design.random(ranges, 1000, seed=1), outputs=["final_supply", "lowest_health_factor"])
+    found = summary.statistics["lowest_health_factor"]
+    assert 0 < found.finite < 1000
+    lines = summary.summary().splitlines()
+    [row] = [line for line in lines if line.startswith("  lowest_health_factor") and "%" not in line]
+    assert row.split()[1].endswith("*")
+    left_out = 1000 - found.finite
+    note = f"  * mean and sd of lowest_health_factor leave out {left_out} scenarios ({left_out / 1000:.2%}): not finite"
+    assert note in lines
+    assert not any("final_supply leave" in line for line in lines)
+    never = sweep(Design.random({**ranges, "target": 400.0}, 10, seed=1), outputs=["lowest_health_factor"])
+    [row] = [line for line in never.summary().splitlines() if line.startswith("  lowest_health_factor  ")][:1]
+    assert row.split()[1:3] == ["–", "–"]

@@ -94,6 +94,11 @@ def test_what_an_objective_raises_on_the_way_comes_out_as_it_is(error: Exception
     assert caught.value is error
 
 
+def test_a_share_of_ends_is_tuned_by_a_function() -> None:
+    found = tune(lambda result: result.stop == 0, DESIGN, {"repay": (0.0, 0.3)}, evaluations=20, scenarios=64)
+    assert found.value == found.reached
+
+
 def test_no_more_is_tried_than_allowed() -> None:
     for evaluations in (5, 7, 20):
         assert tune("profit", DESIGN, {"repay": (0.0, 0.3)}, evaluations=evaluations).evaluations <= evaluations
@@ -108,6 +113,17 @@ def test_large_designs_are_not_made_whole() -> None:
 def test_bad_arguments_are_named() -> None:
     cases: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
         (("apy", DESIGN), {}, "objective 'apy' is no output"),
+        (
+            ("stop", DESIGN),
+            {},
+            "objective 'stop' is the number of the way in which a scenario ends, of which more is not",
+        ),
+        (("stop", DESIGN), {}, r"such as lambda result: result.stop == 0, the share that ends as target_reached$"),
+        (
+            ("supply", DESIGN),
+            {},
+            "objective 'supply' is a column of the design, which no field changes; name an output",
+        ),
         ((3, DESIGN), {}, "objective must be the name of an output or a function, not 3"),
         (
             (lambda _: [1.0, 2.0, 3.0], DESIGN),

@@ -3,59 +3,59 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from escala.allocation.problem import Answers, Request
+from escala.allocation.run import run
 from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
 from escala.errors import InfeasibleError
+from escala.tables import ALLOCATION_ANSWERED, ALLOCATION_SETTINGS, ALLOCATION_STATUS
 from escala.text.numerals import capital
 
-if TYPE_CHECKING:
-    from escala.allocation.problem import Answers, Request
-
 _ABOVE_ZERO = 1e-300
+_STATUS = {row.value: row.name for row in ALLOCATION_STATUS}
 
 
-def raise_infeasible(request: Request, problems: npt.NDArray[np.int64], answers: Answers) -> None:
+def raise_infeasible(request: Request, answers: Answers) -> None:
     """Raise for the first problem without an allocation, naming the bounds that conflict."""
-    from escala.kernels.allocation import search as kernels
-
-    failed = np.flatnonzero(answers.status >= kernels.NO_ROOM)
+    failed = np.flatnonzero(answers.status >= len(ALLOCATION_ANSWERED))
     if failed.size == 0:
         return
-    at = int(failed[0])
-    status, excess = int(answers.status[at]), float(answers.column("excess")[at])
-    culprit = int(answers.column("culprit")[at])
-    problem = int(problems[at])
+    problem = int(failed[0])
+    if answers.column("phases")[problem] > 1.0:  # a second solve has no threshold
+        request = request.without_threshold()
+    status, excess = _STATUS[int(answers.status[problem])], float(answers.column("excess")[problem])
+    culprit = int(answers.column("culprit")[problem])
     place = tuple(int(k) for k in np.unravel_index(problem, request.shape)) if request.shape else ()
     total = float(request.total.reshape(-1)[problem % request.total.size])
     symbol = request.curves.symbols[culprit] if culprit >= 0 else None
     money = float(request.money[problem])
-    if status == kernels.NO_CURVE_FORCED:
-        message = f"lower[{culprit}] = {float(request.settings[1, culprit])!r} forces {symbol!r} in, "
+    if status == "no_curve_forced":
+        forced = float(request.setting("lower")[culprit])
+        message = f"lower[{culprit}] = {forced!r} forces {symbol!r} in, "
         message += _without_stretch(request, problem, culprit)
-    elif status == kernels.NO_ROOM:
+    elif status == "no_room":
         message = f"{symbol!r} must hold at least {_least(request, problem, culprit)}: {capital(excess)} too much"
-    elif status == kernels.LOWER_ABOVE_MONEY:
+    elif status == "lower_above_money":
         message = (
             f"what the forced instruments must hold (lower, min_ticket, min_efficiency) adds up to "
             f"{capital(money + excess)}, {capital(excess)} above the money {capital(money)} (total·(1 − reserve))"
         )
-    elif status == kernels.TOO_LITTLE_ROOM:
+    elif status == "too_little_room":
         message = (
             f'spend="exactly" must place {capital(money)}, but upper, max_share, min_ticket, min_efficiency and the '
             f"limits of the curves leave room for {capital(money - excess)}: {capital(excess)} too little"
         )
-    elif status == kernels.NO_COMBINATION:
+    elif status == "no_combination":
         excess = money - _most_that_fits(request, problem)
         message = (
             f'spend="exactly": no combination of instruments adds up to {capital(money)} between lower bounds (lower, '
             f"min_ticket, min_efficiency) and upper ones; the nearest below is {capital(excess)} short"
         )
-    elif status == kernels.NOT_FOUND:
+    elif status == "not_found":
         left = "" if math.isnan(excess) else f"; {capital(excess)} would be left"
         message = (
             f'spend="exactly": no allocation was found that adds up to {capital(money)}{left}. '
@@ -77,9 +77,9 @@ def _problem(request: Request, place: tuple[int, ...], total: float) -> str:
 
 def _without_stretch(request: Request, problem: int, i: int) -> str:
     """Say why an instrument may hold nothing."""
-    if np.isnan(request.params[(problem // request.total.size) * len(request.curves) + i, 0]):
+    if np.isnan(request.params[(problem // request.total.size) * len(request.curves) + i]).any():
         return "which has no curve"
-    least = float(request.settings[0, i])
+    least = float(request.setting("min_efficiency")[i])
     if least == 0.0:
         return "whose efficiency is above 0 nowhere within its limit"
     return f"whose efficiency reaches min_efficiency = {least!r} nowhere within its limit"
@@ -87,7 +87,9 @@ def _without_stretch(request: Request, problem: int, i: int) -> str:
 
 def _least(request: Request, problem: int, i: int) -> str:
     """Say what an instrument must hold, what it may, and which arguments say so."""
-    least, lower, upper, ticket, share, _ = request.settings[:, i].tolist()
+    least, lower, upper, ticket, share = (
+        float(request.setting(name)[i]) for name in ("min_efficiency", "lower", "upper", "min_ticket", "max_share")
+    )
     total = float(request.total.reshape(-1)[problem % request.total.size])
     one = request.curves[i]
     start = (problem // request.total.size) * len(request.curves) + i
@@ -97,7 +99,7 @@ def _least(request: Request, problem: int, i: int) -> str:
     high, high_name = min(
         (upper, f"upper[{i}]"),
         (share * total if share < 1.0 else np.inf, f"max_share[{i}] = {share!r}"),
-        (float(one.limit[0]), "the limit of its curve"),
+        (float(one.trusted_to[0]), "the limit of its curve"),
         (last, end),
     )
     return f"{capital(low)} ({low_name}) and at most {capital(high)} ({high_name})"
@@ -105,10 +107,10 @@ def _least(request: Request, problem: int, i: int) -> str:
 
 def _most_that_fits(request: Request, problem: int) -> float:
     """Give the most money that the bounds let place: an allocation where every unit returns the same."""
-    from escala.allocation.solve import allocate
-
     n = len(request.curves)
-    least, lower, upper, ticket, share, _ = request.settings
+    least, lower, upper, ticket, share = (
+        request.setting(name) for name in ("min_efficiency", "lower", "upper", "min_ticket", "max_share")
+    )
     draw, at = divmod(problem, request.total.size)
     total = float(request.total.reshape(-1)[at])
     stretches = [
@@ -118,12 +120,25 @@ def _most_that_fits(request: Request, problem: int) -> float:
     shared = np.where(share < 1.0, share * total, np.inf)
     there = ~np.isnan(last) & (last > 0.0)
     same = CurveSet.from_params(request.curves.symbols.tolist(), "linear", np.tile([0.0, 1.0], (n, 1)))
-    found = allocate(
-        same,
-        float(request.money[problem]),
-        lower=np.where(there, np.where(lower > 0.0, np.maximum(lower, first), 0.0), 0.0),
-        min_ticket=np.where(there, np.maximum(ticket, first), 0.0),
-        upper=np.where(there, np.min([upper, shared, last, request.curves.limit], axis=0), 0.0),
+    bounds = {
+        "lower": np.where(there, np.where(lower > 0.0, np.maximum(lower, first), 0.0), 0.0),
+        "min_ticket": np.where(there, np.maximum(ticket, first), 0.0),
+        "upper": np.where(there, np.min([upper, shared, last, request.curves.trusted_to], axis=0), 0.0),
+    }
+    settings = np.empty((len(ALLOCATION_SETTINGS), n))
+    for row, setting in zip(settings, ALLOCATION_SETTINGS, strict=True):
+        row[:] = bounds.get(setting.name, setting.default)
+    found, _ = run(
+        replace(
+            request,
+            curves=same,
+            total=request.money[problem : problem + 1],
+            shape=(1,),
+            params=np.ascontiguousarray(same.params),
+            settings=settings,
+            controls={**request.controls, "reserve": 0.0, "hurdle": 0.0, "exactly": 0.0, "greedy": 0.0},
+        ),
+        1,
     )
     return float(found.amounts.sum())
 

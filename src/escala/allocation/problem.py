@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,41 +16,26 @@ from escala.curves.curveset import CurveSet
 from escala.curves.families import coefficient_rules, forbidden_coefficients, widest
 from escala.errors import AllocationError
 from escala.keyed import PerSymbol
-from escala.tables import PARAMS, Interval
+from escala.tables import (
+    ALLOCATION_CHOICES,
+    ALLOCATION_CONTROLS,
+    ALLOCATION_SETTINGS,
+    ALLOCATION_SOLUTION,
+    ALLOCATION_USUAL,
+    FINITE_FROM_ZERO,
+    MOST_INCREMENTS,
+    MOST_USUAL_GAP,
+    PARAMS,
+    USUAL_GAP,
+    Interval,
+    Quantity,
+    intervals,
+    names,
+)
 
-_FRACTION: Final = Interval(0.0, 1.0)
-
-_FROM_ZERO: Final = Interval(0.0, np.inf)
-
-_FINITE_FROM_ZERO: Final = Interval(0.0, np.inf, high_open=True)
-
-_RESERVE: Final = Interval(0.0, 1.0, high_open=True)
-
-_POSITIVE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
-
-#: What a setting may be; in the order of the kernels' rows.
-SETTINGS: Final = {
-    "min_efficiency": _FRACTION,
-    "lower": _FINITE_FROM_ZERO,
-    "upper": _FROM_ZERO,
-    "min_ticket": _FINITE_FROM_ZERO,
-    "max_share": _FRACTION,
-    "priority": _FINITE_FROM_ZERO,
-}
-
-MIN_EFFICIENCY, PRIORITY = 0, 5
-
-#: Gap at which the search stops: this times n², at most the second.
-_TOLERANCE: Final = 1e-9
-
-_MOST_TOLERANCE: Final = 1e-4
-
-_MOST_NODES: Final = 10_000_000
-
-_MOST_INCREMENTS: Final = 100_000_000
-
-#: Relative: money that is not there.
-NOTHING: Final = 1e-12
+_SETTINGS = names(ALLOCATION_SETTINGS)
+_CONTROLS = {row.name: row for row in ALLOCATION_CONTROLS}
+_COLUMNS = names(ALLOCATION_SOLUTION)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +45,9 @@ class Request:
     curves: CurveSet
     total: Floats
     shape: tuple[int, ...]
-    params: Floats  # (draws·n, 3)
-    settings: Floats  # (6, n)
-    controls: dict[str, float]
-    exactly: bool
-    distribute: bool
-    greedy: bool
-    step: float  # of the greedy method; 0: a part of the total
+    params: Floats  # (draws·n, PARAMS)
+    settings: Floats  # (len(ALLOCATION_SETTINGS), n)
+    controls: dict[str, float]  # and switches, in the order of their tables
 
     @classmethod
     def checked(
@@ -77,22 +58,18 @@ class Request:
         settings: dict[str, PerSymbol],
         controls: dict[str, Any],
         choices: dict[str, str],
-        step: float | None,
     ) -> Request:
         """Check everything, and name the argument, the index and the value of what is wrong."""
         if not isinstance(curves, CurveSet):
             raise AllocationError(f"curves must be a CurveSet, not {type(curves).__name__}", arguments=("curves",))
         n = len(curves)
         totals = to_floats("total", total, AllocationError)
-        check_interval("total", totals, _FINITE_FROM_ZERO, AllocationError)
-        rows = np.empty((len(SETTINGS), n))
-        for row, (name, interval) in zip(rows, SETTINGS.items(), strict=True):
+        check_interval("total", totals, FINITE_FROM_ZERO, AllocationError)
+        rows = np.empty((len(_SETTINGS), n))
+        for row, (name, interval) in zip(rows, intervals(ALLOCATION_SETTINGS).items(), strict=True):
             row[:] = _setting(name, settings[name], curves, interval)
         given = None if params is None else _drawn(curves, params)
         draws = 1 if given is None else given.shape[0]
-        tolerance = min(_TOLERANCE * n * n, _MOST_TOLERANCE)
-        if controls["tolerance"] is not None:
-            tolerance = one_number("tolerance", controls["tolerance"], _FRACTION, AllocationError)
         return cls(
             curves=curves,
             total=totals,
@@ -100,16 +77,31 @@ class Request:
             params=np.ascontiguousarray(curves.params) if given is None else given.reshape(draws * n, PARAMS),
             settings=rows,
             controls={
-                "reserve": one_number("reserve", controls["reserve"], _RESERVE, AllocationError),
-                "hurdle": one_number("hurdle", controls["hurdle"], _FINITE_FROM_ZERO, AllocationError),
-                "tolerance": tolerance,
-                "max_nodes": checked_count("max_nodes", controls["max_nodes"]),
+                **{name: _control(row, controls[name], n, totals) for name, row in _CONTROLS.items()},
+                **{name: _choice(word, choices[word], known) for name, (word, known) in ALLOCATION_CHOICES.items()},
             },
-            exactly=_choice("spend", choices["spend"], ("at_most", "exactly")) == "exactly",
-            distribute=_choice("remainder", choices["remainder"], ("distribute", "hold")) == "distribute",
-            greedy=_choice("method", choices["method"], ("exact", "greedy")) == "greedy",
-            step=0.0 if step is None else _step(step, totals),
         )
+
+    def setting(self, name: str) -> Floats:
+        """Give one setting of every instrument."""
+        row: Floats = self.settings[_SETTINGS.index(name)]
+        return row
+
+    def without_threshold(self) -> Request:
+        """Give the same without a least efficiency."""
+        settings = self.settings.copy()
+        settings[_SETTINGS.index("min_efficiency")] = 0.0
+        return replace(self, settings=settings)
+
+    @property
+    def greedy(self) -> bool:
+        """Tell whether increments are handed out."""
+        return self.controls["greedy"] != 0.0
+
+    @property
+    def solves(self) -> int:
+        """Count the solves that a problem may need: 2 where what a threshold leaves over is placed."""
+        return 2 if self.controls["distribute"] and self.setting("min_efficiency").any() else 1
 
     @property
     def problems(self) -> int:
@@ -146,34 +138,25 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What the kernels say about some problems: one row each."""
+    """What the kernel says about some problems: one row each."""
 
     amounts: Floats
     binding: npt.NDArray[np.int8]
-    facts: Floats
+    solution: Floats
+
+    @classmethod
+    def empty(cls, problems: int, n: int) -> Answers:
+        """Make room for answers."""
+        return cls(np.empty((problems, n)), np.empty((problems, n), dtype=np.int8), np.empty((problems, len(_COLUMNS))))
 
     def column(self, name: str) -> Floats:
         """Give one figure of every problem."""
-        from escala.kernels.allocation.search import FACTS
-
-        return self.facts[:, FACTS.index(name)]
+        return self.solution[:, _COLUMNS.index(name)]
 
     @property
     def status(self) -> npt.NDArray[np.int64]:
         """Say how every problem ended."""
         return self.column("status").astype(np.int64)
-
-    def taken(self, where: npt.NDArray[Any]) -> Answers:
-        """Take some rows, as a copy."""
-        return Answers(self.amounts[where], self.binding[where], self.facts[where])
-
-    def put(self, where: npt.NDArray[Any], other: Answers) -> None:
-        """Replace some rows."""
-        self.amounts[where], self.binding[where], self.facts[where] = other.amounts, other.binding, other.facts
-
-    def copy(self) -> Answers:
-        """Copy all rows."""
-        return Answers(self.amounts.copy(), self.binding.copy(), self.facts.copy())
 
 
 def _setting(name: str, value: PerSymbol, curves: CurveSet, interval: Interval) -> FloatLike:
@@ -183,28 +166,35 @@ def _setting(name: str, value: PerSymbol, curves: CurveSet, interval: Interval) 
     return keyed.per_symbol(name, value, curves.symbols, interval, AllocationError)
 
 
-def _step(step: Any, totals: Floats) -> float:
-    """Check the increment of the greedy method, and that there are not too many of them."""
-    value = one_number("step", step, _POSITIVE, AllocationError)
-    most = float(totals.max(initial=0.0)) / value
-    if most > _MOST_INCREMENTS:
-        message = f"step must make at most {_MOST_INCREMENTS:,} increments, but step = {value!r} makes {most:.2g}"
+def _control(row: Quantity, value: Any, n: int, totals: Floats) -> float:
+    """Check what holds for all problems; None stands for what is usual."""
+    if row.values.integer:
+        return checked_count(row.name, value)
+    if value is None:
+        return min(USUAL_GAP * n * n, MOST_USUAL_GAP) if row.name == "tolerance" else ALLOCATION_USUAL[row.name]
+    given = one_number(row.name, value, row.values, AllocationError)
+    most = float(totals.max(initial=0.0)) / given if row.name == "step" else 0.0
+    if most > MOST_INCREMENTS:
+        message = f"step must make at most {MOST_INCREMENTS:,} increments, but step = {given!r} makes {most:.2g}"
         raise AllocationError(message, arguments=("step",))
-    return value
+    return given
 
 
 def checked_count(name: str, value: Any) -> int:
     """Check a number of nodes or rows."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) <= _MOST_NODES:
-        raise AllocationError(f"{name} must be an integer in [0, {_MOST_NODES:,}], not {value!r}", arguments=(name,))
+    allowed = _CONTROLS["max_nodes"].values
+    if isinstance(value, bool) or not isinstance(value, Integral) or not allowed.low <= int(value) <= allowed.high:
+        most = int(allowed.high)
+        raise AllocationError(f"{name} must be an integer in [0, {most:,}], not {value!r}", arguments=(name,))
     return int(value)
 
 
-def _choice(name: str, value: Any, allowed: tuple[str, ...]) -> str:
+def _choice(name: str, value: Any, allowed: dict[str, int]) -> float:
+    """Give the number of a word."""
     if value not in allowed:
         known = " or ".join(repr(one) for one in allowed)
         raise AllocationError(f"{name} must be {known}, not {value!r}", arguments=(name,))
-    return str(value)
+    return float(allowed[value])
 
 
 def _drawn(curves: CurveSet, params: PerSymbol) -> Floats:

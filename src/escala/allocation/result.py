@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.allocation import summary as allocation_summary
-from escala.allocation.problem import MIN_EFFICIENCY, NOTHING, PRIORITY, Request, checked_count
+from escala.allocation.problem import Request, checked_count
 from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
 from escala.files import table as table_file
+from escala.tables import NOTHING
 from escala.text import html
 
 if TYPE_CHECKING:
@@ -141,8 +142,7 @@ class Allocation:
     @property
     def priority(self) -> Floats:
         """Weight w of each instrument, (n,), as asked for."""
-        weights: Floats = self._request.settings[PRIORITY]
-        return weights
+        return self._request.setting("priority")
 
     @property
     def greedy(self) -> bool:
@@ -204,7 +204,7 @@ class Allocation:
     @functools.cached_property
     def below_threshold(self) -> npt.NDArray[np.bool_]:
         """Which instruments hold capital at an efficiency below `min_efficiency`, P + (n,)."""
-        least = self._request.settings[MIN_EFFICIENCY]
+        least = self._request.setting("min_efficiency")
         if not least.any():
             return np.zeros(self.amounts.shape, dtype=np.bool_)
         below: npt.NDArray[np.bool_] = (self.amounts > 0.0) & (self.efficiency < least - NOTHING)

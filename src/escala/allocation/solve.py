@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from escala import parallel
 from escala.allocation import infeasible
-from escala.allocation.problem import MIN_EFFICIENCY, NOTHING, Answers, Request
+from escala.allocation.problem import Answers, Request
 from escala.allocation.result import Allocation
-from escala.arrays import FloatLike, Floats, aligned
+from escala.allocation.run import run
+from escala.arrays import FloatLike
 from escala.curves.curveset import CurveSet
 from escala.errors import AllocationError
 from escala.keyed import PerSymbol
-
-_CHUNK: Final = 4096
 
 
 def allocate(
@@ -100,7 +96,7 @@ def allocate(
 
     Notes
     -----
-    U(C) = C·min(η(C), 1). Capital is 0 or in [L, H], H = min(upper, max_share·total, limit, end of the stretch),
+    U(C) = C·min(η(C), 1). Capital is 0 or in [L, H], H = min(upper, max_share·total, trusted_to, end of the stretch),
     L = max(lower, min_ticket, begin of the stretch); only the latter where `lower` is positive. In the bounds H is also
     at most what the L of the forced instruments leave of the money T = total·(1 − reserve).
 
@@ -110,6 +106,9 @@ def allocate(
     parts and tickets are all or nothing, is closed by branch and bound, up to `tolerance` and `max_nodes`. With a
     second solve each of the two is optimal in its turn; the better of that and of the same after a greedy first solve
     is returned. All of this is about the curves as they are fitted, not about what the market will do.
+
+    A problem depends on no other but those before it in its own block of 64 (they begin at multiples of 64), from whose
+    price its search begins: parts of a path that begin there give the same bits as the whole.
 
     References
     ----------
@@ -131,157 +130,34 @@ def allocate(
             "min_efficiency": min_efficiency, "lower": lower, "upper": upper,
             "min_ticket": min_ticket, "max_share": max_share, "priority": priority,
         },
-        {"reserve": reserve, "hurdle": hurdle, "tolerance": tolerance, "max_nodes": max_nodes},
+        {"reserve": reserve, "hurdle": hurdle, "tolerance": tolerance, "step": step, "max_nodes": max_nodes},
         {"spend": spend, "remainder": remainder, "method": method},
-        step,
     )  # fmt: skip
-    return _solved(request, parallel.checked_threads(threads, AllocationError))
-
-
-def _solved(request: Request, threads: int) -> Allocation:
-    """Solve once, or once more where the threshold left money over."""
-    everything = np.arange(request.problems, dtype=np.int64)
-    if not (request.distribute and request.settings[MIN_EFFICIENCY].any()):
-        answers = _run(request, everything, request.exactly, request.greedy, None, threads)
-        infeasible.raise_infeasible(request, everything, answers)
-        return _named(request, answers, None)
-    first = _first_phase(request, everything, threads)
-    left = request.money - first.amounts.sum(axis=1)
-    again = np.flatnonzero(left > NOTHING * request.money)
-    if again.size == 0:
-        return _named(request, first, None)
-    answers = first.copy()
-    begun = first.taken(again)
-    answers.put(again, _distributed(request, again, begun, threads))
-    first.put(again, begun)
-    return _named(request, answers, _named(request, first, None))
-
-
-def _first_phase(request: Request, problems: npt.NDArray[np.int64], threads: int) -> Answers:
-    """Solve under the threshold; where that cannot take all the money, the second phase places the rest."""
-    from escala.kernels.allocation.search import NO_COMBINATION, NOT_FOUND, TOO_LITTLE_ROOM
-
-    answers = _run(request, problems, request.exactly, request.greedy, None, threads)
-    if request.exactly:
-        short = np.flatnonzero(np.isin(answers.status, (TOO_LITTLE_ROOM, NO_COMBINATION, NOT_FOUND)))
-        if short.size:
-            answers.put(short, _run(request, problems[short], False, request.greedy, None, threads))
-    infeasible.raise_infeasible(request, problems, answers)
-    return answers
-
-
-def _distributed(request: Request, problems: npt.NDArray[np.int64], first: Answers, threads: int) -> Answers:
-    """Place what `first` left over, without the threshold; `first` becomes the phase that the answers are built on."""
-    from escala.kernels.allocation.search import NO_ROOM
-
-    settings = request.settings.copy()
-    settings[MIN_EFFICIENCY] = 0.0
-    free = replace(request, settings=settings)
-    answers = _second_phase(free, problems, first, request.greedy, threads)
-    if not request.greedy:
-        # neither order wins always: the same after a greedy first phase may be better
-        start = _run(request, problems, False, True, None, threads)
-        other = _second_phase(free, problems, start, False, threads)
-        lost = answers.status >= NO_ROOM
-        sound = (start.status < NO_ROOM) & (other.status < NO_ROOM)
-        better = np.flatnonzero(sound & (lost | (other.column("utility") > answers.column("utility"))))
-        answers.put(better, other.taken(better))
-        first.put(better, start.taken(better))
-    stuck = np.flatnonzero(answers.status >= NO_ROOM)
-    if stuck.size:  # the first amounts stand in the way of spending all: begin anew without the threshold
-        answers.put(stuck, _run(free, problems[stuck], request.exactly, request.greedy, None, threads))
-        infeasible.raise_infeasible(free, problems, answers)
-    return answers
-
-
-def _second_phase(
-    free: Request, problems: npt.NDArray[np.int64], first: Answers, greedy: bool, threads: int
-) -> Answers:
-    """Solve without the threshold, the first amounts as lower bounds; gap and status are the worse of both."""
-    from escala.kernels.allocation.search import NO_ROOM
-    from escala.kernels.allocation.solve import AT_LOWER
-
-    sound = np.flatnonzero(first.status < NO_ROOM)
-    second = first.copy()
-    second.put(sound, _run(free, problems[sound], free.exactly, greedy, first.amounts[sound], threads))
-    kept = (second.binding == AT_LOWER) & (first.amounts > 0.0)
-    second.binding[kept] = first.binding[kept]
-    for name in ("gap", "status"):
-        column = second.column(name)
-        column[:] = np.maximum(column, first.column(name))
-    return second
-
-
-def _run(
-    request: Request,
-    problems: npt.NDArray[np.int64],
-    exactly: bool,
-    greedy: bool,
-    floors: Floats | None,
-    threads: int,
-) -> Answers:
-    """Run the kernels over some problems."""
-    from escala.kernels.allocation import search
-    from escala.kernels.allocation import solve as kernels
-
-    n, m = len(request.curves), problems.size
-    answers = Answers(np.empty((m, n)), np.empty((m, n), dtype=np.int8), np.empty((m, len(search.FACTS))))
-    family, _, origin = request.curves._arrays()
-    limit = request.curves._limits()
-    most = 0 if greedy else int(request.controls["max_nodes"])
-    control = request.controls
-    controls = np.array(
-        [control["reserve"], control["hurdle"], float(exactly), control["tolerance"], most, request.step]
-    )
-    totals = request.total.reshape(-1)
-    lowest = np.empty(0) if floors is None else floors.reshape(-1)
-
-    def make_part() -> parallel.Part:
-        work = aligned(kernels.work_size(n))
-        integers = np.empty(kernels.ints_size(n, most), dtype=np.int64)
-        nodes = np.empty((most + 2, search.NODE_INTEGERS), dtype=np.int64)
-        bounds = np.empty((most + 2, search.NODE_FLOATS))
-
-        def part(start: int, stop: int) -> Iterator[None]:
-            for begin in range(start, stop, kernels.WARM):
-                given = (
-                    family, request.params, origin, limit, request.settings, totals, lowest, controls, problems,
-                    answers.amounts, answers.binding, answers.facts, work, integers,
-                )  # fmt: skip
-                end = min(begin + kernels.WARM, stop)
-                if greedy:
-                    kernels.greedy(*given, begin, end)
-                else:
-                    kernels.allocate(*given, nodes, bounds, begin, end)
-                yield
-
-        return part
-
-    parallel.run(
-        make_part, m, chunk=parallel.chunk_size(m, threads, largest=_CHUNK, multiple=kernels.WARM), threads=threads
-    )
-    return answers
+    answers, first = run(request, parallel.checked_threads(threads, AllocationError))
+    infeasible.raise_infeasible(request, answers)
+    again = bool((answers.column("phases") > 1.0).any())
+    return _named(request, answers, _named(request, first, None) if again else None)
 
 
 def _named(request: Request, answers: Answers, first: Allocation | None) -> Allocation:
-    """Give the kernels' answers their names and shapes."""
+    """Give the kernel's answers their names and shapes."""
     shape = request.shape
     for array in (answers.amounts, answers.binding):  # the figures belong to these amounts
         array.flags.writeable = False
 
-    def fact(name: str) -> Any:
+    def figure(name: str) -> Any:
         return answers.column(name).reshape(shape)[()]
 
     return Allocation(
         symbols=request.curves.symbols,
         total=np.broadcast_to(request.total, shape)[()],
         amounts=answers.amounts.reshape(*shape, len(request.curves)),
-        utility=fact("utility"),
-        upper_bound=fact("upper_bound"),
-        gap=fact("gap"),
-        dual_price=fact("dual_price"),
-        dual_bound=fact("dual_bound"),
-        shadow_price=fact("shadow_price"),
+        utility=figure("utility"),
+        upper_bound=figure("upper_bound"),
+        gap=figure("gap"),
+        dual_price=figure("dual_price"),
+        dual_bound=figure("dual_bound"),
+        shadow_price=figure("shadow_price"),
         binding=answers.binding.reshape(*shape, len(request.curves)),
         status=answers.status.astype(np.int8).reshape(shape)[()],
         nodes=answers.column("nodes").astype(np.int64).reshape(shape)[()],

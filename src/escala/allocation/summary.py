@@ -2,15 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from escala.arrays import Floats
+from escala.curves.curveset import CurveSet
 from escala.curves.summary import DISTRUST
 from escala.text.numerals import capital, counted
 
-if TYPE_CHECKING:
-    from escala.allocation.result import Allocation
+
+class _Answer(Protocol):
+    """What a description needs of an allocation: see :class:`escala.Allocation`."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def symbols(self) -> npt.NDArray[np.object_]: ...
+    @property
+    def curves(self) -> CurveSet: ...
+    @property
+    def total(self) -> Any: ...
+    @property
+    def money(self) -> Any: ...
+    @property
+    def amounts(self) -> Floats: ...
+    @property
+    def shares(self) -> Floats: ...
+    @property
+    def efficiency(self) -> Floats: ...
+    @property
+    def marginal(self) -> Floats: ...
+    @property
+    def priority(self) -> Floats: ...
+    @property
+    def utility(self) -> Any: ...
+    @property
+    def upper_bound(self) -> Any: ...
+    @property
+    def gap(self) -> Any: ...
+    @property
+    def shadow_price(self) -> Any: ...
+    @property
+    def global_efficiency(self) -> Any: ...
+    @property
+    def unallocated(self) -> Any: ...
+    @property
+    def below_threshold(self) -> npt.NDArray[np.bool_]: ...
+    @property
+    def binding_names(self) -> npt.NDArray[np.object_]: ...
+    @property
+    def status_name(self) -> Any: ...
+    @property
+    def hurdle(self) -> float: ...
+    @property
+    def greedy(self) -> bool: ...
+    @property
+    def drawn(self) -> bool: ...
+    @property
+    def first(self) -> _Answer | None: ...
+
 
 #: Why an instrument's capital ends where it does, by the names of :class:`escala.Binding`.
 REASONS = {
@@ -35,12 +87,12 @@ NO_MORE_STEPS = "the money ended"
 _SHOWN = 6
 
 
-def of_allocation(found: Allocation, rows: int) -> str:
+def of_allocation(found: _Answer, rows: int) -> str:
     """Describe one allocation with a line an instrument, or many with a line a problem."""
     return "\n".join(_of_one(found, rows) if np.ndim(found.total) == 0 else _of_many(found, rows))
 
 
-def in_a_line(found: Allocation) -> str:
+def in_a_line(found: _Answer) -> str:
     """Say what was allocated, and how good it is."""
     if np.ndim(found.total):
         worst = f": gap up to {gap(np.max(found.gap))}" if np.size(found.gap) else ""
@@ -52,12 +104,12 @@ def in_a_line(found: Allocation) -> str:
     )
 
 
-def _of_one(found: Allocation, rows: int) -> list[str]:
+def _of_one(found: _Answer, rows: int) -> list[str]:
     held = int((found.amounts > 0.0).sum())
     net = " net of the hurdle" if found.hurdle > 0.0 else ""
     lines = [
         f"{capital(float(found.amounts.sum()))} of {capital(float(found.total))} allocated over {held:,} of "
-        f"{len(found):,} instruments",
+        f"{len(found):,} instruments{_below(found)}",
         f"utility{net} {capital(float(found.utility))}, at most {capital(float(found.upper_bound))} is possible "
         f"(gap {gap(found.gap)}, {status(found.status_name)}); "
         f"efficiency of the whole {_four(found.global_efficiency)}",
@@ -68,7 +120,15 @@ def _of_one(found: Allocation, rows: int) -> list[str]:
     return lines
 
 
-def _left(found: Allocation) -> list[str]:
+def _below(found: _Answer) -> str:
+    """Say how much works below min_efficiency: whoever asked for one may take it for a bound."""
+    amount = float(found.amounts[found.below_threshold].sum())
+    if amount <= 0.0:
+        return ""
+    return f", {capital(amount)} of it below min_efficiency (remainder is distribute; hold leaves that money out)"
+
+
+def _left(found: _Answer) -> list[str]:
     """Say what stays out and why, and what the second solve placed."""
     lines = []
     reserve = float(found.total) - float(found.money)
@@ -90,7 +150,7 @@ def _left(found: Allocation) -> list[str]:
     return lines
 
 
-def _table(found: Allocation, rows: int) -> list[str]:
+def _table(found: _Answer, rows: int) -> list[str]:
     """One line an instrument that holds capital, the largest first."""
     order = [i for i in np.argsort(-found.amounts, kind="stable").tolist() if found.amounts[i] > 0.0]
     if not order or not rows:
@@ -99,11 +159,11 @@ def _table(found: Allocation, rows: int) -> list[str]:
     weighted = bool((found.priority != 1.0).any())
     marginal = found.marginal * found.priority
     header = "w·marginal" if weighted else "marginal"
-    lines = [f"{'symbol':<{width}}{'capital':>16}{'of it':>8}{'efficiency':>12}{header:>12}  stops because"]
+    lines = [f"{'symbol':<{width}}{'capital':>16}{'of total':>10}{'efficiency':>12}{header:>12}  stops because"]
     for i in order[:rows]:
         mark = "*" if found.below_threshold[i] else " "
         lines.append(
-            f"{found.symbols[i]:<{width}}{capital(float(found.amounts[i])):>16}{found.shares[i]:>8.2%}"
+            f"{found.symbols[i]:<{width}}{capital(float(found.amounts[i])):>16}{_of_total(found, i):>10.2%}"
             f"{_four(found.efficiency[i]):>11}{mark}{_four(marginal[i]):>12}  {_reason(found, i)}"
         )
     if len(order) > rows:
@@ -111,12 +171,17 @@ def _table(found: Allocation, rows: int) -> list[str]:
     return lines
 
 
-def _reason(found: Allocation, i: int) -> str:
+def _of_total(found: _Answer, i: int) -> float:
+    """Give the share that max_share bounds."""
+    return float(found.amounts[i]) / float(found.total)
+
+
+def _reason(found: _Answer, i: int) -> str:
     name = found.binding_names[i]
     return NO_MORE_STEPS if found.greedy and name in ("none", "price") else REASONS[name]
 
 
-def _doubts(found: Allocation) -> list[str]:
+def _doubts(found: _Answer) -> list[str]:
     """Say how much of the capital stands on curves that the records contradict, or say nothing of."""
     held, placed = found.amounts > 0.0, float(found.amounts.sum())
     lines = []
@@ -133,7 +198,7 @@ def _doubts(found: Allocation) -> list[str]:
     return lines
 
 
-def _without(found: Allocation) -> list[str]:
+def _without(found: _Answer) -> list[str]:
     """Who holds nothing, by reason."""
     empty = found.amounts == 0.0
     lines = []
@@ -145,7 +210,7 @@ def _without(found: Allocation) -> list[str]:
     return lines
 
 
-def _of_many(found: Allocation, rows: int) -> list[str]:
+def _of_many(found: _Answer, rows: int) -> list[str]:
     shape = np.shape(found.total)
     totals, held = np.ravel(found.total), (found.amounts > 0.0).sum(axis=-1).ravel()
     placed = found.amounts.sum(axis=-1).ravel()
@@ -154,7 +219,7 @@ def _of_many(found: Allocation, rows: int) -> list[str]:
     wide = max([len("draw"), *map(len, places)]) + 2 if found.drawn else 0
     last = f"{'below threshold':>17}" if below.any() else ""
     lines = [
-        f"{totals.size:,} problems over {len(found):,} instruments",
+        f"{totals.size:,} problems over {len(found):,} instruments{_any_below(below)}",
         "",
         f"{'draw':<{wide}.{wide}}{'total':>16}{'allocated':>16}{'utility':>16}{'efficiency':>12}{'shadow price':>14}"
         f"{'gap':>9}{'held':>7}{last}",
@@ -169,6 +234,11 @@ def _of_many(found: Allocation, rows: int) -> list[str]:
     if totals.size > rows:
         lines.append(f"… and {totals.size - rows:,} more")
     return lines
+
+
+def _any_below(below: npt.NDArray[np.integer[Any]]) -> str:
+    many = int((below > 0).sum())
+    return f", in {many:,} of them capital below min_efficiency (remainder is distribute)" if many else ""
 
 
 def gap(value: float) -> str:

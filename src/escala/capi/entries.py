@@ -12,9 +12,10 @@ from typing import Any
 from numba import carray, cfunc, types
 
 from escala.kernels.allocation import solve as allocation
-from escala.kernels.allocation.search import FACTS, NODE_FLOATS, NODE_INTEGERS
 from escala.kernels.curves import evaluate as curves
 from escala.kernels.curves import limits
+from escala.kernels.families import dispatch
+from escala.kernels.families.params import of_row
 from escala.kernels.fitting import fit as fitting
 from escala.kernels.fitting.rows import work_size as fit_work_size_of
 from escala.kernels.jit import OPTIONS, routine, waiting
@@ -24,15 +25,22 @@ from escala.kernels.layout import (
     LENDING_WORK_SIZE,
     PARAMS,
     ROOT,
+    drafts,
     lending_count,
     lending_cursor,
     lending_input,
     lending_value,
+    marks,
+    node,
+    node_bound,
+    solves,
+    trail,
 )
+from escala.kernels.layout import controls as control
+from escala.kernels.layout import settings as setting
+from escala.kernels.layout import solution as figure
 from escala.kernels.lending import lanes as lending
 
-_SETTINGS = 6
-_FACTS = len(FACTS)
 _ALL = 1 << 30  # operations in one call: nobody waits for a key
 
 _floats = types.CPointer(types.float64)
@@ -107,10 +115,10 @@ def evaluate(wanted, family, params, origin, n, capital, rows, m, out, bad):
 
 
 @_entry(_floats, _codes, _floats, _floats, _floats, _integer, _floats, _floats, calls=(limits.threshold,))
-def threshold(least, family, params, origin, limit, n, first, last):
+def threshold(least, family, params, origin, trusted_to, n, first, last):
     """Find the stretches of n curves with an efficiency of at least `least`."""
     limits.threshold(
-        carray(least, n), carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(limit, n),
+        carray(least, n), carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(trusted_to, n),
         carray(first, n), carray(last, n), 0, n,
     )  # fmt: skip
     return 0
@@ -147,42 +155,29 @@ def decay(offsets, n, times, records, weights, weighted, half_life, out):
 
 
 @_entry(
-    _codes, _floats, _integer, _floats, _floats, _integer, _floats, _floats, _integer, _floats, _integer, _floats,
-    _integers, _integer, _floats, _codes, _floats, _floats, _integer, _integers, _integer, _integers, _floats, _integer,
-    _integer, _integer,
+    _codes, _floats, _integer, _floats, _floats, _integer, _floats, _floats, _integer, _floats,
+    _floats, _codes, _floats, _floats, _codes, _floats, _integer,
+    _floats, _integer, _integers, _integers, _integer, _integers, _floats, _integer, _floats, _floats, _codes, _floats,
     calls=(allocation.allocate,),
 )  # fmt: skip
 def allocate(
-    family, params, draws, origin, limit, n, settings, totals, size, floors, floored, controls,
-    problems, m, amounts, binding, facts, work, work_size, ints, ints_size, nodes, bounds, most,
-    start, stop,
+    family, params, draws, origin, trusted_to, n, settings, totals, size, controls,
+    amounts, binding, solution, first_amounts, first_binding, first_solution, begun,
+    work, work_size, marked, integers, integers_size, nodes, bounds, most, trails,
+    drafted, draft_binding, draft_solutions,
 ):  # fmt: skip
-    """Solve a range of m problems, at most `most` nodes each."""
+    """Solve draws·size problems, at most `most` nodes each; `begun` is their number, or 0 where no first is wanted."""
+    m = draws * size
     allocation.allocate(
-        carray(family, n), carray(params, (draws * n, PARAMS)), carray(origin, n), carray(limit, n),
-        carray(settings, (_SETTINGS, n)), carray(totals, size), carray(floors, floored), carray(controls, 6),
-        carray(problems, m), carray(amounts, (m, n)), carray(binding, (m, n)), carray(facts, (m, _FACTS)),
-        carray(work, work_size), carray(ints, ints_size), carray(nodes, (most + 2, NODE_INTEGERS)),
-        carray(bounds, (most + 2, NODE_FLOATS)), start, stop,
-    )  # fmt: skip
-    return 0
-
-
-@_entry(
-    _codes, _floats, _integer, _floats, _floats, _integer, _floats, _floats, _integer, _floats, _integer, _floats,
-    _integers, _integer, _floats, _codes, _floats, _floats, _integer, _integers, _integer, _integer, _integer,
-    calls=(allocation.greedy,),
-)  # fmt: skip
-def greedy(
-    family, params, draws, origin, limit, n, settings, totals, size, floors, floored, controls,
-    problems, m, amounts, binding, facts, work, work_size, ints, ints_size, start, stop,
-):  # fmt: skip
-    """Allocate in increments, for a range of m problems."""
-    allocation.greedy(
-        carray(family, n), carray(params, (draws * n, PARAMS)), carray(origin, n), carray(limit, n),
-        carray(settings, (_SETTINGS, n)), carray(totals, size), carray(floors, floored), carray(controls, 6),
-        carray(problems, m), carray(amounts, (m, n)), carray(binding, (m, n)), carray(facts, (m, _FACTS)),
-        carray(work, work_size), carray(ints, ints_size), start, stop,
+        carray(family, n), carray(params, (draws * n, PARAMS)), carray(origin, n), carray(trusted_to, n),
+        carray(settings, (setting.END, n)), carray(totals, size), carray(controls, control.END),
+        carray(amounts, (m, n)), carray(binding, (m, n)), carray(solution, (m, figure.END)),
+        carray(first_amounts, (begun, n)), carray(first_binding, (begun, n)),
+        carray(first_solution, (begun, figure.END)),
+        carray(work, work_size), carray(marked, (marks.END, n)), carray(integers, integers_size),
+        carray(nodes, (most + 2, node.END)), carray(bounds, (most + 2, node_bound.END)),
+        carray(trails, (solves.END, trail.END)), carray(drafted, (drafts.END, n)),
+        carray(draft_binding, (drafts.END, n)), carray(draft_solutions, (drafts.END, figure.END)), 0, m,
     )  # fmt: skip
     return 0
 
@@ -203,7 +198,13 @@ def simulate(columns, width, values, stride, counts, work, cursor, n):
 
 _fit_work = routine(fit_work_size_of)
 _allocation_work = routine(allocation.work_size)
-_allocation_integers = routine(allocation.ints_size)
+_allocation_integers = routine(allocation.integers_size)
+
+
+@_entry(_integer, _floats)
+def allowed_together(family, params):
+    """Tell whether the coefficients of one curve, each in its range, are allowed together."""
+    return 1 if dispatch.is_allowed(family, of_row(carray(params, PARAMS))) else 0
 
 
 @_entry(_integer)
@@ -212,13 +213,13 @@ def fit_work_size(most):
     return _fit_work(most)
 
 
-@_entry(_integer)
-def allocate_work_size(n):
+@_entry(_integer, _integer)
+def allocate_work_size(n, solves):
     """Count the numbers of `work` for n instruments."""
-    return _allocation_work(n)
+    return _allocation_work(n, solves)
 
 
 @_entry(_integer, _integer)
-def allocate_ints_size(n, most):
-    """Count the integers of `ints` for n instruments and so many nodes."""
+def allocate_integers_size(n, most):
+    """Count the integers for n instruments and so many nodes."""
     return _allocation_integers(n, most)

@@ -27,7 +27,7 @@ extern "C" {
 enum { ESCALA_ABI = 2 };
 
 /* What functions answer. SHORT_WORKSPACE: ask the ..._workspace function. BAD_ORDER: `argument` exceeds `other`.
- * INFEASIBLE: the facts say why. */
+ * INFEASIBLE: the solution says why. */
 /* generated: status */
 enum escala_status {
     ESCALA_OK = 0,              /* success */
@@ -69,24 +69,29 @@ const char *escala_status_text(int status);
 
 /* ---- Curves: escala.CurveSet ---- */
 
+/* Families of curves: efficiency over capital C. ESCALA_AUTO is only a wish, when fitting. */
+/* generated: family */
 enum escala_family {
-    ESCALA_LINEAR = 0,
-    ESCALA_QUADRATIC = 1,
-    ESCALA_EXPONENTIAL = 2,
-    ESCALA_SQRT = 3,
-    ESCALA_AUTO = 64 /* only as a wish, when fitting */
+    ESCALA_LINEAR = 0,      /* a*C + b */
+    ESCALA_QUADRATIC = 1,   /* (a*d + b)*d + c, d = C - origin */
+    ESCALA_EXPONENTIAL = 2, /* a*exp(-b*d) + c, d = C - origin, b > 0 */
+    ESCALA_SQRT = 3,        /* a*sqrt(C) + b */
+    ESCALA_HILL = 4,        /* a*x^(s - 1)/(1 + x^s), x = C/K; b is K and c is s */
+    ESCALA_AUTO = 64        /* the family of lowest AICc */
 };
+/* end of family */
 
 /* Coefficients that a curve has room for: a, b, c, d. Those that its family does not use are 0. */
 enum { ESCALA_PARAMS = 4 };
 
-/* n curves. With d = C - origin: a*C + b, (a*d + b)*d + c, a*exp(-b*d) + c (b > 0), a*sqrt(C) + b. */
+/* n curves, each of its family: exponentials with b > 0; hills with b > 0, c in [1, 20], a at least 0 and so that the
+ * highest efficiency is at most 1. */
 typedef struct escala_curves {
     int64_t n;
     const int8_t *family; /* n codes */
     const double *params; /* n x ESCALA_PARAMS; all NaN where there is no curve, which makes results NaN */
     const double *origin; /* n */
-    const double *limit;  /* n: where trust ends, inf allowed; only thresholds and allocations need it */
+    const double *trusted_to; /* n: where trust ends, inf allowed; only thresholds and allocations need it */
 } escala_curves;
 
 /* Check every number of the curves (allocations do so by themselves; what is evaluated is not checked each time). */
@@ -102,8 +107,8 @@ int escala_utility(const escala_curves *curves, const double *capital, int64_t r
 int escala_marginal(const escala_curves *curves, const double *capital, int64_t rows, int64_t m, double *out,
                     escala_fault *fault);
 
-/* Find the first stretch on [0, limit] with an efficiency of at least min_efficiency: CurveSet.threshold.
- * first, last: n. last is inf where the stretch goes on at the limit; both are 0 where there is none, NaN without a
+/* Find the first stretch on [0, trusted_to] with an efficiency of at least min_efficiency: CurveSet.threshold.
+ * first, last: n. last is inf where the stretch goes on there; both are 0 where there is none, NaN without a
  * curve. */
 int escala_threshold(const escala_curves *curves, const double *min_efficiency, double *first, double *last,
                      escala_fault *fault);
@@ -121,30 +126,34 @@ typedef struct escala_records {
     const int8_t *family;     /* n codes: the family wanted, or ESCALA_AUTO for the one of lowest AICc */
 } escala_records;
 
+/* generated: fit_status */
 enum escala_fit_status {
-    ESCALA_FIT_OK = 0,
-    ESCALA_FIT_TOO_FEW_POINTS = 1,
-    ESCALA_FIT_DEGENERATE = 2,
-    ESCALA_FIT_CONSTANT = 3
+    ESCALA_FIT_OK = 0,             /* a curve */
+    ESCALA_FIT_TOO_FEW_POINTS = 1, /* fewer distinct capitals than the family has coefficients; there is no curve */
+    ESCALA_FIT_DEGENERATE = 2,     /* the records do not determine the coefficients; there is no curve */
+    ESCALA_FIT_CONSTANT = 3        /* all efficiencies are equal: a horizontal line */
 };
+/* end of fit_status */
 
 /* Columns of `fit_stats`. */
+/* generated: fit_stat */
 enum escala_fit_stat {
-    ESCALA_FIT_STAT_SMALLEST = 0, /* observed capital */
-    ESCALA_FIT_STAT_LARGEST,
-    ESCALA_FIT_STAT_LIMIT,
-    ESCALA_FIT_STAT_RESIDUAL_SD,
-    ESCALA_FIT_STAT_DF_RESID,
-    ESCALA_FIT_STAT_R_SQUARED,
-    ESCALA_FIT_STAT_MEAN_ERROR,
-    ESCALA_FIT_STAT_MAX_ERROR,
-    ESCALA_FIT_STAT_RMSE,
-    ESCALA_FIT_STAT_AICC,
-    ESCALA_FIT_STAT_NEUMANN, /* Von Neumann's ratio of the residuals, its mean and variance by chance */
-    ESCALA_FIT_STAT_NEUMANN_MEAN,
-    ESCALA_FIT_STAT_NEUMANN_VARIANCE,
+    ESCALA_FIT_STAT_SMALLEST = 0,     /* smallest capital seen */
+    ESCALA_FIT_STAT_LARGEST,          /* largest capital seen */
+    ESCALA_FIT_STAT_TRUSTED_TO,       /* where trust in the curve ends */
+    ESCALA_FIT_STAT_RESIDUAL_SD,      /* sqrt(SSE/df_resid) */
+    ESCALA_FIT_STAT_DF_RESID,         /* degrees of freedom left: n_eff - coefficients; 0 where there is none */
+    ESCALA_FIT_STAT_R_SQUARED,        /* 1 - SSE/SST; 0 where all efficiencies are equal */
+    ESCALA_FIT_STAT_MEAN_ERROR,       /* (weighted) mean absolute residual */
+    ESCALA_FIT_STAT_MAX_ERROR,        /* largest absolute residual */
+    ESCALA_FIT_STAT_RMSE,             /* root of the mean squared residual */
+    ESCALA_FIT_STAT_AICC,             /* corrected Akaike criterion */
+    ESCALA_FIT_STAT_NEUMANN,          /* von Neumann's ratio of the residuals in order of capital */
+    ESCALA_FIT_STAT_NEUMANN_MEAN,     /* its mean by chance */
+    ESCALA_FIT_STAT_NEUMANN_VARIANCE, /* its variance by chance */
     ESCALA_FIT_STATS
 };
+/* end of fit_stat */
 
 /* What is fitted. Without a curve (TOO_FEW_POINTS, DEGENERATE) params are NaN. */
 typedef struct escala_fits {
@@ -153,7 +162,7 @@ typedef struct escala_fits {
     int64_t *n_points;  /* n: records of positive weight */
     double *params;     /* n x ESCALA_PARAMS */
     double *origin;     /* n */
-    double *limit;      /* n: with these an escala_curves is complete */
+    double *trusted_to; /* n: with these an escala_curves is complete */
     double *root;       /* n x 6: inverse root of the normal matrix */
     double *covariance; /* n x ESCALA_PARAMS x ESCALA_PARAMS, of a, b, c, d */
     double *fit_stats;  /* n x ESCALA_FIT_STATS */
@@ -173,71 +182,90 @@ int escala_decay(const escala_records *records, const double *times, double half
 
 /* draws x totals problems over n instruments. Fill with escala_allocation_defaults first. */
 typedef struct escala_allocation {
-    escala_curves curves;        /* params: draws x n x ESCALA_PARAMS, all draws over the same families, origins, limits */
+    escala_curves curves;        /* params: draws x n x ESCALA_PARAMS; all draws share families, origins and limits */
     int64_t draws;               /* default 1 */
     int64_t totals;              /* default 1 */
     const double *total;         /* totals: money, at least 0 */
-    escala_input min_efficiency; /* here and below `values` are n; default 0, in [0, 1] */
-    escala_input lower;          /* default 0 */
-    escala_input upper;          /* default inf */
-    escala_input min_ticket;     /* default 0 */
-    escala_input max_share;      /* default 1 */
-    escala_input priority;       /* default 1 */
-    double reserve;              /* default 0, in [0, 1) */
-    double hurdle;               /* default 0 */
-    double tolerance;            /* in [0, 1]; default -1: 1e-9*n*n, at most 1e-4 */
-    double step;                 /* of the greedy method; default 0: a thousandth of the total */
-    int64_t max_nodes;           /* default 2000, at most 10000000 */
-    int32_t exactly;             /* default 0; 1: all money must be placed */
-    int32_t distribute;          /* default 1: what min_efficiency leaves over is placed in a second solve; 0: held */
-    int32_t greedy;              /* default 0: the optimum with its proof; 1: increments of `step` */
+    /* here and below `values` are n */
+    /* generated: settings */
+    escala_input min_efficiency; /* least efficiency at which an instrument holds capital;
+                                  * fraction, in [0, 1], default 0 */
+    escala_input lower;          /* least capital; where it is positive the instrument must hold it;
+                                  * amount, in [0, inf), default 0 */
+    escala_input upper;          /* most capital; amount, in [0, inf], default inf */
+    escala_input min_ticket;     /* least capital of an instrument that holds any; amount, in [0, inf), default 0 */
+    escala_input max_share;      /* most capital as a share of the total; 1 is no bound;
+                                  * fraction, in [0, 1], default 1 */
+    escala_input priority;       /* weight of the utility; ratio, in [0, inf), default 1 */
+    /* end of settings */
+    /* generated: controls */
+    double reserve;     /* share of the total that stays out; fraction, in [0, 1), default 0 */
+    double hurdle;      /* what money returns elsewhere; ratio, in [0, inf), default 0 */
+    double tolerance;   /* gap at which the search ends; -1, the default: 1e-9*n*n, at most 1e-4; ratio, in [0, 1] */
+    double step;        /* increment of the greedy method; 0, the default: a thousandth of the total;
+                         * amount, in (0, inf) */
+    int64_t max_nodes;  /* problems after which the search ends; count, an integer in [0, 10000000], default 2000 */
+    int32_t exactly;    /* all money must be placed; an integer in [0, 1], default 0 */
+    int32_t distribute; /* what min_efficiency leaves over is placed in a second solve;
+                         * an integer in [0, 1], default 1 */
+    int32_t greedy;     /* increments of the step, in place of the optimum and its proof;
+                         * an integer in [0, 1], default 0 */
+    /* end of controls */
 } escala_allocation;
 
-/* Columns of `facts`. */
-enum escala_fact {
-    ESCALA_FACT_SHADOW_PRICE = 0,
-    ESCALA_FACT_DUAL_PRICE,
-    ESCALA_FACT_DUAL_BOUND,
-    ESCALA_FACT_UPPER_BOUND,
-    ESCALA_FACT_UTILITY,
-    ESCALA_FACT_GAP,
-    ESCALA_FACT_STATUS, /* escala_allocation_status */
-    ESCALA_FACT_NODES,
-    ESCALA_FACT_CULPRIT, /* infeasible: the instrument to blame, -1 where it is all of them together */
-    ESCALA_FACT_EXCESS,  /* infeasible: by how much the bounds conflict */
-    ESCALA_FACTS
+/* Columns of `solution`. */
+/* generated: solution */
+enum escala_solution {
+    ESCALA_SOLUTION_SHADOW_PRICE = 0, /* what one more unit of money returns */
+    ESCALA_SOLUTION_DUAL_PRICE,       /* the price of money at which the bound is lowest, above the hurdle */
+    ESCALA_SOLUTION_DUAL_BOUND,       /* the bound at that price */
+    ESCALA_SOLUTION_UPPER_BOUND,      /* no feasible allocation has a higher utility */
+    ESCALA_SOLUTION_UTILITY,          /* what the amounts return above the hurdle */
+    ESCALA_SOLUTION_GAP,              /* (upper_bound - utility)/|upper_bound| */
+    ESCALA_SOLUTION_STATUS,           /* how it ended: escala_allocation_status */
+    ESCALA_SOLUTION_NODES,            /* problems solved by the search */
+    ESCALA_SOLUTION_CULPRIT,          /* infeasible: the instrument to blame, -1 where it is all of them together */
+    ESCALA_SOLUTION_EXCESS,           /* infeasible: by how much the bounds conflict; NaN where that is not known */
+    ESCALA_SOLUTION_PHASES,           /* 2 where a second solve placed what min_efficiency left over, else 1 */
+    ESCALA_SOLUTION_SIZE
 };
+/* end of solution */
 
 /* From NO_ROOM on there is no answer: the problem is infeasible. */
+/* generated: allocation_status */
 enum escala_allocation_status {
-    ESCALA_OPTIMAL = 0,
-    ESCALA_GAP_OPEN = 1,
+    ESCALA_OPTIMAL = 0,           /* the gap is within the tolerance */
+    ESCALA_GAP_OPEN = 1,          /* the best that was found, and how far from the optimum it may be at most */
     ESCALA_NO_ROOM = 2,           /* an instrument's lower bounds exceed its upper ones */
     ESCALA_NO_CURVE_FORCED = 3,   /* `lower` forces an instrument in that can hold nothing */
     ESCALA_LOWER_ABOVE_MONEY = 4, /* lower bounds add up to more than there is */
     ESCALA_TOO_LITTLE_ROOM = 5,   /* exactly: upper bounds leave room for less */
     ESCALA_NO_COMBINATION = 6,    /* exactly: no combination of instruments adds up */
-    ESCALA_NOT_FOUND = 7          /* exactly: none was found */
+    ESCALA_NOT_FOUND = 7,         /* exactly: none was found */
+    ESCALA_UNSOLVED = 8           /* no price was found: the numbers are too far apart */
 };
+/* end of allocation_status */
 
 /* Codes of `binding`: what keeps an instrument's capital where it is. */
+/* generated: binding */
 enum escala_binding {
-    ESCALA_BINDING_NONE = 0,
-    ESCALA_BINDING_PRICE,
-    ESCALA_BINDING_LOWER,
-    ESCALA_BINDING_UPPER,
-    ESCALA_BINDING_SHARE,
-    ESCALA_BINDING_LIMIT,
-    ESCALA_BINDING_THRESHOLD,
-    ESCALA_BINDING_TICKET,
-    ESCALA_BINDING_NO_CURVE
+    ESCALA_BINDING_NONE = 0,      /* nothing: its marginal utility is the shadow price */
+    ESCALA_BINDING_PRICE = 1,     /* the next unit, or the first, would return less than the shadow price */
+    ESCALA_BINDING_LOWER = 2,     /* `lower` keeps it up */
+    ESCALA_BINDING_UPPER = 3,     /* `upper` keeps it down */
+    ESCALA_BINDING_SHARE = 4,     /* `max_share` keeps it down */
+    ESCALA_BINDING_LIMIT = 5,     /* its curve is trusted no further */
+    ESCALA_BINDING_THRESHOLD = 6, /* `min_efficiency` keeps it down, up or out */
+    ESCALA_BINDING_TICKET = 7,    /* `min_ticket` keeps it up, or out */
+    ESCALA_BINDING_NO_CURVE = 8   /* there is no curve */
 };
+/* end of binding */
 
 /* One row a problem; problem = draw*totals + index of the total. */
 typedef struct escala_answers {
-    double *amounts; /* problems x n */
-    int8_t *binding; /* problems x n */
-    double *facts;   /* problems x ESCALA_FACTS */
+    double *amounts;  /* problems x n; NaN where there is no answer */
+    int8_t *binding;  /* problems x n */
+    double *solution; /* problems x ESCALA_SOLUTION_SIZE; NaN where there is no answer, but from status on */
 } escala_answers;
 
 void escala_allocation_defaults(escala_allocation *problem);
@@ -245,8 +273,9 @@ int64_t escala_allocate_workspace(const escala_allocation *problem);
 
 /* Solve. `first`, if not NULL, gets the answers before what was left over was placed (the same where nothing was).
  * ESCALA_INFEASIBLE: fault->index is the first problem without an answer, fault->value by how much its bounds conflict
- * (NaN where that is not known: no combination adds up), and column ESCALA_FACT_STATUS of the answers says which
- * problems have none. To split many totals over threads with the same bits, let the parts begin at multiples of 64. */
+ * (NaN where that is not known: no combination adds up), and column ESCALA_SOLUTION_STATUS of the answers says which
+ * problems have none. An answer depends on its own block of 64 problems alone (searches begin where the one before
+ * ended): to split many totals over threads with the same bits, let the parts begin at multiples of 64. */
 int escala_allocate(const escala_allocation *problem, const escala_answers *answers, const escala_answers *first,
                     void *workspace, int64_t workspace_size, escala_fault *fault);
 

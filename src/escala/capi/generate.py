@@ -30,13 +30,21 @@ def columns(name: str, rows: Iterable[Quantity], prefix: str, count: str) -> str
     """Write an enumeration of columns, from 0, that ends with their number."""
     table = tuple(rows)
     entries = [*(f"{prefix}{row.name.upper()}{' = 0' if row is table[0] else ''}," for row in table), count]
-    return f"enum {name} {{\n{beside(entries, [*([row.doc] for row in table), []])}}};\n"
+    return f"enum {name} {{\n{beside(entries, [*([_lower(row.doc)] for row in table), []])}}};\n"
 
 
 def inputs(rows: Iterable[Quantity]) -> str:
     """Write members that are a number for all elements, or one for each."""
     table = tuple(rows)
     return beside([f"escala_input {row.name};" for row in table], [[_lower(row.doc), details(row)] for row in table])
+
+
+def numbers(rows: Iterable[Quantity]) -> str:
+    """Write members that are one number: a switch, a count or a real number."""
+    table = tuple(rows)
+    types = [("int32_t" if row.values.high == 1 else "int64_t") if row.values.integer else "double" for row in table]
+    members = [f"{kind} {row.name};" for kind, row in zip(types, table, strict=True)]
+    return beside(members, [[_lower(row.doc), details(row)] for row in table])
 
 
 def arrays(rows: Iterable[Quantity]) -> str:
@@ -56,12 +64,19 @@ def beside(entries: Sequence[str], remarks: Sequence[Sequence[str]]) -> str:
     width = _WIDTH - left - len(" /*  */")
     lines = []
     for entry, remark in zip(entries, remarks, strict=True):
-        first, *more = _wrapped(remark, width) or [""]
+        first, *more = _wrapped([_plain(part) for part in remark], width) or [""]
         start = f"    {entry}"
         lines.append(f"{start:<{left}} /* {first}" if first else start)
         lines += [f"{'':<{left}}  * {line}" for line in more]
         lines[-1] += " */" if first else ""
     return "".join(f"{line}\n" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """Write a formula with the letters that C has."""
+    for sign, letters in (("·", "*"), ("−", "-"), ("√C", "sqrt(C)"), ("√", "sqrt")):
+        text = text.replace(sign, letters)
+    return text
 
 
 def _wrapped(parts: Sequence[str], width: int) -> list[str]:
@@ -82,6 +97,16 @@ def _lower(doc: str) -> str:
 #: What stands in the stretches of the header.
 STRETCHES: Final[Mapping[str, Callable[[], str]]] = {
     "status": lambda: enumeration("escala_status", tables.LIBRARY_STATUS, "ESCALA_"),
+    "family": lambda: enumeration("escala_family", (*tables.FAMILIES, *tables.WISHES), "ESCALA_"),
+    "fit_status": lambda: enumeration("escala_fit_status", tables.FIT_STATUS, "ESCALA_FIT_"),
+    "fit_stat": lambda: columns("escala_fit_stat", tables.FIT_STATS, "ESCALA_FIT_STAT_", "ESCALA_FIT_STATS"),
+    "settings": lambda: inputs(tables.ALLOCATION_SETTINGS),
+    "controls": lambda: numbers((*tables.ALLOCATION_CONTROLS, *tables.ALLOCATION_SWITCHES)),
+    "solution": lambda: columns(
+        "escala_solution", tables.ALLOCATION_SOLUTION, "ESCALA_SOLUTION_", "ESCALA_SOLUTION_SIZE"
+    ),
+    "allocation_status": lambda: enumeration("escala_allocation_status", tables.ALLOCATION_STATUS, "ESCALA_"),
+    "binding": lambda: enumeration("escala_binding", tables.BINDINGS, "ESCALA_BINDING_"),
     "scenarios": lambda: inputs((*tables.LENDING_ARGUMENTS, *(row for row in tables.LENDING_STRATEGY if row.kernel))),
     "stop": lambda: enumeration("escala_stop", tables.STOPS, "ESCALA_"),
     "outcomes": lambda: arrays((*tables.LENDING_VALUES, *tables.LENDING_COUNTS)),

@@ -15,7 +15,6 @@
 #define COUNT_OF(array) ((int64_t)(sizeof(array) / sizeof((array)[0])))
 
 static const int64_t MOST = INT64_C(1) << 40; /* elements of an array: no size in bytes overflows */
-static const double NOTHING = 1e-12;          /* relative: money that is not there */
 enum { LINE = 64 };                           /* bytes; a vector across two cache lines is read twice */
 
 /* ---- Faults ---- */
@@ -224,17 +223,20 @@ static int check_params(escala_fault *fault, const int8_t *family, const double 
                 return fail(fault, ESCALA_BAD_VALUE, "params", ESCALA_PARAMS * row + k, p[k]);
             }
         }
+        if (!unknown && !entry_allowed_together(family[row % n], p)) {
+            return fail(fault, ESCALA_BAD_VALUE, "params", ESCALA_PARAMS * row, p[0]);
+        }
     }
     return ESCALA_OK;
 }
 
 static int check_limits(escala_fault *fault, const escala_curves *curves, const double *params) {
-    TRY(check_array(fault, "limit", curves->limit, curves->n));
+    TRY(check_array(fault, "trusted_to", curves->trusted_to, curves->n));
     TRY(check_values(fault, "origin", &RANGE_FINITE, curves->origin, curves->n));
     for (int64_t i = 0; i < curves->n; i++) {
-        double limit = curves->limit[i];
-        if (!(limit > 0.0) && !(isnan(limit) && isnan(params[ESCALA_PARAMS * i]))) { /* without a curve there is no limit */
-            return fail(fault, ESCALA_BAD_VALUE, "limit", i, limit);
+        double trusted_to = curves->trusted_to[i];
+        if (!(trusted_to > 0.0) && !(isnan(trusted_to) && isnan(params[ESCALA_PARAMS * i]))) { /* NaN goes with no curve */
+            return fail(fault, ESCALA_BAD_VALUE, "trusted_to", i, trusted_to);
         }
     }
     return ESCALA_OK;
@@ -295,12 +297,12 @@ EXPORT int escala_threshold(const escala_curves *curves, const double *min_effic
     }
     TRY(check_shape(fault, curves));
     int64_t n = curves->n;
-    TRY(check_array(fault, "limit", curves->limit, n));
+    TRY(check_array(fault, "trusted_to", curves->trusted_to, n));
     TRY(check_array(fault, "min_efficiency", min_efficiency, n));
     TRY(check_array(fault, "first", first, n));
     TRY(check_array(fault, "last", last, n));
     TRY(check_values(fault, "min_efficiency", &RANGE_FINITE, min_efficiency, n));
-    entry_threshold(min_efficiency, curves->family, curves->params, curves->origin, curves->limit, n, first, last);
+    entry_threshold(min_efficiency, curves->family, curves->params, curves->origin, curves->trusted_to, n, first, last);
     return succeed(fault);
 }
 
@@ -435,7 +437,7 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
     TRY(check_array(fault, "fits->n_points", fits->n_points, n));
     TRY(check_array(fault, "fits->params", fits->params, n));
     TRY(check_array(fault, "fits->origin", fits->origin, n));
-    TRY(check_array(fault, "fits->limit", fits->limit, n));
+    TRY(check_array(fault, "fits->trusted_to", fits->trusted_to, n));
     TRY(check_array(fault, "fits->root", fits->root, n));
     TRY(check_array(fault, "fits->covariance", fits->covariance, n));
     TRY(check_array(fault, "fits->fit_stats", fits->fit_stats, n));
@@ -456,7 +458,7 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
               fits->params, fits->origin, fits->root, fits->covariance, fits->fit_stats, r.work, r.work_size, r.scratch,
               r.scratch_size);
     for (int64_t i = 0; i < n; i++) {
-        fits->limit[i] = fits->fit_stats[i * ESCALA_FIT_STATS + ESCALA_FIT_STAT_LIMIT];
+        fits->trusted_to[i] = fits->fit_stats[i * ESCALA_FIT_STATS + ESCALA_FIT_STAT_TRUSTED_TO];
     }
     return succeed(fault);
 }
@@ -480,26 +482,15 @@ EXPORT int escala_decay(const escala_records *records, const double *times, doub
 
 /* ---- Allocation ---- */
 
-/* What the solves of one call share. */
+/* Workspaces of one call, and what it asks of the kernel. */
 typedef struct {
-    const escala_allocation *problem;
-    int64_t n;
-    int64_t problems;
-    int64_t *everything; /* the numbers of all problems */
-    double *settings;    /* 6 x n */
-    double tolerance;
-    double *work;
-    int64_t work_size;
-    int64_t *integers;
-    int64_t integers_size;
-    int64_t *nodes;
-    double *bounds;
-    /* only where what is left over may be placed: */
-    escala_answers begun, start, second, other;
-    double *floors;
-    int64_t *again, *chosen, *places;
-    escala_answers some;
-} solver;
+    double *settings; /* COUNT_OF(SETTINGS) x n */
+    double *controls;
+    double *work, *bounds, *trails, *drafts, *draft_solutions;
+    int64_t *marks, *integers, *nodes;
+    int8_t *draft_binding;
+    int64_t n, problems, most, work_size, integers_size;
+} allocation_room;
 
 EXPORT void escala_allocation_defaults(escala_allocation *problem) {
     if (!problem) {
@@ -507,11 +498,12 @@ EXPORT void escala_allocation_defaults(escala_allocation *problem) {
     }
     memset(problem, 0, sizeof *problem);
     problem->draws = problem->totals = 1;
-    problem->upper.value = INFINITY;
-    problem->max_share.value = problem->priority.value = 1.0;
-    problem->tolerance = -1.0;
-    problem->max_nodes = 2000;
-    problem->distribute = 1;
+    for (int64_t k = 0; k < COUNT_OF(SETTINGS); k++) {
+        ((escala_input *)((char *)problem + SETTINGS[k].offset))->value = SETTINGS[k].usual;
+    }
+#define SET_USUAL(name, usual) problem->name = usual;
+    CONTROLS(SET_USUAL)
+#undef SET_USUAL
 }
 
 static int has_threshold(const escala_allocation *problem) {
@@ -523,43 +515,27 @@ static int has_threshold(const escala_allocation *problem) {
     return 0;
 }
 
-static int solves_twice(const escala_allocation *problem) { return problem->distribute && has_threshold(problem); }
+static int solves(const escala_allocation *problem) { return problem->distribute && has_threshold(problem) ? 2 : 1; }
 
-static escala_answers carve_answers(room *space, int64_t problems, int64_t n) {
-    escala_answers a;
-    a.amounts = carve_floats(space, problems * n);
-    a.binding = carve(space, problems * n, sizeof(int8_t));
-    a.facts = carve_floats(space, problems * ESCALA_FACTS);
-    return a;
-}
-
-static solver lay_out_allocation(room *space, const escala_allocation *problem) {
-    solver s;
-    memset(&s, 0, sizeof s);
-    s.problem = problem;
-    s.n = problem->curves.n;
-    s.problems = problem->draws * problem->totals;
-    int64_t most = problem->greedy ? 0 : problem->max_nodes;
-    s.settings = carve_floats(space, COUNT_OF(SETTINGS) * s.n);
-    s.work_size = entry_allocate_work_size(s.n);
-    s.work = carve_floats(space, s.work_size);
-    s.integers_size = entry_allocate_ints_size(s.n, most);
-    s.integers = carve_integers(space, s.integers_size);
-    s.nodes = carve_integers(space, (most + 2) * NODE_INTEGERS);
-    s.bounds = carve_floats(space, (most + 2) * NODE_FLOATS);
-    s.everything = carve_integers(space, s.problems);
-    if (solves_twice(problem)) {
-        s.some = carve_answers(space, s.problems, s.n);
-        s.begun = carve_answers(space, s.problems, s.n);
-        s.start = carve_answers(space, s.problems, s.n);
-        s.second = carve_answers(space, s.problems, s.n);
-        s.other = carve_answers(space, s.problems, s.n);
-        s.floors = carve_floats(space, s.problems * s.n);
-        s.again = carve_integers(space, s.problems);
-        s.chosen = carve_integers(space, s.problems);
-        s.places = carve_integers(space, s.problems);
-    }
-    return s;
+static allocation_room lay_out_allocation(room *space, const escala_allocation *problem) {
+    allocation_room r;
+    r.n = problem->curves.n;
+    r.problems = problem->draws * problem->totals;
+    r.most = problem->greedy ? 0 : problem->max_nodes;
+    r.work_size = entry_allocate_work_size(r.n, solves(problem));
+    r.integers_size = entry_allocate_integers_size(r.n, r.most);
+    r.settings = carve_floats(space, COUNT_OF(SETTINGS) * r.n);
+    r.controls = carve_floats(space, CONTROL_COUNT);
+    r.work = carve_floats(space, r.work_size);
+    r.marks = carve_integers(space, MARKS * r.n);
+    r.integers = carve_integers(space, r.integers_size);
+    r.nodes = carve_integers(space, (r.most + 2) * NODE_INTEGERS);
+    r.bounds = carve_floats(space, (r.most + 2) * NODE_FLOATS);
+    r.trails = carve_floats(space, TRAILS);
+    r.drafts = carve_floats(space, DRAFTS * r.n);
+    r.draft_binding = carve(space, DRAFTS * r.n, sizeof(int8_t));
+    r.draft_solutions = carve_floats(space, DRAFTS * ESCALA_SOLUTION_SIZE);
+    return r;
 }
 
 static int check_allocation_sizes(escala_fault *fault, const escala_allocation *problem) {
@@ -615,210 +591,27 @@ static int check_allocation(escala_fault *fault, const escala_allocation *proble
         TRY(check_input(fault, SETTINGS[k].name, &SETTINGS[k].values, input_at(problem, SETTINGS[k].offset), n));
     }
     TRY(check_value(fault, "reserve", &RANGE_RESERVE, problem->reserve));
-    TRY(check_value(fault, "hurdle", &RANGE_TOTAL, problem->hurdle));
-    if (problem->tolerance != -1.0) {
-        TRY(check_value(fault, "tolerance", &RANGE_FRACTION, problem->tolerance));
+    TRY(check_value(fault, "hurdle", &RANGE_HURDLE, problem->hurdle));
+    if (problem->tolerance != USUAL_TOLERANCE) {
+        TRY(check_value(fault, "tolerance", &RANGE_TOLERANCE, problem->tolerance));
     }
     return check_step(fault, problem);
 }
 
-static double money_of(const solver *s, int64_t problem) {
-    return s->problem->total[problem % s->problem->totals] * (1.0 - s->problem->reserve);
-}
-
-/* Solve m problems into the first rows of the answers. Ranges begin at multiples of WARM: that belongs to the bits. */
-static void run(const solver *s, const int64_t *problems, int64_t m, int exactly, int greedy, const double *floors,
-                const escala_answers *answers) {
-    const escala_allocation *p = s->problem;
-    const escala_curves *c = &p->curves;
-    int64_t most = greedy ? 0 : p->max_nodes, floored = floors ? m * s->n : 0;
-    double controls[6] = {p->reserve, p->hurdle, exactly ? 1.0 : 0.0, s->tolerance, (double)most, p->step};
-    for (int64_t begin = 0; begin < m; begin += WARM) {
-        int64_t end = begin + WARM < m ? begin + WARM : m;
-        if (greedy) {
-            entry_greedy(c->family, c->params, p->draws, c->origin, c->limit, s->n, s->settings, p->total, p->totals,
-                         floors, floored, controls, problems, m, answers->amounts, answers->binding, answers->facts,
-                         s->work, s->work_size, s->integers, s->integers_size, begin, end);
-        } else {
-            entry_allocate(c->family, c->params, p->draws, c->origin, c->limit, s->n, s->settings, p->total, p->totals,
-                           floors, floored, controls, problems, m, answers->amounts, answers->binding, answers->facts,
-                           s->work, s->work_size, s->integers, s->integers_size, s->nodes, s->bounds, most, begin, end);
-        }
-    }
-}
-
-static double *facts_of(const escala_answers *answers, int64_t row) { return answers->facts + row * ESCALA_FACTS; }
-
-static int status_of(const escala_answers *answers, int64_t row) {
-    return (int)facts_of(answers, row)[ESCALA_FACT_STATUS];
-}
-
-static int solved(const escala_answers *answers, int64_t row) { return status_of(answers, row) < ESCALA_NO_ROOM; }
-
-static void copy_row(int64_t n, const escala_answers *to, int64_t to_row, const escala_answers *from, int64_t row) {
-    if (n > 0) {
-        memcpy(to->amounts + to_row * n, from->amounts + row * n, (size_t)n * sizeof(double));
-        memcpy(to->binding + to_row * n, from->binding + row * n, (size_t)n);
-    }
-    memcpy(facts_of(to, to_row), facts_of(from, row), ESCALA_FACTS * sizeof(double));
-}
-
-/* Solve the m problems that `places` names rows of, into those rows. */
-static void run_some(const solver *s, const int64_t *problems, int64_t m, int exactly, int greedy, const double *floors,
-                     const escala_answers *answers) {
-    for (int64_t k = 0; k < m; k++) {
-        s->chosen[k] = problems[s->places[k]];
-    }
-    run(s, s->chosen, m, exactly, greedy, floors, &s->some);
-    for (int64_t k = 0; k < m; k++) {
-        copy_row(s->n, answers, s->places[k], &s->some, k);
-    }
-}
-
-static int check_feasible(escala_fault *fault, const int64_t *problems, int64_t m, const escala_answers *answers) {
-    for (int64_t row = 0; row < m; row++) {
-        if (!solved(answers, row)) {
-            return fail(fault, ESCALA_INFEASIBLE, "problem", problems[row], facts_of(answers, row)[ESCALA_FACT_EXCESS]);
+static int check_feasible(escala_fault *fault, const escala_answers *answers, int64_t problems) {
+    for (int64_t row = 0; row < problems; row++) {
+        const double *solution = answers->solution + row * ESCALA_SOLUTION_SIZE;
+        if (solution[ESCALA_SOLUTION_STATUS] >= ESCALA_NO_ROOM) {
+            return fail(fault, ESCALA_INFEASIBLE, "problem", row, solution[ESCALA_SOLUTION_EXCESS]);
         }
     }
     return ESCALA_OK;
 }
 
-static double larger(double a, double b) { return isnan(a) || a > b ? a : b; }
-
-/* Solve without the threshold, the first amounts as lower bounds; gap and status are the worse of both. */
-static void place_rest(const solver *s, const int64_t *problems, int64_t m, const escala_answers *first, int greedy,
-                       const escala_answers *second) {
-    int64_t n = s->n, sound = 0;
-    for (int64_t row = 0; row < m; row++) {
-        copy_row(n, second, row, first, row);
-        if (solved(first, row)) {
-            if (n > 0) {
-                memcpy(s->floors + sound * n, first->amounts + row * n, (size_t)n * sizeof(double));
-            }
-            s->places[sound++] = row;
-        }
-    }
-    run_some(s, problems, sound, s->problem->exactly, greedy, s->floors, second);
-    for (int64_t row = 0; row < m; row++) {
-        for (int64_t i = row * n; i < (row + 1) * n; i++) {
-            if (second->binding[i] == ESCALA_BINDING_LOWER && first->amounts[i] > 0.0) {
-                second->binding[i] = first->binding[i];
-            }
-        }
-        double *facts = facts_of(second, row), *before = facts_of(first, row);
-        facts[ESCALA_FACT_GAP] = larger(facts[ESCALA_FACT_GAP], before[ESCALA_FACT_GAP]);
-        facts[ESCALA_FACT_STATUS] = larger(facts[ESCALA_FACT_STATUS], before[ESCALA_FACT_STATUS]);
-    }
-}
-
-static void set_threshold(const solver *s, const escala_input *min_efficiency) {
-    spread(s->settings, min_efficiency, 0, s->n);
-}
-
-/* Place what s->begun left over, into s->second; s->begun becomes the phase that the answers are built on. */
-static int distribute(const solver *s, const int64_t *problems, int64_t m, escala_fault *fault) {
-    static const escala_input none = {0.0, NULL};
-    const escala_allocation *p = s->problem;
-    set_threshold(s, &none);
-    place_rest(s, problems, m, &s->begun, p->greedy, &s->second);
-    if (!p->greedy) { /* neither order wins always: the same after a greedy first phase may be better */
-        set_threshold(s, &p->min_efficiency);
-        run(s, problems, m, 0, 1, NULL, &s->start);
-        set_threshold(s, &none);
-        place_rest(s, problems, m, &s->start, 0, &s->other);
-        for (int64_t row = 0; row < m; row++) {
-            int better = !solved(&s->second, row) || facts_of(&s->other, row)[ESCALA_FACT_UTILITY] >
-                                                         facts_of(&s->second, row)[ESCALA_FACT_UTILITY];
-            if (better && solved(&s->start, row) && solved(&s->other, row)) {
-                copy_row(s->n, &s->second, row, &s->other, row);
-                copy_row(s->n, &s->begun, row, &s->start, row);
-            }
-        }
-    }
-    int64_t stuck = 0; /* the first amounts stand in the way of spending all: begin anew without the threshold */
-    for (int64_t row = 0; row < m; row++) {
-        if (!solved(&s->second, row)) {
-            s->places[stuck++] = row;
-        }
-    }
-    run_some(s, problems, stuck, p->exactly, p->greedy, NULL, &s->second);
-    return check_feasible(fault, problems, m, &s->second);
-}
-
-/* Solve under the threshold; where that cannot take all the money, the second phase places the rest. */
-static void first_phase(const solver *s, const escala_answers *answers) {
-    run(s, s->everything, s->problems, s->problem->exactly, s->problem->greedy, NULL, answers);
-    int64_t failed = 0;
-    for (int64_t row = 0; row < s->problems; row++) {
-        int status = status_of(answers, row);
-        if (status == ESCALA_TOO_LITTLE_ROOM || status == ESCALA_NO_COMBINATION || status == ESCALA_NOT_FOUND) {
-            s->places[failed++] = row;
-        }
-    }
-    run_some(s, s->everything, s->problem->exactly ? failed : 0, 0, s->problem->greedy, NULL, answers);
-}
-
-/* Sum in the order of numpy.sum: whether money is left over must not depend on who asks. Eight partial sums up to 128
- * numbers, halves of a multiple of eight above; one running sum would be off by more than NOTHING with many numbers. */
-static double sum(const double *values, int64_t n) {
-    enum { SUMS = 8, WHOLE = 128 };
-    if (n > WHOLE) {
-        int64_t half = n / 2 - n / 2 % SUMS;
-        return sum(values, half) + sum(values + half, n - half);
-    }
-    double r[SUMS] = {0.0}, total = 0.0;
-    int64_t i = 0;
-    if (n >= SUMS) {
-        for (; i < n - n % SUMS; i += SUMS) {
-            for (int k = 0; k < SUMS; k++) {
-                r[k] = i ? r[k] + values[i + k] : values[k];
-            }
-        }
-        total = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
-    }
-    for (; i < n; i++) {
-        total += values[i];
-    }
-    return total;
-}
-
-static double placed(const solver *s, const escala_answers *answers, int64_t row) {
-    return s->n > 0 ? sum(answers->amounts + row * s->n, s->n) : 0.0;
-}
-
-static int solve_twice(const solver *s, const escala_answers *answers, const escala_answers *first,
-                       escala_fault *fault) {
-    first_phase(s, answers);
-    TRY(check_feasible(fault, s->everything, s->problems, answers));
-    int64_t m = 0;
-    for (int64_t row = 0; row < s->problems; row++) {
-        double money = money_of(s, row);
-        if (first) {
-            copy_row(s->n, first, row, answers, row);
-        }
-        if (money - placed(s, answers, row) > NOTHING * money) {
-            copy_row(s->n, &s->begun, m, answers, row);
-            s->again[m++] = row;
-        }
-    }
-    if (m == 0) {
-        return ESCALA_OK;
-    }
-    int status = distribute(s, s->again, m, fault);
-    for (int64_t k = 0; k < m; k++) { /* with a fault too: the answers say which problems have none */
-        copy_row(s->n, answers, s->again[k], &s->second, k);
-        if (first) {
-            copy_row(s->n, first, s->again[k], &s->begun, k);
-        }
-    }
-    return status;
-}
-
 static int check_answers(escala_fault *fault, const escala_answers *answers, int64_t problems, int64_t n) {
     TRY(check_array(fault, "amounts", answers->amounts, problems * n));
     TRY(check_array(fault, "binding", answers->binding, problems * n));
-    return check_array(fault, "facts", answers->facts, problems);
+    return check_array(fault, "solution", answers->solution, problems);
 }
 
 EXPORT int escala_allocate(const escala_allocation *problem, const escala_answers *answers,
@@ -829,30 +622,32 @@ EXPORT int escala_allocate(const escala_allocation *problem, const escala_answer
     TRY(check_allocation_sizes(fault, problem));
     TRY(check_allocation(fault, problem));
     room space = {NULL, 0};
-    solver s = lay_out_allocation(&space, problem);
+    allocation_room r = lay_out_allocation(&space, problem);
     TRY(open_room(fault, &space, room_for(&space), workspace, workspace_size));
-    TRY(check_answers(fault, answers, s.problems, s.n));
+    TRY(check_answers(fault, answers, r.problems, r.n));
     if (first) {
-        TRY(check_answers(fault, first, s.problems, s.n));
+        TRY(check_answers(fault, first, r.problems, r.n));
     }
-    s = lay_out_allocation(&space, problem);
-    double usual = 1e-9 * (double)s.n * (double)s.n;
-    s.tolerance = problem->tolerance >= 0.0 ? problem->tolerance : (usual < 1e-4 ? usual : 1e-4);
+    r = lay_out_allocation(&space, problem);
     for (int64_t k = 0; k < COUNT_OF(SETTINGS); k++) {
-        spread(s.settings + k * s.n, input_at(problem, SETTINGS[k].offset), 0, s.n);
+        spread(r.settings + k * r.n, input_at(problem, SETTINGS[k].offset), 0, r.n);
     }
-    for (int64_t row = 0; row < s.problems; row++) {
-        s.everything[row] = row;
+    int64_t k = 0;
+#define SET_CONTROL(name, usual) r.controls[k++] = (double)problem->name;
+    CONTROLS(SET_CONTROL)
+#undef SET_CONTROL
+    if (problem->tolerance == USUAL_TOLERANCE) {
+        double usual = USUAL_GAP * (double)r.n * (double)r.n;
+        r.controls[CONTROL_TOLERANCE] = usual < MOST_USUAL_GAP ? usual : MOST_USUAL_GAP;
     }
-    if (solves_twice(problem)) {
-        TRY(solve_twice(&s, answers, first, fault));
-        return succeed(fault);
-    }
-    run(&s, s.everything, s.problems, problem->exactly, problem->greedy, NULL, answers);
-    for (int64_t row = 0; first && row < s.problems; row++) {
-        copy_row(s.n, first, row, answers, row);
-    }
-    TRY(check_feasible(fault, s.everything, s.problems, answers));
+    const escala_curves *c = &problem->curves;
+    const escala_answers none = {NULL, NULL, NULL};
+    const escala_answers *begun = first ? first : &none;
+    entry_allocate(c->family, c->params, problem->draws, c->origin, c->trusted_to, r.n, r.settings, problem->total,
+                   problem->totals, r.controls, answers->amounts, answers->binding, answers->solution, begun->amounts,
+                   begun->binding, begun->solution, first ? r.problems : 0, r.work, r.work_size, r.marks, r.integers,
+                   r.integers_size, r.nodes, r.bounds, r.most, r.trails, r.drafts, r.draft_binding, r.draft_solutions);
+    TRY(check_feasible(fault, answers, r.problems));
     return succeed(fault);
 }
 

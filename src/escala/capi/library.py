@@ -32,7 +32,7 @@ class Fits:
     n_points: Integers
     params: Floats
     origin: Floats
-    limit: Floats
+    trusted_to: Floats
     root: Floats
     covariance: Floats
     fit_stats: Floats
@@ -44,7 +44,7 @@ class Answers:
 
     amounts: Floats
     binding: Codes
-    facts: Floats
+    solution: Floats
     first: Answers | None
 
 
@@ -157,7 +157,7 @@ class Library:
             n_points=np.empty(n, dtype=np.int64),
             params=np.empty((n, PARAMS)),
             origin=np.empty(n),
-            limit=np.empty(n),
+            trusted_to=np.empty(n),
             root=np.empty((n, 6)),
             covariance=np.empty((n, PARAMS, PARAMS)),
             fit_stats=np.empty((n, len(FIT_STATS))),
@@ -211,10 +211,10 @@ class Library:
             found = (
                 np.empty((problems, len(curves))),
                 np.empty((problems, len(curves)), dtype=np.int8),
-                np.empty((problems, self.functions.ESCALA_FACTS)),
+                np.empty((problems, self.functions.ESCALA_SOLUTION_SIZE)),
             )
             row = call.new("escala_answers")
-            for name, array in zip(("amounts", "binding", "facts"), found, strict=True):
+            for name, array in zip(("amounts", "binding", "solution"), found, strict=True):
                 setattr(row, name, call.write(_C_NAMES[array.dtype.char], array))
             both.append((row, found))
         (answers, found), (first, begun) = both
@@ -305,7 +305,7 @@ class _Call:
         made.family = self.read("int8_t", curves.family)
         made.params = self.read("double", curves.params if params is None else params)
         made.origin = self.read("double", curves.origin)
-        made.limit = self.read("double", curves.limit)
+        made.trusted_to = self.read("double", curves.trusted_to)
         return made
 
     def records(

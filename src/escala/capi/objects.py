@@ -18,7 +18,7 @@ from escala.capi.entries import ENTRIES, Entry
 from escala.capi.tables import hidden, prototypes, tables
 
 #: The entries of the second part: half of the work.
-_SECOND = ("allocate", "greedy", "allocate_work_size", "allocate_ints_size")
+_SECOND = ("allocate", "allocate_work_size", "allocate_integers_size")
 
 
 def _target_machine() -> Any:

@@ -6,14 +6,11 @@ import math
 from collections.abc import Iterable
 
 from escala import tables as table
-from escala.allocation import problem as allocation
 from escala.capi.entries import ENTRIES
 from escala.curves import curveset as curves
 from escala.curves import fitting, records
 from escala.curves.families import FORMS
 from escala.kernels import layout
-from escala.kernels.allocation import search
-from escala.kernels.allocation import solve as allocation_kernels
 from escala.kernels.curves import evaluate as curve_kernels
 from escala.kernels.layout import FAMILIES as FAMILY_CODES
 from escala.tables import Interval
@@ -28,10 +25,8 @@ _RANGES = {
     "EFFICIENCY": records.EFFICIENCY,
     "WEIGHT": records.WEIGHT,
     "HALF_LIFE": fitting._HALF_LIFE,
-    "TOTAL": allocation._FINITE_FROM_ZERO,
-    "RESERVE": allocation._RESERVE,
-    "FRACTION": allocation._FRACTION,
-    "STEP": allocation._POSITIVE,
+    "TOTAL": table.FINITE_FROM_ZERO,
+    **{row.name.upper(): row.values for row in table.ALLOCATION_CONTROLS},
 }
 
 
@@ -62,12 +57,17 @@ def hidden(name: str) -> str:
 
 def tables() -> str:
     """Write ``tables.h``: what ``library.c`` checks against."""
+    controls = {row.name: row for row in (*table.ALLOCATION_CONTROLS, *table.ALLOCATION_SWITCHES)}
     constants = {
-        "NODE_INTEGERS": search.NODE_INTEGERS,
-        "NODE_FLOATS": search.NODE_FLOATS,
-        "WARM": allocation_kernels.WARM,
-        "MOST_NODES": allocation._MOST_NODES,
-        "MOST_INCREMENTS": allocation._MOST_INCREMENTS,
+        "CONTROL_COUNT": layout.controls.END,
+        "CONTROL_TOLERANCE": layout.controls.TOLERANCE,
+        "MARKS": layout.marks.END,
+        "DRAFTS": layout.drafts.END,
+        "TRAILS": layout.solves.END * layout.trail.END,
+        "NODE_INTEGERS": layout.node.END,
+        "NODE_FLOATS": layout.node_bound.END,
+        "MOST_NODES": int(controls["max_nodes"].values.high),
+        "MOST_INCREMENTS": table.MOST_INCREMENTS,
         "LENDING_WORK_SIZE": layout.LENDING_WORK_SIZE,
         "LENDING_CURSOR_SIZE": layout.lending_cursor.END,
         "CHUNK": _CHUNK,
@@ -87,8 +87,16 @@ def tables() -> str:
     lines += [f"static const range RANGE_{name} = {_range(one)};" for name, one in _RANGES.items()]
     lines += _array("form", "FAMILIES", (_form(code) for code in range(FAMILY_CODES)))
     lines += _array("column", "SETTINGS", (
-        _column("escala_allocation", name, interval, math.nan) for name, interval in allocation.SETTINGS.items()
+        _column("escala_allocation", row.name, row.values, float(row.default or 0.0))
+        for row in table.ALLOCATION_SETTINGS
     ))  # fmt: skip
+    usual = {"USUAL_TOLERANCE": table.ALLOCATION_USUAL["tolerance"], "USUAL_GAP": table.USUAL_GAP,
+             "MOST_USUAL_GAP": table.MOST_USUAL_GAP}  # fmt: skip
+    lines += [f"static const double {name} = {_number(float(value or 0.0))};" for name, value in usual.items()]
+    lines += [
+        "#define CONTROLS(DO) "
+        + " ".join(f"DO({name}, {table.ALLOCATION_USUAL.get(name, row.default):g})" for name, row in controls.items())
+    ]
     lines += _array("column", "COLUMNS", (
         _column("escala_scenarios", row.name, row.values, float(math.nan if row.default is None else row.default))
         for row in table.LENDING_INPUTS

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from escala import __version__
-from escala.commands import lending, library, records, scaling, sweeps, system
+from escala.commands import imported, lending, library, records, scaling, sweeps, system
 from escala.commands.terminal import UsageError
 from escala.errors import EscalaError
 
@@ -25,10 +25,11 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_none",
 )
-_records = App(name="records", help="Import, export and list the efficiency records of a store.")
+_records = App(name="records", help="Import, export, list and delete the efficiency records of a store.")
 _records.command(records.import_, name="import")
 _records.command(records.export)
 _records.command(records.list_, name="list")
+_records.command(imported.delete)
 app.command(_records)
 _library = App(name="capi", help="Build the kernels as a C library, without Python at run time.")
 _library.command(library.build)
@@ -77,8 +78,8 @@ def main(words: Sequence[str] | None = None) -> int:
         code = _fail(f"{error.filename}: {error.strerror}" if error.filename else error, 1)
     except (EscalaError, UnicodeDecodeError) as error:
         code = _fail(error, 1)
-    except KeyboardInterrupt:
-        code = 130
+    except KeyboardInterrupt as stop:
+        code = _fail(f"stopped{f'; {stop}' if str(stop) else ''}", 130)
     except SystemExit:  # how rich ends a run whose help goes to a pipe that was closed
         code = 0
     return code

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from escala.commands.terminal import Plot, UsageError, announce_compilation, check_plot, print_json, save_plot
+from escala.commands.terminal import (
+    Plot,
+    UsageError,
+    announce_compilation,
+    check_plot,
+    print_json,
+    save_plot,
+    stopped,
+    tell_plot,
+)
 from escala.errors import did_you_mean
 from escala.files.json import plain
 from escala.text import progress
@@ -23,6 +32,7 @@ def simulate(
     set_: Annotated[dict[str, float] | None, Parameter(name="--set")] = None,
     csv: Path | None = None,
     out: Path | None = None,
+    operations: Literal["none", "first", "all"] | None = None,
     all_: Annotated[bool, Parameter(name="--all")] = False,
     plot: Plot = None,
     threads: int | None = None,
@@ -46,8 +56,10 @@ def simulate(
         A file of scenarios: columns are supply, borrow, target, wallet and strategy fields.
     out
         Where the results of --csv go, as .csv or .parquet; without it only the summary is printed.
+    operations
+        Which operations are shown: none, the first and the last ten ("first", the default), or all.
     all_
-        Show all operations, not only the first and the last ten.
+        The same as --operations all.
     plot
         Where a picture of the operations goes, as .png, .svg or .pdf.
     threads
@@ -55,10 +67,13 @@ def simulate(
     json
         Print JSON: every number of the result by name, null for infinity.
     """
+    if all_ and operations is not None:
+        raise UsageError("--all is --operations all: give one of them")
     if csv is not None:
-        if any(value is not None for value in (supply, borrow, target, set_, plot)) or all_:
+        if any(value is not None for value in (supply, borrow, target, set_, plot, operations)) or all_:
             raise UsageError(
-                "--csv brings all scenarios: leave out --supply, --borrow, --target, --set, --all and --plot"
+                "--csv brings all scenarios: leave out --supply, --borrow, --target, --set, --operations, --all and "
+                "--plot"
             )
         _simulate_file(csv, out, threads, json)
         return
@@ -70,11 +85,11 @@ def simulate(
         raise UsageError("--out and --threads go with --csv")
     check_plot(plot)
     arguments = {name: float(value) for name, value in given.items() if value is not None}
-    _simulate_one(arguments, set_ or {}, all_, plot, json)
+    _simulate_one(arguments, set_ or {}, "all" if all_ else operations or "first", plot, json)
 
 
 def _simulate_one(
-    arguments: Mapping[str, float], fields: Mapping[str, float], show_all: bool, plot: Path | None, json: bool
+    arguments: Mapping[str, float], fields: Mapping[str, float], shown: str, plot: Path | None, json: bool
 ) -> None:
     from escala.lending import summary as lending_summary
     from escala.lending.simulate import DeFiSimulator
@@ -83,17 +98,33 @@ def _simulate_one(
     fields = {name.replace("-", "_"): value for name, value in fields.items()}
     _check_fields(fields, STRATEGY_FIELDS)
     announce_compilation()
-    result = DeFiSimulator(**arguments, strategy=LendingStrategy(**fields)).run()
+    with stopped("nothing was kept"):
+        result = DeFiSimulator(**arguments, strategy=LendingStrategy(**fields)).run()
     operations = result.operations or {}
-    if json:
-        print_json({**plain(result.to_dict()), "stop": result.stop_reason.name.lower(), "operations": operations})
-    else:
-        print(result.summary())
-        print(lending_summary.of_operations(operations, whole=show_all), end="")
     if plot is not None:
         from escala import plots
 
-        save_plot(plots.lending_figure(result), plot, json=json)
+        save_plot(plots.lending_figure(result), plot)
+    if json:
+        content = {**plain(result.to_dict()), "stop": result.stop_reason.name.lower()}
+        print_json({**content, **_shown_operations(operations, shown)})
+    else:
+        print(result.summary())
+        if shown != "none":
+            print(lending_summary.of_operations(operations, whole=shown == "all"), end="")
+    tell_plot(plot, json=json)
+
+
+def _shown_operations(operations: Mapping[str, Any], shown: str) -> dict[str, Any]:
+    """Give the operations that are wanted as columns, and how many were left out."""
+    import numpy as np
+
+    from escala.lending import summary as lending_summary
+
+    count = len(operations["operation"]) if operations else 0
+    rows = lending_summary.shown_operations(count, whole=shown == "all") if shown != "none" else []
+    columns = {name: np.asarray(column)[rows] for name, column in operations.items()} if rows else {}
+    return {"operations": columns, "operations_left_out": count - len(rows)}
 
 
 def _check_fields(fields: Mapping[str, float], known: tuple[str, ...]) -> None:
@@ -108,7 +139,7 @@ def _simulate_file(path: Path, out: Path | None, threads: int | None, json: bool
     if out is not None:
         scenario_file.check_output(out, path)
     announce_compilation()
-    with progress.bar("simulating") as told:
+    with stopped("nothing was written"), progress.bar("simulating") as told:
         columns, result = scenario_file.run(path, threads=threads, progress=told)
     if out is not None:
         scenario_file.write(out, columns, result)

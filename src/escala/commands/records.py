@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from escala.commands.terminal import Database, Symbols, print_json, print_table
-from escala.errors import RecordError, UnknownSymbolError
+from escala.commands import imported
+from escala.commands.terminal import (
+    Database,
+    Symbols,
+    UsageError,
+    check_known,
+    print_json,
+    print_table,
+    stopped,
+)
+from escala.errors import RecordError
 from escala.text import progress
 
 if TYPE_CHECKING:
     from escala.sources import EfficiencyRecords
-    from escala.store import RecordRange, Store, StoredRecords
+    from escala.store import Imported, RecordRange, StoredRecords
 
 
 #: Symbols that an import names.
@@ -33,11 +41,12 @@ def import_(
     window: float | None = None,
     time_unit: Literal["s", "ms", "us", "ns"] = "s",
     clip: bool = False,
-    again: bool = False,
+    normalise: bool = False,
+    allow_duplicates: Annotated[bool, Parameter(name=["--allow-duplicates", "--again"])] = False,
     db: Database = "escala.db",
     json: bool = False,
 ) -> None:
-    """Read a CSV or Parquet file and add what it says to a store: all of it, or nothing.
+    """Read a CSV or Parquet file and add what is new of it to a store, in one piece.
 
     Parameters
     ----------
@@ -59,9 +68,12 @@ def import_(
     time_unit
         What numbers in a column of times count since 1970; dates may be ISO text too.
     clip
-        Move efficiencies outside [0, 1] to its ends instead of refusing them.
-    again
-        Add records that were imported before once more.
+        Move efficiencies outside [0, 1] to its ends instead of refusing them, unless they are more than a fifth.
+    normalise
+        Divide efficiencies by their value at the smallest capital of their symbol: returns or Sharpe ratios by size.
+    allow_duplicates
+        Add records that the store has already once more. Without it, a row that the file has twice and the store once
+        is added once.
     db
         The store: a file or postgresql://USER:PASSWORD@HOST/NAME; it is made if it is not there.
     json
@@ -69,62 +81,61 @@ def import_(
     """
     from escala import sources
 
-    with progress.bar(f"reading {file.name}"):
+    with stopped("nothing was added"), progress.bar(f"reading {file.name}"):
         how: dict[str, Any] = {"kind": kind, "symbol": symbol, "columns": columns, "clip": clip, "time_unit": time_unit}
         options: dict[str, Any] = {
-            name: value for name, value in {"side": side, "window": window}.items() if value is not None
+            name: value
+            for name, value in {"side": side, "window": window, "normalise": normalise or None}.items()
+            if value is not None
         }
         found = sources.read(file, **how, **options)
     if not len(found):
         raise RecordError("; ".join([f"{file}: there are no records in it", *found.notes]))
-    source = f"{file.name[:300]} {_digest(found)}"
-    with progress.bar(f"adding {len(found):,} records"):
-        asyncio.run(_add(db, found, source, again))
+    whole = "a file is added whole or not at all: records list --imports tells"
+    with stopped(whole), progress.bar(f"adding {len(found):,} records"):
+        done = asyncio.run(_add(db, found, file.name[:300], allow_duplicates))
     symbols = list(dict.fromkeys(found.symbol.tolist()))
     if json:
         content = {"file": str(file), "kind": found.kind, "records": len(found), "symbols": symbols}
+        content |= {"import": done.id, "added": done.added, "duplicates": done.duplicates}
         print_json({**content, "clipped": found.clipped, "left_out": found.left_out, "notes": list(found.notes)})
         return
     print(found.summary())
     if found.observed_at is None:
         print("no times in it: all count as observed now")
+    if done.duplicates:
+        print(_known_before(found, done))
     shown = ", ".join(symbols[:_SHOWN]) + (", …" if len(symbols) > _SHOWN else "")
-    print(f"added to {_without_password(db)}: {shown}")
+    print(f"import {done.id}, added to {_without_password(db)}: {shown}")
 
 
-def _digest(records: EfficiencyRecords) -> str:
-    """Give what tells these records from all others, but the order of their columns in a file."""
-    import numpy as np
-
-    told = hashlib.sha256("\0".join(records.symbol.tolist()).encode("utf-8", "surrogatepass"))
-    for column in (records.capital, records.efficiency, records.weight, records.observed_at):
-        told.update(b"-" if column is None else np.ascontiguousarray(column).tobytes())
-    return told.hexdigest()[:24]
+def _known_before(records: EfficiencyRecords, done: Imported) -> str:
+    compared = ", compared without times" if records.observed_at is None else ""
+    return (
+        f"{done.added:,} of {len(records):,} are new, {done.duplicates:,} were in the store before{compared}: "
+        "--allow-duplicates adds them once more"
+    )
 
 
-async def _add(db: str, records: EfficiencyRecords, source: str, again: bool) -> None:
+async def _add(db: str, records: EfficiencyRecords, file: str, allow_duplicates: bool) -> Imported:
     from escala.store import Store
     from escala.text.numerals import counted
 
     async with await Store.open(db) as store:
-        if not again:
-            await _refuse_twice(store, source, counted(len(records), "record"))
-        await store.add_records(
+        done = await store.import_records(
             records.symbol,
             records.capital,
             records.efficiency,
+            file=file,
             weights=records.weight,
             observed_at=records.observed_at,
-            sources=source,
+            fingerprints=records.fingerprint,
+            allow_duplicates=allow_duplicates,
         )
-
-
-async def _refuse_twice(store: Store, source: str, many: str) -> None:
-    digest = source.rpartition(" ")[2]
-    for name in await store.record_sources():
-        if name.endswith(f" {digest}"):
-            first = name.rpartition(" ")[0]
-            raise RecordError(f"{many} imported before, from {first}: --again adds them once more")
+    if not done.added:
+        where = f"imported before, from {done.known_from[0]}" if done.known_from else "in the store before"
+        raise RecordError(f"{counted(len(records), 'record')} {where}: --allow-duplicates adds them once more")
+    return done
 
 
 def _without_password(db: str) -> str:
@@ -172,14 +183,8 @@ async def _stored(db: str, symbols: list[str] | None) -> StoredRecords:
     from escala.store import Store
 
     async with await Store.open(db, create=False) as store:
-        _check_known(symbols, await store.symbols())
+        check_known(symbols, await store.symbols())
         return await store.records(symbols)
-
-
-def _check_known(symbols: list[str] | None, known: dict[str, Any]) -> None:
-    for symbol in symbols or ():
-        if symbol not in known:
-            raise UnknownSymbolError.among(symbol, known)
 
 
 def _table(records: StoredRecords) -> dict[str, Any]:
@@ -194,13 +199,15 @@ def _table(records: StoredRecords) -> dict[str, Any]:
     }
 
 
-def list_(*, symbols: Symbols = None, db: Database = "escala.db", json: bool = False) -> None:
-    """Show which symbols have records, how many, and of which capitals and times.
+def list_(*, symbols: Symbols = None, imports: bool = False, db: Database = "escala.db", json: bool = False) -> None:
+    """Show which symbols have records, how many, and of which capitals and times; or which files were imported.
 
     Parameters
     ----------
     symbols
         Which: --symbols A B C; by default all.
+    imports
+        Show the imports instead, with the numbers that records delete takes.
     db
         The store: a file or postgresql://USER:PASSWORD@HOST/NAME.
     json
@@ -208,8 +215,13 @@ def list_(*, symbols: Symbols = None, db: Database = "escala.db", json: bool = F
     """
     from escala.text.numerals import counted
 
+    if imports:
+        if symbols is not None:
+            raise UsageError("--imports shows whole files: leave out --symbols")
+        imported.show(db, json=json)
+        return
     found = asyncio.run(_ranges(db))
-    _check_known(symbols, found)
+    check_known(symbols, found)
     chosen = found if symbols is None else {symbol: found[symbol] for symbol in symbols}
     if json:
         print_json([{"symbol": symbol, **vars(records)} for symbol, records in chosen.items()])

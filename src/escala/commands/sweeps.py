@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from escala.commands.terminal import Plot, UsageError, announce_compilation, check_plot, print_json, save_plot
+from escala.commands.terminal import (
+    Plot,
+    UsageError,
+    announce_compilation,
+    check_plot,
+    print_json,
+    save_plot,
+    tell_plot,
+)
 
 if TYPE_CHECKING:
     from escala.sweeps.settings import SweepSettings
@@ -62,16 +70,17 @@ def sweep(
         _estimate(settings, out, totals_only, threads, json)
         return
     summary = _run(settings, scheduler, out=out, rows=not totals_only, resume=not fresh, threads=threads)
+    if plot is not None:
+        from escala import plots
+
+        save_plot(plots.sweep_figure(summary), plot)
     if json:
         print_json(summary.to_dict())
     else:
         print(summary.summary())
         if out is not None:
             print(f"\n{'totals' if totals_only else 'rows and totals'} in {out}")
-    if plot is not None:
-        from escala import plots
-
-        save_plot(plots.sweep_figure(summary), plot, json=json)
+    tell_plot(plot, json=json)
 
 
 def _estimate(settings: SweepSettings, out: Path | None, totals_only: bool, threads: int | None, json: bool) -> None:
@@ -90,7 +99,12 @@ def _run(settings: SweepSettings, scheduler: str | None, **options: Any) -> Swee
     from escala.text import progress
 
     with progress.bar("sweeping", len(settings.design), unit="rows") as told:
-        if scheduler is None:
-            return sweep(settings.design, **settings.options, **options, progress=told)
-        with cluster.connected(scheduler) as client:
-            return sweep(settings.design, **settings.options, **options, progress=told, client=client)
+        try:
+            if scheduler is None:
+                return sweep(settings.design, **settings.options, **options, progress=told)
+            with cluster.connected(scheduler) as client:
+                return sweep(settings.design, **settings.options, **options, progress=told, client=client)
+        except KeyboardInterrupt as stop:
+            if not options["resume"] and str(stop):
+                raise KeyboardInterrupt(f"{stop}, without --fresh") from None
+            raise

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from escala import __version__
 from escala.commands.lending import stops
-from escala.commands.terminal import UsageError, announce_compilation, print_json
+from escala.commands.terminal import UsageError, announce_compilation, print_json, stopped
 from escala.text import progress
 
 
@@ -140,7 +140,8 @@ def warm() -> None:
     announce_compilation()
     before = set(kernels.compiled())
     started = time.perf_counter()
-    kernels.load_all()
+    with stopped("kernels that were compiled are kept"):
+        kernels.load_all()
     fresh = len(set(kernels.compiled()) - before)
     print(f"{fresh} kernels compiled, {len(before)} were there already, {time.perf_counter() - started:.1f} s")
     kept = set(kernels.names()) <= set(kernels.compiled())

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from escala.errors import EscalaError
+from escala.errors import EscalaError, UnknownSymbolError
 
 #: Options that several commands have.
 Database = Annotated[str, Parameter(env_var="ESCALA_DB")]
@@ -24,13 +25,33 @@ class UsageError(EscalaError):
     """Options that do not go together; ends with exit code 2."""
 
 
+def check_known(symbols: Iterable[str] | None, known: Collection[str]) -> None:
+    """Refuse a symbol without records.
+
+    Raises
+    ------
+    UnknownSymbolError
+        Names the first, with a suggestion.
+    """
+    for symbol in symbols or ():
+        if symbol not in known:
+            raise UnknownSymbolError.among(symbol, known)
+
+
 def announce_compilation() -> None:
-    """Say on a terminal why the first run takes its time."""
-    if not sys.stderr.isatty():
-        return
+    """Say why the first run takes its time, on a terminal or not: a log that stands still for a minute looks broken."""
     from escala.kernels import jit
 
     jit.before_compiling = lambda: print("compiling the kernels, once: about a minute", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def stopped(kept: str) -> Iterator[None]:
+    """Say what is left of work that is stopped with Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(str(stop) or kept) from None
 
 
 def print_table(
@@ -87,10 +108,14 @@ def check_plot(path: Path | None) -> None:
         plots.check_path(path)
 
 
-def save_plot(figure: Any, path: Path, *, json: bool) -> None:
-    """Write a picture, and say so unless the output is JSON."""
+def save_plot(figure: Any, path: Path) -> None:
+    """Write a picture. Before anything is printed: whoever reads the output may close it."""
     from escala import plots
 
     plots.save(figure, path)
-    if not json:
+
+
+def tell_plot(path: Path | None, *, json: bool) -> None:
+    """Say that a picture was written, unless the output is JSON."""
+    if path is not None and not json:
         print(f"picture written to {path}")

@@ -85,7 +85,7 @@ class CurveSet:
         1/16 of the smallest capital; otherwise 0.
     observed : (n, 2) float64
         Smallest and largest capital seen.
-    limit : (n,) float64
+    trusted_to : (n,) float64
         Where trust ends: twice the largest capital seen; for a quadratic not past its minimum, or the largest capital
         seen if the minimum lies inside the data.
     n_points : (n,) int64
@@ -112,7 +112,7 @@ class CurveSet:
     params: Floats
     origin: Floats
     observed: Floats
-    limit: Floats
+    trusted_to: Floats
     n_points: npt.NDArray[np.int64]
     covariance: Floats
     residual_sd: Floats
@@ -133,7 +133,7 @@ class CurveSet:
         families: str | Sequence[str] | Mapping[str, str],
         params: PerSymbol,
         *,
-        limit: PerSymbol = np.inf,
+        trusted_to: PerSymbol = np.inf,
         origin: PerSymbol = 0.0,
     ) -> CurveSet:
         """Make curves of known coefficients, without data: their predictions have no finite interval.
@@ -146,7 +146,7 @@ class CurveSet:
             One for all, one a curve, or symbol → family; so it is for the other arguments.
         params : (n, 2), (n, 3) or (n, 4) float64
             a, b, … as in the class, what is not used left out or 0; b of an exponential must be positive.
-        limit, origin : float or (n,)
+        trusted_to, origin : float or (n,)
             Where trust ends (positive, inf allowed); what capitals of quadratics and exponentials are counted from.
 
         Raises
@@ -156,7 +156,7 @@ class CurveSet:
 
         Examples
         --------
-        >>> curves = CurveSet.from_params(["A", "B"], ["linear", "sqrt"], [[-1e-6, 1.0], [-1e-3, 0.9]], limit=1e6)
+        >>> curves = CurveSet.from_params(["A", "B"], ["linear", "sqrt"], [[-1e-6, 1.0], [-1e-3, 0.9]], trusted_to=1e6)
         >>> curves.efficiency(40_000.0)
         array([0.96, 0.7 ])
         >>> curves.saturation().capacity
@@ -172,7 +172,7 @@ class CurveSet:
             raise CurveError(f"families has {len(given)} entries for {n} symbols", arguments=("families", "symbols"))
         family = np.array([family_code(name) for name in given], dtype=np.int8)
         values = _coefficients(params, names, family)
-        limits = keyed.per_symbol("limit", limit, names, _POSITIVE, CurveError)
+        limits = keyed.per_symbol("trusted_to", trusted_to, names, _POSITIVE, CurveError)
         origins = keyed.per_symbol("origin", origin, names, _FINITE, CurveError)
         anchored = np.isin(family, [code for code, form in FORMS.items() if form.anchored])
         nothing = np.full(n, np.nan)
@@ -183,7 +183,7 @@ class CurveSet:
             params=values,
             origin=np.where(anchored, origins, 0.0),
             observed=np.full((n, 2), np.nan),
-            limit=limits,
+            trusted_to=limits,
             n_points=np.zeros(n, dtype=np.int64),
             covariance=np.full((n, PARAMS, PARAMS), np.nan),
             residual_sd=nothing,
@@ -420,7 +420,7 @@ class CurveSet:
         )
 
     def saturation(self, drop: PerSymbol = 0.10) -> Saturation:
-        """Find peak, saturation and capacity of every curve on [0, limit].
+        """Find peak, saturation and capacity of every curve on [0, trusted_to].
 
         Parameters
         ----------
@@ -434,7 +434,7 @@ class CurveSet:
 
         Examples
         --------
-        >>> curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-5e-8, 1.0]], limit=1e6)
+        >>> curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-5e-8, 1.0]], trusted_to=1e6)
         >>> found = curves.saturation()
         >>> found.saturation
         array([100000.,     inf])
@@ -468,8 +468,8 @@ class CurveSet:
         Returns
         -------
         (n,) float64
-            End of the first stretch on [0, limit] with η ≥ `min_efficiency`: 0 if there is none, inf if it goes on at
-            the limit, NaN where there is no curve.
+            End of the first stretch on [0, trusted_to] with η ≥ `min_efficiency`: 0 if there is none, inf if it goes on
+            at its end, NaN where there is no curve.
 
         Raises
         ------
@@ -585,7 +585,17 @@ class CurveSet:
             "smallest": self.observed[:, 0],
             "largest": self.observed[:, 1],
         }
-        same = ("limit", "n_points", "residual_sd", "df_resid", "r_squared", "mean_error", "max_error", "rmse", "aicc")
+        same = (
+            "trusted_to",
+            "n_points",
+            "residual_sd",
+            "df_resid",
+            "r_squared",
+            "mean_error",
+            "max_error",
+            "rmse",
+            "aicc",
+        )
         return small | {name: getattr(self, name) for name in (*same, "lack_of_fit", "clipped")}
 
     def to_dataframe(self) -> pandas.DataFrame:
@@ -617,7 +627,7 @@ class CurveSet:
         )
 
     def _limits(self) -> Floats:
-        return np.ascontiguousarray(self.limit)
+        return np.ascontiguousarray(self.trusted_to)
 
     def _roots(self) -> Floats:
         return np.ascontiguousarray(self._root)

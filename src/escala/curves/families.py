@@ -69,7 +69,8 @@ def forbidden_coefficients(values: npt.NDArray[np.float64], family: npt.NDArray[
         for place, coefficient in enumerate(form.coefficients):
             given = values[..., place]
             wrong[..., place] |= of_form & ~coefficient.values.contains(given) & ~np.isnan(given)
-    wrong[..., 0] |= (family == Family.HILL) & (values[..., 0] > most_amplitude(values[..., 2]) * (1.0 + _ROUNDING))
+    too_high = values[..., 0] > most_amplitude(values[..., 2]) * (1.0 + _ROUNDING)
+    wrong[..., 0] |= (family == Family.HILL) & too_high & ~wrong[..., 2]
     return wrong
 
 

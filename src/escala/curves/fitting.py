@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import operator
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -15,16 +17,17 @@ from escala.arrays import Floats, aligned, one_number
 from escala.curves import summary as curve_summary
 from escala.curves.curveset import NEUMANN, CurveSet
 from escala.curves.families import family_code
+from escala.curves.grouping import grouped
 from escala.curves.records import (
-    check_lengths,
     check_names,
     check_values,
-    coded,
+    clipped,
     holds_dates,
     listed,
+    said_of_scales,
     to_column,
     unhashable,
-    with_length,
+    values_at_small_size,
 )
 from escala.errors import CurveError, FitError, RecordError
 from escala.files import frames
@@ -34,6 +37,8 @@ from escala.text.numerals import counted
 _HALF_LIFE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
 _STEP_POINTS: Final = 200_000  # points between two looks at Ctrl-C
 _SHOWN: Final = 3
+_FLOAT: Final = np.dtype(np.float64)
+_DTYPE: Final = operator.attrgetter("dtype")
 _COLUMNS: Final = {"weights": ("weight", "weights"), "observed_at": ("observed_at", "time")}
 
 
@@ -47,6 +52,7 @@ def fit(
     observed_at: Any = None,
     half_life: float | datetime.timedelta | np.timedelta64 | None = None,
     clip: bool = False,
+    normalise: bool = False,
     on_error: Literal["mark", "raise"] = "mark",
     threads: int | None = None,
     progress: Callable[[int], object] | None = None,
@@ -64,8 +70,8 @@ def fit(
         `efficiency` and, if there, `weight` and `observed_at` (or `time`; arguments given beside it take their
         place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
     family : str, sequence or mapping of str
-        ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, or ``"auto"`` for the one of
-        lowest AICc; one for all, one an instrument, or symbol → family.
+        ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, ``"hill"``, or ``"auto"`` for
+        the one of lowest AICc among the first four; one for all, one an instrument, or symbol → family.
     weights : shaped like efficiency, optional
         Relative, at least 0. Coefficients are those of points repeated so often; intervals count
         n_eff = (Σw)²/Σw² points.
@@ -74,7 +80,11 @@ def fit(
         before the instrument's newest record. Both numbers of one unit, or datetimes (UTC where they have no zone) and
         a timedelta.
     clip : bool
-        Move efficiencies outside [0, 1] to its ends instead of refusing them; `CurveSet.clipped` counts them.
+        Move efficiencies outside [0, 1] to its ends instead of refusing them; `CurveSet.clipped` counts them. More than
+        a fifth are refused all the same: such numbers are no efficiencies.
+    normalise : bool
+        Divide the efficiencies of each instrument by their (mean) value at its smallest capital, for returns or Sharpe
+        ratios by size, and clip what noise leaves above 1. A warning says by what they were divided.
     on_error : {"mark", "raise"}
         What to do about an instrument that gives no curve: mark it in `status`, or raise.
     threads : int, optional
@@ -103,6 +113,9 @@ def fit(
     of capital are scanned in steps of √2 and the minima refined by Newton's method, so the optimum is the global one
     and no starting value is needed. An optimum on the border of that range is no decay: ``DEGENERATE``.
 
+    Hill, a·u^(s − 1)/(1 + u^s) with u = C/K, by variable projection over (ln K, s) too: from the best K of every s on a
+    grid, downhill by the method of Levenberg and Marquardt; DEGENERATE where the optimum is not inside the grid of K.
+
     ``"auto"`` takes the lowest AICc = n·ln(SSE/n) + 2p + 2p(p + 1)/(n − p − 1) among families with status OK and at
     least p + 2 points, without quadratics that turn inside the data; ties go to fewer coefficients.
 
@@ -128,7 +141,7 @@ def fit(
         raise RecordError("fit needs symbols, capital and efficiency, or a data frame or mapping alone")
     _check_units(observed_at, half_life)
     crew = parallel.checked_threads(threads, RecordError)
-    records = _records(symbols, capital, efficiency, weights, observed_at, clip=clip)
+    records = _records(symbols, capital, efficiency, weights, observed_at, clip=clip, normalise=normalise)
     if half_life is not None:
         records.weights = _decayed(records, half_life)
     curves = _fit(records, _choices(family, records.symbols), crew, progress)
@@ -165,7 +178,9 @@ def _columns_of(frame: Any, weights: Any, observed_at: Any) -> tuple[Any, Any, A
     return frame["symbol"], frame["capital"], frame["efficiency"], extra["weights"], extra["observed_at"]
 
 
-def _records(symbols: Any, capital: Any, efficiency: Any, weights: Any, times: Any, *, clip: bool) -> _Records:
+def _records(
+    symbols: Any, capital: Any, efficiency: Any, weights: Any, times: Any, *, clip: bool, normalise: bool
+) -> _Records:
     columns = {"capital": capital, "efficiency": efficiency, "weights": weights, "observed_at": times}
     given = _in_order(symbols, {name: column for name, column in columns.items() if column is not None})
     is_ragged = _is_ragged(given["capital"]) or _is_ragged(given["efficiency"])
@@ -180,22 +195,23 @@ def _records(symbols: Any, capital: Any, efficiency: Any, weights: Any, times: A
             flat, offsets = _rectangular(flat, names.size)
             order = None
         else:
-            symbols = with_length(symbols)
-            check_lengths(symbols, flat)
-            names, offsets, order = _grouped(symbols)
+            groups = grouped(symbols, flat)
+            names, offsets, order = groups.names, groups.offsets, groups.order
     try:
-        clipped = check_values(flat, clip=clip)
+        check_values(flat, clip=clip or normalise)
     except RecordError:
         if not is_ragged:
             raise
-        _name_the_part(flat, offsets, clip=clip)
+        _name_the_part(flat, offsets, clip=clip or normalise)
         raise
     if order is not None:
         flat = {name: column[order] for name, column in flat.items()}
-        clipped = clipped[order] if clipped is not None else None
+    if normalise:
+        _normalise(flat, offsets, names)
     counts = np.zeros(names.size, dtype=np.int64)
-    if clipped is not None:
-        running = np.concatenate([[0], np.cumsum(clipped, dtype=np.int64)])
+    if clip or normalise:
+        flat["efficiency"], outside = clipped(flat["efficiency"], normalised=normalise)
+        running = np.concatenate([[0], np.cumsum(outside, dtype=np.int64)])
         counts = running[offsets[1:]] - running[offsets[:-1]]
     return _Records(
         symbols=names,
@@ -226,6 +242,14 @@ def _in_order(symbols: Any, columns: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _normalise(flat: dict[str, Floats], offsets: npt.NDArray[np.int64], names: npt.NDArray[np.object_]) -> None:
+    """Divide efficiencies by their value at small size, and say so."""
+    codes = np.repeat(np.arange(names.size), np.diff(offsets))
+    values = values_at_small_size(flat["capital"], flat["efficiency"], codes, names.tolist())
+    flat["efficiency"] = flat["efficiency"] / values[codes]
+    warnings.warn(said_of_scales(names.tolist(), values), stacklevel=4)
+
+
 def _is_ragged(column: Any) -> bool:
     """Tell a list of arrays from a column of numbers."""
     return isinstance(column, list | tuple) and len(column) > 0 and np.ndim(column[0]) == 1
@@ -235,28 +259,15 @@ def _unique_names(symbols: Any) -> npt.NDArray[np.object_]:
     """Names of instruments that come one by one, each with its own row."""
     given = listed(symbols)
     try:
-        places = dict.fromkeys(given)
+        different = len(set(given))
     except TypeError:
         raise unhashable(given) from None
-    if len(places) != len(given):
+    if different != len(given):
         raise RecordError("symbols must differ when every instrument comes with its own row", arguments=("symbols",))
-    if set(map(type, given)) - {str} or "" in places:
-        check_names(places, given.index)
+    check_names(given, given.index)
     names = np.empty(len(given), dtype=object)
     names[:] = given
     return names
-
-
-def _grouped(symbols: Any) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64], npt.NDArray[np.intp] | None]:
-    """Names in order of first appearance, where each group starts, and how to sort records into groups if needed."""
-    different, codes = coded(symbols)
-    names = np.empty(len(different), dtype=object)
-    names[:] = different
-    offsets = np.zeros(names.size + 1, dtype=np.int64)
-    np.cumsum(np.bincount(codes, minlength=names.size), out=offsets[1:])
-    if np.all(codes[1:] >= codes[:-1]):
-        return names, offsets, None
-    return names, offsets, np.argsort(codes, kind="stable")
 
 
 def _rectangular(flat: Mapping[str, Floats], n: int) -> tuple[dict[str, Floats], npt.NDArray[np.int64]]:
@@ -281,20 +292,36 @@ def _concatenated(given: Mapping[str, Any], n: int) -> tuple[dict[str, Floats], 
         if len(column) != n:
             message = f"{name} has {len(column):,} arrays for {n:,} symbols"
             raise RecordError(message, arguments=("symbols", name))
-        parts = [to_column(f"{name}[{i}]", part) for i, part in enumerate(column)]
-        for i, part in enumerate(parts):
-            if part.ndim != 1:
-                raise RecordError(f"{name}[{i}] of shape {part.shape} must be one-dimensional", arguments=(name,))
-        sizes = np.array([part.size for part in parts], dtype=np.int64)
+        joined, sizes = _joined(column) or _joined_by_part(name, column)
         if flat and not np.array_equal(sizes, lengths):
             i = int(np.argmax(sizes != lengths))
             message = f"{name}[{i}] has {sizes[i]:,} values, capital[{i}] has {lengths[i]:,}"
             raise RecordError(message, arguments=(name, "capital"), indexes=((i,),))
         lengths = sizes
-        flat[name] = np.concatenate(parts) if parts else np.empty(0)
+        flat[name] = joined
     offsets = np.zeros(n + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return flat, offsets
+
+
+def _joined(column: Sequence[Any]) -> tuple[Floats, npt.NDArray[np.int64]] | None:
+    """Join arrays of float64 as bytes, three times as fast as NumPy would; None of anything else."""
+    if set(map(type, column)) != {np.ndarray} or list(map(_DTYPE, column)).count(_FLOAT) < len(column):
+        return None
+    try:
+        content = b"".join(column)
+        sizes = np.fromiter(map(len, column), np.int64, len(column))
+    except (TypeError, ValueError):  # no memory in a row, or no axis
+        return None
+    return (np.frombuffer(content), sizes) if len(content) == _FLOAT.itemsize * sizes.sum() else None
+
+
+def _joined_by_part(name: str, column: Sequence[Any]) -> tuple[Floats, npt.NDArray[np.int64]]:
+    parts = [to_column(f"{name}[{i}]", part) for i, part in enumerate(column)]
+    for i, part in enumerate(parts):
+        if part.ndim != 1:
+            raise RecordError(f"{name}[{i}] of shape {part.shape} must be one-dimensional", arguments=(name,))
+    return np.concatenate([np.empty(0), *parts]), np.array([part.size for part in parts], dtype=np.int64)
 
 
 def _name_the_part(flat: Mapping[str, Floats], offsets: npt.NDArray[np.int64], *, clip: bool) -> None:
@@ -403,7 +430,7 @@ def _fit(
         params=params,
         origin=origin,
         observed=np.stack([columns["smallest"], columns["largest"]], axis=-1),
-        limit=columns["limit"],
+        trusted_to=columns["trusted_to"],
         n_points=n_points,
         covariance=covariance,
         residual_sd=columns["residual_sd"],

@@ -97,11 +97,11 @@ class Saturation:
     Attributes
     ----------
     peak : float64
-        Smallest capital in [0, limit] with the highest efficiency.
+        Smallest capital in [0, trusted_to] with the highest efficiency.
     saturation : float64
         Smallest capital from there on with an efficiency of at most (1 − drop) times the highest.
     capacity : float64
-        Capital in [0, limit] at which capital × efficiency is highest.
+        Capital in [0, trusted_to] at which capital × efficiency is highest.
     saturation_low, saturation_high, capacity_low, capacity_high : float64
         Confidence intervals of level 0.90. NaN for curves without data; 0 and inf where no degree of freedom is left.
     drop : float64

@@ -150,6 +150,26 @@ class PredictiveScalingEngine:
             self._state.move(symbol, capital)
         return len(checked)
 
+    async def delete_records(
+        self,
+        symbols: str | Sequence[str] | None = None,
+        *,
+        imports: int | Sequence[int] | None = None,
+        since: Any = None,
+        before: Any = None,
+        dry_run: bool = False,
+    ) -> dict[str, int]:
+        """Delete records as :meth:`Store.delete_records` does; nothing is answered from them any more.
+
+        Raises
+        ------
+        RecordError, StoreError
+            As there; nothing was deleted.
+        """
+        found = await self.store.delete_records(symbols, imports=imports, since=since, before=before, dry_run=dry_run)
+        await self._state.refresh()
+        return found
+
     # --- training -------------------------------------------------------------------------------------------------
 
     async def train(self, symbols: str | Sequence[str] | None = None) -> CurveSet:
@@ -224,9 +244,15 @@ class PredictiveScalingEngine:
             If there are no records of a symbol.
         """
         await self._state.refresh_if_due()
-        chosen = self._all() if symbols is None else unique(listed(symbols))
+        chosen = await self._all_ready() if symbols is None else unique(listed(symbols))
         await self._trainer.ready(chosen)
         return self._state.models.take(chosen)
+
+    async def _all_ready(self) -> list[str]:
+        """Bring all models up to date; give the symbols that are still there then."""
+        chosen = self._all()
+        await self._trainer.ready(chosen, missing=True)
+        return [symbol for symbol in chosen if symbol in self._state.newest]
 
     async def predict_many(self, symbols: str | Sequence[str], capital: PerSymbol) -> Prediction:
         """Predict many new observations at once.
@@ -297,7 +323,12 @@ class PredictiveScalingEngine:
         return await asyncio.to_thread(allocate, curves, total, **limits), curves, limits, settings
 
     async def rebalance(
-        self, current: Mapping[str, float], total_capital: float | None = None, **limits: Any
+        self,
+        current: Mapping[str, float],
+        total_capital: float | None = None,
+        *,
+        trade_cost: float = 0.0,
+        **limits: Any,
     ) -> RebalancePlan:
         """Compare what is held with the optimum: drift, trades, and whether they are worth it. Nothing is recorded.
 
@@ -307,8 +338,11 @@ class PredictiveScalingEngine:
             Symbol → capital held, at least 0.
         total_capital : float, optional
             Money in all; by default the sum of what is held.
+        trade_cost : float
+            What a unit of capital bought or sold costs, in [0, 1]: 0.001 is a tenth of a per cent.
         **limits
-            As in :meth:`optimize_allocation`.
+            As in :meth:`optimize_allocation`. With `hurdle` all cash counts as what it says; without it, capital that
+            becomes cash keeps its value, and cash that was idle before returned nothing.
 
         Raises
         ------
@@ -317,6 +351,7 @@ class PredictiveScalingEngine:
         """
         current = rebalancing.by_symbol(current)
         held, total = rebalancing.holdings(current, total_capital)
+        trade_cost = rebalancing.checked_cost(trade_cost)
         found, curves, used, settings = await self._allocated(list(current), total, limits)
         for symbol, amount in zip(current, held.tolist(), strict=True):
             self._state.move(symbol, amount)
@@ -326,8 +361,9 @@ class PredictiveScalingEngine:
             held,
             total,
             priority=used["priority"],
-            hurdle=float(used.get("hurdle", 0.0)),
+            hurdle=float(used["hurdle"]) if "hurdle" in used else None,
             threshold=settings.rebalance_threshold,
+            trade_cost=trade_cost,
         )
 
     # --- what is known --------------------------------------------------------------------------------------------
@@ -335,7 +371,7 @@ class PredictiveScalingEngine:
     async def saturation_points(self) -> dict[str, SaturationPoint]:
         """Give where each symbol saturates, by models that are up to date."""
         await self._state.refresh_if_due()  # first: who came in meanwhile belongs to it
-        await self._trainer.ready(self._all())
+        await self._all_ready()
         return self._state.models.saturation_points(self.config.drop)
 
     async def model_info(self, symbol: str) -> ModelInfo:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
 from escala.engine.results import ModelInfo
+from escala.errors import UnknownSymbolError
 from escala.store import SaturationPoint, StoredModels
 from escala.tables import LIMITS, names
 
@@ -22,7 +23,7 @@ class Models:
 
     curves: CurveSet
     version: npt.NDArray[np.int64]
-    seen: npt.NDArray[np.int64]  # highest record of the training
+    seen: npt.NDArray[np.int64]  # highest record or removal that the training knew of
     trained_at: npt.NDArray[np.datetime64]
     saturation: Floats
     capacity: Floats
@@ -38,8 +39,18 @@ class Models:
         return cls(found.curves, found.version, found.last_record_id, found.trained_at, ends.saturation, ends.capacity)
 
     def take(self, symbols: Iterable[str]) -> CurveSet:
-        """Give the curves of some symbols, all of which have one."""
-        return self.curves[[self.place[symbol] for symbol in symbols]]
+        """Give the curves of some symbols, all of which have one.
+
+        Raises
+        ------
+        UnknownSymbolError
+            If one has none any more: its records were deleted.
+        """
+        chosen = list(symbols)
+        for symbol in chosen:
+            if symbol not in self.place:
+                raise UnknownSymbolError.among(symbol, self.place)
+        return self.curves[[self.place[symbol] for symbol in chosen]]
 
     def limits(self, symbol: str) -> tuple[float, float] | None:
         """Give a symbol's saturation and capacity; None where there is no model."""
@@ -87,6 +98,12 @@ class Models:
             for k, (symbol, version) in enumerate(zip(other.place, other.version.tolist(), strict=True))
             if symbol not in self.place or version > self.version[self.place[symbol]]
         ]
+
+    def without(self, symbol: str) -> Models:
+        """Give these models but that of a symbol."""
+        kept = np.delete(np.arange(len(self.place)), self.place[symbol])
+        columns = ("version", "seen", "trained_at", "saturation", "capacity")
+        return Models(self.curves[kept], **{name: getattr(self, name)[kept] for name in columns})
 
     def replaced(self, other: Models, chosen: list[int]) -> Models:
         """Give these models, with the chosen ones of `other` in place of those of the same symbols."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ _PREDICTED: Final = ("efficiency", "low", "high", "confidence")
 
 #: Points that one call of :meth:`CurveSet.predict` is given: its arrays fit into the cache.
 _BLOCK: Final = 16384
+
+#: A curve, and where its points begin and end.
+_Piece: TypeAlias = tuple[int, int, int]
 
 
 class PredictionCache:
@@ -118,26 +121,16 @@ def predict_points(
     columns["extrapolated"] = np.empty(n * m, dtype=np.bool_)
     blocks = _blocks(np.bincount(owner, minlength=len(curves)) * m)
 
-    def predict_block(block: Sequence[tuple[int, int, int]]) -> None:
-        # A rectangle costs one call: short rows are filled up with a capital that is always allowed.
-        rows = np.zeros((len(block), max(end - begin for _, begin, end in block)))
-        for row, (_, begin, end) in zip(rows, block, strict=True):
-            row[: end - begin] = given[begin:end]
-        at = curves[[k for k, _, _ in block]].predict(rows, level=config.level, tolerance=config.tolerance)
-        for name, column in columns.items():
-            for row, (_, begin, end) in zip(getattr(at, name), block, strict=True):
-                column[begin:end] = row[: end - begin]
-
     def make_part() -> parallel.Part:
         def part(start: int, stop: int) -> Iterator[None]:
             for block in blocks[start:stop]:
-                predict_block(block)
+                _predict_block(block, curves, given, columns, config)
                 yield
 
         return part
 
     parallel.run(make_part, len(blocks), chunk=1, threads=parallel.checked_threads(config.threads, CurveError))
-    if len(curves) < n:
+    if len(curves) < n:  # else the curves have the order of the points
         back = np.empty_like(order)
         back[order] = np.arange(n)
         columns = {name: column.reshape(n, m).take(back, axis=0) for name, column in columns.items()}
@@ -150,8 +143,25 @@ def predict_points(
     )
 
 
-def _blocks(counts: npt.NDArray[np.int64]) -> list[list[tuple[int, int, int]]]:
-    """Cut points that lie curve by curve into blocks of a few thousand: (curve, begin, end) of about equal length."""
+def _predict_block(
+    block: Sequence[_Piece],
+    curves: CurveSet,
+    given: Floats,
+    columns: Mapping[str, npt.NDArray[Any]],
+    config: EngineConfig,
+) -> None:
+    """Predict some pieces in one call, which takes a rectangle: short rows are filled up with an allowed capital."""
+    rows = np.zeros((len(block), max(end - begin for _, begin, end in block)))
+    for row, (_, begin, end) in zip(rows, block, strict=True):
+        row[: end - begin] = given[begin:end]
+    at = curves[[k for k, _, _ in block]].predict(rows, level=config.level, tolerance=config.tolerance)
+    for name, column in columns.items():
+        for row, (_, begin, end) in zip(getattr(at, name), block, strict=True):
+            column[begin:end] = row[: end - begin]
+
+
+def _blocks(counts: npt.NDArray[np.int64]) -> list[list[_Piece]]:
+    """Cut points that lie curve by curve into blocks of a few thousand, of pieces of about equal length."""
     ends = np.cumsum(counts).tolist()
     pieces = [
         (k, begin, min(begin + _BLOCK, end))
@@ -159,7 +169,7 @@ def _blocks(counts: npt.NDArray[np.int64]) -> list[list[tuple[int, int, int]]]:
         for begin in range(end - count, end, _BLOCK)
     ]
     pieces.sort(key=lambda piece: piece[1] - piece[2])
-    blocks: list[list[tuple[int, int, int]]] = []
+    blocks: list[list[_Piece]] = []
     width = 0
     for piece in pieces:
         size = piece[2] - piece[1]

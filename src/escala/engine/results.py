@@ -54,9 +54,12 @@ class RebalancePlan:
     threshold : float
         The drift from which on it is worth it (`rebalance_threshold`).
     worth_it : bool
-        Whether the drift exceeds it.
+        Whether the drift exceeds it and the gain the cost.
     gain : float
-        Utility of the target less that of what is held.
+        Utility of the target less that of what is held. Capital that becomes cash counts as what it is, cash that was
+        idle before as nothing; with `hurdle` all cash counts as `hurdle` a unit.
+    cost : float
+        What the trades cost.
     allocation : Allocation
         The target with its bound and reasons.
     """
@@ -69,6 +72,7 @@ class RebalancePlan:
     threshold: float
     worth_it: bool
     gain: float
+    cost: float
     allocation: Allocation
 
     def to_dict(self) -> dict[str, float]:

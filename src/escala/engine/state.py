@@ -57,6 +57,13 @@ class EngineState:
             self.newest[symbol] = number
             self.predictions.forget(symbol)
 
+    def forget(self, symbol: str) -> None:
+        """Know a symbol no more: all its records were deleted."""
+        self.newest.pop(symbol, None)
+        self.predictions.forget_curve(symbol)
+        if symbol in self.models.place:
+            self.models = self.models.without(symbol)
+
     def move(self, symbol: str, capital: float) -> None:
         """Take note of a symbol's capital."""
         self.regimes.move(symbol, capital, self.models.limits(symbol))
@@ -86,6 +93,10 @@ class EngineState:
     def outrun(self, symbol: str) -> bool:
         """Tell whether there are records that a symbol's model has not seen."""
         return bool(self.newest[symbol] > self.models.seen[self.models.place[symbol]])
+
+    def _seen_by_model(self, symbol: str) -> int:
+        place = self.models.place.get(symbol)
+        return -1 if place is None else int(self.models.seen[place])
 
     def too_old(self, trained_at: float, at: float | None = None) -> bool:
         """Tell whether a training was too long ago, by default now."""
@@ -130,7 +141,14 @@ class EngineState:
         due = time.monotonic() + self.config.refresh_interval
         await self.read_settings()
         await self._read_models()
-        for symbol, number in (await self.store.symbols()).items():
+        removed = await self.store.removals()  # first: what is deleted in between is seen the next time
+        newest = await self.store.symbols()
+        for symbol, number in removed.items():
+            # One without records may have got a model from elsewhere since, or a record from here meanwhile.
+            seen = max(self.newest.get(symbol, number), self._seen_by_model(symbol))
+            if symbol not in newest and seen < number:
+                self.forget(symbol)
+        for symbol, number in newest.items():
             self.mark(symbol, number)
         self.refresh_at = -math.inf if self._closed else due
 

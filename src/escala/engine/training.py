@@ -37,17 +37,27 @@ class Trainer:
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ready(self, symbols: Sequence[str]) -> None:
-        """Make sure that the models of some symbols are up to date."""
+    async def ready(self, symbols: Sequence[str], *, missing: bool = False) -> None:
+        """Make sure that the models of some symbols are up to date; with `missing` some may have been deleted.
+
+        Raises
+        ------
+        UnknownSymbolError
+            If there are no records of a symbol.
+        """
         asked = time.time()
         await self._state.refresh_if_due()
-        await self._state.known(symbols)
+        if not missing:
+            await self._state.known(symbols)
         if self._any_stale(symbols, asked):
             await self._shielded(self._train_stale(symbols, asked))
+            if not missing:
+                await self._state.known(symbols)  # once more: the records of one may have been deleted
 
     async def train(self, symbols: Sequence[str]) -> None:
         """Train the models of some symbols, whether they are stale or not."""
         await self._shielded(self._train_alone(symbols))
+        await self._state.known(symbols)
 
     async def finish(self) -> None:
         """Wait for what has begun."""
@@ -72,13 +82,19 @@ class Trainer:
             return
         state = self._state
         await state.read_settings()
+        known = {symbol: state.newest.get(symbol, 0) for symbol in symbols}  # before: what comes later is not seen
         records = await state.store.records(list(symbols))
+        there = set(records.symbol.tolist())
+        for symbol in symbols:
+            if symbol not in there and known[symbol] > 0 and state.newest.get(symbol) == known[symbol]:
+                state.forget(symbol)  # deleted meanwhile
         if not len(records):
             return
         # Beside the event loop, which has others to serve.
         curves, seen, limits = await asyncio.to_thread(
             fitted, records, state.settings, state.symbol_settings, state.config
         )
+        seen = np.maximum(seen, [known[symbol] for symbol in curves.symbols.tolist()])
         now = np.datetime64(datetime.datetime.now(datetime.UTC).replace(tzinfo=None), "us")
         version = await state.store.save_models(curves, last_record_id=seen, saturation=limits, trained_at=now)
         state.adopt(Models(curves, version, seen, np.full(len(curves), now), limits.saturation, limits.capacity))

@@ -20,11 +20,12 @@ import sys
 #: The kernels of each module.
 _KERNELS = {
     "accumulate": ("accumulate",),
-    "allocation.solve": ("allocate", "greedy"),
+    "allocation.solve": ("allocate",),
     "broadcast": ("take",),
     "curves.evaluate": ("evaluate", "predict"),
     "curves.limits": ("limits", "threshold"),
     "fitting.fit": ("decay", "fit"),
+    "grouping": ("order", "rank"),
     "lending.lanes": ("lending", "trace"),
     "order_book": ("walk",),
     "philox": ("uniforms", "words"),

@@ -164,3 +164,43 @@ lending_memo = rows(
     "q_last_raised",
 )
 LENDING_WORK_SIZE = LENDING_LANES_END + LENDING_REGIMES * lending_memo.END
+
+# ---- Allocations ----
+
+#: Relative: money that is not there.
+NOTHING: Final = tables.NOTHING
+#: Problems among which a search may begin where the one before ended.
+WARM: Final = tables.WARM
+
+settings = of(tables.ALLOCATION_SETTINGS)
+controls = of((*tables.ALLOCATION_CONTROLS, *tables.ALLOCATION_SWITCHES))
+solution = of(tables.ALLOCATION_SOLUTION)
+allocation_status = codes(tables.ALLOCATION_STATUS)
+bindings = codes(tables.BINDINGS)
+
+#: Solves of one problem: each kind begins where the last of its kind ended.
+solves = rows(
+    "first",  # under the threshold
+    "relaxed",  # the same where that cannot take all the money
+    "second",  # without it, the first amounts as lower bounds
+    "after_greedy",  # the same after a greedy first solve
+    "anew",  # without it, and without the first amounts, which stand in the way of spending all
+)
+#: What a solve leaves for the next of its kind.
+trail = rows("price", "falls", "money")
+#: Answers to one problem, of which the better is kept.
+drafts = rows("first", "second", "greedy_first", "after_greedy")
+#: A node of the search, integers: how it came about, and how it is split.
+node = rows("parent", "changed", "action", "branch", "split")
+#: A node of the search, numbers.
+node_bound = rows("low", "high", "bound", "point")
+#: Integers of every instrument: where it lies in the blocks, and what searches note of it.
+marks = rows(
+    "slot",
+    "marked",
+    "tickets",
+    "dirty",  # the search touched its domain
+    "twin",  # the identical instruments next before and after it
+    "after",
+    "heap",  # of the greedy rule
+)

@@ -191,13 +191,20 @@ def _warnings_of_many(r: Results) -> list[str]:
     return warnings
 
 
+def shown_operations(count: int, *, whole: bool) -> list[int]:
+    """Give the places of the operations that are shown: all, or the first and the last."""
+    if whole or count <= 2 * _SHOWN_OPERATIONS:
+        return list(range(count))
+    return [*range(_SHOWN_OPERATIONS), *range(count - _SHOWN_OPERATIONS, count)]
+
+
 def of_operations(operations: Mapping[str, npt.NDArray[Any]], *, whole: bool) -> str:
     """Draw the table of operations, whole or its first and last rows; empty where there was none."""
     count = len(operations["operation"])
     if count == 0:
         return ""
-    cut = not whole and count > 2 * _SHOWN_OPERATIONS
-    shown = [*range(_SHOWN_OPERATIONS), *range(count - _SHOWN_OPERATIONS, count)] if cut else list(range(count))
+    shown = shown_operations(count, whole=whole)
+    cut = len(shown) < count
     columns = [[heading, *_column([operations[name][row] for row in shown])] for heading, name in _COLUMNS]
     widths = [max(map(len, column)) for column in columns]
     lines = [
@@ -210,7 +217,7 @@ def of_operations(operations: Mapping[str, npt.NDArray[Any]], *, whole: bool) ->
     if skipped:
         lines.append(f"{skipped:,} operations were skipped, no plan kept both guarantees: rows with nothing drawn")
     if cut:
-        lines.append(f"{count - 2 * _SHOWN_OPERATIONS:,} operations not shown: --all shows them")
+        lines.append(f"{count - 2 * _SHOWN_OPERATIONS:,} operations not shown: --operations all shows them")
     return "\n".join(["", *lines, ""])
 
 

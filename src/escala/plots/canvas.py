@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from escala.arrays import one_number
 from escala.errors import InputError, MissingExtraError
+from escala.plots.letters import drawable
 from escala.tables import Interval
 from escala.text.numerals import engineering
 
@@ -108,8 +109,8 @@ def drawing_area(ax: Axes | None) -> Axes:
 
 
 def plain(text: str, most: int = 28) -> str:
-    """Make a name safe to draw: one line, no formulas, and its middle left out where it is too long."""
-    line = " ".join(text.encode("utf-8", "replace").decode().split())
+    """Make a name safe to draw: one line, no formulas, letters that the font has, no middle where it is too long."""
+    line = drawable(" ".join(text.encode("utf-8", "replace").decode().split()))
     if len(line) > most:
         tail = (most - 1) // 2
         line = f"{line[: most - 1 - tail]}…{line[-tail:]}"

@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
-from escala.curves.records import CAPITAL, EFFICIENCY, FINITE, WEIGHT
+from escala.curves.records import CAPITAL, EFFICIENCY, FINITE, WEIGHT, said_of_scales, values_at_small_size
+from escala.curves.records import clipped as brought_back
 from escala.errors import RecordError
-from escala.sources import order_book, quotes, tables
+from escala.sources import fingerprints, order_book, quotes, tables
 from escala.sources.results import EfficiencyRecords, names
 from escala.sources.tables import Columns, Table
 from escala.text.numerals import counted
@@ -26,10 +28,10 @@ _WANTED: Final = (
     "quantity"
 )
 _ROLES: Final = {
-    "records": ("symbol", "capital", "efficiency", "weight", "time"),
+    "records": ("symbol", "capital", "efficiency", "weight", "time", "trade_id"),
     "quotes": quotes.ROLES,
     "order_book": order_book.ROLES,
-    "either": ("symbol", "side", "price", "quantity", "time", "snapshot"),
+    "either": ("symbol", "side", "price", "quantity", "time", "snapshot", "trade_id"),
 }
 #: What only an order book, or only an execution, calls its sides; "b" may be both.
 _BOOK_SIDES: Final = frozenset(order_book.SIDES) - frozenset(quotes.SIDES)
@@ -62,11 +64,12 @@ def read(
         timestamp, unix_time, pair, qty, ….
     clip : bool
         Of records: move efficiencies outside [0, 1] to its ends and count them, instead of refusing them. (Those
-        that are computed here are always at most 1.)
+        that are computed here are always at most 1.) More than a fifth are refused all the same.
     time_unit : {"s", "ms", "us", "ns"}
         What numbers in a column of times count since 1970. Dates may be ISO text too, UTC where they have no zone.
     **options
-        Given on to :func:`escala.sources.quotes.records` or :func:`escala.sources.order_book.records`: for one
+        Of records `normalise`: divide efficiencies by their value at the smallest capital of their symbol. Others are
+        given on to :func:`escala.sources.quotes.records` or :func:`escala.sources.order_book.records`: for one
         `side`, `small`, `least`, `window`, `unit_value`; for the other `capital`, `side`, `points`, `threads`.
 
     Returns
@@ -133,25 +136,46 @@ def _book_or_trades(columns: Columns) -> str:
 
 
 def _records(columns: Columns, symbol: str | None, clip: bool, options: dict[str, Any]) -> EfficiencyRecords:
-    _refuse_options(options, (), "records")
+    _refuse_options(options, ("normalise",), "records")
     if "capital" not in columns or "efficiency" not in columns:
         raise tables.missing(columns.table, "records need symbol, capital and efficiency")
     columns.check("capital", CAPITAL)
-    columns.check("efficiency", FINITE if clip else EFFICIENCY)
+    free = clip or bool(options.get("normalise"))
+    columns.check("efficiency", FINITE if free else EFFICIENCY)
     if "weight" in columns:
         columns.check("weight", WEIGHT)
     symbols, codes = quotes.symbol_codes(columns, symbol)
-    clipped = int(np.count_nonzero(~EFFICIENCY.contains(columns["efficiency"])))
+    efficiency, clipped, told = columns["efficiency"], 0, []
+    try:
+        if options.get("normalise"):
+            scales = values_at_small_size(columns["capital"], efficiency, codes, symbols)
+            efficiency = efficiency / scales[codes]
+            told.append(said_of_scales(symbols, scales))
+        if free:
+            efficiency, outside = brought_back(efficiency, normalised=bool(told))
+            clipped = int(np.count_nonzero(outside))
+    except RecordError as error:
+        raise columns.table.error(f"{columns.table.name}: {error}", arguments=error.arguments) from None
+    if clipped:
+        told.append(f"{counted(clipped, 'efficiency', 'efficiencies')} outside [0, 1] clipped to its ends")
     return EfficiencyRecords(
         symbol=names(symbols, codes),
         capital=columns["capital"],
-        efficiency=np.clip(columns["efficiency"], 0.0, 1.0) if clipped else columns["efficiency"],
+        efficiency=efficiency,
         observed_at=columns.get("time"),
         weight=columns.get("weight"),
         source=columns.table.name,
         clipped=clipped,
-        notes=(f"{counted(clipped, 'efficiency', 'efficiencies')} outside [0, 1] clipped to its ends",) * bool(clipped),
+        notes=tuple(told),
+        fingerprint=_by_ids(columns, symbols, codes),
     )
+
+
+def _by_ids(columns: Columns, symbols: list[str], codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int64] | None:
+    if "trade_id" not in columns:
+        return None
+    said = (columns["capital"], columns["efficiency"], columns.get("weight"), columns.get("time"))
+    return fingerprints.of_ids(symbols, codes, columns["trade_id"], fingerprints.of_rows(symbols, codes, said))
 
 
 def _quotes(columns: Columns, symbol: str | None, _clip: bool, options: dict[str, Any]) -> EfficiencyRecords:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from escala.arrays import Floats, one_number
 from escala.errors import RecordError
-from escala.sources import tables
+from escala.sources import fingerprints, tables
 from escala.sources.medians import range_medians
 from escala.sources.results import EfficiencyRecords, names
 from escala.sources.tables import Columns
@@ -22,7 +22,7 @@ from escala.text.numerals import counted
 Places: TypeAlias = npt.NDArray[np.int64]
 Side: TypeAlias = Literal["buy", "sell"]
 
-ROLES: Final = ("symbol", "side", "price", "quantity", "amount_in", "amount_out", "time")
+ROLES: Final = ("symbol", "side", "price", "quantity", "amount_in", "amount_out", "time", "trade_id")
 WANTED: Final = "quotes need price and quantity, or amount_in and amount_out"
 #: How sides are written, in lower case.
 SIDES: Final = {"buy": True, "b": True, "bought": True, "sell": False, "s": False, "sold": False}
@@ -194,7 +194,17 @@ def from_columns(
         clipped=clipped,
         left_out=int(kept.size - np.count_nonzero(kept)),
         notes=(*trades.notes, *_notes(kept, clipped, trades, reference)),
+        fingerprint=_fingerprints(columns, trades)[kept],
     )
+
+
+def _fingerprints(columns: Columns, trades: _Trades) -> Places:
+    """Tell rows by what they say, or by the ids that they have."""
+    said = (trades.buys, np.full(len(columns), trades.swaps), trades.price, trades.size, trades.time)
+    found = fingerprints.of_rows(trades.symbols, trades.codes, said)
+    if "trade_id" in columns:
+        return fingerprints.of_ids(trades.symbols, trades.codes, columns["trade_id"], found)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,6 +41,9 @@ class EfficiencyRecords:
         Rows of the source, or capitals asked for, that gave no record.
     notes : tuple of str
         What was clipped, left out or assumed, in words.
+    fingerprint : (n,) int64 or None
+        What tells the row that a record was made of, by its id or by all it says, where efficiency depends on the
+        other rows; None where a record is all that its row says.
     """
 
     symbol: npt.NDArray[np.object_]
@@ -53,6 +56,7 @@ class EfficiencyRecords:
     clipped: int = 0
     left_out: int = 0
     notes: tuple[str, ...] = ()
+    fingerprint: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return int(self.capital.size)

@@ -39,8 +39,11 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
     "amount_in": ("amount_in", "in_amount", "amountin"),
     "amount_out": ("amount_out", "out_amount", "amountout"),
     "snapshot": ("snapshot", "snapshot_id", "book_id"),
+    "trade_id": ("trade_id", "tradeid", "exec_id", "execid", "execution_id", "fill_id", "tid", "match_id", "txid"),
 }
 _TEXTS: Final = ("symbol", "side")
+#: What only tells rows apart, of whatever type.
+_AS_GIVEN: Final = ("snapshot", "trade_id")
 #: Dates such as 20240102, which as seconds all lie in the summer of 1970.
 _COMPACT_DATES: Final = Interval(19700101.0, 21001231.0, integer=True)
 _TIME: Final = "must be unix seconds of the years 1 to 9999 (or as time_unit says) or an ISO date"
@@ -226,7 +229,7 @@ def candidates(given: Table, columns: Mapping[str, str] | None) -> dict[str, lis
     for role, known in ROLES.items():
         named = [name for name in given.names if name not in said.values() and _key(name) in known]
         if role not in found and named:
-            found[role] = named
+            found[role] = named[:1] if role == "trade_id" else named  # any id tells rows apart
     return found
 
 
@@ -295,7 +298,7 @@ def _only(given: Table, role: str, names: list[str]) -> str:
 def _from_csv(given: Table, chosen: Mapping[str, str], unit: float) -> dict[str, npt.NDArray[Any]]:
     date = functools.partial(_dated, unit=unit)
     ways: dict[str, tuple[csv_file.Convert | None, str]] = {"time": (date, "a number or an ISO date")}
-    ways |= dict.fromkeys((*_TEXTS, "snapshot"), (None, "text"))
+    ways |= dict.fromkeys((*_TEXTS, *_AS_GIVEN), (None, "text"))
 
     def plan(header: list[str]) -> dict[int, tuple[str, csv_file.Convert | None, str]]:
         return {header.index(name): (name, *ways.get(role, (float, "a number"))) for role, name in chosen.items()}
@@ -314,10 +317,10 @@ def _from_frame(given: Table, chosen: Mapping[str, str]) -> dict[str, npt.NDArra
         found = fetched[name]
         if np.ma.is_masked(found):  # as an array it would be what lies under the mask
             raise given.error(f"{given.name}: {name} has masked elements", arguments=(name,))
-        column = _plain(found, as_given=is_text or role in {"time", "snapshot"})
+        column = _plain(found, as_given=is_text or role in {"time", *_AS_GIVEN})
         if is_text:
             column = column.astype(object)
-        elif role not in {"time", "snapshot"}:
+        elif role not in {"time", *_AS_GIVEN}:
             column = _numbers(given, name, column)
         if column.ndim != 1:
             raise given.error(f"{given.name}: {name} must be one column, not of shape {column.shape}")

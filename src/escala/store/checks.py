@@ -6,7 +6,7 @@ import datetime
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -42,6 +42,10 @@ class Batch:
         One value a record.
     sources, metrics
         One for all, or one a record.
+    import_id
+        The import that they belong to.
+    fingerprint
+        What tells the row of a file that a record was made of, whatever the record became.
     """
 
     names: list[str]
@@ -52,6 +56,8 @@ class Batch:
     observed_at: npt.NDArray[np.int64]
     sources: str | list[str]
     metrics: list[str | None] | None
+    import_id: int | None = None
+    fingerprint: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return int(self.codes.size)
@@ -65,6 +71,37 @@ class Batch:
             yield column[part].tolist()
         yield [self.sources] * len(codes) if isinstance(self.sources, str) else self.sources[part]
         yield [None] * len(codes) if self.metrics is None else self.metrics[part]
+        yield [self.import_id] * len(codes)
+        yield [None] * len(codes) if self.fingerprint is None else self.fingerprint[part].tolist()
+
+    def with_fingerprints(self, fingerprints: Any) -> Batch:
+        """Give the records with what tells their rows.
+
+        Raises
+        ------
+        RecordError
+            If these are not one integer a record.
+        """
+        given = np.asarray(fingerprints)
+        if given.shape != (len(self),) or given.dtype.kind != "i":
+            message = (
+                f"fingerprints must be one int64 a record ({len(self):,}), not {given.dtype} of shape {given.shape}"
+            )
+            raise RecordError(message, arguments=("fingerprints",))
+        return replace(self, fingerprint=given.astype(np.int64))
+
+    def taken(self, places: npt.NDArray[np.int64], import_id: int) -> Batch:
+        """Give some of the records, as part of an import."""
+        chosen = places.tolist()
+        return replace(
+            self,
+            **{name: getattr(self, name)[places] for name in ("codes", "capital", "efficiency", "weight")},
+            observed_at=self.observed_at[places],
+            sources=self.sources if isinstance(self.sources, str) else [self.sources[k] for k in chosen],
+            metrics=None if self.metrics is None else [self.metrics[k] for k in chosen],
+            import_id=import_id,
+            fingerprint=None if self.fingerprint is None else self.fingerprint[places],
+        )
 
 
 def batch(
@@ -165,6 +202,20 @@ def one_symbol(symbol: Any) -> str:
         raise RecordError(message, arguments=("symbol",))
     _check_text("symbol", symbol, None)
     return str(symbol)
+
+
+def file_name(file: Any) -> str:
+    """Check what a file is called.
+
+    Raises
+    ------
+    RecordError
+        If it is no text that can be stored.
+    """
+    if not isinstance(file, str) or not file:
+        raise RecordError(f"file must be text that is not empty, not {file!r}", arguments=("file",))
+    _check_text("file", file, None)
+    return str(file)
 
 
 def some_symbols(symbols: Any) -> list[str]:

@@ -97,17 +97,18 @@ def unpack(symbols: Sequence[str], layouts: Sequence[int], stored: Sequence[byte
     StoreError
         Names the first curve that cannot be read.
     """
-    alike: dict[np.dtype[Any], list[tuple[int, bytes]]] = {}
+    alike: dict[tuple[int, bytes], list[tuple[int, bytes]]] = {}
     for place, (symbol, layout, content) in enumerate(zip(symbols, layouts, stored, strict=True)):
-        kind, values = _split(layout, content)
-        if kind is None or len(values) != kind.itemsize:
+        head = _head(layout, content)
+        kind = _kind(layout, head)
+        if kind is None or len(content) != len(head) + kind.itemsize:
             raise StoreError(f"the model of {symbol!r} in {where} cannot be read (layout {layout})")
-        alike.setdefault(kind, []).append((place, values))
+        alike.setdefault((layout, head), []).append((place, content[len(head) :]))
     arrays = {name: _nothing(len(symbols), getattr(no_curves(), name)) for name in names()}
-    for kind, rows in alike.items():
+    for (layout, head), rows in alike.items():
         places = [place for place, _ in rows]
-        found = np.frombuffer(b"".join(values for _, values in rows), kind)
-        for name, then in _names_in(kind):
+        found = np.frombuffer(b"".join(values for _, values in rows), _kind(layout, head))
+        for name, then in _names_in(found.dtype):
             bad = _misfit(found[then], arrays[name])
             if bad is not None:
                 symbol = symbols[places[bad]]
@@ -118,18 +119,17 @@ def unpack(symbols: Sequence[str], layouts: Sequence[int], stored: Sequence[byte
     return CurveSet(symbols=labels, **arrays)
 
 
-def _split(layout: int, content: bytes) -> tuple[np.dtype[Any] | None, bytes]:
-    """Give what bytes hold, None if that cannot be told, and the values."""
-    if layout == 1:
-        return _FIRST_LAYOUT, content
-    if layout != LAYOUT:
-        return None, b""
-    line, _, values = content.partition(b"\n")
-    return _kind(line), values
+def _head(layout: int, content: bytes) -> bytes:
+    """Give what comes before the values."""
+    return content[: content.find(b"\n") + 1] if layout == LAYOUT else b""
 
 
 @functools.lru_cache(maxsize=64)
-def _kind(line: bytes) -> np.dtype[Any] | None:
+def _kind(layout: int, head: bytes) -> np.dtype[Any] | None:
+    """Tell what the values are; None if that cannot be told."""
+    if layout == 1:
+        return _FIRST_LAYOUT
+    line = head.removesuffix(b"\n")
     entries = [_ENTRY.fullmatch(entry) for entry in line.decode("ascii", "replace").split(" ")]
     if not all(entries):
         return None
@@ -163,6 +163,8 @@ def _misfit(found: npt.NDArray[Any], like: npt.NDArray[Any]) -> int | None:
     """Find the first of the values that an array of another form cannot take."""
     if found.ndim != like.ndim or not np.can_cast(found.dtype, like.dtype, "same_kind"):
         return 0
+    if found.shape[1:] == like.shape[1:]:
+        return None
     beyond = found.copy()
     beyond[_shared(found, like)] = 0
     lost = np.flatnonzero(((beyond != 0) & ~np.isnan(beyond)).reshape(len(found), -1).any(axis=1))
@@ -171,6 +173,8 @@ def _misfit(found: npt.NDArray[Any], like: npt.NDArray[Any]) -> int | None:
 
 def _widened(found: npt.NDArray[Any], like: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Bring values to the width of now."""
+    if found.shape[1:] == like.shape[1:]:
+        return found
     widened = np.zeros((len(found), *like.shape[1:]), dtype=like.dtype)
     if like.dtype.kind == "f":
         widened[np.isnan(found).reshape(len(found), -1).all(axis=1)] = np.nan

@@ -123,6 +123,13 @@ class Database:
         last = (await connection.execute(_POSTGRES_TAKE, {"name": table.name, "count": count})).scalar_one()
         return int(last) - count + 1
 
+    async def take_number(self, connection: AsyncConnection, table: Table) -> int:
+        """Give a number for what is no row of a table but has its place between them; to be called while writing."""
+        if not self.is_sqlite:
+            return await self.take_ids(connection, table, 1)
+        await connection.execute(_SQLITE_SKIP, {"name": table.name})
+        return int((await connection.execute(_SQLITE_LAST, {"name": table.name})).scalar_one())
+
     def insertion(self, table: Table) -> str:
         """Spell the statement that inserts rows of values in the order of the table's columns."""
         return str(table.insert().compile(dialect=self._engine.dialect, column_keys=table.columns.keys()))
@@ -251,6 +258,7 @@ _LOCKING: Final = text(
     " THEN set_config('synchronous_commit', 'on', true) END"
 )
 _SQLITE_LAST: Final = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+_SQLITE_SKIP: Final = text("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = :name")
 _POSTGRES_TAKE: Final = text(
     "SELECT setval(s, nextval(s) + CAST(:count AS bigint) - 1)"
     " FROM (SELECT CAST(pg_get_serial_sequence(CAST(:name AS text), 'id') AS regclass) AS s) AS named"

@@ -14,7 +14,7 @@ from escala.errors import StoreError
 from escala.store.checks import Batch
 from escala.store.database import Database
 from escala.store.results import RecordRange, StoredRecords
-from escala.store.schema import RECORD, date
+from escala.store.schema import RECORD, REMOVAL, date
 
 #: symbol, capital, efficiency, weight, observed_at, source, metrics as JSON
 Row = tuple[str, float, float, float, int, str, str | None]
@@ -35,7 +35,7 @@ async def insert_rows(database: Database, rows: Sequence[Row]) -> int:
     """Insert some rows in one transaction and give the number of the first."""
     async with database.writing() as connection:
         first = await database.take_ids(connection, RECORD, len(rows))
-        numbered = [(number, *row) for number, row in enumerate(rows, first)]
+        numbered = [(number, *row, None, None) for number, row in enumerate(rows, first)]
         await connection.exec_driver_sql(database.insertion(RECORD), numbered)
     return first
 
@@ -43,13 +43,18 @@ async def insert_rows(database: Database, rows: Sequence[Row]) -> int:
 async def insert_batch(database: Database, batch: Batch, given_up: asyncio.Event) -> int:
     """Insert any number of rows in one transaction, unless it is given up before; give the number of the first."""
     async with database.writing() as connection:
-        first = await database.take_ids(connection, RECORD, len(batch))
-        if database.is_sqlite:
-            statement = database.insertion(RECORD)
-            for start in range(0, len(batch), _CHUNK):
-                await connection.exec_driver_sql(statement, list(_numbered(batch, first, start, given_up)))
-        else:
-            await _copy(connection, batch, first, given_up)
+        return await insert_within(database, connection, batch, given_up)
+
+
+async def insert_within(database: Database, connection: AsyncConnection, batch: Batch, given_up: asyncio.Event) -> int:
+    """Insert any number of rows in a transaction that has begun, unless it is given up before."""
+    first = await database.take_ids(connection, RECORD, len(batch))
+    if database.is_sqlite:
+        statement = database.insertion(RECORD)
+        for start in range(0, len(batch), _CHUNK):
+            await connection.exec_driver_sql(statement, list(_numbered(batch, first, start, given_up)))
+    else:
+        await _copy(connection, batch, first, given_up)
     return first
 
 
@@ -95,9 +100,22 @@ async def records(database: Database, symbols: list[str] | None, after_id: int) 
 
 
 async def highest(database: Database) -> dict[str, int]:
-    """Give the highest number of every symbol."""
+    """Give the highest number of a record or removal of every symbol that has records."""
     async with database.reading() as connection:
-        return {symbol: int(number) for symbol, number in await connection.execute(_HIGHEST)}
+        removed = await _removed(connection)
+        found = {symbol: int(number) for symbol, number in await connection.execute(_HIGHEST)}
+    return {symbol: max(number, removed.get(symbol, 0)) for symbol, number in found.items()}
+
+
+async def removals(database: Database) -> dict[str, int]:
+    """Give the number of the last removal of every symbol that had one."""
+    async with database.reading() as connection:
+        return await _removed(connection)
+
+
+async def _removed(connection: AsyncConnection) -> dict[str, int]:
+    rows = await connection.execute(select(REMOVAL.c.symbol, REMOVAL.c.number))
+    return {symbol: int(number) for symbol, number in rows}
 
 
 async def ranges(database: Database) -> dict[str, RecordRange]:

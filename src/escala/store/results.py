@@ -93,6 +93,56 @@ class RecordRange:
     last: datetime.datetime
 
 
+@dataclass(frozen=True)
+class Imported:
+    """What became of the records of a file.
+
+    Attributes
+    ----------
+    id : int
+        Number of the import; 0 where nothing was added.
+    added : int
+        Records that were added.
+    duplicates : int
+        Records that the store had already; they were not added.
+    known_from : tuple of str
+        The files that had brought those, oldest first.
+    """
+
+    id: int
+    added: int
+    duplicates: int
+    known_from: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RecordImport:
+    """One import of a file.
+
+    Attributes
+    ----------
+    id : int
+        Its number; a later one has a higher one.
+    at : datetime or None
+        When, UTC; None for imports of versions that did not keep it.
+    file : str
+        Name of the file.
+    added : int
+        Records that it added.
+    duplicates : int
+        Records of the file that were in the store already.
+    records : int
+        How many of those added are still there.
+    """
+
+    id: int
+    at: datetime.datetime | None
+    file: str
+    added: int
+    duplicates: int
+    records: int
+
+
 @dataclass(frozen=True, eq=False)
 class StoredModels:
     """The latest training of n symbols, in the order in which they were saved.
@@ -104,7 +154,7 @@ class StoredModels:
     version : (n,) int64
         Numbers of the trainings; a later training has a higher one.
     last_record_id : (n,) int64
-        Highest record that each has seen.
+        Highest number of a record, or of a removal of records, that each has seen.
     trained_at : (n,) datetime64[us]
         When, UTC.
     """
@@ -164,7 +214,7 @@ class Training:
         Of the curve, as text.
     params : tuple of float
         a, b, c, … over `origin`, as in :class:`escala.CurveSet`.
-    origin, limit : float
+    origin, trusted_to : float
         As in :class:`escala.CurveSet`.
     n_points : int
         Records of positive weight.
@@ -182,7 +232,7 @@ class Training:
     status: str
     params: tuple[float, ...]
     origin: float
-    limit: float
+    trusted_to: float
     n_points: int
     r_squared: float
     rmse: float

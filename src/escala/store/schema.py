@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from escala.tables import SYMBOL_SETTINGS, SYSTEM_SETTINGS, names
 
 #: Schema revisions, oldest first; each has its migration in migrations/versions.
-REVISIONS: Final = ("0001", "0002", "0003")
+REVISIONS: Final = ("0001", "0002", "0003", "0004")
 #: Where the revision is kept: a name of its own, for other programs with Alembic may share a PostgreSQL database.
 REVISION_TABLE: Final = "escala_schema"
 #: "ESCA" at its place in the header of an SQLite file: what tells a store from another program's file.
@@ -64,8 +64,31 @@ RECORD: Final = Table(
     Column("observed_at", BigInteger, nullable=False),
     Column("source", Text, nullable=False),
     Column("metrics", JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")),
+    Column("import_id", BigInteger),  # no foreign key: it would cost as much as the row
+    Column("fingerprint", BigInteger),  # of what a row of a file said, where its efficiency depends on its neighbours
     Index("efficiency_record_symbol", "symbol", "id"),
     sqlite_autoincrement=True,  # a number is never given twice, whatever is deleted
+)
+
+IMPORT: Final = Table(
+    "record_import",
+    METADATA,
+    _id(),
+    Column("at", BigInteger),  # NULL: by a version that did not keep it
+    Column("file", Text, nullable=False),
+    Column("added", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+#: The last time that records of a symbol were deleted, as a number between those of records: a training that has seen
+#: less is stale.
+REMOVAL: Final = Table(
+    "record_removal",
+    METADATA,
+    Column("symbol", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
 )
 
 TRAINING: Final = Table(

@@ -18,7 +18,16 @@ from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
 from escala.errors import AllocationError, ConfigError, CurveError, RecordError
 from escala.store import checks
-from escala.store.results import RecordRange, SaturationPoint, StoredAllocation, StoredModels, StoredRecords, Training
+from escala.store.results import (
+    Imported,
+    RecordImport,
+    RecordRange,
+    SaturationPoint,
+    StoredAllocation,
+    StoredModels,
+    StoredRecords,
+    Training,
+)
 from escala.store.settings import ScalingConfig, SymbolConfig
 from escala.store.writer import GroupWriter
 from escala.tables import Interval
@@ -220,6 +229,146 @@ class Store:
         insertion = record_rows.insert_batch(self._database, batch, given_up)
         return place, place + await self._to_the_end(insertion, given_up)
 
+    async def import_records(
+        self,
+        symbols: Any,
+        capital: Any,
+        efficiency: Any,
+        *,
+        file: str,
+        weights: Any = None,
+        observed_at: Any = None,
+        fingerprints: Any = None,
+        allow_duplicates: bool = False,
+    ) -> Imported:
+        """Add the records of a file that the store does not have yet, in one transaction, as an import with a number.
+
+        Records are compared as multisets of whole rows (symbol, capital, efficiency, weight, time): a row that the file
+        has twice and the store once is added once. No other import comes in between.
+
+        Parameters
+        ----------
+        symbols, capital, efficiency, weights
+            As in :meth:`add_records`.
+        file : str
+            What the file is called; the records' source too.
+        observed_at : one value or n, optional
+            As in :meth:`add_records`; by default now, and then records are compared without times.
+        fingerprints : (n,) int64, optional
+            What tells the row that a record was made of; rows with equal ones are the same, whatever their efficiency
+            is: that of an execution changes with the others of its file.
+        allow_duplicates : bool
+            Add all, whether the store has them or not.
+
+        Returns
+        -------
+        Imported
+            How many were added, and how many were there already.
+
+        Raises
+        ------
+        RecordError
+            Names the argument, the first bad records and their values; nothing was kept.
+        StoreError
+            If the database fails; nothing was kept.
+        """
+        file = checks.file_name(file)
+        batch = checks.batch(
+            symbols, capital, efficiency, weights=weights, observed_at=observed_at, sources=file, metrics=None
+        )
+        from escala.store import import_rows
+
+        given_up = asyncio.Event()
+        work = import_rows.insert(
+            self._database,
+            batch if fingerprints is None else batch.with_fingerprints(fingerprints),
+            file,
+            given_up,
+            timed=observed_at is not None,
+            allow_duplicates=allow_duplicates,
+            time=checks.microseconds("at", None),
+        )
+        return await self._to_the_end(work, given_up)
+
+    async def imports(self) -> list[RecordImport]:
+        """Read all imports, oldest first.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        from escala.store import import_rows
+
+        return await self._to_the_end(import_rows.imports(self._database))
+
+    async def delete_records(
+        self,
+        symbols: str | Sequence[str] | None = None,
+        *,
+        imports: int | Sequence[int] | None = None,
+        since: Any = None,
+        before: Any = None,
+        dry_run: bool = False,
+    ) -> dict[str, int]:
+        """Delete records and make the models of their symbols stale, in one transaction. What is deleted is gone.
+
+        All that is given must hold for a record. A symbol without records left is known no more; its trainings stay in
+        :meth:`history`.
+
+        Parameters
+        ----------
+        symbols : str or sequence of str, optional
+            Of which symbols; those without records are passed over.
+        imports : int or sequence of int, optional
+            Of which imports, by their numbers.
+        since, before : datetime, datetime64 or float, optional
+            Observed at this time or later; before this time.
+        dry_run : bool
+            Only count.
+
+        Returns
+        -------
+        dict
+            Symbol → how many.
+
+        Raises
+        ------
+        RecordError
+            If nothing is given, there is no such import, or an argument cannot be what it should; nothing was deleted.
+        StoreError
+            If the database fails; nothing was deleted.
+        """
+        given = {"symbols": symbols, "imports": imports, "since": since, "before": before}
+        if all(value is None for value in given.values()):
+            raise RecordError(f"delete_records must be told which: {', '.join(given)}", arguments=tuple(given))
+        from escala.store import import_rows
+
+        work = import_rows.delete(
+            self._database,
+            None if symbols is None else checks.some_symbols(symbols),
+            None if imports is None else _numbers("imports", imports),
+            None if since is None else checks.microseconds("since", since),
+            None if before is None else checks.microseconds("before", before),
+            dry_run=dry_run,
+            time=checks.microseconds("at", None),
+        )
+        return await self._to_the_end(work)
+
+    async def removals(self) -> dict[str, int]:
+        """Give the number of the last removal of records of every symbol that had one.
+
+        It lies between the numbers of records: a training that has seen less knows records that are no longer there.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        from escala.store import record_rows
+
+        return await self._to_the_end(record_rows.removals(self._database))
+
     async def records(self, symbols: str | Sequence[str] | None = None, *, after_id: int = 0) -> StoredRecords:
         """Read records in the order in which they were added.
 
@@ -282,7 +431,9 @@ class Store:
         return await self._to_the_end(record_rows.metrics(self._database, symbol, _number("after_id", after_id)))
 
     async def symbols(self) -> dict[str, int]:
-        """Give the highest number of a record of every symbol: above that of a training, the training is stale.
+        """Give of every symbol with records the highest number of a record or removal.
+
+        A training that has seen less is stale.
 
         Raises
         ------
@@ -310,7 +461,7 @@ class Store:
         curves : CurveSet
             n curves; all about them is kept to the last bit.
         last_record_id : (n,) int
-            Highest record that each has seen.
+            Highest number of a record, or of a removal of records, that each has seen.
         saturation : Saturation, optional
             By default that of the curves with its default drop.
         trained_at : datetime, datetime64 or float, optional
@@ -554,6 +705,11 @@ class Store:
 
 def _number(name: str, value: Any, allowed: Interval = _NUMBER) -> int:
     return int(one_number(name, value, allowed, RecordError))
+
+
+def _numbers(name: str, values: Any) -> list[int]:
+    given = [values] if np.ndim(values) == 0 else list(values)
+    return [_number(name if np.ndim(values) == 0 else f"{name}[{k}]", value) for k, value in enumerate(given)]
 
 
 def _name(name: Any) -> str:

@@ -67,6 +67,8 @@ def on_cluster(
             done += task[1] - task[0]
             if progress is not None:
                 progress(total.rows)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_left(done if sink is None else sink.count(), plan, sink)) from None
     finally:
         if client.status not in _GONE:
             client.cancel(list(running), force=True)

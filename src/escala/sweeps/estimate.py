@@ -98,9 +98,9 @@ def _trial(plan: plans.Plan, *, files: bool, rows: bool) -> tuple[float, int]:
     if files and rows:
         room = sink.blank_rows(plan, count)
         content = sink.room_for(room)
-        sink.to_parquet(room, content)
+        sink.to_parquet(room, content, sink.legend(plan))
         began = time.perf_counter()
-        sink.to_parquet(room, content)
+        sink.to_parquet(room, content, sink.legend(plan))
         seconds += (time.perf_counter() - began) / count
         size += sink.bytes_of_rows(room, plan.n)
     return seconds, size

@@ -217,7 +217,10 @@ def on_threads(plan: Plan, threads: int, progress: Callable[[int], object] | Non
         return worker.run
 
     part = parallel.chunk_size(plan.n, threads, largest=plan.chunk, multiple=BLOCK)
-    parallel.run(make_part, plan.n, chunk=part, threads=threads, progress=progress)
+    try:
+        parallel.run(make_part, plan.n, chunk=part, threads=threads, progress=progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("nothing is kept of a sweep without a directory") from None
     total = empty_total(plan)
     for worker in workers[1:]:  # merged at once: a level of the tree costs as much for many blocks as for few
         workers[0].runs.update(worker.runs)
@@ -277,6 +280,8 @@ def to_files(plan: Plan, sink: Sink, threads: int, progress: Callable[[int], obj
         parallel.run(make_part, plan.chunks, chunk=1, threads=threads, progress=tell)
     except SweepError as error:
         raise SweepError(f"{error}; {finished_so_far(done, plan)}") from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(finished_so_far(sink.count(), plan)) from None
     return total.state()
 
 

@@ -1,7 +1,8 @@
 """A directory of results: one Parquet file and one small file of totals a chunk, valid whenever a sweep dies.
 
-``sweep.json`` says what is swept. ``chunk-000000.parquet`` holds the rows, ``chunk-000000.state`` the totals over them
-and the checksums of both; it comes last, so a chunk without it counts as not done. Every file is written under
+``chunk-000000.parquet`` holds the rows, ``_chunk-000000.state`` the totals over them and both checksums; it comes
+last, so a chunk without it counts as not done. ``_sweep.json`` says what is swept, ``_README.txt`` the same to people.
+What reads a folder of Parquet files passes over names that begin with an underscore. Every file is written under
 another name and then renamed. Chunks are not forced to the disk one by one, which would cost as much as all of the
 writing: what a power failure tears does not have its checksum and is computed again.
 """
@@ -28,8 +29,11 @@ from escala.files import table as table_file
 from escala.sweeps.accumulate import State
 from escala.sweeps.plan import Plan
 
-MANIFEST: Final = "sweep.json"
-SUMMARY: Final = "summary.json"
+MANIFEST: Final = "_sweep.json"
+SUMMARY: Final = "_summary.json"
+README: Final = "_README.txt"
+#: What the manifest was called when the other files stood in the way of whoever read the folder.
+_FORMER_MANIFEST: Final = "sweep.json"
 _LOCK: Final = ".lock"
 _GROUP: Final = 65_536  # rows of a row group
 _HEADERS: Final = 8192  # bytes of a column in a row group beside its values, and more than enough of the file's own
@@ -72,6 +76,10 @@ class Sink:
             raise _failure(self.directory, f"chunk {chunk} cannot be read", error) from None
         return State.from_bytes(rest)
 
+    def count(self) -> int:
+        """Count the chunks that are there."""
+        return sum(1 for _ in self.directory.glob("_chunk-*.state"))
+
     def identity(self, chunk: int) -> dict[str, Any]:
         """Say which rows of what a chunk is: a file that strayed here from elsewhere says another thing."""
         return {"plan": self.plan.digest, "rows": list(self.plan.bounds(chunk))}
@@ -83,7 +91,7 @@ class Sink:
 
     def path(self, chunk: int, kind: str) -> Path:
         """Name a file of a chunk."""
-        return self.directory / f"chunk-{chunk:06}.{kind}"
+        return self.directory / f"{'' if kind == 'parquet' else '_'}chunk-{chunk:06}.{kind}"
 
 
 class Files:
@@ -127,7 +135,8 @@ class Files:
         entry = self.sink.identity(self._chunk)
         with _reported(self.sink.directory, f"chunk {self._chunk}"):
             if self.sink.rows:
-                content = to_parquet({name: room[: self._held] for name, room in self._room.items()}, self._content)
+                columns = {name: room[: self._held] for name, room in self._room.items()}
+                content = to_parquet(columns, self._content, legend(self.sink.plan))
                 entry["parquet"] = [len(content), zlib.crc32(content)]
                 _write(self.sink.path(self._chunk, "parquet"), content)
             packed = json.dumps(entry).encode() + b"\n" + state.to_bytes()
@@ -144,6 +153,22 @@ def blank_rows(plan: Plan, n: int) -> dict[str, npt.NDArray[Any]]:
     return room | {name: np.empty(n, dtype=np.int64 if name in whole else np.float64) for name in plan.outputs}
 
 
+def legend(plan: Plan) -> dict[str, str]:
+    """Say what the codes in the column ``stop`` mean."""
+    return {str(int(code.value)): code.name for code in plan.model.stops}
+
+
+def _explained(plan: Plan, *, rows: bool) -> str:
+    """Say what lies in the folder."""
+    lines = [f"A sweep of {plan.n:,} rows by escala: the design, and the plan, are in {MANIFEST}."]
+    if rows:
+        lines.append("chunk-*.parquet hold the rows in order; the folder can be read as one table.")
+    if rows and plan.model.stops:
+        lines.append("Column stop: " + ", ".join(f"{code} = {name}" for code, name in legend(plan).items()) + ".")
+    lines.append(f"_chunk-*.state are what is needed to go on; {SUMMARY} is there once all is done.")
+    return "\n".join([*lines, ""])
+
+
 def room_for(rows: Mapping[str, npt.NDArray[Any]]) -> Any:
     """Give memory that rows fit into as the content of a Parquet file."""
     pyarrow, _ = load_pyarrow()
@@ -156,14 +181,16 @@ def bytes_of_rows(columns: Mapping[str, npt.NDArray[Any]], n: int) -> int:
     return n * sum(max(4, column.itemsize) for column in columns.values())
 
 
-def to_parquet(rows: Mapping[str, npt.NDArray[Any]], room: Any) -> memoryview:
-    """Give rows as the content of a Parquet file.
+def to_parquet(rows: Mapping[str, npt.NDArray[Any]], room: Any, stops: Mapping[str, str]) -> memoryview:
+    """Give rows as the content of a Parquet file, with the meaning of the codes in ``stop`` as its metadata.
 
     It is made in memory, because a writer whose disk is full cannot be closed; and in memory that is used again,
     because pages that are new to a process cost as much as writing them.
     """
     pyarrow, parquet = load_pyarrow()
     table = pyarrow.table({name: pyarrow.array(column) for name, column in rows.items()})
+    if stops:
+        table = table.replace_schema_metadata({"stop": json.dumps(stops)})
     stream = pyarrow.FixedSizeBufferWriter(room)
     parquet.write_table(
         table, stream, row_group_size=_GROUP, use_dictionary=False, write_statistics=False, compression="none"
@@ -195,9 +222,10 @@ def opened(directory: Path, plan: Plan, *, rows: bool, resume: bool) -> Iterator
             for left in _left_over(directory):
                 left.unlink()
             if not resume:
-                for state in directory.glob("chunk-*.state"):
+                for state in directory.glob("_chunk-*.state"):
                     state.unlink()
             if not known:
+                _write(directory / README, _explained(plan, rows=rows).encode(), forced=True)
                 _write(directory / MANIFEST, _json(manifest), forced=True)
         yield Sink(directory.absolute(), plan, rows)
 
@@ -212,7 +240,7 @@ def _is_of(directory: Path, manifest: Mapping[str, Any]) -> bool:
 
 def _left_over(directory: Path) -> list[Path]:
     """Find what writers left that were killed."""
-    return [*directory.glob(".chunk-*.part"), *directory.glob(".*.json.*.part")]
+    return [path for kind in ("chunk-*", "_chunk-*", "*.json.*", "*.txt.*") for path in directory.glob(f".{kind}.part")]
 
 
 def _read_manifest(directory: Path) -> dict[str, Any] | None:
@@ -220,8 +248,10 @@ def _read_manifest(directory: Path) -> dict[str, Any] | None:
     try:
         text = (directory / MANIFEST).read_bytes()
     except FileNotFoundError:
+        if (directory / _FORMER_MANIFEST).exists():
+            raise SweepError(f"{directory} holds a sweep of an older version; choose another directory") from None
         entries = [path.name for path in directory.iterdir()] if directory.is_dir() else []
-        foreign = sorted({*entries} - {_LOCK, *(path.name for path in _left_over(directory))})
+        foreign = sorted({*entries} - {_LOCK, README, *(path.name for path in _left_over(directory))})
         if foreign:
             raise SweepError(f"{directory} is not empty and holds no sweep: there is {foreign[0]}") from None
         return None

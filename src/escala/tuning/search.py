@@ -157,9 +157,21 @@ class Search:
 
 
 def _check_objective(objective: Any, model: Model) -> None:
-    known = (*model.argument_names, *(["stop"] if model.stops else []), *model.output_names)
-    if isinstance(objective, str) and objective not in known:
-        raise ScenarioError(f"objective {objective!r} is no output of a simulation", arguments=("objective",))
-    if not isinstance(objective, str) and not callable(objective):
-        message = f"objective must be the name of an output or a function, not {objective!r}"
+    if not isinstance(objective, str):
+        if not callable(objective):
+            message = f"objective must be the name of an output or a function, not {objective!r}"
+            raise ScenarioError(message, arguments=("objective",))
+        return
+    if objective == "stop" and model.stops:
+        end = model.stops[0] if model.goal is None else model.goal
+        message = (
+            "objective 'stop' is the number of the way in which a scenario ends, of which more is not better; give a "
+            f"function of the result, such as lambda result: result.stop == {int(end.value)}, the share that ends as "
+            f"{end.name}"
+        )
         raise ScenarioError(message, arguments=("objective",))
+    if objective in model.argument_names:
+        message = f"objective {objective!r} is a column of the design, which no field changes; name an output"
+        raise ScenarioError(message, arguments=("objective",))
+    if objective not in model.output_names:
+        raise ScenarioError(f"objective {objective!r} is no output of a simulation", arguments=("objective",))

@@ -16,7 +16,7 @@ struct Curves {
     family: *const i8,
     params: *const f64,
     origin: *const f64,
-    limit: *const f64,
+    trusted_to: *const f64,
 }
 
 #[repr(C)]
@@ -95,7 +95,7 @@ fn efficiency(family: &[i8], params: &[f64], capital: &[f64]) -> Result<Vec<f64>
         family: family.as_ptr(),
         params: params.as_ptr(),
         origin: origin.as_ptr(),
-        limit: null(),
+        trusted_to: null(),
     };
     let mut out = vec![0.0; n * capital.len()];
     let m = capital.len() as i64;
@@ -134,7 +134,7 @@ fn print(name: &str, values: &[f64]) {
 }
 
 fn main() -> Result<(), String> {
-    checked(unsafe { escala_check_abi(1) })?;
+    checked(unsafe { escala_check_abi(2) })?;
     println!("version {}", text(unsafe { escala_version() }));
     print("efficiency", &efficiency(&[0, 2], &[-1e-6, 1.0, 0.0, 0.0, 0.7, 3e-6, 0.2, 0.0], &[0.0, 1e5, 2e6])?);
     let targets: Vec<f64> = (0..1000).map(|i| 1000.0 + 3.0 * i as f64).collect();

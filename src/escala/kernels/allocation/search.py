@@ -38,28 +38,13 @@ from escala.kernels.allocation.envelope import (
     WEIGHT,
 )
 from escala.kernels.jit import Floats, Integers, routine
+from escala.kernels.layout import allocation_status as status_of
+from escala.kernels.layout import marks as m
+from escala.kernels.layout import node as node_of
+from escala.kernels.layout import node_bound as bound_of
+from escala.kernels.layout import solution as f
 
-#: Columns of `facts`.
-FACTS = (
-    "shadow_price",
-    "dual_price",
-    "dual_bound",
-    "upper_bound",
-    "utility",
-    "gap",
-    "status",
-    "nodes",
-    "culprit",
-    "excess",
-)
-SHADOW, DUAL_PRICE, DUAL_BOUND, UPPER_BOUND, UTILITY, GAP, STATUS, NODES, CULPRIT, EXCESS = range(10)
-#: What `status` says; from NO_ROOM on there is no answer.
-OPTIMAL, GAP_OPEN, NO_ROOM, NO_CURVE_FORCED, LOWER_ABOVE_MONEY, TOO_LITTLE_ROOM, NO_COMBINATION, NOT_FOUND = range(8)
-UNSOLVED = 8
 CLOSE, OPEN, RESTRICT, RAISE = range(4)  # what a node of the search does to an instrument's domain
-PARENT, CHANGED, ACTION, BRANCH, SPLIT = range(5)  # of a node, integers: how it came about, and how it is split
-NODE_LOW, NODE_HIGH, BOUND, POINT = range(4)  # of a node, floats
-NODE_INTEGERS, NODE_FLOATS = 5, 4
 MOST_TWINS = 512  # identical instruments are looked for among no more
 INSIDE = 0.1  # a chord is split no closer to its ends
 
@@ -117,8 +102,8 @@ def _decide(
     work: Floats, slot: Integers, dirty: Integers, twin: Integers, after: Integers, node: Integers, bounds: Floats
 ) -> bool:
     """Apply a node's decision to its instrument and what follows for the identical ones, which are ordered."""
-    i, action = node[CHANGED], node[ACTION]
-    low, high = bounds[NODE_LOW], bounds[NODE_HIGH]
+    i, action = node[node_of.CHANGED], node[node_of.ACTION]
+    low, high = bounds[bound_of.LOW], bounds[bound_of.HIGH]
     dirty[i] = 1
     if not _narrow(work, slot[i], action, low, high):
         return False
@@ -159,7 +144,7 @@ def _enter_node(
     at_node = node
     while (at_node > 0) & possible:
         possible = _decide(work, slot, dirty, twin, after, nodes[at_node], node_bounds[at_node])
-        at_node = nodes[at_node, PARENT]
+        at_node = nodes[at_node, node_of.PARENT]
     forced = 0.0
     for i in range(slot.size):
         if work[slot[i] + STATE * LANES] == FORCED:
@@ -305,8 +290,8 @@ def search(
     kinds: Integers,
     blocks: int,
     sums: Floats,
-    slot: Integers,
-    ints: Integers,
+    marks: Integers,
+    waiting: Integers,
     nodes: Integers,
     node_bounds: Floats,
     money: float,
@@ -317,68 +302,71 @@ def search(
     most_nodes: int,
     price: float,
     scale: float,
-    facts: Floats,
+    found: Floats,
 ) -> tuple[float, bool]:
-    """Best-first branch and bound; the answer in BEST, its figures in `facts`; returns the price to begin with next.
+    """Best-first branch and bound; the answer in BEST, its figures in `found`; returns the price to begin with next.
 
-    `ints` has 7 rows of n: marks, tickets, what was touched, the two links between identical instruments, open nodes.
+    `waiting` has the open nodes; columns of `nodes` and `node_bounds` say what each of them is.
     """
-    n = slot.size
-    marked, tickets, dirty = ints[:n], ints[n : 2 * n], ints[2 * n : 3 * n]
-    twin, after, waiting = ints[3 * n : 4 * n], ints[4 * n : 5 * n], ints[5 * n :]
+    slot, marked, tickets = marks[m.SLOT], marks[m.MARKED], marks[m.TICKETS]
+    dirty, twin, after = marks[m.DIRTY], marks[m.TWIN], marks[m.AFTER]
     root_price, dual, bound, best, shadow, inside, action, point, smooth = _solve_node(
         work, kinds, blocks, sums, slot, marked, tickets, money, hurdle, floor, exactly, price, scale,
         -math.inf, price, tolerance,
     )  # fmt: skip
-    facts[DUAL_PRICE] = root_price - hurdle
-    facts[DUAL_BOUND] = dual
+    found[f.DUAL_PRICE] = root_price - hurdle
+    found[f.DUAL_BOUND] = dual
     upper = bound
     count = 1
-    status = OPTIMAL
+    status = status_of.OPTIMAL
     if inside >= 0 and not bound - best <= tolerance * abs(bound):
         _find_twins(work, kinds, slot, twin, after)
-        for i in range(n):
+        for i in range(slot.size):
             dirty[i] = 0
         smooth = False
         waiting[0] = 0
         open_nodes = 1
-        nodes[0, PARENT], nodes[0, BRANCH], nodes[0, SPLIT] = 0, action, inside
-        node_bounds[0, BOUND], node_bounds[0, POINT] = bound, point
+        nodes[0, node_of.PARENT], nodes[0, node_of.BRANCH], nodes[0, node_of.SPLIT] = 0, action, inside
+        node_bounds[0, bound_of.BOUND], node_bounds[0, bound_of.POINT] = bound, point
         pruned = -math.inf
         while open_nodes > 0:
             chosen = 0
             for k in range(1, open_nodes):
-                if node_bounds[waiting[k], BOUND] > node_bounds[waiting[chosen], BOUND]:
+                if node_bounds[waiting[k], bound_of.BOUND] > node_bounds[waiting[chosen], bound_of.BOUND]:
                     chosen = k
             node = waiting[chosen]
-            upper = max(node_bounds[node, BOUND], pruned)
+            upper = max(node_bounds[node, bound_of.BOUND], pruned)
             if upper - best <= tolerance * abs(upper):
                 break
             if count + 2 > most_nodes:
-                status = GAP_OPEN
+                status = status_of.GAP_OPEN
                 break
             open_nodes -= 1
             waiting[chosen] = waiting[open_nodes]
-            split, how, where = nodes[node, SPLIT], nodes[node, BRANCH], node_bounds[node, POINT]
+            split, how, where = (
+                nodes[node, node_of.SPLIT],
+                nodes[node, node_of.BRANCH],
+                node_bounds[node, bound_of.POINT],
+            )
             for side in range(2):
                 child = count
                 count += 1
-                nodes[child, PARENT], nodes[child, CHANGED] = node, split
-                node_bounds[child, NODE_LOW] = where if side == 1 else 0.0
-                node_bounds[child, NODE_HIGH] = where if side == 0 else math.inf
-                nodes[child, ACTION] = how if side == 0 else (OPEN if how == CLOSE else RAISE)
+                nodes[child, node_of.PARENT], nodes[child, node_of.CHANGED] = node, split
+                node_bounds[child, bound_of.LOW] = where if side == 1 else 0.0
+                node_bounds[child, bound_of.HIGH] = where if side == 0 else math.inf
+                nodes[child, node_of.ACTION] = how if side == 0 else (OPEN if how == CLOSE else RAISE)
                 if not _enter_node(work, kinds, slot, dirty, twin, after, nodes, node_bounds, child, money, exactly):
                     continue
                 _, _, bound, best, shadow, inside, action, point, _ = _solve_node(
                     work, kinds, blocks, sums, slot, marked, tickets, money, hurdle, floor, exactly, root_price, scale,
                     best, shadow, tolerance,
                 )  # fmt: skip
-                bound = min(bound, node_bounds[node, BOUND])
+                bound = min(bound, node_bounds[node, bound_of.BOUND])
                 if inside < 0 or bound - best <= tolerance * abs(bound):
                     pruned = max(pruned, bound)
                 else:
-                    nodes[child, BRANCH], nodes[child, SPLIT] = action, inside
-                    node_bounds[child, BOUND], node_bounds[child, POINT] = bound, point
+                    nodes[child, node_of.BRANCH], nodes[child, node_of.SPLIT] = action, inside
+                    node_bounds[child, bound_of.BOUND], node_bounds[child, bound_of.POINT] = bound, point
                     waiting[open_nodes] = child
                     open_nodes += 1
         if open_nodes == 0:
@@ -386,15 +374,15 @@ def search(
         _reset(work, slot, dirty)
         _rebuild(work, kinds, slot, dirty)
         if best == -math.inf:
-            status = NO_COMBINATION if open_nodes == 0 else NOT_FOUND
+            status = status_of.NO_COMBINATION if open_nodes == 0 else status_of.NOT_FOUND
     elif best == -math.inf:
-        status = NO_COMBINATION
-    facts[EXCESS] = math.nan if status >= NO_ROOM else 0.0
-    facts[UPPER_BOUND] = max(upper, best)
-    facts[UTILITY] = best
-    facts[SHADOW] = shadow
-    if (status == NO_COMBINATION) & (not exactly):
-        status = UNSOLVED
-    facts[STATUS] = status
-    facts[NODES] = count
+        status = status_of.NO_COMBINATION
+    found[f.EXCESS] = math.nan if status >= status_of.NO_ROOM else 0.0
+    found[f.UPPER_BOUND] = max(upper, best)
+    found[f.UTILITY] = best
+    found[f.SHADOW_PRICE] = shadow
+    if (status == status_of.NO_COMBINATION) & (not exactly):
+        status = status_of.UNSOLVED
+    found[f.STATUS] = status
+    found[f.NODES] = count
     return root_price, smooth

@@ -102,6 +102,14 @@ def marginal_basis(family: int, p: Params, origin: float, x: float) -> tuple[flo
 
 
 @helper
+def is_allowed(family: int, p: Params) -> bool:
+    """Whether coefficients that are each in their range are allowed together."""
+    if family == f.HILL:
+        return hill.is_allowed(p)
+    return True
+
+
+@helper
 def is_level(family: int, p: Params) -> bool:
     """Whether efficiency is the same everywhere."""
     if family == f.LINEAR:
@@ -300,7 +308,7 @@ def prepare(wanted: int, work: Floats, points: Floats, rows: int) -> None:
     if wanted & (1 << f.SQRT):
         sqrt.prepare(work, points, rows)
     if wanted & (1 << f.HILL):
-        hill.prepare(points, rows)
+        hill.prepare(work, points, rows)
 
 
 @helper
@@ -412,12 +420,22 @@ def _either(
 
 
 @helper
-def basis_at(family: float, work: Floats, points: Floats, at: int, lane: int) -> tuple[float, float, float]:
+def has_constant(wanted: int) -> bool:
+    """Whether f₀ is 1 in all families wanted, so that centring took it."""
+    return not wanted & (1 << f.HILL)
+
+
+@helper
+def basis_at(
+    family: float, constant: bool, work: Floats, points: Floats, at: int, lane: int
+) -> tuple[float, float, float]:  # fmt: skip
     """Orthogonal basis at a point. All are computed and one is selected, so that lanes run side by side."""
     found = linear.basis_at(work, points, at, lane)
     found = _either(family == f.QUADRATIC, quadratic.basis_at(work, points, at, lane), found)
     found = _either(family == f.SQRT, sqrt.basis_at(work, points, at, lane), found)
     found = _either(family == f.EXPONENTIAL, exponential.basis_at(work, points, at, lane), found)
+    if constant:
+        return found
     return _either(family == f.HILL, hill.basis_at(points, at), found)
 
 
@@ -425,18 +443,18 @@ def basis_at(family: float, work: Floats, points: Floats, at: int, lane: int) ->
 def write(family: int, work: Floats, lane: int, params: Floats, origin: Floats, root: Floats) -> float:
     """Turn the solution into coefficients over capital; returns where trust in the curve ends."""
     c1, c2 = solution(family, work, lane)
-    limit = 2.0 * work[head.LARGEST + lane]
+    trusted_to = 2.0 * work[head.LARGEST + lane]
     if family == f.LINEAR:
         linear.write(work, lane, c1, params, root)
     elif family == f.QUADRATIC:
-        limit = quadratic.write(work, lane, c1, c2, params, origin, root)
+        trusted_to = quadratic.write(work, lane, c1, c2, params, origin, root)
     elif family == f.SQRT:
         sqrt.write(work, lane, c1, params, root)
     elif family == f.HILL:
         hill.write(work, lane, params, root)
     else:
         exponential.write(work, lane, c1, params, origin, root)
-    return limit
+    return trusted_to
 
 
 @helper

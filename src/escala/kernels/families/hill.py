@@ -27,13 +27,14 @@ from escala.kernels.special import exp, log
 LOWEST, HIGHEST = 1.0, 20.0  # of s
 #: Values of s on the grid.
 SHAPES = (1.0, 1.25, 1.6, 2.0, 2.6, 3.4, 4.5, 6.0, 8.0, 11.0, 15.0, 20.0)
-#: Values of ln K on the grid, from so many octaves below the smallest capital to so many above the largest.
+#: Values of ln K on the grid, K in smallest capitals: from so many octaves below 1 to so many above the largest.
 STEPS = 96
 BEYOND = 8.0 * LN_2
 BELOW_BORDER = 1e-9  # by which relative amount an optimum must lie below both borders of the search in K
 MOST_STEPS = 40
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-12, 1e8
 CONVERGED = 1e-11
+ROUNDING = 1e-9
 CROSSING_STEPS = 60
 ANSWER_STEPS = 16
 BISECTIONS = 90
@@ -68,8 +69,9 @@ def _parts(log_x: float, s: float) -> tuple[float, float]:
 @helper
 def _at(p: Params, x: float) -> tuple[float, float, float]:
     """g, 1/(1 + x^s) and ln x at a capital; at 0 the limits, and 0 for the logarithm, which is never used alone."""
-    inside = x > 0.0
-    log_x = log(x if inside else p[k.B]) - log(p[k.B])
+    ratio = x / p[k.B]
+    inside = ratio > NEAREST
+    log_x = log(ratio if inside else 1.0)
     g, rest = _parts(log_x, p[k.C])
     at_zero = 1.0 if p[k.C] <= 1.0 else 0.0
     return g if inside else at_zero, rest if inside else 1.0, log_x if inside else 0.0
@@ -118,6 +120,12 @@ def marginal_basis(p: Params, origin: float, x: float) -> tuple[float, float, fl
     g, rest, log_x = _at(p, x)
     both = g * rest
     return s * both, s * both * (1.0 - s * (2.0 * rest - 1.0)), both * (1.0 + s * log_x * (2.0 * rest - 1.0))
+
+
+@helper
+def is_allowed(p: Params) -> bool:
+    """Whether the highest efficiency is at most 1, but for rounding."""
+    return p[k.A] <= most_amplitude(p[k.C]) * (1.0 + ROUNDING)
 
 
 @helper
@@ -198,7 +206,7 @@ def tangent_from_low(p: Params, low: float, turn: float, end: float) -> float:
 def answer_terms(p: Params, origin: float, weight: float) -> tuple[float, float, float, float]:  # noqa: ARG001
     """What :func:`best` needs."""
     a, s = p[k.A], p[k.C]
-    return log(a * s * weight) if a > 0.0 else 0.0, (s - 1.0) / s, 1.0 / s, log(p[k.B])
+    return log(a * s * weight) if a > 0.0 else 0.0, (s - 1.0) / s, 1.0 / s, p[k.B]
 
 
 @helper
@@ -227,7 +235,7 @@ def best(
     e = exp(z)
     slope = k1 - 2.0 * (e / (1.0 + e))
     turns = (slope < -1e-9) & known
-    amount = exp(z * k2 + k3)
+    amount = k3 * exp(z * k2)
     return amount if known else math.inf, amount * k2 / (price * slope) if turns else 0.0
 
 
@@ -243,20 +251,19 @@ def sized(p: Params, origin: float, x: float) -> tuple[float, float]:  # noqa: A
 
 
 @helper
-def prepare(points: Floats, rows: int) -> None:
-    """Take the logarithms of capitals."""
+def prepare(work: Floats, points: Floats, rows: int) -> None:
+    """Take the logarithms of capitals over the smallest: a power of two in the currency changes no bit."""
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
-            at[pt.LOG + lane] = log(at[pt.X + lane])
+            at[pt.LOG + lane] = log(at[pt.X + lane] / work[head.SMALLEST + lane])
 
 
 @helper
 def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """The curve of least squared error."""
     for lane in range(LANES):
-        low = log(work[head.SMALLEST + lane]) - BEYOND
-        high = log(work[head.LARGEST + lane]) + BEYOND
+        low, high = -BEYOND, log(work[head.LARGEST + lane] / work[head.SMALLEST + lane]) + BEYOND
         work[own.LOW + lane], work[own.HIGH + lane] = low, high
         work[own.STEP + lane] = (high - low) * (1.0 / (STEPS - 1))
         work[own.BEST_ERROR + lane] = work[own.AT_LOW + lane] = work[own.AT_HIGH + lane] = math.inf
@@ -515,7 +522,7 @@ def basis_at(points: Floats, at: int) -> tuple[float, float, float]:
 def write(work: Floats, lane: int, params: Floats, root: Floats) -> None:
     """Write a, K and s."""
     params[k.A] = work[own.A + lane]
-    params[k.B] = exp(work[own.BEST_K + lane])
+    params[k.B] = work[head.SMALLEST + lane] * exp(work[own.BEST_K + lane])
     params[k.C] = work[own.BEST_S + lane]
     root[r.M1] = work[own.M1 + lane]
     root[r.I1] = inverse_root(work[own.N1 + lane])

@@ -149,7 +149,7 @@ def fit(
             family_wanted = choice[turns[done + lane]]
             chosen = choose(work, lane) if family_wanted == families.AUTO else int(family_wanted)
             prepare_residuals(work, lane, chosen)
-        follow_all(work, points, rows, folded)
+        follow_all(work, points, rows, folded, dispatch.has_constant(wanted))
         for lane in range(lanes):
             i = turns[done + lane]
             write(

@@ -26,7 +26,7 @@ def prepare_residuals(work: Floats, lane: int, family: int) -> None:
 
 
 @helper
-def _follow(work: Floats, points: Floats, at: int, lane: int) -> None:
+def _follow(work: Floats, points: Floats, at: int, lane: int, constant: bool) -> None:
     """Take one point, in order of capital, into the sums over residuals and over neighbouring residuals.
 
     Points of one capital count by their mean: a group is closed when the capital changes. A point of weight 0 closes
@@ -34,8 +34,8 @@ def _follow(work: Floats, points: Floats, at: int, lane: int) -> None:
     """
     w, y = points[at + pt.W], points[at + pt.Y]
     x = points[at + pt.X] if w > 0.0 else 2.0
-    zeroth, first, second = dispatch.basis_at(work[head.FAMILY + lane], work, points, at, lane)
-    r = y - work[head.SHIFT + lane] - work[head.C0 + lane] * zeroth
+    zeroth, first, second = dispatch.basis_at(work[head.FAMILY + lane], constant, work, points, at, lane)
+    r = y if constant else y - work[head.SHIFT + lane] - work[head.C0 + lane] * zeroth
     r = r - work[head.C1 + lane] * first - work[head.C2 + lane] * second
     absolute = w * abs(r)
     absolute = absolute if w > 0.0 else 0.0
@@ -53,7 +53,7 @@ def _follow(work: Floats, points: Floats, at: int, lane: int) -> None:
     z, e0, e1, e2 = work[head.Z + lane], work[head.E0 + lane], work[head.E1 + lane], work[head.E2 + lane]
     p0, p1, p2 = work[head.P0 + lane], work[head.P1 + lane], work[head.P2 + lane]
     new_z = group_r / scale
-    new_0 = scale * work[head.GROUP_0 + lane] * work[head.I0 + lane]
+    new_0 = (scale if constant else scale * work[head.GROUP_0 + lane]) * work[head.I0 + lane]
     new_1 = scale * work[head.GROUP_1 + lane] * work[head.I1 + lane]
     new_2 = scale * work[head.GROUP_2 + lane] * work[head.I2 + lane]
     dz, t0, t1, t2 = new_z - z, new_0 - e0, new_1 - e1, new_2 - e2
@@ -78,26 +78,35 @@ def _follow(work: Floats, points: Floats, at: int, lane: int) -> None:
     work[head.GROUP_X + lane] = x
     work[head.GROUP_W + lane] = w if changes else group_w + w
     work[head.GROUP_R + lane] = w * r if changes else group_r + w * r
-    work[head.GROUP_0 + lane] = zeroth
+    if not constant:
+        work[head.GROUP_0 + lane] = zeroth
     work[head.GROUP_1 + lane] = first
     work[head.GROUP_2 + lane] = second
 
 
 @helper
-def follow_all(work: Floats, points: Floats, rows: int, folded: bool) -> None:
-    """Take all points into the sums over residuals."""
+def _follow_points(work: Floats, points: Floats, rows: int, folded: bool, constant: bool) -> None:
+    if folded:
+        first = 0
+        for i in range(int(work[head.N]) + 1):
+            _follow(work, points, (i >> LANE_BITS) * POINT + (i & (LANES - 1)), first, constant)
+    else:
+        for i in range(rows + 1):
+            for lane in range(LANES):
+                _follow(work, points, i * POINT + lane, lane, constant)
+
+
+@helper
+def follow_all(work: Floats, points: Floats, rows: int, folded: bool, constant: bool) -> None:
+    """Take all points into the sums over residuals; `constant` as :func:`dispatch.has_constant` says."""
     for k in range(head.GROUP_X, head.END):
         work[k] = 0.0
     for lane in range(LANES):
         work[head.GROUP_X + lane] = -1.0
-    if folded:
-        first = 0
-        for i in range(int(work[head.N]) + 1):
-            _follow(work, points, (i >> LANE_BITS) * POINT + (i & (LANES - 1)), first)
+    if constant:  # decided when this is compiled, not at every point
+        _follow_points(work, points, rows, folded, True)
     else:
-        for i in range(rows + 1):
-            for lane in range(LANES):
-                _follow(work, points, i * POINT + lane, lane)
+        _follow_points(work, points, rows, folded, False)
 
 
 @helper

@@ -1,0 +1,181 @@
+"""What an instrument may hold: blocks of instruments, their first efficient stretch and their domain for one total."""
+
+from __future__ import annotations
+
+import math
+
+from escala.kernels.allocation import envelope
+from escala.kernels.allocation.dual import AT_BOUND
+from escala.kernels.allocation.envelope import (
+    BLOCK,
+    CLOSED,
+    ENTRY,
+    FIRST,
+    FORCED,
+    FREE,
+    HIGH,
+    LANES,
+    LAST,
+    LOW,
+    REACH,
+    ROOT_HIGH,
+    ROOT_LOW,
+    ROOT_REACH,
+    ROOT_STATE,
+    STATE,
+    two_sum,
+)
+from escala.kernels.families import dispatch
+from escala.kernels.families.params import Params, of_row, without_params
+from escala.kernels.jit import Codes, Floats, Integers, helper, routine
+from escala.kernels.layout import KINDS, coefficients
+from escala.kernels.layout import allocation_status as status_of
+from escala.kernels.layout import settings as s
+
+WITHOUT_CURVE, NOWHERE = -2.0, -1.0  # instead of the end of a stretch
+
+
+@routine
+def arrange(
+    family: Codes,
+    params: Floats,
+    origin: Floats,
+    trusted_to: Floats,
+    settings: Floats,
+    thresholded: bool,
+    work: Floats,
+    kinds: Integers,
+    slot: Integers,
+) -> int:
+    """Put the instruments of one set of curves into blocks of one kind each; returns the number of blocks."""
+    n = family.size
+    block = 0
+    for kind in range(KINDS):
+        lane = LANES
+        for i in range(n):
+            if dispatch.kind_of(family[i], of_row(params[i])) != kind:
+                continue
+            if lane == LANES:
+                base = block * BLOCK
+                for j in range(BLOCK):
+                    work[base + j] = 0.0
+                for j in range(LANES):  # empty lanes answer 0 to every price, and divide by no zero
+                    work[base + ENTRY * LANES + j] = -math.inf
+                    envelope.set_curve(work, base + j, kind, 0.0, without_params(), 0.0)
+                kinds[block] = kind
+                block += 1
+                lane = 0
+            at = (block - 1) * BLOCK + lane
+            slot[i] = at
+            lane += 1
+            first, last = math.inf, WITHOUT_CURVE
+            p = of_row(params[i])
+            if not math.isnan(p[coefficients.A]):
+                envelope.set_curve(work, at, kind, settings[s.PRIORITY, i], p, origin[i])
+                first, last = _stretch(family[i], p, origin[i], threshold_of(settings, i, thresholded), trusted_to[i])
+            work[at + FIRST * LANES], work[at + LAST * LANES] = first, last
+            work[at + ROOT_STATE * LANES] = -1.0  # no envelope yet
+    return block
+
+
+@routine
+def _stretch(family: int, p: Params, origin: float, least: float, trusted_to: float) -> tuple[float, float]:
+    """First stretch on [0, trusted_to] with an efficiency of at least `least`; (inf, NOWHERE) where there is none."""
+    at_zero = dispatch.value(family, p, origin, 0.0)
+    falls = rises = math.inf
+    if not dispatch.is_level(family, p):
+        falls, rises = dispatch.crossings(family, p, origin, least)
+    begins = 0.0 if at_zero >= least else rises
+    if not 0.0 <= begins <= trusted_to or begins == math.inf:
+        return math.inf, NOWHERE
+    return begins, falls if begins <= falls <= trusted_to else trusted_to
+
+
+@helper
+def threshold_of(settings: Floats, i: int, thresholded: bool) -> float:
+    """Least efficiency of an instrument; a second solve has no such threshold."""
+    return max(settings[s.MIN_EFFICIENCY, i], 0.0) if thresholded else 0.0
+
+
+@helper
+def share_bound(settings: Floats, total: float, i: int) -> float:
+    """Bound by `max_share`; a share of 1 is none."""
+    share = settings[s.MAX_SHARE, i]
+    return share * total if share < 1.0 else math.inf
+
+
+@helper
+def highest(trusted_to: Floats, settings: Floats, last: float, total: float, i: int) -> float:
+    """H: the smallest bound from above."""
+    return min(min(settings[s.UPPER, i], share_bound(settings, total, i)), min(trusted_to[i], last))
+
+
+@routine
+def bound_domains(
+    trusted_to: Floats,
+    settings: Floats,
+    floors: Floats,
+    total: float,
+    money: float,
+    exactly: bool,
+    work: Floats,
+    kinds: Integers,
+    slot: Integers,
+) -> tuple[int, int, float]:
+    """Set every instrument's domain for one total, and its envelope where that changed.
+
+    Returns a status, the instrument to blame (−1: all) and by how much a bound is missed.
+    """
+    n = slot.size
+    forced = 0.0
+    rest = 0.0
+    for i in range(n):
+        at = slot[i]
+        floor = floors[i] if floors.size else 0.0
+        lower = max(settings[s.LOWER, i], floor)
+        first, last = work[at + FIRST * LANES], work[at + LAST * LANES]
+        high = highest(trusted_to, settings, last, total, i)
+        low = max(max(lower, settings[s.MIN_TICKET, i]), first)
+        state = FREE
+        if lower > 0.0:
+            if last < 0.0:
+                return status_of.NO_CURVE_FORCED, i, lower
+            if low > high * (1.0 + AT_BOUND):
+                return status_of.NO_ROOM, i, low - high
+            low = min(low, high)
+            state = FORCED
+            forced, rest = two_sum(forced, rest, low)
+        elif (low > high) | (high <= 0.0):
+            state = CLOSED
+        work[at + LOW * LANES], work[at + HIGH * LANES], work[at + STATE * LANES] = low, high, state
+    left = (money - forced) - rest
+    if left < -AT_BOUND * money:
+        return status_of.LOWER_ABOVE_MONEY, -1, -left
+    left = max(left, 0.0)
+    room = 0.0
+    for i in range(n):
+        at = slot[i]
+        low, high, state = work[at + LOW * LANES], work[at + HIGH * LANES], work[at + STATE * LANES]
+        most = left + (low if state == FORCED else 0.0)
+        reach = min(high, 2.0 * most)
+        if (state == FREE) & (low > left + AT_BOUND * money):
+            state = CLOSED
+        if state != CLOSED:
+            room += min(high, most)
+        high = max(min(high, most), low)
+        if state == CLOSED:
+            low = high = reach = 0.0
+        work[at + LOW * LANES], work[at + HIGH * LANES] = low, high
+        work[at + REACH * LANES], work[at + STATE * LANES] = reach, state
+        if (
+            (work[at + ROOT_LOW * LANES] != low)
+            | (work[at + ROOT_HIGH * LANES] != high)
+            | (work[at + ROOT_REACH * LANES] != reach)
+            | (work[at + ROOT_STATE * LANES] != state)
+        ):
+            work[at + ROOT_LOW * LANES], work[at + ROOT_HIGH * LANES] = low, high
+            work[at + ROOT_REACH * LANES], work[at + ROOT_STATE * LANES] = reach, state
+            envelope.build(work, at, kinds[at // BLOCK])
+    if exactly & (room < money * (1.0 - AT_BOUND)):
+        return status_of.TOO_LITTLE_ROOM, -1, money - room
+    return status_of.OPTIMAL, -1, 0.0

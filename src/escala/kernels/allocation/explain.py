@@ -1,0 +1,73 @@
+"""What keeps every instrument where it is."""
+
+from __future__ import annotations
+
+from escala.kernels.allocation import envelope
+from escala.kernels.allocation.domains import WITHOUT_CURVE, highest, share_bound, threshold_of
+from escala.kernels.allocation.dual import AT_BOUND
+from escala.kernels.allocation.envelope import BEST, BLOCK, FIRST, LANES, LAST, ROOT_LOW, ROOT_REACH, WEIGHT
+from escala.kernels.allocation.polish import KINKED
+from escala.kernels.jit import Codes, Floats, Integers, routine
+from escala.kernels.layout import bindings as reason_of
+from escala.kernels.layout import settings as s
+
+
+@routine
+def _reason_above(settings: Floats, trusted_to: float, last: float, total: float, i: int) -> int:
+    """Which bound from above is the smallest."""
+    upper, share = settings[s.UPPER, i], share_bound(settings, total, i)
+    if (upper <= share) & (upper <= trusted_to) & (upper <= last):
+        return reason_of.UPPER
+    if (share <= trusted_to) & (share <= last):
+        return reason_of.SHARE
+    return reason_of.THRESHOLD if last < trusted_to else reason_of.LIMIT
+
+
+@routine
+def _reason_below(settings: Floats, floor: float, first: float, i: int) -> int:
+    """Which bound from below is the largest."""
+    lower, ticket = max(settings[s.LOWER, i], floor), settings[s.MIN_TICKET, i]
+    if (lower >= ticket) & (lower >= first):
+        return reason_of.LOWER
+    return reason_of.TICKET if ticket >= first else reason_of.THRESHOLD
+
+
+@routine
+def explain(
+    trusted_to: Floats, settings: Floats, thresholded: bool, floors: Floats, total: float, money: float, work: Floats,
+    kinds: Integers, slot: Integers, shadow: float, binding: Codes,
+) -> None:  # fmt: skip
+    """Name what stops every instrument where it is."""
+    for i in range(slot.size):
+        at = slot[i]
+        kind = kinds[at // BLOCK]
+        x = work[at + BEST * LANES]
+        first, last = work[at + FIRST * LANES], work[at + LAST * LANES]
+        floor = floors[i] if floors.size else 0.0
+        weight = work[at + WEIGHT * LANES]
+        low, high = work[at + ROOT_LOW * LANES], work[at + ROOT_REACH * LANES]
+        reason = reason_of.NONE
+        if last == WITHOUT_CURVE:
+            reason = reason_of.NO_CURVE
+        elif last < 0.0:
+            reason = reason_of.THRESHOLD if threshold_of(settings, i, thresholded) > 0.0 else reason_of.PRICE
+        elif x == 0.0:
+            above = highest(trusted_to, settings, last, total, i)
+            least = max(settings[s.MIN_TICKET, i], first)
+            at_first = weight * min(max(envelope.eta(work, at, kind, 0.0), 0.0), 1.0)
+            reason = reason_of.NONE if at_first >= shadow * (1.0 - KINKED) else reason_of.PRICE
+            if above <= 0.0:
+                reason = _reason_above(settings, trusted_to[i], last, total, i)
+            elif least > 0.0:
+                out = (at_first > shadow) | (least > above) | (least > money)
+                reason = _reason_below(settings, floor, first, i) if out else reason_of.PRICE
+        elif x >= high * (1.0 - AT_BOUND):
+            reason = _reason_above(settings, trusted_to[i], last, total, i)
+        elif (x <= low * (1.0 + AT_BOUND)) & (low > 0.0):
+            reason = _reason_below(settings, floor, first, i)
+        else:
+            value = envelope.eta(work, at, kind, x)
+            beyond = min(envelope.weighted_marginal(work, at, kind, x), weight)  # just above η = 1
+            kinked = (abs(value - 1.0) <= KINKED) & (beyond < shadow * (1.0 - KINKED))
+            reason = reason_of.PRICE if kinked else reason_of.NONE
+        binding[i] = reason

@@ -1,0 +1,192 @@
+"""The last steps of an answer: one price for all, amounts that add up to the money, and the gap."""
+
+from __future__ import annotations
+
+import math
+
+from escala.kernels.allocation import envelope
+from escala.kernels.allocation.dual import AT_BOUND, ROUNDING, unfilled
+from escala.kernels.allocation.envelope import (
+    AMOUNT,
+    BEST,
+    BLOCK,
+    FREE,
+    LANES,
+    LOW,
+    ROOT_LOW,
+    ROOT_REACH,
+    STATE,
+    WEIGHT,
+    worth,
+)
+from escala.kernels.jit import Floats, Integers, helper, routine
+from escala.kernels.layout import solution as f
+
+SETTLED = 1e-9  # relative: less unspent money is a rounding error of the search
+FEW = 8  # amounts that are added in their order, whoever adds them
+MARGIN = 2.0**-50  # of the money: what sums of more amounts may be rounded by
+KINKED = 1e-9  # closer to 1 efficiency counts as 1
+POLISH_STEPS = 12
+LEVELLED = 1e-13  # relative: closer marginal utilities are one price
+
+
+@helper
+def _between(work: Floats, at: int) -> bool:
+    """Whether the best amount lies inside the instrument's own bounds."""
+    x = work[at + BEST * LANES]
+    low, high = work[at + ROOT_LOW * LANES], work[at + ROOT_REACH * LANES]
+    return (x > low * (1.0 + AT_BOUND)) & (x < high * (1.0 - AT_BOUND)) & (x > 0.0)
+
+
+@helper
+def _interior(work: Floats, at: int, kind: int) -> bool:
+    """Whether the best amount lies where the instrument's own marginal utility sets the price, and bends."""
+    if not _between(work, at):
+        return False
+    x = work[at + BEST * LANES]
+    value = envelope.eta(work, at, kind, x)
+    bend = envelope.weighted_curvature(work, at, kind, x)
+    return (value > 0.0) & (value < 1.0 - KINKED) & (bend != 0.0) & (abs(bend) < math.inf)
+
+
+@helper
+def _straight_price(work: Floats, at: int, kind: int) -> float:
+    """Marginal utility of an instrument that ends inside a straight stretch; −inf elsewhere."""
+    if not _between(work, at):
+        return -math.inf
+    x = work[at + BEST * LANES]
+    value = envelope.eta(work, at, kind, x)
+    if value > 1.0 + KINKED:
+        return work[at + WEIGHT * LANES]
+    level = envelope.weighted_curvature(work, at, kind, x) == 0.0
+    return work[at + WEIGHT * LANES] * min(max(value, 0.0), 1.0) if level else -math.inf
+
+
+@routine
+def level_marginals(
+    work: Floats, kinds: Integers, blocks: int, sums: Floats, slot: Integers, money: float, hurdle: float, found: Floats
+) -> None:
+    """Newton steps that bring the marginal utilities of the interior amounts to one price, at the same total.
+
+    An instrument on a straight stretch sets the price itself; then the others follow it.
+    """
+    for i in range(slot.size):
+        at = slot[i]
+        if (work[at + ROOT_LOW * LANES] == 0.0) & (work[at + BEST * LANES] < AT_BOUND * money):
+            work[at + BEST * LANES] = 0.0  # left by rounding
+    slack = unfilled(work, slot, money, BEST) > SETTLED * money
+    straight = -math.inf
+    for i in range(slot.size):
+        at = slot[i]
+        straight = max(straight, _straight_price(work, at, kinds[at // BLOCK]))
+    if straight > -math.inf:
+        found[f.SHADOW_PRICE] = straight
+        return
+    for _ in range(POLISH_STEPS):
+        slopes = 0.0
+        ask = 0.0
+        flattest = -1  # takes what the others leave: its own step would be mostly rounding
+        least = math.inf
+        for i in range(slot.size):
+            at = slot[i]
+            kind = kinds[at // BLOCK]
+            if _interior(work, at, kind):
+                x = work[at + BEST * LANES]
+                bend = envelope.weighted_curvature(work, at, kind, x)
+                if (not slack) & (abs(bend) < least):
+                    least = abs(bend)
+                    flattest = i
+                slopes += 1.0 / bend
+                ask += envelope.weighted_marginal(work, at, kind, x) / bend
+        price = hurdle if slack else ask / slopes
+        if not abs(price) < math.inf:
+            return
+        apart = 0.0
+        for i in range(slot.size):
+            at = slot[i]
+            kind = kinds[at // BLOCK]
+            x = work[at + BEST * LANES]
+            work[at + AMOUNT * LANES] = x
+            if _interior(work, at, kind):
+                off = price - envelope.weighted_marginal(work, at, kind, x)
+                apart = max(apart, abs(off))
+                moved = x + off / envelope.weighted_curvature(work, at, kind, x)
+                moved = min(max(moved, work[at + ROOT_LOW * LANES]), work[at + ROOT_REACH * LANES])
+                work[at + AMOUNT * LANES] = moved
+        if apart <= LEVELLED * abs(price):
+            found[f.SHADOW_PRICE] = price
+            return
+        if flattest >= 0:
+            at = slot[flattest]
+            work[at + AMOUNT * LANES] = work[at + BEST * LANES]
+            moved = work[at + BEST * LANES] + unfilled(work, slot, money, AMOUNT)
+            moved = min(max(moved, work[at + ROOT_LOW * LANES]), work[at + ROOT_REACH * LANES])
+            work[at + AMOUNT * LANES] = moved
+        over = -unfilled(work, slot, money, AMOUNT)
+        value, size, _ = worth(work, kinds, blocks, sums, AMOUNT, hurdle)
+        spent = (over <= AT_BOUND * money) & (slack | (over >= -AT_BOUND * money))
+        if not (spent & (value >= found[f.UTILITY] - ROUNDING * size)):
+            return
+        for i in range(slot.size):
+            work[slot[i] + BEST * LANES] = work[slot[i] + AMOUNT * LANES]
+        found[f.UTILITY] = value
+        found[f.SHADOW_PRICE] = price
+
+
+@routine
+def first_price(work: Floats, kinds: Integers, slot: Integers, hurdle: float) -> float:
+    """Highest marginal utility of the first unit of money, where there is none yet."""
+    price = hurdle
+    for i in range(slot.size):
+        at = slot[i]
+        if (work[at + STATE * LANES] == FREE) & (work[at + LOW * LANES] == 0.0):
+            value = envelope.eta(work, at, kinds[at // BLOCK], 0.0)
+            price = max(price, work[at + WEIGHT * LANES] * min(max(value, 0.0), 1.0))
+    return price
+
+
+@routine
+def state_gap(
+    work: Floats, kinds: Integers, blocks: int, sums: Floats, hurdle: float, scale: float, found: Floats
+) -> None:
+    """State the utility of the best amounts, and the gap: 0 if it is rounding of values of size `scale`."""
+    found[f.UTILITY], _, _ = worth(work, kinds, blocks, sums, BEST, hurdle)
+    found[f.UPPER_BOUND] = max(found[f.UPPER_BOUND], found[f.UTILITY])
+    left = found[f.UPPER_BOUND] - found[f.UTILITY]
+    found[f.GAP] = left / abs(found[f.UPPER_BOUND]) if left > ROUNDING * scale else 0.0
+
+
+@routine
+def settle(work: Floats, slot: Integers, money: float) -> None:
+    """Make the best amounts add up to the money, and never to more, however they are added."""
+    unspent = unfilled(work, slot, money, BEST)
+    if unspent > SETTLED * money:
+        return
+    spare = 0.0 if slot.size < FEW else money * MARGIN
+    for _ in range(4):
+        most = 0.0
+        chosen = -1
+        for i in range(slot.size):
+            at = slot[i]
+            x = work[at + BEST * LANES]
+            low, high = work[at + ROOT_LOW * LANES], work[at + ROOT_REACH * LANES]
+            room = min(x - low, high - x) if x > 0.0 else 0.0
+            if room > most:
+                most = room
+                chosen = i
+        short = unfilled(work, slot, money, BEST) - spare
+        if chosen < 0:
+            if short >= 0.0:
+                return
+            for i in range(slot.size):  # all at their bounds, which add up to a rounding error too much
+                if (chosen < 0) or (work[slot[i] + BEST * LANES] > work[slot[chosen] + BEST * LANES]):
+                    chosen = i
+        at = slot[chosen]
+        work[at + BEST * LANES] += short
+        total = 0.0
+        if slot.size < FEW:
+            for i in range(slot.size):
+                total += work[slot[i] + BEST * LANES]
+        if total <= money and unfilled(work, slot, money, BEST) >= 0.0:
+            return
+        spare += money * 2.0**-53
