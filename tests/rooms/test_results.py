@@ -21,7 +21,7 @@ from escala import (
 )
 from escala.text import html
 
-CURVES = CurveSet.from_params(["A", "<B>"], "linear", [[-1e-6, 1.0], [-2e-6, 1.0]], limit=1e6)
+CURVES = CurveSet.from_params(["A", "<B>"], "linear", [[-1e-6, 1.0], [-2e-6, 1.0]], trusted_to=1e6)
 CAPITAL = [1e4, 2e4, 3e4, 4e4, 6e4]
 
 
