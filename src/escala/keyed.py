@@ -69,6 +69,8 @@ def per_symbol(
     InputError
         The class given, as in :func:`by_symbol` and :func:`escala.arrays.per_item`.
     """
+    if type(value) is float and interval.has(value):
+        return np.full(len(symbols), value)
     return per_item(name, by_symbol(name, value, symbols, error), len(symbols), interval, error)
 
 

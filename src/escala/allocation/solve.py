@@ -43,7 +43,8 @@ def allocate(
     Parameters
     ----------
     curves : CurveSet
-        n curves.
+        n curves. What is one value an instrument, (n,), may be a mapping or an indexed Series of symbol → value; the
+        symbols must be those of the curves. Arrays and lists are in the order of the curves.
     total : float or array
         Money, at least 0; an array gives one problem an element (a budget path).
     min_efficiency : float or (n,)
@@ -76,7 +77,7 @@ def allocate(
         Where the search ends at the latest; then `status` is GAP_OPEN. 0 bounds without search.
     tolerance : float, optional
         Gap at which the search ends, by default 1e-9·n², at most 1e-4.
-    params : (draws, n, 4) float64, optional
+    params : (draws, n, 4) float64 or symbol → (draws, 4), optional
         Coefficients instead of ``curves.params``, one problem (or path) a draw: see :meth:`CurveSet.draw_params`.
         Without those of the last columns that no curve uses, if you like.
     threads : int, optional

@@ -142,8 +142,8 @@ class CurveSet:
         ----------
         symbols : sequence of str
             n names, none twice.
-        families : str or sequence of str
-            One for all, or one a curve.
+        families : str, sequence or mapping of str
+            One for all, one a curve, or symbol → family; so it is for the other arguments.
         params : (n, 2), (n, 3) or (n, 4) float64
             a, b, … as in the class, what is not used left out or 0; b of an exponential must be positive.
         trusted_to, origin : float or (n,)
@@ -227,7 +227,7 @@ class CurveSet:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, key: str | int | slice | npt.ArrayLike | Mapping[str, bool]) -> CurveSet:
-        """Take some curves: by symbol, number, slice, mask, or a sequence of numbers or symbols."""
+        """Take some curves: by symbol, number, slice, mask (also by symbol), or a sequence of numbers or symbols."""
         if isinstance(key, str):
             chosen: Any = [self.index(key)]
         elif isinstance(key, int | np.integer):
@@ -319,7 +319,8 @@ class CurveSet:
         ----------
         capital : float, (n,) or (n, m)
             One for all curves, one a curve, or m a curve; (1, m) means the same m for all. A set of one curve takes
-            (m,) too. Finite and at least 0.
+            (m,) too. Finite and at least 0. What is not the same for all may be a mapping or an indexed Series by
+            symbol, or a data frame with symbols as columns or index; arrays and lists are in the order of the curves.
         out : float64 array, optional
             Where the result goes, C-contiguous and of its shape; for large arrays new memory takes longer than the
             evaluation. After an error its content means nothing.
@@ -404,17 +405,18 @@ class CurveSet:
         high = np.where(known_rows, np.clip(eta + reach, 0.0, 1.0), 1.0)
         confidence = np.where(exact, 1.0, np.where(known_rows, hit, 0.0))
         inside = (rows >= self.observed[:, :1]) & (rows <= self.observed[:, 1:])
-        extrapolated = np.broadcast_to(~inside, eta.shape)
+        asked = np.empty(eta.shape)
+        asked[:] = rows
         return Prediction(
             efficiency=efficiency.reshape(shape),
             low=low.reshape(shape),
             high=high.reshape(shape),
             confidence=confidence.reshape(shape),
-            extrapolated=extrapolated.reshape(shape),
+            extrapolated=~inside.reshape(shape),
             level=share,
             tolerance=tolerances,
             symbols=self.symbols,
-            capital=np.broadcast_to(rows, eta.shape).reshape(shape),
+            capital=asked.reshape(shape),
         )
 
     def saturation(self, drop: PerSymbol = 0.10) -> Saturation:
@@ -678,7 +680,9 @@ class CurveSet:
 
     def _capital_rows(self, capital: PerSymbol) -> tuple[Floats, tuple[int, ...]]:
         """Bring capital to (n, m) or (1, m), with the shape of the result."""
-        given = self._given_capital(capital)
+        # Plain capital is spared a call: a single question takes some microseconds in all.
+        plain = type(capital) in keyed.PLAIN
+        given = to_floats("capital", capital, CurveError) if plain else self._given_capital(capital)
         n = len(self)
         if given.ndim == 0:
             return given.reshape(1, 1), (n,)

@@ -62,13 +62,14 @@ def fit(
     Parameters
     ----------
     symbols, capital, efficiency
-        The records, in one of four forms. (1) Three columns of N values: symbol, capital, efficiency of each record, in
+        The records, in one of five forms. (1) Three columns of N values: symbol, capital, efficiency of each record, in
         any order; curves come in order of first appearance. Symbols that are coded are taken as they are: Categorical,
         Arrow dictionaries, or ``(codes, names)`` with N places among the names. (2) n symbols, (n, m) or (m,) capitals
         and (n, m) efficiencies. (3) n symbols and lists of n arrays, each instrument of its own length, or one array of
-        capitals for all. (4) A data frame or
-        mapping alone with columns `symbol`, `capital`, `efficiency` and, if there, `weight` and `observed_at` (or
-        `time`; arguments given beside it take their place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
+        capitals for all. (4) n symbols, and mappings of symbols to arrays or data frames with symbols as columns. (5) A
+        table alone (a mapping of columns, a frame of pandas or polars, an Arrow table) with columns `symbol`,
+        `capital`, `efficiency` and, if there, `weight` and `observed_at` (or `time`; arguments given beside it take
+        their place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
     family : str, sequence or mapping of str
         ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, ``"hill"``, or ``"auto"`` for
         the one of lowest AICc among the first four; one for all, one an instrument, or symbol → family.

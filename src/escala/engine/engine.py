@@ -261,7 +261,7 @@ class PredictiveScalingEngine:
         ----------
         symbols : str or sequence of str
             n symbols; each may come more than once.
-        capital : float, (n,) or (n, m)
+        capital : float, (n,) or (n, m), or by symbol
             As in :meth:`escala.CurveSet.predict`.
 
         Raises
@@ -334,7 +334,7 @@ class PredictiveScalingEngine:
 
         Parameters
         ----------
-        current : mapping
+        current : mapping or indexed Series
             Symbol → capital held, at least 0.
         total_capital : float, optional
             Money in all; by default the sum of what is held.

@@ -318,10 +318,14 @@ class _LoopThread:
             tasks[0].add_done_callback(lambda task: _pass_on(task, found))
 
         def give_up() -> None:
-            tasks[0].cancel()  # it has begun: the loop takes one call after the other
+            if tasks:
+                tasks[0].cancel()
+            else:  # Ctrl-C came before it could begin, and the loop takes one call after the other
+                work.close()
+                found.cancel()
 
-        self._loop.call_soon_threadsafe(begin)
         try:
+            self._loop.call_soon_threadsafe(begin)
             return found.result()
         except BaseException:
             if not found.done():
