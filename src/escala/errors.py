@@ -38,7 +38,7 @@ def did_you_mean(name: object, known: Iterable[str], otherwise: str = "") -> str
     names, asked = list(itertools.islice(known, _COMPARED)), str(name).casefold()
     longer = sorted(one for one in names if asked and one.casefold().startswith(asked))[:_SUGGESTED]
     near = longer or difflib.get_close_matches(str(name), names, n=1)
-    return f"; did you mean {' or '.join(near)}?" if near else otherwise
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else otherwise
 
 
 class EscalaError(Exception):

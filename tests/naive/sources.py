@@ -37,6 +37,21 @@ def merged(levels: Sequence[Level]) -> list[Level]:
     return list(total.items())
 
 
+def naive_join(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make one execution of the fills of one symbol, side and time, at their volume-weighted price."""
+    orders: dict[Any, list[dict[str, Any]]] = {}
+    for row in rows:
+        orders.setdefault((row["symbol"], row["side"], row["time"]), []).append(row)
+    made = []
+    for fills in orders.values():
+        first, size, beyond = fills[0]["price"], 0.0, 0.0
+        for fill in fills:
+            size += fill["quantity"]
+            beyond += (fill["price"] - first) * fill["quantity"]
+        made.append(fills[0] | {"quantity": size, "price": first + beyond / size})
+    return made
+
+
 def naive_quotes(
     rows: Sequence[dict[str, Any]], small: float, least: int, window: float | None
 ) -> list[tuple[float, float] | None]:

@@ -96,7 +96,7 @@ def test_strategy_fields_are_set_by_name() -> None:
     [
         (("simulate", "--supply", "-5", "--borrow", "1", "--target", "9"), 1, "escala: supply must be in [1e-100, 1e+100], but supply = -5.0"),
         (("simulate", "--supply", "5"), 2, "escala: simulate needs --borrow, --target, or --csv FILE"),
-        ((*ONE, "--set.repai", "0.1"), 2, "escala: --set.repai: no such strategy field; did you mean repay?"),
+        ((*ONE, "--set.repai", "0.1"), 2, "escala: --set.repai: no such strategy field; did you mean 'repay'?"),
         ((*ONE, "--set.near-gap", "0.7"), 1, "escala: near_gap must not exceed far_gap, but near_gap = 0.7 and far_gap = 0.5"),
         ((*ONE, "--out", "x.csv"), 2, "escala: --out and --threads go with --csv"),
         ((*ONE, "--csv", "x.csv"), 2, "escala: --csv brings all scenarios: leave out --supply, --borrow, --target, --set, --operations, --all and --plot"),
@@ -150,7 +150,7 @@ def test_a_file_of_scenarios_becomes_a_file_of_results(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (("supply,borow,target,wallet", "1,0,2,0"), "unknown column 'borow'; did you mean borrow?"),
+        (("supply,borow,target,wallet", "1,0,2,0"), "unknown column 'borow'; did you mean 'borrow'?"),
         (("supply,target", "1,2"), "missing columns borrow, wallet"),
         (("",), "the file is empty"),
         (("supply;borrow;target;wallet", "1;0;2;0"), "columns are supply, borrow, target, wallet and strategy fields, in a header line, separated by commas"),

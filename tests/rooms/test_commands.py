@@ -73,11 +73,43 @@ def test_import_keeps_every_record(folder: Path) -> None:
 
 def test_times_may_count_milliseconds(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("symbol,capital,efficiency,time\nA,1,0.5,1700000000000\n")
-    done = escala("records", "import", "r.csv", cwd=tmp_path)
+    done = escala("records", "import", "r.csv", "--time-unit", "s", cwd=tmp_path)
     assert done.returncode == 1
     assert "row 2: time = 1700000000000.0" in done.stderr
-    assert escala("records", "import", "r.csv", "--time-unit", "ms", cwd=tmp_path).returncode == 0
+    done = escala("records", "import", "r.csv", cwd=tmp_path)
+    assert "time: numbers were read as ms since 1970" in done.stdout
+    assert escala("records", "import", "r.csv", "--time-unit", "ms", "--again", cwd=tmp_path).returncode == 0
     assert answer(tmp_path, "records", "list")[0]["first"] == "2023-11-14T22:13:20+00:00"
+
+
+def test_how_a_file_is_written_may_be_said(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("A:1.234,5:0,5:1970-01-02\na:2:1:1970-01-02\n")
+    header = ("--header", "symbol,capital,efficiency,time")
+    signs = ("--delimiter", ":", "--decimal", ",", "--thousands", ".")
+    done = escala("records", "import", "r.csv", *header, *signs, cwd=tmp_path)
+    assert (done.returncode, "time must not lie before 1990" in done.stderr) == (1, True)
+    done = escala("records", "import", "r.csv", *header, *signs, "--earliest", "1970-01-01", cwd=tmp_path)
+    assert (done.returncode, "'A' and 'a' differ only in case or separators" in done.stderr) == (1, True)
+    done = escala(
+        "records", "import", "r.csv", *header, *signs, "--earliest", "1970-01-01", "--keep-similar", cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {row["symbol"]: row["largest"] for row in answer(tmp_path, "records", "list")}
+    assert found == {"A": 1234.5, "a": 2.0}
+    done = escala("records", "import", "r.csv", "--delimiter", ":", cwd=tmp_path)
+    assert (done.returncode, "this file seems to have no header" in done.stderr) == (1, True)
+    columns = ("--column.symbol", "1", "--column.capital", "2", "--column.efficiency", "3")
+    done = escala("records", "import", "r.csv", "--header", "no", *signs, *columns, "--keep-similar", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_strict_import_refuses_what_is_no_order_book(tmp_path: Path) -> None:
+    levels = "".join(f"bid,99,1,{k}\nask,{101 if k else 98},1,{k}\n" for k in range(3))
+    (tmp_path / "b.csv").write_text("side,price,quantity,snapshot\n" + levels)
+    done = escala("records", "import", "b.csv", "--symbol", "A", "--strict", cwd=tmp_path)
+    assert (done.returncode, "price of the best bid must be below" in done.stderr) == (1, True)
+    done = escala("records", "import", "b.csv", "--symbol", "A", cwd=tmp_path)
+    assert (done.returncode, "1 snapshot of 3 left out: 1 crossed" in done.stdout) == (0, True)
 
 
 def test_what_was_imported_more_than_once_is_counted_as_it_is(tmp_path: Path) -> None:
@@ -178,6 +210,24 @@ def test_records_of_an_order_book(folder: Path, tmp_path: Path) -> None:
     assert 1.0 - at["efficiency"][0] == pytest.approx(4.236e-4, rel=0.2)  # a fitted curve, not the book itself
 
 
+def test_an_import_is_told_what_a_file_of_executions_leaves_open(tmp_path: Path) -> None:
+    small, large = "A/B,1.7e9,Verkauf,10,1,1,0.01\n" * 5, "A/B,1700000060,Verkauf,9,2,4,0.01\n" * 2
+    (tmp_path / "t.csv").write_text("symbol,time,Art,price,size,qty,fee\n" + small + large)
+    how = ("--column.side", "Art", "--column.quantity", "qty", "--sides.Verkauf", "sell", "--fee-unit", "percent")
+    found = answer(tmp_path, "records", "import", "t.csv", *how, "--fills", "apart", "--db", "apart.db")
+    assert (found["kind"], found["records"]) == ("quotes", 7)
+    assert found["notes"] == ["fees of 'fee' are counted, as percent of the value", "columns not used: size"]
+    done = escala("records", "import", "t.csv", *how, "--fees", "include", cwd=tmp_path)
+    assert done.stderr.startswith("escala: t.csv: there are no records in it; ")
+    assert "7 fills of the same symbol, side and time joined to 2 executions" in done.stderr
+    done = escala("records", "import", "t.csv", "--column.side", "Art", "--column.quantity", "qty", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "sides={'verkauf': 'buy'} or --sides.verkauf buy says it of others" in done.stderr
+    done = escala("records", "import", "t.csv", "--column.side", "Art", cwd=tmp_path)
+    assert "quantity may be 'size' and 'qty'" in done.stderr
+    assert "--column.quantity" in done.stderr
+
+
 @pytest.mark.parametrize("content", ["symbol,capital,efficiency\n", "symbol,side,price,quantity\nA,sell,10,1\n"])
 def test_a_file_without_records_is_an_error_and_makes_no_store(tmp_path: Path, content: str) -> None:
     (tmp_path / "none.csv").write_text(content)
@@ -193,7 +243,7 @@ def test_an_import_names_symbols_and_missing_times(folder: Path, tmp_path: Path)
     assert "no times in it: all count as observed now\n" in done.stdout
     assert done.stdout.endswith("escala.db: ETH/USDT sell, ETH/USDT buy\n")
     done = escala("predict", "--symbol", "eth/usdt", "--capital", "1", cwd=tmp_path)
-    assert done.stderr.endswith("did you mean ETH/USDT buy or ETH/USDT sell?\n")
+    assert done.stderr.endswith("did you mean 'ETH/USDT buy' or 'ETH/USDT sell'?\n")
 
 
 def test_tables_keep_numbers_whole_on_narrow_terminals(folder: Path) -> None:
@@ -341,7 +391,7 @@ def test_pictures_are_written(folder: Path, command: tuple[str, ...], name: str)
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("predict", "--symbol", "USDC/WBT", "--capital", "1"), 1, "there are no records of 'USDC/WBT'; did you mean USDC/WBTC?"),
+        (("predict", "--symbol", "USDC/WBT", "--capital", "1"), 1, "there are no records of 'USDC/WBT'; did you mean 'USDC/WBTC'?"),
         (("predict", "--symbol", "USDC/WBTC", "--capital", "-1"), 1, "capital must be in [0, inf), but"),
         (("predict", "--symbol", "USDC/WBTC", "--capital"), 2, 'Command "predict" parameter --capital requires at least 1 element'),
         (("predict", "--symbol", "USDC/WBTC", "--capital", "1", "--level", "2"), 1, "level must be in (0, 1), but level = 2.0"),

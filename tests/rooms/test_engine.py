@@ -289,7 +289,7 @@ async def test_curves_are_up_to_date(url: str) -> None:
         assert b.n_points[0] == 2 * CAPITAL.size
         assert b.efficiency(1e5)[0] == (await engine.predict_efficiency("B", 1e5)).efficiency
         assert (await engine.stats())["trainings"] == 2
-        with pytest.raises(UnknownSymbolError, match="there are no records of 'AA'; did you mean A"):
+        with pytest.raises(UnknownSymbolError, match="there are no records of 'AA'; did you mean 'A'"):
             await engine.curves(["A", "AA"])
 
 

@@ -35,6 +35,8 @@ from tests.stores import run_sql, some_curves
 #: Numbers that are in stores already: what makes others knows no old row again.
 KEPT_CONTENT = [1779453503078484179, 5568259349919298239, 1423376261402593061]
 KEPT_IDS = [5174083257367907481, 2745673437156284190]
+KEPT_PARTS = [-8278127539278726283, 6522423498557213581]
+KEPT_GROUP = -1765391994005406494
 
 HEADER = "symbol,capital,efficiency,time\n"
 
@@ -88,8 +90,8 @@ def test_executions_of_a_file_that_has_grown_are_known_though_their_efficiency_i
 
 
 def test_executions_are_known_by_their_ids(tmp_path: Path) -> None:
-    header = "trade_id,symbol,side,price,quantity,time\n"
-    lines = [f"T{k},X,buy,100,1,1700000000\n" for k in range(8)]  # equal but for their ids
+    header = "trade_id,symbol,side,price,quantity\n"
+    lines = [f"T{k},X,buy,100,1\n" for k in range(8)]  # equal but for their ids
     (tmp_path / "one.csv").write_text(header + "".join(lines[:6]))
     (tmp_path / "two.csv").write_text(header + "".join(lines[2:]))
     assert answer(tmp_path, "records", "import", "one.csv")["added"] == 6
@@ -128,6 +130,88 @@ def test_fingerprints_are_those_that_stores_keep() -> None:
     assert content.tolist() == KEPT_CONTENT
     ids = fingerprints.of_ids(["A", "B"], codes, np.array(["x", "x", ""], dtype=object), content)
     assert ids.tolist() == [*KEPT_IDS, content[2]]
+    parts = fingerprints.with_ids(content, np.array(["x", "x", ""], dtype=object))
+    assert parts.tolist() == [*KEPT_PARTS, content[2]]
+    groups = fingerprints.of_groups(content, np.array([0, 1, 0]))
+    assert groups.tolist() == [KEPT_GROUP, content[1]]
+
+
+def test_fills_joined_to_orders_are_known_when_the_file_has_grown(tmp_path: Path) -> None:
+    lines = [f"{1_700_000_000 + k},X,buy,{100 + 0.1 * k},{1 + k},O{k // 3}\n" for k in range(36)]
+    header = "time,symbol,side,price,quantity,order_id\n"
+    (tmp_path / "t.csv").write_text(header + "".join(lines[:18]))
+    assert answer(tmp_path, "records", "import", "t.csv")["added"] == 6
+    (tmp_path / "t.csv").write_text(header + lines[35] + "".join(lines[17::-1]) + "".join(lines[18:35]))
+    grown = answer(tmp_path, "records", "import", "t.csv")
+    assert (grown["added"], grown["duplicates"]) == (6, 6)
+    (tmp_path / "t.csv").write_text(header + "".join(lines))
+    done = escala("records", "import", "t.csv", cwd=tmp_path)
+    assert done.stderr == "escala: 12 records imported before, from t.csv: --allow-duplicates adds them once more\n"
+
+
+def test_fills_of_one_moment_are_known_when_the_file_has_grown() -> None:
+    said: dict[str, Any] = {"symbol": ["X"] * 12, "side": ["buy"] * 12, "price": [100.0 + k for k in range(12)],
+                            "quantity": [1.0 + k for k in range(12)], "time": [1.7e9 + k // 2 for k in range(12)]}  # fmt: skip
+    first = sources.read({name: column[:10] for name, column in said.items()})
+    grown = sources.read(said)
+    assert (len(first), len(grown)) == (5, 6)
+    np.testing.assert_array_equal(first.fingerprint, grown.fingerprint[:5])  # type: ignore[index]
+    apart = sources.read(said, fills="apart")
+    assert len(apart) == 12
+    assert apart.fingerprint is not None
+    assert grown.fingerprint is not None
+    assert not np.isin(apart.fingerprint, grown.fingerprint).any()
+
+
+def test_joined_fills_are_known_by_the_ids_of_all_of_them() -> None:
+    said: dict[str, Any] = {"symbol": ["X"] * 10, "side": ["buy"] * 10, "price": [100.0] * 10, "quantity": [1.0] * 10,
+                            "order_id": [k // 2 for k in range(1, 11)], "trade_id": [f"T{k}" for k in range(10)]}  # fmt: skip
+    found = sources.read(said, least=2).fingerprint
+    assert found is not None
+    assert found.size == len(set(found.tolist())) == 6
+    priced = sources.read({**said, "price": [101.0] * 10}, least=2).fingerprint
+    np.testing.assert_array_equal(priced, found)
+    more = sources.read({**said, "trade_id": [f"T{k}" for k in range(9)] + ["T10"]}, least=2).fingerprint
+    assert more is not None
+    assert (more == found).tolist() == [True] * 5 + [False]
+    shorter = {name: column[:9] for name, column in said.items()}
+    np.testing.assert_array_equal(sources.read(shorter, least=2).fingerprint, found[:5])
+
+
+def test_equal_executions_of_different_orders_are_two() -> None:
+    said = {"symbol": ["X"] * 6, "side": ["buy"] * 6, "price": [100.0] * 6, "quantity": [1.0] * 6}
+    found = sources.read({**said, "order_id": ["a", "b", "c", "d", "e", ""]}).fingerprint
+    assert found is not None
+    assert len(set(found.tolist())) == 6
+    assert found[5] == sources.read(said).fingerprint[0]  # type: ignore[index]
+
+
+def test_fees_that_are_left_out_make_no_other_executions() -> None:
+    said = {"pair": ["A/B"] * 6, "side": ["buy"] * 6, "price": [100.0] * 6, "quantity": [1.0] * 6, "fee": ["1 B"] * 6}
+    counted, ignored = sources.read(said), sources.read(said, fees="ignore")
+    assert counted.efficiency[0] != ignored.efficiency[0]
+    np.testing.assert_array_equal(counted.fingerprint, ignored.fingerprint)
+
+
+@pytest.mark.parametrize("nothing", ["", "-", "None", "0", "nan"])
+def test_what_stands_for_no_id_is_none(nothing: str) -> None:
+    said = {"symbol": ["A"] * 2, "capital": [1.0, 2.0], "efficiency": [0.5] * 2}
+    found = sources.read({**said, "trade_id": [nothing] * 2}).fingerprint
+    assert found is not None
+    assert found[0] != found[1]
+
+
+def test_books_of_a_file_that_has_grown_are_known(tmp_path: Path) -> None:
+    def book(k: int) -> str:
+        levels = [("bid", 100 - k, 5), ("bid", 99 - k, 9), ("ask", 101 + k, 5), ("ask", 102 + k, 9)]
+        return "".join(f"{1_700_000_000 + k},X,{side},{price},{size}\n" for side, price, size in levels)
+
+    header = "time,symbol,side,price,quantity\n"
+    (tmp_path / "b.csv").write_text(header + "".join(map(book, range(3))))
+    first = answer(tmp_path, "records", "import", "b.csv")["added"]
+    (tmp_path / "b.csv").write_text(header + "".join(map(book, range(5))))
+    grown = answer(tmp_path, "records", "import", "b.csv")
+    assert (first, grown["added"], grown["duplicates"]) == (120, 80, 120)
 
 
 def test_twins_within_a_file_stay(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_a_design_knows_the_columns_of_its_model() -> None:
     assert set(np.unique(years)) == set(range(1, 61))
     assert design.bounds["rate"] == (0.3, 1.5)
     bad: list[tuple[dict[str, Any], str]] = [
-        ({"stok": 1.0}, "stok is no argument of grow and no field of Growth; did you mean stock?"),
+        ({"stok": 1.0}, "stok is no argument of grow and no field of Growth; did you mean 'stock'?"),
         ({"supply": 1.0}, "supply is no argument of grow and no field of Growth, and the design is not free"),
         ({"stock": 3.0}, r"stock must be in \[0, 2\], but its values go from 3.0 to 3.0"),
         ({"rate": (0.0, 0.2)}, "harvest must not exceed rate in any row, but harvest goes up to 0.1 and rate down to"),
@@ -300,5 +300,5 @@ def test_functions_stay_functions_whatever_is_imported() -> None:
             importlib.import_module(found.name)
     for name in ("sweep", "tune", "simulate", "fit", "allocate"):
         assert type(getattr(escala, name)).__name__ == "function", name
-    with pytest.raises(InputError, match="model 'lendin' is not known; did you mean lending"):
+    with pytest.raises(InputError, match="model 'lendin' is not known; did you mean 'lending'"):
         model.named("lendin")

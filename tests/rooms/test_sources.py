@@ -27,9 +27,10 @@ from pyarrow import parquet
 import escala
 from escala import EfficiencyRecords, RecordError, RecordFileError, sources
 from escala.kernels import order_book as kernels
-from escala.sources import order_book, quotes
+from escala.sources import order_book, quotes, walks
+from escala.sources.files import TimeUnit
 from escala.sources.medians import range_medians
-from tests.naive.sources import Level, naive_quotes, naive_walk
+from tests.naive.sources import Level, naive_join, naive_quotes, naive_walk
 from tests.strategies import log_uniform
 
 DATA = Path(escala.__file__).parent / "demo" / "data"
@@ -205,7 +206,7 @@ def test_threads_and_chunks_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> No
     levels = many_books(rng, 700, 6)
     capital = rng.uniform(1.0, 3000.0, (700, 2, 3))
     alone = order_book.walk(levels, capital, threads=1)
-    monkeypatch.setattr(order_book, "_STEP_LEVELS", 100)
+    monkeypatch.setattr(walks, "_STEP_LEVELS", 100)
     for threads in (1, 3):
         shared = order_book.walk(levels, capital, threads=threads)
         np.testing.assert_array_equal(shared.efficiency, alone.efficiency)
@@ -234,10 +235,10 @@ def test_snapshots_by_id_time_and_symbol() -> None:
     assert by_id.snapshots.tolist() == [0, 1]
     assert by_id.mid.tolist() == [100.0, 10.0]
     assert by_id.time is None
-    levels["time"] = [10.0 * (2 - k) + place for place, k in enumerate(levels["snapshot"])]
+    levels["time"] = [1.7e9 + 10.0 * (2 - k) + place for place, k in enumerate(levels["snapshot"])]
     latest = order_book.book(levels).time
     assert latest is not None
-    assert latest.tolist() == [22.0, 14.0]
+    assert latest.tolist() == [1.7e9 + 22.0, 1.7e9 + 14.0]
     levels["timestamp"] = ["2024-01-02" if k == 0 else "2024-01-01" for k in levels["snapshot"]]
     del levels["snapshot"], levels["time"]
     by_time = order_book.book(levels)
@@ -398,7 +399,7 @@ def executions(draw: st.DrawFn) -> list[dict[str, Any]]:
             "side": st.sampled_from(("buy", "sell")),
             "price": st.floats(90.0, 110.0) | st.sampled_from((100.0, 101.0)),
             "quantity": st.sampled_from((1.0, 2.0, 5.0)) | log_uniform(1e-3, 1e4),
-            "time": st.integers(0, 50).map(float),
+            "time": st.integers(1, 50).map(float),
         }
     )
     return draw(st.lists(one, min_size=1, max_size=40))
@@ -417,7 +418,8 @@ def as_columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 def test_records_of_executions_are_their_naive_twins(
     rows: list[dict[str, Any]], small: float, least: int, window: float | None
 ) -> None:
-    made = quotes.records(as_columns(rows), small=small, least=least, window=window)
+    made = quotes.records(as_columns(rows), small=small, least=least, window=window, earliest="1970-01-01")
+    rows = naive_join(rows)
     expected = naive_quotes(rows, small, least, window)
     kept = [(row, record) for row, record in zip(rows, expected, strict=True) if record is not None]
     assert made.symbol.tolist() == [row["symbol"] for row, _ in kept]
@@ -469,12 +471,12 @@ def test_a_window_keeps_a_moving_market_from_looking_like_impact() -> None:
     base = 10.0 ** rng.uniform(0.0, 3.0, n)
     market = 100.0 * np.exp(0.1 * np.sin(time / 7000.0))  # 10 % up and down over the day
     efficiency = 1.0 - 2e-5 * base
-    trades = {"time": time, "quantity": base, "price": market * efficiency, "symbol": np.full(n, "A")}
+    trades = {"time": 1.7e9 + time, "quantity": base, "price": market * efficiency, "symbol": np.full(n, "A")}
     without = quotes.records(trades, side="sell")
     within = quotes.records(trades, side="sell", window=60.0)
     assert np.abs(without.efficiency - efficiency).mean() > 0.02
     assert within.observed_at is not None
-    kept = np.isin(time, within.observed_at)
+    kept = np.isin(1.7e9 + time, within.observed_at)
     assert kept.sum() == len(within) == n - within.left_out
     assert np.abs(within.efficiency - efficiency[kept]).mean() < 5e-4
     assert within.left_out > 0
@@ -516,17 +518,17 @@ def test_capital_in_another_unit() -> None:
         ({"symbol": ["A", 3]}, {}, r"symbol must be text that is not empty, but symbol\[1\] = 3"),
         ({"time": ["2024-01-01", "soon"]}, {}, r"time must be unix seconds .*, but time\[1\] = 'soon'"),
         ({"time": [1.0, None]}, {}, r"time\[1\] = None"),
-        ({"time": [1.7e9, 1.7e12]}, {}, r"time must be unix seconds of the years 1 to 9999 \(or as time_unit says\) .*time\[1\] = 1700000000000.0"),
-        ({}, {"time_unit": "h"}, "time_unit must be one of s, ms, us, ns, not 'h'"),
+        ({"time": [1.7e9, 1.7e12]}, {}, r"time must share one unit, here some count s and some ms, but time\[1\] = 1700000000000.0"),
+        ({}, {"time_unit": "h"}, "time_unit must be one of auto, s, ms, us, ns, excel, not 'h'"),
         ({}, {"small": 0.0}, r"small must be in \(0, 1\], but small = 0.0"),
         ({}, {"least": 2.5}, "least must be an integer"),
         ({}, {"window": 5.0}, "mapping: a window needs a column of times; found were symbol, price, quantity"),
-        ({"time": [1.0, 2.0]}, {"window": 0.0}, "window must be in"),
+        ({"time": [1.7e9, 1.7e9]}, {"window": 0.0}, "window must be in"),
         ({}, {"side": "long"}, "side must be 'buy' or 'sell', not 'long'"),
         ({"side": ["buy", "buy"]}, {"side": "buy"}, "side 'buy' is for tables without sides, but mapping has a column 'side'"),
         ({}, {"symbol": "B"}, "symbol 'B' is for tables without symbols, but mapping has a column 'symbol'"),
         ({}, {"columns": {"size": "quantity"}}, "columns names what there is not, 'size'; known are symbol, capital"),
-        ({}, {"columns": {"price": "prices"}}, "mapping: there is no column 'prices'; did you mean price?"),
+        ({}, {"columns": {"price": "prices"}}, "mapping: there is no column 'prices'; did you mean 'price'?"),
         ({"qty": [1.0, 1.0]}, {}, "mapping: quantity may be 'quantity' and 'qty'; name the one that is quantity"),
         ({"amount_in": [1.0, 1.0], "amount_out": [1.0, 1.0]}, {}, "but not all of them"),
         ({"price": [1e-90, 1e-90], "quantity": [1e-20, 1e-20]}, {"least": 1}, "quantity must give a capital in"),
@@ -557,7 +559,7 @@ def test_a_million_executions() -> None:
         "symbol": np.array([f"S{k}" for k in range(50)], dtype=object)[codes],
         "price": price,
         "quantity": base,
-        "time": rng.uniform(0.0, 1e6, n),
+        "time": rng.uniform(1.7e9, 1.701e9, n),
     }
     made = quotes.records(trades, window=50_000.0)
     assert len(made) == n
@@ -686,7 +688,8 @@ def test_times_in_every_form(times: Any) -> None:
 
 def test_dates_and_other_units_of_time() -> None:
     records: dict[str, Any] = {"symbol": ["A"], "capital": [1.0], "efficiency": [1.0]}
-    for unit, factor in (("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)):
+    units: tuple[tuple[TimeUnit, int], ...] = (("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9))
+    for unit, factor in units:
         for time in (1704110400 * factor, str(1704110400 * factor)):
             made = sources.read(records | {"ts": [time]}, time_unit=unit)
             assert made.observed_at is not None
@@ -947,4 +950,6 @@ def test_dates_without_dashes_are_no_seconds(tmp_path: Path) -> None:
     ):
         sources.read(path)
     path.write_text("symbol,capital,efficiency,time\nA,1,1,20240102\nA,2,1,1700000000\n")
-    assert sources.read(path).observed_at is not None
+    with pytest.raises(RecordFileError, match=r"time must not lie before 1990 .*, but row 2: time = 20240102\.0"):
+        sources.read(path)
+    assert sources.read(path, earliest="1970-01-01").observed_at is not None

@@ -517,7 +517,7 @@ def test_bad_arguments_are_named() -> None:
     design = small(100)
     cases: list[tuple[dict[str, Any], str]] = [
         ({"outputs": ["profit", "apy"]}, r"outputs\[1\] = 'apy' is no output"),
-        ({"outputs": ["profits"]}, r"outputs\[0\] = 'profits' is no output; did you mean profit\?"),
+        ({"outputs": ["profits"]}, r"outputs\[0\] = 'profits' is no output; did you mean 'profit'\?"),
         ({"outputs": ["fees", "fees"]}, r"outputs\[1\] = 'fees' is given twice"),
         ({"outputs": []}, "outputs must name at least one output"),
         ({"outputs": 5}, "outputs must be a name or a list of names, not 5"),
@@ -534,7 +534,7 @@ def test_bad_arguments_are_named() -> None:
             sweep(**{"design": design, **options})
     with pytest.raises(ScenarioError, match="the design has no column borrow and no wallet"):
         sweep(Design.random({"supply": 1.0, "target": 2.0}, 5))
-    with pytest.raises(ScenarioError, match=r"unknown column 'walet'; did you mean wallet\?"):
+    with pytest.raises(ScenarioError, match=r"unknown column 'walet'; did you mean 'wallet'\?"):
         sweep(Design.random({"supply": 1.0, "target": 2.0, "walet": 1.0, "borrow": 0.0}, 5, free=True))
 
 
@@ -587,10 +587,10 @@ def test_a_sweep_from_a_file(tmp_path: Path) -> None:
     assert summary.plan.strategy == LendingStrategy(fee_rate=0.003)
     assert len(summary.best("profit")["row"]) == 3
     for old, new, message in [
-        ("fee_rate = 0.003", "fee_rat = 1", r"'fee_rat' is no key of \[strategy\]; did you mean fee_rate\?"),
+        ("fee_rate = 0.003", "fee_rat = 1", r"'fee_rat' is no key of \[strategy\]; did you mean 'fee_rate'\?"),
         ("fee_rate = 0.003", "fee_rate = 3", r"fee_rate must be in \[0, 1\], but fee_rate = 3\.0"),
         ("best = 3", "worst = 3", r"'worst' is no key of \[sweep\]"),
-        ("[sweep]", "[sweeps]", r"'sweeps' is no table; did you mean sweep\?"),
+        ("[sweep]", "[sweeps]", r"'sweeps' is no table; did you mean 'sweep'\?"),
         ('["profit", "net_equity_change"]', "3", 'outputs must be "all" or a list of names, not 3'),
         ("chunk = 4096", 'chunk = "big"', "chunk must be an integer"),
     ]:

@@ -38,8 +38,19 @@ def import_(
     kind: Literal["auto", "records", "quotes", "order_book"] = "auto",
     columns: Annotated[dict[str, str] | None, Parameter(name="--column")] = None,
     side: Literal["both", "buy", "sell"] | None = None,
+    sides: dict[str, str] | None = None,
+    fees: Literal["include", "ignore"] | None = None,
+    fee_unit: Literal["quote", "base", "percent"] | None = None,
+    fills: Literal["join", "apart"] = "join",
     window: float | None = None,
-    time_unit: Literal["s", "ms", "us", "ns"] = "s",
+    time_unit: Literal["auto", "s", "ms", "us", "ns", "excel"] = "auto",
+    earliest: str | None = None,
+    delimiter: str | None = None,
+    decimal: Literal[".", ","] | None = None,
+    thousands: str | None = None,
+    header: str | None = None,
+    keep_similar: bool = False,
+    strict: bool = False,
     clip: bool = False,
     normalise: bool = False,
     allow_duplicates: Annotated[bool, Parameter(name=["--allow-duplicates", "--again"])] = False,
@@ -52,21 +63,47 @@ def import_(
     ----------
     file
         Records (symbol, capital, efficiency), quotes or executions (symbol and price, quantity, side buy or sell; or
-        amount_in, amount_out; at least five a symbol and side), or an order book (side bid or ask, price, quantity):
-        its sides become two symbols, NAME buy and NAME sell. Each may have a time.
+        amount_in, amount_out; at least five a symbol and side, fills of one order being one), or an order book (side
+        bid or ask, price, quantity): its sides become two symbols, NAME buy and NAME sell. Each may have a time.
     symbol
         Whose they are, where the file has no such column.
     kind
         What the file holds; by default its columns tell.
     columns
-        A column of another name: --column.capital notional.
+        A column of another name: --column.capital notional. What a file has is told by the names that exchanges use and
+        by the numbers: a value (price × quantity) is no quantity. Roles are symbol, capital, efficiency, weight, time,
+        side, price, quantity, value, amount_in, amount_out, snapshot, order, fee and fee_currency.
     side
         Which side of an order book becomes records; by default both, with symbols of their own. Of executions without
         a column of sides: buy or sell.
+    sides
+        What words in the column of sides mean: --sides.C buy --sides.V sell; rows of one that is unknown are left out.
+    fees
+        Whether fees of executions lower efficiency; by default if it is known what they are in.
+    fee_unit
+        What fees are in, where nothing tells it.
+    fills
+        Whether fills of one order are one execution; without a column of orders, fills of one symbol, side and time.
     window
         Seconds about a quote or execution in which small ones give its reference price, for markets that move.
     time_unit
-        What numbers in a column of times count since 1970; dates may be ISO text too.
+        What numbers in a column of times count since 1970, or days as Excel counts them; by default their magnitude
+        tells. Dates may be text with the year first.
+    earliest
+        The first day that times may have, 1970-01-01 for all; by default times before 1990 and such that span more than
+        20 years are refused.
+    delimiter
+        What separates values in CSV: one sign, or tab. By default the file tells.
+    decimal, thousands
+        The decimal sign, and what stands between groups of three digits. By default the file tells, and what may be
+        either is refused.
+    header
+        Of CSV without a header: the names of its columns (--header time,side,price,quantity), or no to number them from
+        1, or lobster. Yes: the first row is one, whatever it looks like.
+    keep_similar
+        Symbols that differ only in case or separators are different ones, instead of refused.
+    strict
+        Refuse order books with a crossed, locked or one-sided snapshot, instead of leaving that out.
     clip
         Move efficiencies outside [0, 1] to its ends instead of refusing them, unless they are more than a fifth.
     normalise
@@ -82,12 +119,12 @@ def import_(
     from escala import sources
 
     with stopped("nothing was added"), progress.bar(f"reading {file.name}"):
-        how: dict[str, Any] = {"kind": kind, "symbol": symbol, "columns": columns, "clip": clip, "time_unit": time_unit}
-        options: dict[str, Any] = {
-            name: value
-            for name, value in {"side": side, "window": window, "normalise": normalise or None}.items()
-            if value is not None
-        }
+        how: dict[str, Any] = {"kind": kind, "symbol": symbol, "columns": columns, "sides": sides, "clip": clip}
+        how |= {"delimiter": delimiter, "decimal": decimal, "thousands": thousands, "header": _header(header)}
+        how |= {"time_unit": time_unit, "earliest": earliest, "keep_similar": keep_similar}
+        said: dict[str, Any] = {"side": side, "window": window, "fees": fees, "fee_unit": fee_unit}
+        said |= {"fills": None if fills == "join" else fills, "strict": strict or None, "normalise": normalise or None}
+        options: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
         found = sources.read(file, **how, **options)
     if not len(found):
         raise RecordError("; ".join([f"{file}: there are no records in it", *found.notes]))
@@ -115,6 +152,12 @@ def _known_before(records: EfficiencyRecords, done: Imported) -> str:
         f"{done.added:,} of {len(records):,} are new, {done.duplicates:,} were in the store before{compared}: "
         "--allow-duplicates adds them once more"
     )
+
+
+def _header(text: str | None) -> bool | str | list[str] | None:
+    if text is None or text == "lobster":
+        return text
+    return {"no": False, "yes": True}.get(text.lower(), [name.strip() for name in text.split(",")])
 
 
 async def _add(db: str, records: EfficiencyRecords, file: str, allow_duplicates: bool) -> Imported:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from escala.arrays import Floats
 from escala.errors import ScenarioError, ScenarioFileError, did_you_mean
 from escala.files import csv as csv_file
 from escala.files import table as table_file
+from escala.files.dialect import Dialect
 from escala.lending.result import LendingResult, StopReason
 from escala.lending.simulate import simulate
 from escala.lending.strategy import ARGUMENT_NAMES, STRATEGY_FIELDS, LendingStrategy
@@ -30,12 +32,23 @@ def read(path: Path) -> dict[str, Floats]:
     """
     known = (*ARGUMENT_NAMES, *STRATEGY_FIELDS)
 
-    def plan(given: list[str]) -> dict[int, tuple[str, csv_file.Convert, str]]:
-        names = [name.replace("-", "_") for name in given]
+    def plan(given: list[str]) -> dict[int, csv_file.Column]:
+        named = given[: max((place for place, name in enumerate(given, 1) if name), default=0)]
+        names = [_field(name) for name in named]
         _check_header(path, names, known)
-        return {place: (name, float, "a number") for place, name in enumerate(names)}
+        return {place: csv_file.Column(name, "plain") for place, name in enumerate(names)}
 
-    return csv_file.columns(path, plan, ScenarioFileError)
+    said = Dialect(delimiter=",", decimal=".")
+    known_field = functools.partial(_is_known, known=known)
+    return csv_file.columns(path, plan, ScenarioFileError, said=said, known=known_field, hint=_WANTED).values
+
+
+def _is_known(name: str, known: tuple[str, ...]) -> bool:
+    return _field(name) in known
+
+
+def _field(name: str) -> str:
+    return name.replace("-", "_")
 
 
 def _check_header(path: Path, header: list[str], known: tuple[str, ...]) -> None:

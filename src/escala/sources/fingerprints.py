@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 Integers = npt.NDArray[np.int64]
 
+#: How it is written, in lower case, that there is no id.
+NO_ID: Final = frozenset(("", "none", "null", "nan", "<na>", "-", "0"))
 #: Of the generator SplitMix64, whose last steps scatter any difference over all bits.
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
@@ -51,6 +53,28 @@ def of_ids(
     return found
 
 
+def with_ids(rows: Integers, ids: npt.NDArray[Any]) -> Integers:
+    """Give a number a row by its own and the id of what it is part of; its own where there is none."""
+    found = rows.copy()
+    numbers: dict[str, int] = {}
+    for place, value in enumerate(ids.tolist()):
+        if name := _written(value):
+            found[place] ^= numbers.setdefault(name, _number(name))
+    result: Integers = np.where(found == rows, rows, _scattered(found.view(np.uint64)).view(np.int64))
+    return result
+
+
+def of_groups(rows: Integers, groups: npt.NDArray[np.integer[Any]]) -> Integers:
+    """Give a number a group of rows, whatever their order; where it is one row, that of the row."""
+    counts = np.bincount(groups)
+    total = np.zeros(counts.size, dtype=np.uint64)
+    np.add.at(total, groups, _scattered(rows.view(np.uint64)))
+    found = _scattered(total ^ counts.astype(np.uint64)).view(np.int64)
+    alone = counts[groups] == 1
+    found[groups[alone]] = rows[alone]
+    return found
+
+
 def _scattered(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     mixed = bits + _GOLDEN
     mixed = (mixed ^ (mixed >> np.uint64(30))) * _FIRST
@@ -60,12 +84,9 @@ def _scattered(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def _written(value: Any) -> str:
-    """Write an id as text; columns with gaps make floats of whole numbers."""
-    if value is None or value != value:  # noqa: PLR0124 - NaN is the one that differs from itself
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
+    """Write an id as text, none as nothing; columns with gaps make floats of whole numbers."""
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    return "" if text.lower() in NO_ID else text
 
 
 def _number(text: str) -> int:

@@ -12,25 +12,27 @@ import numpy.typing as npt
 
 from escala.arrays import Floats, one_number
 from escala.errors import RecordError
-from escala.sources import fingerprints, tables
+from escala.sources import fees as fees_of
+from escala.sources import fills as fills_of
+from escala.sources import sides as sides_of
+from escala.sources import tables, trades
+from escala.sources.candidates import candidates
+from escala.sources.choice import Choice
+from escala.sources.columns import Columns
+from escala.sources.conventions import Conventions
 from escala.sources.medians import range_medians
 from escala.sources.results import EfficiencyRecords, names
-from escala.sources.tables import Columns
+from escala.sources.trades import AMOUNT, ROLES, How, Places, Side, Trades
 from escala.tables import Interval
 from escala.text.numerals import counted
 
-Places: TypeAlias = npt.NDArray[np.int64]
-Side: TypeAlias = Literal["buy", "sell"]
+Fills: TypeAlias = Literal["join", "apart"]
 
-ROLES: Final = ("symbol", "side", "price", "quantity", "amount_in", "amount_out", "time", "trade_id")
-WANTED: Final = "quotes need price and quantity, or amount_in and amount_out"
-#: How sides are written, in lower case.
-SIDES: Final = {"buy": True, "b": True, "bought": True, "sell": False, "s": False, "sold": False}
-
-_AMOUNT: Final = Interval(1e-100, 1e100)
 _SHARE: Final = Interval(0.0, 1.0, low_open=True)
 _COUNT: Final = Interval(1, 2.0**31 - 1, integer=True)
 _WINDOW: Final = Interval(0.0, math.inf, low_open=True, high_open=True)
+_TOO_MANY: Final = 1 / 3  # of the large sizes better than the reference: sales only would hardly be
+_ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -74,19 +76,25 @@ def records(
     columns: Mapping[str, str] | None = None,
     symbol: str | None = None,
     side: Side | None = None,
+    sides: Mapping[str, str] | None = None,
+    fees: fees_of.Fees | None = None,
+    fee_unit: fees_of.Unit | None = None,
+    fills: Fills = "join",
     small: float = 0.1,
     least: int = 5,
     window: float | None = None,
     unit_value: float | Mapping[str, float] = 1.0,
-    time_unit: str = "s",
+    time_unit: str = "auto",
     source: str | None = None,
+    **how: Any,
 ) -> EfficiencyRecords:
     """Make efficiency records of executions or quotes.
 
     Parameters
     ----------
     table : path, data frame, Arrow table or mapping of columns
-        Executions: `symbol`, `price`, `quantity` (of what is traded) and, if there, `side` (buy or sell) and `time`.
+        Executions: `symbol`, `price`, `quantity` (of what is traded) and, if there, `side` (buy or sell), `time`,
+        `order`, `fee` and `fee_currency`; a `value` (price × quantity) says whichever of the two is not there.
         Swap quotes: `symbol`, `amount_in`, `amount_out` and, if there, `time`; what is given is sold.
     columns : mapping of str to str, optional
         Which column is which, where names say it not: ``{"price": "fill_px"}``.
@@ -94,6 +102,17 @@ def records(
         The symbol of all rows, for tables without such a column.
     side : {"buy", "sell"}, optional
         The side of all executions, for tables without such a column; "sell" if nobody says, which a note tells.
+    sides : mapping of str to str, optional
+        What words in the column of sides mean, where it is not known: ``{"C": "buy", "V": "sell"}``; rows of a word
+        that is "unknown" are left out and counted.
+    fees : {"include", "ignore"}, optional
+        Whether fees lower efficiency; by default if it is known what they are in, and a note says which. They are
+        known by a column of their currency, by their name, by what is written beside them, or by a total with them.
+    fee_unit : {"quote", "base", "percent"}, optional
+        What fees are in, where nothing tells it.
+    fills : {"join", "apart"}
+        Whether fills of one `order` are one execution at their volume-weighted price; without such a column, fills of
+        one symbol and side at the same time. A note says how many.
     small : float
         Share of the rows of a symbol and side, smallest sizes first, whose prices make the reference.
     least : int
@@ -104,10 +123,13 @@ def records(
     unit_value : float or mapping of str to float
         Value of one unit of `amount_in`, or of the currency of `price`: capital is multiplied by it. A mapping has one
         for each symbol.
-    time_unit : {"s", "ms", "us", "ns"}
-        What numbers in `time` count since 1970. Dates may be ISO text too.
+    time_unit : {"auto", "s", "ms", "us", "ns", "excel"}
+        What numbers in `time` count, as in :func:`escala.sources.read`.
     source : str, optional
         Where the records are from; by default the path.
+    **how
+        How the table is written: `delimiter`, `decimal`, `thousands`, `header`, `earliest`, `keep_similar` of
+        :func:`escala.sources.read`.
 
     Returns
     -------
@@ -133,15 +155,18 @@ def records(
     swap         amount_in              p / r
     ===========  =====================  ==============
 
-    all capital times `unit_value`. This is value received over value given, valued at r, as for an order book, but
-    for the mid price: small sizes pay half the spread too, so r holds it and only what size adds to it is measured.
+    all capital times `unit_value`. A fee f in quote currency makes the price of a sale p − f/q and that of a purchase
+    p + f/q; in base currency a sale gives q + f for q, and a purchase gets q − f. This is value received over value
+    given, valued at r, as for an order book, but for the mid price: small sizes pay half the spread too, so r holds it
+    and only what size adds to it is measured, and fees.
 
     What this assumes, and how it errs. (1) Small sizes have no impact of their own; where they have, efficiency comes
     out too high. (2) The price moves only by size: without `window`, drift and noise of the market enter every record.
     (3) Efficiency above 1 is clipped and counted; with noise of relative size σ around 1 that lowers the mean of small
     sizes by about 0.4·σ. (4) Small sizes are part of their own reference, so theirs are close to 1 by construction.
     (5) Executions that somebody chose to make are not a random sample: large sizes are traded when the market takes
-    them, which makes impact look smaller than it is.
+    them, which makes impact look smaller than it is. (6) Fills that belong to one order and are not joined look like
+    many small sizes without impact.
 
     Examples
     --------
@@ -152,18 +177,21 @@ def records(
     >>> made
     <EfficiencyRecords: 4 records of 1 symbol>
     """
-    given = tables.table(table)
-    read = tables.load(given, tables.candidates(given, columns), ROLES, time_unit)
+    given = tables.table(table, Conventions.of(**how))
+    said = How(side, sides_of.meanings(sides), fees, fee_unit, fills)
+    choice = candidates(given, columns, said.sides)
+    read = tables.load(given, trades.wanted(choice.columns, fees), ROLES, time_unit)
     reference = Reference(small, least, window)
-    return from_columns(read, reference, symbol=symbol, side=side, unit_value=unit_value, source=source)
+    return from_columns(read, choice, reference, said, symbol=symbol, unit_value=unit_value, source=source)
 
 
 def from_columns(
     columns: Columns,
+    choice: Choice,
     reference: Reference,
+    how: How,
     *,
     symbol: str | None,
-    side: Side | None,
     unit_value: float | Mapping[str, float],
     source: str | None,
 ) -> EfficiencyRecords:
@@ -175,156 +203,83 @@ def from_columns(
         As :func:`records`.
     """
     reference = reference.checked(columns)
-    trades = _trades(columns, symbol, side)
-    value = _unit_values(unit_value, trades.symbols)
-    prices = _references(trades, reference)
+    done = trades.read(columns, choice, how, symbol)
+    done = fills_of.join(done, columns) if how.fills == "join" else done
+    value = _unit_values(unit_value, done.symbols)
+    prices, is_small = _references(done, reference)
+    if done.assumed:
+        _check_sales(columns, done, prices, is_small)
     kept = np.isfinite(prices)
-    given = np.where(trades.buys, trades.price, prices)  # what a unit of quantity costs who gives it
-    capital = np.where(trades.swaps, trades.size, trades.size * given) * value[trades.codes]
-    efficiency = np.where(trades.buys, prices / trades.price, trades.price / prices)[kept]
+    capital, efficiency = _outcome(done, prices)
+    capital, efficiency = capital * value[done.codes], efficiency[kept]
     clipped = int(np.count_nonzero(efficiency > 1.0))
-    _check_capital(columns, trades, capital, kept)
+    _check_capital(columns, done, capital, kept)
     return EfficiencyRecords(
-        symbol=names(trades.symbols, trades.codes[kept]),
+        symbol=names(done.symbols, done.codes[kept]),
         capital=capital[kept],
         efficiency=np.minimum(efficiency, 1.0),
-        observed_at=columns["time"][kept] if "time" in columns else None,
+        observed_at=None if done.time is None else done.time[kept],
         source=columns.table.name if source is None else source,
         kind="quotes",
         clipped=clipped,
-        left_out=int(kept.size - np.count_nonzero(kept)),
-        notes=(*trades.notes, *_notes(kept, clipped, trades, reference)),
-        fingerprint=_fingerprints(columns, trades)[kept],
+        left_out=done.left_out + int(kept.size - np.count_nonzero(kept)),
+        notes=(*done.notes, *_notes(kept, clipped, done, reference), *columns.notes),
+        fingerprint=done.fingerprint[kept],
     )
 
 
-def _fingerprints(columns: Columns, trades: _Trades) -> Places:
-    """Tell rows by what they say, or by the ids that they have."""
-    said = (trades.buys, np.full(len(columns), trades.swaps), trades.price, trades.size, trades.time)
-    found = fingerprints.of_rows(trades.symbols, trades.codes, said)
-    if "trade_id" in columns:
-        return fingerprints.of_ids(trades.symbols, trades.codes, columns["trade_id"], found)
-    return found
+def _outcome(done: Trades, prices: Floats) -> tuple[Floats, Floats]:
+    """Give capital and efficiency of each, by the price that small sizes have."""
+    price, size, buys = done.price, done.size, done.buys
+    if done.fees is None:
+        given = np.where(buys, price, prices)  # what a unit of quantity costs who gives it
+        efficiency = np.where(buys, prices / price, price / prices)
+        return np.where(done.swaps, size, size * given), efficiency
+    quote, base = done.fees.quote, done.fees.base
+    value = price * size
+    capital = np.where(buys, value + quote, (size + base) * prices)
+    received = np.where(buys, (size - base) * prices, value - quote)
+    return capital, received / capital
 
 
-@dataclass(frozen=True, eq=False)
-class _Trades:
-    """Executions and swaps in one form."""
-
-    symbols: list[str]
-    codes: npt.NDArray[np.int32]
-    buys: npt.NDArray[np.bool_]
-    price: Floats
-    size: Floats
-    time: Floats | None
-    swaps: bool
-    notes: tuple[str, ...]
-
-    @property
-    def groups(self) -> Places:
-        """One number a symbol and side."""
-        return self.codes.astype(np.int64) * 2 + self.buys
-
-
-def _trades(columns: Columns, symbol: str | None, side: Side | None) -> _Trades:
-    is_swap = "amount_in" in columns and "amount_out" in columns
-    is_execution = "price" in columns and "quantity" in columns
-    if is_swap == is_execution:
-        raise tables.missing(columns.table, WANTED + (", but not all of them" if is_swap else ""))
-    size, other = ("amount_in", "amount_out") if is_swap else ("quantity", "price")
-    columns.check(size, _AMOUNT)
-    columns.check(other, _AMOUNT)
-    symbols, codes = symbol_codes(columns, symbol)
-    buys, notes = _sides(columns, side, is_swap)
-    return _Trades(
-        symbols=symbols,
-        codes=codes,
-        buys=buys,
-        price=columns[other] / columns[size] if is_swap else columns[other],
-        size=columns[size],
-        time=columns.get("time"),
-        swaps=is_swap,
-        notes=notes,
-    )
-
-
-def symbol_codes(columns: Columns, symbol: str | None) -> tuple[list[str], npt.NDArray[np.int32]]:
-    """Give the different symbols, and for each row which of them it has.
-
-    Raises
-    ------
-    RecordError
-        If there is neither a column of symbols nor one for all, or both.
-    """
-    if "symbol" in columns:
-        if symbol is not None:
-            there = f"{columns.table.name} has a column {columns.names['symbol']!r} of symbols"
-            raise RecordError(f"symbol {symbol!r} is for tables without symbols, but {there}", arguments=("symbol",))
-        return columns.coded("symbol")
-    if symbol is None:
-        raise tables.missing(columns.table, "there is no column of symbols, and no symbol is given")
-    if not isinstance(symbol, str) or not symbol:
-        raise RecordError(f"symbol must be text that is not empty, not {symbol!r}", arguments=("symbol",))
-    return [symbol], np.zeros(len(columns), dtype=np.int32)
-
-
-def _sides(columns: Columns, side: Side | None, is_swap: bool) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
-    """Tell which rows buy; what is given in a swap is sold."""
-    if side not in {None, "buy", "sell"}:
-        raise RecordError(f"side must be 'buy' or 'sell', not {side!r}", arguments=("side",))
-    n = len(columns)
-    if is_swap:
-        if side is not None:
-            raise RecordError("side is for executions: what is given in a swap is sold", arguments=("side",))
-        return np.zeros(n, dtype=bool), ()
-    if "side" in columns:
-        if side is not None:
-            there = f"{columns.table.name} has a column {columns.names['side']!r} of sides"
-            raise RecordError(f"side {side!r} is for tables without sides, but {there}", arguments=("side",))
-        return two_sides(columns, SIDES, "must be buy or sell"), ()
-    assumed = () if side else ("there is no column of sides: every execution was taken for a sale",)
-    return np.full(n, side == "buy"), assumed
-
-
-def two_sides(columns: Columns, known: Mapping[str, bool], requirement: str) -> npt.NDArray[np.bool_]:
-    """Tell for each row which of two sides it has, by how it is written.
-
-    Raises
-    ------
-    RecordError
-        Names the first that is written otherwise, with their rows.
-    """
-    texts, codes = columns.coded("side")
-    meant = [known.get(text.strip().lower()) for text in texts]
-    columns.refuse("side", np.array([side is None for side in meant], dtype=bool)[codes], requirement)
-    return np.array([bool(side) for side in meant], dtype=bool)[codes]
+def _check_sales(columns: Columns, done: Trades, prices: Floats, is_small: npt.NDArray[np.bool_]) -> None:
+    """Refuse to take executions for sales where too many of the large ones got more than small ones do."""
+    is_large = np.isfinite(prices) & ~is_small
+    large = int(np.count_nonzero(is_large))
+    better = int(np.count_nonzero(is_large & (done.price > prices * (1.0 + _ROUNDING))))
+    if better > 1 and better >= _TOO_MANY * large:
+        told = f"{better:,} of {large:,} large executions got a better price than small ones do"
+        ways = "name a column of sides (columns={'side': …}, --column.side), or say side='sell' or 'buy' for all rows"
+        message = (
+            f"{columns.table.name}: there is no column of sides, and as sales {told}: some may be purchases; {ways}"
+        )
+        raise columns.table.error(message, arguments=("side",))
 
 
 def _unit_values(unit_value: float | Mapping[str, float], symbols: list[str]) -> Floats:
     if not isinstance(unit_value, Mapping):
-        return np.full(len(symbols), one_number("unit_value", unit_value, _AMOUNT, RecordError))
+        return np.full(len(symbols), one_number("unit_value", unit_value, AMOUNT, RecordError))
     absent = [symbol for symbol in symbols if symbol not in unit_value]
     if absent:
         raise RecordError(f"unit_value has none for {absent[0]!r}", arguments=("unit_value",))
-    chosen = (one_number(f"unit_value[{name!r}]", unit_value[name], _AMOUNT, RecordError) for name in symbols)
+    chosen = (one_number(f"unit_value[{name!r}]", unit_value[name], AMOUNT, RecordError) for name in symbols)
     return np.array(list(chosen), dtype=np.float64)
 
 
-def _references(trades: _Trades, reference: Reference) -> Floats:
-    """Give the reference price of each row, NaN where there is none."""
-    groups = trades.groups
-    is_small = _small(groups, trades.size, reference)
-    order = tables.sorted_within(groups, trades.time)
+def _references(done: Trades, reference: Reference) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Give the reference price of each row, NaN where there is none, and which rows are small."""
+    groups = done.groups
+    is_small = _small(groups, done.size, reference)
+    order = tables.sorted_within(groups, done.time)
     places = order[is_small[order]]  # of small rows, by group and time
-    ends = np.cumsum(np.bincount(groups[places], minlength=2 * len(trades.symbols)))
-    if reference.window is None or trades.time is None:
+    ends = np.cumsum(np.bincount(groups[places], minlength=2 * len(done.symbols)))
+    if reference.window is None or done.time is None:
         starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
-        medians: Floats = range_medians(trades.price[places], starts, ends)[groups]
-        return medians
-    low, high = _windows(groups[order], trades.time[order], is_small[order], reference.window)
+        return range_medians(done.price[places], starts, ends)[groups], is_small
+    low, high = _windows(groups[order], done.time[order], is_small[order], reference.window)
     result = np.empty(groups.size)
-    result[order] = range_medians(trades.price[places], low, high)
-    return result
+    result[order] = range_medians(done.price[places], low, high)
+    return result, is_small
 
 
 def _small(groups: Places, size: Floats, reference: Reference) -> npt.NDArray[np.bool_]:
@@ -353,22 +308,24 @@ def _windows(groups: Places, time: Floats, is_small: npt.NDArray[np.bool_], wind
     return low, high
 
 
-def _check_capital(columns: Columns, trades: _Trades, capital: Floats, kept: npt.NDArray[np.bool_]) -> None:
+def _check_capital(columns: Columns, done: Trades, capital: Floats, kept: npt.NDArray[np.bool_]) -> None:
     """Refuse capital that no record can have: each factor was allowed, their product may not be."""
-    bad = kept & ~_AMOUNT.contains(capital)
-    columns.refuse("amount_in" if trades.swaps else "quantity", bad, f"must give a capital {_AMOUNT}")
+    bad = np.zeros(len(columns), dtype=bool)
+    bad[done.rows[kept & ~AMOUNT.contains(capital)]] = True
+    role = "amount_in" if done.swaps else "quantity" if "quantity" in columns else "value"
+    columns.refuse(role, bad, f"must give a capital {AMOUNT}")
 
 
-def _notes(kept: npt.NDArray[np.bool_], clipped: int, trades: _Trades, reference: Reference) -> tuple[str, ...]:
+def _notes(kept: npt.NDArray[np.bool_], clipped: int, done: Trades, reference: Reference) -> tuple[str, ...]:
     notes = []
-    counts = np.bincount(trades.groups, minlength=1)
+    counts = np.bincount(done.groups, minlength=1)
     few = counts[(counts > 0) & (counts < reference.least)]
     if few.size:
-        each = "symbol" if trades.swaps else "symbol and side"
-        notes.append(f"{counted(int(few.sum()), 'row')} left out: fewer than {reference.least} of their {each}")
+        each = "symbol" if done.swaps else "symbol and side"
+        notes.append(f"{counted(int(few.sum()), done.noun)} left out: fewer than {reference.least} of their {each}")
     alone = int(kept.size - np.count_nonzero(kept) - few.sum())
     if alone:
-        notes.append(f"{counted(alone, 'row')} left out: no small size within {reference.window:g} s of them")
+        notes.append(f"{counted(alone, done.noun)} left out: no small size within {reference.window:g} s of them")
     if clipped:
         many = counted(clipped, "efficiency", "efficiencies")
         notes.append(f"{many} above 1 clipped to 1: better than the reference")

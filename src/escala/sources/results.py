@@ -38,7 +38,7 @@ class EfficiencyRecords:
     clipped : int
         Efficiencies that lay outside [0, 1] and were brought to its nearer end.
     left_out : int
-        Rows of the source, or capitals asked for, that gave no record.
+        Rows of the source, snapshots that are no order books, or capitals asked for, that gave no record.
     notes : tuple of str
         What was clipped, left out or assumed, in words.
     fingerprint : (n,) int64 or None
