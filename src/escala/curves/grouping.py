@@ -96,7 +96,10 @@ def _codes_of_polars(symbols: Any) -> npt.NDArray[Any]:
     from polars import Int64
 
     physical = symbols.to_physical()
-    return physical.to_numpy() if not symbols.null_count() else physical.cast(Int64).fill_null(-1).to_numpy()
+    if symbols.null_count():
+        physical = physical.cast(Int64).fill_null(-1)
+    codes: npt.NDArray[Any] = physical.to_numpy()
+    return codes
 
 
 def _pair(codes: Any, names: Any) -> _Coded:
