@@ -96,8 +96,9 @@ def _codes_of_polars(symbols: Any) -> npt.NDArray[Any]:
     from polars import Int64
 
     physical = symbols.to_physical()
-    known = physical.cast(Int64).fill_null(-1) if symbols.null_count() else physical
-    codes: npt.NDArray[Any] = known.to_numpy()
+    if symbols.null_count():
+        physical = physical.cast(Int64).fill_null(-1)
+    codes: npt.NDArray[Any] = physical.to_numpy()
     return codes
 
 

@@ -229,8 +229,8 @@ def _without_tails(column: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Mark what a map shows of an input: all of it, unless one row in fifty would take most of the axis."""
     low, high = np.quantile(column, _TAILS)
     if high > low and high - low < _CROWDED * float(np.ptp(column)):
-        shown: npt.NDArray[np.bool_] = (column >= low) & (column <= high)
-        return shown
+        inside: npt.NDArray[np.bool_] = (column >= low) & (column <= high)
+        return inside
     return np.ones(column.size, dtype=np.bool_)
 
 
