@@ -61,7 +61,7 @@ def draw(n: int, families: tuple[Family, ...], *, convex: float = 0.0, seed: int
     for code, rows in per_family.items():
         params[family == code] = np.stack(rows, 1)[family == code]
     names = [Family(code).name.lower() for code in family]
-    curves = CurveSet.from_params([f"S{i}" for i in range(n)], names, params, limit=limit)
+    curves = CurveSet.from_params([f"S{i}" for i in range(n)], names, params, trusted_to=limit)
     return Draw(curves, family, params, limit)
 
 

@@ -61,7 +61,7 @@ def test_one_element(benchmark: Any, built: Built, tmp_path: Path) -> None:
 
 def _curves(n: int) -> CurveSet:
     params = np.stack([_rng.uniform(0.6, 0.9, n), _rng.uniform(1e-7, 3e-6, n), _rng.uniform(0.0, 0.1, n)], axis=1)
-    return CurveSet.from_params([str(i) for i in range(n)], "exponential", params, limit=1e6)
+    return CurveSet.from_params([str(i) for i in range(n)], "exponential", params, trusted_to=1e6)
 
 
 def _compared(

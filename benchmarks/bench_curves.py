@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
+import polars
+import pyarrow
 import pytest
 
 from benchmarks import coverage, peers
 from benchmarks.compare import compare
 from escala import CurveSet, fit
+from escala.kernels.fitting import fit as kernels
 
 Draw = tuple[list[str], np.ndarray, np.ndarray, np.ndarray]
 ROOT = Path(__file__).parent.parent
@@ -83,6 +89,61 @@ def test_quadratic(benchmark: Any, with_covariance: bool) -> None:
         peer_work=few,
         unit="fit",
     )
+
+
+FORMS = (
+    "rows", "Categorical", "Arrow dictionary", "polars Categorical", "(codes, names)", "ragged", "object", "list",
+    "str", "pandas", "polars",
+)  # fmt: skip
+
+
+@functools.cache
+def forms() -> dict[str, tuple[Any, ...]]:
+    """The same records with symbols of every form: 50,000 instruments of 12."""
+    n, m = 50_000, 12
+    names, capital, efficiency, _ = decays(n, m)
+    flat = capital.reshape(-1), efficiency.reshape(-1)
+    texts = [name for name in names for _ in range(m)]
+    dictionary = pyarrow.array(texts).dictionary_encode()
+    return {
+        "rows": (names, capital, efficiency),
+        "Categorical": (pandas.Categorical(texts), *flat),
+        "Arrow dictionary": (dictionary, *flat),
+        "polars Categorical": (polars.Series(texts, dtype=polars.Categorical), *flat),
+        "(codes, names)": ((np.repeat(np.arange(n), m), names), *flat),
+        "ragged": (names, list(capital), list(efficiency)),
+        "object": (np.array(texts, dtype=object), *flat),
+        "list": (texts, *flat),
+        "str": (np.array(texts), *flat),
+        "pandas": (pandas.Series(texts), *flat),
+        "polars": (polars.Series(texts), *flat),
+    }
+
+
+@pytest.mark.benchmark(group="curves")
+@pytest.mark.parametrize("form", FORMS)
+def test_symbols(benchmark: Any, form: str) -> None:
+    """What it costs to find out which records belong together, beside the kernel alone in the same run."""
+    given = forms()[form]
+    kernel, inside = kernels.fit, []
+
+    def timed(*arguments: Any) -> None:
+        start = time.thread_time()
+        kernel(*arguments)
+        inside.append(time.thread_time() - start)
+
+    def run() -> tuple[float, float]:
+        inside.clear()
+        start = time.thread_time()
+        fit(*given, family="quadratic", threads=1)
+        return time.thread_time() - start, sum(inside)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "fit", timed)
+        runs = [benchmark.pedantic(run, rounds=1), *(run() for _ in range(6))]
+    whole, alone = (min(column) / 50_000 * 1e6 for column in zip(*runs, strict=True))
+    what = f"quadratics of 12 points, symbols as {form}, one thread / the kernel alone"
+    benchmark.extra_info.update(what=what, figure=f"{whole:.2f} µs an instrument, {whole / alone:.2f} times the kernel")
 
 
 @pytest.mark.benchmark(group="curves")

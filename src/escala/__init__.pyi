@@ -19,6 +19,9 @@ from escala.engine.events import RegimeChange as RegimeChange
 from escala.engine.results import EfficiencyPrediction as EfficiencyPrediction
 from escala.engine.results import ModelInfo as ModelInfo
 from escala.engine.results import RebalancePlan as RebalancePlan
+from escala.engine.sync import SynchronousEngine as SynchronousEngine
+from escala.engine.sync import SynchronousEvents as SynchronousEvents
+from escala.engine.sync import open_engine as open_engine
 from escala.errors import AllocationError as AllocationError
 from escala.errors import BuildError as BuildError
 from escala.errors import ConfigError as ConfigError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from numbers import Integral
 from typing import Any, TypeAlias
 
@@ -38,6 +38,8 @@ def to_floats(name: str, value: Any, error: type[InputError] = ScenarioError) ->
 
 def _refuse_what_is_no_number(value: Any, given: npt.NDArray[Any]) -> None:
     """Raise TypeError for what NumPy would silently make numbers of: text, masked elements, dates, complex numbers."""
+    if given.dtype == object and given.ndim == 0 and isinstance(value, Mapping | Set):
+        raise TypeError("its values have no order")
     if given.dtype.kind not in "fiubO":
         raise TypeError(f"it has dtype {given.dtype}")
     if given.dtype.kind == "O" and any(isinstance(e, str | bytes | None) for e in given.flat):

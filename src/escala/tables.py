@@ -283,7 +283,7 @@ FIT_STATUS: Final = (
 FIT_STATS: Final = (
     Quantity("smallest", "smallest capital seen", "amount", FROM_ZERO),
     Quantity("largest", "largest capital seen", "amount", FROM_ZERO),
-    Quantity("limit", "where trust in the curve ends", "amount", FROM_ZERO),
+    Quantity("trusted_to", "where trust in the curve ends", "amount", FROM_ZERO),
     Quantity("residual_sd", "√(SSE/df_resid)", "fraction", FROM_ZERO),
     Quantity("df_resid", "degrees of freedom left: n_eff − coefficients; 0 where there is none", "count", FROM_ZERO),
     Quantity("r_squared", "1 − SSE/SST; 0 where all efficiencies are equal"),

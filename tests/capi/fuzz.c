@@ -120,7 +120,7 @@ static escala_input input(int k, int64_t n, double low, double high) {
 
 static escala_curves curves(int64_t n, int64_t draws) {
     int8_t *family = last(areas[0], (size_t)n);
-    double *params = floats(1, ESCALA_PARAMS * n * draws, small), *origin = floats(2, n, plain), *limit = floats(3, n, capital);
+    double *params = floats(1, ESCALA_PARAMS * n * draws, small), *origin = floats(2, n, plain), *trusted_to = floats(3, n, capital);
     for (int64_t i = 0; family && i < n; i++) {
         family[i] = strange && !below(256) ? (int8_t)next() : (int8_t)below(5);
     }
@@ -140,7 +140,7 @@ static escala_curves curves(int64_t n, int64_t draws) {
             p[2] = number(1.0, 20.0);
         }
     }
-    return (escala_curves){size(n), family, params, origin, limit};
+    return (escala_curves){size(n), family, params, origin, trusted_to};
 }
 
 static void evaluate(void) {

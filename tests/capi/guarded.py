@@ -98,7 +98,7 @@ def compare(library: Library, seed: int) -> None:
         weights=[weights[part] for part in parts],
     )
     fits = library.fit(offsets, capital, efficiency, weights=weights)
-    for name in ("family", "status", "n_points", "params", "origin", "limit", "covariance"):
+    for name in ("family", "status", "n_points", "params", "origin", "trusted_to", "covariance"):
         same(getattr(fits, name), getattr(curves, name))
     for m in (1, 7, 1001):
         levels = rng.uniform(0.0, 2e6, (sizes.size, m))

@@ -39,7 +39,7 @@ def test_killed_twenty_times(tmp_path: Path) -> None:
     assert summary.digest == unhurt.digest
     killed = contents(tmp_path / "killed")
     assert killed == contents(tmp_path / "unhurt")
-    assert len(killed) == 2 * (-(-ROWS // CHUNK)) + 3
+    assert len(killed) == 2 * (-(-ROWS // CHUNK)) + 4
 
 
 _FULL = """

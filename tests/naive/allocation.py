@@ -43,7 +43,7 @@ class Problem:
     params: Floats
     total: float
     origin: Floats
-    limit: Floats
+    trusted_to: Floats
     min_efficiency: Floats
     lower: Floats
     upper: Floats
@@ -70,7 +70,7 @@ class Problem:
     @property
     def cap(self) -> Floats:
         """The upper bounds that do not depend on the curve."""
-        return np.minimum(np.minimum(self.upper, self.max_share * self.total), self.limit)
+        return np.minimum(np.minimum(self.upper, self.max_share * self.total), self.trusted_to)
 
     @functools.cached_property
     def stretch(self) -> tuple[Floats, Floats]:
@@ -107,13 +107,13 @@ class Problem:
 
 
 def make_problem(family: tuple[str, ...] | list[str], params: npt.ArrayLike, total: float, **settings: Any) -> Problem:
-    """Make a problem; settings are those of the call, and `origin` and `limit` of the curves."""
+    """Make a problem; settings are those of the call, and `origin` and `trusted_to` of the curves."""
     n = len(family)
     values = np.zeros((n, 3))
     given = np.asarray(params, dtype=np.float64)
     values[:, : given.shape[1]] = given
     whole = {name: settings.pop(name) for name in ("reserve", "hurdle", "spend") if name in settings}
-    each = DEFAULTS | {"origin": 0.0, "limit": math.inf} | settings
+    each = DEFAULTS | {"origin": 0.0, "trusted_to": math.inf} | settings
     arrays = {name: np.array(np.broadcast_to(value, (n,)), dtype=np.float64) for name, value in each.items()}
     return Problem(**{"family": tuple(family), "params": values, "total": total, **arrays, **whole})
 
@@ -128,13 +128,13 @@ def in_other_currency(p: Problem, factor: float) -> Problem:
         "hill": (1.0, 1.0 / factor, 1.0),
     }
     params = p.params / np.array([powers[name] for name in p.family])
-    amounts = {name: getattr(p, name) * factor for name in ("origin", "limit", "lower", "upper", "min_ticket")}
+    amounts = {name: getattr(p, name) * factor for name in ("origin", "trusted_to", "lower", "upper", "min_ticket")}
     return replace(p, params=params, total=p.total * factor, **amounts)
 
 
 def reordered(p: Problem, order: npt.NDArray[np.int64]) -> Problem:
     """Give the same problem with its instruments in another order."""
-    arrays = {name: getattr(p, name)[order] for name in ("params", "origin", "limit", *DEFAULTS)}
+    arrays = {name: getattr(p, name)[order] for name in ("params", "origin", "trusted_to", *DEFAULTS)}
     return replace(p, family=tuple(p.family[i] for i in order), **arrays)
 
 

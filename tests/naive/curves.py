@@ -536,15 +536,15 @@ class NaiveFit:
         error = 0.0 if self.flat else self.sse[family]
         first, second, c1, c2, norm1, norm2 = self.basis(family)
         largest = self.c[-1]
-        limit = 2.0 * largest
+        trusted_to = 2.0 * largest
         if family == QUADRATIC and not self.flat:
             low = self.minimum()
             if 1e-9 < low < 1.0 - 1e-9:
-                limit = largest
+                trusted_to = largest
             elif low >= 1.0 - 1e-9:
-                limit = min(limit, max(largest, self.c[0] + low * self.span))
+                trusted_to = min(trusted_to, max(largest, self.c[0] + low * self.span))
         f = curve.figures
-        f["limit"] = limit
+        f["trusted_to"] = trusted_to
         f["residual_sd"] = math.sqrt(error / (n - p)) if n > p else math.nan
         f["r_squared"] = 0.0 if self.flat else 1.0 - error / self.syy
         f["rmse"] = math.sqrt(error / n)
@@ -607,3 +607,11 @@ def durbin_watson_moments(e: list[list[float]], p: int) -> dict[str, float]:
     trace, trace_2, freedom = float(np.trace(ma)), float(np.trace(ma @ ma)), k - p
     variance = 2.0 * (freedom * trace_2 - trace * trace) / (freedom * freedom * (freedom + 2.0))
     return {"neumann_mean": trace / freedom, "neumann_variance": variance}
+
+
+def grouped(symbols: list[str]) -> tuple[list[str], list[int], list[int]]:
+    """Symbols in order of first appearance, where the records of each begin, and which record stands where."""
+    names = list(dict.fromkeys(symbols))
+    places = [[place for place, symbol in enumerate(symbols) if symbol == name] for name in names]
+    offsets = [sum(map(len, places[:k])) for k in range(len(names) + 1)]
+    return names, offsets, [place for own in places for place in own]

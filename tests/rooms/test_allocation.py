@@ -77,23 +77,23 @@ def concave_curves(rng: np.random.Generator, n: int, strict: bool) -> tuple[list
     Strict ones bend everywhere, by an amount that decides every share.
     """
     families = [FAMILIES[k] for k in rng.integers(0, 4, n)]
-    params, limit = np.zeros((n, 3)), np.where(rng.random(n) < 0.5, rng.uniform(0.3, 3.0, n), math.inf)
+    params, trusted_to = np.zeros((n, 3)), np.where(rng.random(n) < 0.5, rng.uniform(0.3, 3.0, n), math.inf)
     edge = 0.6 if strict else 1.0
     for i, family in enumerate(families):
         top = rng.uniform(0.2, 0.99 if strict else 1.3)
         if family == "exponential":
             params[i] = rng.uniform(0.2, 1.0), 10.0 ** rng.uniform(-0.5, 1.0), rng.uniform(-0.1, 0.4)
             params[i, 0] = min(params[i, 0], 0.99 - params[i, 2]) if strict else params[i, 0]
-            limit[i] = min(limit[i], edge * 2.0 / params[i, 1])
+            trusted_to[i] = min(trusted_to[i], edge * 2.0 / params[i, 1])
         elif family == "quadratic" and rng.random() < 0.5:
             params[i] = -rng.uniform(0.05, 1.0), -rng.uniform(0.1, 0.5), top
         elif family == "quadratic":
             params[i] = rng.uniform(0.05, 0.5), -rng.uniform(0.3, 1.0), top
-            limit[i] = min(limit[i], edge * -params[i, 1] / (3.0 * params[i, 0]))
+            trusted_to[i] = min(trusted_to[i], edge * -params[i, 1] / (3.0 * params[i, 0]))
         else:
             flat = family == "linear" and rng.random() < 0.2 and not strict
             params[i, :2] = 0.0 if flat else -rng.uniform(0.05, 1.0), top
-    return families, params, limit
+    return families, params, trusted_to
 
 
 def mixed_curves(rng: np.random.Generator, n: int) -> tuple[list[str], Floats, Floats]:
@@ -158,21 +158,21 @@ def restricted(p: Problem, rng: np.random.Generator, *, lumpy: bool) -> Problem:
 
 
 def concave_problem(rng: np.random.Generator, n: int, *, strict: bool = False) -> Problem:
-    families, params, limit = concave_curves(rng, n, strict)
-    p = make_problem(families, params, float(n * rng.uniform(0.05, 0.8)), limit=limit)
+    families, params, trusted_to = concave_curves(rng, n, strict)
+    p = make_problem(families, params, float(n * rng.uniform(0.05, 0.8)), trusted_to=trusted_to)
     return restricted(p, rng, lumpy=False)
 
 
 def mixed_problem(rng: np.random.Generator, n: int) -> Problem:
     families, params, origin = mixed_curves(rng, n)
-    limit = np.where(rng.random(n) < 0.7, rng.uniform(0.3, 3.0, n), math.inf)
-    p = make_problem(families, params, float(n * rng.uniform(0.1, 1.0)), limit=limit, origin=origin)
+    trusted_to = np.where(rng.random(n) < 0.7, rng.uniform(0.3, 3.0, n), math.inf)
+    p = make_problem(families, params, float(n * rng.uniform(0.1, 1.0)), trusted_to=trusted_to, origin=origin)
     return restricted(p, rng, lumpy=True)
 
 
 def curves_of(p: Problem) -> CurveSet:
     names = [f"S{i}" for i in range(len(p))]
-    return CurveSet.from_params(names, list(p.family), p.params, limit=p.limit, origin=p.origin)
+    return CurveSet.from_params(names, list(p.family), p.params, trusted_to=p.trusted_to, origin=p.origin)
 
 
 def solve(p: Problem, **options: Any) -> Allocation:
@@ -412,7 +412,7 @@ def check_reason(p: Problem, i: int, amount: float, reason: Binding) -> None:
         Binding.LOWER: p.lower[i] > 0.0 and near(amount, float(p.lower[i])),
         Binding.UPPER: near(amount, float(p.upper[i])),
         Binding.SHARE: near(amount, float(p.max_share[i]) * p.total),
-        Binding.LIMIT: near(amount, float(p.limit[i])),
+        Binding.LIMIT: near(amount, float(p.trusted_to[i])),
         Binding.THRESHOLD: near(amount, last) or near(amount, first) or (shut and (first > 0.0 or not p.usable[i])),
         Binding.TICKET: ticket > 0.0 and (near(amount, ticket) or shut),
         Binding.NO_CURVE: False,
@@ -477,7 +477,7 @@ CORNERS: dict[str, tuple[list[str], list[list[float]], float, dict[str, Any]]] =
         ],
         1.0142706751768888,
         {
-            "limit": [math.inf, 0.49411911605215764, 0.5008206461825164],
+            "trusted_to": [math.inf, 0.49411911605215764, 0.5008206461825164],
             "upper": [0.23, math.inf, math.inf],
             "spend": "exactly",
         },
@@ -486,13 +486,13 @@ CORNERS: dict[str, tuple[list[str], list[list[float]], float, dict[str, Any]]] =
         ["linear", "exponential"],
         [[-0.44656281340356946, 0.5031123511130089, 0.0], [0.4736959100440675, 7.170069386322634, 0.3229657609526233]],
         1.1574948556433573,
-        {"limit": [1.27587454, 2.0 / 7.170069386322634], "spend": "exactly"},
+        {"trusted_to": [1.27587454, 2.0 / 7.170069386322634], "spend": "exactly"},
     ),
     "a kink on the way up": (
         ["sqrt", "linear"],
         [[0.92, 0.47, 0.0], [0.98, 0.41, 0.0]],
         3.82,
-        {"priority": [2.49, 2.21], "reserve": 0.25160648550273357, "limit": [2.41, math.inf]},
+        {"priority": [2.49, 2.21], "reserve": 0.25160648550273357, "trusted_to": [2.41, math.inf]},
     ),
     "an interior point of a convex tail": (
         ["linear", "quadratic", "quadratic", "sqrt", "exponential", "exponential", "exponential"],
@@ -506,7 +506,7 @@ CORNERS: dict[str, tuple[list[str], list[list[float]], float, dict[str, Any]]] =
             [0.95, 1.3, 0.01],
         ],
         8.94,
-        {"upper": [1.21, 9.0, 9.0, 1.49, 9.0, 9.0, 9.0], "limit": [9.0, 0.95, 9.0, 9.0, 9.0, 9.0, 9.0]},
+        {"upper": [1.21, 9.0, 9.0, 1.49, 9.0, 9.0, 9.0], "trusted_to": [9.0, 0.95, 9.0, 9.0, 9.0, 9.0, 9.0]},
     ),
     "all the money above a high threshold": (
         ["sqrt", "quadratic"],
@@ -556,7 +556,10 @@ def test_forced_rising_curves_are_bounded_from_their_tangent() -> None:
     assert max(float(one.utility) for one in tighter) <= float(result.upper_bound)
     assert float(result.gap) <= 1e-12
     ended = CurveSet.from_params(
-        ["R"], "exponential", [[-0.6929804536878739, 5.526399090345087, 0.6571399563184952]], limit=0.41969454016308555
+        ["R"],
+        "exponential",
+        [[-0.6929804536878739, 5.526399090345087, 0.6571399563184952]],
+        trusted_to=0.41969454016308555,
     )
     only = allocate(ended, 4.2, lower=0.037310493704241984, hurdle=0.6556902481785515)
     assert float(only.utility) == pytest.approx(-0.020983871317936, rel=1e-12)
@@ -565,7 +568,7 @@ def test_forced_rising_curves_are_bounded_from_their_tangent() -> None:
         ["exponential", "linear"],
         [[-0.5, 1.0, 0.7], [-0.02, 0.9, 0.0]],
         origin=[7000, 0],
-        limit=[7040, 100],
+        trusted_to=[7040, 100],
     )
     narrow = allocate(far, 7030.0, lower=[6999.7, 0.0])
     assert np.allclose(narrow.amounts, [7025.0, 5.0], rtol=1e-6)
@@ -574,7 +577,7 @@ def test_forced_rising_curves_are_bounded_from_their_tangent() -> None:
 
 def test_everything_is_spent_though_the_tail_is_flat() -> None:
     tail = CurveSet.from_params(
-        ["A"], "exponential", [[0.18615554938253157, 36.904485781642975, 0.25555537948621865]], limit=4.5777
+        ["A"], "exponential", [[0.18615554938253157, 36.904485781642975, 0.25555537948621865]], trusted_to=4.5777
     )
     result = allocate(tail, 2.5, lower=0.06, hurdle=0.5, spend="exactly")
     assert result.amounts.tolist() == [2.5]
@@ -916,7 +919,7 @@ def test_every_reason_has_a_name() -> None:
         ["none", "price", "lower", "upper", "share", "limit", "threshold", "ticket"],
         "linear",
         [[-1.0, 0.95], [-0.1, 0.2], [-2.0, 0.6], [-0.1, 0.9], [-0.1, 0.9], [-0.1, 0.9], [-0.1, 0.9], [-1.0, 0.8]],
-        limit=[9.0, 9.0, 9.0, 9.0, 9.0, 0.125, 9.0, 9.0],
+        trusted_to=[9.0, 9.0, 9.0, 9.0, 9.0, 0.125, 9.0, 9.0],
     )
     result = allocate(
         curves,
@@ -959,7 +962,7 @@ def batch() -> tuple[Problem, Floats, Floats]:
         params,
         3.0,
         origin=origin,
-        limit=rng.uniform(0.5, 3.0, 9),
+        trusted_to=rng.uniform(0.5, 3.0, 9),
         min_efficiency=0.3,
         min_ticket=np.where(rng.random(9) < 0.5, 0.2, 0.0),
         lower=np.array([0.05] + [0.0] * 8),
@@ -1025,17 +1028,17 @@ def falling_curves(n: int, seed: int) -> CurveSet:
     """Curves of all families that fall up to their limits, where a threshold leaves money over."""
     rng = np.random.default_rng(seed)
     families = [FAMILIES[i % 4] for i in range(n)]
-    top, loss, limit = rng.uniform(0.5, 0.95, n), rng.uniform(0.4, 0.9, n), 10.0 ** rng.uniform(-0.5, 0.5, n)
+    top, loss, trusted_to = rng.uniform(0.5, 0.95, n), rng.uniform(0.4, 0.9, n), 10.0 ** rng.uniform(-0.5, 0.5, n)
     params = np.zeros((n, 3))
     for i, family in enumerate(families):
-        fall, end = top[i] * loss[i], limit[i]
+        fall, end = top[i] * loss[i], trusted_to[i]
         params[i] = {
             "linear": (-fall / end, top[i], 0.0),
             "sqrt": (-fall / math.sqrt(end), top[i], 0.0),
             "quadratic": (fall / end**2, -2.0 * fall / end, top[i]),
             "exponential": (fall, 4.0 / end, top[i] - fall),
         }[family]
-    return CurveSet.from_params([f"S{i}" for i in range(n)], families, params, limit=limit)
+    return CurveSet.from_params([f"S{i}" for i in range(n)], families, params, trusted_to=trusted_to)
 
 
 SPLITS: dict[str, dict[str, Any]] = {
@@ -1052,7 +1055,7 @@ SPLITS: dict[str, dict[str, Any]] = {
 def test_an_allocation_does_not_depend_on_its_neighbours_in_the_call(split: str) -> None:
     """Parts of a path that begin at multiples of WARM have the bits of the whole, in both phases."""
     curves, options = falling_curves(7, 2), {"max_nodes": 100, **SPLITS[split]}
-    totals = np.linspace(0.01, 0.9 if "spend" in options else 1.2, 8 * WARM) * float(curves.limit.sum())
+    totals = np.linspace(0.01, 0.9 if "spend" in options else 1.2, 8 * WARM) * float(curves.trusted_to.sum())
     whole = allocate(curves, totals, **options)
     assert (whole.first is None) == (split == "one solve")
     for size in (WARM, 2 * WARM, 4 * WARM):
@@ -1069,7 +1072,7 @@ def test_an_allocation_does_not_depend_on_its_neighbours_in_the_call(split: str)
 def test_draws_do_not_depend_on_their_neighbours_in_the_call() -> None:
     curves = falling_curves(7, 1)
     draws = curves.params * np.random.default_rng(6).uniform(0.97, 1.0, (3 * WARM, 1, 1))
-    total = 0.8 * float(curves.limit.sum())
+    total = 0.8 * float(curves.trusted_to.sum())
     whole = allocate(curves, total, params=draws, min_efficiency=0.6)
     assert whole.first is not None
     for begin in range(0, len(draws), WARM):
@@ -1178,7 +1181,7 @@ def test_numbers_of_problems_without_an_answer_are_nan() -> None:
 
 
 def two() -> CurveSet:
-    return CurveSet.from_params(["A", "B"], "linear", [[-1.0, 1.0], [-0.25, 0.5]], limit=[0.75, 4.0])
+    return CurveSet.from_params(["A", "B"], "linear", [[-1.0, 1.0], [-0.25, 0.5]], trusted_to=[0.75, 4.0])
 
 
 @pytest.mark.parametrize(

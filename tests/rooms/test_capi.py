@@ -125,7 +125,7 @@ def some_curves(rng: np.random.Generator, n: int, *, hills: bool = True) -> Curv
             "exponential": (rng.uniform(0.5, 1.0), rng.uniform(1e-7, 1e-5), rng.uniform(0.0, 0.2)),
             "sqrt": (-rng.uniform(1e-4, 1e-3), rng.uniform(0.8, 1.1), 0.0),
         }[family]
-    return CurveSet.from_params([str(i) for i in range(n)], families, params, limit=rng.uniform(1e5, 1e6, n))
+    return CurveSet.from_params([str(i) for i in range(n)], families, params, trusted_to=rng.uniform(1e5, 1e6, n))
 
 
 # ---- The files ----
@@ -196,7 +196,7 @@ def test_example_in_c(which: str, how: str, request: pytest.FixtureRequest, tmp_
     result = escala.simulate(1000.0, 600.0, np.array([1500.0, 2000.0, 4000.0]), 200.0)
     expected = {
         "params": curves.params,
-        "limit": curves.limit,
+        "trusted_to": curves.trusted_to,
         "efficiency": curves.efficiency(levels),
         "marginal": curves.marginal(levels),
         "amounts": found.amounts,
@@ -514,7 +514,7 @@ class Host:
         self.params = self.array("double", [-1e-6, 1.0, 0.0, 0.0, 0.7, 3e-6, 0.2, 0.0, -1e-3, 1.0, 0.0, 0.0])
         self.curves = ffi.new("escala_curves *")
         self.curves.n, self.curves.family, self.curves.params = 3, self.family, self.params
-        self.curves.origin, self.curves.limit = self.array("double", [0.0] * 3), self.array("double", [1e6] * 3)
+        self.curves.origin, self.curves.trusted_to = self.array("double", [0.0] * 3), self.array("double", [1e6] * 3)
         self.capital, self.out = self.array("double", [0.0, 1e5]), self.array("double", [7.0] * 6)
         self.offsets = self.array("int64_t", [0, 4, 9])
         self.records = ffi.new("escala_records *")
@@ -611,13 +611,13 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("check_curves", "params[2]", INF, BAD_VALUE, "params", 2),
     ("check_curves", "params[0]", NAN, BAD_VALUE, "params", 0),
     ("check_curves", "params[5]", -1e-6, BAD_VALUE, "params", 5),
-    ("check_curves", "curves.limit[1]", 0.0, BAD_VALUE, "limit", 1),
+    ("check_curves", "curves.trusted_to[1]", 0.0, BAD_VALUE, "trusted_to", 1),
     ("check_curves", "curves.origin[1]", INF, BAD_VALUE, "origin", 1),
-    ("threshold", "curves.limit", None, NULL_POINTER, "limit", -1),
+    ("threshold", "curves.trusted_to", None, NULL_POINTER, "trusted_to", -1),
     ("fit", "records", None, NULL_POINTER, "records", -1),
     ("fit", "fits", None, NULL_POINTER, "fits", -1),
     ("fit", "fits.params", None, NULL_POINTER, "fits->params", -1),
-    ("fit", "fits.limit", None, NULL_POINTER, "fits->limit", -1),
+    ("fit", "fits.trusted_to", None, NULL_POINTER, "fits->trusted_to", -1),
     ("fit", "records.offsets", None, NULL_POINTER, "offsets", -1),
     ("fit", "records.capital", None, NULL_POINTER, "capital", -1),
     ("fit", "records.family", None, NULL_POINTER, "family", -1),
@@ -643,7 +643,7 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("allocate", "answers.amounts", None, NULL_POINTER, "amounts", -1),
     ("allocate", "answers.solution", None, NULL_POINTER, "solution", -1),
     ("allocate", "problem.total", None, NULL_POINTER, "total", -1),
-    ("allocate", "problem.curves.limit", None, NULL_POINTER, "limit", -1),
+    ("allocate", "problem.curves.trusted_to", None, NULL_POINTER, "trusted_to", -1),
     ("allocate", "problem.totals", -1, BAD_SIZE, "totals", -1),
     ("allocate", "problem.draws", 2**40, BAD_SIZE, "totals", -1),
     ("allocate", "problem.max_nodes", -1, BAD_SIZE, "max_nodes", -1),

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from escala import allocate, fit
+from escala import CurveSet, allocate, fit
 from escala.commands import app as cli
+from escala.commands import scaling
 from escala.demo.curves import load_quotes
 from tests.places import ROOT
 
@@ -191,7 +192,8 @@ def test_exported_records_are_imported_to_the_bit(folder: Path, tmp_path: Path) 
 
 
 def test_bad_records_are_refused_whole(tmp_path: Path) -> None:
-    (tmp_path / "bad.csv").write_text("symbol,capital,efficiency\nA,1000,0.9\nA,2000,1.5\n")
+    rows = "".join(f"A,{capital},0.9\n" for capital in (1000, 3000, 4000, 5000))
+    (tmp_path / "bad.csv").write_text(f"symbol,capital,efficiency\nA,2000,1.5\n{rows}")
     done = escala("records", "import", "bad.csv", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
@@ -305,7 +307,7 @@ def test_predict_answers_as_the_library(folder: Path, command: str) -> None:
     assert found["marginal"] == curve.marginal(capitals).tolist()
     assert (found["capital"], found["family"], found["n_points"]) == (capitals, "quadratic", 360)
     assert list(found) == [
-        "symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at", "limit", "level",
+        "symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at", "trusted_to", "level",
         "tolerance", "capital", "efficiency", "low", "high", "confidence", "extrapolated", "marginal",
     ]  # fmt: skip
 
@@ -313,7 +315,7 @@ def test_predict_answers_as_the_library(folder: Path, command: str) -> None:
 def test_predict_prints_a_line_a_capital(folder: Path) -> None:
     lines = escala("predict", "--symbol=USDC/WBTC", "--capital", "1e6", "2e8", cwd=folder).stdout.splitlines()
     assert lines[0] == "USDC/WBTC: 360 records of capitals 502.909 to 148,990,000; quadratic curve, R² 0.993"
-    assert lines[3].split() == ["1,000,000", "0.9975", "0.9893", "to", "1.0000", "100.0%", "0.9966"]
+    assert lines[3].split() == ["1,000,000", "0.9975", "0.9893", "to", "1.0000", ">", "99.9%", "0.9966"]
     assert lines[4].endswith("outside the records")
 
 
@@ -435,3 +437,52 @@ def test_passwords_are_not_shown() -> None:
         assert done.returncode == 1
         assert done.stderr.startswith("escala: cannot read postgresql://me:***@localhost:1/none")
         assert "s3cret" not in done.stderr + done.stdout
+
+
+def test_sharpe_ratios_are_no_efficiencies(tmp_path: Path) -> None:
+    rows = "".join(f"S,{k}00000,{2.5 - 0.1 * k}\n" for k in range(1, 12))
+    (tmp_path / "sharpe.csv").write_text(f"symbol,capital,efficiency\n{rows}")
+    done = escala("records", "import", "sharpe.csv", "--clip", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "clip would change 11 of 11 efficiencies" in done.stderr
+    assert not (tmp_path / "escala.db").exists()
+    made = answer(tmp_path, "records", "import", "sharpe.csv", "--normalise")
+    assert made["notes"] == ["efficiencies were divided by their value at the smallest capital: 2.4 of S"]
+    assert answer(tmp_path, "predict", "--symbol", "S", "--capital", "600000")["efficiency"] == [
+        pytest.approx(1.9 / 2.4)
+    ]
+
+
+def test_what_or_more_means_is_said_only_where_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    capital = np.linspace(1.0, 10.0, 12)
+    noise = np.random.default_rng(2).normal(0.0, 0.01, 12)
+    clear = fit(["A", "B"], [capital, [0.5, 1.2]], [0.9 - 0.07 * capital + noise, [0.9, 0.8]], family="linear")
+    unclear = fit(["C"], [capital], [0.9 - 0.007 * capital + noise], family="linear")
+    decay = fit(["D"], [capital], [0.8 * np.exp(-0.4 * capital) + 0.1 + noise], family="exponential")
+    for curves, said in ((clear, ()), (unclear, ("or not within",)), (decay, ("flattens out",))):
+        scaling._print_many(curves, curves.saturation(), 0.1)
+        shown = capsys.readouterr().out
+        assert "0 or more" not in shown
+        for words in ("or not within", "flattens out"):
+            assert (words in shown) == (words in said), (curves, words)
+
+
+def test_no_probability_is_given_outside_the_records(capsys: pytest.CaptureFixture[str]) -> None:
+    capital = np.linspace(1.0, 10.0, 12)
+    curve = fit(["A"], [capital], [0.9 - 0.05 * capital], family="linear")
+    at = curve.predict([[5.0, 15.0]])
+    names = ("efficiency", "low", "high", "confidence", "extrapolated")
+    columns = {"capital": [5.0, 15.0], **{name: getattr(at, name)[0] for name in names}, "marginal": [0.1, 0.1]}
+    scaling._print_prediction(curve, columns, 0.95, 0.05)
+    lines = capsys.readouterr().out.splitlines()
+    assert "> 99.9%" in lines[3]
+    assert lines[4].split()[5] == "–"
+    assert lines[4].endswith("outside the records")
+    assert lines[-1].startswith("outside the records the interval holds if")
+
+
+def test_shares_are_of_the_total_as_max_share_is() -> None:
+    curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-1e-6, 0.9]], trusted_to=1e6)
+    found = allocate(curves, 1000.0, max_share=0.5, upper=[1000.0, 450.0])
+    [line] = [line for line in found.summary().splitlines() if line.endswith("max_share")]
+    assert "50.00%" in line

@@ -51,8 +51,10 @@ def drawn_curves(rng: np.random.Generator, n: int) -> tuple[list[str], Floats, F
     return families, params, origin
 
 
-def curve_set(families: list[str], params: Floats, origin: Floats, limit: Any = np.inf) -> CurveSet:
-    return CurveSet.from_params([f"S{i}" for i in range(len(families))], families, params, origin=origin, limit=limit)
+def curve_set(families: list[str], params: Floats, origin: Floats, trusted_to: Any = np.inf) -> CurveSet:
+    return CurveSet.from_params(
+        [f"S{i}" for i in range(len(families))], families, params, origin=origin, trusted_to=trusted_to
+    )
 
 
 @given(st.integers(0, 2**32))
@@ -219,13 +221,13 @@ def test_saturation_and_capacity_by_brute_force() -> None:
     rng = np.random.default_rng(4)
     n = 700
     families, params, origin = drawn_curves(rng, n)
-    limit = rng.uniform(0.3, 3.0, n)
+    trusted_to = rng.uniform(0.3, 3.0, n)
     drop = rng.uniform(0.02, 1.0, n)
-    curves = curve_set(families, params, origin, limit)
+    curves = curve_set(families, params, origin, trusted_to)
     found = curves.saturation(drop)
     infinite = 0
     for i in range(n):
-        end, step = float(limit[i]), float(limit[i]) / 200_000
+        end, step = float(trusted_to[i]), float(trusted_to[i]) / 200_000
         peak, saturation, capacity = brute_force(curves[i], end, drop[i])
         here = curves[i]
         # Where many capitals are as good, values decide, not places.
@@ -251,13 +253,13 @@ def test_threshold_by_brute_force() -> None:
     rng = np.random.default_rng(5)
     n = 700
     families, params, origin = drawn_curves(rng, n)
-    limit = rng.uniform(0.3, 3.0, n)
+    trusted_to = rng.uniform(0.3, 3.0, n)
     least = np.where(rng.random(n) < 0.05, rng.choice([0.0, 1.0, 1.2, -0.5], n), rng.uniform(0.01, 0.99, n))
-    curves = curve_set(families, params, origin, limit)
+    curves = curve_set(families, params, origin, trusted_to)
     found = curves.threshold(least)
     kinds = {"none": 0, "open": 0, "closed": 0}
     for i in range(n):
-        grid = np.linspace(0.0, limit[i], 100_001)
+        grid = np.linspace(0.0, trusted_to[i], 100_001)
         good = curves[i].efficiency(grid) >= least[i]
         step = grid[1]
         if not good.any():
@@ -269,7 +271,7 @@ def test_threshold_by_brute_force() -> None:
         bad_after = ~good[first:]
         if not bad_after.any():
             kinds["open"] += 1
-            assert math.isinf(found[i]) or abs(found[i] - limit[i]) <= 2 * step, i
+            assert math.isinf(found[i]) or abs(found[i] - trusted_to[i]) <= 2 * step, i
         else:
             kinds["closed"] += 1
             end = grid[first + int(np.argmax(bad_after))]
@@ -291,7 +293,7 @@ def test_known_saturations() -> None:
             [-1.0, 2, 0],
             [-1.0, 0, 0],
         ],
-        limit=[1, 4, 4, 1, np.inf, 0.9, 4, 4],
+        trusted_to=[1, 4, 4, 1, np.inf, 0.9, 4, 4],
     )
     found = curves.saturation(0.1)
     assert np.allclose(found.peak, [0, 4, 0, 0, 0, 0, 0, 0])
@@ -506,7 +508,7 @@ def test_sets_can_be_pickled_shown_and_tabled() -> None:
     assert np.array_equal(again.efficiency(5e5), curves.efficiency(5e5))
     assert repr(curves) == "<CurveSet of 3 curves: exponential 3>"
     frame = curves.to_dataframe()
-    assert frame.shape == (3, 21)
+    assert frame.shape == (3, 25)
     assert frame["family"].tolist() == ["exponential"] * 3
     text = curves.summary(rows=2)
     assert "3 instruments, 36 points: exponential 3" in text
@@ -559,7 +561,7 @@ def test_bad_arguments_are_refused() -> None:
         (lambda: curves.saturation(0.0), r"drop must be in \(0, 1\], but drop = 0.0"),
         (lambda: curves.saturation([0.1, 0.2, 0.3]), r"drop of shape \(3,\) must be a number or of shape \(2,\)"),
         (lambda: curves.threshold(math.nan), r"min_efficiency must be in \(-inf, inf\), but min_efficiency = nan"),
-        (lambda: CurveSet.from_params(["A"], "linear", [[1, 1]], limit=0.0), r"limit must be in \(0, inf\], but limit = 0.0"),
+        (lambda: CurveSet.from_params(["A"], "linear", [[1, 1]], trusted_to=0.0), r"trusted_to must be in \(0, inf\], but trusted_to = 0.0"),
     ]  # fmt: skip
     for call, message in cases:
         with pytest.raises(CurveError, match=f"^{message}"):

@@ -34,7 +34,7 @@ from escala import fit
 rng = np.random.default_rng(1)
 x = np.arange(1.0, 13.0)
 curves = fit(["A"], x, [0.9 - 0.03 * x + 0.01 * rng.standard_normal(12)], family="linear")
-print(curves.lack_of_fit.tolist(), curves.aicc.tolist(), curves.observed.tolist(), curves.limit.tolist())
+print(curves.lack_of_fit.tolist(), curves.aicc.tolist(), curves.observed.tolist(), curves.trusted_to.tolist())
 """
 
 
@@ -54,7 +54,7 @@ def test_results_have_the_names_of_the_tables() -> None:
     fields = {field.name for field in dataclasses.fields(CurveSet)}
     kept_otherwise = {"smallest", "largest", "neumann", "neumann_mean", "neumann_variance"}
     assert set(tables.names(tables.FIT_STATS)) - kept_otherwise <= fields
-    assert {field.name for field in dataclasses.fields(Saturation)} == {*tables.names(tables.LIMITS), "drop"}
+    assert {field.name for field in dataclasses.fields(Saturation)} == {*tables.names(tables.LIMITS), "drop", "symbols"}
 
 
 def test_every_family_fits_the_width_of_coefficients() -> None:
@@ -262,5 +262,5 @@ def test_hills_are_drawn() -> None:
     pytest.importorskip("matplotlib")
     from escala import plots
 
-    curves = CurveSet.from_params(["A", "B"], "hill", [[1.2, 1e5, 2.0], [0.9, 1e5, 1.0]], limit=1e6)
+    curves = CurveSet.from_params(["A", "B"], "hill", [[1.2, 1e5, 2.0], [0.9, 1e5, 1.0]], trusted_to=1e6)
     assert plots.efficiency_curves(curves).axes

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from escala import CurveError, CurveSet, Family, FitError, FitStatus, InputError, RecordError, fit
+from escala.curves import grouping
 from escala.curves.families import family_code
 from escala.kernels.fitting import fit as kernels
 from escala.kernels.fitting.rows import work_size
@@ -501,9 +502,9 @@ def test_auto_takes_no_parabola_that_turns_inside_the_data() -> None:
     curves = fit(["A", "A quadratic"], x, [y, y], family=["auto", "quadratic"])
     assert curves.family[0] != Family.QUADRATIC
     assert curves.status[1] == FitStatus.OK
-    assert curves.limit[1] == 11.0
+    assert curves.trusted_to[1] == 11.0
     later = fit(["B"], x, [0.5 + 0.002 * (x - 15.0) ** 2], family="quadratic")
-    assert math.isclose(later.limit[0], 15.0)
+    assert math.isclose(later.trusted_to[0], 15.0)
 
 
 def test_status_and_freedom() -> None:
@@ -574,6 +575,128 @@ def test_forms_of_input_agree() -> None:
     assert_same_bits(timed, fit(symbols, capital, efficiency, observed_at=np.arange(24.0).reshape(4, 6), half_life=3.0))
 
 
+def coded_forms(names: list[str], codes: npt.NDArray[np.int64]) -> dict[str, Any]:
+    import pandas
+    import polars
+    import pyarrow
+
+    texts = [names[code] for code in codes]
+    table = pyarrow.array(texts).dictionary_encode()
+    return {
+        "list": texts,
+        "fresh texts": ["".join(list(text)) for text in texts],
+        "tuple": tuple(texts),
+        "object": np.array(texts, dtype=object),
+        "strings": np.array(texts),
+        "new strings": np.array(texts, dtype=np.dtypes.StringDType()),
+        "pandas": pandas.Series(texts, index=range(5, 5 + len(texts))),
+        "pandas object": pandas.Series(texts, dtype=object),
+        "index": pandas.Index(texts),
+        "categorical": pandas.Categorical(texts),
+        "categories in another order": pandas.Categorical(texts, categories=sorted(names, reverse=True)),
+        "categorical series": pandas.Series(texts, dtype="category"),
+        "polars": polars.Series(texts),
+        "polars categorical": polars.Series(texts, dtype=polars.Categorical),
+        "polars enum": polars.Series(texts, dtype=polars.Enum([*names, "unused"])),
+        "arrow": pyarrow.array(texts),
+        "arrow chunks": pyarrow.chunked_array([texts[:5], [], texts[5:]]),
+        "dictionary": table,
+        "dictionary in chunks": pyarrow.chunked_array([table[:3], pyarrow.array(texts[3:]).dictionary_encode()]),
+        "dictionary that says a text twice": pyarrow.DictionaryArray.from_arrays(
+            np.where(np.arange(codes.size) % 2, codes, codes + len(names)), names * 2
+        ),
+        "codes and names": (codes, names),
+        "large codes and names": (codes.astype(np.uint64), np.array(names)),
+        "factorized": pandas.factorize(np.array(texts, dtype=object)),
+    }
+
+
+@pytest.mark.parametrize("how", ["together", "in runs", "mixed"])
+def test_symbols_of_any_form_give_the_same_curves(how: str) -> None:
+    names, m = ["Z/USD", "A/USD", "Müller", "B/USD", "C"], 24
+    together = np.repeat(np.arange(5), m)
+    codes = {"together": together, "in runs": np.tile(np.repeat(np.arange(5), m // 3), 3)}.get(
+        how, np.random.default_rng(3).permutation(together)
+    )
+    rng = np.random.default_rng(4)
+    capital, efficiency = rng.uniform(1.0, 9.0, codes.size), rng.uniform(0.1, 0.9, codes.size)
+    order = list(dict.fromkeys(names[code] for code in codes))
+    parts = [np.flatnonzero(codes == names.index(name)) for name in order]
+    expected = fit(order, [capital[part] for part in parts], [efficiency[part] for part in parts], family="quadratic")
+    for form, symbols in coded_forms(names, codes).items():
+        found = fit(symbols, capital, efficiency, family="quadratic")
+        assert found.symbols.tolist() == order, form
+        assert all(type(symbol) is str for symbol in found.symbols), form
+        assert_same_bits(found, expected)
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=60))
+def test_groups_are_those_of_the_twin(codes: list[int]) -> None:
+    names = [f"S{code}" for code in range(7)]
+    texts = [names[code] for code in codes]
+    expected, offsets, order = naive_curves.grouped(texts)
+    for symbols in (texts, np.array(texts), (np.array(codes), names)):
+        found = grouping.grouped(symbols, {})
+        assert found.names.tolist() == expected
+        assert found.offsets.tolist() == offsets
+        assert (order if found.order is not None else list(range(len(texts)))) == order
+        assert found.order is None or found.order.tolist() == order
+
+
+def test_symbols_that_are_missing_are_named_in_any_form() -> None:
+    import pandas
+    import polars
+    import pyarrow
+
+    texts = ["A", "A", "A", "B", "B", None]
+    for symbols in (
+        texts,
+        np.array(texts, dtype=object),
+        pandas.Categorical(texts),
+        pandas.Series(texts),
+        pandas.Series(texts, dtype="category"),
+        polars.Series(texts),
+        polars.Series(texts, dtype=polars.Categorical),
+        pyarrow.array(texts),
+        pyarrow.array(texts).dictionary_encode(),
+    ):
+        with pytest.raises(RecordError, match=r"symbols must be text that is not empty, but symbols\[5\] = "):
+            fit(symbols, np.arange(1.0, 7.0), np.full(6, 0.5))
+    for empty in (["A", "A", "", "B"], pandas.Categorical(["A", "A", "", "B"]), ([0, 0, 1, 2], ["A", "", "B"])):
+        given = (np.array(empty[0]), empty[1]) if isinstance(empty, tuple) else empty
+        with pytest.raises(RecordError, match=r"symbols\[2\] = ''"):
+            fit(given, np.arange(1.0, 5.0), np.full(4, 0.5))
+    numbers = pandas.Categorical([7, 7, 8, 8])
+    with pytest.raises(RecordError, match=r"symbols\[0\] = 7"):
+        fit(numbers, np.arange(1.0, 5.0), np.full(4, 0.5))
+
+
+def test_codes_of_symbols_are_places_among_the_names() -> None:
+    four = np.arange(1.0, 5.0), np.full(4, 0.5)
+    for codes, bad in (([0, 1, 2, 0], "2"), ([0, -1, 0, 0], "-1")):
+        with pytest.raises(RecordError, match=rf"places among 2 names, but symbols\[0\]\[\d\] = {bad}"):
+            fit((np.array(codes), ["A", "B"]), *four)
+    with pytest.raises(RecordError, match=r"codes of symbols of shape \(2, 2\) must be in a row"):
+        fit((np.zeros((2, 2), dtype=int), ["A", "B"]), *four)
+    with pytest.raises(RecordError, match=r"capital of shape \(4,\) does not go with 3 symbols"):
+        fit((np.zeros(3, dtype=int), ["A"]), *four)
+    assert fit((np.array([0, 1, 0, 1]), ["A", "A"]), *four).symbols.tolist() == ["A"]
+    assert fit(("A", "B"), [1.0, 2.0], [0.9, 0.8]).symbols.tolist() == ["A", "B"]
+
+
+def test_arrays_of_any_kind_may_be_ragged() -> None:
+    capital = [np.array([1.0, 2.0, 3.0, 4.0]), np.array([2.0, 3.0, 4.0])]
+    efficiency = [np.array([0.9, 0.8, 0.75, 0.6]), np.array([0.9, 0.8, 0.7])]
+    one = fit(["A", "B"], capital, efficiency)
+    every_other = [np.repeat(part, 2)[::2] for part in capital]
+    for other in (every_other, [part.astype(int) for part in capital], [part.astype(">f8") for part in capital]):
+        assert_same_bits(one, fit(["A", "B"], other, efficiency))
+    with pytest.raises(RecordError, match="masked"):
+        fit(["A", "B"], capital, [np.ma.masked_greater(part, 0.85) for part in efficiency])
+    with pytest.raises(RecordError, match=r"capital\[1\] of shape \(3, 2\) must be one-dimensional"):
+        fit(["A", "B"], [capital[0], np.ones((3, 2))], efficiency)
+
+
 def test_inputs_are_left_alone() -> None:
     symbols, capital, efficiency = market(4, 6, 51)
     for array in (capital, efficiency):
@@ -598,9 +721,47 @@ def test_nothing_gives_nothing() -> None:
 
 
 def test_clipping_is_counted() -> None:
-    curves = fit(["B", "A", "B", "A", "B"], [1, 2, 3, 4, 5], [1.2, 0.5, 0.9, -0.1, 1.01], clip=True)
+    symbols = ["B", "A", "B", "A", "B"] * 3
+    efficiency = [1.2, 0.5, 0.9, -0.1, 1.01, *[0.8] * 10]
+    curves = fit(symbols, np.arange(1.0, 16.0), efficiency, clip=True)
     assert dict(zip(curves.symbols, curves.clipped.tolist(), strict=True)) == {"B": 2, "A": 1}
     assert "3 efficiencies were clipped" in curves.summary()
+
+
+SHARPE = [2.4, 2.31, 2.2, 2.05, 1.9, 1.71, 1.55, 1.4, 1.2, 1.05, 0.9]
+
+
+def test_what_is_no_efficiency_is_not_clipped_to_one() -> None:
+    capital = np.arange(1.0, 12.0) * 1e5
+    message = (
+        r"clip would change 10 of 11 efficiencies, which go from 0.9 to 2.4, and at most 20% may be outside \[0, 1\]: "
+        "no shares of an ideal value; divide by the value at small size, as normalise=True does"
+    )
+    for symbols in (["S"] * 11, ["S"]):
+        shape = (len(symbols), -1) if len(symbols) == 1 else (-1,)
+        with pytest.raises(RecordError, match=message):
+            fit(symbols, capital.reshape(shape), np.reshape(SHARPE, shape), clip=True)
+    assert fit(["S"] * 5, capital[:5], [1.01, 0.9, 0.8, 0.7, 0.6], clip=True).clipped.tolist() == [1]
+
+
+def test_returns_by_size_are_divided_by_their_value_at_small_size() -> None:
+    capital = np.arange(1.0, 12.0) * 1e5
+    two, twice = np.tile(capital, 2), np.concatenate([SHARPE, np.multiply(3.0, SHARPE)])
+    told = "efficiencies were divided by their value at the smallest capital: 2.4 of S, 7.2 of T"
+    with pytest.warns(UserWarning, match=told):
+        curves = fit(np.repeat(["S", "T"], 11), two, twice, normalise=True)
+    assert_same_bits(curves[["S"]], fit(["S"], [capital], [np.divide(SHARPE, 2.4)]))
+    assert np.allclose(curves.efficiency(5e5), 1.9 / 2.4, atol=0.02)
+    with pytest.warns(UserWarning, match="2 of S"):  # the mean of two records at the smallest capital
+        mean = fit(["S"] * 6, [1.0, 1.0, 2.0, 3.0, 4.0, 5.0], [1.9, 2.1, 1.8, 1.6, 1.4, 1.2], normalise=True)
+    assert mean.clipped.tolist() == [1]
+    with pytest.raises(RecordError, match=r"which must be positive, but S has -0\.5 at 1"):
+        fit(["S"] * 3, [2.0, 1.0, 3.0], [1.0, -0.5, 0.2], normalise=True)
+    with (
+        pytest.warns(UserWarning, match="1 of S"),
+        pytest.raises(RecordError, match=r"2 of 3 normalised efficiencies, .* they do not fall"),
+    ):
+        fit(["S"] * 3, [1.0, 2.0, 3.0], [1.0, 1.5, 2.0], normalise=True)
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,7 @@ def identity_of(source: str) -> str:
         ("    return x * FACTOR", "    # half of a word\n    return x * FACTOR"),
         ("def used(x):", 'def used(x):\n    """Say what it is."""'),
         ("return x - 1.0", "return x - 3.0"),
+        ("y = used(x)\n    return y", "z = used(x)\n    return z"),
         ("FACTOR = 2.0", "OTHER = 1.0\nFACTOR = 2.0"),
     ],
 )

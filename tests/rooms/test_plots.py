@@ -33,6 +33,7 @@ from escala import (
     CurveError,
     CurveSet,
     DeFiSimulator,
+    Design,
     InputError,
     LendingResult,
     LendingStrategy,
@@ -45,7 +46,8 @@ from escala import (
 from escala.demo.curves import Quotes, load_quotes
 from escala.plots import canvas
 from escala.plots.efficiency import spread
-from escala.text.numerals import engineering
+from escala.sweeps.sweep import sweep as sweep_design
+from escala.text.numerals import between, engineering
 from tests.places import ROOT
 
 LONG = "an instrument whose $name$ is sixty letters long, or so, _%d_"
@@ -70,7 +72,7 @@ def records(symbol: str) -> dict[str, Any]:
 @functools.cache
 def long_curves() -> CurveSet:
     params = [[-1e-9 / (k + 1), 1.0 - k / 200] for k in range(56)]
-    return CurveSet.from_params([LONG % k for k in range(56)], "linear", params, limit=1e9)
+    return CurveSet.from_params([LONG % k for k in range(56)], "linear", params, trusted_to=1e9)
 
 
 @functools.cache
@@ -94,6 +96,14 @@ def sweep() -> tuple[Any, Any, LendingResult]:
     repay, draw = np.meshgrid(np.linspace(0.03, 0.3, 30), [0.5, 0.6, 0.7, 0.8, 0.9], indexing="ij")
     strategy = LendingStrategy(repay=repay, draw_fraction=draw)
     return repay, draw, simulate(1000, 600, 1500, 200, strategy=strategy)
+
+
+@functools.cache
+def dependent_sweep() -> Any:
+    """Supply, borrow and target go together; wallet and max_operations do not."""
+    ranges: Any = {"supply": (500.0, 2e3), "borrow": ("supply", 0.4, 0.6), "target": {"of": "supply", "factor": 1.5}}
+    design = Design.sobol({**ranges, "wallet": (0.0, 500.0), "max_operations": (5, 100)}, 65_536, seed=1)
+    return sweep_design(design, outputs=["final_supply"])
 
 
 def sparse() -> Axes:
@@ -299,7 +309,7 @@ def test_an_efficiency_curve_has_the_curves_numbers() -> None:
     for x, y in (seen, extrapolated, line(ax, "beyond the limit")):
         assert np.array_equal(y, curve.efficiency(x))
     assert [seen[0][0], seen[0][-1]] == curve.observed[0].tolist()
-    assert [extrapolated[0][0], extrapolated[0][-1]] == [curve.observed[0, 1], curve.limit[0]]
+    assert [extrapolated[0][0], extrapolated[0][-1]] == [curve.observed[0, 1], curve.trusted_to[0]]
     assert line(ax, "20 % lost")[0][0] == found.saturation[0]
     assert line(ax, "capacity")[0][0] == found.capacity[0]
     points = ax.collections[0].get_offsets()
@@ -309,11 +319,11 @@ def test_an_efficiency_curve_has_the_curves_numbers() -> None:
     bars = np.array([segment[:, 1] for segment in marked[2][0].get_segments()])
     assert np.allclose(bars, np.stack([predicted.low, predicted.high], axis=1), rtol=1e-12, atol=0.0)
     band = ax.collections[1].get_paths()[0].vertices
-    edge = curve.predict(np.array([curve.limit[0]]), level=0.8)
-    at_limit = np.asarray(band)[np.asarray(band)[:, 0] == curve.limit[0], 1]
+    edge = curve.predict(np.array([curve.trusted_to[0]]), level=0.8)
+    at_limit = np.asarray(band)[np.asarray(band)[:, 0] == curve.trusted_to[0], 1]
     assert {at_limit.min(), at_limit.max()} == {edge.low[0], edge.high[0]}
     assert "where 80 % of new records lie" in legend_texts(ax)
-    assert f"trust ends at {engineering(curve.limit[0])}" in legend_texts(ax)
+    assert f"trust ends at {engineering(curve.trusted_to[0])}" in legend_texts(ax)
 
 
 def test_a_curve_left_of_its_data_is_in_the_legend() -> None:
@@ -335,7 +345,7 @@ def test_spans_are_the_intervals() -> None:
 
 
 def test_what_cannot_be_drawn_is_said() -> None:
-    rising = CurveSet.from_params(["R"], "linear", [[1e-9, 0.5]], limit=1e6)
+    rising = CurveSet.from_params(["R"], "linear", [[1e-9, 0.5]], trusted_to=1e6)
     texts = legend_texts(plots.efficiency_curve(rising, capital=[1.0, np.nan, np.inf], efficiency=[0.5, 0.5, 0.5]))
     assert {"10 % lost: beyond the limit", "capacity: beyond the limit", "2 records not shown: not finite"} & set(texts) >= {
         "10 % lost: beyond the limit", "2 records not shown: not finite"
@@ -352,7 +362,7 @@ def test_curves_of_many_are_named_at_their_ends() -> None:
     some = curves()[["USDC/WBTC", "WETH/USDC", "USDT/WETH"]]
     ax = plots.efficiency_curves(some)
     assert [text.get_text() for text in ax.texts if text.get_text()] == [
-        some.symbols[k] for k in np.argsort([float(c.efficiency(c.limit)[0]) for c in some], kind="stable")
+        some.symbols[k] for k in np.argsort([float(c.efficiency(c.trusted_to)[0]) for c in some], kind="stable")
     ]
     for curve in some:
         x, y = line(ax, curve.symbols[0])
@@ -755,3 +765,62 @@ def test_a_result_without_skipped_operations_says_nothing_of_them() -> None:
     without = dataclasses.replace(result, operations=None)
     with pytest.raises(InputError, match="result must have operations"):
         plots.lending_path(without)
+
+
+def test_a_map_of_a_sweep_has_axes_that_do_not_depend_on_each_other() -> None:
+    summary = dependent_sweep()
+    indexes = summary.sensitivities["final_supply"]
+    assert min(indexes[name] for name in ("supply", "borrow", "target")) > indexes["wallet"]
+    figure = plots.sweep_figure(summary)
+    left, heat = figure.axes[:2]
+    assert {heat.get_xlabel(), heat.get_ylabel()} <= {"supply", "target", "borrow", "wallet", "max_operations"}
+    assert heat.get_ylabel() in {"wallet", "max_operations"}
+    legend = heat.get_legend()
+    assert legend is None or "no values" not in str([text.get_text() for text in legend.get_texts()])
+    assert figure.get_suptitle() == "a sample of 32,768 of 65,536 scenarios, evenly spread over the design"
+    assert left.get_title(loc="left") == "32,768 values"
+
+
+def test_the_axes_of_a_map_may_be_chosen() -> None:
+    summary = dependent_sweep()
+    for asked, wanted in (
+        ({"x": "wallet", "y": "max_operations"}, ("wallet", "max_operations")),
+        ({"x": "supply", "y": "target"}, ("supply", "target")),
+        ({"y": "supply"}, ("wallet", "supply")),
+    ):
+        heat = plots.sweep_figure(summary, **asked).axes[1]
+        assert (heat.get_xlabel(), heat.get_ylabel()) == wanted
+    with pytest.raises(InputError, match="x must be an input, not 'profit': inputs are supply, borrow, target, wallet"):
+        plots.sweep_figure(summary, x="profit")
+
+
+def test_a_map_leaves_out_a_long_tail_and_says_so() -> None:
+    ranges: Any = {"supply": {"distribution": "lognorm", "s": 0.8, "scale": 1e4}, "borrow": 400.0, "target": 1e6}
+    design = Design.sobol({**ranges, "wallet": (0.0, 500.0), "max_operations": 5}, 16_384, seed=1)
+    figure = plots.sweep_figure(sweep_design(design, outputs=["final_supply"]))
+    assert figure.get_suptitle() == "the map without the outermost 1 % of supply at each end"
+    heat = figure.axes[1]
+    assert heat.get_xlabel() == "supply"
+    assert heat.get_xlim()[1] < 70_000.0 < design.rows()["supply"].max()
+
+
+def test_a_sweep_over_one_thing_has_no_map() -> None:
+    ranges: Any = {"supply": (500.0, 2e3), "borrow": {"of": "supply", "factor": 0.5}, "target": ("supply", 1.1, 1.2)}
+    summary = sweep_design(Design.sobol({**ranges, "wallet": 0.0}, 256, seed=1), outputs=["final_supply"])
+    figure = plots.sweep_figure(summary)
+    assert len(figure.axes) == 1
+    assert figure.get_suptitle() == ""
+
+
+def test_an_interval_has_one_unit() -> None:
+    assert between(0.784, 1580.0) == "0.784 to 1,580"
+    assert between(784.0, 1.5849e6, "–") == "784–1,580,000"
+    assert between(784e3, 1.58e6) == "784 k to 1.58 M"
+    assert between(0.784, 1.58) == "0.784 to 1.58"
+
+
+def test_nothing_known_of_an_error_draws_no_bar() -> None:
+    two = fit(["A"], [[0.5, 1.2]], [[0.9, 0.8]], family="linear")
+    ax = plots.efficiency_curve(two, points=[1.0])
+    segments = np.concatenate([part for lines in ax.collections for part in getattr(lines, "get_segments", list)()])
+    assert np.ptp(segments[:, 1]) == 0.0

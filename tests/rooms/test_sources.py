@@ -732,7 +732,7 @@ def test_what_a_table_holds_is_told_by_its_columns() -> None:
         ({"capital": [1.0], "efficiency": [math.nan]}, {"symbol": "A", "clip": True}, r"efficiency\[0\] = nan"),
         ({"capital": [1.0], "efficiency": [1.0], "weight": [-1.0]}, {"symbol": "A"}, r"weight\[0\] = -1.0"),
         ({"capital": [[1.0]], "efficiency": [1.0]}, {"symbol": "A"}, "capital must be one column, not of shape"),
-        ({"capital": [1.0], "efficiency": [1.0]}, {"symbol": "A", "window": 3.0}, "window is no option of records; there are none"),
+        ({"capital": [1.0], "efficiency": [1.0]}, {"symbol": "A", "window": 3.0}, "window is no option of records; known are normalise"),
         ({"amount_in": [1.0], "amount_out": [1.0]}, {"symbol": "A", "points": 3}, "points is no option of quotes; known are side, unit_value, source, small, least, window"),
         (table(SMALL), {"symbol": "A", "window": 3.0}, "window is no option of order_book; known are capital, side, points"),
         ({"capital": [1.0], "efficiency": [1.0]}, {"kind": "trades"}, "kind must be one of auto, records, quotes, order_book, not 'trades'"),
@@ -752,10 +752,23 @@ def test_a_source_is_a_table(source: Any) -> None:
 
 
 def test_clipping_is_counted() -> None:
-    made = sources.read({"capital": [1.0, 2.0, 3.0], "efficiency": [1.5, -0.1, 0.5]}, symbol="A", clip=True)
-    assert made.efficiency.tolist() == [1.0, 0.0, 0.5]
+    efficiency = [1.5, -0.1, *[0.5] * 8]
+    made = sources.read({"capital": np.arange(1.0, 11.0), "efficiency": efficiency}, symbol="A", clip=True)
+    assert made.efficiency.tolist() == [1.0, 0.0, *[0.5] * 8]
     assert made.clipped == 2
     assert made.notes == ("2 efficiencies outside [0, 1] clipped to its ends",)
+
+
+def test_returns_by_size_are_refused_or_divided_by_their_value_at_small_size(tmp_path: Path) -> None:
+    path = tmp_path / "sharpe.csv"
+    path.write_text("symbol,capital,efficiency\n" + "".join(f"S,{k}e5,{2.4 - 0.1 * k}\n" for k in range(1, 8)))
+    with pytest.raises(RecordFileError, match=r"sharpe.csv: clip would change 7 of 7 efficiencies, .* normalise=True"):
+        sources.read(path, clip=True)
+    made = sources.read(path, normalise=True)
+    assert np.allclose(made.efficiency, (2.4 - 0.1 * np.arange(1, 8)) / 2.3)
+    assert (made.clipped, made.notes) == (
+        0, ("efficiencies were divided by their value at the smallest capital: 2.3 of S",)
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -869,9 +882,9 @@ def test_frames_are_not_changed() -> None:
     before = frame.copy()
     sources.read(frame, least=1)
     pd.testing.assert_frame_equal(frame, before)
-    capital, efficiency = np.array([1.0, 2.0]), np.array([1.5, 0.5])
+    capital, efficiency = np.arange(1.0, 6.0), np.array([1.5, 0.5, 0.4, 0.3, 0.2])
     sources.read({"capital": capital, "efficiency": efficiency}, symbol="A", clip=True)
-    assert efficiency.tolist() == [1.5, 0.5]
+    assert efficiency.tolist() == [1.5, 0.5, 0.4, 0.3, 0.2]
 
 
 def without(library: str, code: str) -> str:

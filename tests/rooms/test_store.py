@@ -84,7 +84,7 @@ async def test_every_training_is_kept_and_the_last_one_counts(url: str) -> None:
         assert training.family == curve.family_names[0]
         assert training.status == "ok"
         assert training.params == tuple(curve.params[0])
-        assert (training.origin, training.limit) == (curve.origin[0], curve.limit[0])
+        assert (training.origin, training.trusted_to) == (curve.origin[0], curve.trusted_to[0])
         assert (training.n_points, training.r_squared, training.rmse) == (20, curve.r_squared[0], curve.rmse[0])
         assert (training.mean_error, training.max_error) == (curve.mean_error[0], curve.max_error[0])
         assert (training.residual_sd, training.aicc) == (curve.residual_sd[0], curve.aicc[0])

@@ -39,7 +39,7 @@ async def test_a_record_comes_back(url: str) -> None:
         assert await store.metrics_of("BTC/USDT") == {first: {"roi": 0.15, "sharpe": 1.8}}
         assert await store.metrics_of("ETH/USDT") == {}
         assert len(found) == 2
-        assert repr(found) == "<StoredRecords: 2>"
+        assert repr(found) == "<StoredRecords: 2 records of 2 symbols>"
     rows = await run_sql(url, "SELECT source FROM efficiency_record ORDER BY id")
     assert [row[0] for row in rows] == ["system", "desk"]
 

@@ -665,3 +665,20 @@ def test_the_command_works_on_a_cluster(client: Any, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["digest"] == sweep(settings.design, **settings.options).digest
     with pytest.raises(SweepError, match="no scheduler answers at nowhere://x"), cluster.connected("nowhere://x"):
         pass
+
+
+def test_a_mean_that_leaves_scenarios_out_says_so() -> None:
+    ranges: Any = {"supply": (500.0, 2e3), "borrow": 300.0, "target": [400.0, 2500.0], "wallet": 100.0}
+    summary = sweep(Design.random(ranges, 1000, seed=1), outputs=["final_supply", "lowest_health_factor"])
+    found = summary.statistics["lowest_health_factor"]
+    assert 0 < found.finite < 1000
+    lines = summary.summary().splitlines()
+    [row] = [line for line in lines if line.startswith("  lowest_health_factor") and "%" not in line]
+    assert row.split()[1].endswith("*")
+    left_out = 1000 - found.finite
+    note = f"  * mean and sd of lowest_health_factor leave out {left_out} scenarios ({left_out / 1000:.2%}): not finite"
+    assert note in lines
+    assert not any("final_supply leave" in line for line in lines)
+    never = sweep(Design.random({**ranges, "target": 400.0}, 10, seed=1), outputs=["lowest_health_factor"])
+    [row] = [line for line in never.summary().splitlines() if line.startswith("  lowest_health_factor  ")][:1]
+    assert row.split()[1:3] == ["–", "–"]

@@ -99,7 +99,7 @@ def _least(request: Request, problem: int, i: int) -> str:
     high, high_name = min(
         (upper, f"upper[{i}]"),
         (share * total if share < 1.0 else np.inf, f"max_share[{i}] = {share!r}"),
-        (float(one.limit[0]), "the limit of its curve"),
+        (float(one.trusted_to[0]), "the limit of its curve"),
         (last, end),
     )
     return f"{capital(low)} ({low_name}) and at most {capital(high)} ({high_name})"
@@ -123,7 +123,7 @@ def _most_that_fits(request: Request, problem: int) -> float:
     bounds = {
         "lower": np.where(there, np.where(lower > 0.0, np.maximum(lower, first), 0.0), 0.0),
         "min_ticket": np.where(there, np.maximum(ticket, first), 0.0),
-        "upper": np.where(there, np.min([upper, shared, last, request.curves.limit], axis=0), 0.0),
+        "upper": np.where(there, np.min([upper, shared, last, request.curves.trusted_to], axis=0), 0.0),
     }
     settings = np.empty((len(ALLOCATION_SETTINGS), n))
     for row, setting in zip(settings, ALLOCATION_SETTINGS, strict=True):

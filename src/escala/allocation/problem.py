@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import FloatLike, Floats, check_interval, one_number, per_item, to_floats
+from escala import keyed
+from escala.arrays import FloatLike, Floats, check_interval, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.families import coefficient_rules, forbidden_coefficients, widest
 from escala.errors import AllocationError
+from escala.keyed import PerSymbol
 from escala.tables import (
     ALLOCATION_CHOICES,
     ALLOCATION_CONTROLS,
@@ -52,8 +54,8 @@ class Request:
         cls,
         curves: CurveSet,
         total: FloatLike,
-        params: FloatLike | None,
-        settings: dict[str, FloatLike],
+        params: PerSymbol | None,
+        settings: dict[str, PerSymbol],
         controls: dict[str, Any],
         choices: dict[str, str],
     ) -> Request:
@@ -65,7 +67,7 @@ class Request:
         check_interval("total", totals, FINITE_FROM_ZERO, AllocationError)
         rows = np.empty((len(_SETTINGS), n))
         for row, (name, interval) in zip(rows, intervals(ALLOCATION_SETTINGS).items(), strict=True):
-            row[:] = _setting(name, settings[name], n, interval)
+            row[:] = _setting(name, settings[name], curves, interval)
         given = None if params is None else _drawn(curves, params)
         draws = 1 if given is None else given.shape[0]
         return cls(
@@ -157,11 +159,11 @@ class Answers:
         return self.column("status").astype(np.int64)
 
 
-def _setting(name: str, value: FloatLike, n: int, interval: Interval) -> FloatLike:
+def _setting(name: str, value: PerSymbol, curves: CurveSet, interval: Interval) -> FloatLike:
     """Check one value for all instruments, or one for each."""
     if type(value) is float and interval.has(value):
         return value
-    return per_item(name, value, n, interval, AllocationError)
+    return keyed.per_symbol(name, value, curves.symbols, interval, AllocationError)
 
 
 def _control(row: Quantity, value: Any, n: int, totals: Floats) -> float:
@@ -195,9 +197,10 @@ def _choice(name: str, value: Any, allowed: dict[str, int]) -> float:
     return float(allowed[value])
 
 
-def _drawn(curves: CurveSet, params: FloatLike) -> Floats:
+def _drawn(curves: CurveSet, params: PerSymbol) -> Floats:
     """Check coefficients of many sets of curves."""
-    given = to_floats("params", params, AllocationError)
+    matched = keyed.by_symbol("params", params, curves.symbols, AllocationError, axis=1)
+    given = to_floats("params", matched, AllocationError)
     n = len(curves)
     if given.ndim == 3 and given.shape[1] == n and widest(curves.family) <= given.shape[2] < PARAMS:
         spare = np.where(np.isnan(given[..., :1]), np.nan, np.zeros(PARAMS - given.shape[2]))

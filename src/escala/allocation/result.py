@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,12 @@ from escala.allocation import summary as allocation_summary
 from escala.allocation.problem import Request, checked_count
 from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
+from escala.files import table as table_file
 from escala.tables import NOTHING
+from escala.text import html
+
+if TYPE_CHECKING:
+    import pandas
 
 
 class Binding(IntEnum):
@@ -219,6 +224,35 @@ class Allocation:
         """Give symbol → amount; for many problems symbol → nested lists of shape P."""
         moved = np.moveaxis(self.amounts, -1, 0)
         return dict(zip(self.symbols.tolist(), moved.tolist(), strict=True))
+
+    def _columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Give one entry an instrument, problem after problem; many problems are told apart by draw and total."""
+        n, count = len(self), int(np.size(self.total))
+        columns: dict[str, npt.NDArray[Any]] = {}
+        if np.ndim(self.total):
+            places = np.indices(np.shape(self.total)).reshape(np.ndim(self.total), count)
+            first = {"draw": np.repeat(places[0], n)} if self.drawn else {}
+            columns = {**first, "total": np.repeat(np.ravel(self.total), n)}
+        columns["symbol"] = np.tile(self.symbols, count)
+        named = {
+            "amount": self.amounts, "share": self.shares, "efficiency": self.efficiency, "marginal": self.marginal,
+            "binding": self.binding_names, "below_threshold": self.below_threshold,
+        }  # fmt: skip
+        return columns | {name: column.reshape(-1) for name, column in named.items()}
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Give one row an instrument; for many problems also the draw and the total that each row belongs to.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        return table_file.dataframe(self._columns())
+
+    def _repr_html_(self) -> str:
+        """Show the first rows as a table in a notebook."""
+        return html.table(self._columns(), repr(self))
 
     def summary(self, *, rows: int = 60) -> str:
         """Describe the allocation in words, with a table of the instruments or, for many problems, of the problems.

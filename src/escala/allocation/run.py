@@ -23,7 +23,7 @@ def run(request: Request, threads: int) -> tuple[Answers, Answers]:
     n, m = len(request.curves), request.problems
     answers, first = Answers.empty(m, n), Answers.empty(m if request.solves == 2 else 0, n)
     family, _, origin = request.curves._arrays()
-    limit, totals = request.curves._limits(), request.total.reshape(-1)
+    trusted_to, totals = request.curves._limits(), request.total.reshape(-1)
     most = 0 if request.greedy else int(request.controls["max_nodes"])
     controls = np.array(list(request.controls.values()))
 
@@ -43,7 +43,7 @@ def run(request: Request, threads: int) -> tuple[Answers, Answers]:
         def part(start: int, stop: int) -> Iterator[None]:
             for begin in range(start, stop, WARM):
                 kernels.allocate(
-                    family, request.params, origin, limit, request.settings, totals, controls,
+                    family, request.params, origin, trusted_to, request.settings, totals, controls,
                     answers.amounts, answers.binding, answers.solution, first.amounts, first.binding, first.solution,
                     *room, begin, min(begin + WARM, stop),
                 )  # fmt: skip

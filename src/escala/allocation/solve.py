@@ -14,18 +14,19 @@ from escala.allocation.run import run
 from escala.arrays import FloatLike
 from escala.curves.curveset import CurveSet
 from escala.errors import AllocationError
+from escala.keyed import PerSymbol
 
 
 def allocate(
     curves: CurveSet,
     total: FloatLike,
     *,
-    min_efficiency: FloatLike = 0.0,
-    lower: FloatLike = 0.0,
-    upper: FloatLike = np.inf,
-    min_ticket: FloatLike = 0.0,
-    max_share: FloatLike = 1.0,
-    priority: FloatLike = 1.0,
+    min_efficiency: PerSymbol = 0.0,
+    lower: PerSymbol = 0.0,
+    upper: PerSymbol = np.inf,
+    min_ticket: PerSymbol = 0.0,
+    max_share: PerSymbol = 1.0,
+    priority: PerSymbol = 1.0,
     reserve: float = 0.0,
     spend: str = "at_most",
     hurdle: float = 0.0,
@@ -34,7 +35,7 @@ def allocate(
     step: float | None = None,
     max_nodes: int = 2000,
     tolerance: float | None = None,
-    params: FloatLike | None = None,
+    params: PerSymbol | None = None,
     threads: int | None = None,
 ) -> Allocation:
     """Allocate a total over instruments so that Σ w·U(C) − hurdle·ΣC is highest, and prove it by an upper bound.
@@ -42,7 +43,8 @@ def allocate(
     Parameters
     ----------
     curves : CurveSet
-        n curves.
+        n curves. What is one value an instrument, (n,), may be a mapping or an indexed Series of symbol → value; the
+        symbols must be those of the curves. Arrays and lists are in the order of the curves.
     total : float or array
         Money, at least 0; an array gives one problem an element (a budget path).
     min_efficiency : float or (n,)
@@ -75,7 +77,7 @@ def allocate(
         Where the search ends at the latest; then `status` is GAP_OPEN. 0 bounds without search.
     tolerance : float, optional
         Gap at which the search ends, by default 1e-9·n², at most 1e-4.
-    params : (draws, n, 4) float64, optional
+    params : (draws, n, 4) float64 or symbol → (draws, 4), optional
         Coefficients instead of ``curves.params``, one problem (or path) a draw: see :meth:`CurveSet.draw_params`.
         Without those of the last columns that no curve uses, if you like.
     threads : int, optional
@@ -94,7 +96,7 @@ def allocate(
 
     Notes
     -----
-    U(C) = C·min(η(C), 1). Capital is 0 or in [L, H], H = min(upper, max_share·total, limit, end of the stretch),
+    U(C) = C·min(η(C), 1). Capital is 0 or in [L, H], H = min(upper, max_share·total, trusted_to, end of the stretch),
     L = max(lower, min_ticket, begin of the stretch); only the latter where `lower` is positive. In the bounds H is also
     at most what the L of the forced instruments leave of the money T = total·(1 − reserve).
 

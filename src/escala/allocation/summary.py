@@ -159,16 +159,21 @@ def _table(found: _Answer, rows: int) -> list[str]:
     weighted = bool((found.priority != 1.0).any())
     marginal = found.marginal * found.priority
     header = "w·marginal" if weighted else "marginal"
-    lines = [f"{'symbol':<{width}}{'capital':>16}{'of it':>8}{'efficiency':>12}{header:>12}  stops because"]
+    lines = [f"{'symbol':<{width}}{'capital':>16}{'of total':>10}{'efficiency':>12}{header:>12}  stops because"]
     for i in order[:rows]:
         mark = "*" if found.below_threshold[i] else " "
         lines.append(
-            f"{found.symbols[i]:<{width}}{capital(float(found.amounts[i])):>16}{found.shares[i]:>8.2%}"
+            f"{found.symbols[i]:<{width}}{capital(float(found.amounts[i])):>16}{_of_total(found, i):>10.2%}"
             f"{_four(found.efficiency[i]):>11}{mark}{_four(marginal[i]):>12}  {_reason(found, i)}"
         )
     if len(order) > rows:
         lines.append(f"… and {len(order) - rows:,} more")
     return lines
+
+
+def _of_total(found: _Answer, i: int) -> float:
+    """Give the share that max_share bounds."""
+    return float(found.amounts[i]) / float(found.total)
 
 
 def _reason(found: _Answer, i: int) -> str:

@@ -115,10 +115,10 @@ def evaluate(wanted, family, params, origin, n, capital, rows, m, out, bad):
 
 
 @_entry(_floats, _codes, _floats, _floats, _floats, _integer, _floats, _floats, calls=(limits.threshold,))
-def threshold(least, family, params, origin, limit, n, first, last):
+def threshold(least, family, params, origin, trusted_to, n, first, last):
     """Find the stretches of n curves with an efficiency of at least `least`."""
     limits.threshold(
-        carray(least, n), carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(limit, n),
+        carray(least, n), carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(trusted_to, n),
         carray(first, n), carray(last, n), 0, n,
     )  # fmt: skip
     return 0
@@ -161,7 +161,7 @@ def decay(offsets, n, times, records, weights, weighted, half_life, out):
     calls=(allocation.allocate,),
 )  # fmt: skip
 def allocate(
-    family, params, draws, origin, limit, n, settings, totals, size, controls,
+    family, params, draws, origin, trusted_to, n, settings, totals, size, controls,
     amounts, binding, solution, first_amounts, first_binding, first_solution, begun,
     work, work_size, marked, integers, integers_size, nodes, bounds, most, trails,
     drafted, draft_binding, draft_solutions,
@@ -169,7 +169,7 @@ def allocate(
     """Solve draws·size problems, at most `most` nodes each; `begun` is their number, or 0 where no first is wanted."""
     m = draws * size
     allocation.allocate(
-        carray(family, n), carray(params, (draws * n, PARAMS)), carray(origin, n), carray(limit, n),
+        carray(family, n), carray(params, (draws * n, PARAMS)), carray(origin, n), carray(trusted_to, n),
         carray(settings, (setting.END, n)), carray(totals, size), carray(controls, control.END),
         carray(amounts, (m, n)), carray(binding, (m, n)), carray(solution, (m, figure.END)),
         carray(first_amounts, (begun, n)), carray(first_binding, (begun, n)),

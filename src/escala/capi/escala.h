@@ -91,7 +91,7 @@ typedef struct escala_curves {
     const int8_t *family; /* n codes */
     const double *params; /* n x ESCALA_PARAMS; all NaN where there is no curve, which makes results NaN */
     const double *origin; /* n */
-    const double *limit;  /* n: where trust ends, inf allowed; only thresholds and allocations need it */
+    const double *trusted_to; /* n: where trust ends, inf allowed; only thresholds and allocations need it */
 } escala_curves;
 
 /* Check every number of the curves (allocations do so by themselves; what is evaluated is not checked each time). */
@@ -107,8 +107,8 @@ int escala_utility(const escala_curves *curves, const double *capital, int64_t r
 int escala_marginal(const escala_curves *curves, const double *capital, int64_t rows, int64_t m, double *out,
                     escala_fault *fault);
 
-/* Find the first stretch on [0, limit] with an efficiency of at least min_efficiency: CurveSet.threshold.
- * first, last: n. last is inf where the stretch goes on at the limit; both are 0 where there is none, NaN without a
+/* Find the first stretch on [0, trusted_to] with an efficiency of at least min_efficiency: CurveSet.threshold.
+ * first, last: n. last is inf where the stretch goes on there; both are 0 where there is none, NaN without a
  * curve. */
 int escala_threshold(const escala_curves *curves, const double *min_efficiency, double *first, double *last,
                      escala_fault *fault);
@@ -140,7 +140,7 @@ enum escala_fit_status {
 enum escala_fit_stat {
     ESCALA_FIT_STAT_SMALLEST = 0,     /* smallest capital seen */
     ESCALA_FIT_STAT_LARGEST,          /* largest capital seen */
-    ESCALA_FIT_STAT_LIMIT,            /* where trust in the curve ends */
+    ESCALA_FIT_STAT_TRUSTED_TO,       /* where trust in the curve ends */
     ESCALA_FIT_STAT_RESIDUAL_SD,      /* sqrt(SSE/df_resid) */
     ESCALA_FIT_STAT_DF_RESID,         /* degrees of freedom left: n_eff - coefficients; 0 where there is none */
     ESCALA_FIT_STAT_R_SQUARED,        /* 1 - SSE/SST; 0 where all efficiencies are equal */
@@ -162,7 +162,7 @@ typedef struct escala_fits {
     int64_t *n_points;  /* n: records of positive weight */
     double *params;     /* n x ESCALA_PARAMS */
     double *origin;     /* n */
-    double *limit;      /* n: with these an escala_curves is complete */
+    double *trusted_to; /* n: with these an escala_curves is complete */
     double *root;       /* n x 6: inverse root of the normal matrix */
     double *covariance; /* n x ESCALA_PARAMS x ESCALA_PARAMS, of a, b, c, d */
     double *fit_stats;  /* n x ESCALA_FIT_STATS */

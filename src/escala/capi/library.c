@@ -231,12 +231,12 @@ static int check_params(escala_fault *fault, const int8_t *family, const double 
 }
 
 static int check_limits(escala_fault *fault, const escala_curves *curves, const double *params) {
-    TRY(check_array(fault, "limit", curves->limit, curves->n));
+    TRY(check_array(fault, "trusted_to", curves->trusted_to, curves->n));
     TRY(check_values(fault, "origin", &RANGE_FINITE, curves->origin, curves->n));
     for (int64_t i = 0; i < curves->n; i++) {
-        double limit = curves->limit[i];
-        if (!(limit > 0.0) && !(isnan(limit) && isnan(params[ESCALA_PARAMS * i]))) { /* without a curve there is no limit */
-            return fail(fault, ESCALA_BAD_VALUE, "limit", i, limit);
+        double trusted_to = curves->trusted_to[i];
+        if (!(trusted_to > 0.0) && !(isnan(trusted_to) && isnan(params[ESCALA_PARAMS * i]))) { /* NaN goes with no curve */
+            return fail(fault, ESCALA_BAD_VALUE, "trusted_to", i, trusted_to);
         }
     }
     return ESCALA_OK;
@@ -297,12 +297,12 @@ EXPORT int escala_threshold(const escala_curves *curves, const double *min_effic
     }
     TRY(check_shape(fault, curves));
     int64_t n = curves->n;
-    TRY(check_array(fault, "limit", curves->limit, n));
+    TRY(check_array(fault, "trusted_to", curves->trusted_to, n));
     TRY(check_array(fault, "min_efficiency", min_efficiency, n));
     TRY(check_array(fault, "first", first, n));
     TRY(check_array(fault, "last", last, n));
     TRY(check_values(fault, "min_efficiency", &RANGE_FINITE, min_efficiency, n));
-    entry_threshold(min_efficiency, curves->family, curves->params, curves->origin, curves->limit, n, first, last);
+    entry_threshold(min_efficiency, curves->family, curves->params, curves->origin, curves->trusted_to, n, first, last);
     return succeed(fault);
 }
 
@@ -437,7 +437,7 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
     TRY(check_array(fault, "fits->n_points", fits->n_points, n));
     TRY(check_array(fault, "fits->params", fits->params, n));
     TRY(check_array(fault, "fits->origin", fits->origin, n));
-    TRY(check_array(fault, "fits->limit", fits->limit, n));
+    TRY(check_array(fault, "fits->trusted_to", fits->trusted_to, n));
     TRY(check_array(fault, "fits->root", fits->root, n));
     TRY(check_array(fault, "fits->covariance", fits->covariance, n));
     TRY(check_array(fault, "fits->fit_stats", fits->fit_stats, n));
@@ -458,7 +458,7 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
               fits->params, fits->origin, fits->root, fits->covariance, fits->fit_stats, r.work, r.work_size, r.scratch,
               r.scratch_size);
     for (int64_t i = 0; i < n; i++) {
-        fits->limit[i] = fits->fit_stats[i * ESCALA_FIT_STATS + ESCALA_FIT_STAT_LIMIT];
+        fits->trusted_to[i] = fits->fit_stats[i * ESCALA_FIT_STATS + ESCALA_FIT_STAT_TRUSTED_TO];
     }
     return succeed(fault);
 }
@@ -643,7 +643,7 @@ EXPORT int escala_allocate(const escala_allocation *problem, const escala_answer
     const escala_curves *c = &problem->curves;
     const escala_answers none = {NULL, NULL, NULL};
     const escala_answers *begun = first ? first : &none;
-    entry_allocate(c->family, c->params, problem->draws, c->origin, c->limit, r.n, r.settings, problem->total,
+    entry_allocate(c->family, c->params, problem->draws, c->origin, c->trusted_to, r.n, r.settings, problem->total,
                    problem->totals, r.controls, answers->amounts, answers->binding, answers->solution, begun->amounts,
                    begun->binding, begun->solution, first ? r.problems : 0, r.work, r.work_size, r.marks, r.integers,
                    r.integers_size, r.nodes, r.bounds, r.most, r.trails, r.drafts, r.draft_binding, r.draft_solutions);

@@ -32,7 +32,7 @@ class Fits:
     n_points: Integers
     params: Floats
     origin: Floats
-    limit: Floats
+    trusted_to: Floats
     root: Floats
     covariance: Floats
     fit_stats: Floats
@@ -157,7 +157,7 @@ class Library:
             n_points=np.empty(n, dtype=np.int64),
             params=np.empty((n, PARAMS)),
             origin=np.empty(n),
-            limit=np.empty(n),
+            trusted_to=np.empty(n),
             root=np.empty((n, 6)),
             covariance=np.empty((n, PARAMS, PARAMS)),
             fit_stats=np.empty((n, len(FIT_STATS))),
@@ -305,7 +305,7 @@ class _Call:
         made.family = self.read("int8_t", curves.family)
         made.params = self.read("double", curves.params if params is None else params)
         made.origin = self.read("double", curves.origin)
-        made.limit = self.read("double", curves.limit)
+        made.trusted_to = self.read("double", curves.trusted_to)
         return made
 
     def records(

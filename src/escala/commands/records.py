@@ -52,6 +52,7 @@ def import_(
     keep_similar: bool = False,
     strict: bool = False,
     clip: bool = False,
+    normalise: bool = False,
     allow_duplicates: Annotated[bool, Parameter(name=["--allow-duplicates", "--again"])] = False,
     db: Database = "escala.db",
     json: bool = False,
@@ -104,7 +105,9 @@ def import_(
     strict
         Refuse order books with a crossed, locked or one-sided snapshot, instead of leaving that out.
     clip
-        Move efficiencies outside [0, 1] to its ends instead of refusing them.
+        Move efficiencies outside [0, 1] to its ends instead of refusing them, unless they are more than a fifth.
+    normalise
+        Divide efficiencies by their value at the smallest capital of their symbol: returns or Sharpe ratios by size.
     allow_duplicates
         Add records that the store has already once more. Without it, a row that the file has twice and the store once
         is added once.
@@ -120,7 +123,7 @@ def import_(
         how |= {"delimiter": delimiter, "decimal": decimal, "thousands": thousands, "header": _header(header)}
         how |= {"time_unit": time_unit, "earliest": earliest, "keep_similar": keep_similar}
         said: dict[str, Any] = {"side": side, "window": window, "fees": fees, "fee_unit": fee_unit}
-        said |= {"fills": None if fills == "join" else fills, "strict": strict or None}
+        said |= {"fills": None if fills == "join" else fills, "strict": strict or None, "normalise": normalise or None}
         options: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
         found = sources.read(file, **how, **options)
     if not len(found):

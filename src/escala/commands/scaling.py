@@ -82,7 +82,7 @@ def predict(
     if json:
         about = ("symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at")
         told = {name: getattr(info, name) for name in about}
-        print_json({**told, "limit": curve.limit[0], "level": level, "tolerance": tolerance, **columns})
+        print_json({**told, "trusted_to": curve.trusted_to[0], "level": level, "tolerance": tolerance, **columns})
     else:
         _print_prediction(curves, columns, level, tolerance)
     tell_plot(plot, json=json)
@@ -121,7 +121,7 @@ def _print_prediction(curve: CurveSet, columns: dict[str, Any], level: float, to
                 capital(amount),
                 f"{efficiency:.4f}",
                 f"{low:.4f} to {high:.4f}",
-                f"{confidence:.1%}",
+                "–" if extrapolated else _probability(confidence),
                 f"{marginal:.4f}",
                 _beyond(amount, extrapolated, curve),
             ]
@@ -131,10 +131,17 @@ def _print_prediction(curve: CurveSet, columns: dict[str, Any], level: float, to
         spare=("next unit returns",),
     )
     print(f"interval, and probability to lie within ±{tolerance:g} of the curve: of a new observation")
+    if any(columns["extrapolated"]):
+        print("outside the records the interval holds if the curve goes on as it does; no probability is given there")
+
+
+def _probability(value: float) -> str:
+    """Write a probability that is not known to be 1."""
+    return "> 99.9%" if value > 0.9995 else f"{value:.1%}"
 
 
 def _beyond(amount: float, extrapolated: bool, curve: CurveSet) -> str:
-    if amount > curve.limit[0]:
+    if amount > curve.trusted_to[0]:
         return "beyond what is trusted"
     return "outside the records" if extrapolated else ""
 
@@ -331,7 +338,7 @@ def analyze(
 
         save_plot(plots.analysis_figure(curves, None, records, drop=drop), plot)
     if json:
-        limits = {name: value for name, value in vars(found).items() if name != "drop"}
+        limits = {name: value for name, value in found.to_dict().items() if name not in ("symbol", "drop")}
         print_json({"drop": drop, **curves.to_dict(), **limits})
     elif len(curves) == 1:
         _print_one(curves, found, drop)
@@ -355,7 +362,7 @@ def _print_one(curve: CurveSet, found: Saturation, drop: float) -> None:
     if not curve.has_curve[0]:
         return
     limits = {
-        "curve is trusted to": capital(curve.limit[0]),
+        "curve is trusted to": capital(curve.trusted_to[0]),
         "highest efficiency": f"{curve.efficiency(found.peak)[0]:.4f} at {capital(found.peak[0])}",
         f"{100 * drop:.4g} % of it lost at": _with_interval(
             found.saturation[0], found.saturation_low[0], found.saturation_high[0]
@@ -379,11 +386,29 @@ def _with_interval(value: float, low: float, high: float) -> str:
 
 def _interval(low: float, high: float) -> str:
     """Write an interval of capitals; nothing where it says nothing."""
-    from escala.text.numerals import engineering
+    from escala.text.numerals import between, engineering
 
-    if not math.isfinite(low):
+    if not math.isfinite(low) or (low == 0.0 and math.isinf(high)):
         return ""
-    return f"{engineering(low)} or more" if math.isinf(high) else f"{engineering(low)} to {engineering(high)}"
+    return f"{engineering(low)} or more" if math.isinf(high) else between(low, high)
+
+
+def _on_or_more(curves: CurveSet, found: Saturation) -> list[str]:
+    """Say what an interval without an end means, where one is shown."""
+    import numpy as np
+
+    ends = ((found.saturation_low, found.saturation_high), (found.capacity_low, found.capacity_high))
+    open_ended = [curves.has_curve & np.isfinite(low) & (low > 0.0) & np.isinf(high) for low, high in ends]
+    flat = np.isin(curves.family_names, ("exponential", "hill"))
+    lines = []
+    if (open_ended[1] & flat).any():
+        lines.append(
+            "or more: the curve flattens out, so returns rise again far out; the records also allow a capacity "
+            "from there"
+        )
+    if (open_ended[0] | (open_ended[1] & ~flat)).any():
+        lines.append("or more: from there on, or not within what is trusted")
+    return lines
 
 
 def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
@@ -416,8 +441,7 @@ def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
         spare=("records", "family", "largest", "(90 %)"),
     )
     print("lost: of the highest efficiency; capacity: where capital x efficiency is highest; –: beyond what is trusted")
-    print(
-        "or more: the curve flattens out, so returns rise again far out; the records also allow a capacity from there"
-    )
+    for line in _on_or_more(curves, found):
+        print(line)
     if (curves.lack_of_fit < DISTRUST).any():
         print("* the records follow a pattern that this curve does not (p < 0.01)")

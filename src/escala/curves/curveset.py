@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala import parallel
-from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, per_item, to_floats
+from escala import keyed, parallel
+from escala.arrays import Floats, check_interval, no_symbol, one_number, to_floats
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
 from escala.files import table as table_file
+from escala.keyed import PerSymbol
 from escala.tables import COEFFICIENTS, LIMITS, PARAMS, Interval
+from escala.text import html
 
 if TYPE_CHECKING:
     import pandas
@@ -83,7 +85,7 @@ class CurveSet:
         1/16 of the smallest capital; otherwise 0.
     observed : (n, 2) float64
         Smallest and largest capital seen.
-    limit : (n,) float64
+    trusted_to : (n,) float64
         Where trust ends: twice the largest capital seen; for a quadratic not past its minimum, or the largest capital
         seen if the minimum lies inside the data.
     n_points : (n,) int64
@@ -110,7 +112,7 @@ class CurveSet:
     params: Floats
     origin: Floats
     observed: Floats
-    limit: Floats
+    trusted_to: Floats
     n_points: npt.NDArray[np.int64]
     covariance: Floats
     residual_sd: Floats
@@ -128,11 +130,11 @@ class CurveSet:
     def from_params(
         cls,
         symbols: Sequence[str],
-        families: str | Sequence[str],
-        params: FloatLike,
+        families: str | Sequence[str] | Mapping[str, str],
+        params: PerSymbol,
         *,
-        limit: FloatLike = np.inf,
-        origin: FloatLike = 0.0,
+        trusted_to: PerSymbol = np.inf,
+        origin: PerSymbol = 0.0,
     ) -> CurveSet:
         """Make curves of known coefficients, without data: their predictions have no finite interval.
 
@@ -140,11 +142,11 @@ class CurveSet:
         ----------
         symbols : sequence of str
             n names, none twice.
-        families : str or sequence of str
-            One for all, or one a curve.
+        families : str, sequence or mapping of str
+            One for all, one a curve, or symbol → family; so it is for the other arguments.
         params : (n, 2), (n, 3) or (n, 4) float64
             a, b, … as in the class, what is not used left out or 0; b of an exponential must be positive.
-        limit, origin : float or (n,)
+        trusted_to, origin : float or (n,)
             Where trust ends (positive, inf allowed); what capitals of quadratics and exponentials are counted from.
 
         Raises
@@ -154,7 +156,7 @@ class CurveSet:
 
         Examples
         --------
-        >>> curves = CurveSet.from_params(["A", "B"], ["linear", "sqrt"], [[-1e-6, 1.0], [-1e-3, 0.9]], limit=1e6)
+        >>> curves = CurveSet.from_params(["A", "B"], ["linear", "sqrt"], [[-1e-6, 1.0], [-1e-3, 0.9]], trusted_to=1e6)
         >>> curves.efficiency(40_000.0)
         array([0.96, 0.7 ])
         >>> curves.saturation().capacity
@@ -162,13 +164,16 @@ class CurveSet:
         """
         names = _names(symbols)
         n = names.size
-        given = [families] * n if isinstance(families, str) else list(families)
+        given = (
+            [families] * n if isinstance(families, str) else keyed.by_symbol("families", families, names, CurveError)
+        )
+        given = list(given)
         if len(given) != n:
             raise CurveError(f"families has {len(given)} entries for {n} symbols", arguments=("families", "symbols"))
         family = np.array([family_code(name) for name in given], dtype=np.int8)
-        values = _coefficients(params, family)
-        limits = per_item("limit", limit, n, _POSITIVE, CurveError)
-        origins = per_item("origin", origin, n, _FINITE, CurveError)
+        values = _coefficients(params, names, family)
+        limits = keyed.per_symbol("trusted_to", trusted_to, names, _POSITIVE, CurveError)
+        origins = keyed.per_symbol("origin", origin, names, _FINITE, CurveError)
         anchored = np.isin(family, [code for code, form in FORMS.items() if form.anchored])
         nothing = np.full(n, np.nan)
         return cls(
@@ -178,7 +183,7 @@ class CurveSet:
             params=values,
             origin=np.where(anchored, origins, 0.0),
             observed=np.full((n, 2), np.nan),
-            limit=limits,
+            trusted_to=limits,
             n_points=np.zeros(n, dtype=np.int64),
             covariance=np.full((n, PARAMS, PARAMS), np.nan),
             residual_sd=nothing,
@@ -221,8 +226,8 @@ class CurveSet:
     def __iter__(self) -> Iterator[CurveSet]:
         return (self[i] for i in range(len(self)))
 
-    def __getitem__(self, key: str | int | slice | npt.ArrayLike) -> CurveSet:
-        """Take some curves: by symbol, number, slice, mask, or a sequence of numbers or symbols."""
+    def __getitem__(self, key: str | int | slice | npt.ArrayLike | Mapping[str, bool]) -> CurveSet:
+        """Take some curves: by symbol, number, slice, mask (also by symbol), or a sequence of numbers or symbols."""
         if isinstance(key, str):
             chosen: Any = [self.index(key)]
         elif isinstance(key, int | np.integer):
@@ -230,12 +235,18 @@ class CurveSet:
         elif isinstance(key, slice):
             chosen = key
         else:
-            chosen = np.asarray(key)
+            chosen = np.asarray(self._mask(key))
             if chosen.dtype.kind in "UOT":
                 chosen = np.array([self.index(str(symbol)) for symbol in chosen.tolist()], dtype=np.intp)
             elif chosen.size == 0:
                 chosen = chosen.astype(np.intp)
         return CurveSet(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+
+    def _mask(self, key: Any) -> Any:
+        """Match a mask that comes with its symbols; what else there is stays as it is."""
+        if type(key) in keyed.PLAIN or not (isinstance(key, Mapping) or getattr(key, "dtype", None) == np.bool_):
+            return key
+        return keyed.by_symbol("a mask of curves", key, self.symbols, CurveError)
 
     def index(self, symbol: str) -> int:
         """Find a symbol's place.
@@ -271,6 +282,13 @@ class CurveSet:
         known: npt.NDArray[np.bool_] = (self.status == FitStatus.OK) | (self.status == FitStatus.CONSTANT)
         return known
 
+    @property
+    def standard_errors(self) -> Floats:
+        """Standard error of each coefficient, (n, 4): 0 where it is not used, NaN where nothing is known of it."""
+        variance = np.diagonal(self.covariance, axis1=1, axis2=2)
+        errors: Floats = np.sqrt(np.maximum(variance, 0.0))
+        return errors
+
     @functools.cached_property
     def lack_of_fit(self) -> Floats:
         """Give the p-value of a test for patterns in the residuals along capital; small where the curve does not fit.
@@ -294,14 +312,15 @@ class CurveSet:
         value = betainc(np.where(sound, alpha, 1.0), np.where(sound, beta, 1.0), bounded)
         return np.where(sound, value, np.nan)
 
-    def efficiency(self, capital: FloatLike, *, out: Floats | None = None, threads: int | None = None) -> Floats:
+    def efficiency(self, capital: PerSymbol, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate η, clipped to [0, 1]; NaN where there is no curve.
 
         Parameters
         ----------
         capital : float, (n,) or (n, m)
             One for all curves, one a curve, or m a curve; (1, m) means the same m for all. A set of one curve takes
-            (m,) too. Finite and at least 0.
+            (m,) too. Finite and at least 0. What is not the same for all may be a mapping or an indexed Series by
+            symbol, or a data frame with symbols as columns or index; arrays and lists are in the order of the curves.
         out : float64 array, optional
             Where the result goes, C-contiguous and of its shape; for large arrays new memory takes longer than the
             evaluation. After an error its content means nothing.
@@ -324,18 +343,18 @@ class CurveSet:
         """
         return self._evaluate("EFFICIENCY", capital, out, threads)
 
-    def utility(self, capital: FloatLike, *, out: Floats | None = None, threads: int | None = None) -> Floats:
+    def utility(self, capital: PerSymbol, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate capital × efficiency, what the capital really returns; arguments as in :meth:`efficiency`."""
         return self._evaluate("UTILITY", capital, out, threads)
 
-    def marginal(self, capital: FloatLike, *, out: Floats | None = None, threads: int | None = None) -> Floats:
+    def marginal(self, capital: PerSymbol, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate η + C·η′, what the next unit of capital returns: 1 where η > 1, 0 where η < 0.
 
         Arguments as in :meth:`efficiency`.
         """
         return self._evaluate("MARGINAL", capital, out, threads)
 
-    def predict(self, capital: FloatLike, *, level: float = 0.95, tolerance: FloatLike = 0.05) -> Prediction:
+    def predict(self, capital: PerSymbol, *, level: float = 0.95, tolerance: PerSymbol = 0.05) -> Prediction:
         """Predict new observations, with an interval that holds a share `level` of them.
 
         Parameters
@@ -363,7 +382,7 @@ class CurveSet:
         from scipy.special import stdtr, stdtrit
 
         share = one_number("level", level, _LEVEL, CurveError)
-        tolerances = per_item("tolerance", tolerance, len(self), _TOLERANCE, CurveError)
+        tolerances = keyed.per_symbol("tolerance", tolerance, self.symbols, _TOLERANCE, CurveError)
         within = tolerances[:, None]
         rows, shape = self._capital_rows(capital)
         eta, spread = self._raw_predictions(rows, capital)
@@ -386,19 +405,22 @@ class CurveSet:
         high = np.where(known_rows, np.clip(eta + reach, 0.0, 1.0), 1.0)
         confidence = np.where(exact, 1.0, np.where(known_rows, hit, 0.0))
         inside = (rows >= self.observed[:, :1]) & (rows <= self.observed[:, 1:])
-        extrapolated = np.broadcast_to(~inside, eta.shape)
+        asked = np.empty(eta.shape)
+        asked[:] = rows
         return Prediction(
             efficiency=efficiency.reshape(shape),
             low=low.reshape(shape),
             high=high.reshape(shape),
             confidence=confidence.reshape(shape),
-            extrapolated=extrapolated.reshape(shape),
+            extrapolated=~inside.reshape(shape),
             level=share,
             tolerance=tolerances,
+            symbols=self.symbols,
+            capital=asked.reshape(shape),
         )
 
-    def saturation(self, drop: FloatLike = 0.10) -> Saturation:
-        """Find peak, saturation and capacity of every curve on [0, limit].
+    def saturation(self, drop: PerSymbol = 0.10) -> Saturation:
+        """Find peak, saturation and capacity of every curve on [0, trusted_to].
 
         Parameters
         ----------
@@ -412,7 +434,7 @@ class CurveSet:
 
         Examples
         --------
-        >>> curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-5e-8, 1.0]], limit=1e6)
+        >>> curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-5e-8, 1.0]], trusted_to=1e6)
         >>> found = curves.saturation()
         >>> found.saturation
         array([100000.,     inf])
@@ -423,7 +445,7 @@ class CurveSet:
 
         from escala.kernels.curves import limits as kernels
 
-        drops = per_item("drop", drop, len(self), _SHARE, CurveError)
+        drops = keyed.per_symbol("drop", drop, self.symbols, _SHARE, CurveError)
         fitted = np.isfinite(self._root[:, 0])
         quantile = stdtrit(np.where(self.df_resid > 0.0, self.df_resid, 1.0), 0.5 + 0.5 * _LIMITS_LEVEL)
         reach = np.where(self.df_resid > 0.0, self.residual_sd * quantile, np.inf)
@@ -431,9 +453,11 @@ class CurveSet:
         out = np.empty((len(self), len(LIMITS)))
         span = np.subtract(self.observed[:, 1], self.observed[:, 0])
         kernels.limits(drops, reach, *self._arrays(), self._limits(), self._roots(), span, out, 0, len(self))
-        return Saturation(**{row.name: out[:, place] for place, row in enumerate(LIMITS)}, drop=drops)
+        return Saturation(
+            **{row.name: out[:, place] for place, row in enumerate(LIMITS)}, drop=drops, symbols=self.symbols
+        )
 
-    def threshold(self, min_efficiency: FloatLike) -> Floats:
+    def threshold(self, min_efficiency: PerSymbol) -> Floats:
         """Find the largest capital up to which the efficiency stays at least `min_efficiency`.
 
         Parameters
@@ -444,8 +468,8 @@ class CurveSet:
         Returns
         -------
         (n,) float64
-            End of the first stretch on [0, limit] with η ≥ `min_efficiency`: 0 if there is none, inf if it goes on at
-            the limit, NaN where there is no curve.
+            End of the first stretch on [0, trusted_to] with η ≥ `min_efficiency`: 0 if there is none, inf if it goes on
+            at its end, NaN where there is no curve.
 
         Raises
         ------
@@ -459,7 +483,7 @@ class CurveSet:
         """
         from escala.kernels.curves import limits as kernels
 
-        least = per_item("min_efficiency", min_efficiency, len(self), _FINITE, CurveError)
+        least = keyed.per_symbol("min_efficiency", min_efficiency, self.symbols, _FINITE, CurveError)
         first, last = np.empty(len(self)), np.empty(len(self))
         kernels.threshold(least, *self._arrays(), self._limits(), first, last, 0, len(self))
         return last
@@ -550,17 +574,28 @@ class CurveSet:
         return out
 
     def to_dict(self) -> dict[str, npt.NDArray[Any]]:
-        """Give every array by name, one entry a curve."""
+        """Give every array by name, one entry a curve; ``a_se`` is the standard error of a."""
         small = {
             "symbol": self.symbols,
             "family": np.array(self.family_names, dtype=object),
             "status": np.array(self.status_names, dtype=object),
             **{name: self.params[:, place] for place, name in enumerate(COEFFICIENTS)},
+            **{f"{name}_se": self.standard_errors[:, place] for place, name in enumerate(COEFFICIENTS)},
             "origin": self.origin,
             "smallest": self.observed[:, 0],
             "largest": self.observed[:, 1],
         }
-        same = ("limit", "n_points", "residual_sd", "df_resid", "r_squared", "mean_error", "max_error", "rmse", "aicc")
+        same = (
+            "trusted_to",
+            "n_points",
+            "residual_sd",
+            "df_resid",
+            "r_squared",
+            "mean_error",
+            "max_error",
+            "rmse",
+            "aicc",
+        )
         return small | {name: getattr(self, name) for name in (*same, "lack_of_fit", "clipped")}
 
     def to_dataframe(self) -> pandas.DataFrame:
@@ -574,8 +609,12 @@ class CurveSet:
         return table_file.dataframe(self.to_dict())
 
     def summary(self, *, rows: int = 20) -> str:
-        """Say how many curves of which kind there are, and show the first `rows` of them."""
+        """Say how many curves of which kind there are; show the first `rows` of them and their coefficients."""
         return curve_summary.of_curves(self, rows)
+
+    def _repr_html_(self) -> str:
+        """Show the first curves as a table in a notebook."""
+        return html.table(curve_summary.columns(self[: html.SHOWN]), repr(self), len(self))
 
     def __repr__(self) -> str:
         return f"<CurveSet of {len(self):,} curve{'' if len(self) == 1 else 's'}: {curve_summary.families(self)}>"
@@ -588,7 +627,7 @@ class CurveSet:
         )
 
     def _limits(self) -> Floats:
-        return np.ascontiguousarray(self.limit)
+        return np.ascontiguousarray(self.trusted_to)
 
     def _roots(self) -> Floats:
         return np.ascontiguousarray(self._root)
@@ -635,9 +674,15 @@ class CurveSet:
         factor[hill, :3] = np.stack([constant[hill], first[hill] / amplitude, second[hill] / amplitude], axis=1)
         return mean, factor * self.residual_sd[:, None, None]
 
-    def _capital_rows(self, capital: FloatLike) -> tuple[Floats, tuple[int, ...]]:
+    def _given_capital(self, capital: PerSymbol) -> Floats:
+        """Bring capital to an array in the order of the curves."""
+        return to_floats("capital", keyed.by_symbol("capital", capital, self.symbols, CurveError), CurveError)
+
+    def _capital_rows(self, capital: PerSymbol) -> tuple[Floats, tuple[int, ...]]:
         """Bring capital to (n, m) or (1, m), with the shape of the result."""
-        given = to_floats("capital", capital, CurveError)
+        # Plain capital is spared a call: a single question takes some microseconds in all.
+        plain = type(capital) in keyed.PLAIN
+        given = to_floats("capital", capital, CurveError) if plain else self._given_capital(capital)
         n = len(self)
         if given.ndim == 0:
             return given.reshape(1, 1), (n,)
@@ -653,7 +698,7 @@ class CurveSet:
             arguments=("capital",),
         )
 
-    def _evaluate(self, wanted: str, capital: FloatLike, given: Floats | None, threads: int | None) -> Floats:
+    def _evaluate(self, wanted: str, capital: PerSymbol, given: Floats | None, threads: int | None) -> Floats:
         from escala.kernels.curves import evaluate as kernels
 
         rows, shape = self._capital_rows(capital)
@@ -679,10 +724,10 @@ class CurveSet:
         chunk = parallel.chunk_size(out.size, crew, largest=_STEP, multiple=8192)
         parallel.run(make_part, out.size, chunk=chunk, threads=crew)
         if invalid:
-            check_interval("capital", to_floats("capital", capital, CurveError), _CAPITAL, CurveError)
+            check_interval("capital", self._given_capital(capital), _CAPITAL, CurveError)
         return result
 
-    def _raw_predictions(self, rows: Floats, capital: FloatLike) -> tuple[Floats, Floats]:
+    def _raw_predictions(self, rows: Floats, capital: PerSymbol) -> tuple[Floats, Floats]:
         from escala.kernels.curves import evaluate as kernels
 
         eta = np.empty((len(self), rows.shape[1]))
@@ -690,7 +735,7 @@ class CurveSet:
         bad = np.zeros(1, dtype=np.int64)
         kernels.predict(*self._arrays(), self._roots(), rows, eta, spread, bad, 0, eta.size)
         if bad[0]:
-            check_interval("capital", to_floats("capital", capital, CurveError), _CAPITAL, CurveError)
+            check_interval("capital", self._given_capital(capital), _CAPITAL, CurveError)
         return eta, spread
 
 
@@ -717,8 +762,8 @@ def _checked_out(out: Floats, shape: tuple[int, ...]) -> Floats:
     return out
 
 
-def _coefficients(params: FloatLike, family: npt.NDArray[np.int8]) -> Floats:
-    given = to_floats("params", params, CurveError)
+def _coefficients(params: PerSymbol, symbols: npt.NDArray[np.object_], family: npt.NDArray[np.int8]) -> Floats:
+    given = to_floats("params", keyed.by_symbol("params", params, symbols, CurveError), CurveError)
     n = family.size
     if given.ndim != 2 or given.shape[0] != n or not 2 <= given.shape[1] <= PARAMS:
         allowed = ", ".join(f"({n}, {width})" for width in range(2, PARAMS))

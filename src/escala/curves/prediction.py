@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    pass
 from escala.arrays import Floats
+from escala.files import table as table_file
+from escala.tables import LIMITS, names
+from escala.text import html
+from escala.text.numerals import capital, counted
+
+if TYPE_CHECKING:
+    import pandas
+
+_PREDICTED: Final = ("efficiency", "low", "high", "confidence")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """What new observations at some capital will be; arrays of the shape that :meth:`CurveSet.efficiency` gives.
 
@@ -31,6 +38,10 @@ class Prediction:
         As asked for.
     tolerance : (n,) float64
         As asked for.
+    symbols : (n,) object array of str
+        The instrument of each curve.
+    capital : float64
+        As asked for, in the shape of `efficiency`.
     """
 
     efficiency: Floats
@@ -40,24 +51,63 @@ class Prediction:
     extrapolated: npt.NDArray[np.bool_]
     level: float
     tolerance: Floats
+    symbols: npt.NDArray[np.object_]
+    capital: Floats
+
+    def __len__(self) -> int:
+        return int(self.efficiency.size)
+
+    def __repr__(self) -> str:
+        """Say in a line what was predicted."""
+        many = counted(len(self), "point")
+        if len(self) == 1:
+            shown = [float(column.reshape(-1)[0]) for column in (self.capital, self.efficiency, self.low, self.high)]
+            at, efficiency, low, high = shown
+            return f"<Prediction of {self.symbols[0]} at {capital(at)}: {efficiency:.4f}, {low:.4f} to {high:.4f}>"
+        outside = int(self.extrapolated.sum())
+        beyond = f", {outside:,} extrapolated" if outside else ""
+        return f"<Prediction of {many} of {counted(self.symbols.size, 'curve')}{beyond}>"
+
+    def _repr_html_(self) -> str:
+        """Show the first points as a table in a notebook."""
+        return html.table(self.to_dict(), repr(self))
+
+    def to_dict(self) -> dict[str, npt.NDArray[Any]]:
+        """Give every column by name, one entry a point: all of the first curve, then those of the next."""
+        points = len(self) // max(self.symbols.size, 1)
+        columns: dict[str, npt.NDArray[Any]] = {"symbol": np.repeat(self.symbols, points)}
+        columns["capital"] = self.capital.reshape(-1)
+        return columns | {name: getattr(self, name).reshape(-1) for name in (*_PREDICTED, "extrapolated")}
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Give one row a point, one column a number.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        return table_file.dataframe(self.to_dict())
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Saturation:
     """Where curves have lost efficiency and where more capital returns no more; arrays of shape (n,).
 
     Attributes
     ----------
     peak : float64
-        Smallest capital in [0, limit] with the highest efficiency.
+        Smallest capital in [0, trusted_to] with the highest efficiency.
     saturation : float64
         Smallest capital from there on with an efficiency of at most (1 − drop) times the highest.
     capacity : float64
-        Capital in [0, limit] at which capital × efficiency is highest.
+        Capital in [0, trusted_to] at which capital × efficiency is highest.
     saturation_low, saturation_high, capacity_low, capacity_high : float64
         Confidence intervals of level 0.90. NaN for curves without data; 0 and inf where no degree of freedom is left.
     drop : float64
         As asked for.
+    symbols : object array of str
+        The instrument of each curve.
 
     Notes
     -----
@@ -74,3 +124,33 @@ class Saturation:
     capacity_low: Floats
     capacity_high: Floats
     drop: Floats
+    symbols: npt.NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return int(self.symbols.size)
+
+    def __repr__(self) -> str:
+        """Say in a line where the curves saturate, or how many do."""
+        if len(self) == 1:
+            ends = f"saturation {capital(float(self.saturation[0]))}, capacity {capital(float(self.capacity[0]))}"
+            return f"<Saturation of {self.symbols[0]}: {ends}>"
+        ends = f"{int(np.isfinite(self.saturation).sum()):,} saturate within their limit"
+        return f"<Saturation of {counted(len(self), 'curve')}: {ends}>"
+
+    def _repr_html_(self) -> str:
+        """Show the first curves as a table in a notebook."""
+        return html.table(self.to_dict(), repr(self))
+
+    def to_dict(self) -> dict[str, npt.NDArray[Any]]:
+        """Give every column by name, one entry a curve."""
+        return {"symbol": self.symbols} | {name: getattr(self, name) for name in (*names(LIMITS), "drop")}
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Give one row a curve, one column a number.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        return table_file.dataframe(self.to_dict())

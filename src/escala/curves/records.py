@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import datetime
+import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +22,9 @@ CAPITAL: Final = Interval(1e-100, 1e100)
 EFFICIENCY: Final = Interval(0.0, 1.0)
 FINITE: Final = Interval(-np.inf, np.inf, low_open=True, high_open=True)
 WEIGHT: Final = Interval(0.0, np.inf, high_open=True)
+#: Share of the efficiencies that clipping may change.
+MOST_CLIPPED: Final = 0.2
+_SHOWN: Final = 3
 _BLOCK: Final = 65536  # symbols that are turned into text together
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND: Final = datetime.timedelta(microseconds=1)
@@ -131,7 +137,12 @@ def check_names(names: Iterable[Any], first_of: Callable[[Any], int]) -> None:
     RecordError
         Names the first.
     """
-    for symbol in names:
+    given = names if isinstance(names, list) else list(names)
+    with contextlib.suppress(TypeError):
+        "".join(given)  # the fastest that finds what is no text
+        if all(given):
+            return
+    for symbol in given:
         if not isinstance(symbol, str) or not symbol:
             raise no_symbol(first_of(symbol), symbol, RecordError)
 
@@ -144,13 +155,13 @@ def coded(symbols: Any) -> tuple[list[str], npt.NDArray[np.int32]]:
     RecordError
         Names the first that is no text, or an empty one.
     """
-    places: dict[Any, int] = {}
+    places: dict[Any, int] = collections.defaultdict(itertools.count().__next__)
     n = len(symbols)
     codes = np.empty(n, dtype=np.int32)
     for start in range(0, n, _BLOCK):
         block = listed(getattr(symbols, "iloc", symbols)[start : start + _BLOCK])
         try:
-            codes[start : start + len(block)] = [places.setdefault(symbol, len(places)) for symbol in block]
+            codes[start : start + len(block)] = np.fromiter(map(places.__getitem__, block), np.int32, len(block))
         except TypeError:
             raise unhashable(block, start) from None
     check_names(places, lambda symbol: int(np.argmax(codes == places[symbol])))
@@ -172,8 +183,8 @@ def check_lengths(symbols: Any, columns: Mapping[str, npt.NDArray[Any]]) -> None
             raise RecordError(message, arguments=("symbols", name))
 
 
-def check_values(columns: dict[str, Floats], *, clip: bool = False, suffix: str = "") -> npt.NDArray[np.bool_] | None:
-    """Refuse bad records; with `clip` mark efficiencies that are outside [0, 1] and bring them back.
+def check_values(columns: Mapping[str, Floats], *, clip: bool = False, suffix: str = "") -> None:
+    """Refuse bad records; with `clip` efficiencies may be any number, for :func:`clipped` to bring them back.
 
     Raises
     ------
@@ -190,8 +201,59 @@ def check_values(columns: dict[str, Floats], *, clip: bool = False, suffix: str 
     for name, interval in allowed.items():
         if name in columns:
             check_interval(f"{name}{suffix}", columns[name], interval, RecordError)
-    if not clip:
-        return None
-    outside = (columns["efficiency"] < 0.0) | (columns["efficiency"] > 1.0)
-    columns["efficiency"] = np.clip(columns["efficiency"], 0.0, 1.0)
-    return outside
+
+
+def clipped(efficiency: Floats, *, normalised: bool = False) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Bring efficiencies into [0, 1], and tell which of them were outside.
+
+    Raises
+    ------
+    RecordError
+        If they are more than a fifth: then they are something else than efficiencies with a little noise.
+    """
+    outside = (efficiency < 0.0) | (efficiency > 1.0)
+    many = int(np.count_nonzero(outside))
+    if many > MOST_CLIPPED * outside.size:
+        message = (
+            f"clip would change {many:,} of {outside.size:,} {'normalised ' * normalised}efficiencies, which go from "
+            f"{float(efficiency.min()):.6g} to {float(efficiency.max()):.6g}, and at most {MOST_CLIPPED:.0%} may be "
+            "outside [0, 1]: "
+        )
+        if normalised:
+            message += "they do not fall with capital, so nothing in these records limits it"
+        else:
+            message += "no shares of an ideal value; divide by the value at small size, as normalise=True does"
+        raise RecordError(message, arguments=("efficiency",))
+    return np.clip(efficiency, 0.0, 1.0), outside
+
+
+def values_at_small_size(
+    capital: Floats, efficiency: Floats, codes: npt.NDArray[np.integer[Any]], names: Sequence[str]
+) -> Floats:
+    """Give the mean efficiency at the smallest capital of each instrument: what others are divided by.
+
+    Raises
+    ------
+    RecordError
+        Names the first instrument where it is not positive.
+    """
+    smallest = np.full(len(names), np.inf)
+    np.minimum.at(smallest, codes, capital)
+    there = capital == smallest[codes]
+    sums = np.bincount(codes[there], efficiency[there], minlength=len(names))
+    values = sums / np.maximum(np.bincount(codes[there], minlength=len(names)), 1)
+    bad = np.flatnonzero(~(values > 0.0))
+    if bad.size:
+        message = (
+            "normalise divides by the efficiency at the smallest capital, which must be positive, but "
+            f"{names[bad[0]]} has {values[bad[0]]:.6g} at {smallest[bad[0]]:.6g}"
+        )
+        raise RecordError(message, arguments=("efficiency",))
+    return values
+
+
+def said_of_scales(names: Sequence[str], values: Floats) -> str:
+    """Say what efficiencies were divided by."""
+    shown = [f"{value:.6g} of {name}" for name, value in zip(names[:_SHOWN], values, strict=False)]
+    shown += [f"{len(names) - _SHOWN:,} more"] * (len(names) > _SHOWN)
+    return f"efficiencies were divided by their value at the smallest capital: {', '.join(shown)}"

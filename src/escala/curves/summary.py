@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from escala.curves.families import FORMS
 from escala.text.numerals import capital, counted
 
 if TYPE_CHECKING:
@@ -36,7 +39,48 @@ def of_curves(curves: CurveSet, rows: int) -> str:
         lines.append(f"{int(curves.clipped.sum()):,} efficiencies were clipped to [0, 1]")
     if len(curves):
         lines += ["", *table(curves[:rows], len(curves) - rows)]
+        lines += coefficients(curves[:rows])
     return "\n".join(lines)
+
+
+def coefficients(curves: CurveSet) -> list[str]:
+    """Give one line a curve: its coefficients, and the standard error of each where there is one."""
+    found = np.flatnonzero(curves.has_curve)
+    if not found.size:
+        return []
+    errors = curves.standard_errors
+    width = max(len("symbol"), *(len(symbol) for symbol in curves.symbols))
+    lines = ["", f"{'symbol':<{width}}  coefficients and their standard errors"]
+    for i in found.tolist():
+        rows = FORMS[int(curves.family[i])].coefficients
+        shown = [_coefficient(row.name, curves.params[i, k], errors[i, k]) for k, row in enumerate(rows)]
+        lines.append(f"{curves.symbols[i]:<{width}}  {', '.join(shown)}")
+    return lines
+
+
+def _coefficient(name: str, value: float, error: float) -> str:
+    return f"{name} = {value:.4g}" if np.isnan(error) else f"{name} = {value:.4g} ± {error:.2g}"
+
+
+def columns(curves: CurveSet) -> dict[str, list[Any]]:
+    """Give what a notebook shows of curves, one entry a curve."""
+    found = curves.saturation()
+    return {
+        "symbol": curves.symbols.tolist(),
+        "family": [_family(curves, i) for i in range(len(curves))],
+        "points": curves.n_points.tolist(),
+        "R²": curves.r_squared.tolist(),
+        "resid. sd": curves.residual_sd.tolist(),
+        "largest": curves.observed[:, 1].tolist(),
+        "10 % lost at": found.saturation.tolist(),
+        "capacity": found.capacity.tolist(),
+    }
+
+
+def _family(curves: CurveSet, i: int) -> str:
+    if not curves.has_curve[i]:
+        return "–"
+    return "constant" if curves.status_names[i] == "constant" else curves.family_names[i]
 
 
 def table(curves: CurveSet, more: int) -> list[str]:
@@ -48,8 +92,7 @@ def table(curves: CurveSet, more: int) -> list[str]:
         f"{'10 % lost at':>14}{'capacity':>14}"
     ]
     for i, symbol in enumerate(curves.symbols):
-        family = "constant" if curves.status_names[i] == "constant" else curves.family_names[i]
-        start = f"{symbol:<{width}}  {family if curves.has_curve[i] else '–':<11}{curves.n_points[i]:>8,}"
+        start = f"{symbol:<{width}}  {_family(curves, i):<11}{curves.n_points[i]:>8,}"
         if not curves.has_curve[i]:
             lines.append(f"{start}  no curve: {REASONS[curves.status_names[i]]}")
             continue

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from escala.errors import RecordError
+from escala.files import frames
 from escala.store import checks
 
 _COLUMNS: Final = ("symbol", "capital", "efficiency", "weight", "observed_at", "source", "metrics")
@@ -20,7 +21,8 @@ def checked(batch: Any) -> checks.Batch:
     RecordError
         Names the column, the first bad records and their values.
     """
-    columns = _named(batch if _has_columns(batch) else _transposed(batch))
+    table = frames.columns(batch, RecordError)
+    columns = _named(table if table or isinstance(batch, Mapping) else _transposed(batch))
     return checks.batch(
         columns["symbol"],
         columns["capital"],
@@ -30,10 +32,6 @@ def checked(batch: Any) -> checks.Batch:
         sources=columns.get("source", "system"),
         metrics=columns.get("metrics"),
     )
-
-
-def _has_columns(batch: Any) -> bool:
-    return isinstance(batch, Mapping) or hasattr(batch, "columns")
 
 
 def _transposed(batch: Any) -> dict[str, list[Any]]:
@@ -49,9 +47,9 @@ def _transposed(batch: Any) -> dict[str, list[Any]]:
     return {name: [row.get(name) for row in rows] for name in names}
 
 
-def _named(batch: Any) -> dict[str, Any]:
+def _named(batch: Mapping[Any, Any]) -> dict[str, Any]:
     """Give columns by the names of now; `time` is another name of `observed_at`."""
-    columns = {str(name): batch[name] for name in (batch if isinstance(batch, Mapping) else batch.columns)}
+    columns = {str(name): column for name, column in batch.items()}
     if "time" in columns and "observed_at" in columns:
         raise RecordError("batch has both columns 'time' and 'observed_at', which say the same")
     if "time" in columns:

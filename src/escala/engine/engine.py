@@ -13,7 +13,7 @@ import numpy as np
 
 from escala.allocation.result import Allocation
 from escala.allocation.solve import allocate
-from escala.arrays import FloatLike, one_number
+from escala.arrays import one_number
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Prediction
 from escala.engine import batches, rebalancing
@@ -26,6 +26,7 @@ from escala.engine.state import EngineState
 from escala.engine.symbols import distinct, listed, unique
 from escala.engine.training import Trainer
 from escala.errors import ConfigError, CurveError, UnknownSymbolError
+from escala.keyed import PerSymbol
 from escala.store import SaturationPoint, ScalingConfig, Store
 from escala.tables import FINITE_FROM_ZERO
 
@@ -253,14 +254,14 @@ class PredictiveScalingEngine:
         await self._trainer.ready(chosen, missing=True)
         return [symbol for symbol in chosen if symbol in self._state.newest]
 
-    async def predict_many(self, symbols: str | Sequence[str], capital: FloatLike) -> Prediction:
+    async def predict_many(self, symbols: str | Sequence[str], capital: PerSymbol) -> Prediction:
         """Predict many new observations at once.
 
         Parameters
         ----------
         symbols : str or sequence of str
             n symbols; each may come more than once.
-        capital : float, (n,) or (n, m)
+        capital : float, (n,) or (n, m), or by symbol
             As in :meth:`escala.CurveSet.predict`.
 
         Raises
@@ -271,7 +272,7 @@ class PredictiveScalingEngine:
             If a capital is negative or not finite, or the shapes do not fit.
         """
         chosen = listed(symbols)
-        points, shape = points_of(capital, len(chosen))
+        points, shape = points_of(capital, chosen)
         once = unique(chosen)
         await self._trainer.ready(once)
         curves = self._state.models.take(once)
@@ -333,7 +334,7 @@ class PredictiveScalingEngine:
 
         Parameters
         ----------
-        current : mapping
+        current : mapping or indexed Series
             Symbol → capital held, at least 0.
         total_capital : float, optional
             Money in all; by default the sum of what is held.
@@ -348,6 +349,7 @@ class PredictiveScalingEngine:
         UnknownSymbolError, AllocationError, InfeasibleError
             As in :meth:`optimize_allocation`.
         """
+        current = rebalancing.by_symbol(current)
         held, total = rebalancing.holdings(current, total_capital)
         trade_cost = rebalancing.checked_cost(trade_cost)
         found, curves, used, settings = await self._allocated(list(current), total, limits)

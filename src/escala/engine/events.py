@@ -69,6 +69,17 @@ class EventStream:
             raise StopAsyncIteration
         return event
 
+    def waiting(self) -> list[RegimeChange]:
+        """Give the changes that have come and were not read yet, without waiting."""
+        come: list[RegimeChange] = []
+        while not self._ended and not self._queue.empty():
+            event = self._queue.get_nowait()
+            if event is None:
+                self._ended = True
+            else:
+                come.append(event)
+        return come
+
     async def aclose(self) -> None:
         """Take no more changes."""
         self._ended = True

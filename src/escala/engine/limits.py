@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from escala.errors import AllocationError
+from escala import keyed
+from escala.errors import AllocationError, did_you_mean
 from escala.store import ScalingConfig, SymbolConfig
 from escala.tables import SYMBOL_SETTINGS, names
 
@@ -47,8 +48,8 @@ def completed(
     """
     limits = {"reserve": system.reserve, **given}
     for name in _PER_SYMBOL:
-        wanted = _by_symbol(given.get(name))
-        if wanted is None or isinstance(wanted, Mapping):
+        wanted = keyed.mapping(name, given.get(name), AllocationError)
+        if wanted is not None or given.get(name) is None:
             _check_symbols(name, wanted or {}, symbols)
             fallback = _OPEN[name] if name in _OPEN else getattr(system, name)
             defaults = (getattr(own.get(symbol), name, None) for symbol in symbols)
@@ -59,16 +60,10 @@ def completed(
     return limits
 
 
-def _by_symbol(given: Any) -> Any:
-    """Make a mapping of a series by symbol."""
-    if hasattr(given, "index") and hasattr(given, "to_dict") and all(isinstance(k, str) for k in given.index):
-        return given.to_dict()
-    return given
-
-
 def _check_symbols(name: str, given: Mapping[str, Any], symbols: Sequence[str]) -> None:
     known = set(symbols)
     strangers = [symbol for symbol in given if symbol not in known]
     if strangers:
-        message = f"{name} names {strangers[0]!r}, which is not among the symbols"
+        hint = did_you_mean(strangers[0], symbols)
+        message = f"{name} names {strangers[0]!r}, which is not among the symbols{hint}"
         raise AllocationError(message, arguments=(name,))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
-from escala.curves.prediction import Saturation
 from escala.engine.results import ModelInfo
 from escala.errors import UnknownSymbolError
 from escala.store import SaturationPoint, StoredModels
+from escala.tables import LIMITS, names
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Models:
     def saturation_points(self, drop: float) -> dict[str, SaturationPoint]:
         """Give where each symbol saturates."""
         found = self.curves.saturation(drop)
-        columns = {part.name: getattr(found, part.name).tolist() for part in fields(Saturation)}
+        columns = {name: getattr(found, name).tolist() for name in (*names(LIMITS), "drop")}
         return {
             symbol: SaturationPoint(
                 **{name: column[k] for name, column in columns.items()},

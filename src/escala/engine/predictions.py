@@ -8,14 +8,15 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala import parallel
-from escala.arrays import FloatLike, Floats, check_interval, to_floats
+from escala import keyed, parallel
+from escala.arrays import Floats, check_interval, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Prediction
 from escala.engine.config import EngineConfig
 from escala.engine.models import Models, utc
 from escala.engine.results import EfficiencyPrediction
 from escala.errors import CurveError
+from escala.keyed import PerSymbol
 from escala.tables import FINITE_FROM_ZERO
 
 #: Columns of numbers in a prediction.
@@ -89,9 +90,10 @@ class PredictionCache:
         )
 
 
-def points_of(capital: FloatLike, n: int) -> tuple[Floats, tuple[int, ...]]:
+def points_of(capital: PerSymbol, symbols: Sequence[str]) -> tuple[Floats, tuple[int, ...]]:
     """Bring capital to (n, m), with the shape of the result, as :meth:`CurveSet.predict` would."""
-    given = to_floats("capital", capital, CurveError)
+    n = len(symbols)
+    given = to_floats("capital", keyed.by_symbol("capital", capital, symbols, CurveError), CurveError)
     check_interval("capital", given, FINITE_FROM_ZERO, CurveError)
     if given.ndim == 0 or given.shape == (n,):
         return np.broadcast_to(given[..., None], (n, 1)), (n,)
@@ -136,6 +138,8 @@ def predict_points(
         **{name: column.reshape(shape) for name, column in columns.items()},
         level=config.level,
         tolerance=np.full(n, config.tolerance),
+        symbols=curves.symbols[owner],
+        capital=points.reshape(shape),
     )
 
 

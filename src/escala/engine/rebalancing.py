@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from escala import keyed
 from escala.allocation.result import Allocation
 from escala.arrays import Floats, check_interval, one_number, to_floats
 from escala.curves.curveset import CurveSet
@@ -18,7 +19,22 @@ from escala.tables import FINITE_FROM_ZERO, Interval
 _COST: Final = Interval(0.0, 1.0)
 
 
-def holdings(current: Any, total: float | None) -> tuple[Floats, float]:
+def by_symbol(current: Any) -> Mapping[str, float]:
+    """Give what is held by symbol, from a mapping or an indexed Series.
+
+    Raises
+    ------
+    AllocationError
+        If it does not say which symbol each amount belongs to.
+    """
+    held = keyed.mapping("current", current, AllocationError)
+    if held is None:
+        message = f"current must be a mapping of symbols to capital, not {type(current).__name__}"
+        raise AllocationError(message, arguments=("current",))
+    return held
+
+
+def holdings(current: Mapping[str, float], total: float | None) -> tuple[Floats, float]:
     """Check what is held, by symbol; give the capital of each and the total, by default their sum.
 
     Raises
@@ -26,9 +42,6 @@ def holdings(current: Any, total: float | None) -> tuple[Floats, float]:
     AllocationError
         Names the argument, the first bad entry and its value.
     """
-    if not isinstance(current, Mapping):
-        message = f"current must be a mapping of symbols to capital, not {type(current).__name__}"
-        raise AllocationError(message, arguments=("current",))
     held = to_floats("current", list(current.values()), AllocationError)
     if held.ndim != 1:
         message = f"current must map each symbol to one number, not to arrays of shape {held.shape[1:]}"

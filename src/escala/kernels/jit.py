@@ -50,6 +50,7 @@ floats_out = nb.Array(nb.float64, 1, "C")
 codes_in = nb.Array(nb.int8, 1, "C", readonly=True)
 codes_out = nb.Array(nb.int8, 1, "C")
 words_in = nb.Array(nb.int32, 1, "C", readonly=True)
+words_out = nb.Array(nb.int32, 1, "C")
 integers_in = nb.Array(nb.int64, 1, "C", readonly=True)
 integers_out = nb.Array(nb.int64, 1, "C")
 code_rows_out = nb.Array(nb.int8, 2, "C")
@@ -103,8 +104,8 @@ def _warn_once(reason: str) -> None:
 def identity(function: Any, signature: Sequence[Any]) -> str:
     """Hash what a kernel is compiled from: its code, that of all functions it calls, and the constants they name.
 
-    Comments, docstrings and whatever else stands in their files change nothing. The code objects are looked at, not the
-    sources, so it is the same where those cannot be read.
+    Comments, docstrings, names of variables and whatever else stands in their files change nothing. The code objects
+    are looked at, not the sources, so it is the same where those cannot be read.
     """
     digest = hashlib.sha256(repr(signature).encode())
     met = [function]
@@ -148,7 +149,7 @@ def _described(code: types.CodeType) -> str:
     documented = bool(code.co_consts) and isinstance(code.co_consts[0], str | None)
     constants = code.co_consts[1:] if documented else code.co_consts
     shown = [_described(one) if isinstance(one, types.CodeType) else repr(one) for one in constants]
-    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {shown}"
+    return f"{code.co_code.hex()} {code.co_names} {code.co_argcount} {shown}"
 
 
 class _Place(_CacheLocator):

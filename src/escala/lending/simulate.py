@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala import parallel, tables
+from escala import keyed, parallel, tables
 from escala.arrays import FloatLike, Floats, Rows, broadcast_shape, check_interval, to_floats
 from escala.errors import ScenarioError
 from escala.kernels import layout
@@ -101,6 +101,7 @@ def simulate(
 
 def _checked_arguments(supply: FloatLike, borrow: FloatLike, target: FloatLike, wallet: FloatLike) -> dict[str, Floats]:
     given = {"supply": supply, "borrow": borrow, "target": target, "wallet": wallet}
+    keyed.check_aligned(given, ScenarioError)
     arrays = {name: to_floats(name, value) for name, value in given.items()}
     for name, interval in ARGUMENTS.items():
         check_interval(name, arrays[name], interval)

@@ -9,8 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from escala import tables
+from escala import keyed, tables
 from escala.arrays import FloatLike, Floats, broadcast_shape, check_interval, check_order, to_floats
+from escala.errors import ScenarioError
 from escala.tables import Interval
 from escala.text.tables import documented
 
@@ -95,6 +96,7 @@ class LendingStrategy:
 
     def __post_init__(self) -> None:
         """Check every field, alone and against the fields it must agree with, and keep arrays as they were checked."""
+        keyed.check_aligned({name: getattr(self, name) for name in FIELDS}, ScenarioError)
         arrays = self.arrays()
         for name, array in arrays.items():
             if array.ndim:

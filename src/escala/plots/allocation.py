@@ -116,7 +116,7 @@ def marginal_utility(allocation: Allocation, *, currency: str | None = None, ax:
         handles.append(line)
     handles += _binding_marks(found, shown)
     if shown:
-        ax.set_xlim(*_span(amounts, found.curves.limit[shown], log))
+        ax.set_xlim(*_span(amounts, found.curves.trusted_to[shown], log))
         ax.set_ylim(*_near(np.append((found.priority * found.marginal)[shown], price), ax.get_ylim()))
     canvas.number_axis(ax, "x", log=log, ticks=4 if canvas.narrow(ax) else 6)
     canvas.number_axis(ax, "y")
@@ -149,7 +149,7 @@ def _near(marked: Floats, whole: tuple[float, float]) -> tuple[float, float]:
 def _marginal_line(ax: Axes, found: Allocation, i: int, place: int, log: bool, amounts: Floats) -> Artist:
     curve, weight, amount = found.curves[i], float(found.priority[i]), float(found.amounts[i])
     low, _ = _span(amounts, np.array([np.inf]), log)
-    high = float(_ends(np.array([amount]), curve.limit)[0])
+    high = float(_ends(np.array([amount]), curve.trusted_to)[0])
     grid = np.geomspace(low, high, _GRID) if log else np.linspace(low, high, _GRID)
     colour = canvas.COLOURS[place]
     label = canvas.plain(found.symbols[i], 14 if canvas.narrow(ax) else 24)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from escala import keyed
 from escala.arrays import Floats, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
@@ -15,7 +16,7 @@ from escala.curves.summary import DISTRUST, REASONS
 from escala.errors import InputError
 from escala.plots import canvas
 from escala.tables import Interval
-from escala.text.numerals import counted, engineering
+from escala.text.numerals import between, counted, engineering
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -94,7 +95,7 @@ def efficiency_curve(
 
     Examples
     --------
-    >>> curves = CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]], limit=1e6)
+    >>> curves = CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]], trusted_to=1e6)
     >>> ax = efficiency_curve(curves, currency="USD")
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['curve', '10 % lost at 100 k', 'capacity at 500 k', 'trust ends at 1 M']
@@ -168,6 +169,7 @@ class _Records:
                 raise InputError("weights need capital and efficiency", arguments=("weights",))
             return cls(np.empty(0), np.empty(0), None, 0)
         given = {"capital": capital, "efficiency": efficiency} | ({} if weights is None else {"weights": weights})
+        keyed.check_aligned(given, InputError)
         columns = {name: to_floats(name, values, InputError).reshape(-1) for name, values in given.items()}
         for name, column in columns.items():
             if column.size != columns["capital"].size:
@@ -227,8 +229,8 @@ def _right(curve: CurveSet, found: Saturation, up_to: float | None, *seen: Float
     if up_to is not None:
         return one_number("up_to", up_to, _POSITIVE, InputError)
     known = [float(values.max()) for values in seen if values.size]
-    known += [float(edge) for edge in (*curve.limit, *curve.observed[:, 1]) if np.isfinite(edge)]
-    if not np.isfinite(curve.limit[0]):
+    known += [float(edge) for edge in (*curve.trusted_to, *curve.observed[:, 1]) if np.isfinite(edge)]
+    if not np.isfinite(curve.trusted_to[0]):
         marked = (1.5 * found.capacity, 3.0 * found.saturation)
         known += [float(edge[0]) for edge in marked if np.isfinite(edge[0])]
     return _MARGIN * min(max([edge for edge in known if edge > 0.0], default=1.0), 1e300)
@@ -245,21 +247,21 @@ def _grid(curve: CurveSet, right: float, log: bool) -> Floats:
     """Give capitals that a curve is drawn through: evenly on the axis, and where its parts meet."""
     left = _left(curve, right)
     even = np.geomspace(left, right, _GRID) if log else np.linspace(0.0, right, _GRID)
-    meet = [edge for edge in (*curve.observed[0], curve.limit[0]) if even[0] < edge < right]
+    meet = [edge for edge in (*curve.observed[0], curve.trusted_to[0]) if even[0] < edge < right]
     return np.unique(np.concatenate([even, meet]))
 
 
 def _parts(curve: CurveSet, grid: Floats) -> list[tuple[str, Any, npt.NDArray[np.bool_]]]:
     """Split capitals into seen, extrapolated and beyond trust: a name, a dash and where (edges belong to both)."""
     low, high = curve.observed[0]
-    limit = float(curve.limit[0])
-    beyond = grid >= limit
+    end = float(curve.trusted_to[0])
+    beyond = grid >= end
     if not np.isfinite(high):  # coefficients without data
-        return [("curve", "-", grid <= limit), ("beyond the limit", _UNTRUSTED, beyond)]
+        return [("curve", "-", grid <= end), ("beyond the limit", _UNTRUSTED, beyond)]
     seen = (grid >= low) & (grid <= high)
     return [
         ("curve within the data", "-", seen),
-        ("curve extrapolated", _EXTRAPOLATED, (grid >= high) & (grid <= limit)),
+        ("curve extrapolated", _EXTRAPOLATED, (grid >= high) & (grid <= end)),
         ("curve extrapolated", _EXTRAPOLATED, grid <= low),
         ("beyond the limit", _UNTRUSTED, beyond),
     ]
@@ -269,7 +271,7 @@ def _curve(ax: Axes, curve: CurveSet, level: float, right: float, log: bool) -> 
     grid = _grid(curve, right, log)
     predicted = curve.predict(grid, level=level)
     handles = _lines(ax, curve, grid, predicted.efficiency)
-    trusted = grid <= curve.limit[0]
+    trusted = grid <= curve.trusted_to[0]
     if curve.df_resid[0] > 0.0:
         band = ax.fill_between(
             grid[trusted], predicted.low[trusted], predicted.high[trusted], color=canvas.SKY, alpha=0.35, linewidth=0.0,
@@ -309,14 +311,14 @@ def _limits(ax: Axes, curve: CurveSet, drop: float, right: float) -> list[Artist
         _mark(ax, name, (float(at[0]), float(low[0]), float(high[0])), right, (colour, dash, hatch))
         for name, at, low, high, colour, dash, hatch in marks
     ]
-    high, limit = float(curve.observed[0, 1]), float(curve.limit[0])
-    if np.isfinite(high) and high < min(limit, right):
-        ax.axvspan(high, min(limit, right), color="0.95", linewidth=0.0, zorder=0.5)
-    if np.isfinite(limit):
-        if limit < right:
-            ax.axvline(limit, color=canvas.BLACK, linewidth=1.2, zorder=3)
-            ax.axvspan(limit, right, facecolor="0.88", edgecolor="0.75", hatch="xx", linewidth=0.0, zorder=0.5)
-        handles.append(canvas.sample(f"trust ends at {engineering(limit)}", color=canvas.BLACK, linewidth=1.2))
+    high, end = float(curve.observed[0, 1]), float(curve.trusted_to[0])
+    if np.isfinite(high) and high < min(end, right):
+        ax.axvspan(high, min(end, right), color="0.95", linewidth=0.0, zorder=0.5)
+    if np.isfinite(end):
+        if end < right:
+            ax.axvline(end, color=canvas.BLACK, linewidth=1.2, zorder=3)
+            ax.axvspan(end, right, facecolor="0.88", edgecolor="0.75", hatch="xx", linewidth=0.0, zorder=0.5)
+        handles.append(canvas.sample(f"trust ends at {engineering(end)}", color=canvas.BLACK, linewidth=1.2))
     return handles
 
 
@@ -345,14 +347,16 @@ def _mark(ax: Axes, name: str, where: tuple[float, float, float], right: float, 
 
 
 def _between(low: float, high: float) -> str:
-    return f"from {engineering(low)}" if high == np.inf else f"{engineering(low)}–{engineering(high)}"
+    return f"from {engineering(low)}" if high == np.inf else between(low, high, "–")
 
 
 def _asked(ax: Axes, capital: Floats, prediction: Any) -> Artist:
     """Mark predictions with their intervals; those of no curve are left out."""
     known = np.isfinite(prediction.efficiency)
     value = prediction.efficiency[known]
-    reach = np.stack([value - prediction.low[known], prediction.high[known] - value])
+    low, high = prediction.low[known], prediction.high[known]
+    reach = np.stack([value - low, high - value])
+    reach[:, (low <= 0.0) & (high >= 1.0)] = 0.0  # from 0 to 1 says nothing, and looks like a limit
     ax.errorbar(
         capital[known], value, yerr=np.maximum(reach, 0.0), fmt="D", color=canvas.BLACK, markersize=5.5, capsize=3.5,
         markerfacecolor=canvas.YELLOW, linewidth=1.2, zorder=6,
@@ -367,7 +371,7 @@ def _heights(curve: CurveSet, seen: Floats, prediction: Any, right: float) -> tu
     """Find what efficiencies to show: curve and data in full, and never more than a little beyond [0, 1]."""
     shown = [seen, prediction.efficiency, prediction.low[prediction.low > 0.0], prediction.high[prediction.high < 1.0]]
     if curve.has_curve[0]:
-        shown.append(curve.efficiency(np.linspace(0.0, min(right, float(curve.limit[0])), 64)))
+        shown.append(curve.efficiency(np.linspace(0.0, min(right, float(curve.trusted_to[0])), 64)))
     every = np.concatenate(shown)
     every = every[np.isfinite(every)]
     low, high = (float(every.min()), float(every.max())) if every.size else (0.0, 1.0)

@@ -29,6 +29,11 @@ _SIDE_BY_SIDE = (1.5, 1.2)
 _ONE_ABOVE_OTHER = (1.0, 1.5)
 #: Share of an axis below which a mark cannot be told from its edge.
 _STICKS = 0.02
+#: Rank correlation from which on two inputs are not drawn against each other.
+_DEPENDENT = 0.3
+#: Quantiles of an input beyond which a map leaves it out, where they span less than such a share of all.
+_TAILS = (0.01, 0.99)
+_CROWDED = 0.7
 
 
 def _of_symbol(records: Any, symbol: str) -> dict[str, Any]:
@@ -91,7 +96,7 @@ def prediction_figure(
 def _needs_decades(curve: CurveSet, capitals: npt.ArrayLike = ()) -> bool:
     """Tell whether much of what matters would stick to the left edge of a linear axis."""
     asked = to_floats("capitals", capitals, InputError).reshape(-1)
-    marks = np.concatenate([asked, curve.saturation().saturation, curve.observed[:, 1], curve.limit])
+    marks = np.concatenate([asked, curve.saturation().saturation, curve.observed[:, 1], curve.trusted_to])
     marks = marks[np.isfinite(marks) & (marks > 0.0)]
     return bool(marks.size and marks.min() < _STICKS * marks.max())
 
@@ -166,15 +171,20 @@ def allocation_figure(allocation: Allocation, *, currency: str | None = None) ->
     return figure
 
 
-def sweep_figure(summary: SweepSummary, output: str | None = None) -> Figure:
-    """Draw one output of a sweep: how it is distributed, and its means over the two inputs that explain it most.
+def sweep_figure(
+    summary: SweepSummary, output: str | None = None, *, x: str | None = None, y: str | None = None
+) -> Figure:
+    """Draw one output of a sweep: how it is distributed, and its means over two inputs.
 
     Parameters
     ----------
     summary : SweepSummary
-        Of :func:`escala.sweep`; the rows that it kept whole are drawn.
+        Of :func:`escala.sweep`; the rows that it kept whole are drawn, and how many of all they are is said.
     output : str, optional
         One of its outputs; by default the first.
+    x, y : str, optional
+        Inputs along the axes; by default the one that explains the output most, and of those that do not depend on it
+        the one that explains most.
 
     Returns
     -------
@@ -186,19 +196,65 @@ def sweep_figure(summary: SweepSummary, output: str | None = None) -> Figure:
         If an argument is wrong; names it.
     MissingExtraError
         If matplotlib is not installed.
+
+    Notes
+    -----
+    Inputs depend on each other where their rank correlation in the sample is beyond 0.3: a multiple of another input
+    would fill a line of the map and no more.
     """
     name = summary.outputs[0] if output is None else output
     if name not in summary.outputs:
         message = f"output {name!r} was not kept: outputs are {', '.join(summary.outputs)}"
         raise InputError(message, arguments=("output",))
-    rows, indexes = summary.sample, summary.sensitivities[name]
-    inputs = sorted(indexes, key=lambda column: -np.nan_to_num(indexes[column]))[:2]
+    rows = summary.sample
+    inputs = _axes_of(summary, name, {"x": x, "y": y})
     figure = canvas.new_figure(scale=_SIDE_BY_SIDE if len(inputs) == 2 else (1.0, 1.0))
-    axes = figure.subplots(1, len(inputs), squeeze=False)[0]
+    axes = figure.subplots(1, max(len(inputs), 1), squeeze=False)[0]
     distribution(rows[name], label=name, ax=axes[0])
+    drawn, said = len(rows[name]), []
+    if drawn < summary.scenarios:
+        said.append(f"a sample of {drawn:,} of {summary.scenarios:,} scenarios, evenly spread over the design")
     if len(inputs) == 2:
-        heat_map(rows[inputs[0]], rows[inputs[1]], rows[name], labels=(*inputs, name), ax=axes[1])
+        tails = {column: _without_tails(rows[column]) for column in inputs}
+        shown = np.logical_and.reduce(list(tails.values()))
+        heat_map(*(rows[column][shown] for column in (*inputs, name)), labels=(*inputs, name), ax=axes[1])
+        cut = [canvas.plain(column) for column, inside in tails.items() if not inside.all()]
+        said += [f"the map without the outermost 1 % of {' and '.join(cut)} at each end"] * bool(cut)
+    if said:
+        figure.suptitle("; ".join(said), x=0.01, ha="left", fontsize="medium")
     return figure
+
+
+def _without_tails(column: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Mark what a map shows of an input: all of it, unless one row in fifty would take most of the axis."""
+    low, high = np.quantile(column, _TAILS)
+    if high > low and high - low < _CROWDED * float(np.ptp(column)):
+        inside: npt.NDArray[np.bool_] = (column >= low) & (column <= high)
+        return inside
+    return np.ones(column.size, dtype=np.bool_)
+
+
+def _axes_of(summary: SweepSummary, output: str, asked: dict[str, str | None]) -> list[str]:
+    """Choose two inputs for a map; none where there are no two that vary independently."""
+    rows, indexes = summary.sample, summary.sensitivities[output]
+    for argument, column in asked.items():
+        if column is not None and column not in indexes:
+            message = f"{argument} must be an input, not {column!r}: inputs are {', '.join(indexes)}"
+            raise InputError(message, arguments=(argument,))
+    chosen = dict(asked)
+    ranked = sorted(indexes, key=lambda column: -np.nan_to_num(indexes[column]))
+    varying = [column for column in ranked if rows[column].size and rows[column].min() < rows[column].max()]
+    for argument, other in (("x", "y"), ("y", "x")):
+        if chosen[argument] is None:
+            known = chosen[other]
+            fit = [c for c in varying if known is None or (c != known and _are_independent(rows[c], rows[known]))]
+            chosen[argument] = fit[0] if fit else None
+    return [column for column in chosen.values() if column is not None]
+
+
+def _are_independent(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
+    a, b = (np.unique(column, return_inverse=True)[1].astype(np.float64) for column in (one, other))
+    return abs(float(np.corrcoef(a, b)[0, 1])) < _DEPENDENT
 
 
 def lending_figure(result: LendingResult, *, currency: str | None = None) -> Figure:

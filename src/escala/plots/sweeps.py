@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from escala import keyed
 from escala.arrays import Floats, to_floats
 from escala.errors import InputError
 from escala.plots import canvas
@@ -109,6 +110,7 @@ def _three(labels: Any) -> tuple[str, str, str]:
 
 def _together(x: Any, y: Any, value: Any) -> list[Floats]:
     given = {"x": x, "y": y, "value": value}
+    keyed.check_aligned(given, InputError)
     arrays = {name: to_floats(name, column, InputError) for name, column in given.items()}
     try:
         return [column.reshape(-1) for column in np.broadcast_arrays(*arrays.values())]

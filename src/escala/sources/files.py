@@ -11,7 +11,8 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala.curves.records import CAPITAL, EFFICIENCY, FINITE, WEIGHT
+from escala.curves.records import CAPITAL, EFFICIENCY, FINITE, WEIGHT, said_of_scales, values_at_small_size
+from escala.curves.records import clipped as brought_back
 from escala.errors import RecordError
 from escala.sources import fingerprints, order_book, quotes, tables, trades
 from escala.sources import sides as sides_of
@@ -84,7 +85,7 @@ def read(
         "bid" and "ask", and "unknown" for rows that are to be left out.
     clip : bool
         Of records: move efficiencies outside [0, 1] to its ends and count them, instead of refusing them. (Those
-        that are computed here are always at most 1.)
+        that are computed here are always at most 1.) More than a fifth are refused all the same.
     time_unit : {"auto", "s", "ms", "us", "ns", "excel"}
         What numbers in a column of times count: units since 1970, or days as Excel counts them. By default their
         magnitude tells which unit it is. Dates may be text with the year first, UTC where they have no zone.
@@ -102,7 +103,8 @@ def read(
     keep_similar : bool
         Whether symbols that differ only in case or separators are different ones; by default they are refused.
     **options
-        Given on to :func:`escala.sources.quotes.records` or :func:`escala.sources.order_book.records`: for one
+        Of records `normalise`: divide efficiencies by their value at the smallest capital of their symbol. Others are
+        given on to :func:`escala.sources.quotes.records` or :func:`escala.sources.order_book.records`: for one
         `side`, `fees`, `fee_unit`, `fills`, `small`, `least`, `window`, `unit_value`; for the other `capital`,
         `side`, `points`, `strict`, `threads`.
 
@@ -224,25 +226,37 @@ def _looks_like_a_book(columns: Columns, meanings: sides_of.Meanings) -> bool:
 
 def _records(given: _Read, options: dict[str, Any]) -> EfficiencyRecords:
     columns, clip = given.columns, given.clip
-    _refuse_options(options, (), "records")
+    _refuse_options(options, ("normalise",), "records")
     if "capital" not in columns or "efficiency" not in columns:
         raise tables.missing(columns.table, "records need symbol, capital and efficiency")
     columns.check("capital", CAPITAL)
-    columns.check("efficiency", FINITE if clip else EFFICIENCY)
+    free = clip or bool(options.get("normalise"))
+    columns.check("efficiency", FINITE if free else EFFICIENCY)
     if "weight" in columns:
         columns.check("weight", WEIGHT)
     symbols, codes = trades.symbol_codes(columns, given.symbol)
-    clipped = int(np.count_nonzero(~EFFICIENCY.contains(columns["efficiency"])))
+    efficiency, clipped, told = columns["efficiency"], 0, []
+    try:
+        if options.get("normalise"):
+            scales = values_at_small_size(columns["capital"], efficiency, codes, symbols)
+            efficiency = efficiency / scales[codes]
+            told.append(said_of_scales(symbols, scales))
+        if free:
+            efficiency, outside = brought_back(efficiency, normalised=bool(told))
+            clipped = int(np.count_nonzero(outside))
+    except RecordError as error:
+        raise columns.table.error(f"{columns.table.name}: {error}", arguments=error.arguments) from None
+    if clipped:
+        told.append(f"{counted(clipped, 'efficiency', 'efficiencies')} outside [0, 1] clipped to its ends")
     return EfficiencyRecords(
         symbol=names(symbols, codes),
         capital=columns["capital"],
-        efficiency=np.clip(columns["efficiency"], 0.0, 1.0) if clipped else columns["efficiency"],
+        efficiency=efficiency,
         observed_at=columns.get("time"),
         weight=columns.get("weight"),
         source=columns.table.name,
         clipped=clipped,
-        notes=(f"{counted(clipped, 'efficiency', 'efficiencies')} outside [0, 1] clipped to its ends",) * bool(clipped)
-        + columns.notes,
+        notes=(*told, *columns.notes),
         fingerprint=_by_ids(columns, symbols, codes),
     )
 

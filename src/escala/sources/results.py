@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from escala.arrays import Floats
 from escala.files import table as table_file
+from escala.text import html
 from escala.text.numerals import capital as written
 from escala.text.numerals import counted
 
@@ -87,6 +88,10 @@ class EfficiencyRecords:
             If pandas is not installed.
         """
         return table_file.dataframe(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        """Show the first records as a table in a notebook."""
+        return html.table(self.to_dict(), repr(self))
 
     def summary(self) -> str:
         """Say in words what is there and what became of the rest."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from escala.arrays import Floats
 from escala.errors import RecordError, RecordFileError
 from escala.files import csv as csv_file
+from escala.files import frames
 from escala.files import table as table_file
 from escala.sources import book_json, roles, symbols, times, values, wide
 from escala.sources.columns import LEVEL, Columns, Table
@@ -51,6 +52,7 @@ def _table(source: Any, said: Conventions) -> Table:
         return _of_columns("mapping" if isinstance(source, Mapping) else "list", source, None, RecordError)
     if isinstance(source, Mapping):
         return Table("mapping", [str(name) for name in source], source.__getitem__, None)
+    source = frames.in_memory(source, RecordError)
     names = getattr(source, "column_names", getattr(source, "columns", None))
     if names is None or not hasattr(source, "__getitem__"):
         kind = type(source).__name__

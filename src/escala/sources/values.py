@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 import numpy as np
 import numpy.typing as npt
 
+from escala import keyed
 from escala.arrays import Floats, to_floats
 from escala.errors import RecordError, RecordFileError
 from escala.files import csv as csv_file
@@ -95,8 +96,10 @@ def _from_frame(given: Table, chosen: Mapping[str, tuple[str, csv_file.Kind]]) -
     fetch = cast(Callable[[str], Any], given.column)
     values: dict[str, npt.NDArray[Any]] = {}
     notes = list(given.notes)
+    fetched = {name: fetch(name) for name, _ in chosen.values()}
+    keyed.check_aligned(fetched, RecordError)
     for role, (name, kind) in chosen.items():
-        found = fetch(name)
+        found = fetched[name]
         if np.ma.is_masked(found):  # as an array it would be what lies under the mask
             raise given.error(f"{given.name}: {name} has masked elements", arguments=(name,))
         column = _plain(found)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from escala import keyed
 from escala.arrays import Floats
 from escala.curves.records import (
     check_lengths,
@@ -113,6 +114,9 @@ def batch(
     RecordError
         Names the argument, the first bad records and their values.
     """
+    columns = {"symbols": symbols, "capital": capital, "efficiency": efficiency, "weights": weights}
+    columns |= {"observed_at": observed_at, "sources": sources, "metrics": metrics}
+    keyed.check_aligned(columns, RecordError)
     symbols = with_length(symbols)
     n = len(symbols)
     floats = {

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
+from escala.files import table as table_file
+from escala.text import html
+from escala.text.numerals import counted
+
+if TYPE_CHECKING:
+    import pandas
 
 Times: TypeAlias = npt.NDArray[np.datetime64]
 
@@ -42,7 +48,28 @@ class StoredRecords:
         return int(self.id.size)
 
     def __repr__(self) -> str:
-        return f"<StoredRecords: {len(self):,}>"
+        return f"<StoredRecords: {counted(len(self), 'record')} of {counted(len(set(self.symbol)), 'symbol')}>"
+
+    def _repr_html_(self) -> str:
+        """Show the first records as a table in a notebook."""
+        return html.table(self.to_dict(), repr(self))
+
+    def to_dict(self) -> dict[str, npt.NDArray[Any]]:
+        """Give the columns by name, one entry a record; :func:`escala.fit` takes them."""
+        return {
+            "id": self.id, "symbol": self.symbol, "capital": self.capital, "efficiency": self.efficiency,
+            "weight": self.weight, "observed_at": self.observed_at,
+        }  # fmt: skip
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Give one row a record.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        return table_file.dataframe(self.to_dict())
 
 
 @dataclass(frozen=True)
@@ -187,7 +214,7 @@ class Training:
         Of the curve, as text.
     params : tuple of float
         a, b, c, … over `origin`, as in :class:`escala.CurveSet`.
-    origin, limit : float
+    origin, trusted_to : float
         As in :class:`escala.CurveSet`.
     n_points : int
         Records of positive weight.
@@ -205,7 +232,7 @@ class Training:
     status: str
     params: tuple[float, ...]
     origin: float
-    limit: float
+    trusted_to: float
     n_points: int
     r_squared: float
     rmse: float

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from escala import keyed
 from escala.allocation.result import Allocation
 from escala.arrays import check_interval, one_number, to_floats
 from escala.curves.curveset import CurveSet
@@ -484,7 +485,8 @@ class Store:
         symbols = checks.some_symbols(curves.symbols)
         if len(set(symbols)) < n:
             raise CurveError("curves holds a symbol twice", arguments=("curves",))
-        last = to_floats("last_record_id", last_record_id, RecordError)
+        last = keyed.by_symbol("last_record_id", last_record_id, curves.symbols, RecordError)
+        last = to_floats("last_record_id", last, RecordError)
         if last.shape != (n,):
             message = f"last_record_id of shape {last.shape} must be of shape ({n},)"
             raise RecordError(message, arguments=("last_record_id",))
@@ -493,6 +495,8 @@ class Store:
         if limits.peak.shape != (n,):
             message = f"saturation of {limits.peak.size:,} curves does not go with {n:,}"
             raise CurveError(message, arguments=("saturation", "curves"))
+        if limits.symbols.tolist() != symbols:
+            raise CurveError("saturation is not of these curves in this order", arguments=("saturation", "curves"))
         time = checks.microseconds("trained_at", trained_at)
         if not n:
             return np.empty(0, np.int64)

@@ -20,7 +20,7 @@ from escala.sweeps.plan import Plan
 from escala.sweeps.response import Binned, Response, binned, response
 from escala.sweeps.statistics import OutputStatistics
 from escala.tables import FRACTION
-from escala.text import numerals
+from escala.text import html, numerals
 
 if TYPE_CHECKING:
     import pandas
@@ -231,6 +231,14 @@ class SweepSummary:
         MissingExtraError
             If pandas is not installed.
         """
+        return table_file.dataframe(self._columns()).set_axis(list(self.outputs)).rename_axis("output")
+
+    def _repr_html_(self) -> str:
+        """Show the outputs as a table in a notebook."""
+        return html.table({"output": list(self.outputs), **self._columns()}, repr(self))
+
+    def _columns(self) -> dict[str, list[Any]]:
+        """Give statistics, quantiles and sensitivities, one entry an output."""
         shown = self.quantiles(_QUANTILES)
         rows = {
             name: {
@@ -240,8 +248,7 @@ class SweepSummary:
             }
             for name in self.outputs
         }
-        columns = {key: [row[key] for row in rows.values()] for key in next(iter(rows.values()))}
-        return table_file.dataframe(columns).set_axis(list(rows)).rename_axis("output")
+        return {key: [row[key] for row in rows.values()] for key in next(iter(rows.values()))}
 
     def summary(self) -> str:
         """Say in words what happened: counts, outputs, and which inputs they depend on."""

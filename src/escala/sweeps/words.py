@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -47,8 +48,14 @@ def of(
     ]
     lines += ["", f"  {'output':<22}" + "".join(f"{head:>13}" for head in _HEADS)]
     for name in statistics:
-        cells = _cells(statistics[name], quantiles[name])
+        partly = "*" if 0 < statistics[name].finite < scenarios else ""
+        cells = _cells(statistics[name], quantiles[name], partly)
         lines.append(f"  {name:<22}" + "".join(f"{cell:>13}" for cell in cells))
+    for name, one in statistics.items():
+        left_out = scenarios - one.finite
+        if left_out and one.finite:
+            share = left_out / scenarios
+            lines.append(f"  * mean and sd of {name} leave out {left_out:,} scenarios ({share:.2%}): not finite")
     lines += ["", f"  share of the variance that one input explains{'':<4}(the largest three)"]
     lines += [f"  {name:<22}   {_largest(sensitivities[name])}" for name in statistics]
     lines += [
@@ -59,9 +66,10 @@ def of(
     return "\n".join(lines)
 
 
-def _cells(s: OutputStatistics, quantiles: Floats) -> list[str]:
-    numbers = (s.mean, s.standard_deviation, s.lowest, *quantiles, s.highest)
-    return [numerals.amount(float(number)) for number in numbers]
+def _cells(s: OutputStatistics, quantiles: Floats, partly: str) -> list[str]:
+    """Write what is known of an output; a dash for a mean of nothing, a mark at one that is not of all scenarios."""
+    means = [numerals.amount(x) + partly if not math.isnan(x) else "–" for x in (s.mean, s.standard_deviation)]
+    return [*means, *(numerals.amount(float(number)) for number in (s.lowest, *quantiles, s.highest))]
 
 
 def _largest(indexes: Mapping[str, float]) -> str:

@@ -40,3 +40,10 @@ def engineering(value: float, digits: int = 3) -> str:
         power, prefix = next(known for known in _PREFIXES if abs(rounded) >= known[0])
         return f"{rounded / power:.{digits}g} {prefix}"
     return f"{rounded:.{digits}g}" if rounded else "0"
+
+
+def between(low: float, high: float, to: str = " to ") -> str:
+    """Write an interval with one unit at both ends: 784 to 1,580 or 784 k to 1.58 M, never 0.784 to 1.58 k."""
+    if abs(low) < 999.5 <= abs(high) < 1e15:
+        return f"{engineering(low)}{to}{float(f'{high:.3g}'):,.0f}"
+    return f"{engineering(low)}{to}{engineering(high)}"

@@ -53,18 +53,18 @@ int main(void) {
 
     int8_t family[INSTRUMENTS], status[INSTRUMENTS];
     int64_t n_points[INSTRUMENTS];
-    double params[ESCALA_PARAMS * INSTRUMENTS], origin[INSTRUMENTS], limit[INSTRUMENTS], root[6 * INSTRUMENTS];
+    double params[ESCALA_PARAMS * INSTRUMENTS], origin[INSTRUMENTS], trusted_to[INSTRUMENTS], root[6 * INSTRUMENTS];
     double covariance[ESCALA_PARAMS * ESCALA_PARAMS * INSTRUMENTS], fit_stats[ESCALA_FIT_STATS * INSTRUMENTS];
-    escala_fits fits = {family, status, n_points, params, origin, limit, root, covariance, fit_stats};
+    escala_fits fits = {family, status, n_points, params, origin, trusted_to, root, covariance, fit_stats};
     int64_t size = escala_fit_workspace(INSTRUMENTS, offsets);
     void *workspace = memory(size);
     check(escala_fit(&records, &fits, workspace, size, &fault), &fault);
     free(workspace);
     print("params", params, ESCALA_PARAMS * INSTRUMENTS);
-    print("limit", limit, INSTRUMENTS);
+    print("trusted_to", trusted_to, INSTRUMENTS);
 
     /* What the curves say at four levels of capital. */
-    escala_curves curves = {INSTRUMENTS, family, params, origin, limit};
+    escala_curves curves = {INSTRUMENTS, family, params, origin, trusted_to};
     static const double levels[LEVELS] = {0.0, 2.5e4, 3e5, 9e5};
     double out[INSTRUMENTS * LEVELS];
     check(escala_efficiency(&curves, levels, 1, LEVELS, out, &fault), &fault);

@@ -16,7 +16,7 @@ struct Curves {
     family: *const i8,
     params: *const f64,
     origin: *const f64,
-    limit: *const f64,
+    trusted_to: *const f64,
 }
 
 #[repr(C)]
@@ -95,7 +95,7 @@ fn efficiency(family: &[i8], params: &[f64], capital: &[f64]) -> Result<Vec<f64>
         family: family.as_ptr(),
         params: params.as_ptr(),
         origin: origin.as_ptr(),
-        limit: null(),
+        trusted_to: null(),
     };
     let mut out = vec![0.0; n * capital.len()];
     let m = capital.len() as i64;

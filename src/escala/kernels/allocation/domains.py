@@ -40,7 +40,7 @@ def arrange(
     family: Codes,
     params: Floats,
     origin: Floats,
-    limit: Floats,
+    trusted_to: Floats,
     settings: Floats,
     thresholded: bool,
     work: Floats,
@@ -72,23 +72,23 @@ def arrange(
             p = of_row(params[i])
             if not math.isnan(p[coefficients.A]):
                 envelope.set_curve(work, at, kind, settings[s.PRIORITY, i], p, origin[i])
-                first, last = _stretch(family[i], p, origin[i], threshold_of(settings, i, thresholded), limit[i])
+                first, last = _stretch(family[i], p, origin[i], threshold_of(settings, i, thresholded), trusted_to[i])
             work[at + FIRST * LANES], work[at + LAST * LANES] = first, last
             work[at + ROOT_STATE * LANES] = -1.0  # no envelope yet
     return block
 
 
 @routine
-def _stretch(family: int, p: Params, origin: float, least: float, limit: float) -> tuple[float, float]:
-    """First stretch on [0, limit] with an efficiency of at least `least`; (inf, NOWHERE) where there is none."""
+def _stretch(family: int, p: Params, origin: float, least: float, trusted_to: float) -> tuple[float, float]:
+    """First stretch on [0, trusted_to] with an efficiency of at least `least`; (inf, NOWHERE) where there is none."""
     at_zero = dispatch.value(family, p, origin, 0.0)
     falls = rises = math.inf
     if not dispatch.is_level(family, p):
         falls, rises = dispatch.crossings(family, p, origin, least)
     begins = 0.0 if at_zero >= least else rises
-    if not 0.0 <= begins <= limit or begins == math.inf:
+    if not 0.0 <= begins <= trusted_to or begins == math.inf:
         return math.inf, NOWHERE
-    return begins, falls if begins <= falls <= limit else limit
+    return begins, falls if begins <= falls <= trusted_to else trusted_to
 
 
 @helper
@@ -105,14 +105,14 @@ def share_bound(settings: Floats, total: float, i: int) -> float:
 
 
 @helper
-def highest(limit: Floats, settings: Floats, last: float, total: float, i: int) -> float:
+def highest(trusted_to: Floats, settings: Floats, last: float, total: float, i: int) -> float:
     """H: the smallest bound from above."""
-    return min(min(settings[s.UPPER, i], share_bound(settings, total, i)), min(limit[i], last))
+    return min(min(settings[s.UPPER, i], share_bound(settings, total, i)), min(trusted_to[i], last))
 
 
 @routine
 def bound_domains(
-    limit: Floats,
+    trusted_to: Floats,
     settings: Floats,
     floors: Floats,
     total: float,
@@ -134,7 +134,7 @@ def bound_domains(
         floor = floors[i] if floors.size else 0.0
         lower = max(settings[s.LOWER, i], floor)
         first, last = work[at + FIRST * LANES], work[at + LAST * LANES]
-        high = highest(limit, settings, last, total, i)
+        high = highest(trusted_to, settings, last, total, i)
         low = max(max(lower, settings[s.MIN_TICKET, i]), first)
         state = FREE
         if lower > 0.0:

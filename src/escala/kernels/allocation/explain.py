@@ -13,14 +13,14 @@ from escala.kernels.layout import settings as s
 
 
 @routine
-def _reason_above(settings: Floats, limit: float, last: float, total: float, i: int) -> int:
+def _reason_above(settings: Floats, trusted_to: float, last: float, total: float, i: int) -> int:
     """Which bound from above is the smallest."""
     upper, share = settings[s.UPPER, i], share_bound(settings, total, i)
-    if (upper <= share) & (upper <= limit) & (upper <= last):
+    if (upper <= share) & (upper <= trusted_to) & (upper <= last):
         return reason_of.UPPER
-    if (share <= limit) & (share <= last):
+    if (share <= trusted_to) & (share <= last):
         return reason_of.SHARE
-    return reason_of.THRESHOLD if last < limit else reason_of.LIMIT
+    return reason_of.THRESHOLD if last < trusted_to else reason_of.LIMIT
 
 
 @routine
@@ -34,7 +34,7 @@ def _reason_below(settings: Floats, floor: float, first: float, i: int) -> int:
 
 @routine
 def explain(
-    limit: Floats, settings: Floats, thresholded: bool, floors: Floats, total: float, money: float, work: Floats,
+    trusted_to: Floats, settings: Floats, thresholded: bool, floors: Floats, total: float, money: float, work: Floats,
     kinds: Integers, slot: Integers, shadow: float, binding: Codes,
 ) -> None:  # fmt: skip
     """Name what stops every instrument where it is."""
@@ -52,17 +52,17 @@ def explain(
         elif last < 0.0:
             reason = reason_of.THRESHOLD if threshold_of(settings, i, thresholded) > 0.0 else reason_of.PRICE
         elif x == 0.0:
-            above = highest(limit, settings, last, total, i)
+            above = highest(trusted_to, settings, last, total, i)
             least = max(settings[s.MIN_TICKET, i], first)
             at_first = weight * min(max(envelope.eta(work, at, kind, 0.0), 0.0), 1.0)
             reason = reason_of.NONE if at_first >= shadow * (1.0 - KINKED) else reason_of.PRICE
             if above <= 0.0:
-                reason = _reason_above(settings, limit[i], last, total, i)
+                reason = _reason_above(settings, trusted_to[i], last, total, i)
             elif least > 0.0:
                 out = (at_first > shadow) | (least > above) | (least > money)
                 reason = _reason_below(settings, floor, first, i) if out else reason_of.PRICE
         elif x >= high * (1.0 - AT_BOUND):
-            reason = _reason_above(settings, limit[i], last, total, i)
+            reason = _reason_above(settings, trusted_to[i], last, total, i)
         elif (x <= low * (1.0 + AT_BOUND)) & (low > 0.0):
             reason = _reason_below(settings, floor, first, i)
         else:

@@ -129,7 +129,7 @@ def _place_best(
 
 @routine
 def _solve(
-    limit: Floats,
+    trusted_to: Floats,
     settings: Floats,
     controls: Floats,
     floors: Floats,
@@ -154,7 +154,7 @@ def _solve(
     """Solve one problem once, `floors` (if there are any) being amounts that must be held beside `settings`."""
     slot = marks[m.SLOT]
     money = total * (1.0 - controls[c.RESERVE])
-    status, culprit, excess = bound_domains(limit, settings, floors, total, money, exactly, work, kinds, slot)
+    status, culprit, excess = bound_domains(trusted_to, settings, floors, total, money, exactly, work, kinds, slot)
     found[:] = math.nan
     found[f.STATUS], found[f.CULPRIT], found[f.EXCESS], found[f.NODES] = status, culprit, excess, 0
     if status >= status_of.NO_ROOM:
@@ -170,7 +170,7 @@ def _solve(
     found[f.STATUS] = status_of.OPTIMAL if found[f.GAP] <= controls[c.TOLERANCE] else status_of.GAP_OPEN
     for i in range(slot.size):
         amounts[i] = work[slot[i] + BEST * LANES]
-    explain(limit, settings, thresholded, floors, total, money, work, kinds, slot, found[f.SHADOW_PRICE], binding)
+    explain(trusted_to, settings, thresholded, floors, total, money, work, kinds, slot, found[f.SHADOW_PRICE], binding)
 
 
 @routine
@@ -232,7 +232,7 @@ def allocate(
     family: Codes,
     params: Floats,
     origin: Floats,
-    limit: Floats,
+    trusted_to: Floats,
     settings: Floats,
     totals: Floats,
     controls: Floats,
@@ -264,7 +264,7 @@ def allocate(
     family : (n,) int8
     params : (draws·n, width) float64
         NaN: no curve.
-    origin, limit : (n,) float64
+    origin, trusted_to : (n,) float64
     settings, controls : (settings.END, n), (controls.END,) float64
         Rows and entries by :mod:`escala.kernels.layout`.
     totals : (t,) float64
@@ -304,7 +304,7 @@ def allocate(
         own = params[now * n : (now + 1) * n]
         if now != curves:
             curves = now
-            blocks = arrange(family, own, origin, limit, settings, True, rows, kinds, slot)
+            blocks = arrange(family, own, origin, trusted_to, settings, True, rows, kinds, slot)
             trails[:, t.FALLS] = 0.0
         if at % WARM == 0:
             trails[:, t.PRICE] = 0.5 * scale
@@ -312,15 +312,15 @@ def allocate(
             trails[:, t.MONEY] = 0.0
         first, answer, phases = draft.FIRST, draft.FIRST, 1
         _solve(
-            limit, settings, controls, no_floors, total, exactly, greedy, True, scale, rows, kinds, blocks, sums, marks,
-            waiting, nodes, node_bounds, trails[kind_of.FIRST],
+            trusted_to, settings, controls, no_floors, total, exactly, greedy, True, scale, rows, kinds, blocks, sums,
+            marks, waiting, nodes, node_bounds, trails[kind_of.FIRST],
             drafts[draft.FIRST], draft_binding[draft.FIRST], draft_solutions[draft.FIRST],
         )  # fmt: skip
         status = draft_solutions[draft.FIRST, f.STATUS]
         short = (status == status_of.TOO_LITTLE_ROOM) | (status == status_of.NO_COMBINATION)
         if twice & exactly & (short | (status == status_of.NOT_FOUND)):  # the second solve places the rest
             _solve(
-                limit, settings, controls, no_floors, total, False, greedy, True, scale, rows, kinds, blocks, sums,
+                trusted_to, settings, controls, no_floors, total, False, greedy, True, scale, rows, kinds, blocks, sums,
                 marks, waiting, nodes, node_bounds, trails[kind_of.RELAXED],
                 drafts[draft.FIRST], draft_binding[draft.FIRST], draft_solutions[draft.FIRST],
             )  # fmt: skip
@@ -330,9 +330,9 @@ def allocate(
             answer = draft.SECOND
             if now != free_curves:
                 free_curves = now
-                arrange(family, own, origin, limit, settings, False, free, kinds, slot)
+                arrange(family, own, origin, trusted_to, settings, False, free, kinds, slot)
             _solve(
-                limit, settings, controls, drafts[draft.FIRST], total, exactly, greedy, False, scale, free, kinds,
+                trusted_to, settings, controls, drafts[draft.FIRST], total, exactly, greedy, False, scale, free, kinds,
                 blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.SECOND],
                 drafts[draft.SECOND], draft_binding[draft.SECOND], draft_solutions[draft.SECOND],
             )  # fmt: skip
@@ -342,13 +342,13 @@ def allocate(
             )  # fmt: skip
             if not greedy:  # neither order wins always: the same after a greedy first solve may be better
                 _solve(
-                    limit, settings, controls, no_floors, total, False, True, True, scale, rows, kinds, blocks, sums,
-                    marks, waiting, nodes, node_bounds, trails[kind_of.FIRST],
+                    trusted_to, settings, controls, no_floors, total, False, True, True, scale, rows, kinds, blocks,
+                    sums, marks, waiting, nodes, node_bounds, trails[kind_of.FIRST],
                     drafts[draft.GREEDY_FIRST], draft_binding[draft.GREEDY_FIRST], draft_solutions[draft.GREEDY_FIRST],
                 )  # fmt: skip
                 if draft_solutions[draft.GREEDY_FIRST, f.STATUS] < status_of.NO_ROOM:
                     _solve(
-                        limit, settings, controls, drafts[draft.GREEDY_FIRST], total, exactly, False, False, scale,
+                        trusted_to, settings, controls, drafts[draft.GREEDY_FIRST], total, exactly, False, False, scale,
                         free, kinds, blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.AFTER_GREEDY],
                         drafts[draft.AFTER_GREEDY], draft_binding[draft.AFTER_GREEDY],
                         draft_solutions[draft.AFTER_GREEDY],
@@ -366,8 +366,8 @@ def allocate(
             if draft_solutions[answer, f.STATUS] >= status_of.NO_ROOM:
                 # the first amounts stand in the way of spending all: begin anew without the threshold
                 _solve(
-                    limit, settings, controls, no_floors, total, exactly, greedy, False, scale, free, kinds, blocks,
-                    sums, marks, waiting, nodes, node_bounds, trails[kind_of.ANEW],
+                    trusted_to, settings, controls, no_floors, total, exactly, greedy, False, scale, free, kinds,
+                    blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.ANEW],
                     drafts[answer], draft_binding[answer], draft_solutions[answer],
                 )  # fmt: skip
         _hand_over(

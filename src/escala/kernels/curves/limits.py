@@ -25,7 +25,7 @@ from escala.kernels.layout import limits as m
 
 #: What :func:`_margin` tests.
 SATURATES, TURNS, LEAVES_ONE = 0, 1, 2
-FAR = 1e300  # stands for an infinite limit; whatever lies there is infinite
+FAR = 1e300  # stands for an infinite trusted_to; whatever lies there is infinite
 BISECTIONS = 60
 FIRST_STEP = 2.0**-12  # of the observed range: where the search for the end of an interval begins
 
@@ -212,14 +212,14 @@ def limits(
     family: Codes,
     params: Floats,
     origin: Floats,
-    limit: Floats,
+    trusted_to: Floats,
     root: Floats,
     span: Floats,
     out: Floats,
     start: int,
     stop: int,
 ) -> None:
-    """Peak, saturation and capacity on [0, limit], inf where there is none, with their confidence intervals.
+    """Peak, saturation and capacity on [0, trusted_to], inf where there is none, with their confidence intervals.
 
     Parameters
     ----------
@@ -227,8 +227,8 @@ def limits(
         Share of the peak efficiency that must be lost, in (0, 1].
     reach : (n,) float64
         Residual standard deviation times the t quantile of the interval; NaN gives NaN intervals, inf unbounded ones.
-    family, params, origin, limit, root
-        The curves; a limit may be inf. NaN parameters give NaN.
+    family, params, origin, trusted_to, root
+        The curves; trust may reach to inf. NaN parameters give NaN.
     span : (n,) float64
         Range of the observed capitals; only intervals need it.
     out : (n, LIMITS) float64
@@ -243,7 +243,7 @@ def limits(
             for j in range(out.shape[1]):
                 out[i, j] = math.nan
             continue
-        end = min(limit[i], FAR)
+        end = min(trusted_to[i], FAR)
         peak = _peak(kind, p, o, end)
         highest = _clipped(kind, p, o, peak)
         falls, _ = dispatch.crossings(kind, p, o, (1.0 - drop[i]) * highest)
@@ -270,15 +270,15 @@ def threshold(
     family: Codes,
     params: Floats,
     origin: Floats,
-    limit: Floats,
+    trusted_to: Floats,
     first: Floats,
     last: Floats,
     start: int,
     stop: int,
 ) -> None:
-    """First stretch on [0, limit] with an efficiency of at least `least` (n,): its ends.
+    """First stretch on [0, trusted_to] with an efficiency of at least `least` (n,): its ends.
 
-    `last` is inf where the stretch goes on at the limit; both are 0 where there is none, NaN for NaN parameters.
+    `last` is inf where the stretch goes on at the trusted_to; both are 0 where there is none, NaN for NaN parameters.
     """
     for i in range(start, stop):
         kind = family[i]
@@ -291,6 +291,6 @@ def threshold(
         elif least[i] <= 1.0:
             falls, rises = dispatch.crossings(kind, p, o, least[i])
             begins = 0.0 if dispatch.value(kind, p, o, 0.0) >= least[i] else rises
-            if 0.0 <= begins <= limit[i] and begins < math.inf:
+            if 0.0 <= begins <= trusted_to[i] and begins < math.inf:
                 first[i] = begins
-                last[i] = falls if begins <= falls <= limit[i] else math.inf
+                last[i] = falls if begins <= falls <= trusted_to[i] else math.inf

@@ -443,18 +443,18 @@ def basis_at(
 def write(family: int, work: Floats, lane: int, params: Floats, origin: Floats, root: Floats) -> float:
     """Turn the solution into coefficients over capital; returns where trust in the curve ends."""
     c1, c2 = solution(family, work, lane)
-    limit = 2.0 * work[head.LARGEST + lane]
+    trusted_to = 2.0 * work[head.LARGEST + lane]
     if family == f.LINEAR:
         linear.write(work, lane, c1, params, root)
     elif family == f.QUADRATIC:
-        limit = quadratic.write(work, lane, c1, c2, params, origin, root)
+        trusted_to = quadratic.write(work, lane, c1, c2, params, origin, root)
     elif family == f.SQRT:
         sqrt.write(work, lane, c1, params, root)
     elif family == f.HILL:
         hill.write(work, lane, params, root)
     else:
         exponential.write(work, lane, c1, params, origin, root)
-    return limit
+    return trusted_to
 
 
 @helper

@@ -252,13 +252,13 @@ def write(
     root[r.M2] = at_mean * at_mean + span * span * m2
     root[r.K] = 2.0 * at_mean + k2 * span
     root[r.I2] = inverse_root(work[head.SQQ + lane]) / span / span
-    limit = 2.0 * largest
+    trusted_to = 2.0 * largest
     minimum = _minimum(work, lane) if work[head.FLAT + lane] == 0.0 else math.inf
     if EDGE < minimum < 1.0 - EDGE:
-        limit = largest
+        trusted_to = largest
     elif minimum >= 1.0 - EDGE:
-        limit = min(limit, max(largest, smallest + minimum * span))
-    return limit
+        trusted_to = min(trusted_to, max(largest, smallest + minimum * span))
+    return trusted_to
 
 
 @helper

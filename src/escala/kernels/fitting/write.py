@@ -62,7 +62,7 @@ def write(
     _fill(covariance, 0.0)
     origin[0] = 0.0
     root[r.I0] = inverse_root(dispatch.norms(chosen, work, lane)[0])
-    stats[f.LIMIT] = dispatch.write(chosen, work, lane, params, origin, root)
+    stats[f.TRUSTED_TO] = dispatch.write(chosen, work, lane, params, origin, root)
     error = dispatch.squared_error(chosen, work, lane)
     determined = df_resid > 0.0
     stats[f.RESIDUAL_SD] = math.sqrt(error / df_resid) if determined else math.nan
