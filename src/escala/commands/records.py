@@ -44,7 +44,7 @@ def import_(
     db: Database = "escala.db",
     json: bool = False,
 ) -> None:
-    """Read a CSV or Parquet file and add what it says to a store: all of it, or nothing.
+    """Read a CSV, Parquet or JSON file and add what it says to a store: all of it, or nothing.
 
     Parameters
     ----------
