@@ -57,7 +57,7 @@ def import_(
     db: Database = "escala.db",
     json: bool = False,
 ) -> None:
-    """Read a CSV or Parquet file and add what is new of it to a store, in one piece.
+    """Read a CSV, Parquet or JSON file and add what is new of it to a store, in one piece.
 
     Parameters
     ----------

@@ -57,6 +57,11 @@ class Times:
         self.count += 1
         return value
 
+    def skip_numbers(self, count: int) -> None:
+        """Take note of numbers that were read elsewhere."""
+        self.first.setdefault("number", self.count)
+        self.count += count
+
     @property
     def mixed(self) -> bool:
         """Whether there were numbers and dates."""

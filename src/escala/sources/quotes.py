@@ -14,8 +14,8 @@ from escala.arrays import Floats, one_number
 from escala.errors import RecordError
 from escala.sources import fees as fees_of
 from escala.sources import fills as fills_of
-from escala.sources import tables, trades
 from escala.sources import sides as sides_of
+from escala.sources import tables, trades
 from escala.sources.candidates import candidates
 from escala.sources.choice import Choice
 from escala.sources.columns import Columns
