@@ -25,6 +25,7 @@ from escala import (
     open_engine,
 )
 from tests.engines import CAPITAL, line
+from tests.rooms.test_parallel import hearing_interrupts
 
 BATCH = {"symbol": ["A"] * 14 + ["B"] * 14, "capital": [*CAPITAL, *CAPITAL]}
 BATCH["efficiency"] = [*line(0.99, 1e-6), *line(0.9, 5e-7)]
@@ -150,7 +151,7 @@ def test_ctrl_c_gives_up_what_is_waited_for_and_leaves_the_engine_usable(engine:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # as a terminal does
 
     threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
+    with hearing_interrupts(), pytest.raises(KeyboardInterrupt):
         engine.run(endless())
     assert ended.is_set()
     assert engine.stats()["symbols"] == 2

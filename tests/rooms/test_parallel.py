@@ -87,11 +87,20 @@ def test_the_number_of_threads_can_be_set_from_outside(monkeypatch: pytest.Monke
 
 
 @contextlib.contextmanager
-def interruptible(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """Start a process that hears SIGINT even where this one was told to ignore it, as background jobs are."""
+def hearing_interrupts() -> Iterator[None]:
+    """Let this process hear SIGINT even where it was told to ignore it, as background jobs are."""
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    signal.signal(signal.SIGINT, heard)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heard)
+
+
+@contextlib.contextmanager
+def interruptible(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a process that hears SIGINT."""
+    with hearing_interrupts():
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         yield child
     finally:
