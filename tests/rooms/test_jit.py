@@ -214,15 +214,15 @@ def test_every_kernel_is_named() -> None:
 def test_a_build_compiles_no_more_than_it_needs(tmp_path: Path) -> None:
     code = (
         "from escala.kernels import jit\n"
-        "from escala.kernels.curves import evaluate\n"
+        "from escala.kernels.curves import limits\n"
         "names = sorted(jit.waiting)\n"
-        "jit.waiting['escala.kernels.curves.evaluate.threshold']()\n"
+        "jit.waiting['escala.kernels.curves.limits.threshold']()\n"
         "print(*(name.removeprefix('escala.kernels.') for name in names), *jit.kept_kernels(), sep='\\n')\n"
     )
     said = use(tmp_path / "cache", code, ESCALA_COMPILE="later").stdout.split()
-    defined = {name for name in kernels.names() if name.startswith("curves.")}
+    defined = {name for name in kernels.names() if name.startswith("curves.limits.")}
     assert defined <= set(said[:-1])
-    assert said[-1] == "curves.evaluate.threshold"
+    assert said[-1] == "curves.limits.threshold"
 
 
 def test_asking_what_is_compiled_compiles_nothing(tmp_path: Path) -> None:
