@@ -3,15 +3,54 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from escala.arrays import Floats
 from escala.curves.families import FORMS
+from escala.curves.prediction import Saturation
 from escala.text.numerals import capital, counted
 
-if TYPE_CHECKING:
-    from escala.curves.curveset import CurveSet
+
+class _Curves(Protocol):
+    """What a description needs of curves: see :class:`escala.CurveSet`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: slice, /) -> _Curves: ...
+
+    def saturation(self) -> Saturation: ...
+
+    @property
+    def symbols(self) -> npt.NDArray[np.object_]: ...
+    @property
+    def family(self) -> npt.NDArray[np.int8]: ...
+    @property
+    def family_names(self) -> Sequence[str]: ...
+    @property
+    def status_names(self) -> Sequence[str]: ...
+    @property
+    def has_curve(self) -> npt.NDArray[np.bool_]: ...
+    @property
+    def params(self) -> Floats: ...
+    @property
+    def standard_errors(self) -> Floats: ...
+    @property
+    def observed(self) -> Floats: ...
+    @property
+    def n_points(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def clipped(self) -> npt.NDArray[np.int64]: ...
+    @property
+    def r_squared(self) -> Floats: ...
+    @property
+    def residual_sd(self) -> Floats: ...
+    @property
+    def lack_of_fit(self) -> Floats: ...
+
 
 #: Why there is no curve.
 REASONS = {
@@ -22,7 +61,7 @@ REASONS = {
 DISTRUST = 0.01
 
 
-def families(curves: CurveSet) -> str:
+def families(curves: _Curves) -> str:
     """Count families, and instruments without a curve."""
     found = curves.has_curve
     counts = Counter(name for name, there in zip(curves.family_names, found.tolist(), strict=True) if there)
@@ -31,7 +70,7 @@ def families(curves: CurveSet) -> str:
     return ", ".join([*parts, *([f"no curve {without:,}"] if without else [])]) or "empty"
 
 
-def of_curves(curves: CurveSet, rows: int) -> str:
+def of_curves(curves: _Curves, rows: int) -> str:
     """Say how many curves of which kind there are, and show the first of them."""
     many = f"{counted(len(curves), 'instrument')}, {counted(int(curves.n_points.sum()), 'point')}"
     lines = [f"{many}: {families(curves)}"]
@@ -43,7 +82,7 @@ def of_curves(curves: CurveSet, rows: int) -> str:
     return "\n".join(lines)
 
 
-def coefficients(curves: CurveSet) -> list[str]:
+def coefficients(curves: _Curves) -> list[str]:
     """Give one line a curve: its coefficients, and the standard error of each where there is one."""
     found = np.flatnonzero(curves.has_curve)
     if not found.size:
@@ -62,7 +101,7 @@ def _coefficient(name: str, value: float, error: float) -> str:
     return f"{name} = {value:.4g}" if np.isnan(error) else f"{name} = {value:.4g} ± {error:.2g}"
 
 
-def columns(curves: CurveSet) -> dict[str, list[Any]]:
+def columns(curves: _Curves) -> dict[str, list[Any]]:
     """Give what a notebook shows of curves, one entry a curve."""
     found = curves.saturation()
     return {
@@ -77,13 +116,13 @@ def columns(curves: CurveSet) -> dict[str, list[Any]]:
     }
 
 
-def _family(curves: CurveSet, i: int) -> str:
+def _family(curves: _Curves, i: int) -> str:
     if not curves.has_curve[i]:
         return "–"
     return "constant" if curves.status_names[i] == "constant" else curves.family_names[i]
 
 
-def table(curves: CurveSet, more: int) -> list[str]:
+def table(curves: _Curves, more: int) -> list[str]:
     """Give one line a curve: family, fit, and how far capital can grow; `more` curves are not among them."""
     found = curves.saturation()
     width = max(len("symbol"), *(len(symbol) for symbol in curves.symbols))

@@ -1,6 +1,7 @@
 """The price of money at which the amounts add up to it, the bound that follows, and amounts that spend the money.
 
-All functions work on the blocks of :mod:`escala.kernels.envelope`; `slot` tells where each instrument lies in them.
+All functions work on the blocks of :mod:`escala.kernels.allocation.envelope`; `slot` tells where each instrument lies
+in them.
 """
 
 from __future__ import annotations
