@@ -25,6 +25,7 @@ _KERNELS = {
     "curves.evaluate": ("evaluate", "predict"),
     "curves.limits": ("limits", "threshold"),
     "fitting.fit": ("decay", "fit"),
+    "fitting.ladder": ("ladders",),
     "grouping": ("order", "rank"),
     "lending.lanes": ("lending", "trace"),
     "order_book": ("walk",),
