@@ -24,12 +24,13 @@ class NaiveLadder:
         self.scale = 4.0 ** ((math.frexp(self.points[0][0])[1] - 1) // 2) if self.points else 1.0
         self.c = [c / self.scale for c, _, _ in self.points]
         self.knots = self.rule() if knots is None else [k / self.scale for k in knots]
+        self.beta: dict[int, float] = {}
 
     def rule(self) -> list[float]:
         if self.distinct < 2:
             return []
         length, start = naive_log(self.c[-1] / self.c[0]), naive_log(self.c[0])
-        count = min(96, math.ceil(16.0 * (0.4342944819032518 * length) - 1e-9) + 1)
+        count = min(96, max(2, math.ceil(16.0 * (0.4342944819032518 * length) - 1e-9) + 1))
         return [naive_exp(start + length * (k / (count - 1.0))) for k in range(1, count - 1)]
 
     def run(self) -> int:
@@ -57,7 +58,7 @@ class NaiveLadder:
         self.prepare()
         return self.finish(kept)
 
-    # --- sums -----------------------------------------------------------------------------------------------------
+    # --- sums ---------------------------------------------------------------------------------------------------------
 
     def stretch(self, c: float) -> tuple[int, float]:
         """Which stretch between knots a capital lies in, and u: the knot before over it."""
@@ -138,10 +139,10 @@ class NaiveLadder:
                 r1[b] = self.y1[b] - above * self.s1[b] - below * self.s2[b]
         return self.times_columns(r0, r1)
 
-    # --- the search -----------------------------------------------------------------------------------------------
+    # --- the search ---------------------------------------------------------------------------------------------------
 
     def finish(self, kept: dict[int, float]) -> int:
-        self.beta: dict[int, float] = dict(kept)
+        self.beta = dict(kept)
         self.order = list(kept)
         self.bound, self.exact, self.multiplier, self.exchanges = False, False, 0.0, 0
         self.stationary = 1e-12
@@ -238,7 +239,7 @@ class NaiveLadder:
                 total += self.beta[column]
             self.beta = {column: self.beta[column] / total for column in self.order}
 
-    # --- solutions ------------------------------------------------------------------------------------------------
+    # --- solutions ----------------------------------------------------------------------------------------------------
 
     def resolve(self) -> list[float]:
         dependent = self.factorise()
@@ -270,7 +271,8 @@ class NaiveLadder:
 
     def forwards(self, given: list[float]) -> list[float]:
         out: list[float] = []
-        for row, rest in zip(self.factor, given, strict=True):
+        for row, value in zip(self.factor, given, strict=True):
+            rest = value
             for entry, known in zip(row, out, strict=False):
                 rest -= entry * known
             out.append(rest / row[len(out)])

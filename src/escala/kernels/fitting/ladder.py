@@ -6,10 +6,10 @@ the global one.
 
 How it is fast
 --------------
-Between two knots every column is 1 or a multiple of 1/C. All that the search needs of the points are therefore five sums
-for each stretch between knots: they give the Gram matrix, and gradients, in time that does not grow with the number of
-points. The search is Lawson and Hanson's, with a Cholesky factor that grows by a row; where Σβ would exceed 1, the same
-search runs again on Σβ = 1. What it ends with is solved once more by an orthogonal factorisation of the rows, each
+Between two knots every column is 1 or a multiple of 1/C. All that the search needs of the points are therefore five
+sums for each stretch between knots: they give the Gram matrix, and gradients, in a time that does not depend on how
+many points there are. The search is Lawson and Hanson's, with a Cholesky factor that grows by a row; where Σβ would
+exceed 1, it goes on with Σβ = 1. What it ends with is solved once more by an orthogonal factorisation of the rows, each
 stretch of them reduced to two before, and certified by the gradient of the residuals of the points themselves.
 
 In each stretch 1/C is counted in the inverse of the knot before it, so that no range of capital overflows; capitals are
@@ -160,7 +160,7 @@ def _place_knots(points: Floats, n: int, work: Floats) -> None:
     length = log(largest / smallest)
     start = log(smallest)
     wanted = math.ceil(PER_DECADE * (LOG10_E * length) - GUARD) + 1.0
-    count = int(min(float(MOST_KNOTS), wanted))
+    count = int(min(float(MOST_KNOTS), max(2.0, wanted)))
     for k in range(1, count - 1):
         work[own.KNOT + k - 1] = exp(start + length * (k / (count - 1.0)))
     work[scalar.COLUMNS] = count - 1
@@ -311,14 +311,18 @@ def _entering(work: Floats) -> int:
             continue
         slope = work[own.GRADIENT + j] - work[scalar.MULTIPLIER]
         steepest = max(steepest, slope / norm)
-        if slope > best and slope > work[scalar.STATIONARY] * work[scalar.SIZE_Y] * norm and work[own.BLOCKED + j] == 0.0:
+        if (
+            slope > best
+            and slope > work[scalar.STATIONARY] * work[scalar.SIZE_Y] * norm
+            and work[own.BLOCKED + j] == 0.0
+        ):
             best = slope
             found = j
     work[scalar.VIOLATION] = steepest
     return found
 
 
-# --- the active set, and its solution by the Gram matrix ----------------------------------------------------------------
+# --- the active set, and its solution by the Gram matrix --------------------------------------------------------------
 
 
 @helper
@@ -355,8 +359,8 @@ def _factor(work: Floats, start: int) -> int:
         for k in range(i + 1):
             other = work[FACTOR + k * WIDE : FACTOR + (k + 1) * WIDE]
             rest = work[GRAM + column * WIDE + int(work[own.ORDER + k])]
-            for l in range(k):
-                rest -= row[l] * other[l]
+            for m in range(k):
+                rest -= row[m] * other[m]
             if k < i:
                 row[k] = rest / other[k]
             elif rest > INDEPENDENT * work[GRAM + column * WIDE + column]:
@@ -372,8 +376,8 @@ def _forward(work: Floats, given: int, out: int) -> None:
     for i in range(int(work[scalar.ACTIVE])):
         row = work[FACTOR + i * WIDE : FACTOR + (i + 1) * WIDE]
         rest = work[given + i]
-        for l in range(i):
-            rest -= row[l] * work[out + l]
+        for m in range(i):
+            rest -= row[m] * work[out + m]
         work[out + i] = rest / row[i]
 
 
@@ -400,8 +404,8 @@ def _backward(work: Floats) -> None:
         row = work[FACTOR + i * WIDE : FACTOR + (i + 1) * WIDE]
         beta = work[own.TRIAL + i] / row[i]
         work[own.TRIAL + i] = beta
-        for l in range(i):
-            work[own.TRIAL + l] -= beta * row[l]
+        for m in range(i):
+            work[own.TRIAL + m] -= beta * row[m]
 
 
 @routine
@@ -425,7 +429,7 @@ def _spread_out(work: Floats) -> None:
         work[own.BETA + int(work[own.ORDER + i])] /= total
 
 
-# --- its solution by rows ---------------------------------------------------------------------------------------------------
+# --- its solution by rows ---------------------------------------------------------------------------------------------
 
 
 @routine
@@ -776,7 +780,7 @@ def refit(points: Floats, n: int, work: Floats) -> int:
     weight = 0.0
     for i in range(n):
         weight = max(weight, points[3 * i + 2])
-    if work[scalar.COLUMNS] < 2.0 and work[scalar.SSE] == 0.0 or not weight > 0.0:
+    if (work[scalar.COLUMNS] < 2.0 and work[scalar.SSE] == 0.0) or not weight > 0.0:
         return st.OK
     _sum_up(points, n, work)
     _multiply(work)
@@ -843,8 +847,8 @@ def fitted(points: Floats, n: int, work: Floats, efficiency: Floats, marginal: F
 def write_root(points: Floats, n: int, work: Floats, root: Floats) -> None:
     """The uncertainty that is kept: of the level, η, and of the depth, η − U′, as if they had the size of all p slopes.
 
-    The two are made orthogonal over the points and scaled by √(p/2), so that the mean leverage is that of the p columns.
-    A ladder without a knot has the level alone.
+    The two are made orthogonal over the points and scaled by √(p/2), so that the mean leverage is that of the p
+    columns. A ladder without a knot has the level alone.
     """
     last = int(work[scalar.COLUMNS]) - 1
     norm = product = square = 0.0
@@ -931,7 +935,7 @@ def leverages(points: Floats, n: int, work: Floats, out: Floats) -> None:
         out[i] = w * square if w > 0.0 else 0.0
 
 
-# --- residuals in order of capital --------------------------------------------------------------------------------------
+# --- residuals in order of capital ------------------------------------------------------------------------------------
 
 
 @routine
@@ -1058,13 +1062,13 @@ def write_neumann(points: Floats, n: int, work: Floats, floor: float, stats: Flo
         )
 
 
-# --- ladders over given knots -------------------------------------------------------------------------------------------
+# --- ladders over given knots -----------------------------------------------------------------------------------------
 
 
 @kernel(
     integers_in, floats_in, integers_in, floats_in, integers_in,
-    codes_out, integers_out, integers_out, floats_out, floats_out, floats_out, floats_out, floats_out, floats_out,
-    integer, integer,
+    floats_in, codes_out, integers_out, integers_out, floats_out, floats_out, floats_out, floats_out, floats_out,
+    floats_out, floats_out, integer, integer,
 )  # fmt: skip
 def ladders(
     offsets: Integers,
@@ -1072,6 +1076,7 @@ def ladders(
     knot_offsets: Integers,
     knots: Floats,
     step_offsets: Integers,
+    again: Floats,
     status: Codes,
     size_of: Integers,
     n_steps: Integers,
@@ -1081,6 +1086,7 @@ def ladders(
     root_of: Floats,
     stats: Floats,
     work: Floats,
+    scratch: Floats,
     start: int,
     stop: int,
 ) -> None:
@@ -1098,6 +1104,9 @@ def ladders(
         Rising and positive, at most MOST_COLUMNS − 1 an instrument; one that is 0 alone asks for those of the rule.
     step_offsets : (n + 1,) int64
         Where the steps of each instrument go: room for three numbers a point and three more, and 288 are enough.
+    again : (points,) or (0,) float64
+        Other weights of the points: with them each ladder that was fitted is fitted once more, over its knots and from
+        its active set. All outputs are those of the last fit.
     status : (n,) int8
         Output: OK, TOO_FEW_POINTS, CONSTANT or DEGENERATE. What follows is not written where there is no curve.
     size_of, n_steps : (n,) int64
@@ -1113,14 +1122,22 @@ def ladders(
     stats : (n·FIT_STATS,) float64
         Output: the von Neumann ratio and its moments, NaN for the others.
     work : (ladder_work_size(most points of an instrument),) float64
+    scratch : (3 · most points of an instrument,) float64
     start, stop : int
     """
     for i in range(start, stop):
         n = offsets[i + 1] - offsets[i]
-        own_points = points[3 * offsets[i] : 3 * offsets[i + 1]]
+        own_points = scratch[: 3 * n]
+        for k in range(3 * n):
+            own_points[k] = points[3 * offsets[i] + k]
         status[i] = fit(own_points, n, knots[knot_offsets[i] : knot_offsets[i + 1]], work)
         if status[i] != st.OK and status[i] != st.CONSTANT:
             continue
+        if again.size > 0:
+            for k in range(n):
+                own_points[3 * k + 2] = again[offsets[i] + k]
+            found = refit(own_points, n, work)
+            status[i] = found if status[i] == st.OK else status[i]
         size_of[i] = size(work)
         n_steps[i] = count_steps(work)
         sse[i] = squared_error(work)
