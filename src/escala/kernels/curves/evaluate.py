@@ -69,6 +69,10 @@ def _evaluate_row(wanted: int, family: int, p: Params, origin: float, capital: F
         return _along(wanted, f.SQRT, p, origin, capital, out)
     if family == f.HILL:
         return _along(wanted, f.HILL, p, origin, capital, out)
+    if family == f.DEPTH:
+        return _along(wanted, f.DEPTH, p, origin, capital, out)
+    if family == f.POWER:
+        return _along(wanted, f.POWER, p, origin, capital, out)
     return _along(wanted, f.EXPONENTIAL, p, origin, capital, out)
 
 
