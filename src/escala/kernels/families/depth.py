@@ -36,7 +36,7 @@ MOST_SCANNED, BINS = 60, 48
 STARTS = 3
 MOST_STEPS, LAST_STEPS = 64, 3
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-12, 1e8
-CONVERGED = 1e-11
+CONVERGED, ROUNDING_STEP = 1e-11, 1e-7  # of ln D and ln h
 LARGEST_LAST_STEP = 1e-3  # of ln D and ln h: no step of this size improves what has converged
 WORSE = 1e-9  # by which relative amount the last steps may raise the error: rounding
 #: ln D, C in smallest capitals, is searched between these; the second is added to the logarithm of the largest.
@@ -51,7 +51,7 @@ own = own_rows(
     families.DEPTH,
     "top", "step", "yy", "log_d", "log_h", "error", "g_d", "g_h", "h_dd", "h_dh", "h_hh", "damping", "active",
     "try_d", "try_h", "try_a", "best_d", "best_h", "best_error", "start_d", "start_h", "start_error",
-    "n0", "n1", "n2", "m1", "m2", "p1", "p2", "ratio", "sse", "status",
+    "starts", "steps", "moved", "h", "inverse", "n0", "n1", "n2", "m1", "m2", "ratio", "sse", "status",
 )  # fmt: skip
 #: What the grid sees of the records, three rows a place.
 scan = rows("x", "w", "y", lanes=LANES)
@@ -61,13 +61,13 @@ ACROSS = SHARPNESSES + 2
 
 
 @helper
-def _parts(log_x: float, h: float) -> tuple[float, float, float, float]:
-    """g = (1 + t)^(−1/h), 1/(1 + t), t/(1 + t)² and ln(1 + min(t, 1/t))/h, of ln(C/D)."""
+def _parts(log_x: float, h: float, inverse: float) -> tuple[float, float, float, float]:
+    """g = (1 + t)^(−1/h), 1/(1 + t), t/(1 + t)² and ln(1 + min(t, 1/t))/h, of ln(C/D), h and 1/h."""
     above = log_x > 0.0
     q = exp(-h * abs(log_x))
     whole = 1.0 + q
     part = 1.0 / whole
-    bend = (log(whole) + (q - (whole - 1.0)) * part) / h  # ln(1 + q), and what 1 + q lost
+    bend = (log(whole) + (q - (whole - 1.0)) * part) * inverse  # ln(1 + q), and what 1 + q lost
     g = exp(-((log_x if above else 0.0) + bend))
     turn = q * part
     return g, turn if above else part, turn * part, bend
@@ -79,7 +79,7 @@ def _at(p: Params, x: float) -> tuple[float, float, float, float, float]:
     ratio = x / p[k.B]
     inside = ratio > NEAREST
     log_x = log(ratio if inside else 1.0)
-    g, rest, turn, bend = _parts(log_x, p[k.C])
+    g, rest, turn, bend = _parts(log_x, p[k.C], 1.0 / p[k.C])
     return (
         g if inside else 1.0, rest if inside else 1.0, turn if inside else 0.0, bend if inside else 0.0,
         log_x if inside else 0.0,
@@ -218,12 +218,10 @@ def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
         work[own.STEP + lane] = (top + BEYOND) * (1.0 / (DEPTHS - 1))
         work[own.BEST_ERROR + lane] = math.inf
         work[own.BEST_D + lane], work[own.BEST_H + lane] = 0.0, 0.0
-        work[own.START_ERROR + lane] = -math.inf
+        work[own.STARTS + lane], work[own.START_ERROR + lane] = 0.0, -math.inf
         work[own.START_D + lane] = work[own.START_H + lane] = -1.0
     _search_grid(work, _gather(work, points, rows, folded), folded)
-    for _ in range(STARTS):
-        _next_start(work)
-        _descend(work, points, rows, folded)
+    _descend(work, points, rows, folded)
     _polish(work, points, rows, folded)
     for lane in range(LANES):
         error, log_d = work[head.T0 + lane], work[own.TRY_D + lane]
@@ -294,12 +292,15 @@ def _search_grid(work: Floats, used: int, folded: bool) -> None:
         work[own.YY + lane] = work[head.T0 + lane]
     for across in range(SHARPNESSES):
         h = exp(GRID_LOW + across * GRID_STEP)
+        inverse = 1.0 / h
         for step in range(DEPTHS):
             zero(work)
             for i in range(used):
                 at = work[SHARED + i * scan.END : SHARED + (i + 1) * scan.END]
                 for lane in range(LANES):
-                    g, _, _, _ = _parts(at[scan.X + lane] - step * work[own.STEP + lane], h)
+                    log_x = at[scan.X + lane] - step * work[own.STEP + lane]
+                    rest = log(1.0 + exp(-h * abs(log_x))) * inverse
+                    g = exp(-((log_x if log_x > 0.0 else 0.0) + rest))
                     wg = at[scan.W + lane] * g
                     work[head.T0 + lane] += wg * g
                     work[head.T1 + lane] += wg * at[scan.Y + lane]
@@ -314,23 +315,26 @@ def _search_grid(work: Floats, used: int, folded: bool) -> None:
 
 
 @routine
-def _next_start(work: Floats) -> None:
-    """Choose each lane's lowest minimum of the grid, among eight neighbours, above the one before; none: inactive."""
-    for lane in range(LANES):
-        last, last_place = work[own.START_ERROR + lane], work[own.START_D + lane] * SHARPNESSES + work[own.START_H + lane]
-        lowest, place, at_d, at_h = math.inf, 0.0, -1.0, -1.0
-        for step in range(DEPTHS):
-            for across in range(SHARPNESSES):
-                error = work[GRID + ((step + 1) * ACROSS + across + 1) * LANES + lane]
-                place = float(step * SHARPNESSES + across)
-                untried = (error > last) | ((error == last) & (place > last_place))
-                if (error < lowest) & untried and _is_minimum(work, GRID + (step * ACROSS + across) * LANES + lane):
-                    lowest, at_d, at_h = error, float(step), float(across)
-        enough = (work[head.DISTINCT + lane] >= 3.0) & (work[head.FLAT + lane] == 0.0) & (at_d >= 0.0)
-        work[own.START_ERROR + lane], work[own.START_D + lane], work[own.START_H + lane] = lowest, at_d, at_h
-        work[own.ACTIVE + lane] = 1.0 if enough else 0.0
-        work[own.TRY_D + lane] = at_d * work[own.STEP + lane] if enough else 0.0
-        work[own.TRY_H + lane] = GRID_LOW + at_h * GRID_STEP if enough else 0.0
+def _next_start(work: Floats, lane: int) -> None:
+    """Begin at the lane's next lowest minimum of the grid, among eight neighbours; inactive where none is left."""
+    last, last_place = work[own.START_ERROR + lane], work[own.START_D + lane] * SHARPNESSES + work[own.START_H + lane]
+    lowest, at_d, at_h = math.inf, -1.0, -1.0
+    for step in range(DEPTHS):
+        for across in range(SHARPNESSES):
+            error = work[GRID + ((step + 1) * ACROSS + across + 1) * LANES + lane]
+            untried = (error > last) | ((error == last) & (float(step * SHARPNESSES + across) > last_place))
+            if (error < lowest) & untried and _is_minimum(work, GRID + (step * ACROSS + across) * LANES + lane):
+                lowest, at_d, at_h = error, float(step), float(across)
+    enough = (work[head.DISTINCT + lane] >= 3.0) & (work[head.FLAT + lane] == 0.0) & (at_d >= 0.0)
+    work[own.STARTS + lane] += 1.0
+    work[own.START_ERROR + lane], work[own.START_D + lane], work[own.START_H + lane] = lowest, at_d, at_h
+    work[own.ACTIVE + lane] = 1.0 if enough else 0.0
+    work[own.TRY_D + lane] = at_d * work[own.STEP + lane] if enough else 0.0
+    work[own.TRY_H + lane] = GRID_LOW + at_h * GRID_STEP if enough else 0.0
+    work[own.LOG_D + lane], work[own.LOG_H + lane] = work[own.TRY_D + lane], work[own.TRY_H + lane]
+    work[own.ERROR + lane] = work[own.MOVED + lane] = math.inf
+    work[own.DAMPING + lane] = FIRST_DAMPING
+    work[own.STEPS + lane] = 0.0
 
 
 @helper
@@ -354,13 +358,14 @@ def _project(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """Give g and its derivatives at each lane's place, the best a there, and what a projects out of them."""
     zero(work)
     for lane in range(LANES):
-        work[own.P1 + lane] = exp(work[own.TRY_H + lane])
+        h = exp(work[own.TRY_H + lane])
+        work[own.H + lane], work[own.INVERSE + lane] = h, 1.0 / h
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
         for lane in range(LANES):
             w = at[pt.W + lane]
             log_x = at[pt.LOG + lane] - work[own.TRY_D + lane]
-            g, rest, _, bend = _parts(log_x, work[own.P1 + lane])
+            g, rest, _, bend = _parts(log_x, work[own.H + lane], work[own.INVERSE + lane])
             by_d = g * (1.0 - rest)
             by_h = g * (bend + abs(log_x) * _nearer(rest))
             at[pt.D + lane], at[pt.D_D + lane], at[pt.D_H + lane] = g, by_d, by_h
@@ -407,25 +412,25 @@ def _residuals(work: Floats, points: Floats, rows: int, folded: bool) -> None:
 
 @routine
 def _descend(work: Floats, points: Floats, rows: int, folded: bool) -> None:
-    """Go down from each lane's start, and keep what is better than all before."""
+    """Go down from each lane's starts, one after the other, and keep the best place of all."""
     for lane in range(LANES):
-        work[own.LOG_D + lane], work[own.LOG_H + lane] = work[own.TRY_D + lane], work[own.TRY_H + lane]
-        work[own.ERROR + lane] = math.inf
-        work[own.DAMPING + lane] = FIRST_DAMPING
-    steps = 0
-    while steps < MOST_STEPS and _any_active(work):
+        _next_start(work, lane)
+    while _any_active(work):
         _project(work, points, rows, folded)
         _residuals(work, points, rows, folded)
         for lane in range(LANES):
             _take(work, lane)
         for lane in range(LANES):
             _aim(work, lane)
-        steps += 1
-    for lane in range(LANES):
-        better = work[own.ERROR + lane] < work[own.BEST_ERROR + lane]
-        work[own.BEST_ERROR + lane] = work[own.ERROR + lane] if better else work[own.BEST_ERROR + lane]
-        work[own.BEST_D + lane] = work[own.LOG_D + lane] if better else work[own.BEST_D + lane]
-        work[own.BEST_H + lane] = work[own.LOG_H + lane] if better else work[own.BEST_H + lane]
+        for lane in range(LANES):
+            if work[own.ACTIVE + lane] == 0.0 and work[own.STARTS + lane] <= STARTS:
+                if work[own.ERROR + lane] < work[own.BEST_ERROR + lane]:
+                    work[own.BEST_ERROR + lane] = work[own.ERROR + lane]
+                    work[own.BEST_D + lane], work[own.BEST_H + lane] = work[own.LOG_D + lane], work[own.LOG_H + lane]
+                if work[own.STARTS + lane] < STARTS:
+                    _next_start(work, lane)
+                else:
+                    work[own.STARTS + lane] += 1.0
 
 
 @helper
@@ -446,7 +451,10 @@ def _keep_sums(work: Floats, lane: int) -> None:
 
 @helper
 def _take(work: Floats, lane: int) -> None:
-    """Take a trial step that lowers the error, with less damping next; otherwise more."""
+    """Take a trial step that lowers the error, with less damping next; otherwise more.
+
+    A small step that lowers nothing has met rounding.
+    """
     active = work[own.ACTIVE + lane] > 0.0
     error, damping = work[head.T0 + lane], work[own.DAMPING + lane]
     better = active & (error < work[own.ERROR + lane])
@@ -455,7 +463,10 @@ def _take(work: Floats, lane: int) -> None:
         _keep_sums(work, lane)
     damping = 0.1 * damping if better else 10.0 * damping
     work[own.DAMPING + lane] = damping if damping > LEAST_DAMPING else LEAST_DAMPING
-    work[own.ACTIVE + lane] = 1.0 if active & (damping <= MOST_DAMPING) else 0.0
+    work[own.STEPS + lane] += 1.0
+    goes_on = (damping <= MOST_DAMPING) & (work[own.STEPS + lane] < MOST_STEPS)
+    goes_on = goes_on & (better | (work[own.MOVED + lane] > ROUNDING_STEP))
+    work[own.ACTIVE + lane] = 1.0 if active & goes_on else 0.0
 
 
 @helper
@@ -482,9 +493,9 @@ def _step(work: Floats, lane: int, damping: float) -> tuple[float, float]:
 def _aim(work: Floats, lane: int) -> None:
     """Set the next trial step."""
     next_d, next_h = _step(work, lane, work[own.DAMPING + lane])
-    moved = (abs(next_d - work[own.LOG_D + lane]) > CONVERGED) | (abs(next_h - work[own.LOG_H + lane]) > CONVERGED)
-    work[own.TRY_D + lane], work[own.TRY_H + lane] = next_d, next_h
-    work[own.ACTIVE + lane] = work[own.ACTIVE + lane] if moved else 0.0
+    moved = max(abs(next_d - work[own.LOG_D + lane]), abs(next_h - work[own.LOG_H + lane]))
+    work[own.TRY_D + lane], work[own.TRY_H + lane], work[own.MOVED + lane] = next_d, next_h, moved
+    work[own.ACTIVE + lane] = work[own.ACTIVE + lane] if moved > CONVERGED else 0.0
 
 
 @routine
