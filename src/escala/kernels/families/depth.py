@@ -37,6 +37,7 @@ STARTS = 3
 MOST_STEPS, LAST_STEPS = 64, 3
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-12, 1e8
 CONVERGED, ROUNDING_STEP = 1e-11, 1e-7  # of ln D and ln h
+SAME = 1e-3  # of the same: from a place so near to an optimum, and above it, the descent leads there
 LARGEST_LAST_STEP = 1e-3  # of ln D and ln h: no step of this size improves what has converged
 WORSE = 1e-9  # by which relative amount the last steps may raise the error: rounding
 #: ln D, C in smallest capitals, is searched between these; the second is added to the logarithm of the largest.
@@ -442,31 +443,42 @@ def _any_active(work: Floats) -> bool:
 
 
 @helper
-def _keep_sums(work: Floats, lane: int) -> None:
-    work[own.LOG_D + lane], work[own.LOG_H + lane] = work[own.TRY_D + lane], work[own.TRY_H + lane]
-    work[own.G_D + lane], work[own.G_H + lane] = work[head.T1 + lane], work[head.T2 + lane]
-    work[own.H_DD + lane], work[own.H_DH + lane] = work[head.T3 + lane], work[head.T4 + lane]
-    work[own.H_HH + lane] = work[head.T5 + lane]
+def _keep_sums(work: Floats, lane: int, better: bool) -> None:
+    """Take the trial step, and the sums there, where it is better."""
+    for row, other in (
+        (own.LOG_D, own.TRY_D), (own.LOG_H, own.TRY_H), (own.G_D, head.T1), (own.G_H, head.T2),
+        (own.H_DD, head.T3), (own.H_DH, head.T4), (own.H_HH, head.T5),
+    ):  # fmt: skip
+        work[row + lane] = work[other + lane] if better else work[row + lane]
 
 
 @helper
 def _take(work: Floats, lane: int) -> None:
     """Take a trial step that lowers the error, with less damping next; otherwise more.
 
-    A small step that lowers nothing has met rounding.
+    A small step that lowers nothing has met rounding, and a place next to the best one is on its way there.
     """
     active = work[own.ACTIVE + lane] > 0.0
     error, damping = work[head.T0 + lane], work[own.DAMPING + lane]
     better = active & (error < work[own.ERROR + lane])
-    if better:
-        work[own.ERROR + lane] = error
-        _keep_sums(work, lane)
+    error = error if better else work[own.ERROR + lane]
+    work[own.ERROR + lane] = error
+    _keep_sums(work, lane, better)
     damping = 0.1 * damping if better else 10.0 * damping
     work[own.DAMPING + lane] = damping if damping > LEAST_DAMPING else LEAST_DAMPING
-    work[own.STEPS + lane] += 1.0
-    goes_on = (damping <= MOST_DAMPING) & (work[own.STEPS + lane] < MOST_STEPS)
-    goes_on = goes_on & (better | (work[own.MOVED + lane] > ROUNDING_STEP))
-    work[own.ACTIVE + lane] = 1.0 if active & goes_on else 0.0
+    steps = work[own.STEPS + lane] + 1.0
+    work[own.STEPS + lane] = steps
+    near_d = abs(work[own.LOG_D + lane] - work[own.BEST_D + lane]) < SAME
+    near_h = abs(work[own.LOG_H + lane] - work[own.BEST_H + lane]) < SAME
+    again = near_d & near_h & (error >= work[own.BEST_ERROR + lane])
+    goes_on = (damping <= MOST_DAMPING) & (steps < MOST_STEPS) & (better | (work[own.MOVED + lane] > ROUNDING_STEP))
+    work[own.ACTIVE + lane] = 1.0 if active & goes_on & (not again) else 0.0
+
+
+@helper
+def _between(x: float, low: float, high: float) -> float:
+    x = x if x > low else low
+    return x if x < high else high
 
 
 @helper
@@ -478,22 +490,24 @@ def _step(work: Floats, lane: int, damping: float) -> tuple[float, float]:
     free_d = not (((log_d <= LOWEST) & (down_d < 0.0)) | ((log_d >= highest) & (down_d > 0.0)))
     free_h = not (((log_h <= LOG_SOFTEST) & (down_h < 0.0)) | ((log_h >= LOG_SHARPEST) & (down_h > 0.0)))
     dd, hh = work[own.H_DD + lane] * (1.0 + damping), work[own.H_HH + lane] * (1.0 + damping)
-    dh = work[own.H_DH + lane] if free_d & free_h else 0.0
+    dh = work[own.H_DH + lane]
     determinant = dd * hh - dh * dh
     both = free_d & free_h & (determinant > 0.0)
-    step_d = (down_d * hh - down_h * dh) / determinant if both else down_d / dd
-    step_h = (down_h * dd - down_d * dh) / determinant if both else down_h / hh
+    # one of them alone, if the other cannot move
+    over_d, under_d = (down_d * hh - down_h * dh if both else down_d), (determinant if both else dd)
+    over_h, under_h = (down_h * dd - down_d * dh if both else down_h), (determinant if both else hh)
+    step_d, step_h = over_d / under_d, over_h / under_h
     step_d = step_d if free_d & (dd > 0.0) else 0.0
     step_h = step_h if free_h & (hh > 0.0) else 0.0
-    next_d = min(max(log_d + step_d, LOWEST), highest)
-    return next_d, min(max(log_h + step_h, LOG_SOFTEST), LOG_SHARPEST)
+    return _between(log_d + step_d, LOWEST, highest), _between(log_h + step_h, LOG_SOFTEST, LOG_SHARPEST)
 
 
 @helper
 def _aim(work: Floats, lane: int) -> None:
     """Set the next trial step."""
     next_d, next_h = _step(work, lane, work[own.DAMPING + lane])
-    moved = max(abs(next_d - work[own.LOG_D + lane]), abs(next_h - work[own.LOG_H + lane]))
+    moved_d, moved_h = abs(next_d - work[own.LOG_D + lane]), abs(next_h - work[own.LOG_H + lane])
+    moved = moved_d if moved_d > moved_h else moved_h
     work[own.TRY_D + lane], work[own.TRY_H + lane], work[own.MOVED + lane] = next_d, next_h, moved
     work[own.ACTIVE + lane] = work[own.ACTIVE + lane] if moved > CONVERGED else 0.0
 
@@ -512,7 +526,7 @@ def _polish(work: Floats, points: Floats, rows: int, folded: bool) -> None:
         if step == LAST_STEPS:
             break
         for lane in range(LANES):
-            _keep_sums(work, lane)
+            _keep_sums(work, lane, True)
             next_d, next_h = _step(work, lane, 0.0)
             small = (abs(next_d - work[own.LOG_D + lane]) <= LARGEST_LAST_STEP) & (
                 abs(next_h - work[own.LOG_H + lane]) <= LARGEST_LAST_STEP
