@@ -23,6 +23,7 @@ class Family(IntEnum):
     HILL = 4
     DEPTH = 5
     POWER = 6
+    LADDER = 7
 
 
 class FitStatus(IntEnum):

@@ -445,11 +445,13 @@ def _any_active(work: Floats) -> bool:
 @helper
 def _keep_sums(work: Floats, lane: int, better: bool) -> None:
     """Take the trial step, and the sums there, where it is better."""
-    for row, other in (
-        (own.LOG_D, own.TRY_D), (own.LOG_H, own.TRY_H), (own.G_D, head.T1), (own.G_H, head.T2),
-        (own.H_DD, head.T3), (own.H_DH, head.T4), (own.H_HH, head.T5),
-    ):  # fmt: skip
-        work[row + lane] = work[other + lane] if better else work[row + lane]
+    work[own.LOG_D + lane] = work[own.TRY_D + lane] if better else work[own.LOG_D + lane]
+    work[own.LOG_H + lane] = work[own.TRY_H + lane] if better else work[own.LOG_H + lane]
+    work[own.G_D + lane] = work[head.T1 + lane] if better else work[own.G_D + lane]
+    work[own.G_H + lane] = work[head.T2 + lane] if better else work[own.G_H + lane]
+    work[own.H_DD + lane] = work[head.T3 + lane] if better else work[own.H_DD + lane]
+    work[own.H_DH + lane] = work[head.T4 + lane] if better else work[own.H_DH + lane]
+    work[own.H_HH + lane] = work[head.T5 + lane] if better else work[own.H_HH + lane]
 
 
 @helper
