@@ -25,6 +25,7 @@ class NaiveLadder:
         self.c = [c / self.scale for c, _, _ in self.points]
         self.knots = self.rule() if knots is None else [k / self.scale for k in knots]
         self.beta: dict[int, float] = {}
+        self.bound = False
 
     def rule(self) -> list[float]:
         if self.distinct < 2:
@@ -397,17 +398,28 @@ class NaiveLadder:
         return [i0, ratio if bends else 0.0, factor / math.sqrt(square) if bends else 0.0, 0.0, 0.0, 0.0]
 
     def rows_of_q(self) -> list[list[float]]:
-        """The orthogonal factor: each point's row over √w."""
+        """The orthogonal factor: each point's row over √w, without the direction in which Σβ = 1 is held."""
         rows = []
+        ones = self.forwards([1.0] * len(self.order))
         for c in self.c:
             b = sum(1 for end in self.ends if end < c)
             mean = self.stretches[b][1]
             shares = [self.share_below(b, k) for k in range(len(self.order))]
             first = self.forwards([share * mean if k < b else 1.0 for k, share in enumerate(shares)])
             second = self.forwards(shares)
+            if self.bound:
+                first, second = self.without(first, ones), self.without(second, ones)
             du = (self.ends[b - 1] if b else 0.0) / c - mean
             rows.append([x + du * y for x, y in zip(first, second, strict=True)])
         return rows
+
+    @staticmethod
+    def without(row: list[float], ones: list[float]) -> list[float]:
+        product = square = 0.0
+        for entry, one in zip(row, ones, strict=True):
+            product += entry * one
+            square += one * one
+        return [entry - product / square * one for entry, one in zip(row, ones, strict=True)]
 
     def leverages(self) -> list[float]:
         out = []
@@ -433,13 +445,12 @@ class NaiveLadder:
                 residual += self.points[i][2] * (self.points[i][1] - (self.above[b] + self.below[b] * u))
             z.append(residual / math.sqrt(weight))
             e.append([math.sqrt(weight) * entry for entry in rows[own[0]]])
-        if len(z) < len(self.order) + 2:
+        columns = len(self.order) - int(self.bound)
+        if len(z) < columns + 2:
             return {}
         squares = differences = 0.0
         for j, v in enumerate(z):
             squares += v * v
             if j:
                 differences += (v - z[j - 1]) * (v - z[j - 1])
-        return {"neumann": differences / squares if squares > 0.0 else math.inf} | durbin_watson_moments(
-            e, len(self.order)
-        )
+        return {"neumann": differences / squares if squares > 0.0 else math.inf} | durbin_watson_moments(e, columns)

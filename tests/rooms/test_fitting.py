@@ -49,8 +49,8 @@ def kernel_fit(x: list[float], y: list[float], family: Family) -> tuple[list[flo
     stats = np.empty((1, len(FIT_STATS)))
     kernels.fit(
         np.zeros(1, np.int64), np.array([0, n]), np.array([family], np.int8), np.array(x, float), np.array(y, float),
-        np.empty(0), np.empty(1, np.int8), np.empty(1, np.int8), np.empty(1, np.int64), params, np.empty(1), root,
-        covariance, stats, np.empty(work_size(n)), np.empty(3 * n), 0, 1,
+        np.empty(0), np.zeros(2, np.int64), np.empty(1, np.int8), np.empty(1, np.int8), np.empty(1, np.int64), params, np.empty(1), root,
+        covariance, stats, np.empty(1, np.int64), np.empty(0), np.empty(work_size(n)), np.empty(3 * n), 0, 1,
     )  # fmt: skip
     deviations = np.sqrt(covariance.reshape(PARAMS, PARAMS).diagonal())
     return params[0].tolist(), deviations.tolist(), dict(zip(names(FIT_STATS), stats[0].tolist(), strict=True))

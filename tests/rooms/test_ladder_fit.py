@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from dataclasses import dataclass
@@ -14,14 +15,22 @@ import scipy.optimize
 from hypothesis import given
 from hypothesis import strategies as st
 
+import escala
+from escala import CurveSet, Family, FitStatus
+from escala.curves.fitting import _room_for_steps as room_for_steps
+from escala.kernels.families import ladder as families_ladder
+from escala.kernels.fitting import fit as fit_kernels
 from escala.kernels.fitting import ladder as kernels
+from escala.kernels.fitting.rows import work_size
 from escala.kernels.layout import FIT_STATS, ROOT, fit_stats
-from tests.naive.curves import CONSTANT, OK, TOO_FEW_POINTS
+from tests.naive.curves import CONSTANT, OK, TOO_FEW_POINTS, NaiveFit
 from tests.naive.ladders import NaiveLadder
 from tests.places import DATA
 
 Floats = npt.NDArray[np.float64]
 GOLDEN = json.loads((DATA / "depth_power_ladder.json").read_text())
+#: Even noise, where that can be said.
+EVEN: dict[str, Any] = {"noise": "even"} if "noise" in inspect.signature(escala.fit).parameters else {}
 FITS = [pytest.param(one, id=f"{one['data']}, {one['weights']}") for one in GOLDEN["fits"]]
 
 
@@ -331,6 +340,153 @@ def test_the_ratio_of_residuals_has_the_moments_of_independent_errors() -> None:
     ratio = (np.diff(z, axis=1) ** 2).sum(axis=1) / (z * z).sum(axis=1)
     assert fit.stats[fit_stats.NEUMANN_MEAN] == pytest.approx(ratio.mean(), rel=2e-3)
     assert fit.stats[fit_stats.NEUMANN_VARIANCE] == pytest.approx(ratio.var(), rel=2e-2)
+
+
+# --- fit --------------------------------------------------------------------------------------------------------------
+
+
+def records_of(many: list[Floats]) -> tuple[list[str], list[Floats], list[Floats], list[Floats]]:
+    rng = np.random.default_rng(20)
+    shuffled = [points[rng.permutation(len(points))] for points in many]
+    capital, efficiency, weights = ([points[:, k].copy() for points in shuffled] for k in range(3))
+    return [f"i{k}" for k in range(len(many))], capital, efficiency, weights
+
+
+def fitted_by_name(many: list[Floats], threads: int = 1) -> CurveSet:
+    names, capital, efficiency, weights = records_of(many)
+    return escala.fit(names, capital, efficiency, weights=weights, family="ladder", threads=threads, **EVEN)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_curves_have_the_steps_and_figures_of_the_twin(spread: float) -> None:
+    rng = np.random.default_rng(21)
+    many = [drawn(rng, int(rng.choice([3, 5, 12, 41, 90, 140, 300])), spread=spread) for _ in range(40)]
+    curves = fitted_by_name(many)
+    for i, points in enumerate(many):
+        reference = NaiveFit(*points.T.tolist())
+        twin = NaiveLadder([(c, y, w) for c, y, w in zip(reference.c, reference.y_raw, reference.w, strict=True)])
+        assert curves.status[i] == twin.run() == OK
+        assert curves.family[i] == Family.LADDER
+        assert curves._steps.row(i).tolist() == [number for row in twin.steps() for number in row]
+        assert curves.params[i].tolist() == [1.0, 1.0, len(twin.steps()[0]), 0.0]
+        assert curves._root[i].tolist() == twin.root()
+        reference.lines()
+        n, p, sse = reference.total, len(twin.beta), twin.sse
+        assert curves.r_squared[i] == 1.0 - sse / reference.syy
+        assert curves.rmse[i] == math.sqrt(sse / n)
+        assert curves.trusted_to[i] == 2.0 * points[-1, 0]
+        assert curves.df_resid[i] == max(0.0, n - p)
+        if n > p:
+            assert curves.residual_sd[i] == math.sqrt(sse / (n - p))
+            variance, root = curves.residual_sd[i] ** 2, twin.root()
+            level = np.array([root[0], -root[1] * root[2]])
+            depth = np.array([0.0, root[2]])
+            both = (
+                variance
+                * np.outer([1, 1], [1, 1])
+                * np.array([[level @ level, level @ depth], [level @ depth, depth @ depth]])
+            )
+            assert curves.covariance[i, :2, :2] == pytest.approx(both, rel=1e-12)
+        if n > p + 1:
+            error = max(sse, reference.floor())
+            aicc = n * math.log(error / n) + 2.0 * p + 2.0 * p * (p + 1.0) / (n - p - 1.0)
+            assert curves.aicc[i] == pytest.approx(aicc, rel=1e-12)
+        ladder = Fit(points, OK, p, np.array(twin.steps()), sse, *[np.empty(0)] * 3)
+        away = np.abs(points[:, 1] - ladder.efficiency(points[:, 0]))
+        assert curves.max_error[i] == pytest.approx(away.max(), abs=1e-14)
+        assert curves.mean_error[i] == pytest.approx((np.array(reference.w) * away).sum() / n, abs=1e-14)
+        moments = twin.neumann()
+        if moments:
+            assert curves._neumann[i, 0] == moments["neumann"] or sse <= 64.0 * reference.floor()
+            assert curves._neumann[i, 1] == pytest.approx(moments["neumann_mean"], rel=1e-9)
+            assert curves._neumann[i, 2] == pytest.approx(moments["neumann_variance"], rel=1e-8)
+
+
+def test_threads_and_neighbours_change_no_bit_of_a_curve() -> None:
+    rng = np.random.default_rng(22)
+    many = [drawn(rng, int(rng.choice([3, 12, 41, 90, 140, 300]))) for _ in range(60)]
+    one, four = fitted_by_name(many), fitted_by_name(many, threads=4)
+    assert one._steps.values.tolist() == four._steps.values.tolist()
+    assert one._steps.offsets.tolist() == four._steps.offsets.tolist()
+    for name in ("params", "r_squared", "residual_sd", "mean_error", "_root", "_neumann"):
+        assert np.array_equal(getattr(one, name), getattr(four, name), equal_nan=True)
+    for i in (0, 17, 59):
+        names, capital, efficiency, weights = records_of(many)
+        alone = escala.fit(names[i : i + 1], capital[i : i + 1], efficiency[i : i + 1], weights=weights[i : i + 1],
+                    family="ladder", **EVEN)  # fmt: skip
+        assert alone._steps.row(0).tolist() == one._steps.row(i).tolist()
+        assert alone._neumann.tolist() == one._neumann[i : i + 1].tolist()
+
+
+def test_families_beside_a_ladder_change_no_bit() -> None:
+    rng = np.random.default_rng(23)
+    many = [drawn(rng, 60) for _ in range(12)]
+    names, capital, efficiency, weights = records_of(many)
+    wishes = ["ladder", "depth", "auto", "quadratic"] * 3
+    mixed = escala.fit(names, capital, efficiency, weights=weights, family=wishes, **EVEN)
+    for i, wish in enumerate(wishes):
+        alone = escala.fit(names[i : i + 1], capital[i : i + 1], efficiency[i : i + 1], weights=weights[i : i + 1],
+                    family=wish, **EVEN)  # fmt: skip
+        assert mixed.params[i].tolist() == alone.params[0].tolist()
+        assert mixed._steps.row(i).tolist() == alone._steps.row(0).tolist()
+        assert mixed.aicc[i] == alone.aicc[0]
+
+
+def test_auto_takes_a_ladder_where_its_criterion_less_ten_is_lowest() -> None:
+    rng = np.random.default_rng(24)
+    capital = np.geomspace(1e3, 1e7, 80)
+    two_depths = 0.5 * np.minimum(1.0, 1e4 / capital) + 0.45 * np.minimum(1.0, 8e5 / capital)
+    one_depth = 0.95 * np.minimum(1.0, 8e5 / capital)
+    efficiency = np.clip(np.stack([two_depths, one_depth]) + rng.normal(0.0, 0.005, (2, 80)), 0.0, 1.0)
+    found = {
+        name: escala.fit(["A", "B"], capital, efficiency, family=name, **EVEN) for name in ("auto", "depth", "ladder")
+    }
+    assert found["auto"].family_names == ["ladder", "depth"]
+    less = found["ladder"].aicc - 10.0 - found["depth"].aicc
+    assert less[0] < 0.0 < less[1]
+    assert found["auto"]._steps.row(0).tolist() == found["ladder"]._steps.row(0).tolist()
+    assert found["auto"]._steps.row(1).size == 0
+
+
+def test_auto_considers_ladders_from_forty_capitals_on() -> None:
+    rng = np.random.default_rng(25)
+    for n, expected in ((39, False), (40, True)):
+        capital = np.geomspace(1e3, 1e7, n)
+        two_depths = 0.5 * np.minimum(1.0, 1e4 / capital) + 0.45 * np.minimum(1.0, 8e5 / capital)
+        efficiency = np.clip(two_depths + rng.normal(0.0, 1e-4, n), 0.0, 1.0)
+        twice = escala.fit(["A"], [np.repeat(capital, 2)], [np.repeat(efficiency, 2)], **EVEN)
+        assert (twice.family_names[0] == "ladder") == expected
+
+
+def test_there_is_room_for_every_ladder_and_no_more() -> None:
+    for choice in (Family.LADDER, Family.DEPTH, 64):
+        for n in (0, 1, 39, 40, 94, 95, 96, 1000):
+            room = room_for_steps(np.array([n]), np.array([choice], np.int8))[-1]
+            assert room == families_ladder.fit_steps(int(choice), n)
+
+
+def test_a_ladder_by_name_without_room_is_degenerate() -> None:
+    points = drawn(np.random.default_rng(26), 60)
+    for room, expected in ((3 * 61, FitStatus.OK), (3 * 61 - 1, FitStatus.DEGENERATE)):
+        status, n_steps = np.empty(1, np.int8), np.empty(1, np.int64)
+        fit_kernels.fit(
+            np.zeros(1, np.int64), np.array([0, 60]), np.array([Family.LADDER], np.int8), points[:, 0].copy(),
+            points[:, 1].copy(), np.empty(0), np.array([0, room]), np.empty(1, np.int8), status,
+            np.empty(1, np.int64), np.empty((1, 4)), np.empty(1), np.empty((1, ROOT)), np.empty((1, 16)),
+            np.empty((1, FIT_STATS)), n_steps, np.empty(room), np.empty(work_size(60)), np.empty(360), 0, 1,
+        )  # fmt: skip
+        assert status[0] == expected
+        assert (n_steps[0] > 0) == (expected == FitStatus.OK)
+
+
+def test_a_fitted_ladder_answers_as_one_that_is_given() -> None:
+    points = drawn(np.random.default_rng(27), 60)
+    curves = fitted_by_name([points])
+    knots, slopes, _ = curves._steps.row(0).reshape(3, -1)
+    given = CurveSet.from_ladders(["i0"], [knots], [slopes])
+    at = np.geomspace(10.0, 1e11, 50)
+    assert curves.utility(at) == pytest.approx(given.utility(at), rel=1e-12)
+    assert curves.marginal(at).tolist() == given.marginal(at).tolist()
 
 
 # --- hard input -------------------------------------------------------------------------------------------------------

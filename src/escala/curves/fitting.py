@@ -402,6 +402,8 @@ def _fit(
     params, origin = np.empty((n, PARAMS)), np.empty(n)
     root, covariance = np.empty((n, ROOT)), np.empty((n, PARAMS, PARAMS))
     stats = np.empty((n, len(FIT_STATS)))
+    room = _room_for_steps(sizes, choice)
+    n_steps, steps = np.zeros(n, dtype=np.int64), np.empty(room[-1])
 
     def make_part() -> parallel.Part:
         work = aligned(work_size(most))
@@ -413,9 +415,9 @@ def _fit(
                 step = max(LANES, _STEP_POINTS // max(1, int(sizes[order[at]])))
                 end = min(stop, at + step // LANES * LANES)
                 kernels.fit(
-                    order, records.offsets, choice, records.capital, records.efficiency, records.weights,
-                    family, status, n_points, params, origin, root, covariance.reshape(n, -1), stats, work, scratch,
-                    at, end,
+                    order, records.offsets, choice, records.capital, records.efficiency, records.weights, room,
+                    family, status, n_points, params, origin, root, covariance.reshape(n, -1), stats, n_steps, steps,
+                    work, scratch, at, end,
                 )  # fmt: skip
                 at = end
                 yield
@@ -445,8 +447,29 @@ def _fit(
         clipped=records.clipped,
         _root=root,
         _neumann=np.stack([columns[name] for name in NEUMANN], axis=-1),
-        _steps=Ragged.empty(n),
+        _steps=_kept_steps(steps, room, n_steps),
     )
+
+
+def _room_for_steps(sizes: npt.NDArray[np.int64], choice: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+    """Give the places of each instrument's steps: none where no ladder can come out."""
+    from escala.kernels.families.ladder import MOST_STEPS
+    from escala.kernels.layout import LEAST_FOR_AUTO, families, ladder_step
+
+    possible = (choice == families.LADDER) | (
+        (choice == families.AUTO) & (sizes >= LEAST_FOR_AUTO[families.LADDER])
+    )  # fmt: skip
+    room = np.where(possible, ladder_step.END * np.minimum(sizes + 1, MOST_STEPS), 0)
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(room, dtype=np.int64)])
+
+
+def _kept_steps(steps: Floats, room: npt.NDArray[np.int64], n_steps: npt.NDArray[np.int64]) -> Ragged:
+    """Move the steps of ladders together."""
+    from escala.kernels.layout import ladder_step
+
+    if not n_steps.any():
+        return Ragged.empty(n_steps.size)
+    return Ragged.of([steps[at : at + ladder_step.END * count] for at, count in zip(room, n_steps, strict=False)])
 
 
 def _raise_without_curve(curves: CurveSet) -> None:

@@ -788,6 +788,17 @@ def refit(points: Floats, n: int, work: Floats) -> int:
     return _finish(points, n, work)
 
 
+@routine
+def refit_anew(points: Floats, n: int, work: Floats) -> int:
+    """Refit as :func:`refit` does, but from an empty active set.
+
+    Where the outermost points are left out, columns become multiples of each other, and what a ladder says at those
+    points depends on which of them is taken: this way always the one whose knot is farthest.
+    """
+    work[scalar.KEPT] = 0.0
+    return refit(points, n, work)
+
+
 @helper
 def size(work: Floats) -> int:
     """How many β are positive."""
@@ -880,10 +891,29 @@ def write_root(points: Floats, n: int, work: Floats, root: Floats) -> None:
 
 
 @routine
+def distances(points: Floats, n: int, work: Floats) -> tuple[float, float]:
+    """Sum of weighted absolute residuals, and the largest of those with a positive weight."""
+    last = int(work[scalar.COLUMNS]) - 1
+    total = worst = 0.0
+    b = 0
+    for i in range(n):
+        c, w = points[3 * i] / work[scalar.SCALE], points[3 * i + 2]
+        if not w > 0.0:
+            continue
+        while b < last and work[own.KNOT + b] < c:
+            b += 1
+        u = work[own.KNOT + b - 1] / c if b > 0 else 0.0
+        distance = abs(points[3 * i + 1] - (work[own.ABOVE + b] + work[own.BELOW + b] * u))
+        total += w * distance
+        worst = max(worst, distance)
+    return total, worst
+
+
+@routine
 def _write_directions(work: Floats, inner: int) -> None:
     """For each stretch the two rows of the orthogonal factor, of which those of its points are made.
 
-    A point's row is √w·(first + (u − mean)·second).
+    A point's row is √w·(first + (u − mean)·second). Where Σβ = 1 is held, what would change the sum is taken out.
     """
     count = int(work[scalar.ACTIVE])
     for b in range(inner + 1):
@@ -893,6 +923,23 @@ def _write_directions(work: Floats, inner: int) -> None:
         for k in range(count):
             work[own.TRIAL + k] = _share_below(work, b, k)
         _forward(work, own.TRIAL, TALL + (2 * b + 1) * WIDE)
+    if work[scalar.BOUND] > 0.0:
+        for k in range(count):
+            work[own.TRIAL + k] = 1.0
+        _forward(work, own.TRIAL, own.ONES)
+        for b in range(2 * inner + 2):
+            _take_out(work, TALL + b * WIDE, count)
+
+
+@routine
+def _take_out(work: Floats, row: int, count: int) -> None:
+    """Make a row orthogonal to that of the bound."""
+    product = square = 0.0
+    for k in range(count):
+        product += work[row + k] * work[own.ONES + k]
+        square += work[own.ONES + k] * work[own.ONES + k]
+    for k in range(count):
+        work[row + k] -= product / square * work[own.ONES + k]
 
 
 @helper
@@ -916,7 +963,10 @@ def _inner(work: Floats) -> int:
 
 @routine
 def leverages(points: Floats, n: int, work: Floats, out: Floats) -> None:
-    """Diagonal of the hat matrix of the columns with β > 0: 0 for a point of weight 0."""
+    """Diagonal of the hat matrix of the columns with β > 0: 0 for a point of weight 0.
+
+    Where Σβ = 1 is held, what would change the sum moves no point.
+    """
     inner = _inner(work)
     count = int(work[scalar.ACTIVE])
     _write_directions(work, inner)
@@ -971,22 +1021,25 @@ def _turn(work: Floats) -> tuple[float, float]:
 
 
 @routine
-def write_neumann(points: Floats, n: int, work: Floats, floor: float, stats: Floats) -> None:
+def write_neumann(points: Floats, n: int, work: Floats, stats: Floats) -> float:
     """The von Neumann ratio of the residuals in order of capital, its mean and its variance by chance.
 
     Points of one capital count by their mean. The moments are exact for independent errors (Durbin and Watson): with
     the p columns made orthonormal, Q, and A the matrix of squared differences, they need the traces of Q'AQ, Q'A²Q and
     (Q'AQ)². Within a stretch between knots the rows of Q are sums of two vectors, so their steps are as well, and Q'AQ
-    takes three products a stretch. The Gram matrix is lost.
+    takes three products a stretch. Where Σβ = 1 is held there is a column fewer. The Gram matrix is lost.
 
     Parameters
     ----------
     points, n, work
         Those of :func:`fit`.
-    floor : float
-        Squared error that rounding alone may leave: up to 64 times that, residuals follow no pattern.
     stats : (FIT_STATS,) float64
         Output: NEUMANN, NEUMANN_MEAN and NEUMANN_VARIANCE; NaN with fewer than two degrees of freedom.
+
+    Returns
+    -------
+    float
+        The squares that the ratio is over: of rounding alone there is no pattern.
     """
     inner = _inner(work)
     count = int(work[scalar.ACTIVE])
@@ -1046,7 +1099,7 @@ def write_neumann(points: Floats, n: int, work: Floats, floor: float, stats: Flo
     for j in range(count):
         seconds += work[own.LAST_STEP + j] * work[own.LAST_STEP + j]
     stats[f.NEUMANN] = stats[f.NEUMANN_MEAN] = stats[f.NEUMANN_VARIANCE] = math.nan
-    df_resid = float(groups - count)
+    df_resid = groups - count + work[scalar.BOUND]
     if df_resid >= 2.0:
         crossed = 0.0
         for j in range(count):
@@ -1055,11 +1108,12 @@ def write_neumann(points: Floats, n: int, work: Floats, floor: float, stats: Flo
             crossed += work[GRAM + j * WIDE + j] * work[GRAM + j * WIDE + j]
         trace = 2.0 * (groups - 1.0) - trace
         trace_2 = (6.0 * groups - 8.0) - 2.0 * seconds + crossed
-        stats[f.NEUMANN] = math.inf if squares <= 64.0 * floor else differences / squares
+        stats[f.NEUMANN] = differences / squares if squares > 0.0 else math.inf
         stats[f.NEUMANN_MEAN] = trace / df_resid
         stats[f.NEUMANN_VARIANCE] = (
             2.0 * (df_resid * trace_2 - trace * trace) / (df_resid * df_resid * (df_resid + 2.0))
         )
+    return squares
 
 
 # --- ladders over given knots -----------------------------------------------------------------------------------------
@@ -1147,4 +1201,4 @@ def ladders(
         own_stats = stats[i * FIT_STATS : (i + 1) * FIT_STATS]
         for k in range(FIT_STATS):
             own_stats[k] = math.nan
-        write_neumann(own_points, n, work, 0.0, own_stats)
+        write_neumann(own_points, n, work, own_stats)

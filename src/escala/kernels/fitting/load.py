@@ -138,6 +138,14 @@ def load(
 
 
 @helper
+def collect(points: Floats, lane: int, shift: int, n: int, out: Floats) -> None:
+    """Put capital, efficiency and weight of an instrument's points side by side, before capitals are scaled."""
+    for i in range(n):
+        at = place(i, lane, shift)
+        out[3 * i], out[3 * i + 1], out[3 * i + 2] = points[at + pt.X], points[at + pt.Y], points[at + pt.W]
+
+
+@helper
 def describe(
     work: Floats,
     lane: int,
