@@ -26,7 +26,10 @@ from tests.places import DATA
 Floats = npt.NDArray[np.float64]
 GOLDEN = json.loads((DATA / "curve_fits.json").read_text())
 HOUR = datetime.timedelta(hours=1)
-NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto", "hill")
+NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto", "hill", "depth", "power")
+
+#: Instruments that are compared with the twin, where it is slow.
+MANY = {"hill": 25, "depth": 40, "power": 40, "auto": 40}
 
 
 def digits(value: float, reference: Any) -> float:
@@ -112,7 +115,7 @@ def same(a: Any, b: Any) -> bool:
 @pytest.mark.parametrize("family", NAMES)
 def test_every_number_equals_the_twin(family: str, weighted: bool) -> None:
     rng = np.random.default_rng([11, NAMES.index(family), weighted])
-    drawn = [drawn_instrument(rng) for _ in range(25 if family == "hill" else 150)]
+    drawn = [drawn_instrument(rng) for _ in range(MANY.get(family, 150))]
     curves = raw_fit([d[0] for d in drawn], [d[1] for d in drawn], family, [d[2] for d in drawn] if weighted else None)
     for i, (capital, efficiency, weight) in enumerate(drawn):
         twin = naive_curves.NaiveFit(capital.tolist(), efficiency.tolist(), weight.tolist() if weighted else None).run(

@@ -564,7 +564,7 @@ def _orthogonalise(work: Floats, points: Floats, rows: int, folded: bool) -> Non
         share(work)
     for lane in range(LANES):
         work[own.N1 + lane] = work[head.T0 + lane]
-        work[own.RATIO + lane] = work[head.T1 + lane] / work[head.T0 + lane]
+        work[own.RATIO + lane] = work[head.T1 + lane] / work[head.T0 + lane] if work[head.T0 + lane] > 0.0 else 0.0
     zero(work)
     for i in range(rows):
         at = points[i * POINT : (i + 1) * POINT]
