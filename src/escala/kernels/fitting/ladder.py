@@ -883,10 +883,20 @@ def _inner(work: Floats) -> int:
 
 @routine
 def leverages(points: Floats, n: int, work: Floats, out: Floats) -> None:
-    """Diagonal of the hat matrix of the columns with β > 0: 0 for a point of weight 0."""
+    """Diagonal of the hat matrix of the columns with β > 0: 0 for a point of weight 0.
+
+    Where Σβ = 1 is held, what would change the sum moves no point.
+    """
     inner = _inner(work)
     count = int(work[scalar.ACTIVE])
     _write_directions(work, inner)
+    for k in range(count):
+        work[own.TRIAL + k] = 1.0
+    _forward(work, own.TRIAL, own.ONES)
+    ones = 0.0
+    for k in range(count):
+        ones += work[own.ONES + k] * work[own.ONES + k]
+    held = work[scalar.BOUND] > 0.0
     b = 0
     for i in range(n):
         c, w = points[3 * i] / work[scalar.SCALE], points[3 * i + 2]
@@ -895,10 +905,12 @@ def leverages(points: Floats, n: int, work: Floats, out: Floats) -> None:
         du = _knot_before(work, b) / c - work[own.MEAN + b]
         first = work[TALL + 2 * b * WIDE : TALL + (2 * b + 1) * WIDE]
         second = work[TALL + (2 * b + 1) * WIDE : TALL + (2 * b + 2) * WIDE]
-        square = 0.0
+        square = along = 0.0
         for k in range(count):
             entry = first[k] + du * second[k]
             square += entry * entry
+            along += entry * work[own.ONES + k]
+        square -= along * along / ones if held else 0.0
         out[i] = w * square if w > 0.0 else 0.0
 
 

@@ -58,7 +58,7 @@ def _gather(capital: Floats, efficiency: Floats, weight: Floats, start: int, sto
 
 
 @helper
-def _relative_weights(scratch: Floats, n: int) -> float:
+def relative_weights(scratch: Floats, n: int) -> float:
     """Scale the weights to a sum of n_eff = (Σw)²/Σw², which is returned; n for equal ones."""
     largest = smallest = scratch[2] if n > 0 else 1.0
     for i in range(1, n):
@@ -120,7 +120,7 @@ def load(
             describe(work, lane, shift, n, distinct, low, high, first, c, effective)
             return n
     n = _gather(capital, efficiency, weight, start, stop, scratch)
-    effective = _relative_weights(scratch, n)
+    effective = relative_weights(scratch, n)
     distinct = 1 if n > 0 else 0
     low = high = scratch[1] if n > 0 else 0.0
     for i in range(n):
