@@ -266,7 +266,24 @@ FAMILIES: Final = (
             Quantity("c", "s, how S-shaped utility is; 1: concave", values=Interval(1.0, 20.0)),
         ),
     ),
+    Form(
+        "ladder", 7, "a·b·L(C/b)/C, L rises in straight steps that get flatter",
+        (
+            Quantity("a", "factor of the slopes, which are at most 1 with it", values=FROM_ZERO),
+            Quantity("b", "factor of the knots", values=POSITIVE),
+            Quantity("c", "number of steps", "count", Interval(1, 2.0**53, integer=True)),
+            Quantity("d", "place of the steps beside the coefficients; 0 where a set of curves keeps them", "index",
+                     Interval(0, 2.0**53, integer=True)),
+        ),
+    ),
 )  # fmt: skip
+
+#: What a ladder consists of, a row each: as many numbers as it has steps.
+LADDER_STEP: Final[Table] = (
+    Quantity("knot", "capital at which the step begins; 0 for the first", "amount", FROM_ZERO),
+    Quantity("slope", "what a unit of capital returns within the step", "fraction", FRACTION),
+    Quantity("utility", "what capital up to the knot returns", "amount", FROM_ZERO),
+)
 
 #: What may be asked for in place of a family; never the family of a curve.
 WISHES: Final = (Code("auto", 64, "the family of lowest AICc"),)

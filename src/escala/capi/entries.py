@@ -101,24 +101,29 @@ def _entry(*arguments: Any, calls: tuple[Any, ...] = ()) -> Callable[[Callable[.
 
 
 @_entry(
-    _integer, _codes, _floats, _floats, _integer, _floats, _integer, _integer, _floats, _integers,
+    _integer, _codes, _floats, _floats, _integer, _floats, _integer, _floats, _integer, _integer, _floats, _integers,
     calls=(curves.evaluate,),
 )  # fmt: skip
-def evaluate(wanted, family, params, origin, n, capital, rows, m, out, bad):
+def evaluate(wanted, family, params, origin, n, steps, steps_size, capital, rows, m, out, bad):
     """Evaluate n curves at m capitals each; gives the number of capitals that are none."""
     counted = carray(bad, 1)
     curves.evaluate(
-        wanted, carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(capital, (rows, m)),
+        wanted, carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(steps, steps_size),
+        carray(capital, (rows, m)),
         carray(out, (n, m)), counted, 0, n * m,
     )  # fmt: skip
     return counted[0]
 
 
-@_entry(_floats, _codes, _floats, _floats, _floats, _integer, _floats, _floats, calls=(limits.threshold,))
-def threshold(least, family, params, origin, trusted_to, n, first, last):
+@_entry(
+    _floats, _codes, _floats, _floats, _floats, _integer, _floats, _integer, _floats, _floats,
+    calls=(limits.threshold,),
+)  # fmt: skip
+def threshold(least, family, params, origin, trusted_to, n, steps, steps_size, first, last):
     """Find the stretches of n curves with an efficiency of at least `least`."""
     limits.threshold(
-        carray(least, n), carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(trusted_to, n),
+        carray(least, n), carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(steps, steps_size),
+        carray(trusted_to, n),
         carray(first, n), carray(last, n), 0, n,
     )  # fmt: skip
     return 0
@@ -155,13 +160,13 @@ def decay(offsets, n, times, records, weights, weighted, half_life, out):
 
 
 @_entry(
-    _codes, _floats, _integer, _floats, _floats, _integer, _floats, _floats, _integer, _floats,
+    _codes, _floats, _integer, _floats, _floats, _integer, _floats, _integer, _floats, _floats, _integer, _floats,
     _floats, _codes, _floats, _floats, _codes, _floats, _integer,
     _floats, _integer, _integers, _integers, _integer, _integers, _floats, _integer, _floats, _floats, _codes, _floats,
     calls=(allocation.allocate,),
 )  # fmt: skip
 def allocate(
-    family, params, draws, origin, trusted_to, n, settings, totals, size, controls,
+    family, params, draws, origin, trusted_to, n, steps, steps_size, settings, totals, size, controls,
     amounts, binding, solution, first_amounts, first_binding, first_solution, begun,
     work, work_size, marked, integers, integers_size, nodes, bounds, most, trails,
     drafted, draft_binding, draft_solutions,
@@ -169,7 +174,8 @@ def allocate(
     """Solve draws·size problems, at most `most` nodes each; `begun` is their number, or 0 where no first is wanted."""
     m = draws * size
     allocation.allocate(
-        carray(family, n), carray(params, (draws * n, PARAMS)), carray(origin, n), carray(trusted_to, n),
+        carray(family, n), carray(params, (draws * n, PARAMS)), carray(origin, n), carray(steps, steps_size),
+        carray(trusted_to, n),
         carray(settings, (setting.END, n)), carray(totals, size), carray(controls, control.END),
         carray(amounts, (m, n)), carray(binding, (m, n)), carray(solution, (m, figure.END)),
         carray(first_amounts, (begun, n)), carray(first_binding, (begun, n)),
@@ -201,10 +207,10 @@ _allocation_work = routine(allocation.work_size)
 _allocation_integers = routine(allocation.integers_size)
 
 
-@_entry(_integer, _floats)
-def allowed_together(family, params):
+@_entry(_integer, _floats, _floats, _integer)
+def allowed_together(family, params, steps, steps_size):
     """Tell whether the coefficients of one curve, each in its range, are allowed together."""
-    return 1 if dispatch.is_allowed(family, of_row(carray(params, PARAMS))) else 0
+    return 1 if dispatch.is_allowed(family, of_row(carray(params, PARAMS)), carray(steps, steps_size)) else 0
 
 
 @_entry(_integer)
@@ -213,10 +219,10 @@ def fit_work_size(most):
     return _fit_work(most)
 
 
-@_entry(_integer, _integer)
-def allocate_work_size(n, solves):
-    """Count the numbers of `work` for n instruments."""
-    return _allocation_work(n, solves)
+@_entry(_integer, _integer, _integer)
+def allocate_work_size(n, solves, steps):
+    """Count the numbers of `work` for n instruments, whose ladders have so many numbers."""
+    return _allocation_work(n, solves, steps)
 
 
 @_entry(_integer, _integer)

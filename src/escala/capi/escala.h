@@ -77,12 +77,15 @@ enum escala_family {
     ESCALA_EXPONENTIAL = 2, /* a*exp(-b*d) + c, d = C - origin, b > 0 */
     ESCALA_SQRT = 3,        /* a*sqrt(C) + b */
     ESCALA_HILL = 4,        /* a*x^(s - 1)/(1 + x^s), x = C/K; b is K and c is s */
+    ESCALA_LADDER = 7,      /* a*b*L(C/b)/C, L rises in straight steps that get flatter */
     ESCALA_AUTO = 64        /* the family of lowest AICc */
 };
 /* end of family */
 
 /* Coefficients that a curve has room for: a, b, c, d. Those that its family does not use are 0. */
 enum { ESCALA_PARAMS = 4 };
+/* Rows of a ladder's steps. */
+enum { ESCALA_LADDER_STEP = 3 };
 
 /* n curves, each of its family: exponentials with b > 0; hills with b > 0, c in [1, 20], a at least 0 and so that the
  * highest efficiency is at most 1. */
@@ -92,6 +95,9 @@ typedef struct escala_curves {
     const double *params; /* n x ESCALA_PARAMS; all NaN where there is no curve, which makes results NaN */
     const double *origin; /* n */
     const double *trusted_to; /* n: where trust ends, inf allowed; only thresholds and allocations need it */
+    const double *steps; /* steps_size numbers, of each ladder three rows of c numbers from its place d on: knots (0
+                          * first), slopes (falling, at most 1), utilities at the knots; NULL without ladders */
+    int64_t steps_size;
 } escala_curves;
 
 /* Check every number of the curves (allocations do so by themselves; what is evaluated is not checked each time). */

@@ -200,17 +200,70 @@ static int check_codes(escala_fault *fault, const char *argument, const int8_t *
     return ESCALA_OK;
 }
 
-/* Sizes, pointers and codes: all that keeps an evaluation inside its arrays. */
-static int check_shape(escala_fault *fault, const escala_curves *curves) {
+/* The coefficients of a ladder say where its steps lie: within those that were given. */
+static int check_places(escala_fault *fault, const escala_curves *curves, int64_t draws) {
+    double size = (double)curves->steps_size;
+    for (int64_t i = 0; i < curves->n; i++) {
+        for (int64_t draw = 0; curves->family[i] == ESCALA_LADDER && draw < draws; draw++) {
+            int64_t at = ESCALA_PARAMS * (draw * curves->n + i);
+            const double *p = curves->params + at;
+            if (isnan(p[0])) {
+                continue;
+            }
+            if (!(p[2] >= 1.0 && p[2] <= size && p[2] == floor(p[2]))) {
+                return fail(fault, ESCALA_BAD_VALUE, "params", at + 2, p[2]);
+            }
+            if (!(p[3] >= 0.0 && p[3] + ESCALA_LADDER_STEP * p[2] <= size && p[3] == floor(p[3]))) {
+                return fail(fault, ESCALA_BAD_VALUE, "params", at + 3, p[3]);
+            }
+        }
+    }
+    return ESCALA_OK;
+}
+
+/* Knots rise from 0, slopes fall from at most 1 to at least 0, and utilities are what these say, but for rounding. */
+static int check_steps(escala_fault *fault, const escala_curves *curves) {
+    for (int64_t i = 0; i < curves->n; i++) {
+        const double *p = curves->params + ESCALA_PARAMS * i;
+        if (curves->family[i] != ESCALA_LADDER || isnan(p[0])) {
+            continue;
+        }
+        int64_t count = (int64_t)p[2], first = (int64_t)p[3];
+        const double *knot = curves->steps + first, *slope = knot + count, *utility = slope + count;
+        double sum = 0.0;
+        for (int64_t j = 0; j < count; j++) {
+            if (j ? !(knot[j] > knot[j - 1] && knot[j] < INFINITY) : knot[0] != 0.0) {
+                return fail(fault, ESCALA_BAD_VALUE, "steps", first + j, knot[j]);
+            }
+            if (!(slope[j] >= 0.0 && slope[j] <= (j ? slope[j - 1] : 1.0))) {
+                return fail(fault, ESCALA_BAD_VALUE, "steps", first + count + j, slope[j]);
+            }
+            sum += j ? slope[j - 1] * (knot[j] - knot[j - 1]) : 0.0;
+            if (!(fabs(utility[j] - sum) <= 1e-9 * sum)) {
+                return fail(fault, ESCALA_BAD_VALUE, "steps", first + 2 * count + j, utility[j]);
+            }
+        }
+    }
+    return ESCALA_OK;
+}
+
+/* Sizes, pointers, codes and places: all that keeps an evaluation inside its arrays. */
+static int check_shape(escala_fault *fault, const escala_curves *curves, int64_t draws) {
     TRY(check_size(fault, "n", curves->n));
+    TRY(check_size(fault, "steps_size", curves->steps_size));
     TRY(check_array(fault, "family", curves->family, curves->n));
-    TRY(check_array(fault, "params", curves->params, curves->n));
+    TRY(check_array(fault, "params", curves->params, draws * curves->n));
     TRY(check_array(fault, "origin", curves->origin, curves->n));
-    return check_codes(fault, "family", curves->family, curves->n, is_family);
+    TRY(check_array(fault, "steps", curves->steps, curves->steps_size));
+    TRY(check_codes(fault, "family", curves->family, curves->n, is_family));
+    return check_places(fault, curves, draws);
 }
 
 /* All NaN, or all finite and what the family allows. */
-static int check_params(escala_fault *fault, const int8_t *family, const double *params, int64_t n, int64_t draws) {
+static int check_params(escala_fault *fault, const escala_curves *curves, int64_t draws) {
+    const int8_t *family = curves->family;
+    const double *params = curves->params;
+    int64_t n = curves->n;
     for (int64_t row = 0; row < draws * n; row++) {
         const double *p = params + ESCALA_PARAMS * row;
         int unknown = 1;
@@ -223,7 +276,7 @@ static int check_params(escala_fault *fault, const int8_t *family, const double 
                 return fail(fault, ESCALA_BAD_VALUE, "params", ESCALA_PARAMS * row + k, p[k]);
             }
         }
-        if (!unknown && !entry_allowed_together(family[row % n], p)) {
+        if (!unknown && !entry_allowed_together(family[row % n], p, curves->steps, curves->steps_size)) {
             return fail(fault, ESCALA_BAD_VALUE, "params", ESCALA_PARAMS * row, p[0]);
         }
     }
@@ -246,8 +299,9 @@ EXPORT int escala_check_curves(const escala_curves *curves, escala_fault *fault)
     if (!curves) {
         return without(fault, "curves");
     }
-    TRY(check_shape(fault, curves));
-    TRY(check_params(fault, curves->family, curves->params, curves->n, 1));
+    TRY(check_shape(fault, curves, 1));
+    TRY(check_params(fault, curves, 1));
+    TRY(check_steps(fault, curves));
     TRY(check_limits(fault, curves, curves->params));
     return succeed(fault);
 }
@@ -257,7 +311,7 @@ static int evaluate(int64_t wanted, const escala_curves *curves, const double *c
     if (!curves) {
         return without(fault, "curves");
     }
-    TRY(check_shape(fault, curves));
+    TRY(check_shape(fault, curves, 1));
     int64_t elements;
     if (m < 0 || !product(curves->n, m, &elements)) {
         return bad_size(fault, "m", m);
@@ -268,8 +322,8 @@ static int evaluate(int64_t wanted, const escala_curves *curves, const double *c
     TRY(check_array(fault, "capital", capital, rows * m));
     TRY(check_array(fault, "out", out, elements));
     int64_t bad = 0;
-    if (elements && entry_evaluate(wanted, curves->family, curves->params, curves->origin, curves->n, capital, rows, m,
-                                   out, &bad)) {
+    if (elements && entry_evaluate(wanted, curves->family, curves->params, curves->origin, curves->n, curves->steps,
+                                   curves->steps_size, capital, rows, m, out, &bad)) {
         TRY(check_values(fault, "capital", &RANGE_EVALUATED, capital, rows * m));
     }
     return succeed(fault);
@@ -295,14 +349,15 @@ EXPORT int escala_threshold(const escala_curves *curves, const double *min_effic
     if (!curves) {
         return without(fault, "curves");
     }
-    TRY(check_shape(fault, curves));
+    TRY(check_shape(fault, curves, 1));
     int64_t n = curves->n;
     TRY(check_array(fault, "trusted_to", curves->trusted_to, n));
     TRY(check_array(fault, "min_efficiency", min_efficiency, n));
     TRY(check_array(fault, "first", first, n));
     TRY(check_array(fault, "last", last, n));
     TRY(check_values(fault, "min_efficiency", &RANGE_FINITE, min_efficiency, n));
-    entry_threshold(min_efficiency, curves->family, curves->params, curves->origin, curves->trusted_to, n, first, last);
+    entry_threshold(min_efficiency, curves->family, curves->params, curves->origin, curves->trusted_to, n, curves->steps,
+                    curves->steps_size, first, last);
     return succeed(fault);
 }
 
@@ -522,7 +577,7 @@ static allocation_room lay_out_allocation(room *space, const escala_allocation *
     r.n = problem->curves.n;
     r.problems = problem->draws * problem->totals;
     r.most = problem->greedy ? 0 : problem->max_nodes;
-    r.work_size = entry_allocate_work_size(r.n, solves(problem));
+    r.work_size = entry_allocate_work_size(r.n, solves(problem), problem->curves.steps_size);
     r.integers_size = entry_allocate_integers_size(r.n, r.most);
     r.settings = carve_floats(space, COUNT_OF(SETTINGS) * r.n);
     r.controls = carve_floats(space, CONTROL_COUNT);
@@ -540,6 +595,7 @@ static allocation_room lay_out_allocation(room *space, const escala_allocation *
 
 static int check_allocation_sizes(escala_fault *fault, const escala_allocation *problem) {
     TRY(check_size(fault, "n", problem->curves.n));
+    TRY(check_size(fault, "steps_size", problem->curves.steps_size));
     TRY(check_size(fault, "draws", problem->draws));
     TRY(check_size(fault, "totals", problem->totals));
     int64_t problems, elements;
@@ -580,10 +636,11 @@ static int check_step(escala_fault *fault, const escala_allocation *problem) {
 static int check_allocation(escala_fault *fault, const escala_allocation *problem) {
     const escala_curves *curves = &problem->curves;
     int64_t n = curves->n;
-    TRY(check_shape(fault, curves));
+    TRY(check_shape(fault, curves, problem->draws));
     TRY(check_array(fault, "total", problem->total, problem->totals));
-    TRY(check_params(fault, curves->family, curves->params, n, problem->draws));
+    TRY(check_params(fault, curves, problem->draws));
     if (n > 0 && problem->draws > 0) {
+        TRY(check_steps(fault, curves));
         TRY(check_limits(fault, curves, curves->params));
     }
     TRY(check_values(fault, "total", &RANGE_TOTAL, problem->total, problem->totals));
@@ -643,8 +700,8 @@ EXPORT int escala_allocate(const escala_allocation *problem, const escala_answer
     const escala_curves *c = &problem->curves;
     const escala_answers none = {NULL, NULL, NULL};
     const escala_answers *begun = first ? first : &none;
-    entry_allocate(c->family, c->params, problem->draws, c->origin, c->trusted_to, r.n, r.settings, problem->total,
-                   problem->totals, r.controls, answers->amounts, answers->binding, answers->solution, begun->amounts,
+    entry_allocate(c->family, c->params, problem->draws, c->origin, c->trusted_to, r.n, c->steps, c->steps_size,
+                   r.settings, problem->total, problem->totals, r.controls, answers->amounts, answers->binding, answers->solution, begun->amounts,
                    begun->binding, begun->solution, first ? r.problems : 0, r.work, r.work_size, r.marks, r.integers,
                    r.integers_size, r.nodes, r.bounds, r.most, r.trails, r.drafts, r.draft_binding, r.draft_solutions);
     TRY(check_feasible(fault, answers, r.problems));

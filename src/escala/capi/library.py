@@ -303,7 +303,11 @@ class _Call:
         made = self.new("escala_curves")
         made.n = len(curves)
         made.family = self.read("int8_t", curves.family)
-        made.params = self.read("double", curves.params if params is None else params)
+        placed = curves._placed(curves.params if params is None else params)
+        made.params = self.read("double", placed)
+        steps = curves._steps.values
+        made.steps = self.read("double", steps) if steps.size else self._ffi.NULL
+        made.steps_size = steps.size
         made.origin = self.read("double", curves.origin)
         made.trusted_to = self.read("double", curves.trusted_to)
         return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,10 +13,12 @@ import numpy.typing as npt
 
 from escala import keyed, parallel
 from escala.arrays import Floats, check_interval, no_symbol, one_number, to_floats
+from escala.curves import exact
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
 from escala.files import table as table_file
 from escala.keyed import PerSymbol
+from escala.ragged import Ragged
 from escala.tables import COEFFICIENTS, LIMITS, PARAMS, Interval
 from escala.text import html
 
@@ -125,6 +127,7 @@ class CurveSet:
     clipped: npt.NDArray[np.int64]
     _root: Floats
     _neumann: Floats
+    _steps: Ragged
 
     @classmethod
     def from_params(
@@ -171,6 +174,9 @@ class CurveSet:
         if len(given) != n:
             raise CurveError(f"families has {len(given)} entries for {n} symbols", arguments=("families", "symbols"))
         family = np.array([family_code(name) for name in given], dtype=np.int8)
+        for place in np.flatnonzero(family == Family.LADDER)[:1].tolist():
+            message = f"families[{place}] is 'ladder', whose steps are given to CurveSet.from_ladders"
+            raise CurveError(message, arguments=("families",), indexes=((place,),))
         values = _coefficients(params, names, family)
         limits = keyed.per_symbol("trusted_to", trusted_to, names, _POSITIVE, CurveError)
         origins = keyed.per_symbol("origin", origin, names, _FINITE, CurveError)
@@ -196,7 +202,47 @@ class CurveSet:
             clipped=np.zeros(n, dtype=np.int64),
             _root=np.full((n, 6), np.nan),
             _neumann=np.full((n, 3), np.nan),
+            _steps=Ragged.empty(n),
         )
+
+    @classmethod
+    def from_ladders(
+        cls,
+        symbols: Sequence[str],
+        knots: Sequence[Floats] | Mapping[str, Floats],
+        slopes: Sequence[Floats] | Mapping[str, Floats],
+        *,
+        trusted_to: PerSymbol = np.inf,
+    ) -> CurveSet:
+        """Make curves whose utility rises in straight steps that get flatter: U′ = slopes[j] from knots[j] on.
+
+        Parameters
+        ----------
+        symbols : sequence of str
+            n names, none twice.
+        knots, slopes : n arrays, or symbol → array
+            Of each curve as many knots as slopes: knots rise from 0, slopes fall from at most 1 to at least 0. The last
+            slope goes on to infinity; one of 0 says that nothing more comes out.
+        trusted_to : float or (n,)
+            Where trust ends (positive, inf allowed).
+
+        Raises
+        ------
+        CurveError
+            Names the argument, the curve, the index and the value that is wrong.
+
+        Examples
+        --------
+        >>> curves = CurveSet.from_ladders(["A"], [[0.0, 100.0, 300.0]], [[1.0, 0.9, 0.0]])
+        >>> curves.utility([50.0, 200.0, 1000.0])
+        array([ 50., 190., 280.])
+        """
+        names = _names(symbols)
+        given = {"knots": knots, "slopes": slopes}
+        rows = [list(keyed.by_symbol(name, one, names, CurveError)) for name, one in given.items()]
+        params, steps = exact.ladders(rows[0], rows[1], names.tolist())
+        base = cls.from_params(names.tolist(), "linear", np.tile([0.0, 1.0], (names.size, 1)), trusted_to=trusted_to)
+        return replace(base, family=np.full(names.size, Family.LADDER, dtype=np.int8), params=params, _steps=steps)
 
     @classmethod
     def concatenate(cls, sets: Iterable[CurveSet]) -> CurveSet:
@@ -210,9 +256,7 @@ class CurveSet:
         chosen = list(sets)
         if not chosen:
             return cls.from_params([], "linear", np.zeros((0, 2)))
-        joined = cls(
-            **{field.name: np.concatenate([getattr(one, field.name) for one in chosen]) for field in fields(cls)}
-        )
+        joined = cls(**{field.name: _joined([getattr(one, field.name) for one in chosen]) for field in fields(cls)})
         _names(joined.symbols.tolist())
         return joined
 
@@ -619,12 +663,24 @@ class CurveSet:
     def __repr__(self) -> str:
         return f"<CurveSet of {len(self):,} curve{'' if len(self) == 1 else 's'}: {curve_summary.families(self)}>"
 
-    def _arrays(self) -> tuple[npt.NDArray[np.int8], Floats, Floats]:
+    def _arrays(self) -> tuple[npt.NDArray[np.int8], Floats, Floats, Floats]:
+        """Give what kernels take of curves: families, coefficients, origins and the steps of ladders."""
         return (
             np.ascontiguousarray(self.family),
-            np.ascontiguousarray(self.params),
+            self._placed(np.ascontiguousarray(self.params)),
             np.ascontiguousarray(self.origin),
+            self._steps.values,
         )
+
+    def _placed(self, params: Floats) -> Floats:
+        """Put into coefficients, of shape (…, n, 4), where the steps of ladders lie."""
+        if self._steps.values.size == 0:
+            return params
+        placed = params.copy()
+        ladders = self.family == Family.LADDER
+        known = np.isfinite(placed[..., ladders, 0])
+        placed[..., ladders, COEFFICIENTS.index("d")] = np.where(known, self._steps.offsets[:-1][ladders], np.nan)
+        return placed
 
     def _limits(self) -> Floats:
         return np.ascontiguousarray(self.trusted_to)
@@ -705,7 +761,7 @@ class CurveSet:
         crew = parallel.checked_threads(threads, CurveError)
         result = np.empty(shape) if given is None else _checked_out(given, shape)
         out = result.reshape(len(self), rows.shape[1])
-        family, params, origin = self._arrays()
+        family, params, origin, steps = self._arrays()
         code = getattr(kernels, wanted)
         invalid: list[int] = []
 
@@ -714,7 +770,8 @@ class CurveSet:
 
             def part(start: int, stop: int) -> Iterator[None]:
                 for begin in range(start, stop, _STEP):
-                    kernels.evaluate(code, family, params, origin, rows, out, bad, begin, min(begin + _STEP, stop))
+                    end = min(begin + _STEP, stop)
+                    kernels.evaluate(code, family, params, origin, steps, rows, out, bad, begin, end)
                     if bad[0]:
                         invalid.append(begin)
                     yield
@@ -753,6 +810,10 @@ def _names(symbols: Sequence[str]) -> npt.NDArray[np.object_]:
         seen[symbol] = place
         names[place] = str(symbol)
     return names
+
+
+def _joined(parts: list[Any]) -> Any:
+    return Ragged.concatenate(parts) if isinstance(parts[0], Ragged) else np.concatenate(parts)
 
 
 def _checked_out(out: Floats, shape: tuple[int, ...]) -> Floats:

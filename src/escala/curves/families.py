@@ -21,6 +21,7 @@ class Family(IntEnum):
     EXPONENTIAL = 2
     SQRT = 3
     HILL = 4
+    LADDER = 7
 
 
 class FitStatus(IntEnum):

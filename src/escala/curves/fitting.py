@@ -31,6 +31,7 @@ from escala.curves.records import (
 )
 from escala.errors import CurveError, FitError, RecordError
 from escala.files import frames
+from escala.ragged import Ragged
 from escala.tables import FIT_STATS, PARAMS, Interval
 from escala.text.numerals import counted
 
@@ -444,6 +445,7 @@ def _fit(
         clipped=records.clipped,
         _root=root,
         _neumann=np.stack([columns[name] for name in NEUMANN], axis=-1),
+        _steps=Ragged.empty(n),
     )
 
 

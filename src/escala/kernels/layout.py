@@ -56,6 +56,9 @@ COVARIANCE: Final = PARAMS * PARAMS
 #: Places of a curve's coefficients.
 coefficients = of(tables.Quantity(name, "") for name in tables.COEFFICIENTS)
 
+#: Rows of a ladder's steps.
+ladder_step = of(tables.LADDER_STEP)
+
 families = codes((*tables.FAMILIES, *tables.WISHES))
 #: One more than the largest code of a family.
 FAMILIES: Final = 1 + max(row.value for row in tables.FAMILIES)

@@ -1,7 +1,8 @@
 """Curves as bytes that say themselves what they hold: every array by its name, type and shape.
 
 Layout 2 is one line of ASCII, ``family:i1 params:f8[3] covariance:f8[3,3] …``, and after its end the values of these
-arrays in that order, C-contiguous and little-endian. Whoever reads takes arrays by name. So a statistic that is new
+arrays in that order, C-contiguous and little-endian. What curves have in different lengths stands last, and only where
+there is anything. Whoever reads takes arrays by name. So a statistic that is new
 changes neither the layout nor the schema:
 
 * Names that are not known here are passed over.
@@ -26,6 +27,7 @@ import numpy.typing as npt
 
 from escala.curves.curveset import CurveSet
 from escala.errors import StoreError
+from escala.ragged import Ragged
 
 #: Of what is written.
 LAYOUT: Final = 2
@@ -66,8 +68,17 @@ def no_curves() -> CurveSet:
 
 
 def names() -> tuple[str, ...]:
-    """Give the names of what is kept of a curve: all but its symbol, which has a column of its own."""
-    return tuple(field.name for field in fields(CurveSet) if field.name != "symbols")
+    """Give the names of what is kept of every curve in one form: all but its symbol, which has a column of its own."""
+    return tuple(name for name in _all_names() if not isinstance(getattr(no_curves(), name), Ragged))
+
+
+def ragged_names() -> tuple[str, ...]:
+    """Give the names of what curves have in different lengths, or not at all."""
+    return tuple(name for name in _all_names() if isinstance(getattr(no_curves(), name), Ragged))
+
+
+def _all_names() -> list[str]:
+    return [field.name for field in fields(CurveSet) if field.name != "symbols"]
 
 
 def pack(curves: CurveSet) -> list[bytes]:
@@ -79,7 +90,19 @@ def pack(curves: CurveSet) -> list[bytes]:
         rows[name] = array
     line = " ".join(_entry(name, array.dtype, array.shape[1:]) for name, array in arrays.items())
     head = f"{line}\n".encode("ascii")
-    return [head + row.tobytes() for row in rows]
+    packed = [head + row.tobytes() for row in rows]
+    for name in ragged_names():
+        ragged = getattr(curves, name)
+        for place in np.flatnonzero(ragged.sizes).tolist():
+            packed[place] = _lengthened(packed[place], name, ragged.row(place))
+    return packed
+
+
+def _lengthened(content: bytes, name: str, values: npt.NDArray[np.float64]) -> bytes:
+    """Add an array to the bytes of a curve."""
+    line, _, rest = content.partition(b"\n")
+    entry = _entry(name, values.dtype, values.shape)
+    return line + f" {entry}\n".encode("ascii") + rest + values.astype("<f8").tobytes()
 
 
 def unpack(symbols: Sequence[str], layouts: Sequence[int], stored: Sequence[bytes], where: str) -> CurveSet:
@@ -105,6 +128,7 @@ def unpack(symbols: Sequence[str], layouts: Sequence[int], stored: Sequence[byte
             raise StoreError(f"the model of {symbol!r} in {where} cannot be read (layout {layout})")
         alike.setdefault((layout, head), []).append((place, content[len(head) :]))
     arrays = {name: _nothing(len(symbols), getattr(no_curves(), name)) for name in names()}
+    lines: dict[str, list[npt.NDArray[np.float64]]] = {name: [np.empty(0)] * len(symbols) for name in ragged_names()}
     for (layout, head), rows in alike.items():
         places = [place for place, _ in rows]
         found = np.frombuffer(b"".join(values for _, values in rows), _kind(layout, head))
@@ -114,9 +138,13 @@ def unpack(symbols: Sequence[str], layouts: Sequence[int], stored: Sequence[byte
                 symbol = symbols[places[bad]]
                 raise StoreError(f"the model of {symbol!r} in {where} cannot be read ({then} is of another form)")
             arrays[name][places] = _widened(found[then], arrays[name])
+        for name in set(lines).intersection(found.dtype.names or ()):
+            for place, line in zip(places, found[name].astype(np.float64), strict=True):
+                lines[name][place] = np.atleast_1d(line)
     labels = np.empty(len(symbols), dtype=object)
     labels[:] = symbols
-    return CurveSet(symbols=labels, **arrays)
+    made: dict[str, Any] = arrays | {name: Ragged.of(rows) for name, rows in lines.items()}
+    return CurveSet(symbols=labels, **made)
 
 
 def _head(layout: int, content: bytes) -> bytes:

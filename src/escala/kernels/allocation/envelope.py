@@ -56,13 +56,13 @@ def curve(work: Floats, at: int) -> Params:
 @routine
 def eta(work: Floats, at: int, kind: int, x: float) -> float:
     """Efficiency without clipping."""
-    return dispatch.value(dispatch.family_of(kind), curve(work, at), work[at + ORIGIN * LANES], x)
+    return dispatch.value(dispatch.family_of(kind), curve(work, at), work[at + ORIGIN * LANES], work, x)
 
 
 @routine
 def weighted_marginal(work: Floats, at: int, kind: int, x: float) -> float:
     """w·U′ without clipping."""
-    slope = dispatch.marginal(dispatch.family_of(kind), curve(work, at), work[at + ORIGIN * LANES], x)
+    slope = dispatch.marginal(dispatch.family_of(kind), curve(work, at), work[at + ORIGIN * LANES], work, x)
     return work[at + WEIGHT * LANES] * slope
 
 
@@ -124,7 +124,7 @@ def build(work: Floats, at: int, kind: int) -> None:
     if state == CLOSED:
         entry = -math.inf
         enter = leave = exit_at = end = 0.0
-    elif (weight == 0.0) | dispatch.is_level(family, p):
+    elif (weight == 0.0) | dispatch.is_level(family, p, work):
         if weight > 0.0:
             kink = weight * min(max(eta(work, at, kind, low), 0.0), 1.0)
         entry = kink if empty else math.inf
@@ -132,7 +132,7 @@ def build(work: Floats, at: int, kind: int) -> None:
         leave = exit_at = end = reach
     else:
         at_low = eta(work, at, kind, low)
-        falls, rises = dispatch.crossings(family, p, origin, 1.0)
+        falls, rises = dispatch.crossings(family, p, origin, work, 1.0)
         if not dispatch.may_exceed_one(family):  # what rounding says at a peak of 1 is no crossing
             falls = rises = math.inf
             at_low = min(at_low, BELOW_ONE)
@@ -298,26 +298,28 @@ def _earn(v: Floats, j: int, x: float, value: float, size: float) -> None:
 
 
 @helper
-def _earn_block(v: Floats, family: int, row: int) -> None:
+def _earn_block(v: Floats, steps: Floats, family: int, row: int) -> None:
     for j in range(LANES):
         x = v[row * LANES + j]
-        value, size = dispatch.sized(family, curve(v, j), v[ORIGIN * LANES + j], x)
+        value, size = dispatch.sized(family, curve(v, j), v[ORIGIN * LANES + j], steps, x)
         _earn(v, j, x, value, size)
 
 
 @helper
-def _utilities(v: Floats, kind: int, row: int) -> None:
+def _utilities(v: Floats, steps: Floats, kind: int, row: int) -> None:
     """Put w·U of a row of amounts into WORTH, and what it can be wrong by, in units of rounding, into SIZE."""
     if kind == f.LINEAR:
-        _earn_block(v, f.LINEAR, row)
+        _earn_block(v, steps, f.LINEAR, row)
     elif kind == f.SQRT:
-        _earn_block(v, f.SQRT, row)
+        _earn_block(v, steps, f.SQRT, row)
     elif kind == f.QUADRATIC:
-        _earn_block(v, f.QUADRATIC, row)
+        _earn_block(v, steps, f.QUADRATIC, row)
     elif kind == f.HILL:
-        _earn_block(v, f.HILL, row)
+        _earn_block(v, steps, f.HILL, row)
+    elif kind == f.LADDER:
+        _earn_block(v, steps, f.LADDER, row)
     else:
-        _earn_block(v, f.EXPONENTIAL, row)
+        _earn_block(v, steps, f.EXPONENTIAL, row)
 
 
 @helper
@@ -337,7 +339,7 @@ def worth(
         sums[j] = 0.0
     for block in range(blocks):
         v = work[block * BLOCK : (block + 1) * BLOCK]
-        _utilities(v, kinds[block], row)
+        _utilities(v, work, kinds[block], row)
         for j in range(LANES):
             x = v[row * LANES + j]
             paid = price * x

@@ -48,34 +48,39 @@ def _invalid(c: float) -> int:
 
 
 @helper
-def _along(wanted: int, family: int, p: Params, origin: float, capital: Floats, out: Floats) -> int:
+def _along(wanted: int, family: int, p: Params, origin: float, steps: Floats, capital: Floats, out: Floats) -> int:
     """One curve over a row of capitals; returns how many are invalid."""
     bad = 0
     for j in range(out.size):
         x = capital[j]
-        eta, slope = dispatch.value_and_marginal(family, p, origin, x)
+        eta, slope = dispatch.value_and_marginal(family, p, origin, steps, x)
         out[j] = clipped_to(wanted, x, eta, slope)
         bad += _invalid(x)
     return bad
 
 
 @helper
-def _evaluate_row(wanted: int, family: int, p: Params, origin: float, capital: Floats, out: Floats) -> int:
+def _evaluate_row(
+    wanted: int, family: int, p: Params, origin: float, steps: Floats, capital: Floats, out: Floats
+) -> int:
     if family == f.LINEAR:
-        return _along(wanted, f.LINEAR, p, origin, capital, out)
+        return _along(wanted, f.LINEAR, p, origin, steps, capital, out)
     if family == f.QUADRATIC:
-        return _along(wanted, f.QUADRATIC, p, origin, capital, out)
+        return _along(wanted, f.QUADRATIC, p, origin, steps, capital, out)
     if family == f.SQRT:
-        return _along(wanted, f.SQRT, p, origin, capital, out)
+        return _along(wanted, f.SQRT, p, origin, steps, capital, out)
+    if family == f.LADDER:
+        return _along(wanted, f.LADDER, p, origin, steps, capital, out)
     if family == f.HILL:
-        return _along(wanted, f.HILL, p, origin, capital, out)
-    return _along(wanted, f.EXPONENTIAL, p, origin, capital, out)
+        return _along(wanted, f.HILL, p, origin, steps, capital, out)
+    return _along(wanted, f.EXPONENTIAL, p, origin, steps, capital, out)
 
 
 @kernel(
     integer,
     codes_in,
     float_rows_in,
+    floats_in,
     floats_in,
     float_rows_in,
     float_rows_out,
@@ -88,6 +93,7 @@ def evaluate(
     family: Codes,
     params: Floats,
     origin: Floats,
+    steps: Floats,
     capital: Floats,
     out: Floats,
     bad: Integers,
@@ -102,6 +108,8 @@ def evaluate(
         EFFICIENCY η in [0, 1], UTILITY C·η or MARGINAL d(C·η)/dC.
     family : (n,) int8
     params, origin : (n, PARAMS), (n,) float64
+    steps : float64
+        Of ladders, at their places.
     capital : (n, m) or (1, m) float64
         One row serves all curves.
     out : (n, m) float64
@@ -120,7 +128,7 @@ def evaluate(
         last = min(m, first + stop - at)
         row = capital[i if capital.shape[0] > 1 else 0]
         bad[0] += _evaluate_row(
-            wanted, family[i], of_row(params[i]), origin[i], row[first:last], out[i, first:last]
+            wanted, family[i], of_row(params[i]), origin[i], steps, row[first:last], out[i, first:last]
         )  # fmt: skip
         at += last - first
 
@@ -128,6 +136,7 @@ def evaluate(
 @kernel(
     codes_in,
     float_rows_in,
+    floats_in,
     floats_in,
     float_rows_in,
     float_rows_in,
@@ -141,6 +150,7 @@ def predict(
     family: Codes,
     params: Floats,
     origin: Floats,
+    steps: Floats,
     root: Floats,
     capital: Floats,
     eta: Floats,
@@ -161,7 +171,7 @@ def predict(
         x = capital[i if capital.shape[0] > 1 else 0, j]
         p = of_row(params[i])
         bad[0] += _invalid(x)
-        eta[i, j] = dispatch.value(family[i], p, origin[i], x)
-        f0, f1, f2 = dispatch.basis(family[i], p, origin[i], x)
+        eta[i, j] = dispatch.value(family[i], p, origin[i], steps, x)
+        f0, f1, f2 = dispatch.basis(family[i], p, origin[i], steps, x)
         v = deviation(root[i], f0, f1, f2)
         spread[i, j] = math.sqrt(1.0 + v) if v >= 0.0 else math.inf  # far off, the basis overflows

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.families import exponential, hill, linear, quadratic, sqrt
+from escala.kernels.families import exponential, hill, ladder, linear, quadratic, sqrt
 from escala.kernels.families.params import Params
+from escala.kernels.families.shapes import CONCAVE
 from escala.kernels.fitting.rows import head
 from escala.kernels.jit import Floats, helper, routine
 from escala.kernels.layout import CHOICES, COUNTS, RISING
@@ -22,7 +23,7 @@ from escala.kernels.layout import fit_status as st
 
 
 @helper
-def value(family: int, p: Params, origin: float, x: float) -> float:
+def value(family: int, p: Params, origin: float, steps: Floats, x: float) -> float:
     """η without clipping."""
     if family == f.LINEAR:
         return linear.value(p, origin, x)
@@ -30,13 +31,15 @@ def value(family: int, p: Params, origin: float, x: float) -> float:
         return quadratic.value(p, origin, x)
     if family == f.SQRT:
         return sqrt.value(p, origin, x)
+    if family == f.LADDER:
+        return ladder.value(p, steps, x)
     if family == f.HILL:
         return hill.value(p, origin, x)
     return exponential.value(p, origin, x)
 
 
 @helper
-def marginal(family: int, p: Params, origin: float, x: float) -> float:
+def marginal(family: int, p: Params, origin: float, steps: Floats, x: float) -> float:
     """d(C·η)/dC without clipping."""
     if family == f.LINEAR:
         return linear.marginal(p, origin, x)
@@ -44,19 +47,23 @@ def marginal(family: int, p: Params, origin: float, x: float) -> float:
         return quadratic.marginal(p, origin, x)
     if family == f.SQRT:
         return sqrt.marginal(p, origin, x)
+    if family == f.LADDER:
+        return ladder.marginal(p, steps, x)
     if family == f.HILL:
         return hill.marginal(p, origin, x)
     return exponential.marginal(p, origin, x)
 
 
 @helper
-def value_and_marginal(family: int, p: Params, origin: float, x: float) -> tuple[float, float]:
+def value_and_marginal(family: int, p: Params, origin: float, steps: Floats, x: float) -> tuple[float, float]:
     """Both, where they have a costly part in common."""
     if family == f.EXPONENTIAL:
         return exponential.value_and_marginal(p, origin, x)
+    if family == f.LADDER:
+        return ladder.value_and_marginal(p, steps, x)
     if family == f.HILL:
         return hill.value_and_marginal(p, origin, x)
-    return value(family, p, origin, x), marginal(family, p, origin, x)
+    return value(family, p, origin, steps, x), marginal(family, p, origin, steps, x)
 
 
 @helper
@@ -68,13 +75,15 @@ def curvature(family: int, p: Params, origin: float, x: float) -> float:
         return quadratic.curvature(p, origin, x)
     if family == f.SQRT:
         return sqrt.curvature(p, origin, x)
+    if family == f.LADDER:
+        return 0.0
     if family == f.HILL:
         return hill.curvature(p, origin, x)
     return exponential.curvature(p, origin, x)
 
 
 @helper
-def basis(family: int, p: Params, origin: float, x: float) -> tuple[float, float, float]:
+def basis(family: int, p: Params, origin: float, steps: Floats, x: float) -> tuple[float, float, float]:
     """f₀, f₁, f₂: the functions that η is, to first order, a sum of."""
     if family == f.LINEAR:
         return linear.basis(p, origin, x)
@@ -82,13 +91,15 @@ def basis(family: int, p: Params, origin: float, x: float) -> tuple[float, float
         return quadratic.basis(p, origin, x)
     if family == f.SQRT:
         return sqrt.basis(p, origin, x)
+    if family == f.LADDER:
+        return ladder.basis(p, steps, x)
     if family == f.HILL:
         return hill.basis(p, origin, x)
     return exponential.basis(p, origin, x)
 
 
 @helper
-def marginal_basis(family: int, p: Params, origin: float, x: float) -> tuple[float, float, float]:
+def marginal_basis(family: int, p: Params, origin: float, steps: Floats, x: float) -> tuple[float, float, float]:
     """d(C·f)/dC of the basis."""
     if family == f.LINEAR:
         return linear.marginal_basis(p, origin, x)
@@ -96,21 +107,25 @@ def marginal_basis(family: int, p: Params, origin: float, x: float) -> tuple[flo
         return quadratic.marginal_basis(p, origin, x)
     if family == f.SQRT:
         return sqrt.marginal_basis(p, origin, x)
+    if family == f.LADDER:
+        return ladder.marginal_basis(p, steps, x)
     if family == f.HILL:
         return hill.marginal_basis(p, origin, x)
     return exponential.marginal_basis(p, origin, x)
 
 
 @helper
-def is_allowed(family: int, p: Params) -> bool:
+def is_allowed(family: int, p: Params, steps: Floats) -> bool:
     """Whether coefficients that are each in their range are allowed together."""
+    if family == f.LADDER:
+        return ladder.is_allowed(p, steps)
     if family == f.HILL:
         return hill.is_allowed(p)
     return True
 
 
 @helper
-def is_level(family: int, p: Params) -> bool:
+def is_level(family: int, p: Params, steps: Floats) -> bool:
     """Whether efficiency is the same everywhere."""
     if family == f.LINEAR:
         return linear.is_level(p)
@@ -118,13 +133,15 @@ def is_level(family: int, p: Params) -> bool:
         return quadratic.is_level(p)
     if family == f.SQRT:
         return sqrt.is_level(p)
+    if family == f.LADDER:
+        return ladder.is_level(p, steps)
     if family == f.HILL:
         return hill.is_level(p)
     return exponential.is_level(p)
 
 
 @routine
-def crossings(family: int, p: Params, origin: float, y: float) -> tuple[float, float]:
+def crossings(family: int, p: Params, origin: float, steps: Floats, y: float) -> tuple[float, float]:
     """Where η falls through y, and where it rises through y; inf where it never does, negative if before 0."""
     if family == f.LINEAR:
         return linear.crossings(p, origin, y)
@@ -132,6 +149,8 @@ def crossings(family: int, p: Params, origin: float, y: float) -> tuple[float, f
         return quadratic.crossings(p, origin, y)
     if family == f.SQRT:
         return sqrt.crossings(p, origin, y)
+    if family == f.LADDER:
+        return ladder.crossings(p, steps, y)
     if family == f.HILL:
         return hill.crossings(p, origin, y)
     return exponential.crossings(p, origin, y)
@@ -156,6 +175,8 @@ def stationary(family: int, p: Params, origin: float) -> float:
         return quadratic.stationary(p, origin)
     if family == f.SQRT:
         return sqrt.stationary(p, origin)
+    if family == f.LADDER:
+        return math.inf
     if family == f.HILL:
         return math.inf
     return exponential.stationary(p, origin)
@@ -179,13 +200,13 @@ def family_of(kind: int) -> int:
 @helper
 def may_fall(family: int) -> bool:
     """Whether utility can fall with capital."""
-    return family != f.HILL
+    return (family != f.HILL) & (family != f.LADDER)
 
 
 @helper
 def may_exceed_one(family: int) -> bool:
     """Whether efficiency, without clipping, can be above 1."""
-    return family != f.HILL
+    return (family != f.HILL) & (family != f.LADDER)
 
 
 @helper
@@ -197,6 +218,8 @@ def shape(family: int, p: Params) -> int:
         return quadratic.shape(p)
     if family == f.SQRT:
         return sqrt.shape(p)
+    if family == f.LADDER:
+        return CONCAVE
     if family == f.HILL:
         return hill.shape(p)
     return exponential.shape(p)
@@ -275,7 +298,7 @@ def best(
 
 
 @helper
-def sized(family: int, p: Params, origin: float, x: float) -> tuple[float, float]:
+def sized(family: int, p: Params, origin: float, steps: Floats, x: float) -> tuple[float, float]:
     """η without clipping, and what its terms add up to without their signs."""
     if family == f.LINEAR:
         return linear.sized(p, origin, x)
@@ -283,6 +306,8 @@ def sized(family: int, p: Params, origin: float, x: float) -> tuple[float, float
         return quadratic.sized(p, origin, x)
     if family == f.SQRT:
         return sqrt.sized(p, origin, x)
+    if family == f.LADDER:
+        return ladder.sized(p, steps, x)
     if family == f.HILL:
         return hill.sized(p, origin, x)
     return exponential.sized(p, origin, x)
