@@ -405,7 +405,7 @@ def _fit(
 
     def make_part() -> parallel.Part:
         work = aligned(work_size(most))
-        scratch = np.empty(3 * most)
+        scratch = np.empty(6 * most)
 
         def part(start: int, stop: int) -> Iterator[None]:
             at = start

@@ -28,6 +28,8 @@ _KERNELS = {
     "fitting.ladder": ("ladders",),
     "grouping": ("order", "rank"),
     "lending.lanes": ("lending", "trace"),
+    "noise.intervals": ("reach",),
+    "noise.scores": ("score",),
     "order_book": ("walk",),
     "philox": ("uniforms", "words"),
     "sequences": ("halton", "jitter", "sobol", "strata"),

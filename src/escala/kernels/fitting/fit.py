@@ -27,7 +27,7 @@ import math
 
 from escala.kernels.families import dispatch
 from escala.kernels.fitting.choose import choose
-from escala.kernels.fitting.load import describe, load, normalise, pad
+from escala.kernels.fitting.load import describe, load, localise, normalise, pad
 from escala.kernels.fitting.moments import fit_lines
 from escala.kernels.fitting.residuals import follow_all, prepare_residuals
 from escala.kernels.fitting.rows import FOLD, HEAD, LANE_BITS, LANES, LN_2, QUAD, head
@@ -57,6 +57,7 @@ from escala.kernels.special import exp
     floats_in,
     floats_in,
     floats_in,
+    integer,
     codes_out,
     codes_out,
     integers_out,
@@ -77,6 +78,7 @@ def fit(
     capital: Floats,
     efficiency: Floats,
     weight: Floats,
+    noise_from: int,
     family: Codes,
     status: Codes,
     n_points: Integers,
@@ -104,6 +106,8 @@ def fit(
         Finite; capital positive.
     weight : (records,) or (0,) float64
         Finite, at least 0; empty means 1 for all.
+    noise_from : int
+        Distinct capitals from which on points are weighed by the noise at their capital too; at least FEWEST.
     family, status : (n,) int8
         Outputs: family codes, and OK, TOO_FEW_POINTS, DEGENERATE or CONSTANT.
     n_points : (n,) int64
@@ -113,7 +117,7 @@ def fit(
     fit_stats : (n, FIT_STATS) float64
         Output.
     work : (work_size(most records of an instrument),) float64
-    scratch : (3 · most records of an instrument,) float64
+    scratch : (6 · most records of an instrument,) float64
     start, stop : int
         Range of `order`.
     """
@@ -132,6 +136,8 @@ def fit(
             if lanes > 0 and offsets[i + 1] - offsets[i] > FOLD:
                 break
             n = load(work, points, lanes, shift, capital, efficiency, weight, offsets[i], offsets[i + 1], scratch)
+            if work[head.DISTINCT + lanes] >= noise_from:
+                localise(points, lanes, shift, n, scratch)
             rows = max(rows, (n + (1 << shift) - 1) >> shift)
             wanted |= dispatch.stages(choice[i])
             lanes += 1

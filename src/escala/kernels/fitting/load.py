@@ -6,6 +6,8 @@ import math
 
 from escala.kernels.fitting.rows import LANES, POINT, head, pt
 from escala.kernels.jit import Floats, helper
+from escala.kernels.noise import weights
+from escala.kernels.special import log
 
 
 @helper
@@ -135,6 +137,19 @@ def load(
     first, c = (scratch[0], scratch[3 * (n - 1)]) if n > 0 else (1.0, 1.0)
     describe(work, lane, shift, n, distinct, low, high, first, c, effective)
     return n
+
+
+@helper
+def localise(points: Floats, lane: int, shift: int, n: int, scratch: Floats) -> None:
+    """Weigh an instrument's points by the noise at their capital as well, which their neighbours tell."""
+    x, y, u, v, w = scratch[:n], scratch[n : 2 * n], scratch[2 * n : 3 * n], scratch[3 * n : 4 * n], scratch[4 * n : 5 * n]
+    unit = weights.power_of_four(points[place(0, lane, shift) + pt.X])
+    for i in range(n):
+        at = place(i, lane, shift)
+        x[i], y[i], u[i] = log(points[at + pt.X] * unit), points[at + pt.Y], points[at + pt.W]
+    weights.local(x, y, u, v, scratch[5 * n :], w, n)
+    for i in range(n):
+        points[place(i, lane, shift) + pt.W] = w[i]
 
 
 @helper

@@ -16,6 +16,7 @@ from escala.kernels.families import dispatch
 from escala.kernels.families.params import Params
 from escala.kernels.jit import Floats, helper, routine
 from escala.kernels.layout import root as r
+from escala.kernels.noise import moves
 
 #: Steps at most, those among them that may be refused, and the relative fall of the squared error that ends them.
 MOST_STEPS, MOST_REFUSED = 24, 8
@@ -103,7 +104,7 @@ def _held_or_free(
     family: int, p: Params, bounded: bool, origin: float, steps: Floats, root: Floats, points: Floats, n: int
 ) -> tuple[bool, Normal]:
     """Give the equations at p, with f₀'s coefficient held where it is at its bound and would go beyond it."""
-    held = bounded and dispatch.is_at_bound(family, p)
+    held = bounded and moves.is_at_bound(family, p)
     normal = normal_equations(family, p, origin, steps, root, held, points, n)
     if held and normal[ALONG] < 0.0:
         return False, normal_equations(family, p, origin, steps, root, False, points, n)
@@ -118,7 +119,7 @@ def refit(
 
     `points` holds capital, efficiency and weight of each of the n points.
     """
-    bounded = dispatch.is_bounded(family, p)
+    bounded = moves.is_bounded(family, p)
     held, normal = _held_or_free(family, p, bounded, origin, steps, root, points, n)
     damping = 0.0
     refused = 0
@@ -127,7 +128,7 @@ def refit(
         if not e0 * normal[B0] + e1 * normal[B1] + e2 * normal[B2] > CONVERGED * normal[SQUARES]:
             break
         c0, c1, c2 = coefficients(root, held, e0, e1, e2)
-        tried = dispatch.moved(family, p, bounded, c0, c1, c2)
+        tried = moves.moved(family, p, bounded, c0, c1, c2)
         tried_held, tried_normal = _held_or_free(family, tried, bounded, origin, steps, root, points, n)
         if tried_normal[SQUARES] <= normal[SQUARES]:
             p, held, normal = tried, tried_held, tried_normal

@@ -72,6 +72,8 @@ BELOW, ABOVE = 0.85, 1.15
 @helper
 def depth_slope(family: int, p: Params, origin: float, steps: Floats, c: float) -> float:
     """g = |η − U′|, what efficiency changes by with ln C."""
+    if not c > 0.0:
+        return 0.0
     eta = dispatch.value(family, p, origin, steps, c)
     if family == families.LADDER:
         above, below = ABOVE * c, BELOW * c

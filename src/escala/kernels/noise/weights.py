@@ -27,6 +27,8 @@ NARROWEST, NEIGHBOURS, WIDER, MOST_WIDER = 0.8, 30.0, 1.3, 40
 ENOUGH = 12.0
 #: Variance below which noise is not told from rounding.
 FLOOR = 1e-10
+#: Capital, in the power of four below the smallest one seen, that counts as 0.
+NOTHING = 1e-300
 
 
 @helper
