@@ -142,7 +142,8 @@ def load(
 @helper
 def localise(points: Floats, lane: int, shift: int, n: int, scratch: Floats) -> None:
     """Weigh an instrument's points by the noise at their capital as well, which their neighbours tell."""
-    x, y, u, v, w = scratch[:n], scratch[n : 2 * n], scratch[2 * n : 3 * n], scratch[3 * n : 4 * n], scratch[4 * n : 5 * n]
+    x, y, u = scratch[:n], scratch[n : 2 * n], scratch[2 * n : 3 * n]
+    v, w = scratch[3 * n : 4 * n], scratch[4 * n : 5 * n]
     unit = weights.power_of_four(points[place(0, lane, shift) + pt.X])
     for i in range(n):
         at = place(i, lane, shift)

@@ -1,8 +1,8 @@
 """Covariance that counts groups of records, not records: those of one sweep, order or day are not independent.
 
 V = f·(XᵀWX)⁻¹·(Σ_g s_g·s_gᵀ)·(XᵀWX)⁻¹ with s_g = Σ_{i in g} w_i·r_i·x_i and f = G/(G − 1)·(n − 1)/(n − p). It is
-written back as an inverse root of three orthogonal functions, which any covariance of three coefficients has: with U the
-old root, V = U·M·Uᵀ, and M = LLᵀ with L upper triangular makes U·L one of the same form.
+written back as an inverse root of three orthogonal functions, a form that any covariance of three coefficients has:
+with U the old root, V = U·M·Uᵀ, and M = LLᵀ with L upper triangular makes U·L one of the same form.
 
 References
 ----------
@@ -20,6 +20,9 @@ from escala.kernels.jit import Floats, Integers, helper, routine
 from escala.kernels.layout import fit_stats as f
 from escala.kernels.layout import root as r
 from escala.kernels.noise.refit import coordinates
+
+#: Rows of numbers of a group.
+PULLS = 4
 
 Six = tuple[float, float, float, float, float, float]
 
@@ -73,29 +76,29 @@ def _spread(
 
     Nothing changes where there is one group, or no residual.
     """
-    for k in range(pulls.size):
-        pulls[k] = 0.0
+    for g in range(pulls.shape[1]):
+        pulls[0, g] = pulls[1, g] = pulls[2, g] = pulls[3, g] = 0.0
     a0 = a1 = a2 = total = 0.0
     for i in range(groups.size):
         c, y, w = points[3 * i], points[3 * i + 1], points[3 * i + 2]
         pull = w * (y - dispatch.value(family, p, origin, steps, c))
         f0, f1, f2 = dispatch.basis(family, p, origin, steps, c)
         e0, e1, e2 = coordinates(root, False, f0, f1, f2)
-        at = 4 * groups[i]
-        pulls[at] += 1.0
-        pulls[at + 1] += pull * e0
-        pulls[at + 2] += pull * e1
-        pulls[at + 3] += pull * e2
+        g = groups[i]
+        pulls[0, g] += pull * e0
+        pulls[1, g] += pull * e1
+        pulls[2, g] += pull * e2
+        pulls[3, g] += 1.0
         total += w
         a0 += w * e0 * e0
         a1 += w * e1 * e1
         a2 += w * e2 * e2
     count = 0
     m00 = m01 = m02 = m11 = m12 = m22 = 0.0
-    for at in range(0, pulls.size - 3, 4):
-        if pulls[at] > 0.0:
+    for g in range(pulls.shape[1]):
+        if pulls[3, g] > 0.0:
             count += 1
-            s0, s1, s2 = pulls[at + 1], pulls[at + 2], pulls[at + 3]
+            s0, s1, s2 = pulls[0, g], pulls[1, g], pulls[2, g]
             m00 += s0 * s0
             m01 += s0 * s1
             m02 += s0 * s2
@@ -136,11 +139,11 @@ def widen(
     points : (3·n,) float64
         Capital, efficiency and weight of each point, the weights those of the fit.
     groups : (n,) int64
-        At least 0 and below a quarter of the size of `pulls`.
+        At least 0 and below m.
     params, root, covariance, stats
         What the fit wrote of this curve; all but the first change.
-    pulls : float64
-        Work: how many points a group has, and what they pull at the coefficients with.
+    pulls : (PULLS, m) float64
+        Work: what a group's points pull at the coefficients with, and how many they are.
     """
     residual_sd = stats[f.RESIDUAL_SD]
     count = _spread(family, p, origin, steps, root, points, groups, residual_sd, stats[f.DF_RESID], pulls)

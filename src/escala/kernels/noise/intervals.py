@@ -19,7 +19,6 @@ from escala.kernels.jit import (
     float_rows_out,
     floats_in,
     floats_out,
-    helper,
     integer,
     integers_in,
     kernel,
@@ -42,11 +41,6 @@ def _window_quantiles(z: Floats, level: float, work: Floats) -> None:
             some[i] = z[start + i]
         quantiles.sort(some)
         work[k] = quantiles.quantile(some, level)
-
-
-@helper
-def _part(values: Floats, offsets: Integers, i: int) -> Floats:
-    return values[offsets[i] : offsets[i + 1]]
 
 
 @kernel(
@@ -101,7 +95,7 @@ def reach(
     work : (most scores of a curve + WINDOW + WINDOWS,) float64
     """
     for i in range(start, stop):
-        z = _part(scores, score_offsets, i)
+        z = scores[score_offsets[i] : score_offsets[i + 1]]
         if z.size == 0:
             for j in range(out.shape[1]):
                 out[i, j] = confidence[i, j] = math.nan
@@ -115,7 +109,7 @@ def reach(
         if ahead == 0:
             quantiles.sort(ranked)
         whole = quantiles.quantile(ranked, level)
-        places = _part(bins, bin_offsets, i)
+        places = bins[bin_offsets[i] : bin_offsets[i + 1]]
         unit = weights.power_of_four(smallest[i])
         p = of_row(params[i])
         for j in range(out.shape[1]):
@@ -126,6 +120,6 @@ def reach(
             scale = levels.scale_at(flat, depth, places, places.size // 2, slope, x)
             q = whole
             if local:
-                q = max(q, levels.between(_part(windows, window_offsets, i), work[:WINDOWS], x))
+                q = max(q, levels.between(windows[window_offsets[i] : window_offsets[i + 1]], work[:WINDOWS], x))
             out[i, j] = q * scale
             confidence[i, j] = quantiles.share_within(ranked, within[i] / scale)

@@ -53,14 +53,13 @@ def gather(
     stop: int,
     points: Floats,
     tags: Integers,
-    m: int,
 ) -> int:
     """Bring the records of positive weight into order of capital; returns how many.
 
-    Writes capital, efficiency and weight of each to `points`, and rows of `tags`, of m integers each.
+    Writes capital, efficiency and weight of each to `points`, and the rows of `tags`.
     """
     n = 0
-    places = tags[tag.PLACE * m : (tag.PLACE + 1) * m]
+    places = tags[tag.PLACE]
     for k in range(start, stop):
         if weight.size == 0 or weight[k] > 0.0:
             places[n] = k
@@ -70,6 +69,6 @@ def gather(
         k = places[i]
         w = weight[k] if weight.size > 0 else 1.0
         points[3 * i], points[3 * i + 1], points[3 * i + 2] = capital[k], efficiency[k], w
-        tags[tag.GROUP * m + i] = group[k] if group.size > 0 else -1
-        tags[tag.BLOCK * m + i] = block[k] if block.size > 0 else 0
+        tags[tag.GROUP, i] = group[k] if group.size > 0 else -1
+        tags[tag.BLOCK, i] = block[k] if block.size > 0 else 0
     return n

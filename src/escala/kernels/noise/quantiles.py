@@ -28,7 +28,7 @@ def sort(z: Floats) -> None:
 
 @helper
 def quantile(z: Floats, level: float) -> float:
-    """Give the order statistic (n + 1)·level of sorted scores, interpolated, 0 before the first; inf beyond the last."""
+    """Give the order statistic (n + 1)·level of sorted scores, interpolated from 0 on; inf beyond the last."""
     n = z.size
     wanted = (n + 1) * level
     if wanted > n:

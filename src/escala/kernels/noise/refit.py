@@ -1,8 +1,8 @@
 """A smooth curve fitted again to part of its points, from the fit to all of them: a few steps of Gauss and Newton.
 
-Steps are taken in the coordinates in which the basis of the full fit is orthonormal (its inverse root), where the normal
-matrix of a part is close to a multiple of 1, whatever the unit of capital and however alike the functions of the basis
-are. The coefficient of f₀ stays at its bound while the gradient points beyond it.
+Steps are taken in the coordinates in which the basis of the full fit is orthonormal (its inverse root). There the
+normal matrix of a part is close to a multiple of 1, whatever the unit of capital, and however alike the functions of
+the basis are. The coefficient of f₀ stays at its bound while the gradient points beyond it.
 
 References
 ----------

@@ -32,7 +32,7 @@ noise = rows("level", "depth")
 kept = rows("scores", "bins", "windows", "forward")
 
 #: The workspace: variance along capital, bins, the inverse root that refits use, what says that a ladder has no knots
-#: given, its steps and those of its refit, what its fit needs, then capital, efficiency and weight of each point.
+#: given, its steps and those of its refit, and what its fit needs.
 NODES: Final = 0
 BIN: Final = NODES + PLACES
 SCRATCH_ROOT: Final = BIN + BINS
@@ -40,8 +40,8 @@ NO_KNOTS: Final = SCRATCH_ROOT + ROOT
 STEPS: Final = NO_KNOTS + 1
 REFIT_PLACE: Final = ladder_step.END * MOST_KNOTS
 LADDER: Final = STEPS + 2 * REFIT_PLACE
-POINTS: Final = LADDER + ladder_work_size(MOST_COLUMNS)
-#: Rows of one number a point behind them: of all points, then of those alone that a curve is fitted to.
+WORK_SIZE: Final = LADDER + ladder_work_size(MOST_COLUMNS)
+#: Rows of one number a point: of all points, then of those alone that a curve is fitted to.
 point = rows(
     "user", "x", "weight", "eta", "leverage", "left_out",
     "part_x", "part_y", "part_user", "part_weight", "residual", "slope", "variance",
@@ -49,13 +49,3 @@ point = rows(
 #: Integers of each point: where its record lies, its group (−1 where there are none), its block in time, and its fold;
 #: −1 for one that a curve is not fitted to.
 tag = rows("place", "group", "block", "fold")
-
-
-def work_size(most_points: int) -> int:
-    """Count the float64 elements of `work` for instruments of at most so many points."""
-    return POINTS + int(3 + point.END) * most_points
-
-
-def tags_size(most_points: int) -> int:
-    """Count the int64 elements of `tags`."""
-    return int(tag.END) * most_points

@@ -35,7 +35,6 @@ from escala.kernels.jit import (
     integer,
     integer_rows_out,
     integers_in,
-    integers_out,
     kernel,
     routine,
 )
@@ -53,7 +52,6 @@ from escala.kernels.noise.rows import (
     NEVER,
     NO_KNOTS,
     NODES,
-    POINTS,
     REFIT_PLACE,
     SCRATCH_ROOT,
     STEPS,
@@ -64,6 +62,7 @@ from escala.kernels.noise.rows import (
     point,
     tag,
 )
+from escala.kernels.special import log
 
 #: The marginal utility of a ladder is taken over these multiples of a capital: at one place it would be a step's.
 BELOW, ABOVE = 0.85, 1.15
@@ -84,43 +83,29 @@ def depth_slope(family: int, p: Params, origin: float, steps: Floats, c: float) 
 
 
 @helper
-def _row(work: Floats, m: int, row: int, n: int) -> Floats:
-    """One number of each of n points."""
-    first = POINTS + (3 + row) * m
-    return work[first : first + n]
-
-
-@helper
-def _points(work: Floats, m: int) -> Floats:
-    """Capital, efficiency and weight of each point."""
-    return work[POINTS : POINTS + 3 * m]
-
-
-@helper
-def _ladder_params(work: Floats, m: int, place: int) -> Params:
+def _ladder_params(work: Floats, place: int) -> Params:
     """Write the steps of a ladder just fitted, and give its coefficients."""
-    fitted = work[LADDER:POINTS]
+    fitted = work[LADDER:]
     ladder.write_steps(fitted, work[STEPS + place : STEPS + place + REFIT_PLACE])
     return 1.0, 1.0, float(ladder.count_steps(fitted)), float(place)
 
 
 @routine
-def _again(family: int, p: Params, origin: float, work: Floats, m: int, n: int, place: int) -> Params:
+def _again(family: int, p: Params, origin: float, work: Floats, points: Floats, n: int, place: int) -> Params:
     """Fit to the points of positive weight, from what is known; a ladder's steps are written at a place."""
-    points = _points(work, m)
     if family == families.LADDER:
-        ladder.refit(points, n, work[LADDER:POINTS])
-        return _ladder_params(work, m, place)
+        ladder.refit(points, n, work[LADDER:])
+        return _ladder_params(work, place)
     return refit(family, p, origin, work[STEPS:LADDER], work[SCRATCH_ROOT:NO_KNOTS], points, n)
 
 
 @routine
-def _leverages(family: int, p: Params, origin: float, work: Floats, m: int, n: int) -> None:
+def _leverages(family: int, p: Params, origin: float, work: Floats, points: Floats, table: Floats, n: int) -> None:
     """What share each point of positive weight has in the value of the curve at its own capital."""
-    points, root, steps = _points(work, m), work[SCRATCH_ROOT:NO_KNOTS], work[STEPS:LADDER]
-    out = _row(work, m, point.LEVERAGE, n)
+    root, steps = work[SCRATCH_ROOT:NO_KNOTS], work[STEPS:LADDER]
+    out = table[point.LEVERAGE, :n]
     if family == families.LADDER:
-        ladder.leverages(points, n, work[LADDER:POINTS], out)
+        ladder.leverages(points, n, work[LADDER:], out)
         return
     held = moves.is_bounded(family, p) and moves.is_at_bound(family, p)
     a00, a01, a02, a11, a12, a22, _, _, _, _, _ = normal_equations(family, p, origin, steps, root, held, points, n)
@@ -132,17 +117,16 @@ def _leverages(family: int, p: Params, origin: float, work: Floats, m: int, n: i
 
 
 @routine
-def _take_part(work: Floats, m: int, n: int, tags: Integers, before: int) -> int:
+def _take_part(points: Floats, table: Floats, n: int, tags: Integers, before: int) -> int:
     """Choose the points of blocks before one, and say which fold each is in; returns how many."""
-    points = _points(work, m)
-    x, user = _row(work, m, point.X, n), _row(work, m, point.USER, n)
-    part_x, part_y = _row(work, m, point.PART_X, n), _row(work, m, point.PART_Y, n)
-    part_user = _row(work, m, point.PART_USER, n)
-    fold, group = tags[tag.FOLD * m : tag.FOLD * m + n], tags[tag.GROUP * m : tag.GROUP * m + n]
+    x, user = table[point.X, :n], table[point.USER, :n]
+    part_x, part_y = table[point.PART_X, :n], table[point.PART_Y, :n]
+    part_user = table[point.PART_USER, :n]
+    fold, group = tags[tag.FOLD, :n], tags[tag.GROUP, :n]
     taken = 0
     for i in range(n):
         fold[i] = -1
-        if tags[tag.BLOCK * m + i] < before:
+        if tags[tag.BLOCK, i] < before:
             fold[i] = (group[i] if group[i] >= 0 else taken) % FOLDS
             part_x[taken], part_y[taken], part_user[taken] = x[i], points[3 * i + 1], user[i]
             taken += 1
@@ -150,18 +134,18 @@ def _take_part(work: Floats, m: int, n: int, tags: Integers, before: int) -> int
 
 
 @routine
-def _weigh_part(work: Floats, m: int, n: int, tags: Integers, taken: int) -> float:
+def _weigh_part(work: Floats, points: Floats, table: Floats, n: int, tags: Integers, taken: int) -> float:
     """Give the chosen points local weights, the others none; returns the scale of the weights."""
-    points, weight = _points(work, m), _row(work, m, point.WEIGHT, n)
-    part = _row(work, m, point.PART_WEIGHT, taken)
+    weight = table[point.WEIGHT, :n]
+    part = table[point.PART_WEIGHT, :taken]
     scale = weights.local(
-        _row(work, m, point.PART_X, taken), _row(work, m, point.PART_Y, taken), _row(work, m, point.PART_USER, taken),
-        _row(work, m, point.RESIDUAL, taken), work[NODES:BIN], part, taken,
+        table[point.PART_X, :taken], table[point.PART_Y, :taken], table[point.PART_USER, :taken],
+        table[point.RESIDUAL, :taken], work[NODES:BIN], part, taken,
     )  # fmt: skip
     k = 0
     for i in range(n):
         weight[i] = 0.0
-        if tags[tag.FOLD * m + i] >= 0:
+        if tags[tag.FOLD, i] >= 0:
             weight[i] = part[k]
             k += 1
         points[3 * i + 2] = weight[i]
@@ -169,10 +153,12 @@ def _weigh_part(work: Floats, m: int, n: int, tags: Integers, taken: int) -> flo
 
 
 @routine
-def _leave_out(family: int, p: Params, origin: float, work: Floats, m: int, n: int, tags: Integers) -> None:
+def _leave_out(
+    family: int, p: Params, origin: float, work: Floats, points: Floats, table: Floats, n: int, tags: Integers
+) -> None:
     """Distance of each point from the curve without the points of its fold; 0 where no others are left."""
-    points, weight, out = _points(work, m), _row(work, m, point.WEIGHT, n), _row(work, m, point.LEFT_OUT, n)
-    fold = tags[tag.FOLD * m : tag.FOLD * m + n]
+    weight, out = table[point.WEIGHT, :n], table[point.LEFT_OUT, :n]
+    fold = tags[tag.FOLD, :n]
     for part in range(FOLDS):
         inside = outside = 0
         for i in range(n):
@@ -182,7 +168,7 @@ def _leave_out(family: int, p: Params, origin: float, work: Floats, m: int, n: i
             points[3 * i + 2] = 0.0 if left_out else weight[i]
         if inside == 0:
             continue
-        q = _again(family, p, origin, work, m, n, REFIT_PLACE) if outside > 0 else p
+        q = _again(family, p, origin, work, points, n, REFIT_PLACE) if outside > 0 else p
         for i in range(n):
             if fold[i] == part:
                 value = dispatch.value(family, q, origin, work[STEPS:LADDER], points[3 * i])
@@ -191,42 +177,49 @@ def _leave_out(family: int, p: Params, origin: float, work: Floats, m: int, n: i
 
 @routine
 def _score_part(
-    family: int, p: Params, origin: float, work: Floats, m: int, n: int, tags: Integers, flat: bool
+    family: int,
+    p: Params,
+    origin: float,
+    work: Floats,
+    points: Floats,
+    table: Floats,
+    n: int,
+    tags: Integers,
+    flat: bool,
 ) -> tuple[float, float, int]:
     """Write residuals of the chosen points side by side and what their noise is; σ₀², τ² and the places of bins."""
-    points, steps = _points(work, m), work[STEPS:LADDER]
+    steps = work[STEPS:LADDER]
     eta, leverage, out = (
-        _row(work, m, point.ETA, n), _row(work, m, point.LEVERAGE, n), _row(work, m, point.LEFT_OUT, n),
+        table[point.ETA, :n], table[point.LEVERAGE, :n], table[point.LEFT_OUT, :n],
     )  # fmt: skip
-    residual, slope = _row(work, m, point.RESIDUAL, n), _row(work, m, point.SLOPE, n)
+    residual, slope = table[point.RESIDUAL, :n], table[point.SLOPE, :n]
     for i in range(n):
         eta[i] = dispatch.value(family, p, origin, steps, points[3 * i])
     if not flat:
-        _leverages(family, p, origin, work, m, n)
-        _leave_out(family, p, origin, work, m, n, tags)
+        _leverages(family, p, origin, work, points, table, n)
+        _leave_out(family, p, origin, work, points, table, n, tags)
     taken = 0
     for i in range(n):
-        if tags[tag.FOLD * m + i] >= 0:
+        if tags[tag.FOLD, i] >= 0:
             near = 0.0 if flat else (points[3 * i + 1] - eta[i]) / (1.0 - min(leverage[i], MOST_LEVERAGE))
             far = 0.0 if flat else out[i]
             residual[taken] = far if abs(far) > abs(near) else near
             slope[taken] = depth_slope(family, p, origin, steps, points[3 * i])
             taken += 1
     residual, slope = residual[:taken], slope[:taken]
-    variance = _row(work, m, point.VARIANCE, taken)
+    variance = table[point.VARIANCE, :taken]
     level, depth = levels.fit_levels(residual, slope, variance)
-    places = levels.fit_bins(_row(work, m, point.PART_X, taken), residual, variance, work[BIN:SCRATCH_ROOT])
+    places = levels.fit_bins(table[point.PART_X, :taken], residual, variance, work[BIN:SCRATCH_ROOT])
     return level, depth, places
 
 
 @routine
-def _distinct(work: Floats, m: int, n: int, tags: Integers) -> int:
+def _distinct(points: Floats, n: int, tags: Integers) -> int:
     """Count the distinct capitals of the chosen points."""
-    points = _points(work, m)
     count = 0
     last = 0.0
     for i in range(n):
-        if tags[tag.FOLD * m + i] >= 0 and points[3 * i] != last:
+        if tags[tag.FOLD, i] >= 0 and points[3 * i] != last:
             last = points[3 * i]
             count += 1
     return count
@@ -234,22 +227,31 @@ def _distinct(work: Floats, m: int, n: int, tags: Integers) -> int:
 
 @routine
 def _score_forward(
-    family: int, p: Params, origin: float, work: Floats, m: int, n: int, tags: Integers, noise_from: int, out: Floats
+    family: int,
+    p: Params,
+    origin: float,
+    work: Floats,
+    points: Floats,
+    table: Floats,
+    n: int,
+    tags: Integers,
+    noise_from: int,
+    out: Floats,
 ) -> int:
     """Write scores of blocks behind the first third, by what the blocks before each give; returns how many."""
-    points, steps = _points(work, m), work[STEPS:LADDER]
-    block, x = tags[tag.BLOCK * m : tag.BLOCK * m + n], _row(work, m, point.X, n)
+    steps = work[STEPS:LADDER]
+    block, x = tags[tag.BLOCK, :n], table[point.X, :n]
     blocks = 0
     for i in range(n):
         blocks = max(blocks, block[i] + 1)
     found = 0
     for j in range(max(1, (blocks + 2) // 3), blocks):
-        taken = _take_part(work, m, n, tags, j)
-        if _distinct(work, m, n, tags) < noise_from:
+        taken = _take_part(points, table, n, tags, j)
+        if _distinct(points, n, tags) < noise_from:
             continue
-        _weigh_part(work, m, n, tags, taken)
-        q = _again(family, p, origin, work, m, n, 0)
-        level, depth, places = _score_part(family, q, origin, work, m, n, tags, False)
+        _weigh_part(work, points, table, n, tags, taken)
+        q = _again(family, p, origin, work, points, n, 0)
+        level, depth, places = _score_part(family, q, origin, work, points, table, n, tags, False)
         for i in range(n):
             if block[i] == j:
                 c = points[3 * i]
@@ -262,9 +264,9 @@ def _score_forward(
 
 
 @routine
-def _prepare(work: Floats, m: int, n: int) -> int:
+def _prepare(points: Floats, table: Floats, n: int) -> int:
     """Write ln C and relative weights; returns how many capitals are distinct."""
-    points, x, user = _points(work, m), _row(work, m, point.X, n), _row(work, m, point.USER, n)
+    x, user = table[point.X, :n], table[point.USER, :n]
     relative_weights(points, n)
     unit = weights.power_of_four(points[0])
     distinct = 0
@@ -276,9 +278,9 @@ def _prepare(work: Floats, m: int, n: int) -> int:
 
 
 @routine
-def _misfit(work: Floats, m: int, n: int, scale: float) -> float:
+def _misfit(points: Floats, table: Floats, n: int, scale: float) -> float:
     """√(Σwr²/n) with w = 1/σ²: 1 is what neighbours differ by."""
-    points, weight, eta = _points(work, m), _row(work, m, point.WEIGHT, n), _row(work, m, point.ETA, n)
+    weight, eta = table[point.WEIGHT, :n], table[point.ETA, :n]
     squares = 0.0
     for i in range(n):
         residual = points[3 * i + 1] - eta[i]
@@ -310,7 +312,9 @@ def _misfit(work: Floats, m: int, n: int, scale: float) -> float:
     floats_out,
     integer_rows_out,
     floats_out,
-    integers_out,
+    floats_out,
+    float_rows_out,
+    integer_rows_out,
     integer,
     integer,
 )
@@ -338,6 +342,8 @@ def score(
     forward: Floats,
     counts: Integers,
     work: Floats,
+    points: Floats,
+    table: Floats,
     tags: Integers,
     start: int,
     stop: int,
@@ -365,12 +371,11 @@ def score(
         Outputs: for instrument i from ``offsets[i]`` on, in order of capital, and sorted.
     counts : (n, kept.END) int64
         Output: how many scores, places of bins, windows and forward scores there are.
-    work : (work_size(most records of an instrument),) float64
-    tags : (tags_size(most records of an instrument),) int64
+    work : (WORK_SIZE,) float64
+    points : (3 · most records of an instrument,) float64
+    table, tags : (point.END, most records), (tag.END, most records) float64, int64
     """
-    m = tags.size // tag.END
     turns = order[start:stop]
-    points = _points(work, m)
     for turn in range(turns.size):
         i = turns[turn]
         for k in range(kept.END):
@@ -380,34 +385,35 @@ def score(
         if status[i] != st.OK and not flat:
             continue
         first = offsets[i]
-        n = gather(capital, efficiency, weight, group, block, first, offsets[i + 1], points, tags, m)
-        local = _prepare(work, m, n) >= noise_from
+        n = gather(capital, efficiency, weight, group, block, first, offsets[i + 1], points, tags)
+        local = _prepare(points, table, n) >= noise_from
         if not local and group.size == 0:
             continue
-        taken = _take_part(work, m, n, tags, NEVER)
-        scale = _weigh_part(work, m, n, tags, taken) if local else 1.0
+        taken = _take_part(points, table, n, tags, NEVER)
+        scale = _weigh_part(work, points, table, n, tags, taken) if local else 1.0
         for k in range(ROOT):
             work[SCRATCH_ROOT + k] = root[i, k]
         if not work[SCRATCH_ROOT + r.I0] > 0.0:  # at its bound a coefficient has no error, but may leave it in a refit
             work[SCRATCH_ROOT + r.I0] = 1.0
         p = of_row(params[i])
         if family[i] == families.LADDER:
-            fitted = work[LADDER:POINTS]
+            fitted = work[LADDER:]
             work[NO_KNOTS] = 0.0
             ladder.fit(points, n, work[NO_KNOTS : NO_KNOTS + 1], fitted)
-            p = _ladder_params(work, m, 0)
+            p = _ladder_params(work, 0)
         if group.size > 0 and not flat:
             cluster.widen(
-                family[i], p, origin[i], work[STEPS:LADDER], points, tags[tag.GROUP * m : tag.GROUP * m + n],
-                params[i], root[i], covariance[i], fit_stats[i], work[POINTS + 3 * m :],
+                family[i], p, origin[i], work[STEPS:LADDER], points, tags[tag.GROUP, :n],
+                params[i], root[i], covariance[i], fit_stats[i],
+                table[point.PART_X : point.PART_X + cluster.PULLS],
             )  # fmt: skip
         if not local:
             continue
-        level, depth, places = _score_part(family[i], p, origin[i], work, m, n, tags, flat)
+        level, depth, places = _score_part(family[i], p, origin[i], work, points, table, n, tags, flat)
         noise_levels[i, noise.LEVEL], noise_levels[i, noise.DEPTH] = level, depth
-        misfit[i] = _misfit(work, m, n, scale)
-        x, residual = _row(work, m, point.X, n), _row(work, m, point.RESIDUAL, n)
-        slope = _row(work, m, point.SLOPE, n)
+        misfit[i] = _misfit(points, table, n, scale)
+        x, residual = table[point.X, :n], table[point.RESIDUAL, :n]
+        slope = table[point.SLOPE, :n]
         for k in range(2 * places):
             bins[i, k] = work[BIN + k]
         for k in range(n):
@@ -420,5 +426,5 @@ def score(
                 windows[i, k] = quantiles.mean_of_window(x, k)
         if block.size > 0 and not flat:
             counts[i, kept.FORWARD] = _score_forward(
-                family[i], p, origin[i], work, m, n, tags, noise_from, forward[first : first + n]
+                family[i], p, origin[i], work, points, table, n, tags, noise_from, forward[first : first + n]
             )
