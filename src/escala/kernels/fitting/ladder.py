@@ -57,12 +57,15 @@ MOST_COLUMNS = MOST_KNOTS - 1
 #: Columns that may enter or leave the active set before the search is given up.
 MOST_EXCHANGES = 3 * MOST_COLUMNS
 LEAST_CAPITALS = 3
-#: Share of a column that must not lie in the span of those before.
-INDEPENDENT = 1e-13
-#: A gradient, over the norms of its column and of the efficiencies, that counts as none; and what is certified.
-STATIONARY, CERTIFIED = 1e-12, 1e-10
+#: Share of a column's square that must not lie in the span of those before: by the Gram matrix, and by rows.
+INDEPENDENT, INDEPENDENT_ROWS = 1e-13, 1e-26
+#: A gradient, over the norms of its column and of the efficiencies, that counts as none by the sums of the stretches.
+STATIONARY = 1e-12
+#: The same by rows, in units of rounding and of rounding times √n; and what is certified.
+ROUNDINGS, ROUNDINGS_ROOT_N, CERTIFIED = 32.0, 2.0, 1e-10
 #: Share of η that η − U′ must have for a second direction of uncertainty.
 BENDS = 1e-10
+EPSILON = 2.0**-52
 
 #: Numbers in a row of the workspace, and in a row of its matrices.
 WIDE = MOST_KNOTS
@@ -76,6 +79,8 @@ scalar = rows(
     "multiplier",  # its Lagrange multiplier
     "size_y",  # √Σwy²
     "exchanges",
+    "exact",  # 1 where solutions are by rows
+    "stationary",  # what counts as no gradient
     "violation",  # largest gradient of a column that is not active
     "sse",
     "kept",  # as `active`, of the set that a refit begins with
@@ -238,7 +243,7 @@ def _times_columns(work: Floats, zeroth: int, first: int, out: int) -> None:
         work[out + j] += before
 
 
-# --- the search -------------------------------------------------------------------------------------------------------
+# --- residuals and gradients ------------------------------------------------------------------------------------------
 
 
 @routine
@@ -306,11 +311,14 @@ def _entering(work: Floats) -> int:
             continue
         slope = work[own.GRADIENT + j] - work[scalar.MULTIPLIER]
         steepest = max(steepest, slope / norm)
-        if slope > best and slope > STATIONARY * work[scalar.SIZE_Y] * norm and work[own.BLOCKED + j] == 0.0:
+        if slope > best and slope > work[scalar.STATIONARY] * work[scalar.SIZE_Y] * norm and work[own.BLOCKED + j] == 0.0:
             best = slope
             found = j
     work[scalar.VIOLATION] = steepest
     return found
+
+
+# --- the active set, and its solution by the Gram matrix ----------------------------------------------------------------
 
 
 @helper
@@ -417,92 +425,7 @@ def _spread_out(work: Floats) -> None:
         work[own.BETA + int(work[own.ORDER + i])] /= total
 
 
-@routine
-def _resolve(work: Floats, start: int) -> None:
-    """Factor anew from a place on and solve; columns that depend on others leave."""
-    start = _factor(work, start)
-    while start >= 0:
-        _leave(work, start)
-        _spread_out(work)
-        start = _factor(work, start)
-    _solve(work)
-
-
-@routine
-def _settle(work: Floats) -> None:
-    """Go to the new β; where one would fall to 0, as far as that, without its column, and on to the next solution."""
-    while True:
-        count = int(work[scalar.ACTIVE])
-        step = 1.0
-        first = -1
-        for i in range(count):
-            trial, beta = work[own.TRIAL + i], work[own.BETA + int(work[own.ORDER + i])]
-            if not trial > 0.0 and (first < 0 or beta / (beta - trial) < step):
-                step = beta / (beta - trial)
-                first = i
-        if first < 0:
-            for i in range(count):
-                work[own.BETA + int(work[own.ORDER + i])] = work[own.TRIAL + i]
-            return
-        for i in range(count):
-            column = int(work[own.ORDER + i])
-            work[own.BETA + column] += step * (work[own.TRIAL + i] - work[own.BETA + column])
-        work[own.BETA + int(work[own.ORDER + first])] = 0.0
-        for i in range(count - 1, -1, -1):
-            if not work[own.BETA + int(work[own.ORDER + i])] > 0.0:
-                _leave(work, i)
-                first = min(first, i)
-        _resolve(work, first)
-
-
-@routine
-def _enter(work: Floats, column: int) -> None:
-    """Let a column into the active set; one that rounding alone made look good is refused until another came in."""
-    place = int(work[scalar.ACTIVE])
-    _join(work, column, 0.0)
-    work[scalar.EXCHANGES] += 1.0
-    refused = place >= work[scalar.DISTINCT] or _factor(work, place) >= 0
-    if not refused:
-        _solve(work)
-        refused = not work[own.TRIAL + place] > 0.0
-    if refused:
-        _leave(work, place)
-        work[own.BLOCKED + column] = 1.0
-        return
-    for j in range(int(work[scalar.COLUMNS])):
-        work[own.BLOCKED + j] = 0.0
-    _settle(work)
-
-
-@routine
-def _search(work: Floats) -> None:
-    """Let columns in, one by one, until no gradient is positive by the sums of the stretches."""
-    while work[scalar.EXCHANGES] < MOST_EXCHANGES:
-        _sum_residuals(work)
-        column = _entering(work)
-        if column < 0:
-            return
-        _enter(work, column)
-
-
-@routine
-def _hold_the_sum(work: Floats) -> bool:
-    """Turn to Σβ = 1 where the sum exceeds it; tell whether that is new."""
-    total = 0.0
-    for j in range(int(work[scalar.COLUMNS])):
-        total += work[own.BETA + j]
-    if work[scalar.BOUND] > 0.0 or not total > 1.0:
-        return False
-    work[scalar.BOUND] = 1.0
-    for j in range(int(work[scalar.COLUMNS])):
-        work[own.BLOCKED + j] = 0.0
-    _spread_out(work)
-    _resolve(work, 0)
-    _settle(work)
-    return True
-
-
-# --- the last solve ---------------------------------------------------------------------------------------------------
+# --- its solution by rows ---------------------------------------------------------------------------------------------------
 
 
 @routine
@@ -568,13 +491,9 @@ def _share_below(work: Floats, b: int, k: int) -> float:
 
 
 @routine
-def _rotate(work: Floats, inner: int) -> bool:
-    """Householder's factorisation of the reduced rows; False where a column depends on those before.
-
-    Leaves its triangle, transposed, as the factor, and what the efficiencies become as the forward solution.
-    """
+def _fill_rows(work: Floats, inner: int) -> None:
+    """The reduced rows over the active columns, and the efficiencies as the column behind them."""
     count = int(work[scalar.ACTIVE])
-    height = 2 * inner + 1
     for b in range(inner + 1):
         head, mean, spread = work[own.HEAD + b], work[own.MEAN + b], work[own.SPREAD + b]
         upper = work[TALL + b * WIDE : TALL + (b + 1) * WIDE]
@@ -586,12 +505,24 @@ def _rotate(work: Floats, inner: int) -> bool:
             for k in range(count):
                 lower[k] = spread * _share_below(work, b, k)
             lower[count] = work[own.RHS_1 + b]
+
+
+@routine
+def _rotate(work: Floats, inner: int) -> int:
+    """Householder's factorisation of the reduced rows; the first place that depends on those before, or −1.
+
+    Leaves its triangle, transposed, as the factor, and what the efficiencies become as the forward solution.
+    """
+    _fill_rows(work, inner)
+    count = int(work[scalar.ACTIVE])
+    height = 2 * inner + 1
     for k in range(count):
         square = 0.0
         for i in range(k, height):
             square += work[TALL + i * WIDE + k] * work[TALL + i * WIDE + k]
-        if not square > 0.0:
-            return False
+        norm = work[own.NORM + int(work[own.ORDER + k])]
+        if not square > INDEPENDENT_ROWS * norm * norm:
+            return k
         length = math.sqrt(square)
         pivot = work[TALL + k * WIDE + k]
         length = length if pivot > 0.0 else -length
@@ -613,57 +544,155 @@ def _rotate(work: Floats, inner: int) -> bool:
         for j in range(k + 1, count):
             work[FACTOR + j * WIDE + k] = sign * work[TALL + k * WIDE + j]
         work[own.FORWARD + k] = sign * work[TALL + k * WIDE + count]
+    return -1
+
+
+@routine
+def _factor_rows(points: Floats, n: int, work: Floats) -> int:
+    """Factor the rows of the active set, in order of its knots."""
+    inner = _sort_active(work)
+    _reduce(points, n, work, inner)
+    return _rotate(work, inner)
+
+
+# --- the search -------------------------------------------------------------------------------------------------------
+
+
+@routine
+def _resolve(points: Floats, n: int, work: Floats, start: int) -> None:
+    """Factor anew, by the Gram matrix from a place on or by rows, and solve; columns that depend on others leave."""
+    exact = work[scalar.EXACT] > 0.0
+    dependent = _factor_rows(points, n, work) if exact else _factor(work, start)
+    while dependent >= 0:
+        _leave(work, dependent)
+        _spread_out(work)
+        dependent = _factor_rows(points, n, work) if exact else _factor(work, dependent)
+    if exact:
+        _backward(work)
+    else:
+        _solve(work)
+
+
+@routine
+def _settle(points: Floats, n: int, work: Floats) -> None:
+    """Go to the new β; where one would fall to 0, as far as that, without its column, and on to the next solution."""
+    while True:
+        count = int(work[scalar.ACTIVE])
+        step = 1.0
+        first = -1
+        for i in range(count):
+            trial, beta = work[own.TRIAL + i], work[own.BETA + int(work[own.ORDER + i])]
+            if not trial > 0.0 and (first < 0 or beta / (beta - trial) < step):
+                step = beta / (beta - trial)
+                first = i
+        if first < 0:
+            for i in range(count):
+                work[own.BETA + int(work[own.ORDER + i])] = work[own.TRIAL + i]
+            return
+        for i in range(count):
+            column = int(work[own.ORDER + i])
+            work[own.BETA + column] += step * (work[own.TRIAL + i] - work[own.BETA + column])
+        work[own.BETA + int(work[own.ORDER + first])] = 0.0
+        for i in range(count - 1, -1, -1):
+            if not work[own.BETA + int(work[own.ORDER + i])] > 0.0:
+                _leave(work, i)
+                first = min(first, i)
+        _resolve(points, n, work, first)
+
+
+@routine
+def _unblock(work: Floats) -> None:
+    for j in range(int(work[scalar.COLUMNS])):
+        work[own.BLOCKED + j] = 0.0
+
+
+@routine
+def _enter(points: Floats, n: int, work: Floats, column: int) -> None:
+    """Let a column into the active set; one that rounding alone made look good is refused until another came in."""
+    count = int(work[scalar.ACTIVE])
+    exact = work[scalar.EXACT] > 0.0
+    work[scalar.EXCHANGES] += 1.0
+    refused = count >= work[scalar.DISTINCT]
+    if not refused:
+        _join(work, column, 0.0)
+        refused = (_factor_rows(points, n, work) if exact else _factor(work, count)) >= 0
+        if not refused:
+            if exact:
+                _backward(work)
+            else:
+                _solve(work)
+            refused = not work[own.TRIAL + int(work[own.POSITION + column])] > 0.0
+        if refused:
+            _leave(work, int(work[own.POSITION + column]))
+    if refused:
+        work[own.BLOCKED + column] = 1.0
+        return
+    _unblock(work)
+    _settle(points, n, work)
+
+
+@routine
+def _search(points: Floats, n: int, work: Floats) -> None:
+    """Let columns in, one by one, until no gradient is positive by the sums of the stretches."""
+    while work[scalar.EXCHANGES] < MOST_EXCHANGES:
+        _sum_residuals(work)
+        column = _entering(work)
+        if column < 0:
+            return
+        _enter(points, n, work, column)
+
+
+@routine
+def _hold_the_sum(work: Floats) -> bool:
+    """Turn to Σβ = 1 where the sum exceeds it; tell whether that is new."""
+    total = 0.0
+    for j in range(int(work[scalar.COLUMNS])):
+        total += work[own.BETA + j]
+    if work[scalar.BOUND] > 0.0 or not total > 1.0:
+        return False
+    work[scalar.BOUND] = 1.0
+    _unblock(work)
+    _spread_out(work)
     return True
 
 
 @routine
-def _polish(points: Floats, n: int, work: Floats) -> None:
-    """Solve on the active set by its rows; columns that depend on others there leave."""
-    inner = _sort_active(work)
-    _reduce(points, n, work, inner)
-    if _rotate(work, inner):
-        _backward(work)
-    else:
-        _resolve(work, 0)
-    _settle(work)
-
-
-@routine
 def _finish(points: Floats, n: int, work: Floats) -> int:
-    """Search and polish in turns until the gradient of the points' own residuals has no column that would enter."""
-    _search(work)
-    while work[scalar.EXCHANGES] < MOST_EXCHANGES:
+    """Search by sums, then by rows until no gradient of the points' own residuals is positive."""
+    _search(points, n, work)
+    if _hold_the_sum(work):
+        _resolve(points, n, work, 0)
+        _settle(points, n, work)
+        _search(points, n, work)
+    work[scalar.EXACT] = 1.0
+    _unblock(work)
+    work[scalar.STATIONARY] = EPSILON * (ROUNDINGS + ROUNDINGS_ROOT_N * math.sqrt(float(n)))
+    while True:
+        _resolve(points, n, work, 0)
+        _settle(points, n, work)
         if _hold_the_sum(work):
-            _search(work)
-        before = work[scalar.EXCHANGES]
-        _polish(points, n, work)
-        if work[scalar.EXCHANGES] > before:
-            _search(work)
-            continue
-        if _hold_the_sum(work):
-            _search(work)
             continue
         _follow_residuals(points, n, work)
         column = _entering(work)
-        if column < 0:
+        if column < 0 or work[scalar.EXCHANGES] >= MOST_EXCHANGES:
             return st.OK if work[scalar.VIOLATION] <= CERTIFIED * work[scalar.SIZE_Y] else st.DEGENERATE
-        _enter(work, column)
-        _search(work)
-    return st.DEGENERATE
+        _enter(points, n, work, column)
 
 
 @routine
-def _start(work: Floats, kept: int) -> None:
+def _start(points: Floats, n: int, work: Floats, kept: int) -> None:
     """Empty the active set, or begin with columns that were kept."""
     for j in range(int(work[scalar.COLUMNS])):
         work[own.BETA + j] = work[own.BLOCKED + j] = 0.0
         work[own.POSITION + j] = -1.0
     work[scalar.ACTIVE] = work[scalar.BOUND] = work[scalar.MULTIPLIER] = work[scalar.EXCHANGES] = 0.0
+    work[scalar.EXACT] = 0.0
+    work[scalar.STATIONARY] = STATIONARY
     for k in range(kept):
         _join(work, int(work[own.KEPT_COLUMN + k]), work[own.KEPT_BETA + k])
     if kept > 0:
-        _resolve(work, 0)
-        _settle(work)
+        _resolve(points, n, work, 0)
+        _settle(points, n, work)
 
 
 @routine
@@ -685,7 +714,7 @@ def _level(points: Floats, n: int, work: Floats) -> None:
             level = points[3 * i + 1]
     work[scalar.COLUMNS] = 1.0
     work[own.INVERSE] = work[scalar.SSE] = 0.0
-    _start(work, 0)
+    _start(points, n, work, 0)
     _join(work, 0, level)
     _sum_up(points, n, work)
     _sort_active(work)
@@ -731,7 +760,7 @@ def fit(points: Floats, n: int, knots: Floats, work: Floats) -> int:
         _take_knots(knots, work)
     _sum_up(points, n, work)
     _multiply(work)
-    _start(work, 0)
+    _start(points, n, work, 0)
     status = _finish(points, n, work)
     _keep(work)
     return status
@@ -751,7 +780,7 @@ def refit(points: Floats, n: int, work: Floats) -> int:
         return st.OK
     _sum_up(points, n, work)
     _multiply(work)
-    _start(work, int(work[scalar.KEPT]))
+    _start(points, n, work, int(work[scalar.KEPT]))
     return _finish(points, n, work)
 
 
