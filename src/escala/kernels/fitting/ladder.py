@@ -784,6 +784,17 @@ def refit(points: Floats, n: int, work: Floats) -> int:
     return _finish(points, n, work)
 
 
+@routine
+def refit_anew(points: Floats, n: int, work: Floats) -> int:
+    """Refit as :func:`refit` does, but from an empty active set.
+
+    Where the outermost points are left out, columns become multiples of each other, and what a ladder says at those
+    points depends on which of them is taken: this way always the one whose knot is farthest.
+    """
+    work[scalar.KEPT] = 0.0
+    return refit(points, n, work)
+
+
 @helper
 def size(work: Floats) -> int:
     """How many β are positive."""

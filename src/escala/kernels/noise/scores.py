@@ -94,7 +94,7 @@ def _ladder_params(work: Floats, place: int) -> Params:
 def _again(family: int, p: Params, origin: float, work: Floats, points: Floats, n: int, place: int) -> Params:
     """Fit to the points of positive weight, from what is known; a ladder's steps are written at a place."""
     if family == families.LADDER:
-        ladder.refit(points, n, work[LADDER:])
+        ladder.refit_anew(points, n, work[LADDER:])
         return _ladder_params(work, place)
     return refit(family, p, origin, work[STEPS:LADDER], work[SCRATCH_ROOT:NO_KNOTS], points, n)
 
