@@ -22,7 +22,7 @@ _KERNELS = {
     "accumulate": ("accumulate",),
     "allocation.solve": ("allocate",),
     "broadcast": ("take",),
-    "curves.evaluate": ("evaluate", "predict"),
+    "curves.evaluate": ("evaluate", "marginal_interval", "predict"),
     "curves.limits": ("limits", "threshold"),
     "fitting.fit": ("decay", "fit"),
     "fitting.ladder": ("ladders",),
