@@ -77,6 +77,8 @@ enum escala_family {
     ESCALA_EXPONENTIAL = 2, /* a*exp(-b*d) + c, d = C - origin, b > 0 */
     ESCALA_SQRT = 3,        /* a*sqrt(C) + b */
     ESCALA_HILL = 4,        /* a*x^(s - 1)/(1 + x^s), x = C/K; b is K and c is s */
+    ESCALA_DEPTH = 5,       /* a*(1 + (C/D)^h)^(-1/h); b is D and c is h */
+    ESCALA_POWER = 6,       /* a - k*(C/S)^c; b is k and d is S */
     ESCALA_LADDER = 7,      /* a*b*L(C/b)/C, L rises in straight steps that get flatter */
     ESCALA_AUTO = 64        /* the family of lowest AICc */
 };
