@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
-from escala.curves.summary import DISTRUST
 from escala.text.numerals import capital, counted
 
 

@@ -148,7 +148,7 @@ def _beyond(amount: float, extrapolated: bool, curve: CurveSet) -> str:
 
 def _of_curve(curve: CurveSet) -> str:
     """Say what a curve was learnt from, and how well it follows that."""
-    from escala.curves.summary import DISTRUST, REASONS
+    from escala.curves.summary import REASONS
     from escala.text.numerals import capital, counted
 
     records = counted(int(curve.n_points[0]), "record")
@@ -412,7 +412,7 @@ def _on_or_more(curves: CurveSet, found: Saturation) -> list[str]:
 
 
 def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
-    from escala.curves.summary import DISTRUST, REASONS, families
+    from escala.curves.summary import REASONS, families
     from escala.text.numerals import capital
 
     print(f"{len(curves):,} symbols, {int(curves.n_points.sum()):,} records: {families(curves)}")

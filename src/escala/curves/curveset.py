@@ -481,9 +481,7 @@ class CurveSet:
         if scored.any():
             known = noise.Noise(self._noise, self.misfit, self._scores, self._bins, self._windows, self._forward)
             smallest = self.observed[:, 0]
-            ends = noise.reach(
-                self._arrays(), smallest, known, rows, share, tolerances, ahead=interval == "forward"
-            )
+            ends = noise.reach(self._arrays(), smallest, known, rows, share, tolerances, ahead=interval == "forward")
             chosen = scored[:, None]
             low = np.where(chosen, np.clip(eta - ends[0], 0.0, 1.0), low)
             high = np.where(chosen, np.clip(eta + ends[0], 0.0, 1.0), high)
@@ -558,7 +556,7 @@ class CurveSet:
         return low, high, np.where(exact, 1.0, np.where(known_rows, hit, 0.0))
 
     def _marginals(self, rows: Floats, share: float) -> dict[str, Floats]:
-        """Give the marginal utility with its interval; 0 and 1 are the ends where nothing is known of errors."""
+        """Give the marginal utility with its interval, within [0, 1] where the marginal itself is."""
         from scipy.special import stdtrit
 
         from escala.kernels.curves import evaluate as kernels
@@ -571,8 +569,8 @@ class CurveSet:
                                   0, middle.size)  # fmt: skip
         return {
             "marginal": middle,
-            "marginal_low": np.where(low >= 0.0, low, 0.0),
-            "marginal_high": np.where(high <= 1.0, high, 1.0),
+            "marginal_low": np.fmin(np.clip(np.where(np.isnan(low), 0.0, low), 0.0, 1.0), middle),
+            "marginal_high": np.fmax(np.clip(np.where(np.isnan(high), 1.0, high), 0.0, 1.0), middle),
         }
 
     def saturation(self, drop: PerSymbol = 0.10) -> Saturation:

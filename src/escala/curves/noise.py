@@ -60,28 +60,6 @@ def noise_from(noise: str) -> int:
     return int({"auto": USUAL, "even": NEVER, "local": FEWEST}[noise])
 
 
-def labels(name: str, values: Any) -> Floats:
-    """Number labels of groups, texts, numbers or dates, in their order.
-
-    Raises
-    ------
-    RecordError
-        If one is missing, or they have no order.
-    """
-    given = np.asarray(values)
-    missing = np.array([one is None or one != one for one in given.flat], dtype=bool)  # noqa: PLR0124 - NaN alone
-    if missing.any():
-        place = tuple(int(k) for k in np.argwhere(missing.reshape(given.shape))[0])
-        shown = ", ".join(map(str, place))
-        raise RecordError(f"{name}[{shown}] is missing: every record needs a group", arguments=(name,), indexes=(place,))
-    try:
-        _, codes = np.unique(given, return_inverse=True)
-    except TypeError:
-        kinds = sorted({type(one).__name__ for one in given.flat})
-        raise RecordError(f"{name} must hold labels of one kind, not {' and '.join(kinds)}", arguments=(name,)) from None
-    return codes.reshape(given.shape).astype(np.float64)
-
-
 def ranks(offsets: Integers, values: Floats) -> Integers:
     """Number different values from 0 on, within each instrument and in their order."""
     instrument = np.repeat(np.arange(offsets.size - 1), np.diff(offsets))

@@ -12,7 +12,7 @@ from escala import keyed
 from escala.arrays import Floats, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
-from escala.curves.summary import DISTRUST, REASONS
+from escala.curves.summary import REASONS
 from escala.errors import InputError
 from escala.plots import canvas
 from escala.tables import Interval

@@ -776,7 +776,7 @@ def refit(points: Floats, n: int, work: Floats) -> int:
     weight = 0.0
     for i in range(n):
         weight = max(weight, points[3 * i + 2])
-    if work[scalar.COLUMNS] < 2.0 and work[scalar.SSE] == 0.0 or not weight > 0.0:
+    if (work[scalar.COLUMNS] < 2.0 and work[scalar.SSE] == 0.0) or not weight > 0.0:
         return st.OK
     _sum_up(points, n, work)
     _multiply(work)
