@@ -518,8 +518,8 @@ class CurveSet:
         scores = (self._forward if ahead else self._scores).sizes
         if ahead and len(self) and not scores.any():
             message = (
-                "interval='forward' needs curves fitted with observed_at= or group=, to records of three times or more, "
-                "the earlier ones of 40 distinct capitals or more"
+                "interval='forward' needs curves that were fitted with observed_at= or group=, the records before the "
+                "last ones of 40 distinct capitals or more"
             )
             raise CurveError(message, arguments=("interval",))
         method = np.full(len(self), "none", dtype=object)
