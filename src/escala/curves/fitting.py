@@ -428,8 +428,8 @@ def _fit(
                 end = min(stop, at + step // LANES * LANES)
                 kernels.fit(
                     order, records.offsets, choice, records.capital, records.efficiency, records.weights,
-                    least, family, status, n_points, params, origin, root, covariance.reshape(n, -1), stats, work, scratch,
-                    at, end,
+                    least, family, status, n_points, params, origin, root, covariance.reshape(n, -1), stats,
+                    work, scratch, at, end,
                 )  # fmt: skip
                 at = end
                 yield

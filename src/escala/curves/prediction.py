@@ -94,7 +94,8 @@ class Prediction:
         names = [f"{self.symbols[i]} has {self.points[i]:,}" for i in short[:_SHOWN]]
         more = f" and {short.size - _SHOWN:,} more have fewer" if short.size > _SHOWN else ""
         least = math.ceil(self.level / (1.0 - self.level) * (1.0 - _ROUNDING))
-        return f"an interval of level {self.level:g} needs {least:,} scores, and {', '.join(names)}{more}: theirs is [0, 1]"
+        needs = f"an interval of level {self.level:g} needs {least:,} scores"
+        return f"{needs}, and {', '.join(names)}{more}: theirs is [0, 1]"
 
     def __repr__(self) -> str:
         """Say in a line what was predicted."""
