@@ -409,10 +409,16 @@ class NaiveLadder:
 
     def leverages(self) -> list[float]:
         out = []
+        ones = self.forwards([1.0] * len(self.order))
+        total = 0.0
+        for one in ones:
+            total += one * one
         for (_, _, w), row in zip(self.points, self.rows_of_q(), strict=True):
-            square = 0.0
-            for entry in row:
+            square = along = 0.0
+            for entry, one in zip(row, ones, strict=True):
                 square += entry * entry
+                along += entry * one
+            square -= along * along / total if self.bound else 0.0
             out.append(w * square)
         return out
 

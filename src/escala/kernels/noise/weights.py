@@ -57,9 +57,10 @@ def variance_at(x: Floats, v: Floats, n: int, node: float, half_width: float) ->
     mean, total, squares = FLOOR, 0.0, 0.0
     for _ in range(MOST_WIDER + 1):
         total = squares = weighted = 0.0
-        for i in range(_first_at_least(x, n - 1, node - half_width), n - 1):
+        # A little before the first place that counts: what rounding takes in there has no share.
+        for i in range(max(1, _first_at_least(x, n - 1, node - 1.001 * half_width)), n - 1):
             d = (x[i] - node) / half_width
-            if i > 0 and d * d < 1.0:
+            if d * d < 1.0:
                 kappa = 1.0 - d * d
                 total += kappa
                 squares += kappa * kappa
