@@ -108,7 +108,7 @@ class NaiveForm:
         q = naive_exp(-self.p[2] * abs(log_x))
         whole = 1.0 + q
         bend = (naive_log(whole) + (q - (whole - 1.0)) * (1.0 / whole)) / self.p[2]
-        g = naive_exp(-((log_x if log_x > 0.0 else 0.0) + bend))
+        g = naive_exp(-(max(0.0, log_x) + bend))
         return g, q * (1.0 / whole) if log_x > 0.0 else 1.0 / whole, bend, log_x
 
     def of_power(self, c: float) -> tuple[float, float]:
@@ -123,7 +123,7 @@ class NaiveForm:
         whole = utilities[at] + (c - knots[at]) * slopes[at]
         return whole / c if at > 0 else slopes[at], slopes[at]
 
-    def value(self, c: float) -> float:
+    def value(self, c: float) -> float:  # noqa: PLR0911 - a line a family
         a, b, third, _ = self.p
         d = c - self.origin
         if self.family == LINEAR:
@@ -196,9 +196,6 @@ class NaiveForm:
             exponent = min(max(c - (c2 / b if b > 0.0 else 0.0), 0.02), 8.0)
             p = (min(a + c0, 1.0), max(b - c1, 0.0), exponent, d)
         return NaiveForm(self.family, p, self.origin)
-
-
-
 
 
 # --- refits -----------------------------------------------------------------------------------------------------------
@@ -453,7 +450,9 @@ class NaiveScores:
     ) -> tuple[float, float, tuple[Floats, Floats], Floats, Floats]:
         some = [i for i, w in enumerate(weights) if w > 0.0]
         leverage = self.leverages(form, weights, ladder)
-        near = {i: (self.records[i].y - form.value(self.records[i].c)) / (1.0 - min(leverage[i], 1.0 - 1e-9)) for i in some}
+        near = {
+            i: (self.records[i].y - form.value(self.records[i].c)) / (1.0 - min(leverage[i], 1.0 - 1e-9)) for i in some
+        }
         group = [r.group for r in self.records]
         folds = {i: (group[i] if group[i] >= 0 else rank) % 5 for rank, i in enumerate(some)}
         far = dict.fromkeys(some, 0.0)
@@ -517,5 +516,3 @@ def share_within(z: Floats, distance: float) -> float:
         before = ranked[low - 1] if low > 0 else 0.0
         within += (distance - before) / (ranked[low] - before)
     return within / (len(z) + 1)
-
-
