@@ -41,10 +41,11 @@ STEPS: Final = NO_KNOTS + 1
 REFIT_PLACE: Final = ladder_step.END * MOST_KNOTS
 LADDER: Final = STEPS + 2 * REFIT_PLACE
 WORK_SIZE: Final = LADDER + ladder_work_size(MOST_COLUMNS)
-#: Rows of one number a point: of all points, then of those alone that a curve is fitted to.
+#: Rows of one number a point: of all points, then of those alone that a curve is fitted to; the first four of what is
+#: computed hold sums of groups before.
 point = rows(
-    "user", "x", "weight", "eta", "leverage", "left_out",
-    "part_x", "part_y", "part_user", "part_weight", "residual", "slope", "variance",
+    "user", "x", "weight", "eta", "leverage", "left_out", "part_weight",
+    "part_x", "part_y", "part_user", "residual", "slope", "variance",
 )  # fmt: skip
 #: Integers of each point: where its record lies, its group (−1 where there are none), its block in time, and its fold;
 #: −1 for one that a curve is not fitted to.

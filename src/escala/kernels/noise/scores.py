@@ -405,7 +405,7 @@ def score(
             cluster.widen(
                 family[i], p, origin[i], work[STEPS:LADDER], points, tags[tag.GROUP, :n],
                 params[i], root[i], covariance[i], fit_stats[i],
-                table[point.PART_X : point.PART_X + cluster.PULLS],
+                table[point.ETA : point.ETA + cluster.PULLS],
             )  # fmt: skip
         if not local:
             continue
