@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from tests.places import DATA
 Floats = npt.NDArray[np.float64]
 GOLDEN = json.loads((DATA / "depth_power_ladder.json").read_text())
 #: Even noise, where that can be said.
-EVEN: dict[str, Any] = {"noise": "even"} if "noise" in inspect.signature(escala.fit).parameters else {}
+EVEN: dict[str, Any] = {"noise": "even"}
 FITS = [pytest.param(one, id=f"{one['data']}, {one['weights']}") for one in GOLDEN["fits"]]
 
 
@@ -471,7 +470,7 @@ def test_a_ladder_by_name_without_room_is_degenerate() -> None:
         status, n_steps = np.empty(1, np.int8), np.empty(1, np.int64)
         fit_kernels.fit(
             np.zeros(1, np.int64), np.array([0, 60]), np.array([Family.LADDER], np.int8), points[:, 0].copy(),
-            points[:, 1].copy(), np.empty(0), np.array([0, room]), np.empty(1, np.int8), status,
+            points[:, 1].copy(), np.empty(0), 2**62, np.array([0, room]), np.empty(1, np.int8), status,
             np.empty(1, np.int64), np.empty((1, 4)), np.empty(1), np.empty((1, ROOT)), np.empty((1, 16)),
             np.empty((1, FIT_STATS)), n_steps, np.empty(room), np.empty(work_size(60)), np.empty(360), 0, 1,
         )  # fmt: skip

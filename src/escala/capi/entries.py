@@ -41,6 +41,7 @@ from escala.kernels.layout import controls as control
 from escala.kernels.layout import settings as setting
 from escala.kernels.layout import solution as figure
 from escala.kernels.lending import lanes as lending
+from escala.kernels.noise.weights import USUAL
 
 _ALL = 1 << 30  # operations in one call: nobody waits for a key
 
@@ -144,8 +145,8 @@ def fit(
     """Fit n instruments."""
     fitting.fit(
         carray(order, n), carray(offsets, n + 1), carray(choice, n), carray(capital, records),
-        carray(efficiency, records), carray(weights, weighted), carray(step_offsets, n + 1), carray(family, n),
-        carray(status, n), carray(n_points, n), carray(params, (n, PARAMS)), carray(origin, n),
+        carray(efficiency, records), carray(weights, weighted), USUAL, carray(step_offsets, n + 1),
+        carray(family, n), carray(status, n), carray(n_points, n), carray(params, (n, PARAMS)), carray(origin, n),
         carray(root, (n, ROOT)), carray(covariance, (n, COVARIANCE)), carray(fit_stats, (n, FIT_STATS)),
         carray(n_steps, n), carray(steps, steps_size), carray(work, work_size), carray(scratch, scratch_size), 0, n,
     )  # fmt: skip

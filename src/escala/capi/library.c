@@ -442,7 +442,7 @@ typedef struct {
 static fit_room lay_out_fit(room *space, int64_t n, int64_t most) {
     fit_room r;
     r.work_size = entry_fit_work_size(most);
-    r.scratch_size = 3 * most;
+    r.scratch_size = 6 * most;
     r.work = carve_floats(space, r.work_size);
     r.scratch = carve_floats(space, r.scratch_size);
     r.order = carve_integers(space, n);

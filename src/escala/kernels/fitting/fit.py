@@ -27,7 +27,7 @@ import math
 
 from escala.kernels.families import dispatch, ladder
 from escala.kernels.fitting.choose import choose
-from escala.kernels.fitting.load import collect, describe, load, normalise, pad
+from escala.kernels.fitting.load import collect, describe, load, localise, normalise, pad
 from escala.kernels.fitting.moments import fit_lines
 from escala.kernels.fitting.residuals import follow_all, prepare_residuals
 from escala.kernels.fitting.rows import FOLD, HEAD, LANE_BITS, LANES, LN_2, QUAD, head
@@ -57,6 +57,7 @@ from escala.kernels.special import exp
     floats_in,
     floats_in,
     floats_in,
+    integer,
     integers_in,
     codes_out,
     codes_out,
@@ -80,6 +81,7 @@ def fit(
     capital: Floats,
     efficiency: Floats,
     weight: Floats,
+    noise_from: int,
     step_offsets: Integers,
     family: Codes,
     status: Codes,
@@ -110,6 +112,8 @@ def fit(
         Finite; capital positive.
     weight : (records,) or (0,) float64
         Finite, at least 0; empty means 1 for all.
+    noise_from : int
+        Distinct capitals from which on points are weighed by the noise at their capital too; at least FEWEST.
     step_offsets : (n + 1,) int64
         The steps of instrument i have the places ``step_offsets[i] <= k < step_offsets[i + 1]``: 3·min(96, records + 1)
         where a ladder may come out. With fewer ``auto`` considers none, and a ladder by name is DEGENERATE.
@@ -126,7 +130,7 @@ def fit(
     steps : (step_offsets[n],) float64
         Output: knots, slopes and utilities of the ladder, `n_steps` of each one after the other.
     work : (work_size(most records of an instrument),) float64
-    scratch : (3 · most records of an instrument,) float64
+    scratch : (6 · most records of an instrument,) float64
     start, stop : int
         Range of `order`.
     """
@@ -145,6 +149,8 @@ def fit(
             if lanes > 0 and offsets[i + 1] - offsets[i] > FOLD:
                 break
             n = load(work, points, lanes, shift, capital, efficiency, weight, offsets[i], offsets[i + 1], scratch)
+            if work[head.DISTINCT + lanes] >= noise_from:
+                localise(points, lanes, shift, n, scratch)
             rows = max(rows, (n + (1 << shift) - 1) >> shift)
             wanted |= dispatch.stages(choice[i])
             for each in range(lanes, LANES if folded else lanes + 1):
