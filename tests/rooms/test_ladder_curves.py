@@ -230,7 +230,9 @@ def with_errors(curves: CurveSet, level: float = 0.001, depth: float = 0.05) -> 
     root, covariance = np.zeros((n, 6)), np.zeros((n, 4, 4))
     root[:, 0], root[:, 2] = level, depth
     covariance[:, 0, 0], covariance[:, 1, 1] = level**2, depth**2
-    return dataclasses.replace(curves, _root=root, covariance=covariance, residual_sd=np.ones(n), df_resid=np.full(n, 9.0))
+    return dataclasses.replace(
+        curves, _root=root, covariance=covariance, residual_sd=np.ones(n), df_resid=np.full(n, 9.0)
+    )
 
 
 def test_draws_move_level_and_depth() -> None:
@@ -308,13 +310,15 @@ def test_steps_that_are_no_ladder_are_refused(knots: Any, slopes: Any, message: 
 def test_ladders_are_matched_by_symbol() -> None:
     knots = {"B": [0.0, 1.0], "A": [0.0]}
     slopes = {"A": [0.5], "B": [0.9, 0.1]}
-    curves = CurveSet.from_ladders(["A", "B"], knots, slopes, trusted_to={"B": 5.0, "A": 7.0})  # type: ignore[arg-type]
+    curves = CurveSet.from_ladders(["A", "B"], knots, slopes, trusted_to={"B": 5.0, "A": 7.0})
     assert curves.ladder("B").slopes.tolist() == [0.9, 0.1]
     assert curves.trusted_to.tolist() == [7.0, 5.0]
     assert curves.family.tolist() == [Family.LADDER] * 2
     with pytest.raises(CurveError, match="slopes"):
-        CurveSet.from_ladders(["A", "B"], knots, {"A": [0.5]})  # type: ignore[arg-type]
-    with pytest.raises(CurveError, match=r"^families\[1\] is 'ladder', whose steps are given to CurveSet.from_ladders$"):
+        CurveSet.from_ladders(["A", "B"], knots, {"A": [0.5]})
+    with pytest.raises(
+        CurveError, match=r"^families\[1\] is 'ladder', whose steps are given to CurveSet.from_ladders$"
+    ):
         CurveSet.from_params(["A", "B"], ["linear", "ladder"], [[0.0, 1.0]] * 2)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, parallel
-from escala.arrays import Floats, check_interval, no_symbol, one_number, to_floats
+from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, to_floats
 from escala.curves import exact
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
@@ -219,8 +219,8 @@ class CurveSet:
     def from_ladders(
         cls,
         symbols: Sequence[str],
-        knots: Sequence[Floats] | Mapping[str, Floats],
-        slopes: Sequence[Floats] | Mapping[str, Floats],
+        knots: Sequence[FloatLike] | Mapping[str, FloatLike],
+        slopes: Sequence[FloatLike] | Mapping[str, FloatLike],
         *,
         trusted_to: PerSymbol = np.inf,
     ) -> CurveSet:
