@@ -55,9 +55,15 @@ def _parts(p: Params, steps: Floats, x: float) -> tuple[float, float]:
     count = int(p[k.C])
     at = step_at(p, steps, u)
     slope = steps[at + step.SLOPE * count]
-    inside = (u - steps[at]) * slope
-    whole = steps[at + step.UTILITY * count] + inside
-    return (whole / u if at > int(p[k.D]) else slope), slope
+    return within(at == int(p[k.D]), steps[at], slope, steps[at + step.UTILITY * count], u), slope
+
+
+@helper
+def within(first: bool, knot: float, slope: float, utility: float, u: float) -> float:
+    """η in a step that begins at a knot; in the first one it is the slope, at 0 too."""
+    inside = (u - knot) * slope
+    whole = utility + inside
+    return slope if first else whole / u
 
 
 @helper
