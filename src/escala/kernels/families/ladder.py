@@ -131,8 +131,51 @@ def ceiling(p: Params, steps: Floats) -> float:
     return p[k.A] * p[k.B] * steps[last + step.UTILITY * count] if ends | (p[k.A] == 0.0) else math.inf
 
 
+# --- envelope: see escala.kernels.allocation.envelope -----------------------------------------------------------------
+
+
+@helper
+def answer_terms(p: Params, weight: float) -> tuple[float, float, float, float]:
+    """Give what slopes and knots are multiplied by, and an empty range of slopes: that of a domain is its envelope's."""
+    return weight * p[k.A], p[k.B], 0.0, 0.0
+
+
+@routine
+def steps_above(steps: Floats, first: int, last: int, scale: float, price: float) -> int:
+    """Place of the first slope among [first, last) that is not above a price; `last` where all are."""
+    at = first
+    left = last - first
+    while left > 1:
+        half = left >> 1
+        at = at + half if scale * steps[at + half - 1] > price else at
+        left -= half
+    return at + 1 if (left > 0) and scale * steps[at] > price else at
+
+
+@routine
+def steps_not_below(steps: Floats, first: int, last: int, scale: float, price: float) -> int:
+    """Place of the first slope among [first, last) that is below a price; `last` where none is."""
+    at = first
+    left = last - first
+    while left > 1:
+        half = left >> 1
+        at = at + half if scale * steps[at + half - 1] >= price else at
+        left -= half
+    return at + 1 if (left > 0) and scale * steps[at] >= price else at
+
+
+@routine
+def same_steps(p: Params, q: Params, steps: Floats) -> bool:
+    """Whether two ladders of equally many steps have the same ones."""
+    first, other = int(p[k.D]), int(q[k.D])
+    for j in range((step.SLOPE + 1) * int(p[k.C])):
+        if steps[first + j] != steps[other + j]:
+            return False
+    return True
+
+
 @helper
 def sized(p: Params, steps: Floats, x: float) -> tuple[float, float]:
     """η, and what its terms add up to without their signs."""
     eta = value(p, steps, x)
-    return eta, 4.0 * eta
+    return eta, eta
