@@ -77,6 +77,8 @@ enum escala_family {
     ESCALA_EXPONENTIAL = 2, /* a*exp(-b*d) + c, d = C - origin, b > 0 */
     ESCALA_SQRT = 3,        /* a*sqrt(C) + b */
     ESCALA_HILL = 4,        /* a*x^(s - 1)/(1 + x^s), x = C/K; b is K and c is s */
+    ESCALA_DEPTH = 5,       /* a*(1 + (C/D)^h)^(-1/h); b is D and c is h */
+    ESCALA_POWER = 6,       /* a - k*(C/S)^c; b is k and d is S */
     ESCALA_LADDER = 7,      /* a*b*L(C/b)/C, L rises in straight steps that get flatter */
     ESCALA_AUTO = 64        /* the family of lowest AICc */
 };
@@ -95,8 +97,8 @@ typedef struct escala_curves {
     const double *params; /* n x ESCALA_PARAMS; all NaN where there is no curve, which makes results NaN */
     const double *origin; /* n */
     const double *trusted_to; /* n: where trust ends, inf allowed; only thresholds and allocations need it */
-    const double *steps; /* steps_size numbers: of each ladder three rows of c numbers from its place d on: knots (0
-                          * first), slopes (falling, at most 1), utilities at the knots; NULL where there is no ladder */
+    const double *steps; /* steps_size numbers, of each ladder three rows of c numbers from its place d on: knots (0
+                          * first), slopes (falling, at most 1), utilities at the knots; NULL without ladders */
     int64_t steps_size;
 } escala_curves;
 

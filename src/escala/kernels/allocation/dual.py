@@ -34,6 +34,7 @@ from escala.kernels.allocation.envelope import (
     STATE,
     STEP_FIRST,
     STEP_LAST,
+    STEP_NEAR,
     STEP_SCALE,
     STEP_WIDTH,
     WORTH,
@@ -82,7 +83,7 @@ def _nearest_step(
     """Take the slope of a ladder instead of what was found if it lies in (low, high), and nearer to the aim."""
     first, last = int(work[at + STEP_FIRST * LANES]), int(work[at + STEP_LAST * LANES])
     scale = work[at + STEP_SCALE * LANES]
-    above = ladder.steps_above(work, first, last, scale, aim)
+    above = ladder.steps_above_near(work, first, last, scale, aim, int(work[at + STEP_NEAR * LANES]))
     if above < last:
         found, nearest = _nearer(found, nearest, scale * work[above], low, high, aim)
     if above > first and knot(work, work, at, above - 1) >= work[at + LEAVE * LANES]:  # the domain ends before it
@@ -130,17 +131,16 @@ def _middle_step(work: Floats, kinds: Integers, slot: Integers, low: float, high
 
 
 @routine
-def _trend(work: Floats, kinds: Integers, slot: Integers, price: float) -> float:
+def _trend(work: Floats, kinds: Integers, slot: Integers) -> float:
     """Change of what ladders hold with the price, as if their steps were slanted: it aims the search, no more."""
     total = 0.0
     for i in range(slot.size):
         at = slot[i]
         if kinds[at // BLOCK] == families.LADDER:
             first, last = int(work[at + STEP_FIRST * LANES]), int(work[at + STEP_LAST * LANES])
-            scale = work[at + STEP_SCALE * LANES]
-            above = ladder.steps_above(work, first, last, scale, price)
+            above = int(work[at + STEP_NEAR * LANES])
             if first < above < last:
-                fall = scale * (work[above - 1] - work[above])
+                fall = work[at + STEP_SCALE * LANES] * (work[above - 1] - work[above])
                 width = knot(work, work, at, above) - knot(work, work, at, above - 1)
                 total -= width / fall if fall > 0.0 else 0.0
     return total
@@ -241,7 +241,7 @@ def _balance(
         arc = price + gap / slope if slope < 0.0 else math.nan
         guess = arc
         if stepped:
-            slope += _trend(work, kinds, slot, price)
+            slope += _trend(work, kinds, slot)
             guess = price + gap / slope if slope < 0.0 else math.nan
         patience = 0 if high - low <= 0.5 * width else patience + 1
         width = min(width, high - low) if patience else high - low

@@ -38,6 +38,7 @@ ENTRY, KINK, EXIT, BASE, ENTER, LEAVE, KINK_FROM, KINK_TO, EXIT_AT, END = range(
 K0, K1, K2, K3 = range(10, 14)  # coefficients of the stationary point
 #: The same rows of a ladder: factors of its slopes and knots, and where the slopes within its domain begin and end.
 STEP_SCALE, STEP_WIDTH, STEP_FIRST, STEP_LAST = K0, K1, K2, K3
+STEP_NEAR = KINK_FROM  # where the first slope lies that the last price did not buy: searches begin there
 NEAR, FAR_SIDE, SLOPE = range(14, 17)  # what a price is answered with
 AMOUNT, BEST, WORTH = range(17, 20)
 WEIGHT = 20
@@ -116,7 +117,9 @@ def _build_ladder(work: Floats, at: int) -> None:
     low, reach, state = work[at + LOW * LANES], work[at + REACH * LANES], work[at + STATE * LANES]
     p = curve(work, at)
     count, place = int(p[coefficients.C]), int(p[coefficients.D])
-    begins = int(ladder.step_at(p, work, low / p[coefficients.B])) if count > 0 else place
+    begins = place
+    if low > 0.0:
+        begins = ladder.step_at(p, work, low / p[coefficients.B])
     if begins + 1 < place + count and low >= p[coefficients.B] * work[begins + 1]:
         begins += 1  # at a knot the next step begins
     slopes = place + step.SLOPE * count
@@ -130,7 +133,7 @@ def _build_ladder(work: Floats, at: int) -> None:
             entry = work[at + STEP_SCALE * LANES] * work[slopes]  # the chord goes on in the step: one slope
     work[at + ENTRY * LANES], work[at + KINK * LANES], work[at + EXIT * LANES] = entry, 0.0, -math.inf
     work[at + BASE * LANES], work[at + ENTER * LANES], work[at + LEAVE * LANES] = base, enter, leave
-    work[at + KINK_FROM * LANES], work[at + KINK_TO * LANES] = math.inf, -math.inf
+    work[at + KINK_TO * LANES] = -math.inf
     work[at + EXIT_AT * LANES], work[at + END * LANES] = leave, leave
     work[at + STEP_FIRST * LANES] = slopes + (begins - place)
     work[at + STEP_LAST * LANES] = slopes + (count if state != CLOSED else begins - place)
@@ -296,11 +299,18 @@ def knot(steps: Floats, v: Floats, j: int, slope: int) -> float:
     return x if x < leave else leave
 
 
+@helper
+def _last_bought(v: Floats, j: int) -> int:
+    """Place of the knot of the last step that the last price bought, or nearly so: a hint."""
+    count = int(v[(PARAM + coefficients.C) * LANES + j])
+    return int(v[STEP_NEAR * LANES + j]) - step.SLOPE * count - 1
+
+
 @routine
 def step_price(work: Floats, at: int, x: float) -> float:
     """w·U′ inside a step of a ladder; −inf at a knot, where it has none of its own."""
     p = curve(work, at)
-    place = ladder.step_at(p, work, x / p[coefficients.B])
+    place = ladder.step_near(p, work, x / p[coefficients.B], _last_bought(work, at))
     count = int(p[coefficients.C])
     begin = p[coefficients.B] * work[place]
     end = p[coefficients.B] * work[place + 1] if place + 1 < int(p[coefficients.D]) + count else math.inf
@@ -315,8 +325,9 @@ def _answer_ladders(v: Floats, steps: Floats, price: float) -> None:
         entry, base = v[ENTRY * LANES + j], v[BASE * LANES + j]
         first, last = int(v[STEP_FIRST * LANES + j]), int(v[STEP_LAST * LANES + j])
         scale = v[STEP_SCALE * LANES + j]
-        above = ladder.steps_above(steps, first, last, scale, price)
+        above = ladder.steps_above_near(steps, first, last, scale, price, int(v[STEP_NEAR * LANES + j]))
         near = knot(steps, v, j, above)
+        v[STEP_NEAR * LANES + j] = above
         far = near
         if above < last and scale * steps[above] >= price:
             far = knot(steps, v, j, ladder.steps_not_below(steps, above, last, scale, price))
@@ -340,6 +351,10 @@ def _answer_kind(v: Floats, steps: Floats, kind: int, price: float) -> None:
         _answer_block(v, f.HILL, price)
     elif kind == f.LADDER:
         _answer_ladders(v, steps, price)
+    elif kind == f.DEPTH:
+        _answer_block(v, f.DEPTH, price)
+    elif kind == f.POWER:
+        _answer_block(v, f.POWER, price)
     else:
         _answer_block(v, RISING, price)
 
@@ -390,8 +405,8 @@ def _earn_ladders(v: Floats, steps: Floats, row: int) -> None:
         x = v[row * LANES + j]
         v[WORTH * LANES + j] = v[SIZE * LANES + j] = 0.0
         if x > 0.0:
-            value, size = ladder.sized(curve(v, j), steps, x)
-            _earn(v, j, x, value, size)
+            value = ladder.value_near(curve(v, j), steps, x, _last_bought(v, j))
+            _earn(v, j, x, value, value)
 
 
 @helper
@@ -405,6 +420,10 @@ def _utilities(v: Floats, steps: Floats, kind: int, row: int) -> None:
         _earn_block(v, steps, f.QUADRATIC, row)
     elif kind == f.HILL:
         _earn_block(v, steps, f.HILL, row)
+    elif kind == f.DEPTH:
+        _earn_block(v, steps, f.DEPTH, row)
+    elif kind == f.POWER:
+        _earn_block(v, steps, f.POWER, row)
     elif kind == f.LADDER:
         _earn_ladders(v, steps, row)
     else:

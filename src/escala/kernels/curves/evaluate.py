@@ -73,6 +73,10 @@ def _evaluate_row(
         return _along(wanted, f.LADDER, p, origin, steps, capital, out)
     if family == f.HILL:
         return _along(wanted, f.HILL, p, origin, steps, capital, out)
+    if family == f.DEPTH:
+        return _along(wanted, f.DEPTH, p, origin, steps, capital, out)
+    if family == f.POWER:
+        return _along(wanted, f.POWER, p, origin, steps, capital, out)
     return _along(wanted, f.EXPONENTIAL, p, origin, steps, capital, out)
 
 

@@ -41,13 +41,11 @@ def aicc(work: Floats, lane: int, family: int) -> float:
 
 @helper
 def choose(work: Floats, lane: int) -> int:
-    """Lowest AICc; ties go to fewer parameters, then to the order of the codes."""
+    """Lowest AICc among the families that may be chosen; of two that are as good, the first."""
     chosen = -1
     best = math.inf
     for family in CHOICES:
         if dispatch.status(family, work, lane) != st.OK or work[head.WEIGHT + lane] < COUNTS[family] + 2.0:
-            continue
-        if not dispatch.may_be_chosen(family, work, lane):
             continue
         criterion = aicc(work, lane, family)
         if chosen < 0 or criterion < best - TIE:

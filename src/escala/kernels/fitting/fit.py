@@ -134,11 +134,14 @@ def fit(
             n = load(work, points, lanes, shift, capital, efficiency, weight, offsets[i], offsets[i + 1], scratch)
             rows = max(rows, (n + (1 << shift) - 1) >> shift)
             wanted |= dispatch.stages(choice[i])
+            for each in range(lanes, LANES if folded else lanes + 1):
+                work[head.BOUNDED + each] = 1.0 if choice[i] == families.AUTO else 0.0
             lanes += 1
         rows = (rows + QUAD - 1) // QUAD * QUAD
         if not folded:
             for lane in range(lanes, LANES):
                 describe(work, lane, 0, 0, 0, 0.0, 0.0, 1.0, 1.0, 0.0)
+                work[head.BOUNDED + lane] = 0.0
         for lane in range(1 if folded else LANES):
             pad(work, points, lane, shift, int(work[head.N + lane]), rows + 1)
         dispatch.prepare(wanted, work, points, rows + 1)

@@ -75,4 +75,4 @@ def write(
         stats[f.MEAN_ERROR] = stats[f.MAX_ERROR] = 0.0
         stats[f.NEUMANN] = stats[f.NEUMANN_MEAN] = stats[f.NEUMANN_VARIANCE] = math.nan
     else:
-        write_residuals(work, lane, chosen, stats)
+        write_residuals(work, lane, stats)
