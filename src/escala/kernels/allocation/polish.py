@@ -101,7 +101,9 @@ def level_marginals(
                     flattest = i
                 slopes += 1.0 / bend
                 ask += envelope.weighted_marginal(work, at, kind, x) / bend
-        price = hurdle if slack else ask / slopes
+        price = hurdle
+        if not slack:
+            price = ask / slopes if slopes != 0.0 else math.nan
         if not abs(price) < math.inf:
             return
         apart = 0.0
