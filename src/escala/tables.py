@@ -147,6 +147,10 @@ class Form(Code):
         Its turn among those that ``auto`` considers: of two that fit as well, the first is taken; 0 if it is none.
     scales : int
         How many of its coefficients, the last ones, are scales that the records give: they are not fitted.
+    needs : int
+        Distinct capitals that a fit needs; 0: as many as there are coefficients to find.
+    auto_from : int
+        Distinct capitals from which on ``auto`` considers it; 0: as soon as it can be fitted.
     anchored : bool
         Whether it counts capital from the curve's origin; the others have the origin 0.
     """
@@ -155,6 +159,8 @@ class Form(Code):
     aliases: tuple[str, ...] = ()
     auto: int = 0
     scales: int = 0
+    needs: int = 0
+    auto_from: int = 0
     anchored: bool = False
 
     @property
@@ -164,8 +170,8 @@ class Form(Code):
 
     @property
     def least_capitals(self) -> int:
-        """Distinct capitals that a fit needs: as many as there are coefficients to find."""
-        return self.fitted
+        """Distinct capitals that a fit needs."""
+        return self.needs or self.fitted
 
     @property
     def least_points(self) -> int:
@@ -304,6 +310,7 @@ FAMILIES: Final = (
             Quantity("d", "place of the steps beside the coefficients; 0 where a set of curves keeps them", "index",
                      Interval(0, 2.0**53, integer=True)),
         ),
+        auto=5, needs=3, auto_from=40,
     ),
 )  # fmt: skip
 

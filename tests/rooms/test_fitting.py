@@ -25,6 +25,7 @@ from tests.places import DATA
 
 Floats = npt.NDArray[np.float64]
 GOLDEN = json.loads((DATA / "curve_fits.json").read_text())
+EVEN = 2**62  # no points have local weights
 HOUR = datetime.timedelta(hours=1)
 NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto", "hill", "depth", "power")
 
@@ -52,8 +53,9 @@ def kernel_fit(x: list[float], y: list[float], family: Family) -> tuple[list[flo
     stats = np.empty((1, len(FIT_STATS)))
     kernels.fit(
         np.zeros(1, np.int64), np.array([0, n]), np.array([family], np.int8), np.array(x, float), np.array(y, float),
-        np.empty(0), np.empty(1, np.int8), np.empty(1, np.int8), np.empty(1, np.int64), params, np.empty(1), root,
-        covariance, stats, np.empty(work_size(n)), np.empty(3 * n), 0, 1,
+        np.empty(0), EVEN, np.zeros(2, np.int64), np.empty(1, np.int8), np.empty(1, np.int8), np.empty(1, np.int64),
+        params, np.empty(1), root, covariance, stats, np.empty(1, np.int64), np.empty(0), np.empty(work_size(n)),
+        np.empty(6 * n), 0, 1,
     )  # fmt: skip
     deviations = np.sqrt(covariance.reshape(PARAMS, PARAMS).diagonal())
     return params[0].tolist(), deviations.tolist(), dict(zip(names(FIT_STATS), stats[0].tolist(), strict=True))

@@ -66,10 +66,16 @@ FAMILIES: Final = 1 + max(row.value for row in tables.FAMILIES)
 COUNTS: Final = tuple(
     float(sum(row.fitted for row in tables.FAMILIES if row.value == code)) for code in range(FAMILIES)
 )
-#: The families that ``auto`` chooses from: of two that are as good, the first.
-CHOICES: Final = tuple(
-    row.value for row in sorted(tables.FAMILIES, key=lambda row: row.auto) if row.auto
+#: Distinct capitals that a fit of the family of each code needs, and those from which on ``auto`` considers it.
+LEAST_CAPITALS: Final = tuple(
+    float(sum(row.least_capitals for row in tables.FAMILIES if row.value == code)) for code in range(FAMILIES)
 )
+LEAST_FOR_AUTO: Final = tuple(
+    float(sum(max(row.auto_from, row.least_capitals) for row in tables.FAMILIES if row.value == code))
+    for code in range(FAMILIES)
+)
+#: The families that ``auto`` chooses from: of two that are as good, the first.
+CHOICES: Final = tuple(row.value for row in sorted(tables.FAMILIES, key=lambda row: row.auto) if row.auto)
 
 fit_status = codes(tables.FIT_STATUS)
 fit_stats = of(tables.FIT_STATS)

@@ -15,7 +15,7 @@ from escala.kernels.families.shapes import CONCAVE
 from escala.kernels.fitting.moments import prepare_logarithms
 from escala.kernels.fitting.rows import head
 from escala.kernels.jit import Floats, helper, routine
-from escala.kernels.layout import CHOICES, COUNTS, RISING
+from escala.kernels.layout import CHOICES, COUNTS, LEAST_CAPITALS, RISING
 from escala.kernels.layout import coefficients as k
 from escala.kernels.layout import families as f
 from escala.kernels.layout import fit_status as st
@@ -305,6 +305,8 @@ def answer_terms(family: int, p: Params, origin: float, weight: float) -> tuple[
         return sqrt.answer_terms(p, origin, weight)
     if family == f.HILL:
         return hill.answer_terms(p, origin, weight)
+    if family == f.LADDER:
+        return ladder.answer_terms(p, weight)
     if family == f.DEPTH:
         return depth.answer_terms(p, origin, weight)
     if family == f.POWER:
@@ -409,7 +411,7 @@ def fit_stages(wanted: int, work: Floats, points: Floats, rows: int, folded: boo
 @helper
 def status(family: int, work: Floats, lane: int) -> int:
     """How the fit ended."""
-    if work[head.DISTINCT + lane] < COUNTS[family]:
+    if work[head.DISTINCT + lane] < LEAST_CAPITALS[family]:
         return st.TOO_FEW_POINTS
     if family == f.LINEAR:
         return linear.status(work, lane)
@@ -423,7 +425,15 @@ def status(family: int, work: Floats, lane: int) -> int:
         return depth.status(work, lane)
     if family == f.POWER:
         return power.status(work, lane)
+    if family == f.LADDER:
+        return ladder.status(work, lane)
     return exponential.status(work, lane)
+
+
+@helper
+def count(family: int, work: Floats, lane: int) -> float:
+    """How many coefficients the fit found."""
+    return ladder.count(work, lane) if family == f.LADDER else COUNTS[family]
 
 
 @helper
@@ -453,6 +463,8 @@ def squared_error(family: int, work: Floats, lane: int) -> float:
         return depth.squared_error(work, lane)
     if family == f.POWER:
         return power.squared_error(work, lane)
+    if family == f.LADDER:
+        return ladder.squared_error(work, lane)
     return exponential.squared_error(work, lane)
 
 
@@ -467,7 +479,7 @@ def solution(family: int, work: Floats, lane: int) -> tuple[float, float]:
         return quadratic.solution(work, lane)
     if family == f.SQRT:
         return sqrt.solution(work, lane)
-    if (family == f.HILL) | (family == f.DEPTH):
+    if (family == f.HILL) | (family == f.DEPTH) | (family == f.LADDER):
         return 0.0, 0.0
     if family == f.POWER:
         return power.solution(work, lane)
@@ -505,6 +517,8 @@ def norms(family: int, work: Floats, lane: int) -> tuple[float, float, float]:
         return depth.norms(work, lane)
     if family == f.POWER:
         return power.norms(work, lane)
+    if family == f.LADDER:
+        return 0.0, 0.0, 0.0  # it follows its residuals by itself
     return exponential.norms(work, lane)
 
 
@@ -554,6 +568,8 @@ def write(family: int, work: Floats, lane: int, params: Floats, origin: Floats, 
         depth.write(work, lane, params, root)
     elif family == f.POWER:
         power.write(work, lane, params, root)
+    elif family == f.LADDER:
+        ladder.write(work, lane, params, root)
     else:
         exponential.write(work, lane, c1, params, origin, root)
     return trusted_to
@@ -574,5 +590,7 @@ def write_covariance(family: int, params: Floats, root: Floats, variance: float,
         depth.write_covariance(params, root, variance, out)
     elif family == f.POWER:
         power.write_covariance(params, root, variance, out)
+    elif family == f.LADDER:
+        ladder.write_covariance(params, root, variance, out)
     else:
         exponential.write_covariance(params, root, variance, out)

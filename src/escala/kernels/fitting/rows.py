@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from escala.kernels.fitting.ladder import MOST_COLUMNS, ladder_work_size
 from escala.kernels.layout import FAMILIES, rows
 
 LANES = 16  # of eight, the compiler unrolls the loops over lanes before it could vectorise them
@@ -45,7 +46,9 @@ OWN_ROWS = 72
 #: Rows behind them, which every family may use while it is being fitted.
 SHARED = head.END + FAMILIES * OWN_ROWS * LANES
 SHARED_ROWS = 372
-HEAD = SHARED + SHARED_ROWS * LANES
+#: Behind those the workspace of a ladder's fit, of one instrument at a time.
+LADDER = SHARED + SHARED_ROWS * LANES
+HEAD = LADDER + -(-ladder_work_size(MOST_COLUMNS) // LANES) * LANES
 
 
 def own_rows(family: int, *names: str) -> Any:
