@@ -956,3 +956,40 @@ def grouped(symbols: list[str]) -> tuple[list[str], list[int], list[int]]:
     places = [[place for place, symbol in enumerate(symbols) if symbol == name] for name in names]
     offsets = [sum(map(len, places[:k])) for k in range(len(names) + 1)]
     return names, offsets, [place for own in places for place in own]
+
+
+class NaiveLadder:
+    """Utility that rises in straight steps; a and b are factors of its slopes and of its knots."""
+
+    def __init__(self, rows: list[list[float]], a: float = 1.0, b: float = 1.0) -> None:
+        self.knots, self.slopes, self.utilities = rows
+        self.a, self.b = a, b
+
+    def step(self, u: float) -> int:
+        """The last step that begins below u: a knot belongs to the step that ends there."""
+        return max([j for j, knot in enumerate(self.knots) if knot < u], default=0)
+
+    def marginal(self, capital: float) -> float:
+        return self.a * self.slopes[self.step(capital / self.b)]
+
+    def efficiency(self, capital: float) -> float:
+        u = capital / self.b
+        j = self.step(u)
+        if j == 0:
+            return self.a * self.slopes[0]
+        return self.a * ((self.utilities[j] + (u - self.knots[j]) * self.slopes[j]) / u)
+
+    def threshold(self, least: float) -> float:
+        """The largest capital with an efficiency of at least `least`; inf if there is no end, 0 if there is nothing."""
+        if least <= 0.0:
+            return math.inf
+        wanted = least / self.a if self.a > 0.0 else math.inf
+        if wanted > self.slopes[0]:
+            return 0.0
+        reached = [
+            j for j, knot in enumerate(self.knots) if self.utilities[j] >= wanted * knot
+        ]  # efficiency falls: all of them in a row
+        j = reached[-1]
+        if self.slopes[j] >= wanted:
+            return math.inf
+        return self.b * ((self.utilities[j] - self.slopes[j] * self.knots[j]) / (wanted - self.slopes[j]))

@@ -24,7 +24,7 @@ extern "C" {
 /* declarations */
 
 /* The version of this header: what escala_check_abi compares with the library's. */
-enum { ESCALA_ABI = 2 };
+enum { ESCALA_ABI = 3 };
 
 /* What functions answer. SHORT_WORKSPACE: ask the ..._workspace function. BAD_ORDER: `argument` exceeds `other`.
  * INFEASIBLE: the solution says why. */
@@ -196,7 +196,7 @@ int escala_decay(const escala_records *records, const double *times, double half
 
 /* draws x totals problems over n instruments. Fill with escala_allocation_defaults first. */
 typedef struct escala_allocation {
-    escala_curves curves;        /* params: draws x n x ESCALA_PARAMS; all draws share families, origins and limits */
+    escala_curves curves;        /* params: draws x n x ESCALA_PARAMS; all draws share what else there is */
     int64_t draws;               /* default 1 */
     int64_t totals;              /* default 1 */
     const double *total;         /* totals: money, at least 0 */

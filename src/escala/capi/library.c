@@ -222,26 +222,36 @@ static int check_places(escala_fault *fault, const escala_curves *curves, int64_
 }
 
 /* Knots rise from 0, slopes fall from at most 1 to at least 0, and utilities are what these say, but for rounding. */
-static int check_steps(escala_fault *fault, const escala_curves *curves) {
-    for (int64_t i = 0; i < curves->n; i++) {
-        const double *p = curves->params + ESCALA_PARAMS * i;
-        if (curves->family[i] != ESCALA_LADDER || isnan(p[0])) {
-            continue;
+static int check_ladder(escala_fault *fault, const double *steps, int64_t count, int64_t first) {
+    const double *knot = steps + first, *slope = knot + count, *utility = slope + count;
+    double sum = 0.0;
+    for (int64_t j = 0; j < count; j++) {
+        if (j ? !(knot[j] > knot[j - 1] && knot[j] < INFINITY) : knot[0] != 0.0) {
+            return fail(fault, ESCALA_BAD_VALUE, "steps", first + j, knot[j]);
         }
-        int64_t count = (int64_t)p[2], first = (int64_t)p[3];
-        const double *knot = curves->steps + first, *slope = knot + count, *utility = slope + count;
-        double sum = 0.0;
-        for (int64_t j = 0; j < count; j++) {
-            if (j ? !(knot[j] > knot[j - 1] && knot[j] < INFINITY) : knot[0] != 0.0) {
-                return fail(fault, ESCALA_BAD_VALUE, "steps", first + j, knot[j]);
+        if (!(slope[j] >= 0.0 && slope[j] <= (j ? slope[j - 1] : 1.0))) {
+            return fail(fault, ESCALA_BAD_VALUE, "steps", first + count + j, slope[j]);
+        }
+        sum += j ? slope[j - 1] * (knot[j] - knot[j - 1]) : 0.0;
+        if (!(fabs(utility[j] - sum) <= 1e-9 * sum)) {
+            return fail(fault, ESCALA_BAD_VALUE, "steps", first + 2 * count + j, utility[j]);
+        }
+    }
+    return ESCALA_OK;
+}
+
+/* The steps of all ladders, those of draws that have others too. */
+static int check_steps(escala_fault *fault, const escala_curves *curves, int64_t draws) {
+    for (int64_t i = 0; i < curves->n; i++) {
+        double count = 0.0, first = 0.0;
+        for (int64_t draw = 0; curves->family[i] == ESCALA_LADDER && draw < draws; draw++) {
+            const double *p = curves->params + ESCALA_PARAMS * (draw * curves->n + i);
+            if (isnan(p[0]) || (p[2] == count && p[3] == first)) {
+                continue;
             }
-            if (!(slope[j] >= 0.0 && slope[j] <= (j ? slope[j - 1] : 1.0))) {
-                return fail(fault, ESCALA_BAD_VALUE, "steps", first + count + j, slope[j]);
-            }
-            sum += j ? slope[j - 1] * (knot[j] - knot[j - 1]) : 0.0;
-            if (!(fabs(utility[j] - sum) <= 1e-9 * sum)) {
-                return fail(fault, ESCALA_BAD_VALUE, "steps", first + 2 * count + j, utility[j]);
-            }
+            count = p[2];
+            first = p[3];
+            TRY(check_ladder(fault, curves->steps, (int64_t)count, (int64_t)first));
         }
     }
     return ESCALA_OK;
@@ -301,7 +311,7 @@ EXPORT int escala_check_curves(const escala_curves *curves, escala_fault *fault)
     }
     TRY(check_shape(fault, curves, 1));
     TRY(check_params(fault, curves, 1));
-    TRY(check_steps(fault, curves));
+    TRY(check_steps(fault, curves, 1));
     TRY(check_limits(fault, curves, curves->params));
     return succeed(fault);
 }
@@ -682,8 +692,8 @@ static int check_allocation(escala_fault *fault, const escala_allocation *proble
     TRY(check_shape(fault, curves, problem->draws));
     TRY(check_array(fault, "total", problem->total, problem->totals));
     TRY(check_params(fault, curves, problem->draws));
+    TRY(check_steps(fault, curves, problem->draws));
     if (n > 0 && problem->draws > 0) {
-        TRY(check_steps(fault, curves));
         TRY(check_limits(fault, curves, curves->params));
     }
     TRY(check_values(fault, "total", &RANGE_TOTAL, problem->total, problem->totals));

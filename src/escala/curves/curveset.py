@@ -6,26 +6,27 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, parallel
-from escala.arrays import Floats, check_interval, no_symbol, one_number, to_floats
+from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, to_floats
 from escala.curves import exact, noise
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
 from escala.files import table as table_file
 from escala.keyed import PerSymbol
 from escala.ragged import Ragged
-from escala.tables import COEFFICIENTS, LIMITS, PARAMS, Interval
+from escala.tables import COEFFICIENTS, LADDER_STEP, LIMITS, PARAMS, Interval
 from escala.text import html
 
 if TYPE_CHECKING:
     import pandas
 from escala.curves.families import (
     FORMS,
+    ROUNDING,
     Family,
     FitStatus,
     coefficient_rule,
@@ -63,12 +64,19 @@ _MOST_CHANGE: Final = 8.0 * np.log(2.0)  # of ln K in a draw: how far beyond the
 _SHOWN: Final = 3  # symbols that a message lists
 
 
+class Ladder(NamedTuple):
+    """Steps of one curve: utility rises by ``slopes[j]`` a unit of capital from ``knots[j]`` on, the last for ever."""
+
+    knots: Floats
+    slopes: Floats
+
+
 @dataclass(frozen=True, eq=False)
 class CurveSet:
     """Efficiency curves of n instruments, as arrays.
 
-    Made by :func:`escala.fit`, or without data by :meth:`from_params`. ``curves["BTC/USDT"]``, ``curves[3]``, slices
-    and masks give smaller sets; iterating gives sets of one.
+    Made by :func:`escala.fit`, or without data by :meth:`from_params` and :meth:`from_ladders`. ``curves["BTC/USDT"]``,
+    ``curves[3]``, slices and masks give smaller sets; iterating gives sets of one.
 
     Attributes
     ----------
@@ -81,7 +89,9 @@ class CurveSet:
     params : (n, 4) float64
         a, b, c, d. With x = capital − `origin`: linear a·x + b, quadratic a·x² + b·x + c, exponential a·exp(−b·x) + c
         with b > 0, sqrt a·√capital + b, hill a·u^(c − 1)/(1 + u^c) with u = capital/b, b > 0, c in [1, 20] and an a
-        that keeps the highest efficiency at or below 1. NaN where there is no curve; 0 where a coefficient is not used.
+        that keeps the highest efficiency at or below 1, ladder: a and b are factors of its slopes and its knots, 1 but
+        in draws, and c is the number of its steps, which :meth:`ladder` gives. NaN where there is no curve; 0 where a
+        coefficient is not used.
     origin : (n,) float64
         Smallest capital seen for exponentials (so that a cannot overflow), and for quadratics over a range less than
         1/16 of the smallest capital; otherwise 0.
@@ -224,8 +234,8 @@ class CurveSet:
     def from_ladders(
         cls,
         symbols: Sequence[str],
-        knots: Sequence[Floats] | Mapping[str, Floats],
-        slopes: Sequence[Floats] | Mapping[str, Floats],
+        knots: Sequence[FloatLike] | Mapping[str, FloatLike],
+        slopes: Sequence[FloatLike] | Mapping[str, FloatLike],
         *,
         trusted_to: PerSymbol = np.inf,
     ) -> CurveSet:
@@ -382,6 +392,27 @@ class CurveSet:
         patterned = self.lack_of_fit < curve_summary.DISTRUST
         marked: npt.NDArray[np.bool_] = patterned & ~(self.misfit <= curve_summary.MISFIT)
         return marked
+
+    def ladder(self, symbol: str) -> Ladder:
+        """Give the steps of one ladder: from ``knots[j]`` on another unit of capital returns ``slopes[j]``.
+
+        Raises
+        ------
+        CurveError
+            If there is no such symbol, or its curve is no ladder.
+
+        Examples
+        --------
+        >>> curves = CurveSet.from_ladders(["A"], [[0.0, 100.0, 300.0]], [[1.0, 0.9, 0.0]])
+        >>> curves.ladder("A").slopes
+        array([1. , 0.9, 0. ])
+        """
+        place = self.index(symbol)
+        if self._steps.sizes[place] == 0:
+            kind = f"a curve of family {self.family_names[place]}" if self.has_curve[place] else "no curve"
+            raise CurveError(f"{symbol!r} has {kind}, not a ladder", arguments=("symbol",))
+        knots, slopes, _ = self._steps.row(place).reshape(len(LADDER_STEP), -1)
+        return Ladder(knots * self.params[place, 1], slopes * self.params[place, 0])
 
     def efficiency(self, capital: PerSymbol, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate η, clipped to [0, 1]; NaN where there is no curve.
@@ -672,7 +703,9 @@ class CurveSet:
         the fit and its mean above it, and where errors are small the draws have the mean `params` and `covariance`
         too. Normal a, b and c would not do for exponentials: where the rate is uncertain by a third or more, many such
         draws miss the data. b times the range of capital is kept within what :func:`escala.fit` searches, 2⁻⁸ to
-        2¹²: lines and steps. Hill: a, ln K and s are normal (delta method), brought back to where they may be.
+        2¹²: lines and steps. Hill: a, ln K and s are normal (delta method), brought back to where they may be. Ladder:
+        the slopes together by a factor a, and the knots by a factor b whose logarithm is normal: its level and its
+        depth are uncertain, its shape is not. The steps stay those of the curve, c and d as well.
 
         Instruments are independent, and each has a stream of numbers of its own, made from the seed and its symbol.
         Its draws depend on no other instrument, nor on its place, and more draws begin with the same ones. The bits
@@ -725,6 +758,11 @@ class CurveSet:
             s = np.clip(s, *_HILL_SHAPES)
             b = self.params[hill, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
             out[:, hill, :3] = np.stack([np.clip(a, 0.0, most_amplitude(s)), b, s], axis=-1)
+        ladder = self._ladders
+        if ladder.any():
+            a, change, _, _ = np.moveaxis(out[:, ladder], -1, 0)
+            b = self.params[ladder, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
+            out[:, ladder, :2] = np.stack([np.clip(a, 0.0, self._most_level(ladder)), b], axis=-1)
         return out
 
     def to_dict(self) -> dict[str, npt.NDArray[Any]]:
@@ -792,6 +830,30 @@ class CurveSet:
         placed[..., ladders, COEFFICIENTS.index("d")] = np.where(known, self._steps.offsets[:-1][ladders], np.nan)
         return placed
 
+    @property
+    def _ladders(self) -> npt.NDArray[np.bool_]:
+        """Tell which curves are ladders."""
+        ladders: npt.NDArray[np.bool_] = self._steps.sizes > 0
+        return ladders
+
+    def _most_level(self, ladders: npt.NDArray[np.bool_]) -> Floats:
+        """Give the largest a of ladders, with which their first slope is 1."""
+        size = self.params[ladders, COEFFICIENTS.index("c")].astype(np.int64)
+        first = self._steps.values[self._steps.offsets[:-1][ladders] + size]
+        with np.errstate(divide="ignore"):
+            most: Floats = 1.0 / first
+        return most
+
+    def _forbidden(self, params: Floats) -> npt.NDArray[np.bool_]:
+        """Tell which coefficients, of shape (…, n, 4), are not allowed in place of those of these curves."""
+        wrong = forbidden_coefficients(params, self.family)
+        ladder = self._ladders
+        if ladder.any():
+            level, _, steps, _ = np.moveaxis(params[..., ladder, :], -1, 0)
+            wrong[..., ladder, 0] |= level > self._most_level(ladder) * (1.0 + ROUNDING)
+            wrong[..., ladder, 2] |= (steps != self.params[ladder, 2]) & ~np.isnan(steps)
+        return wrong
+
     def _limits(self) -> Floats:
         return np.ascontiguousarray(self.trusted_to)
 
@@ -838,6 +900,9 @@ class CurveSet:
         mean[hill, 1] = np.where(self.has_curve[hill], 0.0, np.nan)
         amplitude = self.params[hill, :1]
         factor[hill, :3] = np.stack([constant[hill], first[hill] / amplitude, second[hill] / amplitude], axis=1)
+        ladder = self._ladders
+        mean[ladder, 1] = 0.0
+        factor[ladder, :3] = np.stack([constant[ladder], first[ladder], unused[ladder]], axis=1)
         return mean, factor * self.residual_sd[:, None, None]
 
     def _given_capital(self, capital: PerSymbol) -> Floats:

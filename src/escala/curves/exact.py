@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from escala.arrays import Floats, check_interval, to_floats
+from escala.arrays import FloatLike, Floats, check_interval, to_floats
 from escala.errors import CurveError
 from escala.ragged import Ragged
-from escala.tables import FINITE_FROM_ZERO, FRACTION, PARAMS
+from escala.tables import FINITE_FROM_ZERO, FRACTION, LADDER_STEP, PARAMS
 
 
-def ladders(knots: Sequence[Floats], slopes: Sequence[Floats], symbols: Sequence[str]) -> tuple[Floats, Ragged]:
+def ladders(knots: Sequence[FloatLike], slopes: Sequence[FloatLike], symbols: Sequence[str]) -> tuple[Floats, Ragged]:
     """Check ladders, and give their coefficients and steps.
 
     Parameters
@@ -36,14 +36,14 @@ def ladders(knots: Sequence[Floats], slopes: Sequence[Floats], symbols: Sequence
         if len(rows) != len(symbols):
             message = f"{name} has {len(rows):,} arrays for {len(symbols):,} symbols"
             raise CurveError(message, arguments=(name, "symbols"))
-    rows = [_ladder(i, symbol, knots[i], slopes[i]) for i, symbol in enumerate(symbols)]
-    params = np.zeros((len(rows), PARAMS))
+    steps = Ragged.of([_ladder(i, symbol, knots[i], slopes[i]) for i, symbol in enumerate(symbols)])
+    params = np.zeros((len(steps), PARAMS))
     params[:, 0] = params[:, 1] = 1.0
-    params[:, 2] = [len(row) // 3 for row in rows]
-    return params, Ragged.of(rows)
+    params[:, 2] = steps.sizes // len(LADDER_STEP)
+    return params, steps
 
 
-def _ladder(i: int, symbol: str, knots: Floats, slopes: Floats) -> Floats:
+def _ladder(i: int, symbol: str, knots: FloatLike, slopes: FloatLike) -> Floats:
     """Check one ladder, and give its three rows of numbers."""
     at, returned = to_floats(f"knots[{i}]", knots, CurveError), to_floats(f"slopes[{i}]", slopes, CurveError)
     if at.ndim != 1 or returned.shape != at.shape or at.size == 0:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.arrays import Floats
-from escala.curves.families import FORMS
+from escala.curves.families import FORMS, Family
 from escala.curves.prediction import Saturation
 from escala.text.numerals import capital, counted
 
@@ -23,6 +23,8 @@ class _Curves(Protocol):
     def __getitem__(self, index: slice, /) -> _Curves: ...
 
     def saturation(self) -> Saturation: ...
+
+    def ladder(self, symbol: str) -> tuple[Floats, Floats]: ...
 
     @property
     def symbols(self) -> npt.NDArray[np.object_]: ...
@@ -93,10 +95,23 @@ def coefficients(curves: _Curves) -> list[str]:
     width = max(len("symbol"), *(len(symbol) for symbol in curves.symbols))
     lines = ["", f"{'symbol':<{width}}  coefficients and their standard errors"]
     for i in found.tolist():
-        rows = FORMS[int(curves.family[i])].coefficients
-        shown = [_coefficient(row.name, curves.params[i, k], errors[i, k]) for k, row in enumerate(rows)]
+        if curves.family[i] == Family.LADDER:
+            shown = _steps(curves.ladder(curves.symbols[i])[1], errors[i])
+        else:
+            rows = FORMS[int(curves.family[i])].coefficients
+            shown = [_coefficient(row.name, curves.params[i, k], errors[i, k]) for k, row in enumerate(rows)]
         lines.append(f"{curves.symbols[i]:<{width}}  {', '.join(shown)}")
     return lines
+
+
+def _steps(slopes: Floats, errors: Floats) -> list[str]:
+    """Describe a ladder, and how sure its level and its depth are."""
+    if slopes.size == 1:
+        shown = [f"1 step, slope {slopes[0]:.4g}"]
+    else:
+        shown = [f"{slopes.size:,} steps, slopes {slopes[0]:.4g} to {slopes[-1]:.4g}"]
+    known = not np.isnan(errors[0])
+    return [*shown, f"level ± {errors[0]:.2g}", f"depth ± {100.0 * errors[1]:.2g} %"] if known else shown
 
 
 def _coefficient(name: str, value: float, error: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from escala.kernels.curves.variance import deviation
-from escala.kernels.families import dispatch
+from escala.kernels.families import dispatch, ladder
 from escala.kernels.families.params import Params, of_row
 from escala.kernels.jit import (
     Codes,
@@ -26,6 +26,7 @@ from escala.kernels.jit import (
 )
 from escala.kernels.layout import coefficients as k
 from escala.kernels.layout import families as f
+from escala.kernels.layout import ladder_step as step
 from escala.kernels.special import exp
 
 #: Most by which depth is moved, as a logarithm.
@@ -64,6 +65,32 @@ def _along(wanted: int, family: int, p: Params, origin: float, steps: Floats, ca
 
 
 @helper
+def _along_steps(wanted: int, p: Params, steps: Floats, capital: Floats, out: Floats) -> int:
+    """One ladder over a row of capitals, as :func:`_along`; where capitals are in order, few need a search."""
+    bad = 0
+    count = int(p[k.C]) if p[k.A] >= 0.0 else 0
+    begin = int(p[k.D]) if count > 0 else 0
+    last = begin + count - 1
+    first = False
+    knot = end = math.inf  # of the step that the last capital was in
+    slope = utility = math.nan
+    for j in range(out.size):
+        x = capital[j]
+        u = x / p[k.B]
+        if (count > 0) & ((not (u > knot)) | (u > end)):
+            at = ladder.step_at(p, steps, u)
+            first = at == begin
+            knot = steps[at]
+            end = steps[at + 1] if at < last else math.inf
+            slope = steps[at + step.SLOPE * count]
+            utility = steps[at + step.UTILITY * count]
+        eta = ladder.within(first, knot, slope, utility, u)
+        out[j] = clipped_to(wanted, x, p[k.A] * eta, p[k.A] * slope)
+        bad += _invalid(x)
+    return bad
+
+
+@helper
 def _evaluate_row(
     wanted: int, family: int, p: Params, origin: float, steps: Floats, capital: Floats, out: Floats
 ) -> int:
@@ -74,7 +101,7 @@ def _evaluate_row(
     if family == f.SQRT:
         return _along(wanted, f.SQRT, p, origin, steps, capital, out)
     if family == f.LADDER:
-        return _along(wanted, f.LADDER, p, origin, steps, capital, out)
+        return _along_steps(wanted, p, steps, capital, out)
     if family == f.HILL:
         return _along(wanted, f.HILL, p, origin, steps, capital, out)
     if family == f.DEPTH:

@@ -114,7 +114,9 @@ def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
         bound = bound if bounded else FREE
         held = held | (bound == THROUGH_ONE)
         work[own.BOUND + lane] = bound
-        work[own.CENTRE + lane] = -work[head.SMALLEST + lane] / span if bound == THROUGH_ONE else work[head.MEAN_X + lane]
+        work[own.CENTRE + lane] = (
+            -work[head.SMALLEST + lane] / span if bound == THROUGH_ONE else work[head.MEAN_X + lane]
+        )
         work[own.SLOPE + lane] = 0.0 if bound == FALLING else slope
         work[own.LEVEL + lane] = 1.0 - work[head.MEAN_Y + lane] if bound == THROUGH_ONE else 0.0
         work[own.N0 + lane] = 0.0 if bound == THROUGH_ONE else work[head.WEIGHT + lane]
