@@ -198,7 +198,7 @@ static void fit(void) {
     }
     int8_t *wanted = last(areas[1], (size_t)n);
     for (int64_t i = 0; wanted && i < n; i++) {
-        wanted[i] = strange && !below(256) ? (int8_t)next() : below(5) ? (int8_t)below(5) : ESCALA_AUTO;
+        wanted[i] = strange && !below(256) ? (int8_t)next() : below(5) ? (int8_t)below(8) : ESCALA_AUTO;
     }
     double *x = floats(2, records, capital), *y = floats(3, records, share);
     double *w = below(2) ? floats(4, records, plain) : NULL;
@@ -209,7 +209,12 @@ static void fit(void) {
     escala_fits fits = {last(areas[5], (size_t)n), last(areas[6], (size_t)n), last(areas[7], (size_t)n * 8),
                         floats(8, ESCALA_PARAMS * n, NULL), floats(9, n, NULL), floats(10, n, NULL),
                         floats(11, 6 * n, NULL), floats(12, ESCALA_PARAMS * ESCALA_PARAMS * n, NULL),
-                        floats(13, ESCALA_FIT_STATS * n, NULL)};
+                        floats(13, ESCALA_FIT_STATS * n, NULL), NULL, 0};
+    int64_t steps = escala_fit_steps(&r);
+    if (steps >= 0 && steps <= (1 << 14) && below(4)) {
+        fits.steps_size = strange && !below(16) ? size(steps / 2) : steps;
+        fits.steps = floats(15, steps, NULL);
+    }
     int64_t needed = escala_fit_workspace(r.n, offsets);
     int64_t given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
     given = strange && !below(16) ? given / 2 : given;

@@ -56,7 +56,7 @@ int main(void) {
     int64_t n_points[INSTRUMENTS];
     double params[ESCALA_PARAMS * INSTRUMENTS], origin[INSTRUMENTS], trusted_to[INSTRUMENTS], root[6 * INSTRUMENTS];
     double covariance[ESCALA_PARAMS * ESCALA_PARAMS * INSTRUMENTS], fit_stats[ESCALA_FIT_STATS * INSTRUMENTS];
-    escala_fits fits = {family, status, n_points, params, origin, trusted_to, root, covariance, fit_stats};
+    escala_fits fits = {family, status, n_points, params, origin, trusted_to, root, covariance, fit_stats, NULL, 0};
     int64_t size = escala_fit_workspace(INSTRUMENTS, offsets);
     void *workspace = memory(size);
     check(escala_fit(&records, &fits, workspace, size, &fault), &fault);
