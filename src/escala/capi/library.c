@@ -443,6 +443,8 @@ typedef struct {
     double *work;
     double *scratch;
     int64_t *order;
+    int64_t *step_offsets;
+    int64_t *n_steps;
     int64_t work_size;
     int64_t scratch_size;
 } fit_room;
@@ -450,11 +452,18 @@ typedef struct {
 static fit_room lay_out_fit(room *space, int64_t n, int64_t most) {
     fit_room r;
     r.work_size = entry_fit_work_size(most);
-    r.scratch_size = 3 * most;
+    r.scratch_size = 6 * most;
     r.work = carve_floats(space, r.work_size);
     r.scratch = carve_floats(space, r.scratch_size);
     r.order = carve_integers(space, n);
+    r.step_offsets = carve_integers(space, n + 1);
+    r.n_steps = carve_integers(space, n);
     return r;
+}
+
+/* Numbers that the steps of an instrument have room for. */
+static int64_t room_for_steps(const escala_records *records, int64_t i) {
+    return entry_fit_steps(records->family[i], records->offsets[i + 1] - records->offsets[i]);
 }
 
 EXPORT int64_t escala_fit_workspace(int64_t n, const int64_t *offsets) {
@@ -489,6 +498,32 @@ static int check_column(escala_fault *fault, const char *argument, const range *
     return status;
 }
 
+EXPORT int64_t escala_fit_steps(const escala_records *records) {
+    if (!records || check_size(NULL, "n", records->n) || check_array(NULL, "family", records->family, records->n)) {
+        return -1;
+    }
+    escala_records known = *records;
+    known.size = MOST;
+    if (check_offsets(NULL, &known) || check_codes(NULL, "family", records->family, records->n, is_wish)) {
+        return -1;
+    }
+    int64_t size = 0;
+    for (int64_t i = 0; i < records->n; i++) {
+        size += room_for_steps(records, i);
+    }
+    return size;
+}
+
+/* Whether there is room for the steps of all ladders that may come out. */
+static int check_steps(escala_fault *fault, const escala_records *records, const escala_fits *fits) {
+    TRY(check_size(fault, "fits->steps_size", fits->steps_size));
+    TRY(check_array(fault, "fits->steps", fits->steps, fits->steps_size));
+    if (fits->steps && fits->steps_size < escala_fit_steps(records)) {
+        return fail(fault, ESCALA_BAD_SIZE, "fits->steps_size", -1, (double)fits->steps_size);
+    }
+    return ESCALA_OK;
+}
+
 EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, void *workspace, int64_t workspace_size,
                       escala_fault *fault) {
     if (!records || !fits) {
@@ -511,6 +546,7 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
     lay_out_fit(&space, n, most);
     TRY(open_room(fault, &space, room_for(&space), workspace, workspace_size));
     TRY(check_codes(fault, "family", records->family, n, is_wish));
+    TRY(check_steps(fault, records, fits));
     TRY(check_column(fault, "capital", &RANGE_CAPITAL, records->capital, records));
     TRY(check_column(fault, "efficiency", &RANGE_EFFICIENCY, records->efficiency, records));
     if (records->weights) {
@@ -518,11 +554,18 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
     }
     fit_room r = lay_out_fit(&space, n, most);
     sort_by_size(records->offsets, r.order, n);
-    entry_fit(r.order, records->offsets, n, records->family, records->capital, records->efficiency, records->size,
-              records->weights, records->weights ? records->size : 0, fits->family, fits->status, fits->n_points,
-              fits->params, fits->origin, fits->root, fits->covariance, fits->fit_stats, r.work, r.work_size, r.scratch,
-              r.scratch_size);
+    r.step_offsets[0] = 0;
     for (int64_t i = 0; i < n; i++) {
+        r.step_offsets[i + 1] = r.step_offsets[i] + (fits->steps ? room_for_steps(records, i) : 0);
+    }
+    entry_fit(r.order, records->offsets, n, records->family, records->capital, records->efficiency, records->size,
+              records->weights, records->weights ? records->size : 0, r.step_offsets, fits->family, fits->status,
+              fits->n_points, fits->params, fits->origin, fits->root, fits->covariance, fits->fit_stats, r.n_steps,
+              fits->steps, fits->steps_size, r.work, r.work_size, r.scratch, r.scratch_size);
+    for (int64_t i = 0; i < n; i++) {
+        if (r.n_steps[i]) {
+            fits->params[ESCALA_PARAMS * i + ESCALA_PARAMS - 1] = (double)r.step_offsets[i];
+        }
         fits->trusted_to[i] = fits->fit_stats[i * ESCALA_FIT_STATS + ESCALA_FIT_STAT_TRUSTED_TO];
     }
     return succeed(fault);

@@ -6,14 +6,14 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, parallel
 from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, to_floats
-from escala.curves import exact
+from escala.curves import exact, noise
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
 from escala.files import table as table_file
@@ -116,6 +116,9 @@ class CurveSet:
         Corrected Akaike criterion; NaN where there are too few points for it.
     clipped : (n,) int64
         Efficiencies that ``clip=True`` brought back into [0, 1].
+    misfit : (n,) float64
+        √(Σ w·r²/n) with w = 1/σ², σ² the variance that neighbouring points differ by: 1 is what noise alone leaves. NaN
+        where noise is not local.
     """
 
     symbols: npt.NDArray[np.object_]
@@ -135,9 +138,15 @@ class CurveSet:
     rmse: Floats
     aicc: Floats
     clipped: npt.NDArray[np.int64]
+    misfit: Floats
     _root: Floats
     _neumann: Floats
     _steps: Ragged
+    _noise: Floats
+    _scores: Ragged
+    _bins: Ragged
+    _windows: Ragged
+    _forward: Ragged
 
     @classmethod
     def from_params(
@@ -210,9 +219,15 @@ class CurveSet:
             rmse=nothing,
             aicc=nothing,
             clipped=np.zeros(n, dtype=np.int64),
+            misfit=nothing,
             _root=np.full((n, 6), np.nan),
             _neumann=np.full((n, 3), np.nan),
             _steps=Ragged.empty(n),
+            _noise=np.full((n, 2), np.nan),
+            _scores=Ragged.empty(n),
+            _bins=Ragged.empty(n),
+            _windows=Ragged.empty(n),
+            _forward=Ragged.empty(n),
         )
 
     @classmethod
@@ -387,6 +402,18 @@ class CurveSet:
         knots, slopes, _ = self._steps.row(place).reshape(len(LADDER_STEP), -1)
         return Ladder(knots * self.params[place, 1], slopes * self.params[place, 0])
 
+    @property
+    def marked(self) -> npt.NDArray[np.bool_]:
+        """Tell which curves their records contradict: read what follows from them with care.
+
+        The residuals follow a pattern (`lack_of_fit` below 0.01), and where noise is local they are larger than what
+        neighbouring points differ by (`misfit` above 1.25): with hundreds of points the test alone finds patterns that
+        do not matter.
+        """
+        patterned = self.lack_of_fit < curve_summary.DISTRUST
+        marked: npt.NDArray[np.bool_] = patterned & ~(self.misfit <= curve_summary.MISFIT)
+        return marked
+
     def efficiency(self, capital: PerSymbol, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate η, clipped to [0, 1]; NaN where there is no curve.
 
@@ -429,7 +456,14 @@ class CurveSet:
         """
         return self._evaluate("MARGINAL", capital, out, threads)
 
-    def predict(self, capital: PerSymbol, *, level: float = 0.95, tolerance: PerSymbol = 0.05) -> Prediction:
+    def predict(
+        self,
+        capital: PerSymbol,
+        *,
+        level: float = 0.95,
+        tolerance: PerSymbol = 0.05,
+        interval: Literal["auto", "forward"] = "auto",
+    ) -> Prediction:
         """Predict new observations, with an interval that holds a share `level` of them.
 
         Parameters
@@ -440,27 +474,99 @@ class CurveSet:
             In (0, 1).
         tolerance : float or (n,)
             Finite, at least 0.
+        interval : {"auto", "forward"}
+            ``"auto"`` is for observations of the same period as the records. ``"forward"`` is for those of the next
+            time, or group, by what past ones were off by when only those before them were known; it needs records with
+            `observed_at` or `group`.
 
         Raises
         ------
         CurveError
-            If an argument is out of range.
+            If an argument is out of range, or if no curve has what ``"forward"`` needs.
 
         Notes
         -----
-        η ± t·s·√(1 + v): s the residual standard deviation, s²·v the variance of the fitted mean (delta method), t the
-        quantile of Student's distribution with the fit's degrees of freedom. The 1 is what a new observation varies by
-        itself; without it the interval would be the mean's. Inside the observed capitals and for the right family the
-        share of new observations in the interval is `level`; outside nothing is promised. An efficiency lies in [0, 1]:
-        what the distribution puts beyond an end is observed at that end, for the interval and the confidence alike.
-        """
-        from scipy.special import stdtr, stdtrit
+        Where noise is local (see :func:`escala.fit`) η ∓ q·σ(C): σ is the noise at a capital, fitted to residuals of
+        points that were left out, q the order statistic (n + 1)·level of their sizes in units of σ, of all points or of
+        the neighbours at that capital, whichever is larger (conformal prediction). A level needs
+        n ≥ level/(1 − level) points: with fewer the interval is [0, 1], and `Prediction.note` says so. Time is not
+        promised: in the next hour, intervals of the same period hold less than their level.
 
+        Otherwise η ± t·s·√(1 + v): s the residual standard deviation, s²·v the variance of the fitted mean (delta
+        method), t the quantile of Student's distribution with the fit's degrees of freedom. The 1 is what a new
+        observation varies by itself; without it the interval would be the mean's. Inside the observed capitals and for
+        the right family the share of new observations in the interval is `level`; outside nothing is promised. An
+        efficiency lies in [0, 1]: what the distribution puts beyond an end is observed at that end, for the interval
+        and the confidence alike.
+
+        The interval of the marginal is one of the curve, not of observations: U′ ± t·s·√v of its own v. A ladder's
+        level and depth are moved by theirs, since between two steps its slope has no error of its own.
+        """
         share = one_number("level", level, _LEVEL, CurveError)
         tolerances = keyed.per_symbol("tolerance", tolerance, self.symbols, _TOLERANCE, CurveError)
-        within = tolerances[:, None]
+        method, enough = self._methods(share, interval)
         rows, shape = self._capital_rows(capital)
         eta, spread = self._raw_predictions(rows, capital)
+        low, high, confidence = self._by_student(eta, spread, share, tolerances)
+        scored = (method == "conformal") | (method == "forward")
+        if scored.any():
+            known = noise.Noise(self._noise, self.misfit, self._scores, self._bins, self._windows, self._forward)
+            smallest = self.observed[:, 0]
+            ends = noise.reach(self._arrays(), smallest, known, rows, share, tolerances, ahead=interval == "forward")
+            chosen = scored[:, None]
+            low = np.where(chosen, np.clip(eta - ends[0], 0.0, 1.0), low)
+            high = np.where(chosen, np.clip(eta + ends[0], 0.0, 1.0), high)
+            confidence = np.where(chosen, ends[1], confidence)
+        unknown = (method == "none")[:, None]
+        low, high = np.where(unknown, 0.0, low), np.where(unknown, 1.0, high)
+        inside = (rows >= self.observed[:, :1]) & (rows <= self.observed[:, 1:])
+        asked = np.empty(eta.shape)
+        asked[:] = rows
+        columns = {
+            "efficiency": np.clip(eta, 0.0, 1.0),
+            "low": low,
+            "high": high,
+            "confidence": np.where(unknown, 0.0, confidence),
+            "extrapolated": ~inside,
+            "capital": asked,
+            **self._marginals(rows, share),
+        }
+        return Prediction(
+            **{name: column.reshape(shape) for name, column in columns.items()},
+            level=share,
+            tolerance=tolerances,
+            symbols=self.symbols,
+            method=method,
+            enough=enough,
+            points=(self._forward if interval == "forward" else self._scores).sizes,
+        )
+
+    def _methods(self, level: float, interval: str) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.bool_]]:
+        """Say how each curve's interval comes about, and whether its scores are enough for a level."""
+        if interval not in ("auto", "forward"):
+            raise CurveError(f"interval must be 'auto' or 'forward', not {interval!r}", arguments=("interval",))
+        ahead = interval == "forward"
+        scores = (self._forward if ahead else self._scores).sizes
+        if ahead and len(self) and not scores.any():
+            message = (
+                "interval='forward' needs curves that were fitted with observed_at= or group=, the records before the "
+                "last ones of 40 distinct capitals or more"
+            )
+            raise CurveError(message, arguments=("interval",))
+        method = np.full(len(self), "none", dtype=object)
+        if not ahead:
+            method[(self.df_resid > 0.0) & self.has_curve] = "student"
+        method[scores > 0] = interval if ahead else "conformal"
+        enough = (scores == 0) & (method != "none") | ((scores + 1) * level <= scores) & (scores > 0)
+        return method, enough
+
+    def _by_student(
+        self, eta: Floats, spread: Floats, share: float, tolerances: Floats
+    ) -> tuple[Floats, Floats, Floats]:  # fmt: skip
+        """Give Student's intervals, and the probability of a distance; 0, 1 and 0 where nothing is known."""
+        from scipy.special import stdtr, stdtrit
+
+        within = tolerances[:, None]
         known = (self.df_resid > 0.0) & self.has_curve
         df_resid = np.where(known, self.df_resid, 1.0)[:, None]
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
@@ -478,21 +584,25 @@ class CurveSet:
         known_rows = known_rows & np.isfinite(error)  # far off an error may exceed all numbers
         low = np.where(known_rows, np.clip(eta - reach, 0.0, 1.0), 0.0)
         high = np.where(known_rows, np.clip(eta + reach, 0.0, 1.0), 1.0)
-        confidence = np.where(exact, 1.0, np.where(known_rows, hit, 0.0))
-        inside = (rows >= self.observed[:, :1]) & (rows <= self.observed[:, 1:])
-        asked = np.empty(eta.shape)
-        asked[:] = rows
-        return Prediction(
-            efficiency=efficiency.reshape(shape),
-            low=low.reshape(shape),
-            high=high.reshape(shape),
-            confidence=confidence.reshape(shape),
-            extrapolated=~inside.reshape(shape),
-            level=share,
-            tolerance=tolerances,
-            symbols=self.symbols,
-            capital=asked.reshape(shape),
-        )
+        return low, high, np.where(exact, 1.0, np.where(known_rows, hit, 0.0))
+
+    def _marginals(self, rows: Floats, share: float) -> dict[str, Floats]:
+        """Give the marginal utility with its interval, within [0, 1] where the marginal itself is."""
+        from scipy.special import stdtrit
+
+        from escala.kernels.curves import evaluate as kernels
+
+        known = (self.df_resid > 0.0) & self.has_curve
+        quantile = stdtrit(np.where(known, self.df_resid, 1.0), 0.5 + 0.5 * share)
+        half = np.where(known, quantile * self.residual_sd, np.nan)
+        middle, low, high = (np.empty((len(self), rows.shape[1])) for _ in range(3))
+        kernels.marginal_interval(*self._arrays(), self._roots(), half, np.ascontiguousarray(rows), middle, low, high,
+                                  0, middle.size)  # fmt: skip
+        return {
+            "marginal": middle,
+            "marginal_low": np.fmin(np.clip(np.where(np.isnan(low), 0.0, low), 0.0, 1.0), middle),
+            "marginal_high": np.fmax(np.clip(np.where(np.isnan(high), 1.0, high), 0.0, 1.0), middle),
+        }
 
     def saturation(self, drop: PerSymbol = 0.10) -> Saturation:
         """Find peak, saturation and capacity of every curve on [0, trusted_to].
@@ -678,7 +788,7 @@ class CurveSet:
             "rmse",
             "aicc",
         )
-        return small | {name: getattr(self, name) for name in (*same, "lack_of_fit", "clipped")}
+        return small | {name: getattr(self, name) for name in (*same, "lack_of_fit", "misfit", "marked", "clipped")}
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Give one row a curve, one column a number.

@@ -21,6 +21,8 @@ class Family(IntEnum):
     EXPONENTIAL = 2
     SQRT = 3
     HILL = 4
+    DEPTH = 5
+    POWER = 6
     LADDER = 7
 
 

@@ -51,7 +51,7 @@ class _Curves(Protocol):
     @property
     def residual_sd(self) -> Floats: ...
     @property
-    def lack_of_fit(self) -> Floats: ...
+    def marked(self) -> npt.NDArray[np.bool_]: ...
 
 
 #: Why there is no curve.
@@ -61,6 +61,8 @@ REASONS = {
 }
 #: A lack of fit below this is marked.
 DISTRUST = 0.01
+#: Misfit, where noise is local, above which such a pattern matters.
+MISFIT = 1.25
 
 
 def families(curves: _Curves) -> str:
@@ -150,7 +152,7 @@ def table(curves: _Curves, more: int) -> list[str]:
         if not curves.has_curve[i]:
             lines.append(f"{start}  no curve: {REASONS[curves.status_names[i]]}")
             continue
-        marked = "*" if curves.lack_of_fit[i] < DISTRUST else " "
+        marked = "*" if curves.marked[i] else " "
         largest, lost = capital(curves.observed[i, 1]), capital(found.saturation[i])
         lines.append(
             f"{start}{curves.r_squared[i]:>8.3f}{curves.residual_sd[i]:>10.4f}{marked}{largest:>14}{lost:>14}"
@@ -159,6 +161,6 @@ def table(curves: _Curves, more: int) -> list[str]:
     if more > 0:
         lines.append(f"… and {more:,} more")
     lines.append("10 % lost, of the highest efficiency, and capacity: within the curve's limit, a dash where not")
-    if (curves.lack_of_fit < DISTRUST).any():
+    if curves.marked.any():
         lines.append("* the points follow a pattern that this curve does not (p < 0.01)")
     return lines

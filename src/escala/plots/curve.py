@@ -12,7 +12,7 @@ from escala import keyed
 from escala.arrays import Floats, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
-from escala.curves.summary import DISTRUST, REASONS
+from escala.curves.summary import REASONS
 from escala.errors import InputError
 from escala.plots import canvas
 from escala.tables import Interval
@@ -104,8 +104,8 @@ class Records:
             mean = max(float(np.mean(np.maximum(self.weights, 0.0))), 1e-300)
             sizes = np.clip(area * np.maximum(self.weights, 0.0) / mean, 1.0, 12.0 * area)
         ax.scatter(
-            self.capital, self.efficiency if values is None else values, s=sizes, color=canvas.GREY, alpha=alpha, linewidths=0.0, zorder=2,
-            rasterized=n > _RASTERED,
+            self.capital, self.efficiency if values is None else values, s=sizes, color=canvas.GREY, alpha=alpha,
+            linewidths=0.0, zorder=2, rasterized=n > _RASTERED,
         )  # fmt: skip
         label = counted(n, "record")
         return [canvas.sample(label, marker="o", markersize=4, color=canvas.GREY, alpha=0.75, linestyle="none")]
@@ -132,7 +132,7 @@ def warnings_of(curve: CurveSet) -> list[str]:
     """Say why there is no curve, or no interval, or why not to trust it."""
     if not curve.has_curve[0]:
         return [f"no curve: {REASONS[curve.status_names[0]]}"]
-    if curve.lack_of_fit[0] < DISTRUST:
+    if curve.marked[0]:
         return ["The records follow a pattern that this curve does not (p < 0.01): read its intervals with care."]
     if curve.n_points[0] and curve.df_resid[0] <= 0.0:
         return ["Too few records to know anything of the error: no interval can be given."]

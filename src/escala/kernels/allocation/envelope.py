@@ -262,6 +262,10 @@ def _answer_kind(v: Floats, kind: int, price: float) -> None:
         _answer_block(v, f.EXPONENTIAL, price)
     elif kind == f.HILL:
         _answer_block(v, f.HILL, price)
+    elif kind == f.DEPTH:
+        _answer_block(v, f.DEPTH, price)
+    elif kind == f.POWER:
+        _answer_block(v, f.POWER, price)
     else:
         _answer_block(v, RISING, price)
 
@@ -316,6 +320,10 @@ def _utilities(v: Floats, steps: Floats, kind: int, row: int) -> None:
         _earn_block(v, steps, f.QUADRATIC, row)
     elif kind == f.HILL:
         _earn_block(v, steps, f.HILL, row)
+    elif kind == f.DEPTH:
+        _earn_block(v, steps, f.DEPTH, row)
+    elif kind == f.POWER:
+        _earn_block(v, steps, f.POWER, row)
     elif kind == f.LADDER:
         _earn_block(v, steps, f.LADDER, row)
     else:

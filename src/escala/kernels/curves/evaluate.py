@@ -27,7 +27,10 @@ from escala.kernels.jit import (
 from escala.kernels.layout import coefficients as k
 from escala.kernels.layout import families as f
 from escala.kernels.layout import ladder_step as step
+from escala.kernels.special import exp
 
+#: Most by which depth is moved, as a logarithm.
+FARTHEST = 700.0
 EFFICIENCY, UTILITY, MARGINAL = 0, 1, 2
 
 
@@ -101,6 +104,10 @@ def _evaluate_row(
         return _along_steps(wanted, p, steps, capital, out)
     if family == f.HILL:
         return _along(wanted, f.HILL, p, origin, steps, capital, out)
+    if family == f.DEPTH:
+        return _along(wanted, f.DEPTH, p, origin, steps, capital, out)
+    if family == f.POWER:
+        return _along(wanted, f.POWER, p, origin, steps, capital, out)
     return _along(wanted, f.EXPONENTIAL, p, origin, steps, capital, out)
 
 
@@ -203,3 +210,70 @@ def predict(
         f0, f1, f2 = dispatch.basis(family[i], p, origin[i], steps, x)
         v = deviation(root[i], f0, f1, f2)
         spread[i, j] = math.sqrt(1.0 + v) if v >= 0.0 else math.inf  # far off, the basis overflows
+
+
+@helper
+def _ladder_ends(
+    p: Params, origin: float, steps: Floats, root: Floats, half: float, x: float
+) -> tuple[float, float]:  # fmt: skip
+    """Marginal of a ladder with level and depth each moved by its own error, towards less and towards more."""
+    level = half * math.sqrt(deviation(root, 1.0, 0.0, 0.0))
+    # f₁'s coefficient is a·ln b
+    depth = half * math.sqrt(deviation(root, 0.0, 1.0, 0.0)) / p[k.A] if p[k.A] > 0.0 else 0.0
+    farther = exp(min(depth, FARTHEST))
+    low = max(p[k.A] - level, 0.0) / p[k.A] if p[k.A] > 0.0 else 0.0
+    high = (p[k.A] + level) / p[k.A] if p[k.A] > 0.0 else 0.0
+    less = dispatch.marginal(f.LADDER, p, origin, steps, x * farther)
+    more = dispatch.marginal(f.LADDER, p, origin, steps, x / farther)
+    return low * less, high * more
+
+
+@kernel(
+    codes_in,
+    float_rows_in,
+    floats_in,
+    floats_in,
+    float_rows_in,
+    floats_in,
+    float_rows_in,
+    float_rows_out,
+    float_rows_out,
+    float_rows_out,
+    integer,
+    integer,
+)
+def marginal_interval(
+    family: Codes,
+    params: Floats,
+    origin: Floats,
+    steps: Floats,
+    root: Floats,
+    half: Floats,
+    capital: Floats,
+    marginal: Floats,
+    low: Floats,
+    high: Floats,
+    start: int,
+    stop: int,
+) -> None:
+    """Marginal utility as :func:`evaluate` clips it, and the ends of its interval, not clipped.
+
+    Parameters as in :func:`predict`; `half` is (n,), a quantile times the residual standard deviation, NaN where
+    nothing is known of errors; `marginal`, `low` and `high` are the (n, m) outputs, the last two NaN there.
+    """
+    m = marginal.shape[1]
+    for at in range(start, stop):
+        i = at // m
+        j = at - i * m
+        x = capital[i if capital.shape[0] > 1 else 0, j]
+        p = of_row(params[i])
+        eta, slope = dispatch.value_and_marginal(family[i], p, origin[i], steps, x)
+        marginal[i, j] = clipped_to(MARGINAL, x, eta, slope)
+        if not half[i] >= 0.0:
+            low[i, j] = high[i, j] = math.nan
+        elif family[i] == f.LADDER:
+            low[i, j], high[i, j] = _ladder_ends(p, origin[i], steps, root[i], half[i], x)
+        else:
+            f0, f1, f2 = dispatch.marginal_basis(family[i], p, origin[i], steps, x)
+            distance = half[i] * math.sqrt(deviation(root[i], f0, f1, f2))
+            low[i, j], high[i, j] = slope - distance, slope + distance
