@@ -305,6 +305,8 @@ def answer_terms(family: int, p: Params, origin: float, weight: float) -> tuple[
         return sqrt.answer_terms(p, origin, weight)
     if family == f.HILL:
         return hill.answer_terms(p, origin, weight)
+    if family == f.LADDER:
+        return ladder.answer_terms(p, weight)
     if family == f.DEPTH:
         return depth.answer_terms(p, origin, weight)
     if family == f.POWER:

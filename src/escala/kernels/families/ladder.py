@@ -46,14 +46,32 @@ def step_at(p: Params, steps: Floats, u: float) -> int:
     return at
 
 
+@helper
+def step_near(p: Params, steps: Floats, u: float, hint: int) -> int:
+    """The same place, looked for at a hint and behind it first."""
+    first = int(p[k.D])
+    last = first + int(p[k.C]) - 1
+    if first <= hint <= last and ((hint == first) | (steps[hint] < u)):
+        if hint == last or not steps[hint + 1] < u:
+            return hint
+        if hint + 1 == last or not steps[hint + 2] < u:
+            return hint + 1
+    return step_at(p, steps, u)
+
+
 @routine
 def _parts(p: Params, steps: Floats, x: float) -> tuple[float, float]:
     """η and U′ of the steps themselves; NaN without a curve, which has no place."""
     if math.isnan(p[k.A]):
         return math.nan, math.nan
     u = x / p[k.B]
+    return _parts_at(p, steps, u, step_at(p, steps, u))
+
+
+@helper
+def _parts_at(p: Params, steps: Floats, u: float, at: int) -> tuple[float, float]:
+    """The same where the step is known."""
     count = int(p[k.C])
-    at = step_at(p, steps, u)
     slope = steps[at + step.SLOPE * count]
     return within(at == int(p[k.D]), steps[at], slope, steps[at + step.UTILITY * count], u), slope
 
@@ -154,11 +172,75 @@ def ceiling(p: Params, steps: Floats) -> float:
     return p[k.A] * p[k.B] * steps[last + step.UTILITY * count] if ends | (p[k.A] == 0.0) else math.inf
 
 
+# --- envelope: see escala.kernels.allocation.envelope -----------------------------------------------------------------
+
+
+@helper
+def answer_terms(p: Params, weight: float) -> tuple[float, float, float, float]:
+    """Give what slopes and knots are multiplied by, and an empty range of slopes: that of a domain is its envelope's."""
+    return weight * p[k.A], p[k.B], 0.0, 0.0
+
+
+@routine
+def steps_above(steps: Floats, first: int, last: int, scale: float, price: float) -> int:
+    """Place of the first slope among [first, last) that is not above a price; `last` where all are."""
+    at = first
+    left = last - first
+    while left > 1:
+        half = left >> 1
+        at = at + half if scale * steps[at + half - 1] > price else at
+        left -= half
+    return at + 1 if (left > 0) and scale * steps[at] > price else at
+
+
+@routine
+def steps_not_below(steps: Floats, first: int, last: int, scale: float, price: float) -> int:
+    """Place of the first slope among [first, last) that is below a price; `last` where none is."""
+    at = first
+    left = last - first
+    while left > 1:
+        half = left >> 1
+        at = at + half if scale * steps[at + half - 1] >= price else at
+        left -= half
+    return at + 1 if (left > 0) and scale * steps[at] >= price else at
+
+
+@helper
+def steps_above_near(steps: Floats, first: int, last: int, scale: float, price: float, hint: int) -> int:
+    """The place of :func:`steps_above`, looked for at a hint and beside it first."""
+    at = min(max(hint, first), last)
+    if at < last and scale * steps[at] > price:
+        at += 1
+        return steps_above(steps, at, last, scale, price) if at < last and scale * steps[at] > price else at
+    if at > first and not scale * steps[at - 1] > price:
+        at -= 1
+        return steps_above(steps, first, at, scale, price) if at > first and not scale * steps[at - 1] > price else at
+    return at
+
+
+@routine
+def same_steps(p: Params, q: Params, steps: Floats) -> bool:
+    """Whether two ladders of equally many steps have the same ones."""
+    first, other = int(p[k.D]), int(q[k.D])
+    for j in range((step.SLOPE + 1) * int(p[k.C])):
+        if steps[first + j] != steps[other + j]:
+            return False
+    return True
+
+
 @helper
 def sized(p: Params, steps: Floats, x: float) -> tuple[float, float]:
     """η, and what its terms add up to without their signs."""
     eta = value(p, steps, x)
-    return eta, 4.0 * eta
+    return eta, eta
+
+
+@helper
+def value_near(p: Params, steps: Floats, x: float, hint: int) -> float:
+    """η of a curve that there is, its step being looked for at a hint first."""
+    u = x / p[k.B]
+    eta, _ = _parts_at(p, steps, u, step_near(p, steps, u, hint))
+    return p[k.A] * eta
 
 
 # --- fit: one instrument at a time, see escala.kernels.fitting.ladder -------------------------------------------------
