@@ -162,8 +162,16 @@ def grid_of(curve: CurveSet, right: float, log: bool) -> Floats:
     """Give capitals that a curve is drawn through: evenly on the axis, and where its parts meet."""
     left = left_edge(curve, right)
     even = np.geomspace(left, right, _GRID) if log else np.linspace(0.0, right, _GRID)
-    meet = [edge for edge in (*curve.observed[0], curve.trusted_to[0]) if even[0] < edge < right]
-    return np.unique(np.concatenate([even, meet]))
+    meet = np.array([*curve.observed[0], curve.trusted_to[0], *_bends(curve)])
+    return np.unique(np.concatenate([even, meet[(even[0] < meet) & (meet < right)]]))
+
+
+def _bends(curve: CurveSet) -> Floats:
+    """Give both sides of the knots of a ladder, between which its marginal utility falls."""
+    if not curve.has_curve[0] or curve.family_names[0] != "ladder":
+        return np.empty(0)
+    knots = curve.ladder(curve.symbols[0]).knots
+    return np.concatenate([knots, np.nextafter(knots, np.inf)])
 
 
 def parts_of(curve: CurveSet, grid: Floats) -> list[tuple[str, Any, npt.NDArray[np.bool_]]]:

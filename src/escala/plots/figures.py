@@ -144,7 +144,7 @@ def analysis_figure(
     log, seen = _needs_decades(curve), _of_symbol(records, curve.symbols[0])
     efficiency_curve(curve, drop=drop, log=log, currency=currency, ax=upper_left, **seen)
     loss_curve(curve, drop=drop, currency=currency, ax=upper_right, **seen)
-    utility_curve(curve, currency=currency, ax=lower_left)
+    utility_curve(curve, log=log, currency=currency, ax=lower_left)
     marginal_curve(curve, log=log, currency=currency, ax=lower_right)
     return figure
 

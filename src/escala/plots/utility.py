@@ -21,6 +21,7 @@ def utility_curve(
     symbol: str | None = None,
     *,
     up_to: float | None = None,
+    log: bool = False,
     currency: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -28,7 +29,7 @@ def utility_curve(
 
     Parameters
     ----------
-    curves, symbol, up_to, currency, ax
+    curves, symbol, up_to, log, currency, ax
         As in :func:`efficiency_curve`.
 
     Returns
@@ -50,14 +51,14 @@ def utility_curve(
     canvas.dress(ax, title, canvas.unit("capital", currency), canvas.unit("capital × efficiency", currency))
     handles: list[Artist] = []
     if curve.has_curve[0]:
-        grid = grid_of(curve, right, False)
+        grid = grid_of(curve, right, log)
         handles += draw_by_parts(ax, curve, grid, curve.utility(grid))
         (ideal,) = ax.plot(grid, grid, color=canvas.GREY, linewidth=0.9, linestyle=(0, (8, 3)), label="without loss")
         handles += [ideal, *_capacity_point(ax, curve, float(found.capacity[0]), right)]
         ax.set_ylim(0.0, 1.15 * max(float(curve.utility(grid).max()), 1e-300))
-    canvas.number_axis(ax, "x", ticks=5 if canvas.narrow(ax) else 6)
+    ax.set_xlim(left_edge(curve, right) if log else 0.0, right)
+    canvas.number_axis(ax, "x", log=log, ticks=5 if canvas.narrow(ax) else 6)
     canvas.number_axis(ax, "y")
-    ax.set_xlim(0.0, right)
     canvas.legend_below(ax, handles, [] if curve.has_curve[0] else warnings_of(curve))
     return ax
 
