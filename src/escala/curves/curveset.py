@@ -381,6 +381,18 @@ class CurveSet:
         value = betainc(np.where(sound, alpha, 1.0), np.where(sound, beta, 1.0), bounded)
         return np.where(sound, value, np.nan)
 
+    @property
+    def marked(self) -> npt.NDArray[np.bool_]:
+        """Tell which curves their records contradict: read what follows from them with care.
+
+        The residuals follow a pattern (`lack_of_fit` below 0.01), and where noise is local they are larger than what
+        neighbouring points differ by (`misfit` above 1.25): with hundreds of points the test alone finds patterns that
+        do not matter.
+        """
+        patterned = self.lack_of_fit < curve_summary.DISTRUST
+        marked: npt.NDArray[np.bool_] = patterned & ~(self.misfit <= curve_summary.MISFIT)
+        return marked
+
     def ladder(self, symbol: str) -> Ladder:
         """Give the steps of one ladder: from ``knots[j]`` on another unit of capital returns ``slopes[j]``.
 
@@ -401,18 +413,6 @@ class CurveSet:
             raise CurveError(f"{symbol!r} has {kind}, not a ladder", arguments=("symbol",))
         knots, slopes, _ = self._steps.row(place).reshape(len(LADDER_STEP), -1)
         return Ladder(knots * self.params[place, 1], slopes * self.params[place, 0])
-
-    @property
-    def marked(self) -> npt.NDArray[np.bool_]:
-        """Tell which curves their records contradict: read what follows from them with care.
-
-        The residuals follow a pattern (`lack_of_fit` below 0.01), and where noise is local they are larger than what
-        neighbouring points differ by (`misfit` above 1.25): with hundreds of points the test alone finds patterns that
-        do not matter.
-        """
-        patterned = self.lack_of_fit < curve_summary.DISTRUST
-        marked: npt.NDArray[np.bool_] = patterned & ~(self.misfit <= curve_summary.MISFIT)
-        return marked
 
     def efficiency(self, capital: PerSymbol, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate η, clipped to [0, 1]; NaN where there is no curve.
