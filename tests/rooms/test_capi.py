@@ -367,12 +367,41 @@ def test_fits_of_every_family_have_the_same_bits(library: Library) -> None:
     same(out, curves.marginal(levels[None, :]))
 
 
-def test_without_room_for_steps_there_is_no_ladder(library: Library) -> None:
+def test_ladders_are_those_of_python(library: Library) -> None:
+    rng = np.random.default_rng(8)
+    sizes = [60, 0, 200, 3, 2]
+    capital = [np.exp(rng.uniform(7.0, 16.0, size)) for size in sizes]
+    efficiency = [np.clip(np.minimum(0.98, 2e5 / c) + rng.normal(0.0, 0.01, c.size), 0.0, 1.0) for c in capital]
+    curves = escala.fit(list("ABCDE"), capital, efficiency, family="ladder")
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    fits = library.fit(offsets, np.concatenate(capital), np.concatenate(efficiency), family=Family.LADDER)
+    same(fits.status, curves.status)
+    same(fits.root, curves._root)
+    assert fits.steps.size == 3 * (61 + 1 + 96 + 4 + 3)
+    for i in range(len(sizes)):
+        steps = curves._steps.row(i)
+        if steps.size:
+            place = int(fits.params[i, 3])
+            same(fits.steps[place : place + steps.size], steps)
+    same(fits.params[:, :3], curves.params[:, :3])
+
+
+def test_a_ladder_needs_room_for_its_steps(library: Library) -> None:
     host = Host(library)
+    host.records.family[1] = Family.LADDER
+    needed = host.functions.escala_fit_steps(host.records)
+    assert needed == 3 * (1 + host.offsets[2] - host.offsets[1])
+    assert host.functions.escala_fit_steps(host.ffi.NULL) == -1
+    host.fits.steps_size = needed - 1
+    fault = host.ffi.new("escala_fault *")
+    assert host.functions.escala_fit(host.records, host.fits, host.room, host.size, fault) == BAD_SIZE
+    assert host.ffi.string(fault.argument) == b"fits->steps_size"
+    host.fits.steps_size = needed
+    assert host.functions.escala_fit(host.records, host.fits, host.room, host.size, fault) == 0
+    assert host.fits.status[1] == FitStatus.OK
     host.fits.steps, host.fits.steps_size = host.ffi.NULL, 0
-    assert host.ask("fit") == (0, "", -1)
+    assert host.functions.escala_fit(host.records, host.fits, host.room, host.size, fault) == 0
     assert host.fits.status[1] == FitStatus.DEGENERATE
-    assert list(host.fits.params[4:8]) == pytest.approx([NAN] * 4, nan_ok=True)
 
 
 def test_fit_with_half_life(library: Library) -> None:
@@ -649,7 +678,7 @@ class Host:
         self.records.family = self.array("int8_t", [64, 64])
         self.fits = ffi.new("escala_fits *")
         for name, of in ffi.typeof("escala_fits").fields:
-            if name != "steps_size":
+            if of.type.kind == "pointer":
                 setattr(self.fits, name, self.array(of.type.item.cname, [7] * 32))
         self.records.family[1] = 7
         self.fits.steps_size = 18  # of a ladder by five records
@@ -801,6 +830,8 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("fit", "offsets[1]", 10, BAD_OFFSETS, "offsets", 1),
     ("fit", "offsets[2]", 3, BAD_OFFSETS, "offsets", 2),
     ("fit", "records.family[1]", 8, BAD_CODE, "family", 1),
+    ("fit", "fits.steps", None, NULL_POINTER, "fits->steps", -1),
+    ("fit", "fits.steps_size", -1, BAD_SIZE, "fits->steps_size", -1),
     ("fit", "records.capital[8]", 0.0, BAD_VALUE, "capital", 8),
     ("fit", "records.capital[3]", 1e101, BAD_VALUE, "capital", 3),
     ("fit", "records.efficiency[2]", 1.1, BAD_VALUE, "efficiency", 2),
