@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
 import os
 import platform
@@ -130,14 +131,18 @@ def with_ladders(rng: np.random.Generator, curves: CurveSet) -> CurveSet:
 
 
 def some_curves(rng: np.random.Generator, n: int, *, hills: bool = True) -> CurveSet:
-    drawn_from = ["linear", "quadratic", "exponential", "sqrt", *(["hill"] if hills else [])]
+    drawn_from = ["linear", "quadratic", "exponential", "sqrt", *(["hill", "depth", "power"] if hills else [])]
     families = rng.choice(drawn_from, n).tolist()
-    params = np.zeros((n, 3))
+    params = np.zeros((n, 4))
     for row, family in zip(params, families, strict=True):
         if family == "hill":
-            row[:] = rng.uniform(0.5, 1.0), rng.uniform(1e4, 1e6), rng.choice([1.0, rng.uniform(1.0, 5.0)])
+            row[:3] = rng.uniform(0.5, 1.0), rng.uniform(1e4, 1e6), rng.choice([1.0, rng.uniform(1.0, 5.0)])
             continue
-        row[:] = {
+        if family in ("depth", "power"):
+            row[:3] = rng.uniform(0.5, 1.0), rng.uniform(1e4, 1e6), rng.choice([1.0, rng.uniform(0.3, 6.0)])
+            row[1:] = row[1:] if family == "depth" else [rng.uniform(0.01, 0.5), row[2], row[1]]
+            continue
+        row[:3] = {
             "linear": (-rng.uniform(1e-7, 1e-6), rng.uniform(0.8, 1.1), 0.0),
             "quadratic": (-rng.uniform(1e-13, 1e-12), -rng.uniform(1e-8, 1e-7), rng.uniform(0.8, 1.1)),
             "exponential": (rng.uniform(0.5, 1.0), rng.uniform(1e-7, 1e-5), rng.uniform(0.0, 0.2)),
@@ -321,6 +326,45 @@ def test_example_in_rust(native: Built, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_same_bits_through_cffi(which: str, seed: int, request: pytest.FixtureRequest) -> None:
     compare(load(request.getfixturevalue(which).shared), seed)
+
+
+def test_fits_of_every_family_have_the_same_bits(library: Library) -> None:
+    rng = np.random.default_rng(13)
+    sizes = [*[60] * 9, *[12] * 9, 3, 2, 1, 0]
+    wanted = ["linear", "quadratic", "exponential", "sqrt", "hill", "depth", "power", "ladder", "auto"]
+    families = [*wanted, *wanted, "ladder", "ladder", "ladder", "auto"]
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    capital = np.exp(rng.uniform(5.0, 15.0, offsets[-1]))
+    efficiency = np.clip((1.0 + (capital / 1e5) ** 3) ** (-1 / 3) + rng.normal(0.0, 0.003, capital.size), 0.0, 1.0)
+    parts = [slice(*ends) for ends in itertools.pairwise(offsets.tolist())]
+    names_of = [str(i) for i in range(len(sizes))]
+    records = [[column[part] for part in parts] for column in (capital, efficiency)]
+    codes = [tables.WISHES[0].value if name == "auto" else Family[name.upper()].value for name in families]
+    fits = library.fit(offsets, capital, efficiency, family=codes)
+    curves = escala.fit(names_of, *records, family=families, noise="even")
+    for name in ("family", "status", "n_points", "origin", "trusted_to", "covariance"):
+        same(getattr(fits, name), getattr(curves, name))
+    same(fits.root, curves._root)
+    ladders = np.flatnonzero((curves.family == Family.LADDER) & curves.has_curve)
+    assert ladders.size >= 4  # by name and by auto
+    same(fits.params[:, :3], curves.params[:, :3])
+    for i in ladders.tolist():
+        row = curves._steps.row(i)
+        begin = int(fits.params[i, 3])
+        same(fits.steps[begin : begin + row.size], row)
+    given = library.ffi.new("escala_curves *")
+    kept = [
+        np.ascontiguousarray(column) for column in (fits.family, fits.params, fits.origin, fits.trusted_to, fits.steps)
+    ]
+    for name, column in zip(("family", "params", "origin", "trusted_to", "steps"), kept, strict=True):
+        kind = "int8_t" if column.dtype == np.int8 else "double"
+        setattr(given, name, library.ffi.cast(f"const {kind} *", column.ctypes.data))
+    given.n, given.steps_size = len(curves), fits.steps.size
+    levels, out = np.geomspace(10.0, 1e8, 33), np.empty((len(curves), 33))
+    pointers_of = [library.ffi.cast("double *", array.ctypes.data) for array in (levels, out)]
+    status = library.functions.escala_marginal(given, pointers_of[0], 1, 33, pointers_of[1], library.ffi.NULL)
+    assert status == 0
+    same(out, curves.marginal(levels[None, :]))
 
 
 def test_ladders_are_those_of_python(library: Library) -> None:
@@ -636,7 +680,8 @@ class Host:
         for name, of in ffi.typeof("escala_fits").fields:
             if of.type.kind == "pointer":
                 setattr(self.fits, name, self.array(of.type.item.cname, [7] * 32))
-        self.fits.steps_size = 32
+        self.records.family[1] = 7
+        self.fits.steps_size = 18  # of a ladder by five records
         self.problem = ffi.new("escala_allocation *")
         self.functions.escala_allocation_defaults(self.problem)
         self.total = self.array("double", [1e5])
@@ -791,6 +836,9 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("fit", "records.capital[3]", 1e101, BAD_VALUE, "capital", 3),
     ("fit", "records.efficiency[2]", 1.1, BAD_VALUE, "efficiency", 2),
     ("fit", "records.weights[5]", -1.0, BAD_VALUE, "weights", 5),
+    ("fit", "fits.steps", None, NULL_POINTER, "fits->steps", -1),
+    ("fit", "fits.steps_size", -1, BAD_SIZE, "fits->steps_size", -1),
+    ("fit", "fits.steps_size", 17, BAD_SIZE, "fits->steps_size", -1),
     ("decay", "half_life", 0.0, BAD_VALUE, "half_life", -1),
     ("decay", "half_life", INF, BAD_VALUE, "half_life", -1),
     ("decay", "records.efficiency[2]", NAN, BAD_VALUE, "times", 2),
