@@ -27,6 +27,8 @@ _KERNELS = {
     "fitting.fit": ("decay", "fit"),
     "grouping": ("order", "rank"),
     "lending.lanes": ("lending", "trace"),
+    "lending.plan_leverage": ("leverage",),
+    "lending.plan_unwind": ("unwind",),
     "order_book": ("walk",),
     "philox": ("uniforms", "words"),
     "sequences": ("halton", "jitter", "sobol", "strata"),
