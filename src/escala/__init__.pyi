@@ -39,11 +39,17 @@ from escala.errors import ScenarioFileError as ScenarioFileError
 from escala.errors import StoreError as StoreError
 from escala.errors import SweepError as SweepError
 from escala.errors import UnknownSymbolError as UnknownSymbolError
+from escala.lending.actions import PlanAction as PlanAction
+from escala.lending.actions import PlanStatus as PlanStatus
+from escala.lending.plan import LeveragePlan as LeveragePlan
+from escala.lending.plan import plan_leverage as plan_leverage
 from escala.lending.result import LendingResult as LendingResult
 from escala.lending.result import StopReason as StopReason
 from escala.lending.simulate import DeFiSimulator as DeFiSimulator
 from escala.lending.simulate import simulate as simulate
 from escala.lending.strategy import LendingStrategy as LendingStrategy
+from escala.lending.unwind import UnwindPlan as UnwindPlan
+from escala.lending.unwind import plan_unwind as plan_unwind
 from escala.sources import EfficiencyRecords as EfficiencyRecords
 from escala.store import AllocationLine as AllocationLine
 from escala.store import Imported as Imported

@@ -582,11 +582,21 @@ LEVERAGE_OUTPUTS: Final[tuple[Output, ...]] = (
     *_PLAN_STATE,
     Output("drawn", "Debt drawn in all", "amount", FROM_ZERO, kernel=True),
     Output("bought", "Collateral bought in all", "amount", FROM_ZERO, kernel=True),
-    Output("supply_bound", "Supply that no number of rounds exceeds, by proof, with costs", "amount", FROM_ZERO,
-           kernel=True),
+    Output(
+        "supply_bound",
+        "Supply that no number of rounds exceeds, by proof, with costs",
+        "amount",
+        FROM_ZERO,
+        kernel=True,
+    ),
     *_FLASH,
-    Output("flash_supply_bound", "Most supply that a flash loan reaches within the limits", "amount", FROM_ZERO,
-           kernel=True),
+    Output(
+        "flash_supply_bound",
+        "Most supply that a flash loan reaches within the limits",
+        "amount",
+        FROM_ZERO,
+        kernel=True,
+    ),
     Output("flash_boost", "flash_supply_bound per unit of the equity at the start", "ratio", FROM_ZERO),
 )
 #: What becomes of a plan that takes leverage off.

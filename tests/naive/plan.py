@@ -36,7 +36,7 @@ def eta(curve: Curve | None, keep: float, value: float) -> float:
         kept = p[0] * math.sqrt(value) + p[1]
     else:
         kept = p[0] * naive_exp(-p[1] * d) + p[2]
-    return 0.0 if kept < 0.0 else 1.0 if kept > 1.0 else kept
+    return 0.0 if kept < 0.0 else min(kept, 1.0)
 
 
 def target(kind: str, value: float, borrow: float = 0.0) -> tuple[float, float, float, float]:
@@ -257,9 +257,7 @@ def naive_unwind(
         r = B0 - aim if per_supply == 0.0 else loan / (1.0 + fee)
         gained = per_borrow * (got_of(w) / flash / (1.0 + fee)) - per_supply * w
         supply, borrow = S0 - w, aim if per_supply == 0.0 else B0 - r
-        reachable = (
-            rate > 0.0 and supply >= 0.0 and gained * SLACK >= first and borrow <= top * supply * SLACK
-        )
+        reachable = rate > 0.0 and supply >= 0.0 and gained * SLACK >= first and borrow <= top * supply * SLACK
         if not reachable:
             supply, borrow, w, got, loan, r = S0, B0, 0.0, 0.0, 0.0, 0.0
     flash_taken = supply if close == 1.0 and reachable else 0.0

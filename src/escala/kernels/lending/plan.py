@@ -80,10 +80,10 @@ def record(
 @routine
 def all_flat(columns: Floats, first: int, count: int) -> bool:
     """Tell whether trades of a block of plans keep the same at every size, and know no largest one."""
+    bent = 0
     for j in range(first, first + count):
-        if (columns[c.CURVE, j] >= 0.0) | (columns[c.MOST, j] < math.inf):
-            return False
-    return True
+        bent += 1 if (columns[c.CURVE, j] >= 0.0) | (columns[c.MOST, j] < math.inf) else 0
+    return bent == 0
 
 
 @routine

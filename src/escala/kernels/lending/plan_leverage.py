@@ -1,10 +1,10 @@
 """Plans that build leverage: deposit, then rounds of borrowing up to the limit, buying and depositing.
 
-The last round is cut so that the position ends at its target: where aim + per_supply·S − per_borrow·B is 0. Since a unit
-of debt that is drawn moves this distance by the same amount in every round where trades keep the same at every size,
-whether a round can be the last one, and how large it is then, needs no search; where a curve says what trades keep it is
-found by halving. A block of plans without curves advances in lanes, one round a sweep; others one after the other, by
-the same definitions.
+The last round is cut so that the position ends at its target: where aim + per_supply·S − per_borrow·B is 0. A unit of
+debt that is drawn moves this distance by the same amount in every round where trades keep the same at every size, so
+whether a round can be the last one, and how large it is then, needs no search; where a curve says what trades keep it
+is found by halving. A block of plans without curves advances in lanes, one round a sweep; others one after the other,
+by the same definitions.
 """
 
 from __future__ import annotations
@@ -70,12 +70,17 @@ def _begin(w: Floats) -> None:
 
 
 @helper
-def _sweep(w: Floats) -> float:
+def _sweep(w: Floats) -> int:
     """Make one round in every lane that goes on; gives how many go on after it."""
-    going = 0.0
+    going = 0
     for j in range(LANES):
         supply, borrow = w[r.NOW_SUPPLY + j], w[r.NOW_BORROW + j]
-        top, threshold, missing, slope = w[r.LIMIT + j], w[r.LIQUIDATION_THRESHOLD + j], w[r.MISSING + j], w[r.SLOPE + j]
+        top, threshold, missing, slope = (
+            w[r.LIMIT + j],
+            w[r.LIQUIDATION_THRESHOLD + j],
+            w[r.MISSING + j],
+            w[r.SLOPE + j],
+        )
         weighted = supply * threshold
         cap = supply * top - borrow
         debt = borrow + cap
@@ -104,7 +109,7 @@ def _sweep(w: Floats) -> float:
         follows = makes & (not fits) & (made < w[r.ROUNDS + j])
         w[r.MADE + j] = made if makes else w[r.MADE + j]
         w[r.GOING + j] = 1.0 if follows else 0.0
-        going += 1.0 if follows else 0.0
+        going += 1 if follows else 0
     return going
 
 
@@ -310,7 +315,7 @@ def leverage(
         load(work, columns, first, count)
         _begin(work)
         if flat:
-            while _sweep(work) > 0.0:
+            while _sweep(work) > 0:
                 pass
         else:
             _walk(columns, family, params, origin, first, work, table)

@@ -66,12 +66,17 @@ def _begin(w: Floats) -> None:
 
 
 @helper
-def _sweep(w: Floats) -> float:
+def _sweep(w: Floats) -> int:
     """Make one round in every lane that goes on; gives how many go on after it."""
-    going = 0.0
+    going = 0
     for j in range(LANES):
         supply, borrow = w[r.NOW_SUPPLY + j], w[r.NOW_BORROW + j]
-        top, threshold, missing, slope = w[r.LIMIT + j], w[r.LIQUIDATION_THRESHOLD + j], w[r.MISSING + j], w[r.SLOPE + j]
+        top, threshold, missing, slope = (
+            w[r.LIMIT + j],
+            w[r.LIQUIDATION_THRESHOLD + j],
+            w[r.MISSING + j],
+            w[r.SLOPE + j],
+        )
         cap = supply - borrow / top
         left = supply - cap
         over = (left * threshold / borrow < w[r.MIN_HEALTH_FACTOR + j]) | (borrow / left > w[r.MAX_LTV + j])
@@ -102,7 +107,7 @@ def _sweep(w: Floats) -> float:
         follows = makes & (not fits) & (made < w[r.ROUNDS + j])
         w[r.MADE + j] = made if makes else w[r.MADE + j]
         w[r.GOING + j] = 1.0 if follows else 0.0
-        going += 1.0 if follows else 0.0
+        going += 1 if follows else 0
     return going
 
 
@@ -283,7 +288,7 @@ def unwind(
         _begin(work)
         row = 0
         if flat:
-            while _sweep(work) > 0.0:
+            while _sweep(work) > 0:
                 pass
         else:
             row = _walk(columns, family, params, origin, first, work, table)
