@@ -633,6 +633,92 @@ PLAN_OPERATION: Final[tuple[Output, ...]] = (
 )  # fmt: skip
 PLAN_TRACE: Final[Table] = tuple(row for row in PLAN_OPERATION if row.kernel)
 
+# ---- Previews, net yields and liquidations of a position ----
+
+#: What may happen to a position, or be done with it.
+PREVIEW_ACTIONS: Final[Codes] = (
+    Code("deposit", 0, "supply units of a collateral"),
+    Code("withdraw", 1, "take units of a collateral out"),
+    Code("borrow", 2, "draw debt"),
+    Code("repay", 3, "pay debt back"),
+    Code("price", 4, "a collateral has a new price"),
+    Code("fall", 5, "prices fall by a share, of one collateral or of all"),
+    Code("threshold", 6, "a collateral has a new liquidation threshold"),
+)
+#: Why an action is refused; `doc` is what people read.
+REFUSALS: Final[Codes] = (
+    Code("none", 0, "done"),
+    Code("supply", 1, "refused: more than there is"),
+    Code("debt", 2, "refused: more than is owed"),
+    Code("ltv", 3, "refused: the debt would exceed what max_ltv allows"),
+    Code("health", 4, "refused: the health factor would fall below min_health_factor"),
+)
+#: Where a position stands; of several collaterals one value each, but for debt and the least health factor.
+POSITION: Final[Table] = (
+    Quantity("supply", "Units of a collateral", "units", AMOUNT_OR_NONE),
+    Quantity("borrow", "Debt", "amount", AMOUNT_OR_NONE),
+    Quantity("price", "Price of a unit of collateral", "amount", AMOUNT, 1.0),
+    Quantity("liquidation_threshold", "Share of the collateral that counts against the debt", "fraction",
+             POSITIVE_FRACTION),
+    Quantity("max_ltv", "Most debt/collateral that a borrowing may leave", "ratio", POSITIVE_FRACTION),
+    Quantity("min_health_factor", "Least health factor that an action may leave", "ratio", _RATIO_FROM_ONE, 1.0),
+)  # fmt: skip
+#: How a position stands after each action.
+PREVIEW_OUTPUTS: Final[tuple[Output, ...]] = (
+    Output("collateral", "Value of all collateral", "amount", FROM_ZERO),
+    Output("debt", "Debt", "amount", FROM_ZERO),
+    Output("health_factor", "Weighted collateral per debt; inf without debt", "ratio", FROM_ZERO),
+    Output("ltv", "debt/collateral; 0 without debt", "ratio", FROM_ZERO),
+    Output("threshold", "Liquidation threshold of all collateral, weighted by value", "fraction", FRACTION),
+    Output("fall", "1 − 1/health_factor: common fall of all prices at which the health factor is 1", "fraction"),
+    Output("borrow_room", "Debt that may still be drawn", "amount", FROM_ZERO),
+    Output("withdraw_room", "Collateral that may still be taken out, of each asset alike", "amount", FROM_ZERO),
+    Output("refused", "Why the action was refused, 0 if it was not", "code", Interval(0, 4, integer=True)),
+)
+
+_RATE: Final = Interval(-0.99, 100.0)
+#: What a position earns and owes in a year.
+NET_APY_ARGUMENTS: Final[Table] = (
+    Quantity("supply", "Collateral", "amount", AMOUNT),
+    Quantity("borrow", "Debt", "amount", AMOUNT_OR_NONE),
+    Quantity("supply_apy", "Yield of what is supplied", "a year", _RATE),
+    Quantity("borrow_apy", "Cost of what is borrowed", "a year", _RATE),
+    Quantity("collateral_yield", "Yield of the collateral itself, such as of staking", "a year", _RATE, 0.0),
+    Quantity("supply_rewards", "Rewards paid out, as a share of the collateral", "a year", _RATE, 0.0),
+    Quantity("borrow_rewards", "Rewards paid out, as a share of the debt", "a year", _RATE, 0.0),
+)
+NET_APY_OUTPUTS: Final[tuple[Output, ...]] = (
+    Output("net_worth", "supply − borrow", "amount"),
+    Output("leverage", "supply per net worth", "ratio"),
+    Output("earned", "What collateral and rewards bring in a year", "amount"),
+    Output("owed", "What the debt costs in a year", "amount"),
+    Output("net_apy", "(earned − owed) per net worth, in a year", "fraction"),
+    Output("unlevered_apy", "The same of the collateral alone, without debt", "fraction"),
+    Output("break_even_borrow_apy", "Cost of debt at which nothing is left; inf without debt", "fraction"),
+    Output("paying_borrow_apy", "Cost of debt above which every loop lowers net_apy", "fraction"),
+    Output("sign", "1 where it gains, −1 where it loses, 0 where it does neither", ""),
+)  # fmt: skip
+
+#: Rules of liquidation that are known.
+LIQUIDATION_RULES: Final[Codes] = (
+    Code("aave_v33", 0, "Aave 3.3 and later: half or all, dust left by neither"),
+    Code("comet", 1, "Comet: all collateral is taken over at a discount"),
+    Code("morpho", 2, "Morpho: all that the collateral pays for"),
+)
+LIQUIDATION_OUTPUTS: Final[tuple[Output, ...]] = (
+    Output("health_before", "Health factor before", "ratio", FROM_ZERO),
+    Output("health_after", "Health factor after; inf without debt", "ratio", FROM_ZERO),
+    Output("rounds", "Liquidations until the position is healthy, or nothing is left", "count", MANY),
+    Output("repaid", "Debt that liquidators repaid", "amount", FROM_ZERO),
+    Output("seized", "Value of the collateral that they took", "amount", FROM_ZERO),
+    Output("penalty", "seized − repaid: what the owner loses; of Comet the discount on the collateral", "amount"),
+    Output("left_supply", "Units of collateral left", "units", FROM_ZERO),
+    Output("left_borrow", "Debt left", "amount", FROM_ZERO),
+    Output("returned", "Money credited to the owner (Comet)", "amount", FROM_ZERO),
+    Output("bad_debt", "Debt that no collateral is left for", "amount", FROM_ZERO),
+    Output("healthy", "1 if the health factor is at least 1, or nothing is owed, at the end", "", YES_OR_NO),
+)  # fmt: skip
+
 # ---- Allocations ----
 
 #: Relative: money that is not there.
