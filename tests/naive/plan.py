@@ -110,6 +110,8 @@ def naive_leverage(
         if S * p["liquidation_threshold"] / (B + cap) < p["min_health_factor"] or (B + cap) / S > p["max_ltv"]:
             cap = S * limit - B
         cap = min(cap, most / (1.0 - fee))
+        if not cap > 0.0:
+            break
         if curve is None:
             fits = missing <= cap * slope and possible
         else:
@@ -117,7 +119,7 @@ def naive_leverage(
         x = min(step(missing, per_supply, per_borrow, cap, 1.0, slope), cap) if fits else cap
         v = spent(x, 1.0)
         got = bought(v)
-        if not (cap > 0.0 and S + got > S):
+        if not S + got > S:
             break
         rows += [
             (BORROW, x, x * fee, S, B + x, v), (BUY, got, v - got, S, B + x, got), (DEPOSIT, got, 0.0, S + got, B + x, 0.0)
@@ -143,7 +145,12 @@ def naive_leverage(
     most_drawn = most * flash / (1.0 - fee)
 
     def one_shot(what: float, a: float, b: float) -> tuple[float, float, float]:
-        x = min(step(what, a, b, most_drawn, flash, b - a * growth_flash), most_drawn)
+        high = min(what, most_drawn)
+        for _ in range(200 if curve else 0):
+            if b * high - a * bought(spent(high, flash)) >= what:
+                break
+            high = min(2.0 * high, most_drawn)
+        x = min(step(what, a, b, high, flash, b - a * growth_flash), most_drawn)
         v = spent(x, flash)
         return x, v, bought(v)
 
@@ -211,6 +218,8 @@ def naive_unwind(
         if (S - cap) * p["liquidation_threshold"] / B < p["min_health_factor"] or B / (S - cap) > p["max_ltv"]:
             cap = S - B / limit
         cap = min(cap, most)
+        if not cap > 0.0:
+            break
         if curve is None:
             fits = missing <= cap * slope and possible
         else:
@@ -219,7 +228,7 @@ def naive_unwind(
         got = got_of(w)
         r = B - aim if fits and per_supply == 0.0 else got / (1.0 + fee)
         paid = r * fee
-        if not (cap > 0.0 and B - r < B):
+        if not B - r < B:
             break
         debt = aim if fits and per_supply == 0.0 else B - r
         rows += [

@@ -134,7 +134,8 @@ def what_liquidation_takes(
       what it falls short by is bad debt.
 
     Every liquidator acts; what gas and depth of the market cost him is not counted. A collateral that is gone leaves
-    bad debt. Where (1 + bonus)·threshold exceeds h each liquidation lowers h: only the end of debt or collateral ends it.
+    bad debt. Where (1 + bonus)·threshold exceeds h each liquidation lowers h: they go on to the end of debt or
+    collateral.
 
     Examples
     --------

@@ -212,9 +212,16 @@ def _one_shot(
     """Debt that one transaction with a flash loan draws to move a position as far as is missing."""
     flash = 1.0 + columns[c.FLASH_FEE, i]
     most = columns[c.MOST, i] * flash / (1.0 - columns[c.FEE_RATE, i])
+    high = most
+    if columns[c.CURVE, i] >= 0.0:
+        high = min(missing, most)
+        for _ in range(HALVINGS):  # trades may have no largest size: double until it is enough
+            if _gain(columns, family, params, origin, i, high, per_supply, per_borrow, flash) >= missing:
+                break
+            high = min(2.0 * high, most)
     slope = per_borrow - per_supply * (growth / flash)
     return min(
-        _cut(columns, family, params, origin, i, missing, per_supply, per_borrow, flash, slope, most), most
+        _cut(columns, family, params, origin, i, missing, per_supply, per_borrow, flash, slope, high), most
     )  # fmt: skip
 
 
