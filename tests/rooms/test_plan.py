@@ -28,8 +28,8 @@ from escala.lending.planned import Planned
 from tests.naive import plan as naive
 from tests.strategies import log_uniform
 
-LIMITS = {"max_ltv": 0.8, "liquidation_threshold": 0.85, "min_health_factor": 1.01}
-COSTS = {"fee_rate": 0.001, "swap_fee": 0.0005, "gas": 2.0, "flash_fee": 0.0009}
+LIMITS: dict[str, Any] = {"max_ltv": 0.8, "liquidation_threshold": 0.85, "min_health_factor": 1.01}
+COSTS: dict[str, Any] = {"fee_rate": 0.001, "swap_fee": 0.0005, "gas": 2.0, "flash_fee": 0.0009}
 CURVES: dict[str, naive.Curve] = {
     "linear": ("linear", (-1e-5, 0.999), 0.0),
     "quadratic": ("quadratic", (1e-11, -2e-5, 0.999), 10.0),
@@ -93,7 +93,7 @@ def test_what_rounds_only_approach_a_flash_loan_reaches() -> None:
 
 @pytest.mark.nojit
 def test_a_pair_at_93_and_a_half_percent() -> None:
-    limits = {"max_ltv": 0.935, "liquidation_threshold": 0.955, "min_health_factor": 1}
+    limits: dict[str, Any] = {"max_ltv": 0.935, "liquidation_threshold": 0.955, "min_health_factor": 1}
     plan = plan_leverage(10, leverage=15, **limits)
     assert float(plan.supply_bound) == pytest.approx(153.846, abs=5e-4)
     assert float(plan.lowest_health_factor) == pytest.approx(1.0214, abs=5e-5)
@@ -127,7 +127,7 @@ def test_debt_that_no_sale_covers_is_stated() -> None:
     plan = plan_unwind(1000, 1010, close=True, swap_fee=0.01, liquidation_threshold=0.85, min_health_factor=1)
     assert float(plan.shortfall) == pytest.approx(20)
     assert plan.plan_status is PlanStatus.UNREACHABLE
-    assert (plan.first_step, plan.rounds_made, plan.flash_reachable) == (0.0, 0, 0)
+    assert plan.first_step == plan.rounds_made == plan.flash_reachable == 0
     assert "shortfall: selling all collateral would leave 20.00" in plan.summary()
 
 
@@ -146,7 +146,8 @@ def test_a_flash_loan_unwinds_what_rounds_cannot_begin() -> None:
 @pytest.mark.parametrize(("leverage", "status"), [(2.0, PlanStatus.MET), (1.5, PlanStatus.BEYOND)])
 def test_where_nothing_is_to_be_done(leverage: float, status: PlanStatus) -> None:
     plan = plan_leverage(0, supply=1000, borrow=500, leverage=leverage, **LIMITS)
-    assert (plan.plan_status, plan.operations_made, plan.flash_loan) == (status, 0, 0.0)
+    assert plan.plan_status is status
+    assert plan.operations_made == plan.flash_loan == 0
     assert plan.operations["amount"].size == 0
 
 
@@ -413,12 +414,14 @@ def most_reached(rounds: int, kind: str, position: tuple[float, float], limit: f
 @pytest.mark.parametrize("kind", ["ltv", "to_supply"])
 @pytest.mark.parametrize("growth", [1.0, 0.97])
 def test_no_plan_of_fewer_rounds_leads_there(kind: str, growth: float) -> None:
-    limits = {"max_ltv": 0.7, "liquidation_threshold": 0.75, "min_health_factor": 1.0}
+    limits: dict[str, Any] = {"max_ltv": 0.7, "liquidation_threshold": 0.75, "min_health_factor": 1.0}
     for rounds in (1, 2, 3, 4):
         furthest = most_reached(rounds, kind, (100.0, 0.0), 0.7, growth)
         for factor, needed in ((0.999, rounds), (1.001, rounds + 1)):
-            plan = plan_leverage(100, **{kind: furthest * factor}, depth=1 - growth, **limits)
-            assert (plan.plan_status, plan.rounds_made) == (PlanStatus.REACHED, needed)
+            target: dict[str, Any] = {kind: furthest * factor}
+            plan = plan_leverage(100, **target, depth=1 - growth, **limits)
+            assert plan.plan_status is PlanStatus.REACHED
+            assert plan.rounds_made == needed
 
 
 def test_no_unwinding_of_fewer_rounds_leads_there() -> None:
@@ -434,7 +437,8 @@ def test_no_unwinding_of_fewer_rounds_leads_there() -> None:
         for factor, needed in ((0.999, rounds), (1.001, rounds + 1)):
             plan = plan_unwind(supply, borrow, repay=furthest * factor, depth=1 - growth, liquidation_threshold=limit,
                                min_health_factor=1)  # fmt: skip
-            assert (plan.plan_status, plan.rounds_made) == (PlanStatus.REACHED, needed)
+            assert plan.plan_status is PlanStatus.REACHED
+            assert plan.rounds_made == needed
 
 
 @given(st.floats(1.01, 4.0), st.sampled_from([0.0, 0.0005, 0.01]), st.sampled_from([0.0, 0.002]))
@@ -528,7 +532,8 @@ def test_no_trade_is_larger_than_its_curve_is_trusted_to() -> None:
 
 def test_a_curve_for_each_plan_is_matched_by_symbol() -> None:
     curves = CurveSet.from_params(["X", "Y"], "linear", [[-1e-5, 1.0], [-4e-5, 1.0]])
-    by_name = plan_leverage({"Y": 500.0, "X": 1000.0}, leverage=2, depth=curves, **LIMITS)
+    equity: Any = {"Y": 500.0, "X": 1000.0}
+    by_name = plan_leverage(equity, leverage=2, depth=curves, **LIMITS)
     by_place = plan_leverage([1000.0, 500.0], leverage=2, depth=curves, **LIMITS)
     assert by_name.shape == (2,)
     assert bits(by_name.swap_cost) == bits(by_place.swap_cost)

@@ -15,12 +15,14 @@ from escala.plots import canvas
 from escala.plots.allocation import allocation_bars, budget_path, budget_returns, marginal_utility
 from escala.plots.efficiency import efficiency_curve, efficiency_curves, one_curve, utility_curve
 from escala.plots.lending import health_path, lending_path
+from escala.plots.plans import plan_health, plan_path
 from escala.plots.sweeps import distribution, heat_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from escala.curves.curveset import CurveSet
+    from escala.lending.planned import Planned
     from escala.lending.result import LendingResult
     from escala.sweeps.summary import SweepSummary
 
@@ -282,4 +284,32 @@ def lending_figure(result: LendingResult, *, currency: str | None = None) -> Fig
     above, below = figure.subplots(2, 1, height_ratios=(3, 2))
     lending_path(result, currency=currency, ax=above)
     health_path(result, ax=below)
+    return figure
+
+
+def plan_figure(plan: Planned, *, currency: str | None = None) -> Figure:
+    """Draw a plan: supply and debt above, the health factor below.
+
+    Parameters
+    ----------
+    plan : LeveragePlan or UnwindPlan
+        One plan.
+    currency : str, optional
+        Unit of account.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        If an argument is wrong; names it.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    figure = canvas.new_figure(scale=_ONE_ABOVE_OTHER)
+    above, below = figure.subplots(2, 1, height_ratios=(3, 2))
+    plan_path(plan, currency=currency, ax=above)
+    plan_health(plan, ax=below)
     return figure
