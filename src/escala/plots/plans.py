@@ -112,12 +112,12 @@ def plan_health(plan: Planned, *, ax: Axes | None = None) -> Axes:
         steps, shown, color=canvas.BLUE, linewidth=1.8, drawstyle="steps-post", label="health factor", markersize=4,
         marker="o" if steps.size <= _FEW else "",
     )  # fmt: skip
-    handles: list[Artist] = [line]
+    handles: list[Artist] = [line] if np.isfinite(health).any() else []
     for level, name, dash, colour in (
         (least, f"least that a step may leave: {least:.4g}", (0, (6, 2)), canvas.VERMILLION),
         (1.0, "liquidation below 1", "-", canvas.BLACK),
     ):
-        ax.axhline(level, color=colour, linestyle=dash, linewidth=1.4, zorder=2)
+        ax.axhline(level, color=colour, linestyle=dash, linewidth=1.4, zorder=2, label=name)
         handles.append(canvas.sample(name, color=colour, linestyle=dash, linewidth=1.4))
     free = int(np.count_nonzero(np.isinf(health)))
     notes = [f"without debt, infinite and not drawn: {free:,} of {health.size:,}"] if free else []
