@@ -191,6 +191,31 @@ def test_evaluation(benchmark: Any, family: str, fresh: bool) -> None:
     )
 
 
+@pytest.mark.benchmark(group="curves")
+@pytest.mark.parametrize("in_order", [True, False], ids=["in order", "in no order"])
+@pytest.mark.parametrize("steps", [20, 96])
+def test_ladder_evaluation(benchmark: Any, steps: int, in_order: bool) -> None:
+    rng = np.random.default_rng(1)
+    knots = np.concatenate([[0.0], np.geomspace(1e2, 1e7, steps - 1)])
+    slopes = np.sort(rng.uniform(0.0, 1.0, steps))[::-1]
+    curve = CurveSet.from_ladders(["A"], [knots], [slopes])
+    utilities = np.concatenate([[0.0], np.cumsum(slopes[:-1] * np.diff(knots))])
+    capital = np.exp(rng.uniform(np.log(50.0), np.log(1e7), 10_000_000))
+    capital = np.sort(capital) if in_order else capital
+    assert np.allclose(curve.utility(capital), np.interp(capital, knots, utilities))
+    out = np.empty_like(capital)
+    compare(
+        benchmark,
+        lambda: curve.utility(capital, out=out, threads=1),
+        lambda: np.interp(capital, knots, utilities),
+        rounds=5,
+        what=f"ladder of {steps} at 10 M capitals {'in order' if in_order else 'in no order'}, one thread / "
+        "numpy interp",
+        work=capital.size,
+        unit="capital",
+    )
+
+
 _MEMORY = """
 import re, numpy as np
 from pathlib import Path

@@ -143,26 +143,40 @@ class Form(Code):
         What its coefficients are and may be, in their order: a, b, c, … of a curve.
     aliases : tuple of str
         Other names that people may write.
-    auto : bool
-        Whether ``auto`` considers it.
+    auto : int
+        Its turn among those that ``auto`` considers: of two that fit as well, the first is taken; 0 if it is none.
+    scales : int
+        How many of its coefficients, the last ones, are scales that the records give: they are not fitted.
+    needs : int
+        Distinct capitals that a fit needs; 0: as many as there are coefficients to find.
+    auto_from : int
+        Distinct capitals from which on ``auto`` considers it; 0: as soon as it can be fitted.
     anchored : bool
         Whether it counts capital from the curve's origin; the others have the origin 0.
     """
 
     coefficients: tuple[Quantity, ...] = ()
     aliases: tuple[str, ...] = ()
-    auto: bool = False
+    auto: int = 0
+    scales: int = 0
+    needs: int = 0
+    auto_from: int = 0
     anchored: bool = False
 
     @property
+    def fitted(self) -> int:
+        """How many of its coefficients a fit finds."""
+        return len(self.coefficients) - self.scales
+
+    @property
     def least_capitals(self) -> int:
-        """Distinct capitals that a fit needs: as many as there are coefficients."""
-        return len(self.coefficients)
+        """Distinct capitals that a fit needs."""
+        return self.needs or self.fitted
 
     @property
     def least_points(self) -> int:
         """Points (of equal weight) from which on ``auto`` considers it: those that its AICc is defined for."""
-        return len(self.coefficients) + 2
+        return self.fitted + 2
 
 
 Table = tuple[Quantity, ...]
@@ -232,7 +246,7 @@ FAMILIES: Final = (
     Form(
         "linear", 0, "a·C + b",
         (Quantity("a", "slope", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
-        auto=True,
+        auto=1,
     ),
     Form(
         "quadratic", 1, "(a·d + b)·d + c, d = C − origin",
@@ -241,7 +255,7 @@ FAMILIES: Final = (
             Quantity("b", "slope at the origin", values=FINITE),
             Quantity("c", "efficiency at the origin", values=FINITE),
         ),
-        aliases=("polynomial",), auto=True, anchored=True,
+        aliases=("polynomial",), anchored=True,
     ),
     Form(
         "exponential", 2, "a·exp(−b·d) + c, d = C − origin, b > 0",
@@ -250,12 +264,12 @@ FAMILIES: Final = (
             Quantity("b", "rate of decay a unit of capital", values=POSITIVE),
             Quantity("c", "efficiency far out", values=FINITE),
         ),
-        auto=True, anchored=True,
+        anchored=True,
     ),
     Form(
         "sqrt", 3, "a·√C + b",
         (Quantity("a", "slope over √C", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
-        auto=True,
+        auto=2,
     ),
     Form(
         "hill", 4, "a·x^(s − 1)/(1 + x^s), x = C/K; b is K and c is s",
@@ -266,7 +280,46 @@ FAMILIES: Final = (
             Quantity("c", "s, how S-shaped utility is; 1: concave", values=Interval(1.0, 20.0)),
         ),
     ),
+    Form(
+        "depth", 5, "a·(1 + (C/D)^h)^(−1/h); b is D and c is h",
+        (
+            Quantity("a", "level: efficiency at 0", values=FRACTION),
+            Quantity("b", "D, the depth: at most a·D ever comes out; inf: there is none", "amount",
+                     Interval(0.0, np.inf, low_open=True)),
+            Quantity("c", "h, how sharp the knee at the depth is; 1: the pool of constant product",
+                     values=Interval(1.0 / 20.0, 200.0)),
+        ),
+        auto=4,
+    ),
+    Form(
+        "power", 6, "a − k·(C/S)^c; b is k and d is S",
+        (
+            Quantity("a", "level: efficiency at 0", values=FRACTION),
+            Quantity("b", "k, what is lost at S", values=FINITE_FROM_ZERO),
+            Quantity("c", "exponent", values=Interval(1.0 / 50.0, 8.0)),
+            Quantity("d", "S, the largest capital seen", "amount", POSITIVE),
+        ),
+        auto=3, scales=1,
+    ),
+    Form(
+        "ladder", 7, "a·b·L(C/b)/C, L rises in straight steps that get flatter",
+        (
+            Quantity("a", "factor of the slopes, which are at most 1 with it", values=FROM_ZERO),
+            Quantity("b", "factor of the knots", values=POSITIVE),
+            Quantity("c", "number of steps", "count", Interval(1, 2.0**53, integer=True)),
+            Quantity("d", "place of the steps beside the coefficients; 0 where a set of curves keeps them", "index",
+                     Interval(0, 2.0**53, integer=True)),
+        ),
+        auto=5, needs=3, auto_from=40,
+    ),
 )  # fmt: skip
+
+#: What a ladder consists of, a row each: as many numbers as it has steps.
+LADDER_STEP: Final[Table] = (
+    Quantity("knot", "capital at which the step begins; 0 for the first", "amount", FROM_ZERO),
+    Quantity("slope", "what a unit of capital returns within the step", "fraction", FRACTION),
+    Quantity("utility", "what capital up to the knot returns", "amount", FROM_ZERO),
+)
 
 #: What may be asked for in place of a family; never the family of a curve.
 WISHES: Final = (Code("auto", 64, "the family of lowest AICc"),)

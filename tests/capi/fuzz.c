@@ -118,11 +118,40 @@ static escala_input input(int k, int64_t n, double low, double high) {
     return one;
 }
 
+/* The steps of a ladder: knots, slopes and utilities, so many of each. */
+static void climb(double *steps, int64_t count) {
+    double *knot = steps, *slope = steps + count, *utility = slope + count;
+    for (int64_t j = 0; j < count; j++) {
+        knot[j] = j ? knot[j - 1] + fabs(capital()) : 0.0;
+        slope[j] = (j ? slope[j - 1] : 1.0) * share();
+        utility[j] = j ? utility[j - 1] + slope[j - 1] * (knot[j] - knot[j - 1]) : 0.0;
+    }
+    if (strange && !below(16)) {
+        steps[below((uint64_t)(ESCALA_LADDER_STEP * count))] = any();
+    }
+}
+
+static const int8_t FAMILIES[] = {ESCALA_LINEAR, ESCALA_QUADRATIC, ESCALA_EXPONENTIAL,
+                                  ESCALA_SQRT,   ESCALA_HILL,      ESCALA_LADDER};
+enum { KNOWN = sizeof FAMILIES };
+
 static escala_curves curves(int64_t n, int64_t draws) {
+    int64_t count[MOST], place[MOST], size_of_steps = 0;
     int8_t *family = last(areas[0], (size_t)n);
     double *params = floats(1, ESCALA_PARAMS * n * draws, small), *origin = floats(2, n, plain), *trusted_to = floats(3, n, capital);
     for (int64_t i = 0; family && i < n; i++) {
-        family[i] = strange && !below(256) ? (int8_t)next() : (int8_t)below(5);
+        family[i] = strange && !below(256) ? (int8_t)next() : FAMILIES[below(KNOWN)];
+    }
+    for (int64_t i = 0; i < n; i++) {
+        place[i] = size_of_steps;
+        count[i] = 1 + (int64_t)below(6);
+        size_of_steps += family && family[i] == ESCALA_LADDER ? ESCALA_LADDER_STEP * count[i] : 0;
+    }
+    double *steps = floats(18, size_of_steps, NULL);
+    for (int64_t i = 0; steps && family && i < n; i++) {
+        if (family[i] == ESCALA_LADDER) {
+            climb(steps + place[i], count[i]);
+        }
     }
     for (int64_t i = 0; params && family && i < n * draws; i++) {
         double *p = params + ESCALA_PARAMS * i;
@@ -138,9 +167,14 @@ static escala_curves curves(int64_t n, int64_t draws) {
             p[0] = share();
             p[1] = capital();
             p[2] = number(1.0, 20.0);
+        } else if (family[i % n] == ESCALA_LADDER && below(16)) {
+            p[0] = share();
+            p[1] = below(2) ? 1.0 : capital();
+            p[2] = strange && !below(32) ? number(0.0, 9.0) : (double)count[i % n];
+            p[3] = strange && !below(32) ? number(-1.0, 99.0) : (double)place[i % n];
         }
     }
-    return (escala_curves){size(n), family, params, origin, trusted_to};
+    return (escala_curves){size(n), family, params, origin, trusted_to, steps, size(size_of_steps)};
 }
 
 static void evaluate(void) {

@@ -25,8 +25,12 @@ from tests.places import DATA
 
 Floats = npt.NDArray[np.float64]
 GOLDEN = json.loads((DATA / "curve_fits.json").read_text())
+EVEN = 2**62  # no points have local weights
 HOUR = datetime.timedelta(hours=1)
-NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto", "hill")
+NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto", "hill", "depth", "power")
+
+#: Instruments that are compared with the twin, where it is slow.
+MANY = {"hill": 25, "depth": 40, "power": 40, "auto": 40}
 
 
 def digits(value: float, reference: Any) -> float:
@@ -49,8 +53,9 @@ def kernel_fit(x: list[float], y: list[float], family: Family) -> tuple[list[flo
     stats = np.empty((1, len(FIT_STATS)))
     kernels.fit(
         np.zeros(1, np.int64), np.array([0, n]), np.array([family], np.int8), np.array(x, float), np.array(y, float),
-        np.empty(0), np.empty(1, np.int8), np.empty(1, np.int8), np.empty(1, np.int64), params, np.empty(1), root,
-        covariance, stats, np.empty(work_size(n)), np.empty(3 * n), 0, 1,
+        np.empty(0), EVEN, np.zeros(2, np.int64), np.empty(1, np.int8), np.empty(1, np.int8), np.empty(1, np.int64),
+        params, np.empty(1), root, covariance, stats, np.empty(1, np.int64), np.empty(0), np.empty(work_size(n)),
+        np.empty(6 * n), 0, 1,
     )  # fmt: skip
     deviations = np.sqrt(covariance.reshape(PARAMS, PARAMS).diagonal())
     return params[0].tolist(), deviations.tolist(), dict(zip(names(FIT_STATS), stats[0].tolist(), strict=True))
@@ -112,7 +117,7 @@ def same(a: Any, b: Any) -> bool:
 @pytest.mark.parametrize("family", NAMES)
 def test_every_number_equals_the_twin(family: str, weighted: bool) -> None:
     rng = np.random.default_rng([11, NAMES.index(family), weighted])
-    drawn = [drawn_instrument(rng) for _ in range(25 if family == "hill" else 150)]
+    drawn = [drawn_instrument(rng) for _ in range(MANY.get(family, 150))]
     curves = raw_fit([d[0] for d in drawn], [d[1] for d in drawn], family, [d[2] for d in drawn] if weighted else None)
     for i, (capital, efficiency, weight) in enumerate(drawn):
         twin = naive_curves.NaiveFit(capital.tolist(), efficiency.tolist(), weight.tolist() if weighted else None).run(

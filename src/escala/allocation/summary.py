@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
-from escala.curves.summary import DISTRUST
 from escala.text.numerals import capital, counted
 
 
@@ -185,7 +184,7 @@ def _doubts(found: _Answer) -> list[str]:
     """Say how much of the capital stands on curves that the records contradict, or say nothing of."""
     held, placed = found.amounts > 0.0, float(found.amounts.sum())
     lines = []
-    marked = held & (found.curves.lack_of_fit < DISTRUST)
+    marked = held & found.curves.marked
     if marked.any():
         share = float(found.amounts[marked].sum()) / placed
         lines.append(

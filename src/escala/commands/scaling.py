@@ -148,7 +148,7 @@ def _beyond(amount: float, extrapolated: bool, curve: CurveSet) -> str:
 
 def _of_curve(curve: CurveSet) -> str:
     """Say what a curve was learnt from, and how well it follows that."""
-    from escala.curves.summary import DISTRUST, REASONS
+    from escala.curves.summary import REASONS
     from escala.text.numerals import capital, counted
 
     records = counted(int(curve.n_points[0]), "record")
@@ -156,7 +156,7 @@ def _of_curve(curve: CurveSet) -> str:
     start = f"{curve.symbols[0]}: {records} of capitals {seen}"
     if not curve.has_curve[0]:
         return f"{start}; no curve: {REASONS[curve.status_names[0]]}"
-    doubt = ", but the records follow a pattern that it does not" if curve.lack_of_fit[0] < DISTRUST else ""
+    doubt = ", but the records follow a pattern that it does not" if curve.marked[0] else ""
     return f"{start}; {curve.family_names[0]} curve, R² {curve.r_squared[0]:.3f}{doubt}"
 
 
@@ -412,7 +412,7 @@ def _on_or_more(curves: CurveSet, found: Saturation) -> list[str]:
 
 
 def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
-    from escala.curves.summary import DISTRUST, REASONS, families
+    from escala.curves.summary import REASONS, families
     from escala.text.numerals import capital
 
     print(f"{len(curves):,} symbols, {int(curves.n_points.sum()):,} records: {families(curves)}")
@@ -423,7 +423,7 @@ def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
         if curves.has_curve[k]:
             row += [
                 curves.family_names[k],
-                f"{curves.r_squared[k]:.3f}{'*' if curves.lack_of_fit[k] < DISTRUST else ' '}",
+                f"{curves.r_squared[k]:.3f}{'*' if curves.marked[k] else ' '}",
                 capital(curves.observed[k, 1]),
                 capital(found.saturation[k]),
                 _interval(found.saturation_low[k], found.saturation_high[k]),
@@ -443,5 +443,5 @@ def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
     print("lost: of the highest efficiency; capacity: where capital x efficiency is highest; –: beyond what is trusted")
     for line in _on_or_more(curves, found):
         print(line)
-    if (curves.lack_of_fit < DISTRUST).any():
+    if curves.marked.any():
         print("* the records follow a pattern that this curve does not (p < 0.01)")

@@ -72,13 +72,13 @@ def report(study: Study) -> str:
         f"{'pair':<16}{'family':<12}{'R²':>6}  {'(95 % of new quotes)':<23}{'(90 % interval)':<24}(90 % interval)",
     ]
     for i, symbol in enumerate(curves.symbols):
-        mark = "*" if curves.lack_of_fit[i] < curve_summary.DISTRUST else " "
+        mark = "*" if curves.marked[i] else " "
         predicted = f"{at.efficiency[i]:.4f} [{at.low[i]:.3f}, {at.high[i]:.3f}]"
         lost = _interval(found.saturation[i], found.saturation_low[i], found.saturation_high[i])
         capacity = _interval(found.capacity[i], found.capacity_low[i], found.capacity_high[i])
         family = curves.family_names[i]
         lines.append(f"{symbol:<16}{family:<12}{curves.r_squared[i]:>6.3f}{mark} {predicted:<23}{lost:<24}{capacity}")
-    marked = int((curves.lack_of_fit < curve_summary.DISTRUST).sum())
+    marked = int(curves.marked.sum())
     lines += [
         "10 % lost: of the highest efficiency; capacity: where capital x efficiency is highest; –: beyond the limit",
         "≥: returns rise again far out, by the fitted floor alone; the data allow a capacity from there on",

@@ -56,17 +56,26 @@ COVARIANCE: Final = PARAMS * PARAMS
 #: Places of a curve's coefficients.
 coefficients = of(tables.Quantity(name, "") for name in tables.COEFFICIENTS)
 
+#: Rows of a ladder's steps.
+ladder_step = of(tables.LADDER_STEP)
+
 families = codes((*tables.FAMILIES, *tables.WISHES))
 #: One more than the largest code of a family.
 FAMILIES: Final = 1 + max(row.value for row in tables.FAMILIES)
-#: How many coefficients the family of each code has; 0 for a code that none has.
+#: How many coefficients the fit of the family of each code finds; 0 for a code that none has.
 COUNTS: Final = tuple(
-    float(sum(len(row.coefficients) for row in tables.FAMILIES if row.value == code)) for code in range(FAMILIES)
+    float(sum(row.fitted for row in tables.FAMILIES if row.value == code)) for code in range(FAMILIES)
+)
+#: Distinct capitals that a fit of the family of each code needs, and those from which on ``auto`` considers it.
+LEAST_CAPITALS: Final = tuple(
+    float(sum(row.least_capitals for row in tables.FAMILIES if row.value == code)) for code in range(FAMILIES)
+)
+LEAST_FOR_AUTO: Final = tuple(
+    float(sum(max(row.auto_from, row.least_capitals) for row in tables.FAMILIES if row.value == code))
+    for code in range(FAMILIES)
 )
 #: The families that ``auto`` chooses from: of two that are as good, the first.
-CHOICES: Final = tuple(
-    row.value for row in sorted(tables.FAMILIES, key=lambda row: (len(row.coefficients), row.value)) if row.auto
-)
+CHOICES: Final = tuple(row.value for row in sorted(tables.FAMILIES, key=lambda row: row.auto) if row.auto)
 
 fit_status = codes(tables.FIT_STATUS)
 fit_stats = of(tables.FIT_STATS)

@@ -1,4 +1,4 @@
-"""Branch-free exp, expm1, log and Lambert's W₀ for the inner loops: none calls the C library, so the loops vectorise.
+"""Branch-free exp, expm1, log, log1p and Lambert's W₀ for the inner loops: none calls the C library, so the loops vectorise.
 
 A number is split as ``t = k·ln 2 + r`` with ``|r| ≤ ln 2/2`` (exp) or ``x = 2^k·m`` with ``√½ ≤ m < √2`` (log), and a
 polynomial takes the rest. Its coefficients interpolate at Chebyshev nodes, computed with 40 digits. W₀ is one rational
@@ -114,6 +114,13 @@ def log(x: float) -> float:
     z = s * s
     p = L3 + z * (L5 + z * (L7 + z * (L9 + z * (L11 + z * (L13 + z * L15)))))
     return exponent * LN2_HI + (2.0 * s + (s * z * p + exponent * LN2_LO))
+
+
+@helper
+def log1p(x: float) -> float:
+    """Compute ln(1 + x) for 0 ≤ x ≤ 1e300, small ones to full precision: what 1 + x loses is given back."""
+    whole = 1.0 + x
+    return log(whole) + (x - (whole - 1.0)) / whole
 
 
 @helper

@@ -12,7 +12,7 @@ from escala import keyed
 from escala.arrays import Floats, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
-from escala.curves.summary import DISTRUST, REASONS
+from escala.curves.summary import REASONS
 from escala.errors import InputError
 from escala.plots import canvas
 from escala.tables import Interval
@@ -217,7 +217,7 @@ def _title(curve: CurveSet) -> str:
 def _warnings(curve: CurveSet) -> list[str]:
     if not curve.has_curve[0]:
         return [f"no curve: {REASONS[curve.status_names[0]]}"]
-    if curve.lack_of_fit[0] < DISTRUST:
+    if curve.marked[0]:
         return ["The records follow a pattern that this curve does not (p < 0.01): read its intervals with care."]
     if curve.n_points[0] and curve.df_resid[0] <= 0.0:
         return ["Too few records to know anything of the error: no interval can be given."]

@@ -1,10 +1,11 @@
-/* Everything escala does, from C: curves from records, what they say, an allocation, a lending loop.
+/* Everything escala does, from C: curves from records, what they say, an allocation, a ladder, a lending loop.
  *
  *     cc example.c $(pkg-config --cflags --libs escala) -o example
  *
  * Numbers are printed in hexadecimal, which loses no bit.
  */
 #include <escala.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -64,7 +65,12 @@ int main(void) {
     print("trusted_to", trusted_to, INSTRUMENTS);
 
     /* What the curves say at four levels of capital. */
-    escala_curves curves = {INSTRUMENTS, family, params, origin, trusted_to};
+    escala_curves curves = {0};
+    curves.n = INSTRUMENTS;
+    curves.family = family;
+    curves.params = params;
+    curves.origin = origin;
+    curves.trusted_to = trusted_to;
     static const double levels[LEVELS] = {0.0, 2.5e4, 3e5, 9e5};
     double out[INSTRUMENTS * LEVELS];
     check(escala_efficiency(&curves, levels, 1, LEVELS, out, &fault), &fault);
@@ -88,6 +94,15 @@ int main(void) {
     free(workspace);
     print("amounts", amounts, INSTRUMENTS);
     print("gap", &solution[ESCALA_SOLUTION_GAP], 1);
+
+    /* A book of three levels is a ladder: knots, slopes, and what comes out up to each knot. */
+    static const double steps[3 * ESCALA_LADDER_STEP] = {0.0, 1e5, 3e5, 1.0, 0.99, 0.0, 0.0, 1e5, 298e3};
+    static const int8_t ladder = ESCALA_LADDER;
+    static const double of_ladder[ESCALA_PARAMS] = {1.0, 1.0, 3.0, 0.0}, zero = 0.0, no_end = INFINITY;
+    escala_curves book = {1, &ladder, of_ladder, &zero, &no_end, steps, 3 * ESCALA_LADDER_STEP};
+    check(escala_check_curves(&book, &fault), &fault);
+    check(escala_utility(&book, levels, 1, LEVELS, out, &fault), &fault);
+    print("book", out, LEVELS);
 
     /* A lending loop towards three targets. */
     static const double targets[3] = {1500.0, 2000.0, 4000.0};

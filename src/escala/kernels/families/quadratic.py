@@ -227,13 +227,6 @@ def _minimum(work: Floats, lane: int) -> float:
 
 
 @helper
-def may_be_chosen(work: Floats, lane: int) -> bool:
-    """Refuse a minimum inside the data, where it is clear enough for rounding not to decide."""
-    minimum = _minimum(work, lane)
-    return not EDGE < minimum < 1.0 - EDGE
-
-
-@helper
 def write(
     work: Floats, lane: int, c1: float, c2: float, params: Floats, origin: Floats, root: Floats
 ) -> float:  # fmt: skip
