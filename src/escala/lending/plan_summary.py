@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.lending.actions import ACTION_WORDS, STATUS_WORDS, PlanAction, PlanStatus
+from escala.lending.summary import column
 from escala.text.numerals import amount, counted, ratio
 
 _SHOWN: Final = 12  # first and last operations of a long table
@@ -145,7 +146,7 @@ def of_operations(operations: Mapping[str, npt.NDArray[Any]]) -> str:
         return ""
     cut = count > 2 * _SHOWN
     shown = [*range(_SHOWN), *range(count - _SHOWN, count)] if cut else list(range(count))
-    columns = [[heading, *(_cell(name, operations[name][row]) for row in shown)] for heading, name in _COLUMNS]
+    columns = [[heading, *_cells(name, [operations[name][row] for row in shown])] for heading, name in _COLUMNS]
     widths = [max(map(len, column)) for column in columns]
     lines = [
         " ".join(_placed(cell, width, name) for cell, width, (_, name) in zip(row, widths, _COLUMNS, strict=True))
@@ -160,12 +161,10 @@ def _placed(cell: str, width: int, name: str) -> str:
     return f"{cell:<{width}}" if name == "action" else f"{cell:>{width}}"
 
 
-def _cell(name: str, value: Any) -> str:
-    if name == "operation":
-        return str(int(value))
+def _cells(name: str, values: list[Any]) -> list[str]:
     if name == "action":
-        return ACTION_WORDS[PlanAction(int(value))]
-    return ratio(float(value)) if name in ("health_factor", "ltv") else amount(float(value))
+        return [ACTION_WORDS[PlanAction(int(value))] for value in values]
+    return [ratio(float(value)) for value in values] if name in ("health_factor", "ltv") else column(values)
 
 
 def of_many(r: Mapping[str, npt.NDArray[Any]]) -> str:
