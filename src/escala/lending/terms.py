@@ -219,9 +219,5 @@ def traced(kernel: Kernel, terms: Terms, index: tuple[int, ...], rows: int, inte
 
 def _curves(curves: CurveSet | None) -> tuple[Any, ...]:
     if curves is None:
-        return np.zeros(1, dtype=np.int8), np.zeros((1, layout.PARAMS)), np.zeros(1)
-    return (
-        np.ascontiguousarray(curves.family),
-        np.ascontiguousarray(curves.params),
-        np.ascontiguousarray(curves.origin),
-    )
+        return np.zeros(1, dtype=np.int8), np.zeros((1, layout.PARAMS)), np.zeros(1), np.zeros(0)
+    return curves._arrays()

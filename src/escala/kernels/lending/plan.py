@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 from escala.kernels.families import dispatch
 from escala.kernels.families.params import of_row
@@ -13,6 +14,8 @@ from escala.kernels.layout import plan_lane as r
 from escala.kernels.layout import plan_operation as o
 from escala.kernels.layout import plan_status as st
 
+#: Curves that say what trades keep: families, coefficients, origins, and the steps of ladders.
+Market: TypeAlias = tuple[Codes, Floats, Floats, Floats]
 #: Of the limit, where rounding would exceed it: four units in the last place.
 SHRINK = 1.0 - 2.0**-50
 #: Relative: what counts as equal where a target is compared with what can be reached.
@@ -22,11 +25,12 @@ HALVINGS = 200
 
 
 @helper
-def kept(curve: int, keep: float, family: Codes, params: Floats, origin: Floats, value: float) -> float:
+def kept(curve: int, keep: float, market: Market, value: float) -> float:
     """Share of a trade's value that is left of it: a constant, or what a curve says, between 0 and 1."""
     if curve < 0:
         return keep
-    eta = dispatch.value(family[curve], of_row(params[curve]), origin[curve], value)
+    family, params, origin, steps = market
+    eta = dispatch.value(family[curve], of_row(params[curve]), origin[curve], steps, value)
     eta = 0.0 if eta < 0.0 else eta
     return 1.0 if eta > 1.0 else eta
 

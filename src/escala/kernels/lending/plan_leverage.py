@@ -38,6 +38,7 @@ from escala.kernels.lending.plan import (
     SHRINK,
     SLACK,
     SMALL,
+    Market,
     all_flat,
     break_even,
     health_factor,
@@ -114,25 +115,25 @@ def _sweep(w: Floats) -> int:
 
 
 @helper
-def _bought(columns: Floats, family: Codes, params: Floats, origin: Floats, i: int, spent: float) -> float:
+def _bought(columns: Floats, market: Market, i: int, spent: float) -> float:
     """Collateral that a purchase brings."""
-    keep = kept(int(columns[c.CURVE, i]), columns[c.KEEP, i], family, params, origin, spent)
+    keep = kept(int(columns[c.CURVE, i]), columns[c.KEEP, i], market, spent)
     return spent * keep - spent * columns[c.SWAP_FEE, i]
 
 
 @routine
 def _gain(
-    columns: Floats, family: Codes, params: Floats, origin: Floats, i: int, x: float, per_supply: float,
+    columns: Floats, market: Market, i: int, x: float, per_supply: float,
     per_borrow: float, flash: float,
 ) -> float:  # fmt: skip
     """How far debt of x, and what is bought with it, moves a position towards its target."""
     spent = (x - x * columns[c.FEE_RATE, i]) / flash
-    return per_borrow * x - per_supply * _bought(columns, family, params, origin, i, spent)
+    return per_borrow * x - per_supply * _bought(columns, market, i, spent)
 
 
 @routine
 def _cut(
-    columns: Floats, family: Codes, params: Floats, origin: Floats, i: int, missing: float, per_supply: float,
+    columns: Floats, market: Market, i: int, missing: float, per_supply: float,
     per_borrow: float, flash: float, slope: float, high: float,
 ) -> float:  # fmt: skip
     """Debt up to `high` that moves a position as far as is missing."""
@@ -143,7 +144,7 @@ def _cut(
         mid = 0.5 * (low + high)
         if not (low < mid < high):
             break
-        if _gain(columns, family, params, origin, i, mid, per_supply, per_borrow, flash) < missing:
+        if _gain(columns, market, i, mid, per_supply, per_borrow, flash) < missing:
             low = mid
         else:
             high = mid
@@ -152,7 +153,7 @@ def _cut(
 
 @routine
 def _walk(
-    columns: Floats, family: Codes, params: Floats, origin: Floats, i: int, w: Floats, table: Floats
+    columns: Floats, market: Market, i: int, w: Floats, table: Floats
 ) -> int:  # fmt: skip
     """Plan i alone, in the first lane; gives how many operations it has."""
     fee_rate, threshold, aim = columns[c.FEE_RATE, i], columns[c.LIQUIDATION_THRESHOLD, i], columns[c.AIM, i]
@@ -174,16 +175,16 @@ def _walk(
         if flat:
             fits = missing <= cap * slope
         else:
-            fits = missing <= _gain(columns, family, params, origin, i, cap, per_supply, per_borrow, 1.0)
+            fits = missing <= _gain(columns, market, i, cap, per_supply, per_borrow, 1.0)
         fits = fits & (w[r.POSSIBLE] > 0.0)
         x = cap
         if fits:
             x = min(
-                _cut(columns, family, params, origin, i, missing, per_supply, per_borrow, 1.0, slope, cap), cap
+                _cut(columns, market, i, missing, per_supply, per_borrow, 1.0, slope, cap), cap
             )  # fmt: skip
         fee = x * fee_rate
         spent = x - fee
-        got = _bought(columns, family, params, origin, i, spent)
+        got = _bought(columns, market, i, spent)
         w[r.GOING] = 0.0
         if (cap > 0.0) & (supply + got > supply):
             grown, debt = supply + got, borrow + x
@@ -206,7 +207,7 @@ def _walk(
 
 @routine
 def _one_shot(
-    columns: Floats, family: Codes, params: Floats, origin: Floats, i: int, missing: float, per_supply: float,
+    columns: Floats, market: Market, i: int, missing: float, per_supply: float,
     per_borrow: float, growth: float,
 ) -> float:  # fmt: skip
     """Debt that one transaction with a flash loan draws to move a position as far as is missing."""
@@ -216,18 +217,18 @@ def _one_shot(
     if columns[c.CURVE, i] >= 0.0:
         high = min(missing, most)
         for _ in range(HALVINGS):  # trades may have no largest size: double until it is enough
-            if _gain(columns, family, params, origin, i, high, per_supply, per_borrow, flash) >= missing:
+            if _gain(columns, market, i, high, per_supply, per_borrow, flash) >= missing:
                 break
             high = min(2.0 * high, most)
     slope = per_borrow - per_supply * (growth / flash)
     return min(
-        _cut(columns, family, params, origin, i, missing, per_supply, per_borrow, flash, slope, high), most
+        _cut(columns, market, i, missing, per_supply, per_borrow, flash, slope, high), most
     )  # fmt: skip
 
 
 @routine
 def _store(
-    columns: Floats, family: Codes, params: Floats, origin: Floats, i: int, w: Floats, j: int, values: Floats,
+    columns: Floats, market: Market, i: int, w: Floats, j: int, values: Floats,
     counts: Integers, at: int,
 ) -> None:  # fmt: skip
     """Write what became of the plan in lane j, and the one-shot beside it."""
@@ -240,17 +241,17 @@ def _store(
     room = supply * top - borrow
     x = spent = got = 0.0
     if room > 0.0:
-        x = _one_shot(columns, family, params, origin, i, room, top, 1.0, growth)
+        x = _one_shot(columns, market, i, room, top, 1.0, growth)
         spent = (x - x * fee_rate) / flash
-        got = _bought(columns, family, params, origin, i, spent)
+        got = _bought(columns, market, i, spent)
     values[v.FLASH_SUPPLY_BOUND, at] = supply + got
     reachable = True
     if first > small:
         reachable = False
         if first < math.inf:
-            needed = _one_shot(columns, family, params, origin, i, first, per_supply, per_borrow, growth)
+            needed = _one_shot(columns, market, i, first, per_supply, per_borrow, growth)
             traded = (needed - needed * fee_rate) / flash
-            brought = _bought(columns, family, params, origin, i, traded)
+            brought = _bought(columns, market, i, traded)
             moved = per_borrow * needed - per_supply * brought
             within = borrow + needed <= top * (supply + brought) * SLACK
             reachable = within & (moved * SLACK >= first) & (brought > 0.0)
@@ -289,12 +290,12 @@ def _store(
 
 
 @kernel(
-    float_rows_in, codes_in, float_rows_in, floats_in, float_rows_out, float_rows_out, integer_rows_out, floats_out,
-    integer, integer,
+    float_rows_in, codes_in, float_rows_in, floats_in, floats_in, float_rows_out, float_rows_out, integer_rows_out,
+    floats_out, integer, integer,
 )  # fmt: skip
 def leverage(
-    columns: Floats, family: Codes, params: Floats, origin: Floats, table: Floats, values: Floats, counts: Integers,
-    work: Floats, start: int, stop: int,
+    columns: Floats, family: Codes, params: Floats, origin: Floats, steps: Floats, table: Floats,
+    values: Floats, counts: Integers, work: Floats, start: int, stop: int,
 ) -> None:  # fmt: skip
     """Plan how any number of positions reach their targets.
 
@@ -302,7 +303,7 @@ def leverage(
     ----------
     columns : (inputs, at least stop − start) float64
         A row for each of the layout's ``plan_input``; their first column is plan `start`.
-    family, params, origin : (curves,), (curves, PARAMS), (curves,)
+    family, params, origin, steps : (curves,), (curves, PARAMS), (curves,), (any,)
         Curves that say what trades keep; the row ``curve`` has the place of each plan's.
     table : (operations' columns, m) float64
         Output: the first m operations of the last plan that was walked alone. With m > 0 every plan is.
@@ -312,6 +313,7 @@ def leverage(
     start, stop : int
         Range of the plans.
     """
+    market = (family, params, origin, steps)
     lanes = LANES if table.shape[1] == 0 else 1
     first = 0
     while first < stop - start:
@@ -325,7 +327,7 @@ def leverage(
             while _sweep(work) > 0:
                 pass
         else:
-            _walk(columns, family, params, origin, first, work, table)
+            _walk(columns, market, first, work, table)
         for j in range(count):
-            _store(columns, family, params, origin, first + j, work, j, values, counts, start + first + j)
+            _store(columns, market, first + j, work, j, values, counts, start + first + j)
         first += count

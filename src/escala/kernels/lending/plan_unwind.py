@@ -33,6 +33,7 @@ from escala.kernels.lending.plan import (
     SHRINK,
     SLACK,
     SMALL,
+    Market,
     all_flat,
     break_even,
     health_factor,
@@ -112,25 +113,25 @@ def _sweep(w: Floats) -> int:
 
 
 @helper
-def _proceeds(columns: Floats, family: Codes, params: Floats, origin: Floats, i: int, sold: float) -> float:
+def _proceeds(columns: Floats, market: Market, i: int, sold: float) -> float:
     """Money that a sale brings."""
-    keep = kept(int(columns[c.CURVE, i]), columns[c.KEEP, i], family, params, origin, sold)
+    keep = kept(int(columns[c.CURVE, i]), columns[c.KEEP, i], market, sold)
     return sold * keep - sold * columns[c.SWAP_FEE, i]
 
 
 @routine
 def _gain(
-    columns: Floats, family: Codes, params: Floats, origin: Floats, i: int, sold: float, flash: float
+    columns: Floats, market: Market, i: int, sold: float, flash: float
 ) -> float:  # fmt: skip
     """How far a sale, and what is repaid with it, moves a position towards its target."""
-    got = _proceeds(columns, family, params, origin, i, sold)
+    got = _proceeds(columns, market, i, sold)
     repaid = got / flash / (1.0 + columns[c.FEE_RATE, i])
     return columns[c.PER_BORROW, i] * repaid - columns[c.PER_SUPPLY, i] * sold
 
 
 @routine
 def _cut(
-    columns: Floats, family: Codes, params: Floats, origin: Floats, i: int, missing: float, flash: float, slope: float,
+    columns: Floats, market: Market, i: int, missing: float, flash: float, slope: float,
     high: float,
 ) -> float:  # fmt: skip
     """Collateral up to `high` whose sale moves a position as far as is missing."""
@@ -141,7 +142,7 @@ def _cut(
         mid = 0.5 * (low + high)
         if not (low < mid < high):
             break
-        if _gain(columns, family, params, origin, i, mid, flash) < missing:
+        if _gain(columns, market, i, mid, flash) < missing:
             low = mid
         else:
             high = mid
@@ -150,7 +151,7 @@ def _cut(
 
 @routine
 def _walk(
-    columns: Floats, family: Codes, params: Floats, origin: Floats, i: int, w: Floats, table: Floats
+    columns: Floats, market: Market, i: int, w: Floats, table: Floats
 ) -> int:  # fmt: skip
     """Plan i alone, in the first lane; gives how many operations it has, but for the last withdrawal."""
     fee_rate, threshold, aim = columns[c.FEE_RATE, i], columns[c.LIQUIDATION_THRESHOLD, i], columns[c.AIM, i]
@@ -165,12 +166,12 @@ def _walk(
         if (left * threshold / borrow < columns[c.MIN_HEALTH_FACTOR, i]) | (borrow / left > columns[c.MAX_LTV, i]):
             cap = supply - borrow / (top * SHRINK)
         cap = min(cap, columns[c.MOST, i])
-        fits = missing <= cap * slope if flat else missing <= _gain(columns, family, params, origin, i, cap, 1.0)
+        fits = missing <= cap * slope if flat else missing <= _gain(columns, market, i, cap, 1.0)
         fits = fits & (w[r.POSSIBLE] > 0.0)
         taken = cap
         if fits:
-            taken = min(_cut(columns, family, params, origin, i, missing, 1.0, slope, cap), cap)
-        got = _proceeds(columns, family, params, origin, i, taken)
+            taken = min(_cut(columns, market, i, missing, 1.0, slope, cap), cap)
+        got = _proceeds(columns, market, i, taken)
         whole = fits & (per_supply == 0.0)
         repaid = borrow - aim if whole else got / (1.0 + fee_rate)
         fee = repaid * fee_rate
@@ -198,7 +199,7 @@ def _walk(
 
 @routine
 def _store(
-    columns: Floats, family: Codes, params: Floats, origin: Floats, i: int, w: Floats, j: int, values: Floats,
+    columns: Floats, market: Market, i: int, w: Floats, j: int, values: Floats,
     counts: Integers, at: int, table: Floats, row: int,
 ) -> None:  # fmt: skip
     """Write what became of the plan in lane j, and the one-shot beside it."""
@@ -228,11 +229,11 @@ def _store(
     reachable = True
     if first > small:
         most = columns[c.MOST, i]
-        sold = min(_cut(columns, family, params, origin, i, first, flash, slope, min(most, supply)), most)
-        got = _proceeds(columns, family, params, origin, i, sold)
+        sold = min(_cut(columns, market, i, first, flash, slope, min(most, supply)), most)
+        got = _proceeds(columns, market, i, sold)
         loan = got / flash
         repaid = borrow - aim if per_supply == 0.0 else loan / (1.0 + fee_rate)
-        moved = _gain(columns, family, params, origin, i, sold, flash)
+        moved = _gain(columns, market, i, sold, flash)
         left = supply - sold
         lower = aim if per_supply == 0.0 else borrow - repaid
         reachable = (slope > 0.0) & (left >= 0.0) & (moved * SLACK >= first) & (lower <= top * left * SLACK)
@@ -265,18 +266,19 @@ def _store(
 
 
 @kernel(
-    float_rows_in, codes_in, float_rows_in, floats_in, float_rows_out, float_rows_out, integer_rows_out, floats_out,
-    integer, integer,
+    float_rows_in, codes_in, float_rows_in, floats_in, floats_in, float_rows_out, float_rows_out, integer_rows_out,
+    floats_out, integer, integer,
 )  # fmt: skip
 def unwind(
-    columns: Floats, family: Codes, params: Floats, origin: Floats, table: Floats, values: Floats, counts: Integers,
-    work: Floats, start: int, stop: int,
+    columns: Floats, family: Codes, params: Floats, origin: Floats, steps: Floats, table: Floats,
+    values: Floats, counts: Integers, work: Floats, start: int, stop: int,
 ) -> None:  # fmt: skip
     """Plan how any number of positions take leverage off.
 
     Parameters as in :func:`escala.kernels.lending.plan_leverage.leverage`; `values` and `counts` have a row for each of
     the layout's ``unwind_value`` and ``unwind_count``.
     """
+    market = (family, params, origin, steps)
     lanes = LANES if table.shape[1] == 0 else 1
     first = 0
     while first < stop - start:
@@ -291,7 +293,18 @@ def unwind(
             while _sweep(work) > 0:
                 pass
         else:
-            row = _walk(columns, family, params, origin, first, work, table)
+            row = _walk(columns, market, first, work, table)
         for j in range(count):
-            _store(columns, family, params, origin, first + j, work, j, values, counts, start + first + j, table, row)
+            _store(
+                columns,
+                market,
+                first + j,
+                work,
+                j,
+                values,
+                counts,
+                start + first + j,
+                table,
+                row,
+            )
         first += count
