@@ -116,7 +116,11 @@ def lowest(error: Callable[..., Floats], ranges: list[tuple[float, float, int]])
 def excess(family: str, records: list[Records]) -> tuple[Floats, npt.NDArray[np.int8]]:
     """By which share each fit's error is above the lowest found, and its status."""
     ours = fit(
-        [str(i) for i in range(len(records))], [c for c, _ in records], [y for _, y in records], family=family, threads=1
+        [str(i) for i in range(len(records))],
+        [c for c, _ in records],
+        [y for _, y in records],
+        family=family,
+        threads=1,
     )
     over = np.full(len(records), np.nan)
     for i, (c, y) in enumerate(records):

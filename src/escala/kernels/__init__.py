@@ -28,6 +28,8 @@ _KERNELS = {
     "fitting.ladder": ("ladders",),
     "grouping": ("order", "rank"),
     "lending.lanes": ("lending", "trace"),
+    "lending.plan_leverage": ("leverage",),
+    "lending.plan_unwind": ("unwind",),
     "noise.intervals": ("reach",),
     "noise.scores": ("score",),
     "order_book": ("walk",),

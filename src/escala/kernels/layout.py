@@ -174,6 +174,42 @@ lending_memo = rows(
 )
 LENDING_WORK_SIZE = LENDING_LANES_END + LENDING_REGIMES * lending_memo.END
 
+# ---- Plans of a leveraged position ----
+
+PLAN_LANES = 64
+#: Operations of a round: borrow, buy, deposit, or withdraw, sell, repay.
+ROUND_OPERATIONS = 3
+
+plan_input = of(tables.PLAN_INPUTS)
+leverage_value = of(tables.LEVERAGE_VALUES)
+leverage_count = of(tables.LEVERAGE_COUNTS)
+unwind_value = of(tables.UNWIND_VALUES)
+unwind_count = of(tables.UNWIND_COUNTS)
+plan_operation = of(tables.PLAN_TRACE)
+plan_status = codes(tables.PLAN_STATUS)
+plan_actions = codes(tables.PLAN_ACTIONS)
+#: A lane of plans: what was given, state and sums.
+plan_lane = rows(
+    *tables.names(tables.PLAN_INPUTS),
+    "limit",  # debt/supply that a step may leave, a little below what the limits allow
+    "growth",  # what a unit of debt drawn or of collateral sold becomes
+    "slope",  # how fast the distance to the target falls with it
+    "missing",  # distance to the target
+    "possible",  # 1 where some number of rounds reaches the target
+    "fitted",  # 1 once the last step was cut to size
+    "going",  # 1 while rounds follow
+    "made",  # rounds made
+    "now_supply",
+    "now_borrow",
+    "lowest",
+    "moved",  # sums: debt drawn or collateral sold, what came of it, fees, losses of trades
+    "gained",
+    "paid",
+    "lost",
+    lanes=PLAN_LANES,
+)
+PLAN_WORK_SIZE = plan_lane.END
+
 # ---- Allocations ----
 
 #: Relative: money that is not there.
