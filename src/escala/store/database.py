@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeVar
@@ -14,13 +15,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.elements import ColumnElement
 
-from escala.errors import StoreError
-from escala.store import schema
+from escala.errors import StoreError, StoreUncertainError
+from escala.store import identities, schema
+from escala.store.identities import Signature
 from escala.store.location import Location, check_revision, is_new
 
 #: How long a transaction waits for other processes that write.
 _PATIENCE_SECONDS: Final = 60.0
 _FETCHED: Final = 20_000  # rows
+#: How long a database is asked whether it kept what it did not confirm, and the pauses in between.
+_ASKING_SECONDS: Final = 20.0
+_PAUSE_SECONDS: Final = 0.2
 #: What PostgreSQL knows our writers' lock by.
 _LOCK: Final = schema.APPLICATION_ID
 #: What every connection to SQLite begins with. FULL: a commit is on disk when it returns, whatever happens then. The
@@ -97,22 +102,66 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self, signature: Signature | None = None) -> AsyncIterator[AsyncConnection]:
         """Begin a transaction that writes, alone; when the block is left without error all of it is on disk.
+
+        Parameters
+        ----------
+        signature : Signature, optional
+            What the block signs its work with. If the connection breaks once COMMIT was sent, the database is asked for
+            it on a new one.
 
         Raises
         ------
         StoreError
             If the database fails; then nothing of it was kept.
+        StoreUncertainError
+            If it fails while it confirms, and cannot be asked.
         """
         self._refuse_closed()
         async with self._turn:  # in line, where the database would have us try again and again
             self._refuse_closed()  # while this stood in line
             with self._translated("write to"):
-                async with self._writers.begin() as connection:
-                    if not self.is_sqlite:
-                        await connection.execute(_LOCKING, {"key": _LOCK})
+                async with self._writers.connect() as connection:
+                    await self._begin(connection)
                     yield connection
+                    await self._commit(connection, signature)
+
+    async def _begin(self, connection: AsyncConnection) -> None:
+        await connection.begin()
+        if not self.is_sqlite:
+            await connection.execute(_LOCKING, {"key": _LOCK})
+
+    async def _commit(self, connection: AsyncConnection, signature: Signature | None) -> None:
+        """Commit; where no answer comes, ask on a new connection whether what was signed is there."""
+        try:
+            await connection.commit()
+        except self._errors as error:
+            reason = self.location.hide(_reason(error))
+            await connection.invalidate()  # a transaction that lives on would keep the lock that is asked under
+            if signature is None or not signature.signed:
+                raise
+            if not await self._kept(signature, reason):
+                raise StoreError(f"cannot write to {self.location}: {reason}; it was not kept") from None
+
+    async def _kept(self, signature: Signature, reason: str) -> bool:
+        """Ask whether what was signed is there. Whoever has the writers' lock sees how the transaction ended."""
+        until = time.monotonic() + _ASKING_SECONDS
+        while True:
+            try:
+                async with self._writers.connect() as connection:
+                    await self._begin(connection)
+                    return bool(await identities.known(connection, [signature.identity]))
+            except self._errors:
+                if time.monotonic() >= until:
+                    break
+            await asyncio.sleep(_PAUSE_SECONDS)
+        given = signature.kind in identities.GIVEN
+        raise StoreUncertainError(
+            f"cannot tell whether {self.location} has kept what was written: {reason}; "
+            f"the same call may be repeated{', with the identity that this error has' * given}",
+            identity=signature.identity * given,
+        )
 
     async def take_ids(self, connection: AsyncConnection, table: Table, count: int) -> int:
         """Give the first of `count` numbers in a row for new rows; to be called while writing."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from escala.store.database import Database
+from escala.store.identities import Signature
 from escala.store.schema import CONFIG, METADATA, SYMBOL
 from escala.store.settings import ScalingConfig, SymbolConfig
 
@@ -23,8 +23,7 @@ async def config(database: Database, name: str) -> ScalingConfig:
 
 async def set_config(database: Database, config: ScalingConfig, name: str) -> None:
     """Keep settings."""
-    async with database.writing() as connection:
-        await _upsert(database, connection, CONFIG, {"name": name, **asdict(config)})
+    await _upsert(database, CONFIG, {"name": name, **asdict(config)})
 
 
 async def symbol_configs(database: Database) -> dict[str, SymbolConfig]:
@@ -38,14 +37,15 @@ async def symbol_configs(database: Database) -> dict[str, SymbolConfig]:
 
 async def set_symbol_config(database: Database, symbol: str, config: SymbolConfig) -> None:
     """Keep the settings of a symbol."""
-    async with database.writing() as connection:
-        await _upsert(database, connection, SYMBOL, {"symbol": symbol, **asdict(config)})
+    await _upsert(database, SYMBOL, {"symbol": symbol, **asdict(config)})
 
 
 async def remove_symbol_config(database: Database, symbol: str) -> bool:
     """Forget the settings of a symbol and tell whether there were any."""
-    async with database.writing() as connection:
+    signature = Signature.of("setting", None)
+    async with database.writing(signature) as connection:
         removed = await connection.execute(SYMBOL.delete().where(SYMBOL.c.symbol == symbol))
+        await signature.sign(connection, 0)
     return removed.rowcount > 0
 
 
@@ -58,8 +58,11 @@ async def counts(database: Database) -> dict[str, int]:
         }
 
 
-async def _upsert(database: Database, connection: AsyncConnection, table: Table, row: dict[str, Any]) -> None:
+async def _upsert(database: Database, table: Table, row: dict[str, Any]) -> None:
     insertion = (sqlite if database.is_sqlite else postgresql).insert(table).values(**row)
     key, *rest = row
     changed = {name: insertion.excluded[name] for name in rest}
-    await connection.execute(insertion.on_conflict_do_update(index_elements=[key], set_=changed))
+    signature = Signature.of("setting", None)
+    async with database.writing(signature) as connection:
+        await connection.execute(insertion.on_conflict_do_update(index_elements=[key], set_=changed))
+        await signature.sign(connection, 0)
