@@ -46,7 +46,10 @@ class Trainer:
             If there are no records of a symbol.
         """
         asked = time.time()
-        await self._state.refresh_if_due()
+        if all(self._state.fresh(symbol, asked) for symbol in symbols):
+            await self._state.refresh_soon()
+        else:
+            await self._state.refresh_if_due()
         if not missing:
             await self._state.known(symbols)
         if self._any_stale(symbols, asked):

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import ARRAY, Select, Table, Text, any_, bindparam, event, func, inspect, select, text
@@ -22,7 +23,12 @@ from escala.store.location import Location, check_revision, is_new
 
 #: How long a transaction waits for other processes that write.
 _PATIENCE_SECONDS: Final = 60.0
+#: How long a call that was cancelled waits for its end.
+_GRACE_SECONDS: Final = 1.0
+#: Work that is under way: a loop alone would not keep it alive.
+_ALIVE: Final[set[asyncio.Task[Any]]] = set()
 _FETCHED: Final = 20_000  # rows
+_MIGRATION_SECONDS: Final = 3600.0
 #: How long a database is asked whether it kept what it did not confirm, and the pauses in between.
 _ASKING_SECONDS: Final = 20.0
 _PAUSE_SECONDS: Final = 0.2
@@ -127,10 +133,11 @@ class Database:
                     yield connection
                     await self._commit(connection, signature)
 
-    async def _begin(self, connection: AsyncConnection) -> None:
+    async def _begin(self, connection: AsyncConnection, patience: float | None = None) -> None:
         await connection.begin()
         if not self.is_sqlite:
-            await connection.execute(_LOCKING, {"key": _LOCK})
+            seconds = self.location.lock_timeout if patience is None else max(patience, _PAUSE_SECONDS)
+            await connection.execute(_LOCKING, {"key": _LOCK, "timeout": f"{1000 * seconds:.0f}"})
 
     async def _commit(self, connection: AsyncConnection, signature: Signature | None) -> None:
         """Commit; where no answer comes, ask on a new connection whether what was signed is there."""
@@ -150,7 +157,7 @@ class Database:
         while True:
             try:
                 async with self._writers.connect() as connection:
-                    await self._begin(connection)
+                    await self._begin(connection, until - time.monotonic())
                     return bool(await identities.known(connection, [signature.identity]))
             except self._errors:
                 if time.monotonic() >= until:
@@ -240,8 +247,23 @@ class Database:
                 return
             if found is None and not create:
                 raise _not_there(self.location)
-            async with self.writing() as connection:
+            async with self._migrating(), self.writing() as connection:
                 await connection.run_sync(self._migrate)
+
+    @asynccontextmanager
+    async def _migrating(self) -> AsyncIterator[None]:
+        """Let statements take as long as they need: one may touch every row."""
+        usual, writers = self._engine, self._writers
+        if not self.is_sqlite:
+            patient = replace(self.location, command_timeout=_MIGRATION_SECONDS, lock_timeout=_MIGRATION_SECONDS)
+            self._engine = _postgres_engine(patient)
+            self._writers = self._engine.execution_options(writes=True)
+        try:
+            yield
+        finally:
+            if self._engine is not usual:
+                await self._engine.dispose()
+            self._engine, self._writers = usual, writers
 
     def _migrate(self, connection: Any) -> None:
         if self._revision(connection) == schema.REVISIONS[-1]:  # another process was faster
@@ -265,22 +287,29 @@ class Database:
 
 
 async def to_the_end(work: Coroutine[Any, Any, Answer], given_up: asyncio.Event | None = None) -> Answer:
-    """Await work with the database; if the caller is cancelled, wait for its end before saying so.
+    """Await work with the database; if the caller is cancelled, wait for its end before saying so, but not for ever.
 
     A driver that is cancelled within a statement may leave a connection that holds its locks for as long as anything
-    refers to it. `given_up` tells long work that nobody waits for it any more.
+    refers to it. So work that does not end in time, for the database is silent, goes on without anybody who waits,
+    until a timeout ends it. `given_up` tells long work that nobody waits for it any more.
     """
     task = asyncio.create_task(work)
+    _ALIVE.add(task)
+    task.add_done_callback(_ended)
     try:
         await asyncio.wait([task])
     except asyncio.CancelledError:
         if given_up is not None:
             given_up.set()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # looked at, so that nobody complains
+        await asyncio.wait([task], timeout=_GRACE_SECONDS)
         raise
     return task.result()
+
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    _ALIVE.discard(task)
+    if not task.cancelled():
+        task.exception()  # looked at, so that nobody complains
 
 
 def migrate(connection: Any, revision: str = schema.REVISIONS[-1]) -> None:
@@ -303,7 +332,8 @@ def _not_there(location: Location) -> StoreError:
 
 _LOCKING: Final = text(
     # Whatever the server's default, a commit that is acknowledged shall be on disk.
-    "SELECT pg_advisory_xact_lock(:key), CASE current_setting('synchronous_commit') WHEN 'off'"
+    "SELECT set_config('lock_timeout', :timeout, true), pg_advisory_xact_lock(:key),"
+    " CASE current_setting('synchronous_commit') WHEN 'off'"
     " THEN set_config('synchronous_commit', 'on', true) END"
 )
 _SQLITE_LAST: Final = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
@@ -336,7 +366,22 @@ def _sqlite_engine(location: Location) -> AsyncEngine:
 
 def _postgres_engine(location: Location) -> AsyncEngine:
     # A snapshot older than the writers' lock would miss what the one before wrote.
-    return create_async_engine(location.url, isolation_level="READ COMMITTED", pool_pre_ping=True, hide_parameters=True)
+    arguments = {"timeout": location.connect_timeout, "command_timeout": location.command_timeout}
+    engine = create_async_engine(
+        location.url,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args=arguments,
+    )
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def give_up(context: Any) -> None:
+        # Whoever does not answer is not asked to clean up either: that would take as long again.
+        if isinstance(context.original_exception, TimeoutError):
+            context.is_disconnect = True
+
+    return engine
 
 
 def _driver_errors(*, is_sqlite: bool) -> tuple[type[Exception], ...]:
@@ -352,4 +397,6 @@ def _reason(error: BaseException) -> str:
     """Say what happened, without statement and parameters."""
     original = getattr(error, "orig", None) or error
     cause = getattr(original, "__cause__", None) or original
+    if isinstance(cause, TimeoutError) and not str(cause):
+        return "it did not answer in time"
     return " ".join(str(cause).split()) or type(cause).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 from contextlib import closing, suppress
@@ -22,6 +23,9 @@ _DRIVERS: Final = {
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
+#: Options of a URL: seconds to wait for a connection, for other writers, and for the answer to one statement.
+TIMEOUTS: Final = {"connect_timeout": 10.0, "lock_timeout": 60.0, "command_timeout": 90.0}
+_LONGEST_TIMEOUT: Final = 1e6
 _MAGIC: Final = b"SQLite format 3\0"
 #: A journal of SQLite begins with this, and with the pages that the database had in the four bytes up to the other.
 _JOURNAL_MAGIC: Final = bytes.fromhex("d9d505f920a163d7")
@@ -38,10 +42,15 @@ class Location:
         With the driver; the password is in its own field, whichever way it was given.
     path : Path or None
         The file of an SQLite store.
+    connect_timeout, lock_timeout, command_timeout : float
+        Seconds; of PostgreSQL.
     """
 
     url: URL
     path: Path | None
+    connect_timeout: float = TIMEOUTS["connect_timeout"]
+    lock_timeout: float = TIMEOUTS["lock_timeout"]
+    command_timeout: float = TIMEOUTS["command_timeout"]
 
     @classmethod
     def of(cls, url: str | os.PathLike[str]) -> Location:
@@ -69,7 +78,8 @@ class Location:
                 raise StoreError("an SQLite URL is sqlite:///PATH, without user, host or options")
             return cls._at(parsed.database or "")
         load_postgres()
-        return cls(_with_password_in_its_place(parsed), None)
+        timeouts = {name: _seconds(name, parsed.query.get(name, default)) for name, default in TIMEOUTS.items()}
+        return cls(_with_password_in_its_place(parsed.difference_update_query(TIMEOUTS)), None, **timeouts)
 
     @classmethod
     def _at(cls, path: str) -> Location:
@@ -146,6 +156,16 @@ def _with_password_in_its_place(url: URL) -> URL:
     if given is None:
         return url
     return url.difference_update_query(["password"]).set(password=given if isinstance(given, str) else given[-1])
+
+
+def _seconds(name: str, value: Any) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0.0 < seconds <= _LONGEST_TIMEOUT:
+        raise StoreError(f"{name} of a URL must be seconds in (0, {_LONGEST_TIMEOUT:g}], not {value!r}")
+    return seconds
 
 
 def is_new(path: Path) -> bool:

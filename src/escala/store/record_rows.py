@@ -23,6 +23,7 @@ Row = tuple[str, float, float, float, int, str, str | None]
 
 #: What single records are called among identities.
 _SINGLE: Final = "record"
+_SLOWEST: Final = 1000.0  # rows a second that a server takes at least
 _CHUNK: Final = 20_000  # rows handed to the driver together: memory does not grow with the batch
 #: One step down the index a symbol, instead of a walk through all records.
 _HIGHEST: Final = text(
@@ -91,16 +92,17 @@ async def insert_within(database: Database, connection: AsyncConnection, batch: 
         for start in range(0, len(batch), _CHUNK):
             await connection.exec_driver_sql(statement, list(_numbered(batch, first, start, given_up)))
     else:
-        await _copy(connection, batch, first, given_up)
+        await _copy(connection, batch, first, given_up, database.location.command_timeout)
     return first
 
 
-async def _copy(connection: AsyncConnection, batch: Batch, first: int, given_up: asyncio.Event) -> None:
+async def _copy(connection: AsyncConnection, batch: Batch, first: int, given_up: asyncio.Event, timeout: float) -> None:
     # The lock was a statement of this transaction: before the first one COPY would commit by itself.
     raw = await connection.get_raw_connection()
     driver: Any = raw.driver_connection
     rows = (row for start in range(0, len(batch), _CHUNK) for row in _numbered(batch, first, start, given_up))
-    await driver.copy_records_to_table(RECORD.name, records=rows, columns=RECORD.columns.keys())
+    seconds = timeout + len(batch) / _SLOWEST  # one statement, however many rows
+    await driver.copy_records_to_table(RECORD.name, records=rows, columns=RECORD.columns.keys(), timeout=seconds)
 
 
 def _numbered(batch: Batch, first: int, start: int, given_up: asyncio.Event) -> Iterator[tuple[Any, ...]]:
