@@ -71,9 +71,9 @@ class EngineState:
         """Take note of a symbol's capital."""
         self.regimes.move(symbol, capital, self.models.limits(symbol))
 
-    def adopt(self, other: Models) -> None:
-        """Use models from now on, as far as they are newer."""
-        chosen = self.models.newer_in(other)
+    def adopt(self, other: Models, *, kept: bool = True) -> None:
+        """Use models from now on, as far as they are newer; all of them if they were not kept and have no number."""
+        chosen = self.models.newer_in(other) if kept else list(range(len(other.place)))
         if not chosen:
             return
         self.models = self.models.replaced(other, chosen)

@@ -23,6 +23,8 @@ from escala.store.location import Location, check_revision, is_new
 
 #: How long a transaction waits for other processes that write.
 _PATIENCE_SECONDS: Final = 60.0
+#: What SQLite says where it may make no log beside a file that others may write to.
+_NO_LOG: Final = ("unable to open database file", "attempt to write a readonly database")
 #: How long a call that was cancelled waits for its end.
 _GRACE_SECONDS: Final = 1.0
 #: Work that is under way: a loop alone would not keep it alive.
@@ -125,6 +127,8 @@ class Database:
             If it fails while it confirms, and cannot be asked.
         """
         self._refuse_closed()
+        if self.location.read_only:
+            raise StoreError(f"cannot write to {self.location}: it is read-only")
         async with self._turn:  # in line, where the database would have us try again and again
             self._refuse_closed()  # while this stood in line
             with self._translated("write to"):
@@ -247,6 +251,11 @@ class Database:
                 return
             if found is None and not create:
                 raise _not_there(self.location)
+            if self.location.read_only:
+                raise StoreError(
+                    f"{self.location} is of an older escala (schema {found}) and would have to be brought up to date, "
+                    "but it cannot be written to: copy it to where it can"
+                )
             async with self._migrating(), self.writing() as connection:
                 await connection.run_sync(self._migrate)
 
@@ -283,6 +292,8 @@ class Database:
             raise
         except (*self._errors, *more) as error:
             reason = self.location.hide(_reason(error))
+            if self.location.read_only and reason in _NO_LOG:
+                reason = "readers make a log beside it, and this user may not write to its folder"
             raise StoreError(f"cannot {doing} {self.location}: {reason}") from None
 
 
@@ -352,7 +363,7 @@ def _sqlite_engine(location: Location) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
         cursor = connection.cursor()
-        for setting in _SQLITE_SETTINGS:
+        for setting in () if location.read_only else _SQLITE_SETTINGS:
             cursor.execute(f"PRAGMA {setting}")
         cursor.close()
 

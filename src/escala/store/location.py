@@ -6,10 +6,11 @@ import math
 import os
 import sqlite3
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from escala.errors import MissingExtraError, StoreError
 
@@ -44,6 +45,8 @@ class Location:
         The file of an SQLite store.
     connect_timeout, lock_timeout, command_timeout : float
         Seconds; of PostgreSQL.
+    read_only : bool
+        Whether the file is on a medium, or of a user, that this one may not write to.
     """
 
     url: URL
@@ -51,6 +54,7 @@ class Location:
     connect_timeout: float = TIMEOUTS["connect_timeout"]
     lock_timeout: float = TIMEOUTS["lock_timeout"]
     command_timeout: float = TIMEOUTS["command_timeout"]
+    read_only: bool = False
 
     @classmethod
     def of(cls, url: str | os.PathLike[str]) -> Location:
@@ -79,7 +83,8 @@ class Location:
             return cls._at(parsed.database or "")
         load_postgres()
         timeouts = {name: _seconds(name, parsed.query.get(name, default)) for name, default in TIMEOUTS.items()}
-        return cls(_with_password_in_its_place(parsed.difference_update_query(TIMEOUTS)), None, **timeouts)
+        located = cls(_with_password_in_its_place(parsed.difference_update_query(TIMEOUTS)), None)
+        return replace(located, **timeouts)  # type: ignore[arg-type]  # all of them seconds
 
     @classmethod
     def _at(cls, path: str) -> Location:
@@ -88,10 +93,17 @@ class Location:
         if path in ("", ":memory:") or "\0" in path:
             raise StoreError(f"a store needs a file, not {path!r}")
         absolute = Path(path).absolute()
+        if absolute.is_file() and not _may_be_written(absolute):
+            # Where nobody can write there is no log that would have to be read or made beside the file.
+            how = {"mode": "ro", "uri": "true", **({"immutable": "1"} if _is_on_read_only_medium(absolute) else {})}
+            uri = f"file:{quote(str(absolute))}"
+            return cls(URL.create("sqlite+aiosqlite", database=uri, query=how), absolute, read_only=True)
         return cls(URL.create("sqlite+aiosqlite", database=str(absolute)), absolute)
 
     def __str__(self) -> str:
         """Give the URL without password, and of its options only where the server is."""
+        if self.path is not None:
+            return f"sqlite:///{self.path}"
         hidden = [option for option in self.url.query if option not in ("host", "port")]
         plain = self.url.set(drivername=self.url.get_backend_name()).difference_update_query(hidden)
         return plain.render_as_string(hide_password=True)
@@ -103,6 +115,14 @@ class Location:
         """Take the password out of a message."""
         password = str(self.url.password or "")
         return text.replace(password, "***") if password else text
+
+
+def _is_on_read_only_medium(path: Path) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def _may_be_written(path: Path) -> bool:
+    return os.access(path, os.W_OK) and not _is_on_read_only_medium(path)
 
 
 def check_libraries() -> None:
