@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.elements import ColumnElement
 
-from escala.errors import StoreError, StoreUncertainError
+from escala.errors import EscalaError, StoreError, StoreUncertainError
 from escala.store import identities, schema
 from escala.store.identities import Signature
 from escala.store.location import Location, check_revision, is_new
@@ -83,7 +83,8 @@ class Database:
             raise _not_there(location)
         database = cls(location)
         try:
-            await to_the_end(database._bring_up_to_date(create=create))
+            with database.undamaged():
+                await to_the_end(database._bring_up_to_date(create=create))
         except BaseException:
             await database.close()
             raise
@@ -288,13 +289,33 @@ class Database:
         """Turn what drivers raise into errors of ours, without chains: nobody checked those for secrets."""
         try:
             yield
-        except StoreError:
+        except EscalaError:
             raise
         except (*self._errors, *more) as error:
             reason = self.location.hide(_reason(error))
             if self.location.read_only and reason in _NO_LOG:
                 reason = "readers make a log beside it, and this user may not write to its folder"
             raise StoreError(f"cannot {doing} {self.location}: {reason}") from None
+
+    @contextmanager
+    def undamaged(self) -> Iterator[None]:
+        """Turn what content raises that no version has written into one error.
+
+        Raises
+        ------
+        StoreError
+            If what was read cannot be what was written. No server gives what is no text, or of another type than its
+            column, but a file may.
+        """
+        try:
+            yield
+        except EscalaError:
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            if not self.is_sqlite:
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            raise StoreError(f"cannot read {self.location}: it is damaged ({reason})") from error
 
 
 async def to_the_end(work: Coroutine[Any, Any, Answer], given_up: asyncio.Event | None = None) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ _DRIVERS: Final = {
 #: Options of a URL: seconds to wait for a connection, for other writers, and for the answer to one statement.
 TIMEOUTS: Final = {"connect_timeout": 10.0, "lock_timeout": 60.0, "command_timeout": 90.0}
 _LONGEST_TIMEOUT: Final = 1e6
+#: How schemas are called, today and later.
+_REVISION: Final = re.compile(r"[0-9]{4}")
 _MAGIC: Final = b"SQLite format 3\0"
 #: A journal of SQLite begins with this, and with the pages that the database had in the four bytes up to the other.
 _JOURNAL_MAGIC: Final = bytes.fromhex("d9d505f920a163d7")
@@ -200,6 +203,8 @@ def is_new(path: Path) -> bool:
         return _is_new(path)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"cannot read {path}: {error}") from None
+    except (TypeError, ValueError) as error:  # text that is none, rows that are not there
+        raise StoreError(f"cannot read {path}: it is damaged ({type(error).__name__}: {error})") from None
 
 
 def _is_new(path: Path) -> bool:
@@ -265,6 +270,8 @@ def check_revision(store: str, revision: str) -> None:
     """
     from escala.store.schema import REVISIONS
 
+    if not (isinstance(revision, str) and _REVISION.fullmatch(revision)):
+        raise StoreError(f"cannot read {store}: it is damaged (its schema is called {revision!r})")
     if revision not in REVISIONS:
         raise StoreError(
             f"{store} is of a newer escala (schema {revision}, this one knows up to {REVISIONS[-1]}); "

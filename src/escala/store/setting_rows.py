@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from escala.errors import ConfigError, StoreError
 from escala.store.database import Database
 from escala.store.identities import Signature
 from escala.store.schema import CONFIG, METADATA, SYMBOL
@@ -18,7 +21,8 @@ async def config(database: Database, name: str) -> ScalingConfig:
     """Read settings; those never set are the defaults."""
     async with database.reading() as connection:
         row = (await connection.execute(select(CONFIG).where(CONFIG.c.name == name))).mappings().one_or_none()
-    return ScalingConfig(**{key: value for key, value in row.items() if key != "name"}) if row else ScalingConfig()
+    with _understood(database):
+        return ScalingConfig(**{key: value for key, value in row.items() if key != "name"}) if row else ScalingConfig()
 
 
 async def set_config(database: Database, config: ScalingConfig, name: str) -> None:
@@ -30,9 +34,10 @@ async def symbol_configs(database: Database) -> dict[str, SymbolConfig]:
     """Read the settings of all symbols that have some."""
     async with database.reading() as connection:
         rows = (await connection.execute(select(SYMBOL).order_by(SYMBOL.c.symbol))).mappings().all()
-    return {
-        row["symbol"]: SymbolConfig(**{key: value for key, value in row.items() if key != "symbol"}) for row in rows
-    }
+    with _understood(database):
+        return {
+            row["symbol"]: SymbolConfig(**{key: value for key, value in row.items() if key != "symbol"}) for row in rows
+        }
 
 
 async def set_symbol_config(database: Database, symbol: str, config: SymbolConfig) -> None:
@@ -56,6 +61,15 @@ async def counts(database: Database) -> dict[str, int]:
             name: int((await connection.execute(select(func.count()).select_from(table))).scalar_one())
             for name, table in METADATA.tables.items()
         }
+
+
+@contextmanager
+def _understood(database: Database) -> Iterator[None]:
+    """Say of settings that nobody can have written that they are the store's, and no argument."""
+    try:
+        yield
+    except ConfigError as error:
+        raise StoreError(f"the settings in {database.location} are damaged: {error}") from None
 
 
 async def _upsert(database: Database, table: Table, row: dict[str, Any]) -> None:

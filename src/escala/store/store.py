@@ -738,7 +738,8 @@ class Store:
     async def _to_the_end(self, work: Coroutine[Any, Any, Answer], given_up: asyncio.Event | None = None) -> Answer:
         from escala.store.database import to_the_end
 
-        return await to_the_end(work, given_up)
+        with self._database.undamaged():
+            return await to_the_end(work, given_up)
 
 
 def _number(name: str, value: Any, allowed: Interval = _NUMBER) -> int:
