@@ -89,6 +89,7 @@ _ROOMS = {
     "ScenarioError": "errors",
     "ScenarioFileError": "errors",
     "StoreError": "errors",
+    "StoreUncertainError": "errors",
     "SweepError": "errors",
     "UnknownSymbolError": "errors",
 }

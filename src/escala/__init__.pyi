@@ -37,6 +37,7 @@ from escala.errors import RecordFileError as RecordFileError
 from escala.errors import ScenarioError as ScenarioError
 from escala.errors import ScenarioFileError as ScenarioFileError
 from escala.errors import StoreError as StoreError
+from escala.errors import StoreUncertainError as StoreUncertainError
 from escala.errors import SweepError as SweepError
 from escala.errors import UnknownSymbolError as UnknownSymbolError
 from escala.lending.actions import PlanAction as PlanAction
