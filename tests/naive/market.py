@@ -90,7 +90,9 @@ class NaiveDraws:
             w = naive_bridge([naive_quantile(u if u > 0.0 else 2.0**-31) for u in points])
             normals = []
             for i in range(blocks):
-                drawn = [self._drawn(t, 64 + 8 * j) for t in range(i * steps // blocks + 1, (i + 1) * steps // blocks + 1)]
+                drawn = [
+                    self._drawn(t, 64 + 8 * j) for t in range(i * steps // blocks + 1, (i + 1) * steps // blocks + 1)
+                ]
                 n = float(len(drawn))
                 total = 0.0
                 for z in drawn:
@@ -310,9 +312,7 @@ def naive_path(spec: Spec) -> NaivePath:
         index = [a.get("oracle", "market") == "index" for a in assets]
         path.G.append([a["price"] * Y[j] if index[j] else path.M[-1][j] for j, a in enumerate(assets)])
         path.X.append([g / B for g in path.G[-1]])
-        path.X_low.append(
-            [path.X[-1][j] if index[j] or t == 0 else (low[j] * Y[j]) / B for j in range(len(assets))]
-        )
+        path.X_low.append([path.X[-1][j] if index[j] or t == 0 else (low[j] * Y[j]) / B for j in range(len(assets))])
     return path
 
 

@@ -19,7 +19,7 @@ import sys
 
 #: The kernels of each module.
 _KERNELS = {
-    "accumulate": ("accumulate",),
+    "accumulate": ("accumulate", "moments"),
     "allocation.solve": ("allocate",),
     "broadcast": ("take",),
     "curves.evaluate": ("evaluate", "predict"),
@@ -27,6 +27,8 @@ _KERNELS = {
     "fitting.fit": ("decay", "fit"),
     "grouping": ("order", "rank"),
     "lending.lanes": ("lending", "trace"),
+    "market.paths": ("paths",),
+    "market.walk": ("walk",),
     "order_book": ("walk",),
     "philox": ("uniforms", "words"),
     "sequences": ("halton", "jitter", "sobol", "strata"),
