@@ -24,7 +24,7 @@ from escala.market.protocol import Protocol
 
 DATA = Path(__file__).parent / "data" / "market"
 OUTPUTS = tables.names(tables.MARKET_OUTPUTS)
-KINDS = tables.names(tables.MARKET_EVENTS)
+KINDS = tables.names(tables.market_event_rowS)
 PROCESSES = {"gbm": GBM, "merton": Merton, "ou": OU, "heston": Heston}
 Spec = dict[str, Any]
 Event = tuple[int, str, float, float, float]
@@ -137,7 +137,7 @@ def walked(spec: Spec, blocks: tuple[int, int] | None = None) -> tuple[Spec, lis
         room.small, room.large, room.work, room.places, room.lane, room.state, path, path + 1,
     )  # fmt: skip
     outputs = {name: float(values[k, path]) for k, name in enumerate(OUTPUTS)}
-    e = layout.MARKET_EVENT
+    e = layout.market_event_row
     events = [
         (int(row[e.STEP]), KINDS[int(row[e.KIND])], float(row[e.A]), float(row[e.B]), float(row[e.C]))
         for row in room.events[:, : int(room.state[layout.market_state.COUNTED])].T

@@ -653,10 +653,10 @@ class NaivePosition:
         D, gas, fee = self.d * self.path.B[self.t], self.y.get("gas", 0.0), self.y.get("fee_rate", 0.0)
         N = self.value(self.path.G[self.t], self.p["liquidation_threshold"])
         H = self.y["deleverage_target"]
-        j, V, l, _ = self.chosen()
+        j, V, counted, _ = self.chosen()
         v = 0.0
         for _ in range(ITERATIONS):
-            divisor = H * (self.eta(v) - fee) - l
+            divisor = H * (self.eta(v) - fee) - counted
             if not divisor > 0.0:
                 v = V
                 break
@@ -690,15 +690,15 @@ class NaivePosition:
         N = self.value(self.path.G[self.t], self.p["liquidation_threshold"])
         Q = self.value(self.path.G[self.t], self.p["loan_to_value"])
         H = self.y["boost_target"]
-        j, _, l, credit = self.chosen()
+        j, _, counted, credit = self.chosen()
         b = 0.0
         for _ in range(ITERATIONS):
             k = self.eta(b) - fee
-            first, second = H - l * k, 1.0 - credit * k
+            first, second = H - counted * k, 1.0 - credit * k
             if not first > 0.0 or not second > 0.0:
                 b = 0.0
                 break
-            b = min(((N - l * gas) - H * D) / first, ((Q - credit * gas) - D) / second)
+            b = min(((N - counted * gas) - H * D) / first, ((Q - credit * gas) - D) / second)
             if not b > 0.0:
                 b = 0.0
                 break

@@ -329,4 +329,5 @@ market_state = rows(
     *(f"out_{name}" for name in tables.names(tables.MARKET_OUTPUTS)),
     first=market_held.END,
 )
-MARKET_EVENT: Final = rows("step", "kind", "a", "b", "c")
+#: Rows of the table of events.
+market_event_row = rows("step", "kind", "a", "b", "c")

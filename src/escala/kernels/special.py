@@ -1,4 +1,4 @@
-"""Branch-free exp, expm1, log, Lambert's W₀ and the normal quantile for the inner loops: none calls the C library, so the loops vectorise.
+"""Branch-free exp, expm1, log, Lambert's W₀ and the normal quantile for inner loops, which vectorise: no call of libm.
 
 A number is split as ``t = k·ln 2 + r`` with ``|r| ≤ ln 2/2`` (exp) or ``x = 2^k·m`` with ``√½ ≤ m < √2`` (log), and a
 polynomial takes the rest. Its coefficients interpolate at Chebyshev nodes, computed with 40 digits. W₀ is one rational

@@ -32,9 +32,8 @@ def check_fields(owner: Any, rows: Iterable[Quantity], optional: tuple[str, ...]
 
 def floats(owner: Any, rows: Iterable[Quantity]) -> dict[str, Floats]:
     """Give the fields that have a value as float64 arrays of their own shapes."""
-    return {
-        row.name: to_floats(row.name, getattr(owner, row.name)) for row in rows if getattr(owner, row.name) is not None
-    }
+    given = {row.name: getattr(owner, row.name) for row in rows}
+    return {name: to_floats(name, value, MarketError) for name, value in given.items() if value is not None}
 
 
 def check_sorted(arrays: Mapping[str, Floats], low: str, high: str) -> None:

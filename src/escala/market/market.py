@@ -216,9 +216,8 @@ class Market:
                 raise MarketError(message, arguments=("assets",), indexes=((j,),))
             if isinstance(asset.process, Merton):
                 most = 1.0 / self.step_years
-                check_interval(
-                    "jump_rate", to_floats("jump_rate", asset.process.jump_rate), Interval(0.0, most), MarketError
-                )
+                rate = to_floats("jump_rate", asset.process.jump_rate, MarketError)
+                check_interval("jump_rate", rate, Interval(0.0, most), MarketError)
 
     def _check_rates(self) -> None:
         years = max(self.years, _MOST_GROWTH / tables.RATE.high)  # no rate in range is too much for less
@@ -238,12 +237,14 @@ class Market:
         for i in range(count):
             for j in range(count):
                 value, other = float(given[i, j]), float(given[j, i])
+                message = ""
                 if i == j and value != 1.0:
-                    raise MarketError(
-                        f"correlation[{i}, {i}] must be 1, not {value!r}", arguments=("correlation",), indexes=((i, i),)
-                    )
-                if not -1.0 <= value <= 1.0 or value != other:
-                    message = f"correlation must be symmetric and in [-1, 1], but correlation[{i}, {j}] = {value!r} and correlation[{j}, {i}] = {other!r}"
+                    message = f"correlation must have ones on its diagonal, but correlation[{i}, {i}] = {value!r}"
+                elif not -1.0 <= value <= 1.0:
+                    message = f"correlation must be in [-1, 1], but correlation[{i}, {j}] = {value!r}"
+                elif value != other:
+                    message = f"correlation must be symmetric, but [{i}, {j}] = {value!r} and [{j}, {i}] = {other!r}"
+                if message:
                     raise MarketError(message, arguments=("correlation",), indexes=((i, j),))
         kept = given.copy()
         kept.flags.writeable = False
@@ -261,8 +262,8 @@ class Market:
         return self.steps * self.dt / tables.YEAR
 
     def numbers(self) -> dict[str, Floats]:
-        """Give all fields that may differ between parameter sets, by name; those of assets as ``sigma of assets[0]``."""
-        found = {name: array for name, array in floats(self.rate, self.rate.rows).items()}
+        """Give all fields that may differ between parameter sets, by name: ``sigma of assets[0]``."""
+        found = floats(self.rate, self.rate.rows)
         for j, asset in enumerate(self.assets):
             own = {**floats(asset, asset.rows), **(floats(asset.process, asset.process.rows) if asset.process else {})}
             found |= {f"{name} of assets[{j}]": array for name, array in own.items()}

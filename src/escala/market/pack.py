@@ -273,5 +273,5 @@ class Room:
             places=places,
             lane=np.zeros(layout.LENDING_WORK_SIZE if loops else 1),
             state=np.zeros(layout.market_state.END),
-            events=np.zeros((layout.MARKET_EVENT.END, events)),
+            events=np.zeros((layout.market_event_row.END, events)),
         )

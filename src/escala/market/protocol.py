@@ -164,7 +164,7 @@ class Protocol:
             bonus = np.minimum(_MOST_INCENTIVE, 1.0 / (1.0 - _INCENTIVE_CURSOR * (1.0 - lltv))) - 1.0
         return cls(
             rule="morpho", liquidation_threshold=liquidation_threshold,
-            loan_to_value=liquidation_threshold if loan_to_value is None else loan_to_value, bonus=np.maximum(bonus, 0.0)[()],
+            loan_to_value=liquidation_threshold if loan_to_value is None else loan_to_value, bonus=bonus[()],
             overshoot=overshoot, liquidator_gas=liquidator_gas, liquidator_depth=liquidator_depth,
         )  # fmt: skip
 

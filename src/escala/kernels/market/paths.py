@@ -341,7 +341,7 @@ def make_path(
                 )
         if own and setting[s.CORRELATED]:
             _correlate(factor, count, first, n, series)
-        if joint == processes.BOOTSTRAP or joint == processes.BLOCKS:
+        if joint in (processes.BOOTSTRAP, processes.BLOCKS):
             _draw_rows(setting, m, table.shape[0], row, flipped, group, first, n, work, places)
         for j in range(count):
             start_price = assets[j, a.PRICE]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from escala.kernels.jit import Floats, Integers, helper, routine
-from escala.kernels.layout import MARKET_EVENT as e
+from escala.kernels.layout import market_event_row as e
 from escala.kernels.layout import market_flags as flags
 from escala.kernels.layout import market_held as h
 from escala.kernels.layout import market_holding as holding
@@ -132,10 +132,10 @@ def repay(state: Floats, debt: float, amount: float, growth: float) -> None:
 @helper
 def has_collateral(state: Floats, count: int) -> bool:
     """Tell whether anything is held."""
+    held = False
     for j in range(count):
-        if state[h.COLLATERAL + j] != 0.0:
-            return True
-    return False
+        held = held or state[h.COLLATERAL + j] != 0.0
+    return held
 
 
 @routine

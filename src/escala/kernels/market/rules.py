@@ -113,7 +113,7 @@ def _finds_share(
     state: Floats, position: Floats, rule: int, j: int, debt: float, value: float, repaid: float, seized: float
 ) -> bool:
     """Look for the first share that pays for a liquidator, who sells what he gets for what it is worth."""
-    careful = rule == rules.AAVE_V33 or rule == rules.AAVE_V4
+    careful = rule in (rules.AAVE_V33, rules.AAVE_V4)
     dust = position[p.DUST]
     for halving in range(_SHARES):
         if not (halving > 0 and careful and (debt - repaid < dust or value - seized < dust)):

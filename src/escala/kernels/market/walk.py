@@ -234,7 +234,7 @@ def walk(
         Strategies; no column where no loop runs.
     values : (outputs, n·stride) float64
         Output; zeros before. The one of position k on path q of its market is in column k·stride + q.
-    events : (MARKET_EVENT.END, most) float64
+    events : (market_event_row.END, most) float64
         Output, of the last position and path: it is meant for one. ``state[market_state.COUNTED]`` is their number.
     lane : (LENDING_WORK_SIZE,) float64, state : (market_state.END,) float64
         Workspace.
