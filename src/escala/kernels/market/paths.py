@@ -157,13 +157,19 @@ def _move(
     v = work[lane.VARIANCE : lane.VARIANCE + n]
     x[0] = work[carry.LOG_PRICE + j]
     if kind == processes.GBM:
-        move.brownian(move.drift(kind, p, h), p[a.SIGMA] * math.sqrt(h), z, x, before, v)
+        sd = p[a.SIGMA] * math.sqrt(h)
+        move.brownian(move.drift(kind, p, h), sd, z, x)
+        if setting[s.BARRIER]:
+            move.without_jumps(sd, x, before, v)
     elif kind == processes.MERTON:
         u = work[lane.UNIFORM : lane.UNIFORM + n + 1]
         fill_uniforms(row, flipped, move.stream_of(j, draw.JUMP), group, low, high, first, n, u)
         move.jumping(p, h, u, row, flipped, j, group, low, high, first, z, x, before, v)
     elif kind == processes.OU:
-        move.reverting(p, h, z, x, before, v)
+        sd = move.reverting_sd(p[a.REVERSION], p[a.SIGMA], h)
+        move.reverting(p, h, sd, z, x)
+        if setting[s.BARRIER]:
+            move.without_jumps(sd, x, before, v)
     else:
         other = work[lane.PRICE : lane.PRICE + n]
         fill_normals(row, flipped, move.stream_of(j, draw.VARIANCE), group, low, high, first, n, other, work, places)

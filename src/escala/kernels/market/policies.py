@@ -92,7 +92,7 @@ def _top_up(
     books.see(state, books.health_at_close(state, series, count, t))
 
 
-@routine
+@helper
 def _deleverage(
     state: Floats, position: Floats, series: Floats, places: Integers, events: Floats, count: int, t: int, health: float
 ) -> None:
@@ -110,9 +110,12 @@ def _deleverage(
         if not divisor > 0.0:
             v = value
             break
+        last = v
         v = ((target * debt - safe) + target * gas) / divisor
         if not v < value:
             v = value
+            break
+        if v == last:  # and so it would stay
             break
     net = (v * eta(position, v) - v * fee) - gas
     if not net > 0.0:
@@ -143,7 +146,7 @@ def _deleverage(
     books.see(state, after)
 
 
-@routine
+@helper
 def _boost(
     state: Floats, position: Floats, series: Floats, places: Integers, events: Floats, count: int, t: int
 ) -> None:
@@ -164,9 +167,12 @@ def _boost(
         if not first > 0.0 or not second > 0.0:
             b = 0.0
             break
+        last = b
         b = min(((safe - counted * gas) - target * debt) / first, ((credit - lent * gas) - debt) / second)
         if not b > 0.0:
             b = 0.0
+            break
+        if b == last:
             break
     bought = (b * eta(position, b) - b * fee) - gas
     if not b > 0.0 or not bought > 0.0:
@@ -184,7 +190,7 @@ def _boost(
     books.see(state, books.health_at_close(state, series, count, t))
 
 
-@routine
+@helper
 def act(state: Floats, position: Floats, series: Floats, places: Integers, events: Floats, count: int, t: int) -> None:
     """Let the policy look at a position with debt; what is refused lets the next act."""
     health = books.health_at_close(state, series, count, t)

@@ -89,7 +89,7 @@ def record(state: Floats, events: Floats, t: int, kind: int, a: float, b: float,
     state[w.COUNTED] += 1.0
 
 
-@routine
+@helper
 def settle(state: Floats, series: Floats, count: int, t: int) -> None:
     """Bring gains, yield and interest up to date, at the market's prices that the state holds as `worth`."""
     for j in range(count):
@@ -138,7 +138,7 @@ def has_collateral(state: Floats, count: int) -> bool:
     return held
 
 
-@routine
+@helper
 def open_position(state: Floats, position: Floats, holdings: Floats, series: Floats, count: int, looping: bool) -> None:
     """Put a position into the state, as it is at the start of a path."""
     for row in range(w.DEBT, w.END):
@@ -161,7 +161,7 @@ def open_position(state: Floats, position: Floats, holdings: Floats, series: Flo
     state[w.OUT_START_EQUITY] = equity(state, series, count, 0)
 
 
-@routine
+@helper
 def close_books(state: Floats, series: Floats, count: int, t: int) -> None:
     """Write what a position ends with at step `t`."""
     settle_at_close(state, series, count, t)

@@ -55,13 +55,18 @@ def reverting_sd(reversion: float, sigma: float, h: float) -> float:
 
 
 @routine
-def brownian(moved: float, sd: float, z: Floats, x: Floats, before: Floats, v: Floats) -> None:
+def brownian(moved: float, sd: float, z: Floats, x: Floats) -> None:
     """Geometric Brownian motion."""
     here = x[0]
     for i in range(z.size):
         here = here + (moved + sd * z[i])
         x[i + 1] = here
-    for i in range(z.size):
+
+
+@helper
+def without_jumps(sd: float, x: Floats, before: Floats, v: Floats) -> None:
+    """Note what the lows of steps need that have one variance and no jump."""
+    for i in range(v.size):
         before[i] = x[i + 1]
         v[i] = sd * sd
 
@@ -97,18 +102,14 @@ def jumping(
 
 
 @routine
-def reverting(p: Floats, h: float, z: Floats, x: Floats, before: Floats, v: Floats) -> None:
+def reverting(p: Floats, h: float, sd: float, z: Floats, x: Floats) -> None:
     """Ornstein–Uhlenbeck: exact for any step."""
     keeps = exp(-(p[a.REVERSION] * h))
-    sd = reverting_sd(p[a.REVERSION], p[a.SIGMA], h)
     mean = p[a.MEAN]
     here = x[0]
     for i in range(z.size):
         here = (mean + (here - mean) * keeps) + sd * z[i]
         x[i + 1] = here
-    for i in range(z.size):
-        before[i] = x[i + 1]
-        v[i] = sd * sd
 
 
 @routine

@@ -164,7 +164,7 @@ def _liquidate(
     return True
 
 
-@routine
+@helper
 def low_phase(
     state: Floats, position: Floats, series: Floats, places: Integers, events: Floats, rule: int, count: int, t: int
 ) -> None:
@@ -205,7 +205,7 @@ def low_phase(
         done += 1
 
 
-@routine
+@helper
 def close_phase(
     state: Floats, position: Floats, series: Floats, places: Integers, events: Floats, rule: int, count: int, t: int
 ) -> None:

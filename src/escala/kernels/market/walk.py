@@ -55,7 +55,7 @@ def _is_quiet(state: Floats, extremes: Floats, count: int, b: int, lower: float,
     return True
 
 
-@routine
+@helper
 def _next_trigger(
     state: Floats, position: Floats, series: Floats, small: Floats, large: Floats, setting: Integers, places: Integers,
     t: int, last: int,
@@ -100,7 +100,7 @@ def _next_trigger(
     return last + 1
 
 
-@routine
+@helper
 def walk_path(
     setting: Integers,
     position: Floats,
