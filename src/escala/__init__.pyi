@@ -51,11 +51,11 @@ from escala.market.market import FixedRate as FixedRate
 from escala.market.market import KinkedRate as KinkedRate
 from escala.market.market import Market as Market
 from escala.market.policy import Policy as Policy
-from escala.market.processes import Bootstrap as Bootstrap
 from escala.market.processes import GBM as GBM
+from escala.market.processes import OU as OU
+from escala.market.processes import Bootstrap as Bootstrap
 from escala.market.processes import Heston as Heston
 from escala.market.processes import Merton as Merton
-from escala.market.processes import OU as OU
 from escala.market.processes import Replay as Replay
 from escala.market.protocol import Protocol as Protocol
 from escala.market.result import Comparison as Comparison

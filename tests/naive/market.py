@@ -365,6 +365,7 @@ class NaivePosition:
         self.loop = self._loop_settings()
         self.streak, self.executed, self.skipped, self.looping = 0, 0, 0, self.loop is not None
         self.t = 0
+        self.gross = 0.0  # the largest of gross amounts: what rounding is measured by
         self.lowest_health = self.hf(path.X[0])
         self.start_equity = self.equity()
 
@@ -402,6 +403,7 @@ class NaivePosition:
             "end_equity": self.equity(),
             "end_debt": self.d * self.path.B[self.t],
             "end_wallet": self.wallet,
+            "gross": self.gross,
         }
 
     # --- what is asked of a position ---
@@ -434,6 +436,8 @@ class NaivePosition:
     def settle(self, m: list[float]) -> None:
         """Bring gains, yield and interest up to date."""
         t = self.t
+        owned = sum(c * one for c, one in zip(self.c, m, strict=True))
+        self.gross = max(self.gross, self.d * self.path.B[t] + self.wallet + self.buffer + owned)
         for j in range(self.count):
             gain = self.c[j] * (m[j] - self.mark[j])
             earned = self.c[j] * (self.path.K[t][j] - self.K_mark[j])

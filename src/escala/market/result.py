@@ -317,7 +317,7 @@ class MarketResult:
         return Comparison(mean, error, mean - reach, mean + reach, float(np.mean(difference > 0.0)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all statistics by name: ``end_equity_mean``, ``end_equity_error``, ``end_equity_q05``, …
+        """Give all statistics by name: ``end_equity_mean``, ``end_equity_error``, ``end_equity_q5``.
 
         Returns
         -------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.jit import Floats, Integers, helper, routine
+from escala.kernels.jit import Floats, Integers, helper
 from escala.kernels.layout import market_event_row as e
 from escala.kernels.layout import market_flags as flags
 from escala.kernels.layout import market_held as h

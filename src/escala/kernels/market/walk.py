@@ -22,7 +22,6 @@ from escala.kernels.jit import (
     integers_in,
     integers_out,
     kernel,
-    routine,
 )
 from escala.kernels.layout import market_block as block
 from escala.kernels.layout import market_held as h
