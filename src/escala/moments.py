@@ -25,4 +25,5 @@ def merged(leaves: Floats) -> Floats:
     while len(leaves) > 1:
         pairs = merge_pairs(leaves[0 : len(leaves) - 1 : 2], leaves[1::2])
         leaves = np.concatenate([pairs, leaves[-1:]]) if len(leaves) % 2 else pairs
-    return leaves[0]
+    whole: Floats = leaves[0]
+    return whole

@@ -589,16 +589,16 @@ MOST_LIQUIDATIONS: Final = 8
 #: Rounds in which a sale or a purchase finds its own size against the depth.
 TRADE_ROUNDS: Final = 8
 
-AMOUNT: Final = Interval(1e-30, 1e30, or_zero=True)
+BALANCE: Final = Interval(1e-30, 1e30, or_zero=True)
 PRICE: Final = Interval(1e-30, 1e30)
 RATE: Final = Interval(-0.99, 10.0)
 HEALTH: Final = Interval(0.0, np.inf)
 
 #: What a position starts with: per asset, then in all.
-MARKET_HOLDINGS: Final[Table] = (Quantity("collateral", "Units held of an asset", "units", AMOUNT),)
+MARKET_HOLDINGS: Final[Table] = (Quantity("collateral", "Units held of an asset", "units", BALANCE),)
 MARKET_BALANCES: Final[Table] = (
-    Quantity("debt", "Debt at the start", "amount", AMOUNT),
-    Quantity("wallet", "Free cash at the start", "amount", AMOUNT, 0.0),
+    Quantity("debt", "Debt at the start", "amount", BALANCE),
+    Quantity("wallet", "Free cash at the start", "amount", BALANCE, 0.0),
 )
 
 #: What holds for an asset, whatever its process.
@@ -669,10 +669,10 @@ PROTOCOL_FIELDS: Final[Table] = (
     Quantity("health_for_max_bonus", "Health factor from which down the bonus is the largest", "ratio", BELOW_ONE,
              0.9),
     Quantity("bonus_factor", "Share of the bonus at a health factor of 1", "fraction", FRACTION, 0.0),
-    Quantity("dust", "Debt or collateral that a partial liquidation must not leave", "amount", AMOUNT),
+    Quantity("dust", "Debt or collateral that a partial liquidation must not leave", "amount", BALANCE),
     Quantity("overshoot", "How far below a health factor of 1 a liquidation on the way down acts", "ratio",
              Interval(0.0, 0.05), 0.0),
-    Quantity("liquidator_gas", "What a liquidation costs the liquidator", "amount", AMOUNT, 0.0),
+    Quantity("liquidator_gas", "What a liquidation costs the liquidator", "amount", BALANCE, 0.0),
 )  # fmt: skip
 
 #: What the owner of a position does.
@@ -689,7 +689,7 @@ POLICY_FIELDS: Final[Table] = (
              Interval(0, MOST_STEPS, integer=True), 0),
     Quantity("loop_target", "Collateral that the loop grows to", "amount", Interval(1e-100, 1e100)),
     Quantity("fee_rate", "Fee of a trade, as a share of its value", "fraction", BELOW_ONE, 0.0),
-    Quantity("gas", "What an action costs", "amount", AMOUNT, 0.0),
+    Quantity("gas", "What an action costs", "amount", BALANCE, 0.0),
 )  # fmt: skip
 
 #: How a price moves. From `bootstrap` on a process moves all assets together.

@@ -155,8 +155,8 @@ def naive_growth(rate: float, dt: float, compounding: str) -> float:
 def naive_kinked(usage: float, r: Spec) -> float:
     """The borrow rate at a usage."""
     if usage <= r["optimal"]:
-        return r["base"] + r["slope1"] * usage / r["optimal"]
-    return r["base"] + r["slope1"] + r["slope2"] * ((usage - r["optimal"]) / (1.0 - r["optimal"]))
+        return float(r["base"] + r["slope1"] * usage / r["optimal"])
+    return float(r["base"] + r["slope1"] + r["slope2"] * ((usage - r["optimal"]) / (1.0 - r["optimal"])))
 
 
 class NaiveAsset:
@@ -335,7 +335,7 @@ def naive_depth(d: Spec | None, v: float) -> float:
     else:
         x = v - d["origin"]
         eta = (d["a"] * x + d["b"]) * x + d["c"] if kind == "quadratic" else d["a"] * naive_exp(-d["b"] * x) + d["c"]
-    return min(1.0, max(0.0, eta))
+    return float(min(1.0, max(0.0, eta)))
 
 
 # --- the walk -------------------------------------------------------------------------------------------------------
@@ -418,7 +418,7 @@ class NaivePosition:
         total = kappa[0] * x[0]
         for j in range(1, self.count):
             total = total + kappa[j] * x[j]
-        return total
+        return float(total)
 
     def value(self, prices: list[float], factors: list[float] | None = None) -> float:
         total = 0.0

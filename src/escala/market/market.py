@@ -186,9 +186,13 @@ class Market:
         """Check everything that holds before a position is known."""
         assets = (self.assets,) if isinstance(self.assets, Asset) else tuple(self.assets)
         object.__setattr__(self, "assets", assets)
-        if not 1 <= len(assets) <= tables.MOST_ASSETS or not all(isinstance(one, Asset) for one in assets):
-            message = f"assets must be 1 to {tables.MOST_ASSETS} of type Asset, not {self.assets!r}"
+        if not 1 <= len(assets) <= tables.MOST_ASSETS:
+            message = f"assets must be 1 to {tables.MOST_ASSETS}, not {len(assets)}"
             raise MarketError(message, arguments=("assets",))
+        for j, asset in enumerate(assets):
+            if not isinstance(asset, Asset):
+                message = f"assets must be of type Asset, but assets[{j}] = {asset!r}"
+                raise MarketError(message, arguments=("assets",), indexes=((j,),))
         if not isinstance(self.rate, FixedRate | KinkedRate):
             raise MarketError(f"rate must be a FixedRate or a KinkedRate, not {self.rate!r}", arguments=("rate",))
         object.__setattr__(self, "dt", one_number("dt", self.dt, _DT, MarketError))

@@ -108,7 +108,7 @@ def _check_below(arrays: dict[str, Floats], low: str, high: str) -> None:
     except ValueError:
         return  # the common shape is checked at the end, with a message of its own
     bad = np.argwhere(~(below < above))
-    if bad.size:
+    if len(bad):  # of a scalar each row is empty
         first = tuple(int(i) for i in bad[0])
         place = f"[{', '.join(map(str, first))}]" if first else ""
         shown = f"{low}{place} = {float(below[first])!r} and {high}{place} = {float(above[first])!r}"

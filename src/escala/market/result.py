@@ -359,5 +359,3 @@ class MarketResult:
         if self.size == 1:
             return market_summary.of_one({name: float(column[0]) for name, column in numbers.items()}, frame)
         return market_summary.of_many(numbers, frame)
-
-
