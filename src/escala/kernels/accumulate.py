@@ -202,22 +202,24 @@ def accumulate(
             marks[o] = _count_bins(bits[o, begin:end], histogram[o], touched[o], marks[o])
 
 
-@kernel(float_rows_in, float_rows_out, floats_out, integer, integer)
-def moments(table: Floats, found: Floats, work: Floats, start: int, stop: int) -> None:
+@kernel(float_rows_in, integer, float_rows_out, floats_out, integer, integer)
+def moments(table: Floats, width: int, found: Floats, work: Floats, start: int, stop: int) -> None:
     """Sum up the rows ``start <= i < stop`` of a table, block by block as :func:`accumulate` does.
 
     Parameters
     ----------
-    table : (n, m) float64
+    table : (n, at least width) float64
+    width : int64
+        Columns that count.
     found : (n·blocks, len(MOMENTS)) float64
         Output, the blocks of a row one after the other.
     work : (WORK_SIZE,) float64
         Workspace.
     """
-    blocks = (table.shape[1] + BLOCK - 1) // BLOCK
+    blocks = (width + BLOCK - 1) // BLOCK
     for i in range(start, stop):
         for b in range(blocks):
-            x = table[i, b * BLOCK : min((b + 1) * BLOCK, table.shape[1])]
+            x = table[i, b * BLOCK : min((b + 1) * BLOCK, width)]
             origin = _first_finite(x)
             finite = float(x.size)
             total, square, low, high = _sum_all(x, origin, work)

@@ -22,7 +22,7 @@ from escala.market.market import Market
 from escala.market.pack import Integers, Room
 from escala.market.policy import Policy
 from escala.market.protocol import Protocol
-from escala.market.statistics import AVERAGED, PROBABILITIES, RANKED, Sampling, Statistics, moments_of
+from escala.market.statistics import AVERAGED, PROBABILITIES, RANKED, Sampling, Statistics, errors_of, moments_of
 
 if TYPE_CHECKING:
     import pandas
@@ -308,11 +308,9 @@ class MarketResult:
             whole_number(name, place, 0, self.size - 1, MarketError)
         if not self.common:
             raise MarketError("compare needs paths in common: simulate with common=True", arguments=("common",))
-        from escala.market.statistics import errors_of
-
-        difference = (self._ends[i] - self._ends[j])[None, :]
-        mean = float(moments_of(np.ascontiguousarray(difference))[0, 1])
-        error = float(errors_of(np.ascontiguousarray(difference), self.sampling)[0])
+        difference = np.ascontiguousarray((self._ends[i] - self._ends[j])[None, :])
+        mean = float(moments_of(difference)[0, 1])
+        error = float(errors_of(difference, self.sampling)[0])
         reach = NormalDist().inv_cdf(0.5 + 0.5 * self.level) * error
         return Comparison(mean, error, mean - reach, mean + reach, float(np.mean(difference > 0.0)))
 

@@ -30,6 +30,8 @@ _PER_STEP: Final = 20.0  # of an asset on a path
 _PER_POSITION_STEP: Final = 0.2
 _PER_POSITION: Final = 400.0
 _PATHS_IN_PART: Final = 512
+_SETS_DESCRIBED: Final = 64  # parameter sets whose statistics are worked out together
+_PATHS_DESCRIBED: Final = 1 << 18
 _MOST_SOBOL: Final = 64  # coordinates an asset of a Sobol point
 _LEAST_REPLICATES: Final = 8
 _SEEDS: Final = 2**64
@@ -262,9 +264,11 @@ class _Job:
             yield _Block(sets, groups, np.append(begins, len(sets)).astype(np.int64))
 
     def run(self, block: _Block, threads: int, progress: Callable[[int], object] | None) -> Floats:
-        """Walk the sets of a block along all paths of their markets: outputs (outputs, sets·stride)."""
+        """Walk the sets of a block along all paths of their markets: outputs (outputs, sets + 1, stride)."""
         stride = int(self.setting[layout.market_setting.STRIDE])
-        values = np.zeros((len(tables.MARKET_OUTPUTS), len(block.sets) * stride + 8))
+        # outputs a power of two apart would compete for the same cache lines: one parameter set more than there are
+        kept = np.zeros((len(tables.MARKET_OUTPUTS), len(block.sets) + 1, stride))
+        values = kept.reshape(len(kept), -1)
         total = len(block.groups) * self.sample.paths
         at_once = self._at_once(len(block.sets) / len(block.groups))
         inputs = self._inputs(block)
@@ -281,7 +285,7 @@ class _Job:
 
         chunk = parallel.chunk_size(total, threads, largest=_PATHS_IN_PART, multiple=1)
         parallel.run(make_part, total, chunk=chunk, threads=threads, progress=progress)
-        return values
+        return kept
 
     def _at_once(self, sets: float) -> int:
         s = layout.market_setting
@@ -388,19 +392,18 @@ def _describe_block(
     threads: int,
 ) -> None:
     """Work out the statistics of the sets of a block."""
-    stride = (values.shape[1] - 8) // len(block.sets)
 
     def make_part() -> parallel.Part:
         def part(start: int, stop: int) -> Iterator[None]:
-            for k in range(start, stop):
-                own = np.ascontiguousarray(values[:, k * stride : k * stride + sample.paths])
-                i = int(block.sets[k])
-                describe(found, i, own, sample, level, quantiles)
-                ends[i] = own[layout.market_output.END_EQUITY]
-                if rows is not None:
-                    rows[:, i] = own
-                yield
+            places = block.sets[start:stop]
+            own = values[:, start:stop]
+            describe(found, places, own, sample, level, quantiles)
+            ends[places] = own[layout.market_output.END_EQUITY, :, : sample.paths]
+            if rows is not None:
+                rows[:, places] = own[:, :, : sample.paths]
+            yield
 
         return part
 
-    parallel.run(make_part, len(block.sets), chunk=16, threads=threads)
+    chunk = max(1, min(_SETS_DESCRIBED, _PATHS_DESCRIBED // sample.paths))
+    parallel.run(make_part, len(block.sets), chunk=chunk, threads=threads)

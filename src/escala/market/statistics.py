@@ -15,6 +15,8 @@ from escala.arrays import Floats
 from escala.kernels import layout
 from escala.moments import merged
 
+Integers = npt.NDArray[np.int64]
+
 #: Outputs of which means are given: all that are no codes.
 AVERAGED: Final = (*(row.name for row in tables.MARKET_OUTPUTS if row.unit != "code"), "return")
 #: Those of which there are quantiles too.
@@ -84,29 +86,36 @@ class Statistics:
         )
 
 
-def moments_of(table: Floats) -> Floats:
-    """Give count, mean and sum of squared deviations of the finite values of each row of a table."""
+def moments_of(table: Floats, width: int | None = None) -> Floats:
+    """Give count, mean and sum of squared deviations of the finite values of each row, (n, 3)."""
     from escala.kernels import accumulate
 
-    blocks = -(-table.shape[1] // accumulate.BLOCK)
+    width = table.shape[1] if width is None else width
+    blocks = -(-width // accumulate.BLOCK)
     found = np.empty((len(table) * blocks, len(accumulate.MOMENTS)))
-    accumulate.moments(table, found, np.empty(accumulate.WORK_SIZE), 0, len(table))
+    accumulate.moments(table, width, found, np.empty(accumulate.WORK_SIZE), 0, len(table))
     return merged(found.reshape(len(table), blocks, -1)[:, :, :3].swapaxes(0, 1))
 
 
-def errors_of(table: Floats, sampling: Sampling) -> Floats:
-    """Give the standard error of each row's mean: that of means over what is independent; of finite values alone."""
-    per = sampling.per_unit
-    if per == 1:
-        found = moments_of(table)
-    else:
-        units = table.reshape(len(table) * (table.shape[1] // per), per)
-        means = moments_of(np.ascontiguousarray(units))
-        averages = np.where(means[:, 0] > 0.0, means[:, 1], math.nan)
-        found = moments_of(np.ascontiguousarray(averages.reshape(len(table), -1)))
+def _error(found: Floats) -> Floats:
+    """Give the standard error of a mean from moments."""
     count, squares = found[:, 0], found[:, 2]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(count > 1.0, np.sqrt(squares / (count - 1.0) / count), math.nan)
+
+
+def errors_of(table: Floats, sampling: Sampling, found: Floats | None = None) -> Floats:
+    """Give the standard error of each row's mean: that of means over what is independent; of finite values alone.
+
+    `found` are the moments of the rows, if they are known.
+    """
+    per, paths = sampling.per_unit, sampling.paths
+    if per == 1:
+        return _error(moments_of(table, paths) if found is None else found)
+    units = np.ascontiguousarray(table[:, :paths]).reshape(len(table) * (paths // per), per)
+    means = moments_of(units)
+    averages = np.where(means[:, 0] > 0.0, means[:, 1], math.nan)
+    return _error(moments_of(averages.reshape(len(table), -1)))
 
 
 def rank_of(share: float, count: int) -> int:
@@ -128,63 +137,91 @@ def wilson(share: float, count: int, level: float) -> tuple[float, float]:
 
 
 def describe(
-    into: Statistics, i: int, rows: Floats, sampling: Sampling, level: float, quantiles: tuple[float, ...]
+    into: Statistics, places: Integers, rows: Floats, sampling: Sampling, level: float, quantiles: tuple[float, ...]
 ) -> None:
-    """Work out the statistics of one parameter set from its outputs, (outputs, paths)."""
-    o = layout.market_output
-    start, end = rows[o.START_EQUITY], rows[o.END_EQUITY]
+    """Work out the statistics of some parameter sets.
+
+    Parameters
+    ----------
+    into : Statistics
+        Where they go.
+    places : (k,) int64
+        Which parameter sets they are.
+    rows : (outputs, k, at least paths) float64
+        What the kernel wrote of them.
+    """
+    o, m = layout.market_output, sampling.paths
+    start, end, first = rows[o.START_EQUITY, :, :m], rows[o.END_EQUITY, :, :m], rows[o.FIRST_LIQUIDATION, :, :m]
     with np.errstate(divide="ignore", invalid="ignore"):
         returned = np.where(start > 0.0, end / start - 1.0, math.nan)
-    first = rows[o.FIRST_LIQUIDATION]
-    table = np.empty((len(AVERAGED) + len(PROBABILITIES), rows.shape[1]))
-    for k, name in enumerate(AVERAGED[:-1]):
-        table[k] = rows[getattr(o, name.upper())]
-    table[AVERAGED.index("first_liquidation")] = np.where(first < 0.0, math.inf, first)
-    table[len(AVERAGED) - 1] = returned
-    table[len(AVERAGED)] = first >= 0.0
-    table[len(AVERAGED) + 1] = end <= 0.0
-    found, errors = moments_of(table), errors_of(table, sampling)
-    for k, name in enumerate(AVERAGED):
-        count = float(found[k, 0])
-        into.finite[name][i] = int(count)
-        into.mean[name][i] = found[k, 1] if count else math.nan
-        into.sd[name][i] = math.sqrt(found[k, 2] / (count - 1.0)) if count > 1.0 else math.nan
-        into.error[name][i] = errors[k]
-    for k, name in enumerate(PROBABILITIES, start=len(AVERAGED)):
-        _describe_share(into, i, name, float(found[k, 1]), float(errors[k]), sampling, level)
-    for name in RANKED:
-        values = np.sort(table[AVERAGED.index(name)])  # NaN at the end, as inf
-        into.quantiles[name][i] = [values[rank_of(q, values.size)] for q in quantiles]
-    _describe_tail(into, i, start - end, sampling, level)
+    derived = {
+        "first_liquidation": np.where(first < 0.0, math.inf, first),
+        "return": returned,
+        "liquidation_probability": (first >= 0.0).astype(np.float64),
+        "ruin_probability": (end <= 0.0).astype(np.float64),
+    }
+    for name in (*AVERAGED, *PROBABILITIES):
+        table = derived[name] if name in derived else rows[getattr(o, name.upper())]
+        found = moments_of(table, m)
+        into.error[name][places] = errors_of(table, sampling, found)
+        if name in PROBABILITIES:
+            into.probability[name][places] = found[:, 1]
+        else:
+            _describe_mean(into, name, places, found)
+    for name in PROBABILITIES:
+        for i in places:
+            share, error = float(into.probability[name][i]), float(into.error[name][i])
+            into.probability_low[name][i], into.probability_high[name][i] = _interval(share, error, sampling, level)
+    _describe_ranks(into, places, derived["first_liquidation"], rows, sampling, level, quantiles)
 
 
-def _describe_share(
-    into: Statistics, i: int, name: str, share: float, error: float, sampling: Sampling, level: float
-) -> None:
-    into.probability[name][i] = share
-    into.error[name][i] = error
+def _describe_mean(into: Statistics, name: str, places: Integers, found: Floats) -> None:
+    count = found[:, 0]
+    into.finite[name][places] = count.astype(np.int64)
+    into.mean[name][places] = np.where(count > 0.0, found[:, 1], math.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        into.sd[name][places] = np.where(count > 1.0, np.sqrt(found[:, 2] / (count - 1.0)), math.nan)
+
+
+def _interval(share: float, error: float, sampling: Sampling, level: float) -> tuple[float, float]:
     if sampling.kind == "random":
-        low, high = wilson(share, sampling.paths, level)
-    else:
-        reach = NormalDist().inv_cdf(0.5 + 0.5 * level) * error
-        low, high = max(0.0, share - reach), min(1.0, share + reach)
-    into.probability_low[name][i], into.probability_high[name][i] = low, high
+        return wilson(share, sampling.paths, level)
+    reach = NormalDist().inv_cdf(0.5 + 0.5 * level) * error
+    return max(0.0, share - reach), min(1.0, share + reach)
 
 
-def _describe_tail(into: Statistics, i: int, loss: Floats, sampling: Sampling, level: float) -> None:
-    """Give the value at risk and the mean of what is beyond it, of the loss of equity.
+def _describe_ranks(
+    into: Statistics,
+    places: Integers,
+    first: Floats,
+    rows: Floats,
+    sampling: Sampling,
+    level: float,
+    quantiles: tuple[float, ...],
+) -> None:
+    """Give quantiles, value at risk and the mean of what is beyond it, of the loss of equity.
+
+    Equity at the start is one number a parameter set, so that losses and returns are in the order of what is left.
 
     References
     ----------
     Rockafellar, Uryasev: Optimization of conditional value-at-risk. Journal of Risk 2, 2000.
     """
-    m = loss.size
+    o, m = layout.market_output, sampling.paths
+    ranks = [rank_of(q, m) for q in quantiles]
+    start, ends = rows[o.START_EQUITY, :, :1], np.sort(rows[o.END_EQUITY, :, :m], axis=1)
+    left = ends[:, ranks]
+    into.quantiles["end_equity"][places] = left
+    with np.errstate(divide="ignore", invalid="ignore"):
+        into.quantiles["return"][places] = np.where(start > 0.0, left / start - 1.0, math.nan)
+    for name, values in (("lowest_health", rows[o.LOWEST_HEALTH, :, :m]), ("first_liquidation", first)):
+        into.quantiles[name][places] = np.partition(values, sorted(set(ranks)), axis=1)[:, ranks] if ranks else left
     rank = rank_of(level, m)
-    ordered = np.sort(loss)
-    var = float(ordered[rank])
-    beyond = np.ascontiguousarray(ordered[rank + 1 :])
-    total = float(moments_of(beyond[None, :])[0, 1]) * beyond.size if beyond.size else 0.0
-    into.var[i] = var
-    into.cvar[i] = (total + ((rank + 1) - level * m) * var) / ((1.0 - level) * m)
-    excess = np.maximum(loss - var, 0.0) / (1.0 - level)
-    into.cvar_error[i] = errors_of(excess[None, :], sampling)[0]
+    losses = np.ascontiguousarray((start - ends)[:, ::-1])
+    var = losses[:, rank]
+    beyond = np.ascontiguousarray(losses[:, rank + 1 :])
+    total = moments_of(beyond)[:, 1] * beyond.shape[1] if beyond.shape[1] else np.zeros(len(losses))
+    into.var[places] = var
+    into.cvar[places] = (total + ((rank + 1) - level * m) * var) / ((1.0 - level) * m)
+    excess = np.maximum((start - rows[o.END_EQUITY, :, :m]) - var[:, None], 0.0) / (1.0 - level)
+    into.cvar_error[places] = errors_of(excess, sampling)
