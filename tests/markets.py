@@ -25,7 +25,7 @@ from escala.market.protocol import Protocol
 DATA = Path(__file__).parent / "data" / "market"
 OUTPUTS = tables.names(tables.MARKET_OUTPUTS)
 KINDS = tables.names(tables.MARKET_EVENTS)
-PROCESSES = {"gbm": GBM, "merton": Merton, "ou": OU, "heston": Heston}
+PROCESSES: dict[str, Any] = {"gbm": GBM, "merton": Merton, "ou": OU, "heston": Heston}
 Spec = dict[str, Any]
 Event = tuple[int, str, float, float, float]
 

@@ -456,7 +456,7 @@ def test_results_can_be_read() -> None:
     assert "6 parameter sets on 40 paths" in result.summary()
     assert "6 parameter sets" in repr(result)
     one = simulate_market(10.0, 14_000.0, market=days(60, barrier=True), protocol=AAVE, paths=200).summary()
-    for words in ("liquidated on", "first liquidation after", "liquidation losses", "in the worst 5% of paths"):
+    for words in ("liquidated on", "for the first time after", "liquidation losses", "in the worst 5% of paths"):
         assert words in one
 
 

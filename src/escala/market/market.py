@@ -109,8 +109,8 @@ class KinkedRate:
         below, above, at = (
             to_floats(name, value, MarketError) for name, value in (("low", low), ("high", high), ("kink", kink))
         )
-        slopes = {"slope1": (below * at)[()], "slope2": (above * (1.0 - at))[()]}
-        return cls(base=base, optimal=kink, **slopes, **{"compounding": "linear", **fields})
+        given: dict[str, Any] = {"compounding": "linear", **fields}
+        return cls(base=base, optimal=kink, slope1=(below * at)[()], slope2=(above * (1.0 - at))[()], **given)
 
     @property
     def moves(self) -> bool:

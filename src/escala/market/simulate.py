@@ -338,7 +338,7 @@ class _Inputs:
 
     @property
     def has_loops(self) -> bool:
-        return self.loops.shape[1] > 0
+        return bool(self.loops.shape[1] > 0)
 
 
 @dataclass

@@ -46,12 +46,14 @@ def of_one(r: Mapping[str, float], frame: Frame) -> str:
     ]
     if r["liquidation_probability"] > 0.0:
         first = r["first_liquidation_mean"] * frame.step_hours
-        lines.append(f"  first liquidation after {_span(first)} on average, {r['liquidations_mean']:.2f} a path of all")
+        count = r["liquidations_mean"] / r["liquidation_probability"]
+        lines.append(f"  if so, for the first time after {_span(first)} on average, and {count:.1f} times")
     lines += [
         f"  nothing left on {_share(r, 'ruin_probability', frame.level)}",
-        f"  equity {amount(start)} becomes {amount(r['end_equity_mean'])} ± {amount(r['end_equity_error'])} on average",
+        f"  equity {amount(start)} becomes {amount(r['end_equity_mean'])} on average (standard error"
+        f" {amount(r['end_equity_error'])})",
         f"  in the worst {1.0 - frame.level:.0%} of paths it loses {amount(r['var'])} or more, {amount(r['cvar'])} on"
-        f" average (± {amount(r['cvar_error'])})",
+        f" average (standard error {amount(r['cvar_error'])})",
         f"  lowest health factor {ratio(r['lowest_health_mean'])} on average",
         "  the change of equity, on average:",
     ]
