@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
@@ -124,7 +125,9 @@ class Validation:
         if self.left_out:
             more = len(self.left_out) - _SHOWN
             names = ", ".join(self.left_out[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-            lines.append(f"without {counted(len(self.left_out), 'instrument')} that a split leaves no records of: {names}")
+            lines.append(
+                f"without {counted(len(self.left_out), 'instrument')} that a split leaves no records of: {names}"
+            )
         return "\n".join(lines)
 
 
@@ -216,7 +219,9 @@ def validate(
         raise AllocationError(f"total of shape {totals.shape} must be a number or a row of them", arguments=("total",))
     check_interval("total", totals, POSITIVE, AllocationError)
     records = _Records.read(
-        symbols, {"capital": capital, "efficiency": efficiency}, {"weights": weights, "observed_at": observed_at, "group": group}
+        symbols,
+        {"capital": capital, "efficiency": efficiency},
+        {"weights": weights, "observed_at": observed_at, "group": group},
     )
     sides = list(records.by_time(parts) if by == "time" else records.by_fold(parts, deals, begin))
     kept = np.all([records.has(mask) & records.has(~mask & used) for mask, used in sides], axis=0)
@@ -350,12 +355,12 @@ class _Returns:
         x, y = own["capital"][order], own["efficiency"][order]
         weight = own["weights"][order] if "weights" in own else np.ones(x.size)
         weight = np.where(weight > 0.0, weight, 0.0) / _variance(np.log(x), y)
+        if not weight.any():  # then each counts alike
+            weight = np.ones(x.size)
         places, at = np.unique(x, return_inverse=True)
-        total = np.bincount(at, weight)
+        total: Floats = np.bincount(at, weight)
         mean = np.bincount(at, weight * y) / np.where(total > 0.0, total, 1.0)
         there = total > 0.0
-        if not there.any():  # all weights are 0: then each counts alike
-            there, total, mean = np.ones(places.size, bool), np.ones(places.size), np.bincount(at, y) / np.bincount(at)
         eta = isotonic_regression(mean[there], weights=total[there], increasing=False).x
         capital = np.concatenate([[0.0], places[there]])
         return cls(capital, capital * np.concatenate([eta[:1], eta]))
@@ -367,7 +372,7 @@ class _Returns:
             while len(corners) > 1 and self._slope(corners[-2], corners[-1]) <= self._slope(corners[-2], k):
                 corners.pop()
             corners.append(k)
-        slopes = np.array([self._slope(i, j) for i, j in zip(corners, corners[1:], strict=False)] + [0.0])
+        slopes = np.array([self._slope(i, j) for i, j in itertools.pairwise(corners)] + [0.0])
         slopes = np.minimum.accumulate(np.clip(slopes, 0.0, 1.0))
         return self.capital[corners], slopes
 

@@ -90,14 +90,10 @@ REFERENCES: Final = ("mid", "best")
 class Snapshots(Protocol):
     """Order books that were read: see :class:`escala.sources.OrderBook`."""
 
-    @property
-    def symbols(self) -> npt.NDArray[np.object_] | None: ...
-    @property
-    def offsets(self) -> npt.NDArray[np.int64]: ...
-    @property
-    def price(self) -> Floats: ...
-    @property
-    def quantity(self) -> Floats: ...
+    symbols: npt.NDArray[np.object_] | None
+    offsets: npt.NDArray[np.int64]
+    price: Floats
+    quantity: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +134,9 @@ def order_books(
     references = _references(symbols, both, taken, side, price)
     made = [
         _steps(symbol, levels, side, reference, kept)
-        for symbol, levels, reference, kept in zip(symbols, taken, references.tolist(), (1.0 - fees).tolist(), strict=True)
+        for symbol, levels, reference, kept in zip(
+            symbols, taken, references.tolist(), (1.0 - fees).tolist(), strict=True
+        )
     ]
     knots, slopes = [one for one, _ in made], [one for _, one in made]
     return symbols, knots, slopes, np.array([one[-1] for one in knots])
@@ -179,7 +177,9 @@ def _levels(symbol: str, name: str, given: Any) -> Levels:
     """Check levels and bring them into order: those of one price are one, and those of size 0 are none."""
     where = f"books[{symbol!r}] {name}"
     if isinstance(given, tuple) and len(given) == 2:
-        price, size = (to_floats(f"{where} {what}", one, CurveError) for what, one in zip(("price", "size"), given, strict=True))
+        price, size = (
+            to_floats(f"{where} {what}", one, CurveError) for what, one in zip(("price", "size"), given, strict=True)
+        )
     else:
         rows = to_floats(where, given, CurveError)
         if rows.ndim != 2 or rows.shape[1] < 2:
@@ -224,7 +224,8 @@ def _references(
     if wrong.size:
         i = int(wrong[0])
         rule = "at most the lowest ask" if side == "buy" else "at least the highest bid"
-        message = f"price of {symbols[i]!r} must be {rule} {float(best[i])!r}, or efficiency exceeds 1, not {float(found[i])!r}"
+        must = f"price of {symbols[i]!r} must be {rule} {float(best[i])!r}"
+        message = f"{must}, or efficiency exceeds 1, not {float(found[i])!r}"
         raise CurveError(message, arguments=("price",), indexes=((i,),))
     return found
 
