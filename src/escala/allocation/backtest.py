@@ -358,8 +358,8 @@ class _Returns:
         if not weight.any():  # then each counts alike
             weight = np.ones(x.size)
         places, at = np.unique(x, return_inverse=True)
-        total: Floats = np.bincount(at, weight)
-        mean = np.bincount(at, weight * y) / np.where(total > 0.0, total, 1.0)
+        total = np.bincount(at, weights=weight)
+        mean = np.bincount(at, weights=weight * y) / np.where(total > 0.0, total, 1.0)
         there = total > 0.0
         eta = isotonic_regression(mean[there], weights=total[there], increasing=False).x
         capital = np.concatenate([[0.0], places[there]])

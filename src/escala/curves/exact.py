@@ -90,10 +90,21 @@ REFERENCES: Final = ("mid", "best")
 class Snapshots(Protocol):
     """Order books that were read: see :class:`escala.sources.OrderBook`."""
 
-    symbols: npt.NDArray[np.object_] | None
-    offsets: npt.NDArray[np.int64]
-    price: Floats
-    quantity: Floats
+    @property
+    def symbols(self) -> npt.NDArray[np.object_] | None:
+        """The symbol of each snapshot."""
+
+    @property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Where the bids and the asks of each begin."""
+
+    @property
+    def price(self) -> Floats:
+        """Of each level, the best of each list first."""
+
+    @property
+    def quantity(self) -> Floats:
+        """Of each level."""
 
 
 @dataclass(frozen=True, eq=False)
