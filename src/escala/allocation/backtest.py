@@ -203,9 +203,9 @@ def validate(
     Examples
     --------
     >>> import numpy as np
-    >>> capital = np.tile(np.geomspace(1e3, 1e6, 30), 2)
-    >>> efficiency = np.concatenate([1 / (1 + capital[:30] / 1e6), 1 / (1 + capital[:30] / 4e6)])
-    >>> found = validate(["A"] * 30 + ["B"] * 30, capital, efficiency, total=[1e5, 1e6])
+    >>> capital = np.tile(np.geomspace(1e3, 1e6, 300), 2)
+    >>> efficiency = np.concatenate([1 / (1 + capital[:300] / 1e6), 1 / (1 + capital[:300] / 4e6)])
+    >>> found = validate(["A"] * 300 + ["B"] * 300, capital, efficiency, total=[1e5, 1e6])
     >>> bool(np.all(np.abs(found.claimed - found.realised) < 1e-3 * found.total))
     True
     """
