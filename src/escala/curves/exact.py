@@ -138,7 +138,9 @@ def order_books(
     references = _references(symbols, both, taken, side, price)
     made = [
         _steps(symbol, levels, side, reference, kept)
-        for symbol, levels, reference, kept in zip(symbols, taken, references.tolist(), (1.0 - fees).tolist(), strict=True)
+        for symbol, levels, reference, kept in zip(
+            symbols, taken, references.tolist(), (1.0 - fees).tolist(), strict=True
+        )
     ]
     knots, slopes = [one for one, _ in made], [one for _, one in made]
     return symbols, knots, slopes, np.array([one[-1] for one in knots])
@@ -179,7 +181,9 @@ def _levels(symbol: str, name: str, given: Any) -> Levels:
     """Check levels and bring them into order: those of one price are one, and those of size 0 are none."""
     where = f"books[{symbol!r}] {name}"
     if isinstance(given, tuple) and len(given) == 2:
-        price, size = (to_floats(f"{where} {what}", one, CurveError) for what, one in zip(("price", "size"), given, strict=True))
+        price, size = (
+            to_floats(f"{where} {what}", one, CurveError) for what, one in zip(("price", "size"), given, strict=True)
+        )
     else:
         rows = to_floats(where, given, CurveError)
         if rows.ndim != 2 or rows.shape[1] < 2:

@@ -591,7 +591,9 @@ def write(family: int, work: Floats, lane: int, params: Floats, origin: Floats, 
     else:
         exponential.write(work, lane, c1, params, origin, root)
     inside = work[head.SMALLEST + lane] + EDGE * work[head.SPAN + lane]
-    return work[head.LARGEST + lane] if rises_again(family, of_row(params), origin[0], inside, trusted_to) else trusted_to
+    return (
+        work[head.LARGEST + lane] if rises_again(family, of_row(params), origin[0], inside, trusted_to) else trusted_to
+    )
 
 
 @helper
