@@ -42,8 +42,7 @@ def report(plan: Plan) -> str:
         [
             f"{TOTAL:,.0f} USD over these pairs, each only as far as it keeps {MIN_EFFICIENCY:.0%} of its efficiency:",
             plan.found.summary(),
-            "efficiencies that the fits put above 1 count as 1: there the next unit returns all of itself; the bound",
-            "is about the fitted curves, most of which the quotes follow loosely (* above)",
+            "the bound is about the fitted curves; what they do not know, no bound does",
             "",
             f"The same for other totals (all in {plan.seconds * 1e3:.1f} ms):",
             plan.path.summary(),
