@@ -195,7 +195,7 @@ def test_predictions_and_forward_scores_equal_the_twin(family: str) -> None:
         for k, one in enumerate(at.tolist()):
             reach, sure = twin.reach(one, level, 0.01)
             eta = twin.form.value(one)
-            assert (p.low[k], p.high[k], p.confidence[k]) == (max(eta - reach, 0.0), min(eta + reach, 1.0), sure)
+            assert (p.low[k], p.high[k], p.confidence[k]) == (*np.clip([eta - reach, eta + reach], 0.0, 1.0), sure)
 
 
 @pytest.mark.nojit
@@ -435,8 +435,11 @@ def test_only_a_pattern_that_exceeds_the_noise_is_marked() -> None:
     ("argument", "message"),
     [
         ({"noise": "loud"}, "noise must be 'auto', 'even' or 'local', not 'loud'"),
-        ({"group": [["a", None, "b"]]}, r"group\[1\] is missing: every record needs a group"),
-        ({"group": [["a", 1, "b"]]}, "group must hold labels of one kind, not int and str"),
+        ({"group": [["a", None, "b"]]}, r"group\[0\]\[1\] is missing: every record needs a group"),
+        (
+            {"group": [np.array(["a", 1, "b"], dtype=object)]},
+            r"group\[0\] must hold labels of one kind, not int and str",
+        ),
         ({"group": [["a", "b"]]}, "group"),
     ],
 )
