@@ -27,10 +27,10 @@ Floats = npt.NDArray[np.float64]
 GOLDEN = json.loads((DATA / "curve_fits.json").read_text())
 EVEN = 2**62  # no points have local weights
 HOUR = datetime.timedelta(hours=1)
-NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto", "hill", "depth", "power")
+NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto", "hill", "depth", "power", "ladder")
 
 #: Instruments that are compared with the twin, where it is slow.
-MANY = {"hill": 25, "depth": 40, "power": 40, "auto": 40}
+MANY = {"hill": 25, "depth": 40, "power": 40, "auto": 40, "ladder": 60}
 
 
 def digits(value: float, reference: Any) -> float:
@@ -40,7 +40,8 @@ def digits(value: float, reference: Any) -> float:
 def raw_fit(
     capital: list[Floats], efficiency: list[Floats], family: str, weights: list[Floats] | None = None
 ) -> CurveSet:
-    return fit([f"i{k}" for k in range(len(capital))], capital, efficiency, family=family, weights=weights)
+    names = [f"i{k}" for k in range(len(capital))]
+    return fit(names, capital, efficiency, family=family, weights=weights, noise="even")
 
 
 # --- reference values --------------------------------------------------------------------------------------------
@@ -125,6 +126,7 @@ def test_every_number_equals_the_twin(family: str, weighted: bool) -> None:
         )
         assert (curves.family[i], curves.status[i], curves.n_points[i]) == (twin.family, twin.status, twin.n_points)
         assert same(curves.params[i], twin.params)
+        assert same(curves._steps.row(i), twin.steps)
         assert curves.origin[i] == twin.origin
         if twin.status == FitStatus.OK:
             assert same(curves._root[i], twin.root)
