@@ -107,7 +107,7 @@ class NaiveForm:
         log_x = naive_log(c / self.p[1])
         q = naive_exp(-self.p[2] * abs(log_x))
         whole = 1.0 + q
-        bend = (naive_log(whole) + (q - (whole - 1.0)) * (1.0 / whole)) / self.p[2]
+        bend = (naive_log(whole) + (q - (whole - 1.0)) * (1.0 / whole)) * (1.0 / self.p[2])
         g = naive_exp(-(max(0.0, log_x) + bend))
         return g, q * (1.0 / whole) if log_x > 0.0 else 1.0 / whole, bend, log_x
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import math
 import re
 import runpy
 import subprocess
@@ -37,9 +38,12 @@ from escala import (
     InputError,
     LendingResult,
     LendingStrategy,
+    LeveragePlan,
     StopReason,
     allocate,
     fit,
+    plan_leverage,
+    plan_unwind,
     plots,
     simulate,
 )
@@ -131,6 +135,13 @@ def sparse() -> Axes:
     return plots.heat_map(x, y, np.where(x < 600.0, np.nan, x * y), labels=("supply", LONG, LONG), bins=(40, 20))
 
 
+def planned(leverage: float, equity: float = 1000.0) -> LeveragePlan:
+    return plan_leverage(
+        equity, leverage=leverage, supply=1000.0 - equity, max_ltv=0.8, liquidation_threshold=0.85,
+        min_health_factor=1.01,
+    )  # fmt: skip
+
+
 #: Every kind of picture, with the easy and the awkward.
 PICTURES: dict[str, Callable[[], Axes | Figure]] = {
     "curve": lambda: plots.efficiency_curve(curves(), PAIR, **records(PAIR), points=[1e7, 2e8], currency="USD"),
@@ -195,6 +206,15 @@ PICTURES: dict[str, Callable[[], Axes | Figure]] = {
     "allocation, long": lambda: plots.allocation_figure(allocate(long_curves(), 1e13)),
     "budget figure": lambda: plots.allocation_figure(path()),
     "lending figure": lambda: plots.lending_figure(lending()),
+    "plan": lambda: plots.plan_path(planned(2.5), currency="USDC"),
+    "plan, many": lambda: plots.plan_path(planned(4.9)),
+    "plan, nothing to do": lambda: plots.plan_path(planned(1.0, 0.0)),
+    "plan's health": lambda: plots.plan_health(planned(4.9)),
+    "plan's health, no debt": lambda: plots.plan_health(planned(1.0)),
+    "plan figure": lambda: plots.plan_figure(planned(2.5)),
+    "unwinding figure": lambda: plots.plan_figure(
+        plan_unwind(2500, 1500, close=True, liquidation_threshold=0.85, min_health_factor=1.05)
+    ),
 }
 
 
@@ -312,6 +332,8 @@ FUNCTIONS: dict[str, Callable[[Axes], Axes]] = {
     "budget_returns": lambda ax: plots.budget_returns(path(), ax=ax),
     "lending_path": lambda ax: plots.lending_path(lending(), ax=ax),
     "health_path": lambda ax: plots.health_path(lending(), ax=ax),
+    "plan_path": lambda ax: plots.plan_path(planned(2.5), ax=ax),
+    "plan_health": lambda ax: plots.plan_health(planned(2.5), ax=ax),
     "heat_map": lambda ax: plots.heat_map([1, 2], [1, 2], [1, 2], ax=ax),
     "distribution": lambda ax: plots.distribution([1, 2], ax=ax),
 }
@@ -614,6 +636,25 @@ def test_a_health_path_shows_both_limits() -> None:
     assert "health factor" not in texts
 
 
+def test_a_plan_is_a_staircase_of_its_operations() -> None:
+    plan = planned(2.5)
+    ax = plots.plan_path(plan)
+    for name, column in (("supply", "supply"), ("debt", "borrow")):
+        assert line(ax, name)[1].tolist() == [0.0, *plan.operations[column]]
+    assert all(one.get_drawstyle() == "steps-post" for one in ax.lines)
+    health = plots.plan_health(plan)
+    expected = np.append(math.inf, plan.operations["health_factor"])
+    drawn = line(health, "health factor")[1]
+    assert np.array_equal(drawn[2:], expected[2:])
+    assert np.isnan(drawn[:2]).all()
+    assert line(health, "least that a step may leave: 1.01")[1][0] == 1.01
+    assert legend_texts(health)[0] == "without debt, infinite and not drawn: 2 of 11"
+    assert "health factor" not in legend_texts(plots.plan_health(planned(1.0)))
+    little = plots.plan_health(planned(1.01))
+    assert float(np.nanmax(line(little, "health factor")[1])) == pytest.approx(6.06)
+    assert "above 6.06 cut there" in " ".join(legend_texts(little))
+
+
 @pytest.mark.parametrize(
     ("statistic", "compute"),
     [("mean", np.mean), ("median", np.median), ("min", np.min), ("max", np.max), ("count", np.size)],
@@ -701,6 +742,8 @@ def refused() -> list[tuple[Callable[[], object], str]]:
         (lambda: plots.budget_path(allocate(curves(), 1e6, params=curves().params[None])), "allocation must be of totals in a row, not of problems of shape (1,), one a draw of the curves"),
         (lambda: plots.lending_path(simulated), "result must have operations: simulate gives none, DeFiSimulator(...).run() does"),
         (lambda: plots.health_path(3), "result must be a LendingResult, not int"),  # type: ignore[arg-type]
+        (lambda: plots.plan_path(3), "plan must be a LeveragePlan or UnwindPlan, not int"),  # type: ignore[arg-type]
+        (lambda: plots.plan_health(plan_leverage([1, 2], rounds=1, max_ltv=0.5, liquidation_threshold=0.6, min_health_factor=1)), "plan must be one plan, and there are 2"),
         (lambda: plots.heat_map([1, 2], [1, 2, 3], [1]), "x of shape (2,), y of shape (3,), value of shape (1,) do not broadcast"),
         (lambda: plots.heat_map(1, 1, 1, bins=0), "bins must be an integer in [1, 1,000] or a pair of them, not 0"),
         (lambda: plots.heat_map(1, 1, 1, statistic="mode"), "statistic must be one of mean, median, min, max, count, not 'mode'"),
@@ -722,7 +765,7 @@ def test_messages(place: int) -> None:
 
 
 def test_every_message_is_tested() -> None:
-    assert len(refused()) == 30
+    assert len(refused()) == 32
     assert issubclass(CurveError, InputError)
 
 

@@ -68,6 +68,8 @@ def demo(*, files: Path | None = None, threads: int | None = None, json: bool = 
 def _write_files(folder: Path) -> None:
     from importlib.resources import files
 
+    from escala.files import whole
+
     folder.mkdir(parents=True, exist_ok=True)
     for source in sorted(files("escala").joinpath("demo/data").iterdir(), key=lambda source: source.name):
         if source.name.endswith(".csv.gz"):
@@ -75,7 +77,7 @@ def _write_files(folder: Path) -> None:
             path = folder / source.name
             if path.exists() and path.read_bytes() != content:
                 raise FileExistsError(17, "there is another file of this name", str(path))
-            path.write_bytes(content)
+            whole.write(path, content)
             print(path)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from escala.errors import InputError, MissingExtraError
+from escala.files import whole
 
 if TYPE_CHECKING:
     import pandas
@@ -77,20 +78,17 @@ def write(path: Path, table: Mapping[str, Any]) -> None:
     OSError
         If it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole.replacing(path) as file:
         if path.suffix == ".parquet":
             arrow, parquet = pyarrow()
-            parquet.write_table(arrow.table(dict(table)), unfinished)
+            parquet.write_table(arrow.table(dict(table)), file)
         else:
-            _write_csv(unfinished, table)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+            _write_csv(file, table)
 
 
-def _write_csv(path: Path, table: Mapping[str, Any]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(table)
-        writer.writerows(zip(*(np.asarray(column).tolist() for column in table.values()), strict=True))
+def _write_csv(file: BinaryIO, table: Mapping[str, Any]) -> None:
+    text = io.TextIOWrapper(file, newline="", encoding="utf-8")
+    writer = csv.writer(text)
+    writer.writerow(table)
+    writer.writerows(zip(*(np.asarray(column).tolist() for column in table.values()), strict=True))
+    text.detach()  # which flushes, and leaves the file open

@@ -16,12 +16,15 @@ from escala.plots.efficiency import efficiency_curves as efficiency_curves
 from escala.plots.figures import allocation_figure as allocation_figure
 from escala.plots.figures import analysis_figure as analysis_figure
 from escala.plots.figures import lending_figure as lending_figure
+from escala.plots.figures import plan_figure as plan_figure
 from escala.plots.figures import prediction_figure as prediction_figure
 from escala.plots.figures import sweep_figure as sweep_figure
 from escala.plots.lending import health_path as health_path
 from escala.plots.lending import lending_path as lending_path
 from escala.plots.loss import loss_curve as loss_curve
 from escala.plots.loss import loss_curves as loss_curves
+from escala.plots.plans import plan_health as plan_health
+from escala.plots.plans import plan_path as plan_path
 from escala.plots.sweeps import distribution as distribution
 from escala.plots.sweeps import heat_map as heat_map
 from escala.plots.utility import marginal_curve as marginal_curve

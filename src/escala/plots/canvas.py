@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from escala.arrays import one_number
 from escala.errors import InputError, MissingExtraError
+from escala.files import whole
 from escala.plots.letters import drawable
 from escala.tables import Interval
 from escala.text.numerals import engineering
@@ -300,7 +301,7 @@ def save(
     resolution = float(fitting) if dpi is None else one_number("dpi", dpi, _DPI, InputError)
     content = _drawn(figure, place.suffix.lower()[1:], (width / resolution, height / resolution), resolution)
     try:
-        place.write_bytes(content)
+        whole.write(place, content)
     except (OSError, ValueError) as reason:
         message = f"path {str(path)!r} cannot be written: {getattr(reason, 'strerror', reason)}"
         raise InputError(message, arguments=("path",)) from None

@@ -17,6 +17,7 @@ from escala.plots.curve import one_curve
 from escala.plots.efficiency import efficiency_curve, efficiency_curves
 from escala.plots.lending import health_path, lending_path
 from escala.plots.loss import loss_curve, loss_curves
+from escala.plots.plans import plan_health, plan_path
 from escala.plots.sweeps import distribution, heat_map
 from escala.plots.utility import marginal_curve, utility_curve
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from escala.curves.curveset import CurveSet
+    from escala.lending.planned import Planned
     from escala.lending.result import LendingResult
     from escala.sweeps.summary import SweepSummary
 
@@ -294,4 +296,32 @@ def lending_figure(result: LendingResult, *, currency: str | None = None) -> Fig
     above, below = figure.subplots(2, 1, height_ratios=(3, 2))
     lending_path(result, currency=currency, ax=above)
     health_path(result, ax=below)
+    return figure
+
+
+def plan_figure(plan: Planned, *, currency: str | None = None) -> Figure:
+    """Draw a plan: supply and debt above, the health factor below.
+
+    Parameters
+    ----------
+    plan : LeveragePlan or UnwindPlan
+        One plan.
+    currency : str, optional
+        Unit of account.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        If an argument is wrong; names it.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    figure = canvas.new_figure(scale=_ONE_ABOVE_OTHER)
+    above, below = figure.subplots(2, 1, height_ratios=(3, 2))
+    plan_path(plan, currency=currency, ax=above)
+    plan_health(plan, ax=below)
     return figure

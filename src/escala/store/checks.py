@@ -218,6 +218,23 @@ def file_name(file: Any) -> str:
     return str(file)
 
 
+def identity(value: Any) -> str | None:
+    """Check what a write is to be known by.
+
+    Raises
+    ------
+    RecordError
+        If it is no text that can be stored.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        message = f"identity must be text that is not empty, not {_brief(value)}"
+        raise RecordError(message, arguments=("identity",))
+    _check_text("identity", value, None)
+    return str(value)
+
+
 def some_symbols(symbols: Any) -> list[str]:
     """Check symbols that something is asked for; one text is one symbol.
 

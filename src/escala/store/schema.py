@@ -91,6 +91,16 @@ REMOVAL: Final = Table(
     Column("at", BigInteger, nullable=False),
 )
 
+#: By what every write is known; `number` is that of the first row it wrote, 0 where these have none.
+WRITE: Final = Table(
+    "write_identity",
+    METADATA,
+    Column("identity", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 TRAINING: Final = Table(
     "model_training",
     METADATA,
