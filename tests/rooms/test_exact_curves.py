@@ -87,7 +87,9 @@ def test_one_order_over_many_books_is_a_walk_through_all_their_levels(seed: int,
     curves = CurveSet.from_order_books(books, side=side, fee=fee, price="best")
     buys = side == "buy"
     levels = {name: one["asks" if buys else "bids"] for name, one in books.items()}
-    best = min(rows[:, 0].min() for rows in levels.values()) if buys else max(rows[:, 0].max() for rows in levels.values())
+    best = (
+        min(rows[:, 0].min() for rows in levels.values()) if buys else max(rows[:, 0].max() for rows in levels.values())
+    )
     steps = []
     for name, rows in levels.items():
         for price, size in rows.tolist():
@@ -267,4 +269,6 @@ def test_one_order_over_books_and_pools_is_the_best_of_a_fine_search() -> None:
         best = sum(returned(i, float(amounts[i])) for i in range(4))
         assert found.utility >= best - 1e-9 * total
         assert math.isclose(found.utility, best, rel_tol=1e-7)
-        assert math.isclose(found.utility, sum(returned(i, float(a)) for i, a in enumerate(found.amounts)), rel_tol=1e-12)
+        assert math.isclose(
+            found.utility, sum(returned(i, float(a)) for i, a in enumerate(found.amounts)), rel_tol=1e-12
+        )

@@ -124,7 +124,9 @@ class Validation:
         if self.left_out:
             more = len(self.left_out) - _SHOWN
             names = ", ".join(self.left_out[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-            lines.append(f"without {counted(len(self.left_out), 'instrument')} that a split leaves no records of: {names}")
+            lines.append(
+                f"without {counted(len(self.left_out), 'instrument')} that a split leaves no records of: {names}"
+            )
         return "\n".join(lines)
 
 
@@ -216,7 +218,9 @@ def validate(
         raise AllocationError(f"total of shape {totals.shape} must be a number or a row of them", arguments=("total",))
     check_interval("total", totals, POSITIVE, AllocationError)
     records = _Records.read(
-        symbols, {"capital": capital, "efficiency": efficiency}, {"weights": weights, "observed_at": observed_at, "group": group}
+        symbols,
+        {"capital": capital, "efficiency": efficiency},
+        {"weights": weights, "observed_at": observed_at, "group": group},
     )
     sides = list(records.by_time(parts) if by == "time" else records.by_fold(parts, deals, begin))
     kept = np.all([records.has(mask) & records.has(~mask & used) for mask, used in sides], axis=0)
