@@ -685,7 +685,7 @@ class NaiveFit:
                 self.sse[family] = self.squares(rest)
                 self.within[family] = {"u": u, "slope": new, "norm": norm, "level": level}
 
-    def status(self, family: int) -> int:  # noqa: PLR0911
+    def status(self, family: int) -> int:
         if self.distinct < LEAST.get(family, 2):
             return TOO_FEW_POINTS
         if family == LADDER:
