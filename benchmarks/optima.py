@@ -119,8 +119,12 @@ def excess(family: str, records: list[Records]) -> tuple[Floats, npt.NDArray[np.
     NaN where the lowest error found has its depth too far out, which is no depth, or where all efficiencies are equal.
     """
     ours = fit(
-        [str(i) for i in range(len(records))], [c for c, _ in records], [y for _, y in records], family=family,
-        noise="even", threads=1,
+        [str(i) for i in range(len(records))],
+        [c for c, _ in records],
+        [y for _, y in records],
+        family=family,
+        noise="even",
+        threads=1,
     )
     over = np.full(len(records), np.nan)
     for i, (c, y) in enumerate(records):
