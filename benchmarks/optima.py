@@ -1,7 +1,7 @@
-"""Whether fits of depth and power find the lowest squared error there is: drawn sets and real pairs, densely scanned.
+"""Whether fits of depth and power find the lowest squared error: drawn sets and real pairs, densely scanned.
 
-``python -m benchmarks.optima [sets]`` prints, for each kind of records, how many fits lie above the best of a dense scan
-with refinement by more than 1e-6 and by more than 1e-3 of it.
+``python -m benchmarks.optima [sets]`` prints, for each kind of records, how many fits lie above the best of a dense
+scan with refinement by more than 1e-6 and by more than 1e-3 of it.
 """
 
 from __future__ import annotations

@@ -534,7 +534,7 @@ class NaiveFit:
         return [*sums[:3], *self.positive(dd, dh, hh, *sums[3:])]
 
     @staticmethod
-    def positive(  # noqa: PLR0913
+    def positive(
         dd: float, dh: float, hh: float, plain_dd: float, plain_dh: float, plain_hh: float
     ) -> tuple[float, float, float]:
         """The matrix with its eigenvalues' absolute values, in units of Gauss and Newton's diagonal."""

@@ -6,8 +6,9 @@ U′ = a·(1 + t)^(−1 − 1/h). t itself overflows, so everything is computed 
 
 The fit is separable: for D and h the best a is linear, clipped to [0, 1], so that only (ln D, ln h) is searched: on a
 grid, then from its three lowest minima by the method of Levenberg and Marquardt with a projected out, as Kaufman (1975,
-BIT 15) does it, but with the whole second derivatives of the error, made positive definite: along the valleys in which D and h
-make up for each other, Gauss and Newton's take hundreds of steps. Three steps without a look at the error end it.
+BIT 15) does it, but with the whole second derivatives of the error, made positive definite: along the valleys in which
+D and h make up for each other, Gauss and Newton's take hundreds of steps. Three steps without a look at the error end
+it.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ own = own_rows(
     families.DEPTH,
     "top", "step", "yy", "log_d", "log_h", "error", "g_d", "g_h", "h_dd", "h_dh", "h_hh", "damping", "active",
     "try_d", "try_h", "try_a", "best_d", "best_h", "best_error", "start_d", "start_h", "start_error",
-    "starts", "steps", "moved", "h", "inverse", "n0", "n1", "n2", "m1", "m2", "r_dd", "r_dh", "r_hh", "ratio", "sse", "status",
+    "starts", "steps", "moved", "h", "inverse", "n0", "n1", "n2", "m1", "m2", "r_dd", "r_dh", "r_hh",
+    "ratio", "sse", "status",
 )  # fmt: skip
 #: What the grid sees of the records, three rows a place.
 scan = rows("x", "w", "y", lanes=LANES)
@@ -120,7 +122,7 @@ def curvature(p: Params, origin: float, x: float) -> float:  # noqa: ARG001
 @helper
 def basis(p: Params, origin: float, x: float) -> tuple[float, float, float]:  # noqa: ARG001
     """f₀, f₁, f₂: derivatives with respect to a, and to ln D and ln h for a = 1."""
-    g, rest, turn, bend, log_x = _at(p, x)
+    g, rest, _, bend, log_x = _at(p, x)
     return g, g * (1.0 - rest), g * (bend + abs(log_x) * _nearer(rest))
 
 
@@ -135,7 +137,7 @@ def _nearer(rest: float) -> float:
 def marginal_basis(p: Params, origin: float, x: float) -> tuple[float, float, float]:  # noqa: ARG001
     """d(C·f)/dC of the basis."""
     h = p[k.C]
-    g, rest, turn, bend, log_x = _at(p, x)
+    g, rest, _, bend, log_x = _at(p, x)
     both = g * rest
     filled = 1.0 - rest
     change = bend + abs(log_x) * _nearer(rest) - h * (filled * log_x)
@@ -235,7 +237,7 @@ def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
 
 
 @routine
-def _gather(work: Floats, points: Floats, rows: int, folded: bool) -> int:
+def _gather(work: Floats, points: Floats, rows: int, folded: bool) -> int:  # noqa: ARG001
     """Put the points, or the means of bins where there are many, where the grid is scanned; returns the rows used."""
     for i in range(SHARED, SHARED + MOST_SCANNED * scan.END):
         work[i] = 0.0
