@@ -1182,7 +1182,8 @@ def test_load_refuses_other_libraries(tmp_path: Path) -> None:
 def test_scalar_functions_in_compiled_code() -> None:
     import numba
 
-    curves = some_curves(np.random.default_rng(9), 20)
+    rng = np.random.default_rng(9)
+    curves = with_ladders(rng, some_curves(rng, 20))
     levels = np.linspace(0.0, 3e6, 501)
     for name in ("efficiency", "utility", "marginal"):
         function = getattr(pointers, name)
@@ -1192,18 +1193,19 @@ def test_scalar_functions_in_compiled_code() -> None:
             for k in range(levels.size):
                 out[k] = function(numbers, levels[k])
 
-        expected = getattr(curves, name)(np.tile(levels, (20, 1)))
-        for place in range(20):
+        expected = getattr(curves, name)(np.tile(levels, (30, 1)))
+        for place in range(30):
             out = np.empty_like(levels)
             over(levels, pointers.curve(curves, place), out)
             same(out, expected[place])
 
 
 def test_addresses_in_c(library: Library) -> None:
-    curves = some_curves(np.random.default_rng(10), 4)
+    rng = np.random.default_rng(10)
+    curves = with_ladders(rng, some_curves(rng, 8))
     for name in ("efficiency", "utility", "marginal"):
         function = library.ffi.cast("double (*)(double, void *)", pointers.address(name))
-        for place in range(4):
+        for place in range(12):
             numbers = pointers.curve(curves, place)
             value = function(2e5, library.ffi.cast("void *", numbers.ctypes.data))
             assert value == getattr(curves, name)(2e5)[place]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from escala import CurveSet, EngineConfig, PredictiveScalingEngine, ScalingConfig, fit
+from escala import CurveSet, EngineConfig, PredictiveScalingEngine, ScalingConfig, SymbolConfig, fit
 from tests.engines import CAPITAL, FREE, LONG, add_line, add_noise, counted, line, same
 
 
@@ -252,3 +252,34 @@ async def test_old_models_are_trained_once_for_all_who_ask(tmp_path: Path) -> No
         await asyncio.sleep(0.01)
         await asyncio.gather(*(engine.predict_efficiency("A", 1e4 + k) for k in range(200)))
         assert (await counted(engine))[0] <= 3
+
+
+@pytest.mark.parametrize("family", ["ladder", "depth", "power"])
+async def test_families_of_the_settings_answer_after_a_restart_too(url: str, family: str) -> None:
+    capital = np.geomspace(1e3, 1e7, 25)
+    efficiency = 0.999 * np.minimum(1.0, 4e5 / capital) - 1e-4 * np.sin(capital)
+    async with await PredictiveScalingEngine.open(url) as engine:
+        await engine.store.set_config(dataclasses.replace(FREE, default_family="linear"))
+        await engine.store.set_symbol_config("A", SymbolConfig(family=family))
+        for symbol in ("A", "B"):
+            batch = {"symbol": [symbol] * 25, "capital": capital, "efficiency": efficiency}
+            await engine.add_efficiency_records(batch)
+        await engine.train()
+        first = await engine.predict_efficiency("A", 3e5)
+        info = await engine.model_info("A")
+        points = await engine.saturation_points()
+        found = await engine.optimize_allocation(["A", "B"], 1e6)
+        plan = await engine.rebalance({"A": 5e5, "B": 5e5})
+    expected = fit(["A"], [capital], [efficiency], family=family)
+    assert (info.family, info.params) == (family, tuple(expected.params[0].tolist()))
+    assert first.efficiency == expected.efficiency(3e5)[0]
+    assert points["A"].ceiling == expected.saturation().ceiling[0]
+    assert points["A"].saturation == expected.saturation().saturation[0]
+    assert found.gap <= 1e-9
+    assert plan.gain >= 0.0
+    assert plan.target.sum() <= 1e6 * (1.0 + 1e-12)
+    async with await PredictiveScalingEngine.open(url) as other:
+        again = await other.predict_efficiency("A", 3e5)
+        assert (again.efficiency, again.low, again.high) == (first.efficiency, first.low, first.high)
+        assert await other.saturation_points() == points
+        assert (await other.curves("A")).family_names == [family]
