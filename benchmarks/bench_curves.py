@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import subprocess
 import sys
@@ -87,6 +88,34 @@ def test_quadratic(benchmark: Any, with_covariance: bool) -> None:
         what=f"quadratic, 25 points, one thread / numpy polyfit{' with covariance' if with_covariance else ''}",
         work=len(symbols),
         peer_work=few,
+        unit="fit",
+    )
+
+
+@pytest.mark.benchmark(group="curves")
+def test_ladder(benchmark: Any) -> None:
+    """360 quotes over 5.4 decades, as a pair of the demo has them: 86 knots."""
+    rng = np.random.default_rng(1)
+    n, m = 50, 360
+    capital = 10.0 ** np.sort(rng.uniform(2.8, 8.2, (n, m)), axis=1)
+    parts = [0.6 * np.minimum(1.0, 10.0 ** rng.uniform(4.0, 6.0, (n, 1)) / capital),
+             0.39 * np.minimum(1.0, 10.0 ** rng.uniform(6.0, 8.0, (n, 1)) / capital)]  # fmt: skip
+    efficiency = np.clip(parts[0] + parts[1] + rng.normal(0.0, 0.01, (n, m)), 0.0, 1.0)
+    symbols = [f"S{i}" for i in range(n)]
+    ours = fit(symbols, capital, efficiency, family="ladder", noise="even", threads=1)
+    low, high = capital[0, 0], capital[0, -1]
+    knots = np.geomspace(low, high, math.ceil(16.0 * np.log10(high / low) - 1e-9) + 1)[1:-1]
+    beta = peers.scipy_ladder(capital[0], efficiency[0], knots)
+    theirs = np.minimum(capital[0][:, None], knots) / capital[0][:, None] @ beta[:-1] + beta[-1]
+    assert np.allclose(ours[0].efficiency(capital[0]), theirs, atol=1e-9)
+    compare(
+        benchmark,
+        lambda: fit(symbols, capital, efficiency, family="ladder", noise="even", threads=1),
+        lambda: peers.scipy_ladder(capital[0], efficiency[0], knots),
+        rounds=15,
+        what="ladder, 360 points, one thread / scipy nnls on the dense design",
+        work=n,
+        peer_work=1,
         unit="fit",
     )
 

@@ -61,13 +61,13 @@ def no_symbol(place: int, symbol: object, error: type[InputError]) -> InputError
     return error(message, arguments=("symbols",), indexes=((place,),))
 
 
-def broadcast_shape(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[int, ...]:
+def broadcast_shape(arrays: Mapping[str, npt.NDArray[Any]], error: type[InputError] = ScenarioError) -> tuple[int, ...]:
     """Find the common shape of named arrays.
 
     Raises
     ------
-    ScenarioError
-        If there is none; names the two arguments that disagree first.
+    InputError
+        The class given, if there is none; names the two arguments that disagree first.
     """
     shape: tuple[int, ...] = ()
     widest: dict[int, str] = {}  # axis counted from the end -> argument that gave it its length
@@ -82,7 +82,7 @@ def broadcast_shape(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[int, ...]:
             )
             other = widest[axis]
             message = f"{other} of shape {arrays[other].shape} and {name} of shape {array.shape} do not broadcast"
-            raise ScenarioError(message, arguments=(other, name)) from None
+            raise error(message, arguments=(other, name)) from None
         for axis in range(1, 1 + array.ndim):
             if array.shape[-axis] != 1:
                 widest.setdefault(axis, name)

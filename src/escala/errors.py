@@ -9,10 +9,12 @@ EscalaError
 │   ├── CurveError                      of a curve, or of what is asked of it
 │   ├── ConfigError                     of a setting that is to be stored
 │   ├── AllocationError                 of an argument of an allocation
-│   └── DesignError                     of a design of scenarios, or of a file of one
+│   ├── DesignError                     of a design of scenarios, or of a file of one
+│   └── MarketError                     of a position, a market, a protocol or a policy
 ├── InfeasibleError (ValueError)        bounds that no allocation can meet together
 ├── SweepError (RuntimeError)           a directory of results that cannot be used, a cluster that cannot finish
 ├── StoreError (RuntimeError)           a store that cannot be opened, read or written
+│   └── StoreUncertainError             nobody can tell whether it was written; the call may be repeated
 ├── BuildError (RuntimeError)           a C library that cannot be built or loaded
 ├── UnknownSymbolError (KeyError)       a symbol without records or model
 ├── FitError (ValueError)               an instrument without a curve, where that is to be an error
@@ -98,6 +100,10 @@ class DesignError(InputError):
     """Bad column or argument of a design of scenarios, or of a file of one."""
 
 
+class MarketError(InputError):
+    """Bad input of a position in a market, of the market, a protocol or a policy."""
+
+
 class InfeasibleError(EscalaError, ValueError):
     """Bounds that no allocation can meet together; the message names them, and by how much they conflict.
 
@@ -144,6 +150,25 @@ class SweepError(EscalaError, RuntimeError):
 
 class StoreError(EscalaError, RuntimeError):
     """A store that cannot be opened, read or written; the message says which and why, and holds no password."""
+
+
+class StoreUncertainError(StoreError):
+    """The connection broke while a write was being confirmed, and the database cannot be asked whether it was kept.
+
+    The same call may be repeated with ``identity=error.identity``: what was kept the first time is not kept twice, and
+    the answer is that of the first time. Calls without that argument (settings, deletions) are repeated as they are.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    identity : str
+        What the write is known by; empty where it needs none.
+    """
+
+    def __init__(self, message: str, *, identity: str = "") -> None:
+        super().__init__(message)
+        self.identity = identity
 
 
 class BuildError(EscalaError, RuntimeError):

@@ -233,6 +233,7 @@ ENGINE_SETTINGS: Final[Table] = (
     Quantity("drop", "share of the peak efficiency that is lost at saturation", "fraction", POSITIVE_FRACTION, 0.10),
     Quantity("half_life", "age at which a record counts half; without it all count alike", "seconds", POSITIVE),
     Quantity("refresh_interval", "time after which other processes are seen", "seconds", FINITE_FROM_ZERO, 5.0),
+    Quantity("refresh_timeout", "longest wait for that where the answer is known", "seconds", FINITE_FROM_ZERO, 1.0),
     Quantity("cache_size", "predictions that are remembered", "count", Interval(0, 2.0**53, integer=True), 100_000),
 )
 
@@ -358,6 +359,7 @@ LIMITS: Final = (
     Quantity("capacity", "where capital times efficiency is highest", "amount", FROM_ZERO),
     Quantity("capacity_low", "lower end of its interval", "amount", FROM_ZERO),
     Quantity("capacity_high", "upper end of its interval", "amount", FROM_ZERO),
+    Quantity("ceiling", "the most that comes out, whatever the capital", "amount", FROM_ZERO),
 )
 
 # ---- The lending loop ----
@@ -865,6 +867,219 @@ ALLOCATION_SOLUTION: Final[Table] = (
     Quantity("excess", "Infeasible: by how much the bounds conflict; NaN where that is not known", "amount"),
     Quantity("phases", "2 where a second solve placed what min_efficiency left over, else 1", "count",
              Interval(1, 2, integer=True)),
+)  # fmt: skip
+
+# ---- The market ----
+
+#: Seconds of a year: rates and yields are a year of 365 days.
+YEAR: Final = 31_536_000.0
+#: Assets of a position, steps of a path, years of it, and paths.
+MOST_ASSETS: Final = 8
+MOST_STEPS: Final = 2**22
+MOST_YEARS: Final = 100.0
+MOST_PATHS: Final = 2**31
+#: Liquidations in one phase of a step.
+MOST_LIQUIDATIONS: Final = 8
+#: Rounds in which a sale or a purchase finds its own size against the depth.
+TRADE_ROUNDS: Final = 8
+
+BALANCE: Final = Interval(1e-30, 1e30, or_zero=True)
+PRICE: Final = Interval(1e-30, 1e30)
+RATE: Final = Interval(-0.99, 10.0)
+HEALTH: Final = Interval(0.0, np.inf)
+
+#: What a position starts with: per asset, then in all.
+MARKET_HOLDINGS: Final[Table] = (Quantity("collateral", "Units held of an asset", "units", BALANCE),)
+MARKET_BALANCES: Final[Table] = (
+    Quantity("debt", "Debt at the start", "amount", BALANCE),
+    Quantity("wallet", "Free cash at the start", "amount", BALANCE, 0.0),
+)
+
+#: What holds for an asset, whatever its process.
+MARKET_ASSET: Final[Table] = (
+    Quantity("price", "Price at the start; a process begins there, or in its distance from it", "amount", PRICE),
+    Quantity("supply_yield", "What supplying it earns, APR", "per year", RATE, 0.0),
+)
+
+_DRIFT: Final = Interval(-100.0, 100.0)
+_SIGMA: Final = Interval(0.0, 20.0)
+_REVERSION: Final = Interval(0.0, 1e6, low_open=True)
+_DISTANCE: Final = Interval(-5.0, 5.0)
+_JUMPS: Final = Interval(0.0, np.inf, high_open=True)
+_JUMP_SD: Final = Interval(0.0, 2.0)
+_RHO: Final = Interval(-1.0, 1.0)
+
+#: Parameters of the processes: geometric Brownian motion, with jumps, mean reversion, stochastic variance.
+GBM_FIELDS: Final[Table] = (
+    Quantity("mu", "Drift of the price", "per year", _DRIFT),
+    Quantity("sigma", "Volatility of the log price", "per root year", _SIGMA),
+)
+MERTON_FIELDS: Final[Table] = (
+    *GBM_FIELDS,
+    Quantity("jump_rate", "Jumps a year; at most one a step", "per year", _JUMPS),
+    Quantity("jump_mean", "Mean of the log of a jump", "", _DISTANCE),
+    Quantity("jump_sd", "Standard deviation of the log of a jump", "", _JUMP_SD),
+)
+OU_FIELDS: Final[Table] = (
+    Quantity("mean", "Log distance from the price that is reverted to", "", _DISTANCE),
+    Quantity("reversion", "Speed of the return", "per year", _REVERSION),
+    Quantity("sigma", "Volatility of the log price", "per root year", _SIGMA),
+    Quantity("start", "Log distance from the mean at the start", "", _DISTANCE),
+)
+HESTON_FIELDS: Final[Table] = (
+    Quantity("mu", "Drift of the price", "per year", _DRIFT),
+    Quantity("variance", "Variance of the log price at the start", "per year", Interval(0.0, 400.0)),
+    Quantity("reversion", "Speed of the variance's return", "per year", _REVERSION),
+    Quantity("long_variance", "Variance that is reverted to", "per year", Interval(0.0, 400.0)),
+    Quantity("vol_of_vol", "Volatility of the variance", "per root year", _SIGMA),
+    Quantity("rho", "Correlation of price and variance", "", _RHO),
+)
+
+#: Interest on the debt: one rate, or a kinked line over a usage that may move.
+FIXED_RATE_FIELDS: Final[Table] = (Quantity("rate", "Borrow rate, APR", "per year", RATE),)
+KINKED_RATE_FIELDS: Final[Table] = (
+    Quantity("base", "Borrow rate at no usage, APR", "per year", RATE),
+    Quantity("slope1", "What full use of the optimum adds", "per year", RATE),
+    Quantity("slope2", "What use from the optimum to everything adds", "per year", RATE),
+    Quantity("optimal", "Usage at the kink", "fraction", Interval(0.01, 0.99)),
+    Quantity("usage", "Usage at the start", "fraction", FRACTION),
+    Quantity("usage_mean", "Usage that is reverted to", "fraction", FRACTION),
+    Quantity("usage_reversion", "Speed of the return", "per year", _REVERSION),
+    Quantity("usage_sigma", "Volatility of the usage", "per root year", _SIGMA),
+)
+
+#: What a protocol says of an asset.
+PROTOCOL_ASSET: Final[Table] = (
+    Quantity("liquidation_threshold", "Share of its value that counts against the debt", "fraction",
+             POSITIVE_FRACTION),
+    Quantity("loan_to_value", "Share of its value that may be borrowed; at most the threshold", "fraction",
+             POSITIVE_FRACTION),
+    Quantity("bonus", "What a liquidator gets on top of what he repays", "fraction", FRACTION),
+    Quantity("liquidation_factor", "Share of its value that an absorbed position is credited", "fraction", FRACTION),
+)  # fmt: skip
+#: What it says of a position.
+PROTOCOL_FIELDS: Final[Table] = (
+    Quantity("target_health", "Health factor that a liquidation restores", "ratio", Interval(1.0, 1e6), 1.05),
+    Quantity("health_for_max_bonus", "Health factor from which down the bonus is the largest", "ratio", BELOW_ONE,
+             0.9),
+    Quantity("bonus_factor", "Share of the bonus at a health factor of 1", "fraction", FRACTION, 0.0),
+    Quantity("dust", "Debt or collateral that a partial liquidation must not leave", "amount", BALANCE),
+    Quantity("overshoot", "How far below a health factor of 1 a liquidation on the way down acts", "ratio",
+             Interval(0.0, 0.05), 0.0),
+    Quantity("liquidator_gas", "What a liquidation costs the liquidator", "amount", BALANCE, 0.0),
+)  # fmt: skip
+
+#: What the owner of a position does.
+POLICY_FIELDS: Final[Table] = (
+    Quantity("every", "Steps between two looks", "count", Interval(1, MOST_STEPS, integer=True), 1),
+    Quantity("stop_health", "Everything is sold below this health factor", "ratio", HEALTH, 0.0),
+    Quantity("topup_health", "The wallet repays debt below this health factor", "ratio", HEALTH, 0.0),
+    Quantity("topup_target", "Health factor that the repayment aims at", "ratio", POSITIVE),
+    Quantity("deleverage_health", "Collateral is sold below this health factor", "ratio", HEALTH, 0.0),
+    Quantity("deleverage_target", "Health factor that the sale aims at", "ratio", POSITIVE),
+    Quantity("boost_health", "More is borrowed above this health factor", "ratio", HEALTH, math.inf),
+    Quantity("boost_target", "Health factor that the purchase aims at", "ratio", POSITIVE),
+    Quantity("loop_every", "Steps between two operations of the loop; 0 without one", "count",
+             Interval(0, MOST_STEPS, integer=True), 0),
+    Quantity("loop_target", "Collateral that the loop grows to", "amount", Interval(1e-100, 1e100)),
+    Quantity("fee_rate", "Fee of a trade, as a share of its value", "fraction", BELOW_ONE, 0.0),
+    Quantity("gas", "What an action costs", "amount", BALANCE, 0.0),
+)  # fmt: skip
+
+#: How a price moves. From `bootstrap` on a process moves all assets together.
+PROCESSES: Final[Codes] = (
+    Code("gbm", 0, "geometric Brownian motion"),
+    Code("merton", 1, "geometric Brownian motion with jumps"),
+    Code("ou", 2, "the log price reverts to a mean"),
+    Code("heston", 3, "the variance moves too"),
+    Code("bootstrap", 16, "rows of past returns, in stretches of random length"),
+    Code("blocks", 17, "rows of past returns, in blocks of one length"),
+    Code("replay", 18, "past prices, one after the other"),
+)
+#: What a protocol prices an asset by.
+ORACLES: Final[Codes] = (Code("market", 0, "its price"), Code("index", 1, "its exchange rate"))
+#: How a rate becomes growth in a step.
+COMPOUNDING: Final[Codes] = (
+    Code("continuous", 0, "exp(q)"),
+    Code("taylor", 1, "1 + q + q²/2 + q³/6"),
+    Code("binomial", 2, "three terms of (1 + rate a second)^seconds"),
+    Code("linear", 3, "1 + q"),
+)
+#: Who may liquidate how much.
+RULES: Final[Codes] = (
+    Code("aave_v3", 0, "half of the debt, or all of it below 0.95"),
+    Code("aave_v33", 1, "the same, but nothing small is left"),
+    Code("aave_v4", 2, "what restores a target, with a bonus that grows as health falls"),
+    Code("comet", 3, "everything is absorbed"),
+    Code("morpho", 4, "all of the debt, one asset"),
+)
+#: What a trade keeps of its value, beside the families of curves.
+DEPTHS: Final[Codes] = (Code("flat", 32, "one share"), Code("constant_product", 33, "R/(R + v)"))
+#: What becomes of a position.
+MARKET_STATUS: Final[Codes] = (
+    Code("open", 0, "open, with debt"),
+    Code("debt_free", 1, "open, without debt"),
+    Code("wiped_out", 2, "liquidated to the last collateral"),
+    Code("closed", 3, "closed by its owner"),
+    Code("absorbed", 4, "absorbed by the protocol"),
+)
+#: What happened to it, a sum of codes.
+MARKET_FLAGS: Final[Codes] = (
+    Code("liquidated", 1, "liquidated at least once"),
+    Code("bad_debt", 2, "debt was left that nothing covers"),
+    Code("pass_limit", 4, "a phase ended with a health factor below 1"),
+    Code("waited", 8, "no liquidation paid for a liquidator"),
+    Code("refused", 16, "an action of the policy was not possible"),
+)
+#: Kinds of events, and what their numbers a, b, c are.
+MARKET_EVENTS: Final[Codes] = (
+    Code("liquidation_low", 0, "within a step: health factor, repaid, seized"),
+    Code("liquidation_close", 1, "at its end: health factor, repaid, seized"),
+    Code("stop", 2, "debt, net proceeds, wallet left"),
+    Code("topup", 3, "repaid, debt before, wallet left"),
+    Code("deleverage", 4, "sold, repaid, debt left"),
+    Code("boost", 5, "borrowed, bought, debt"),
+    Code("loop", 6, "growth of the collateral, debt, buffer"),
+)
+
+#: What becomes of a scenario, in the order in which the kernel keeps it.
+MARKET_OUTPUTS: Final[tuple[Output, ...]] = (
+    Output("status", "What became of it", "code", Interval(0, 4, integer=True), kernel=True),
+    Output("flags", "What happened to it, a sum of codes", "code", Interval(0, 31, integer=True), kernel=True),
+    Output("end_step", "Last step that it lived through", "count", MANY, kernel=True),
+    Output("liquidations", "Liquidations", "count", MANY, kernel=True),
+    Output("first_liquidation", "Step of the first liquidation; -1 without one", "count",
+           Interval(-1, 2.0**53, integer=True), kernel=True),
+    Output("topups", "Repayments from the wallet", "count", MANY, kernel=True),
+    Output("deleverages", "Sales", "count", MANY, kernel=True),
+    Output("boosts", "Purchases", "count", MANY, kernel=True),
+    Output("operations", "Operations of the loop that were executed", "count", MANY, kernel=True),
+    Output("lowest_health", "Lowest health factor seen", "ratio", FROM_ZERO, kernel=True, usual=True),
+    Output("health", "Health factor at the end; inf without debt", "ratio", FROM_ZERO, kernel=True),
+    Output("start_equity", "Collateral + wallet - debt at the start", "amount", kernel=True),
+    Output("end_equity", "Collateral + wallet + buffer - debt at the end", "amount", kernel=True, usual=True),
+    Output("price_pnl", "What prices added", "amount", kernel=True, usual=True),
+    Output("supply_yield", "What supplying earned", "amount", kernel=True, usual=True),
+    Output("interest", "What the debt grew by", "amount", kernel=True, usual=True),
+    Output("fees", "Fees of trades and repayments", "amount", FROM_ZERO, kernel=True, usual=True),
+    Output("gas", "Cost of actions", "amount", FROM_ZERO, kernel=True, usual=True),
+    Output("slippage", "What trades lost to the depth", "amount", FROM_ZERO, kernel=True, usual=True),
+    Output("liquidation_loss", "Worth of what was seized, less what was repaid for it", "amount", kernel=True,
+           usual=True),
+    Output("bad_debt", "Debt that was left and is not owed any more", "amount", FROM_ZERO, kernel=True, usual=True),
+    Output("repaid_by_liquidators", "Debt that liquidators repaid", "amount", FROM_ZERO, kernel=True),
+    Output("seized", "Collateral seized, at the protocol's prices", "amount", FROM_ZERO, kernel=True),
+    Output("end_debt", "Debt at the end", "amount", FROM_ZERO, kernel=True),
+    Output("end_wallet", "Free cash at the end", "amount", FROM_ZERO, kernel=True),
+)  # fmt: skip
+
+#: Columns of the table of a recorded path, one row a step and asset.
+MARKET_SERIES: Final[tuple[Output, ...]] = (
+    Output("protocol_value", "Worth of a unit supplied at the start, as the protocol sees it", "amount", PRICE),
+    Output("market_value", "The same, as the market pays it", "amount", PRICE),
+    Output("yield_earned", "Yield earned so far by a unit", "amount"),
+    Output("ratio", "protocol_value over the growth of the debt", "amount", PRICE),
+    Output("low_ratio", "The same at the low of the step", "amount", PRICE),
 )  # fmt: skip
 
 # ---- The C library ----

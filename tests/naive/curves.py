@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-LINEAR, QUADRATIC, EXPONENTIAL, SQRT, HILL, DEPTH, POWER, AUTO = 0, 1, 2, 3, 4, 5, 6, 64
+LINEAR, QUADRATIC, EXPONENTIAL, SQRT, HILL, DEPTH, POWER, LADDER, AUTO = 0, 1, 2, 3, 4, 5, 6, 7, 64
 THREE = (QUADRATIC, EXPONENTIAL, HILL, DEPTH, POWER)
+LEAST = dict.fromkeys((*THREE, LADDER), 3)
 THROUGH_ONE, FALLING = 1, 2
 NAN = math.nan
 OK, TOO_FEW_POINTS, DEGENERATE, CONSTANT = 0, 1, 2, 3
@@ -70,6 +71,25 @@ def naive_exp(t: float) -> float:
     return (half * (r + r * r * horner(EXPM1, r)) + half) * 2.0
 
 
+def rises_again(curve: NaiveCurve, begin: float, end: float) -> bool:
+    """Whether a quadratic's η, or the U of one or of an exponential, falls and rises again between two capitals."""
+    a, b, c, _ = curve.params
+    o = curve.origin
+    if curve.family not in (QUADRATIC, EXPONENTIAL) or a <= 0.0:
+        return False
+
+    def slope(x: float) -> float:
+        d = x - o
+        if curve.family == QUADRATIC:
+            return (a * d + b) * d + c + x * (2.0 * (a * d) + b)
+        return a * naive_exp(-b * d) * (1.0 - b * x) + c
+
+    flattest = o - (b + a * o) / (3.0 * a) if curve.family == QUADRATIC else 2.0 / b
+    if curve.family == QUADRATIC and begin < o - b / (2.0 * a) < end:
+        return True
+    return 0.0 < flattest < end and slope(flattest) < 0.0 and slope(end) > 0.0
+
+
 def naive_log(x: float) -> float:
     m, k = math.frexp(x)  # m in [1/2, 1)
     m, k = 2.0 * m, k - 1
@@ -91,6 +111,7 @@ class NaiveCurve:
     origin: float = 0.0
     root: list[float] = field(default_factory=lambda: [math.nan] * 6)
     figures: dict[str, float] = field(default_factory=dict)
+    steps: list[float] = field(default_factory=list)
 
 
 class NaiveFit:
@@ -664,9 +685,11 @@ class NaiveFit:
                 self.sse[family] = self.squares(rest)
                 self.within[family] = {"u": u, "slope": new, "norm": norm, "level": level}
 
-    def status(self, family: int) -> int:  # noqa: PLR0911
-        if self.distinct < (3 if family in THREE else 2):
+    def status(self, family: int) -> int:
+        if self.distinct < LEAST.get(family, 2):
             return TOO_FEW_POINTS
+        if family == LADDER:
+            return self.ladder_status
         if family == HILL:
             return OK if not self.flat and self.hill_found and self.n1 > 0.0 and self.n2 > 0.0 else DEGENERATE
         if family == DEPTH:
@@ -688,8 +711,11 @@ class NaiveFit:
             squares += self.syy * narrow * narrow
         return self.total * EPSILON * EPSILON * squares
 
+    def count(self, family: int) -> float:
+        return float(len(self.steps.beta)) if family == LADDER else 3.0 if family in THREE else 2.0
+
     def aicc(self, family: int) -> float:
-        n, p = self.total, 3.0 if family in THREE else 2.0
+        n, p = self.total, self.count(family)
         if n - p - 1.0 <= 0.0:
             return math.nan
         error = max(0.0 if self.flat else self.sse[family], self.floor())
@@ -697,20 +723,14 @@ class NaiveFit:
             return -math.inf
         return n * naive_log(error / n) + 2.0 * p + 2.0 * p * (p + 1.0) / (n - p - 1.0)
 
-    def minimum(self) -> float:
-        if not self.slope_q > 0.0:
-            return math.inf
-        return self.mean_x - (self.slope_x - self.slope_q * self.k2) / (2.0 * self.slope_q)
-
     def choose(self) -> int:
         if self.distinct < 2:
             return LINEAR
         chosen, best = -1, math.inf
-        for family in (LINEAR, SQRT, POWER, DEPTH):
-            p = 3.0 if family in THREE else 2.0
-            if self.status(family) != OK or self.total < p + 2.0:
+        for family in (LINEAR, SQRT, POWER, DEPTH, *((LADDER,) if self.distinct >= 40 else ())):
+            if self.status(family) != OK or self.total < self.count(family) + 2.0:
                 continue
-            aicc = self.aicc(family)
+            aicc = self.aicc(family) - (10.0 if family == LADDER else 0.0)
             if chosen < 0 or aicc < best - 1e-9:
                 chosen, best = family, aicc
         if chosen >= 0:
@@ -743,6 +763,35 @@ class NaiveFit:
             return self.dx, none, self.slope_x, 0.0, self.sxx, 0.0
         return self.dx, self.q, self.slope_x, self.slope_q, self.sxx, self.sqq
 
+    def ladder(self) -> None:
+        """See :mod:`tests.naive.ladders`."""
+        from tests.naive.ladders import NaiveLadder
+
+        self.steps = NaiveLadder(list(zip(self.c, self.y_raw, self.w, strict=True)))
+        self.ladder_status = self.steps.run()
+        self.sse[LADDER] = self.steps.sse
+
+    def ladder_curve(self, curve: NaiveCurve) -> NaiveCurve:
+        ladder, n, p = self.steps, self.total, self.count(LADDER)
+        curve.params, curve.root = [1.0, 1.0, float(len(ladder.steps()[0])), 0.0], ladder.root()
+        curve.steps = [number for row in ladder.steps() for number in row]
+        error = 0.0 if self.flat else ladder.sse
+        curve.figures = {
+            "trusted_to": 2.0 * self.c[-1],
+            "residual_sd": math.sqrt(error / (n - p)) if n > p else math.nan,
+            "r_squared": 0.0 if self.flat else 1.0 - error / self.syy,
+            "rmse": math.sqrt(error / n),
+            "aicc": self.aicc(LADDER),
+        }
+        total = worst = 0.0
+        for w, r in zip(self.w, ladder.residuals(), strict=True):
+            total += w * abs(r)
+            worst = max(worst, abs(r))
+        curve.figures |= {"mean_error": 0.0 if self.flat else total / n, "max_error": 0.0 if self.flat else worst}
+        if not self.flat:
+            curve.figures |= ladder.neumann(64.0 * self.floor())
+        return curve
+
     def run(self, choice: int) -> NaiveCurve:
         if self.distinct >= 2:
             self.lines()
@@ -760,11 +809,15 @@ class NaiveFit:
                 self.depth()
             if self.distinct >= 3 and choice in (POWER, AUTO):
                 self.power()
+            if self.distinct >= (3 if choice == LADDER else 40) and choice in (LADDER, AUTO):
+                self.ladder()
         family = self.choose() if choice == AUTO else choice
         status = self.status(family)
         curve = NaiveCurve(family, status, self.n)
         if status in (TOO_FEW_POINTS, DEGENERATE):
             return curve
+        if family == LADDER:
+            return self.ladder_curve(curve)
         if status == CONSTANT and family == EXPONENTIAL:
             curve.params, curve.origin = [0.0, 1.0 / self.span, self.mean_y, 0.0], self.c[0]
             return curve
@@ -830,12 +883,8 @@ class NaiveFit:
         first, second, c1, c2, norm1, norm2 = self.basis(family)
         largest = self.c[-1]
         trusted_to = 2.0 * largest
-        if family == QUADRATIC and not self.flat:
-            low = self.minimum()
-            if 1e-9 < low < 1.0 - 1e-9:
-                trusted_to = largest
-            elif low >= 1.0 - 1e-9:
-                trusted_to = min(trusted_to, max(largest, self.c[0] + low * self.span))
+        if rises_again(curve, self.c[0] + 1e-9 * self.span, trusted_to):
+            trusted_to = largest
         f = curve.figures
         f["trusted_to"] = trusted_to
         f["residual_sd"] = math.sqrt(error / (n - p)) if n > p else math.nan

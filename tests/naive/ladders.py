@@ -430,19 +430,23 @@ class NaiveLadder:
             out.append(w * square)
         return out
 
-    def neumann(self) -> dict[str, float]:
-        """The ratio as the kernel takes it; its moments by whole matrices."""
+    def residuals(self) -> list[float]:
+        """One for each point of positive weight."""
+        both = zip(self.points, self.places, strict=True)
+        return [y - (self.above[b] + self.below[b] * u) for (_, y, _), (b, u) in both]
+
+    def neumann(self, nothing: float = 0.0) -> dict[str, float]:
+        """The ratio as the kernel takes it, inf where squares are up to nothing; its moments by whole matrices."""
         groups: dict[float, list[int]] = {}
         for i, c in enumerate(self.c):
             groups.setdefault(c, []).append(i)
-        rows = self.rows_of_q()
+        rows, residuals = self.rows_of_q(), self.residuals()
         z, e = [], []
         for own in groups.values():
             weight = residual = 0.0
             for i in own:
-                b, u = self.places[i]
                 weight += self.points[i][2]
-                residual += self.points[i][2] * (self.points[i][1] - (self.above[b] + self.below[b] * u))
+                residual += self.points[i][2] * residuals[i]
             z.append(residual / math.sqrt(weight))
             e.append([math.sqrt(weight) * entry for entry in rows[own[0]]])
         columns = len(self.order) - int(self.bound)
@@ -453,4 +457,4 @@ class NaiveLadder:
             squares += v * v
             if j:
                 differences += (v - z[j - 1]) * (v - z[j - 1])
-        return {"neumann": differences / squares if squares > 0.0 else math.inf} | durbin_watson_moments(e, columns)
+        return {"neumann": differences / squares if squares > nothing else math.inf} | durbin_watson_moments(e, columns)

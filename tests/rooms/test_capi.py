@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
 import os
 import platform
@@ -130,14 +131,18 @@ def with_ladders(rng: np.random.Generator, curves: CurveSet) -> CurveSet:
 
 
 def some_curves(rng: np.random.Generator, n: int, *, hills: bool = True) -> CurveSet:
-    drawn_from = ["linear", "quadratic", "exponential", "sqrt", *(["hill"] if hills else [])]
+    drawn_from = ["linear", "quadratic", "exponential", "sqrt", *(["hill", "depth", "power"] if hills else [])]
     families = rng.choice(drawn_from, n).tolist()
-    params = np.zeros((n, 3))
+    params = np.zeros((n, 4))
     for row, family in zip(params, families, strict=True):
         if family == "hill":
-            row[:] = rng.uniform(0.5, 1.0), rng.uniform(1e4, 1e6), rng.choice([1.0, rng.uniform(1.0, 5.0)])
+            row[:3] = rng.uniform(0.5, 1.0), rng.uniform(1e4, 1e6), rng.choice([1.0, rng.uniform(1.0, 5.0)])
             continue
-        row[:] = {
+        if family in ("depth", "power"):
+            row[:3] = rng.uniform(0.5, 1.0), rng.uniform(1e4, 1e6), rng.choice([1.0, rng.uniform(0.3, 6.0)])
+            row[1:] = row[1:] if family == "depth" else [rng.uniform(0.01, 0.5), row[2], row[1]]
+            continue
+        row[:3] = {
             "linear": (-rng.uniform(1e-7, 1e-6), rng.uniform(0.8, 1.1), 0.0),
             "quadratic": (-rng.uniform(1e-13, 1e-12), -rng.uniform(1e-8, 1e-7), rng.uniform(0.8, 1.1)),
             "exponential": (rng.uniform(0.5, 1.0), rng.uniform(1e-7, 1e-5), rng.uniform(0.0, 0.2)),
@@ -321,6 +326,82 @@ def test_example_in_rust(native: Built, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_same_bits_through_cffi(which: str, seed: int, request: pytest.FixtureRequest) -> None:
     compare(load(request.getfixturevalue(which).shared), seed)
+
+
+def test_fits_of_every_family_have_the_same_bits(library: Library) -> None:
+    rng = np.random.default_rng(13)
+    sizes = [*[60] * 9, *[12] * 9, 3, 2, 1, 0]
+    wanted = ["linear", "quadratic", "exponential", "sqrt", "hill", "depth", "power", "ladder", "auto"]
+    families = [*wanted, *wanted, "ladder", "ladder", "ladder", "auto"]
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    capital = np.exp(rng.uniform(5.0, 15.0, offsets[-1]))
+    efficiency = np.clip((1.0 + (capital / 1e5) ** 3) ** (-1 / 3) + rng.normal(0.0, 0.003, capital.size), 0.0, 1.0)
+    parts = [slice(*ends) for ends in itertools.pairwise(offsets.tolist())]
+    names_of = [str(i) for i in range(len(sizes))]
+    records = [[column[part] for part in parts] for column in (capital, efficiency)]
+    codes = [tables.WISHES[0].value if name == "auto" else Family[name.upper()].value for name in families]
+    fits = library.fit(offsets, capital, efficiency, family=codes)
+    curves = escala.fit(names_of, *records, family=families)
+    for name in ("family", "status", "n_points", "origin", "trusted_to", "covariance"):
+        same(getattr(fits, name), getattr(curves, name))
+    same(fits.root, curves._root)
+    ladders = np.flatnonzero((curves.family == Family.LADDER) & curves.has_curve)
+    assert ladders.size >= 4  # by name and by auto
+    same(fits.params[:, :3], curves.params[:, :3])
+    for i in ladders.tolist():
+        row = curves._steps.row(i)
+        begin = int(fits.params[i, 3])
+        same(fits.steps[begin : begin + row.size], row)
+    given = library.ffi.new("escala_curves *")
+    kept = [
+        np.ascontiguousarray(column) for column in (fits.family, fits.params, fits.origin, fits.trusted_to, fits.steps)
+    ]
+    for name, column in zip(("family", "params", "origin", "trusted_to", "steps"), kept, strict=True):
+        kind = "int8_t" if column.dtype == np.int8 else "double"
+        setattr(given, name, library.ffi.cast(f"const {kind} *", column.ctypes.data))
+    given.n, given.steps_size = len(curves), fits.steps.size
+    levels, out = np.geomspace(10.0, 1e8, 33), np.empty((len(curves), 33))
+    pointers_of = [library.ffi.cast("double *", array.ctypes.data) for array in (levels, out)]
+    status = library.functions.escala_marginal(given, pointers_of[0], 1, 33, pointers_of[1], library.ffi.NULL)
+    assert status == 0
+    same(out, curves.marginal(levels[None, :]))
+
+
+def test_ladders_are_those_of_python(library: Library) -> None:
+    rng = np.random.default_rng(8)
+    sizes = [60, 0, 200, 3, 2]
+    capital = [np.exp(rng.uniform(7.0, 16.0, size)) for size in sizes]
+    efficiency = [np.clip(np.minimum(0.98, 2e5 / c) + rng.normal(0.0, 0.01, c.size), 0.0, 1.0) for c in capital]
+    curves = escala.fit(list("ABCDE"), capital, efficiency, family="ladder")
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    fits = library.fit(offsets, np.concatenate(capital), np.concatenate(efficiency), family=Family.LADDER)
+    same(fits.status, curves.status)
+    same(fits.root, curves._root)
+    assert fits.steps.size == 3 * (61 + 1 + 96 + 4 + 3)
+    for i in range(len(sizes)):
+        steps = curves._steps.row(i)
+        if steps.size:
+            place = int(fits.params[i, 3])
+            same(fits.steps[place : place + steps.size], steps)
+    same(fits.params[:, :3], curves.params[:, :3])
+
+
+def test_a_ladder_needs_room_for_its_steps(library: Library) -> None:
+    host = Host(library)
+    host.records.family[1] = Family.LADDER
+    needed = host.functions.escala_fit_steps(host.records)
+    assert needed == 3 * (1 + host.offsets[2] - host.offsets[1])
+    assert host.functions.escala_fit_steps(host.ffi.NULL) == -1
+    host.fits.steps_size = needed - 1
+    fault = host.ffi.new("escala_fault *")
+    assert host.functions.escala_fit(host.records, host.fits, host.room, host.size, fault) == BAD_SIZE
+    assert host.ffi.string(fault.argument) == b"fits->steps_size"
+    host.fits.steps_size = needed
+    assert host.functions.escala_fit(host.records, host.fits, host.room, host.size, fault) == 0
+    assert host.fits.status[1] == FitStatus.OK
+    host.fits.steps, host.fits.steps_size = host.ffi.NULL, 0
+    assert host.functions.escala_fit(host.records, host.fits, host.room, host.size, fault) == 0
+    assert host.fits.status[1] == FitStatus.DEGENERATE
 
 
 def test_fit_with_half_life(library: Library) -> None:
@@ -597,7 +678,10 @@ class Host:
         self.records.family = self.array("int8_t", [64, 64])
         self.fits = ffi.new("escala_fits *")
         for name, of in ffi.typeof("escala_fits").fields:
-            setattr(self.fits, name, self.array(of.type.item.cname, [7] * 32))
+            if of.type.kind == "pointer":
+                setattr(self.fits, name, self.array(of.type.item.cname, [7] * 32))
+        self.records.family[1] = 7
+        self.fits.steps_size = 18  # of a ladder by five records
         self.problem = ffi.new("escala_allocation *")
         self.functions.escala_allocation_defaults(self.problem)
         self.total = self.array("double", [1e5])
@@ -746,10 +830,15 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("fit", "offsets[1]", 10, BAD_OFFSETS, "offsets", 1),
     ("fit", "offsets[2]", 3, BAD_OFFSETS, "offsets", 2),
     ("fit", "records.family[1]", 8, BAD_CODE, "family", 1),
+    ("fit", "fits.steps", None, NULL_POINTER, "fits->steps", -1),
+    ("fit", "fits.steps_size", -1, BAD_SIZE, "fits->steps_size", -1),
     ("fit", "records.capital[8]", 0.0, BAD_VALUE, "capital", 8),
     ("fit", "records.capital[3]", 1e101, BAD_VALUE, "capital", 3),
     ("fit", "records.efficiency[2]", 1.1, BAD_VALUE, "efficiency", 2),
     ("fit", "records.weights[5]", -1.0, BAD_VALUE, "weights", 5),
+    ("fit", "fits.steps", None, NULL_POINTER, "fits->steps", -1),
+    ("fit", "fits.steps_size", -1, BAD_SIZE, "fits->steps_size", -1),
+    ("fit", "fits.steps_size", 17, BAD_SIZE, "fits->steps_size", -1),
     ("decay", "half_life", 0.0, BAD_VALUE, "half_life", -1),
     ("decay", "half_life", INF, BAD_VALUE, "half_life", -1),
     ("decay", "records.efficiency[2]", NAN, BAD_VALUE, "times", 2),

@@ -20,6 +20,7 @@ from escala.curves.fitting import _room_for_steps as room_for_steps
 from escala.kernels.families import ladder as families_ladder
 from escala.kernels.fitting import fit as fit_kernels
 from escala.kernels.fitting import ladder as kernels
+from escala.kernels.fitting.ladder_rows import ladder_work_size
 from escala.kernels.fitting.rows import work_size
 from escala.kernels.layout import FIT_STATS, ROOT, fit_stats
 from tests.naive.curves import CONSTANT, OK, TOO_FEW_POINTS, NaiveFit
@@ -80,7 +81,7 @@ def fit_all(many: list[Floats], knots: list[Floats] | None = None, again: Floats
     kernels.ladders(
         offsets, np.concatenate(many).ravel(), knot_offsets, np.concatenate(given_knots), step_offsets,
         np.empty(0) if again is None else again, status, size, n_steps, steps, sse, leverage, root, stats,
-        np.full(kernels.ladder_work_size(most), np.nan), np.full(3 * most, np.nan), 0, n,
+        np.full(ladder_work_size(most), np.nan), np.full(3 * most, np.nan), 0, n,
     )  # fmt: skip
     return [
         Fit(
@@ -435,7 +436,7 @@ def test_auto_takes_a_ladder_where_its_criterion_less_ten_is_lowest() -> None:
     rng = np.random.default_rng(24)
     capital = np.geomspace(1e3, 1e7, 80)
     two_depths = 0.5 * np.minimum(1.0, 1e4 / capital) + 0.45 * np.minimum(1.0, 8e5 / capital)
-    one_depth = 0.95 * np.minimum(1.0, 8e5 / capital)
+    one_depth = 0.95 / np.sqrt(1.0 + (capital / 8e5) ** 2)
     efficiency = np.clip(np.stack([two_depths, one_depth]) + rng.normal(0.0, 0.005, (2, 80)), 0.0, 1.0)
     found = {
         name: escala.fit(["A", "B"], capital, efficiency, family=name, **EVEN) for name in ("auto", "depth", "ladder")

@@ -273,6 +273,7 @@ async def test_stats(url: str) -> None:
         assert stats["rows"] == {
             "efficiency_record": 3, "model_training": 12, "saturation_point": 12, "scaling_config": 0,
             "symbol_config": 0, "allocation": 0, "allocation_line": 0, "record_import": 0, "record_removal": 0,
+            "write_identity": 2,
         }  # fmt: skip
         assert repr(store) == f"<Store {store.url}>"
 

@@ -94,7 +94,7 @@ async def check_all(url: str) -> None:
         async with await Store.open(url, create=False) as store:
             stats = await store.stats()
             assert stats["revision"] == schema.REVISIONS[-1]
-            assert stats["rows"] == {**OLD["rows"], "record_import": 0, "record_removal": 0}
+            assert stats["rows"] == {**OLD["rows"], "record_import": 0, "record_removal": 0, "write_identity": 0}
             await check_records(store)
             await check_models(store)
             await check_history(store)

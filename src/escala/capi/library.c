@@ -515,7 +515,7 @@ EXPORT int64_t escala_fit_steps(const escala_records *records) {
 }
 
 /* Whether there is room for the steps of all ladders that may come out. */
-static int check_steps(escala_fault *fault, const escala_records *records, const escala_fits *fits) {
+static int check_room_for_steps(escala_fault *fault, const escala_records *records, const escala_fits *fits) {
     TRY(check_size(fault, "fits->steps_size", fits->steps_size));
     TRY(check_array(fault, "fits->steps", fits->steps, fits->steps_size));
     if (fits->steps && fits->steps_size < escala_fit_steps(records)) {
@@ -546,7 +546,7 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
     lay_out_fit(&space, n, most);
     TRY(open_room(fault, &space, room_for(&space), workspace, workspace_size));
     TRY(check_codes(fault, "family", records->family, n, is_wish));
-    TRY(check_steps(fault, records, fits));
+    TRY(check_room_for_steps(fault, records, fits));
     TRY(check_column(fault, "capital", &RANGE_CAPITAL, records->capital, records));
     TRY(check_column(fault, "efficiency", &RANGE_EFFICIENCY, records->efficiency, records));
     if (records->weights) {

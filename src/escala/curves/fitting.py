@@ -75,8 +75,9 @@ def fit(
         `capital`, `efficiency` and, if there, `weight`, `group` and `observed_at` (or `time`; arguments given beside it
         take their place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
     family : str, sequence or mapping of str
-        ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, ``"hill"``, or ``"auto"`` for
-        the one of lowest AICc among the first four; one for all, one an instrument, or symbol → family.
+        ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, ``"hill"``, ``"depth"``,
+        ``"power"``, ``"ladder"``, or ``"auto"`` for the one of lowest AICc among linear, sqrt, power, depth and, from
+        40 distinct capitals on, ladder; one for all, one an instrument, or symbol → family.
     weights : shaped like efficiency, optional
         Relative, at least 0. Coefficients are those of points repeated so often; intervals count
         n_eff = (Σw)²/Σw² points.
@@ -121,13 +122,18 @@ def fit(
     Hill, a·u^(s − 1)/(1 + u^s) with u = C/K, by variable projection over (ln K, s) too: from the best K of every s on a
     grid, downhill by the method of Levenberg and Marquardt; DEGENERATE where the optimum is not inside the grid of K.
 
-    ``"auto"`` takes the lowest AICc = n·ln(SSE/n) + 2p + 2p(p + 1)/(n − p − 1) among families with status OK and at
-    least p + 2 points, without quadratics that turn inside the data; ties go to fewer coefficients.
+    Ladder, utility of slope s_j between the knots κ_j and κ_{j+1}: non-negative least squares for what the slope falls
+    by at each of min(96, ⌈16·log₁₀(largest/smallest)⌉ + 1) geometric knots, both ends counted, with a first slope of
+    at most 1. The problem is convex, and its optimum certified by its gradient; p counts the slopes that differ.
+
+    ``"auto"`` takes the lowest AICc = n·ln(SSE/n) + 2p + 2p(p + 1)/(n − p − 1), less 10 for a ladder, among families
+    with status OK and at least p + 2 points, lines and roots held within [0, 1]; ties go to fewer coefficients.
 
     References
     ----------
     Golub, G. H. and Pereyra, V. (1973), SIAM J. Numer. Anal. 10, 413–432 (variable projection). Hurvich, C. M. and
-    Tsai, C.-L. (1989), Biometrika 76, 297–307 (AICc).
+    Tsai, C.-L. (1989), Biometrika 76, 297–307 (AICc). Lawson, C. L. and Hanson, R. J. (1974), Solving Least Squares
+    Problems, chapter 23 (non-negative least squares).
 
     Examples
     --------

@@ -19,7 +19,7 @@ import sys
 
 #: The kernels of each module.
 _KERNELS = {
-    "accumulate": ("accumulate",),
+    "accumulate": ("accumulate", "moments"),
     "allocation.solve": ("allocate",),
     "broadcast": ("take",),
     "curves.evaluate": ("evaluate", "marginal_interval", "predict"),
@@ -32,6 +32,8 @@ _KERNELS = {
     "lending.plan_unwind": ("unwind",),
     "noise.intervals": ("reach",),
     "noise.scores": ("score",),
+    "market.paths": ("paths",),
+    "market.walk": ("walk",),
     "order_book": ("walk",),
     "philox": ("uniforms", "words"),
     "sequences": ("halton", "jitter", "sobol", "strata"),

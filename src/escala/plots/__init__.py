@@ -13,7 +13,6 @@ from escala.plots.canvas import check_path as check_path
 from escala.plots.canvas import save as save
 from escala.plots.efficiency import efficiency_curve as efficiency_curve
 from escala.plots.efficiency import efficiency_curves as efficiency_curves
-from escala.plots.efficiency import utility_curve as utility_curve
 from escala.plots.figures import allocation_figure as allocation_figure
 from escala.plots.figures import analysis_figure as analysis_figure
 from escala.plots.figures import lending_figure as lending_figure
@@ -22,7 +21,11 @@ from escala.plots.figures import prediction_figure as prediction_figure
 from escala.plots.figures import sweep_figure as sweep_figure
 from escala.plots.lending import health_path as health_path
 from escala.plots.lending import lending_path as lending_path
+from escala.plots.loss import loss_curve as loss_curve
+from escala.plots.loss import loss_curves as loss_curves
 from escala.plots.plans import plan_health as plan_health
 from escala.plots.plans import plan_path as plan_path
 from escala.plots.sweeps import distribution as distribution
 from escala.plots.sweeps import heat_map as heat_map
+from escala.plots.utility import marginal_curve as marginal_curve
+from escala.plots.utility import utility_curve as utility_curve

@@ -46,8 +46,7 @@ from escala.kernels.allocation.envelope import (
 )
 from escala.kernels.families import ladder
 from escala.kernels.jit import Floats, Integers, helper, routine
-from escala.kernels.layout import coefficients, families
-from escala.kernels.layout import ladder_step
+from escala.kernels.layout import coefficients, families, ladder_step
 
 SMOOTH, TIED, SLACK, COLLAPSED, FAILED = range(5)  # how the search for the price ends
 ROUNDING = 2.0**-46  # of the sizes of the terms: more than a bound can be wrong by

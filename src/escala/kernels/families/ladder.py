@@ -11,6 +11,8 @@ import math
 
 from escala.kernels.families.params import Params
 from escala.kernels.fitting import ladder as fits
+from escala.kernels.fitting.ladder_residuals import write_neumann
+from escala.kernels.fitting.ladder_rows import MOST_KNOTS
 from escala.kernels.fitting.rows import LADDER, head, own_rows
 from escala.kernels.jit import Floats, helper, routine
 from escala.kernels.layout import LEAST_CAPITALS, LEAST_FOR_AUTO, ROOT, families, fit_status
@@ -22,7 +24,7 @@ from escala.kernels.layout import root as r
 
 ROUNDING = 1e-9
 #: Most steps that a fit gives.
-MOST_STEPS = fits.MOST_KNOTS
+MOST_STEPS = MOST_KNOTS
 #: Rounding errors below which residuals follow no pattern.
 NO_PATTERN = 64.0
 
@@ -283,7 +285,7 @@ def fit_stage(work: Floats, lane: int, points: Floats, n: int, stats: Floats, st
     work[own.STEPS + lane] = fits.count_steps(fitted)
     work[own.SSE + lane] = fits.squared_error(fitted)
     work[own.ABSOLUTE + lane], work[own.WORST + lane] = fits.distances(points, n, fitted)
-    work[own.SQUARES + lane] = fits.write_neumann(points, n, fitted, stats)
+    work[own.SQUARES + lane] = write_neumann(points, n, fitted, stats)
     work[own.NEUMANN + lane] = stats[f.NEUMANN]
     work[own.NEUMANN_MEAN + lane] = stats[f.NEUMANN_MEAN]
     work[own.NEUMANN_VARIANCE + lane] = stats[f.NEUMANN_VARIANCE]

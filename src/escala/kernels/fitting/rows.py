@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from escala.kernels.fitting.ladder import MOST_COLUMNS, ladder_work_size
+from escala.kernels.fitting.ladder_rows import MOST_COLUMNS, ladder_work_size
 from escala.kernels.layout import FAMILIES, rows
 
 LANES = 16  # of eight, the compiler unrolls the loops over lanes before it could vectorise them

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from escala.kernels.fitting.ladder import MOST_COLUMNS, MOST_KNOTS, ladder_work_size
+from escala.kernels.fitting.ladder_rows import MOST_COLUMNS, MOST_KNOTS, ladder_work_size
 from escala.kernels.layout import ROOT, ladder_step, rows
 from escala.kernels.noise.weights import NODES as PLACES
 

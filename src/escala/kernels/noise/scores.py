@@ -21,6 +21,7 @@ import math
 from escala.kernels.families import dispatch
 from escala.kernels.families.params import Params, of_row
 from escala.kernels.fitting import ladder
+from escala.kernels.fitting.ladder_residuals import leverages
 from escala.kernels.fitting.load import relative_weights
 from escala.kernels.jit import (
     Codes,
@@ -105,7 +106,7 @@ def _leverages(family: int, p: Params, origin: float, work: Floats, points: Floa
     root, steps = work[SCRATCH_ROOT:NO_KNOTS], work[STEPS:LADDER]
     out = table[point.LEVERAGE, :n]
     if family == families.LADDER:
-        ladder.leverages(points, n, work[LADDER:], out)
+        leverages(points, n, work[LADDER:], out)
         return
     held = moves.is_bounded(family, p) and moves.is_at_bound(family, p)
     a00, a01, a02, a11, a12, a22, _, _, _, _, _ = normal_equations(family, p, origin, steps, root, held, points, n)
