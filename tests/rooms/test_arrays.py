@@ -160,5 +160,5 @@ def test_flags_and_words_are_what_they_say() -> None:
             check_flag("clip", value, ScenarioError)
     assert known_word("a", {"a"})
     assert known_word(None, {None})
-    for value in (["a"], {}, np.array(["a", "b"]), 5, "b"):
-        assert not known_word(value, {"a"})
+    for other in (["a"], {}, np.array(["a", "b"]), 5, "b"):
+        assert not known_word(other, {"a"})
