@@ -155,10 +155,12 @@ def test_spans_of_time_and_complex_numbers_are_none() -> None:
 
 def test_flags_and_words_are_what_they_say() -> None:
     assert check_flag("clip", np.True_, ScenarioError) is True
-    for value in ("abc", 1, None, np.array([True, False]), []):
+    bad: list[Any] = ["abc", 1, None, np.array([True, False]), []]
+    for value in bad:
         with pytest.raises(ScenarioError, match="clip must be True or False, not "):
             check_flag("clip", value, ScenarioError)
     assert known_word("a", {"a"})
     assert known_word(None, {None})
-    for other in (["a"], {}, np.array(["a", "b"]), 5, "b"):
+    others: list[Any] = [["a"], {}, np.array(["a", "b"]), 5, "b"]
+    for other in others:
         assert not known_word(other, {"a"})
