@@ -65,13 +65,13 @@ def no_symbol(place: int, symbol: object, error: type[InputError]) -> InputError
     return error(message, arguments=("symbols",), indexes=((place,),))
 
 
-def broadcast_shape(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[int, ...]:
+def broadcast_shape(arrays: Mapping[str, npt.NDArray[Any]], error: type[InputError] = ScenarioError) -> tuple[int, ...]:
     """Find the common shape of named arrays.
 
     Raises
     ------
-    ScenarioError
-        If there is none; names the two arguments that disagree first.
+    InputError
+        The class given, if there is none; names the two arguments that disagree first.
     """
     shape: tuple[int, ...] = ()
     widest: dict[int, str] = {}  # axis counted from the end -> argument that gave it its length
@@ -86,7 +86,7 @@ def broadcast_shape(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[int, ...]:
             )
             other = widest[axis]
             message = f"{other} of shape {arrays[other].shape} and {name} of shape {array.shape} do not broadcast"
-            raise ScenarioError(message, arguments=(other, name)) from None
+            raise error(message, arguments=(other, name)) from None
         for axis in range(1, 1 + array.ndim):
             if array.shape[-axis] != 1:
                 widest.setdefault(axis, name)
@@ -187,6 +187,31 @@ def check_order(
         The class given; names both arguments and their values where the first exceeds the second.
     """
     _check((low_name, high_name), (low, high), np.less_equal, f"{low_name} must not exceed {high_name}", error)
+
+
+def check_together(
+    arrays: Mapping[str, Floats],
+    allowed: Callable[..., npt.NDArray[np.bool_]],
+    requirement: str,
+    error: type[InputError] = ScenarioError,
+) -> None:
+    """Check a condition between arguments element by element, over their broadcast shape.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        The arguments by name.
+    allowed : callable
+        Given a block of each, tells where the condition holds.
+    requirement : str
+        What is asked, with the arguments' names.
+
+    Raises
+    ------
+    InputError
+        The class given; names all arguments and their values where the condition does not hold.
+    """
+    _check(tuple(arrays), tuple(arrays.values()), allowed, requirement, error)
 
 
 def _check(

@@ -9,7 +9,8 @@ EscalaError
 │   ├── CurveError                      of a curve, or of what is asked of it
 │   ├── ConfigError                     of a setting that is to be stored
 │   ├── AllocationError                 of an argument of an allocation
-│   └── DesignError                     of a design of scenarios, or of a file of one
+│   ├── DesignError                     of a design of scenarios, or of a file of one
+│   └── MarketError                     of a position, a market, a protocol or a policy
 ├── InfeasibleError (ValueError)        bounds that no allocation can meet together
 ├── SweepError (RuntimeError)           a directory of results that cannot be used, a cluster that cannot finish
 ├── StoreError (RuntimeError)           a store that cannot be opened, read or written
@@ -97,6 +98,10 @@ class AllocationError(InputError):
 
 class DesignError(InputError):
     """Bad column or argument of a design of scenarios, or of a file of one."""
+
+
+class MarketError(InputError):
+    """Bad input of a position in a market, of the market, a protocol or a policy."""
 
 
 class InfeasibleError(EscalaError, ValueError):

@@ -35,7 +35,12 @@ class Ragged:
     def of(cls, rows: Sequence[Floats]) -> Ragged:
         """Put rows one after the other."""
         sizes = np.fromiter(map(len, rows), np.int64, len(rows))
-        return cls(np.concatenate([np.empty(0), *rows]), _offsets(sizes))
+        return cls.sized(np.concatenate([np.empty(0), *rows]), sizes)
+
+    @classmethod
+    def sized(cls, values: Floats, sizes: npt.NDArray[np.int64]) -> Ragged:
+        """Take rows that lie one after the other, by their sizes."""
+        return cls(values, _offsets(sizes))
 
     @classmethod
     def concatenate(cls, parts: Iterable[Ragged]) -> Ragged:

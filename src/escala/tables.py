@@ -143,26 +143,40 @@ class Form(Code):
         What its coefficients are and may be, in their order: a, b, c, … of a curve.
     aliases : tuple of str
         Other names that people may write.
-    auto : bool
-        Whether ``auto`` considers it.
+    auto : int
+        Its turn among those that ``auto`` considers: of two that fit as well, the first is taken; 0 if it is none.
+    scales : int
+        How many of its coefficients, the last ones, are scales that the records give: they are not fitted.
+    needs : int
+        Distinct capitals that a fit needs; 0: as many as there are coefficients to find.
+    auto_from : int
+        Distinct capitals from which on ``auto`` considers it; 0: as soon as it can be fitted.
     anchored : bool
         Whether it counts capital from the curve's origin; the others have the origin 0.
     """
 
     coefficients: tuple[Quantity, ...] = ()
     aliases: tuple[str, ...] = ()
-    auto: bool = False
+    auto: int = 0
+    scales: int = 0
+    needs: int = 0
+    auto_from: int = 0
     anchored: bool = False
 
     @property
+    def fitted(self) -> int:
+        """How many of its coefficients a fit finds."""
+        return len(self.coefficients) - self.scales
+
+    @property
     def least_capitals(self) -> int:
-        """Distinct capitals that a fit needs: as many as there are coefficients."""
-        return len(self.coefficients)
+        """Distinct capitals that a fit needs."""
+        return self.needs or self.fitted
 
     @property
     def least_points(self) -> int:
         """Points (of equal weight) from which on ``auto`` considers it: those that its AICc is defined for."""
-        return len(self.coefficients) + 2
+        return self.fitted + 2
 
 
 Table = tuple[Quantity, ...]
@@ -233,7 +247,7 @@ FAMILIES: Final = (
     Form(
         "linear", 0, "a·C + b",
         (Quantity("a", "slope", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
-        auto=True,
+        auto=1,
     ),
     Form(
         "quadratic", 1, "(a·d + b)·d + c, d = C − origin",
@@ -242,7 +256,7 @@ FAMILIES: Final = (
             Quantity("b", "slope at the origin", values=FINITE),
             Quantity("c", "efficiency at the origin", values=FINITE),
         ),
-        aliases=("polynomial",), auto=True, anchored=True,
+        aliases=("polynomial",), anchored=True,
     ),
     Form(
         "exponential", 2, "a·exp(−b·d) + c, d = C − origin, b > 0",
@@ -251,12 +265,12 @@ FAMILIES: Final = (
             Quantity("b", "rate of decay a unit of capital", values=POSITIVE),
             Quantity("c", "efficiency far out", values=FINITE),
         ),
-        auto=True, anchored=True,
+        anchored=True,
     ),
     Form(
         "sqrt", 3, "a·√C + b",
         (Quantity("a", "slope over √C", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
-        auto=True,
+        auto=2,
     ),
     Form(
         "hill", 4, "a·x^(s − 1)/(1 + x^s), x = C/K; b is K and c is s",
@@ -268,6 +282,27 @@ FAMILIES: Final = (
         ),
     ),
     Form(
+        "depth", 5, "a·(1 + (C/D)^h)^(−1/h); b is D and c is h",
+        (
+            Quantity("a", "level: efficiency at 0", values=FRACTION),
+            Quantity("b", "D, the depth: at most a·D ever comes out; inf: there is none", "amount",
+                     Interval(0.0, np.inf, low_open=True)),
+            Quantity("c", "h, how sharp the knee at the depth is; 1: the pool of constant product",
+                     values=Interval(1.0 / 20.0, 200.0)),
+        ),
+        auto=4,
+    ),
+    Form(
+        "power", 6, "a − k·(C/S)^c; b is k and d is S",
+        (
+            Quantity("a", "level: efficiency at 0", values=FRACTION),
+            Quantity("b", "k, what is lost at S", values=FINITE_FROM_ZERO),
+            Quantity("c", "exponent", values=Interval(1.0 / 50.0, 8.0)),
+            Quantity("d", "S, the largest capital seen", "amount", POSITIVE),
+        ),
+        auto=3, scales=1,
+    ),
+    Form(
         "ladder", 7, "a·b·L(C/b)/C, L rises in straight steps that get flatter",
         (
             Quantity("a", "factor of the slopes, which are at most 1 with it", values=FROM_ZERO),
@@ -276,6 +311,7 @@ FAMILIES: Final = (
             Quantity("d", "place of the steps beside the coefficients; 0 where a set of curves keeps them", "index",
                      Interval(0, 2.0**53, integer=True)),
         ),
+        auto=5, needs=3, auto_from=40,
     ),
 )  # fmt: skip
 
@@ -323,6 +359,7 @@ LIMITS: Final = (
     Quantity("capacity", "where capital times efficiency is highest", "amount", FROM_ZERO),
     Quantity("capacity_low", "lower end of its interval", "amount", FROM_ZERO),
     Quantity("capacity_high", "upper end of its interval", "amount", FROM_ZERO),
+    Quantity("ceiling", "the most that comes out, whatever the capital", "amount", FROM_ZERO),
 )
 
 # ---- The lending loop ----
@@ -498,6 +535,245 @@ LENDING_COUNTS: Final[Table] = tuple(row for row in _COMPUTED if row.values.inte
 #: What it writes of each operation.
 LENDING_TRACE: Final[Table] = tuple(row for row in LENDING_OPERATION if row.kernel)
 
+# ---- Plans of a leveraged position ----
+
+#: How a plan ends; `doc` is what people read.
+PLAN_STATUS: Final[Codes] = (
+    Code("reached", 0, "target reached"),
+    Code("met", 1, "nothing to do: the position is there already"),
+    Code("beyond", 2, "nothing to do: the position is beyond the target"),
+    Code("rounds", 3, "all rounds that were allowed are made"),
+    Code("unreachable", 4, "no number of rounds reaches the target"),
+    Code("stuck", 5, "another round would move nothing"),
+)
+#: What a person does in one operation of a plan.
+PLAN_ACTIONS: Final[Codes] = (
+    Code("deposit", 0, "supply collateral"),
+    Code("borrow", 1, "draw debt"),
+    Code("buy", 2, "buy collateral with what was borrowed"),
+    Code("withdraw", 3, "take collateral out"),
+    Code("sell", 4, "sell the collateral that was taken out"),
+    Code("repay", 5, "pay debt back"),
+    Code("flash_loan", 6, "borrow for the length of one transaction"),
+    Code("repay_flash_loan", 7, "pay that and its fee back"),
+)
+
+_RATIO_FROM_ONE: Final = Interval(1.0, 1e6)
+#: Where a position stands before its plan.
+PLAN_POSITION: Final[Table] = (
+    Quantity("equity", "New collateral that is deposited first", "amount", AMOUNT_OR_NONE, 0.0),
+    Quantity("supply", "Collateral before the plan", "amount", AMOUNT_OR_NONE, 0.0),
+    Quantity("borrow", "Debt before the plan", "amount", AMOUNT_OR_NONE, 0.0),
+)
+#: What every step of a plan keeps.
+PLAN_LIMITS: Final[Table] = (
+    Quantity("max_ltv", "Most debt/supply that a borrowing or a withdrawal may leave", "ratio", INSIDE_ONE),
+    Quantity("liquidation_threshold", "Share of the supply that counts against the debt", "fraction",
+             POSITIVE_FRACTION),
+    Quantity("min_health_factor", "Least health factor that a step may leave", "ratio", _RATIO_FROM_ONE),
+    Quantity("rounds", "Most rounds of three operations", "count", Interval(0, 10_000, integer=True), 100),
+)  # fmt: skip
+#: What a plan costs, beside the depth of the market.
+PLAN_COSTS: Final[tuple[Field, ...]] = (
+    Field("fee_rate", "Cost of what is borrowed or repaid, as a share of it", "fraction", BELOW_ONE, 0.0),
+    Field("swap_fee", "Fee of the exchange, as a share of what is traded", "fraction", BELOW_ONE, 0.0),
+    Field("gas", "Cost of one operation, paid beside the position", "amount", BOUNDED_FROM_ZERO, 0.0, kernel=False),
+    Field("flash_fee", "Fee of a flash loan, as a share of it", "fraction", BELOW_ONE, 0.0),
+    Field("flash_steps", "Operations that cost as much gas as the one transaction of a flash loan", "count",
+          BOUNDED_FROM_ZERO, 3.0),
+)  # fmt: skip
+#: What a kernel is given beside that: target and market.
+PLAN_TERMS: Final[Table] = (
+    Quantity("aim", "Target: aim + per_supply·supply − per_borrow·borrow is 0 there", "amount"),
+    Quantity("per_supply", "Factor of the supply in it", "ratio"),
+    Quantity("per_borrow", "Factor of the debt in it", "ratio"),
+    Quantity("close", "1 if what collateral is left is taken out at the end", values=YES_OR_NO),
+    Quantity("keep", "Share of a trade's value that is left of it; of a curve the most", "fraction", FRACTION),
+    Quantity("most", "Largest trade", "amount", FROM_ZERO),
+    Quantity("curve", "Place of the curve that says what a trade keeps, −1: it keeps the same at every size"),
+)  # fmt: skip
+PLAN_INPUTS: Final[Table] = (
+    *PLAN_POSITION,
+    *PLAN_LIMITS,
+    *(row for row in PLAN_COSTS if row.kernel),
+    *PLAN_TERMS,
+)
+
+_PLAN_ENDS: Final[tuple[Output, ...]] = (
+    Output("status", "How it ends", "code", Interval(0, 5, integer=True), kernel=True),
+    Output("final_supply", "Collateral at the end", "amount", FROM_ZERO, kernel=True),
+    Output("final_borrow", "Debt at the end", "amount", FROM_ZERO, kernel=True),
+)
+_PLAN_STATE: Final[tuple[Output, ...]] = (
+    Output("health_factor", "final_supply·liquidation_threshold/final_borrow; inf without debt", "ratio", FROM_ZERO),
+    Output("lowest_health_factor", "Lowest after any operation of the plan; inf without debt", "ratio", FROM_ZERO,
+           kernel=True),
+    Output("ltv", "final_borrow/final_supply; 0 without debt", "ratio", FROM_ZERO),
+    Output("leverage", "final_supply/(final_supply − final_borrow); 1 for no position", "ratio"),
+    Output("rounds_made", "Rounds of three operations", "count", MANY, kernel=True),
+    Output("operations_made", "Operations", "count", MANY, kernel=True),
+    Output("fees", "Cost of what was borrowed or repaid", "amount", FROM_ZERO, kernel=True),
+    Output("swap_cost", "What the trades lost: fee of the exchange and depth of the market", "amount", kernel=True),
+    Output("gas_cost", "operations_made·gas", "amount", FROM_ZERO),
+    Output("cost", "fees + swap_cost + gas_cost: what the plan takes from the equity", "amount"),
+)  # fmt: skip
+_FLASH: Final[tuple[Output, ...]] = (
+    Output("flash_reachable", "1 if one transaction with a flash loan reaches the target within the limits", "",
+           YES_OR_NO, kernel=True),
+    Output("flash_loan", "Its flash loan", "amount", FROM_ZERO, kernel=True),
+    Output("flash_supply", "Collateral after it", "amount", FROM_ZERO, kernel=True),
+    Output("flash_borrow", "Debt after it", "amount", FROM_ZERO, kernel=True),
+    Output("flash_fees", "Its fees: of the flash loan and of what was borrowed or repaid", "amount", FROM_ZERO,
+           kernel=True),
+    Output("flash_swap_cost", "What its trade lost", "amount", kernel=True),
+    Output("flash_cost", "flash_fees + flash_swap_cost + flash_steps·gas, without gas where nothing is done",
+           "amount"),
+    Output("break_even_gas", "Cost of an operation from which on the flash loan is the cheaper way; NaN where only "
+           "one way leads there", "amount", FROM_ZERO, kernel=True),
+)  # fmt: skip
+#: What becomes of a plan that builds leverage.
+LEVERAGE_OUTPUTS: Final[tuple[Output, ...]] = (
+    *_PLAN_ENDS,
+    *_PLAN_STATE,
+    Output("drawn", "Debt drawn in all", "amount", FROM_ZERO, kernel=True),
+    Output("bought", "Collateral bought in all", "amount", FROM_ZERO, kernel=True),
+    Output(
+        "supply_bound",
+        "Supply that no number of rounds exceeds, by proof, with costs",
+        "amount",
+        FROM_ZERO,
+        kernel=True,
+    ),
+    *_FLASH,
+    Output(
+        "flash_supply_bound",
+        "Most supply that a flash loan reaches within the limits",
+        "amount",
+        FROM_ZERO,
+        kernel=True,
+    ),
+    Output("flash_boost", "flash_supply_bound per unit of the equity at the start", "ratio", FROM_ZERO),
+)
+#: What becomes of a plan that takes leverage off.
+UNWIND_OUTPUTS: Final[tuple[Output, ...]] = (
+    *_PLAN_ENDS,
+    Output("cash_out", "Collateral taken out at the end, not sold", "amount", FROM_ZERO, kernel=True),
+    *_PLAN_STATE,
+    Output("sold", "Collateral sold in all", "amount", FROM_ZERO, kernel=True),
+    Output("repaid", "Debt repaid in all", "amount", FROM_ZERO, kernel=True),
+    Output("first_step", "Most that can be withdrawn at first", "amount", FROM_ZERO, kernel=True),
+    Output("shortfall", "Debt that a sale of all collateral would not cover", "amount", FROM_ZERO, kernel=True),
+    *_FLASH,
+    Output("flash_cash_out", "Collateral taken out at the end of the one transaction, not sold", "amount", FROM_ZERO,
+           kernel=True),
+)  # fmt: skip
+
+LEVERAGE_VALUES: Final[Table] = tuple(row for row in LEVERAGE_OUTPUTS if row.kernel and not row.values.integer)
+LEVERAGE_COUNTS: Final[Table] = tuple(row for row in LEVERAGE_OUTPUTS if row.kernel and row.values.integer)
+UNWIND_VALUES: Final[Table] = tuple(row for row in UNWIND_OUTPUTS if row.kernel and not row.values.integer)
+UNWIND_COUNTS: Final[Table] = tuple(row for row in UNWIND_OUTPUTS if row.kernel and row.values.integer)
+
+#: Columns of a plan's table of operations.
+PLAN_OPERATION: Final[tuple[Output, ...]] = (
+    Output("operation", "Number of the operation, from 1", "count", COUNT),
+    Output("action", "What is done", "code", Interval(0, 7, integer=True), kernel=True),
+    Output("amount", "How much: of a purchase or a sale what comes out of it", "amount", FROM_ZERO, kernel=True),
+    Output("fee", "What it costs, without gas", "amount", kernel=True),
+    Output("supply", "Collateral after it", "amount", FROM_ZERO, kernel=True),
+    Output("borrow", "Debt after it", "amount", FROM_ZERO, kernel=True),
+    Output("cash", "Money or collateral in hand after it", "amount", FROM_ZERO, kernel=True),
+    Output("health_factor", "supply·liquidation_threshold/borrow after it; inf without debt", "ratio", FROM_ZERO,
+           kernel=True),
+    Output("ltv", "borrow/supply after it; 0 without debt", "ratio", FROM_ZERO, kernel=True),
+)  # fmt: skip
+PLAN_TRACE: Final[Table] = tuple(row for row in PLAN_OPERATION if row.kernel)
+
+# ---- Previews, net yields and liquidations of a position ----
+
+#: What may happen to a position, or be done with it.
+PREVIEW_ACTIONS: Final[Codes] = (
+    Code("deposit", 0, "supply units of a collateral"),
+    Code("withdraw", 1, "take units of a collateral out"),
+    Code("borrow", 2, "draw debt"),
+    Code("repay", 3, "pay debt back"),
+    Code("price", 4, "a collateral has a new price"),
+    Code("fall", 5, "prices fall by a share, of one collateral or of all"),
+    Code("threshold", 6, "a collateral has a new liquidation threshold"),
+)
+#: Why an action is refused; `doc` is what people read.
+REFUSALS: Final[Codes] = (
+    Code("none", 0, "done"),
+    Code("supply", 1, "refused: more than there is"),
+    Code("debt", 2, "refused: more than is owed"),
+    Code("ltv", 3, "refused: the debt would exceed what max_ltv allows"),
+    Code("health", 4, "refused: the health factor would fall below min_health_factor"),
+)
+#: Where a position stands; of several collaterals one value each, but for debt and the least health factor.
+POSITION: Final[Table] = (
+    Quantity("supply", "Units of a collateral", "units", AMOUNT_OR_NONE),
+    Quantity("borrow", "Debt", "amount", AMOUNT_OR_NONE),
+    Quantity("price", "Price of a unit of collateral", "amount", AMOUNT, 1.0),
+    Quantity("liquidation_threshold", "Share of the collateral that counts against the debt", "fraction",
+             POSITIVE_FRACTION),
+    Quantity("max_ltv", "Most debt/collateral that a borrowing may leave", "ratio", POSITIVE_FRACTION),
+    Quantity("min_health_factor", "Least health factor that an action may leave", "ratio", _RATIO_FROM_ONE, 1.0),
+)  # fmt: skip
+#: How a position stands after each action.
+PREVIEW_OUTPUTS: Final[tuple[Output, ...]] = (
+    Output("collateral", "Value of all collateral", "amount", FROM_ZERO),
+    Output("debt", "Debt", "amount", FROM_ZERO),
+    Output("health_factor", "Weighted collateral per debt; inf without debt", "ratio", FROM_ZERO),
+    Output("ltv", "debt/collateral; 0 without debt", "ratio", FROM_ZERO),
+    Output("threshold", "Liquidation threshold of all collateral, weighted by value", "fraction", FRACTION),
+    Output("fall", "1 − 1/health_factor: common fall of all prices at which the health factor is 1", "fraction"),
+    Output("borrow_room", "Debt that may still be drawn", "amount", FROM_ZERO),
+    Output("withdraw_room", "Collateral that may still be taken out, of each asset alike", "amount", FROM_ZERO),
+    Output("refused", "Why the action was refused, 0 if it was not", "code", Interval(0, 4, integer=True)),
+)
+
+_RATE: Final = Interval(-0.99, 100.0)
+#: What a position earns and owes in a year.
+NET_APY_ARGUMENTS: Final[Table] = (
+    Quantity("supply", "Collateral", "amount", AMOUNT),
+    Quantity("borrow", "Debt", "amount", AMOUNT_OR_NONE),
+    Quantity("supply_apy", "Yield of what is supplied", "a year", _RATE),
+    Quantity("borrow_apy", "Cost of what is borrowed", "a year", _RATE),
+    Quantity("collateral_yield", "Yield of the collateral itself, such as of staking", "a year", _RATE, 0.0),
+    Quantity("supply_rewards", "Rewards paid out, as a share of the collateral", "a year", _RATE, 0.0),
+    Quantity("borrow_rewards", "Rewards paid out, as a share of the debt", "a year", _RATE, 0.0),
+)
+NET_APY_OUTPUTS: Final[tuple[Output, ...]] = (
+    Output("net_worth", "supply − borrow", "amount"),
+    Output("leverage", "supply per net worth", "ratio"),
+    Output("earned", "What collateral and rewards bring in a year", "amount"),
+    Output("owed", "What the debt costs in a year", "amount"),
+    Output("net_apy", "(earned − owed) per net worth, in a year", "fraction"),
+    Output("unlevered_apy", "The same of the collateral alone, without debt", "fraction"),
+    Output("break_even_borrow_apy", "Cost of debt at which nothing is left; inf without debt", "fraction"),
+    Output("paying_borrow_apy", "Cost of debt above which every loop lowers net_apy", "fraction"),
+    Output("sign", "1 where it gains, −1 where it loses, 0 where it does neither", ""),
+)  # fmt: skip
+
+#: Rules of liquidation that are known.
+LIQUIDATION_RULES: Final[Codes] = (
+    Code("aave_v33", 0, "Aave 3.3 and later: half or all, dust left by neither"),
+    Code("comet", 1, "Comet: all collateral is taken over at a discount"),
+    Code("morpho", 2, "Morpho: all that the collateral pays for"),
+)
+LIQUIDATION_OUTPUTS: Final[tuple[Output, ...]] = (
+    Output("health_before", "Health factor before", "ratio", FROM_ZERO),
+    Output("health_after", "Health factor after; inf without debt", "ratio", FROM_ZERO),
+    Output("rounds", "Liquidations until the position is healthy, or nothing is left", "count", MANY),
+    Output("repaid", "Debt that liquidators repaid", "amount", FROM_ZERO),
+    Output("seized", "Value of the collateral that they took", "amount", FROM_ZERO),
+    Output("penalty", "seized − repaid: what the owner loses; of Comet the discount on the collateral", "amount"),
+    Output("left_supply", "Units of collateral left", "units", FROM_ZERO),
+    Output("left_borrow", "Debt left", "amount", FROM_ZERO),
+    Output("returned", "Money credited to the owner (Comet)", "amount", FROM_ZERO),
+    Output("bad_debt", "Debt that no collateral is left for", "amount", FROM_ZERO),
+    Output("healthy", "1 if the health factor is at least 1, or nothing is owed, at the end", "", YES_OR_NO),
+)  # fmt: skip
+
 # ---- Allocations ----
 
 #: Relative: money that is not there.
@@ -591,6 +867,219 @@ ALLOCATION_SOLUTION: Final[Table] = (
     Quantity("excess", "Infeasible: by how much the bounds conflict; NaN where that is not known", "amount"),
     Quantity("phases", "2 where a second solve placed what min_efficiency left over, else 1", "count",
              Interval(1, 2, integer=True)),
+)  # fmt: skip
+
+# ---- The market ----
+
+#: Seconds of a year: rates and yields are a year of 365 days.
+YEAR: Final = 31_536_000.0
+#: Assets of a position, steps of a path, years of it, and paths.
+MOST_ASSETS: Final = 8
+MOST_STEPS: Final = 2**22
+MOST_YEARS: Final = 100.0
+MOST_PATHS: Final = 2**31
+#: Liquidations in one phase of a step.
+MOST_LIQUIDATIONS: Final = 8
+#: Rounds in which a sale or a purchase finds its own size against the depth.
+TRADE_ROUNDS: Final = 8
+
+BALANCE: Final = Interval(1e-30, 1e30, or_zero=True)
+PRICE: Final = Interval(1e-30, 1e30)
+RATE: Final = Interval(-0.99, 10.0)
+HEALTH: Final = Interval(0.0, np.inf)
+
+#: What a position starts with: per asset, then in all.
+MARKET_HOLDINGS: Final[Table] = (Quantity("collateral", "Units held of an asset", "units", BALANCE),)
+MARKET_BALANCES: Final[Table] = (
+    Quantity("debt", "Debt at the start", "amount", BALANCE),
+    Quantity("wallet", "Free cash at the start", "amount", BALANCE, 0.0),
+)
+
+#: What holds for an asset, whatever its process.
+MARKET_ASSET: Final[Table] = (
+    Quantity("price", "Price at the start; a process begins there, or in its distance from it", "amount", PRICE),
+    Quantity("supply_yield", "What supplying it earns, APR", "per year", RATE, 0.0),
+)
+
+_DRIFT: Final = Interval(-100.0, 100.0)
+_SIGMA: Final = Interval(0.0, 20.0)
+_REVERSION: Final = Interval(0.0, 1e6, low_open=True)
+_DISTANCE: Final = Interval(-5.0, 5.0)
+_JUMPS: Final = Interval(0.0, np.inf, high_open=True)
+_JUMP_SD: Final = Interval(0.0, 2.0)
+_RHO: Final = Interval(-1.0, 1.0)
+
+#: Parameters of the processes: geometric Brownian motion, with jumps, mean reversion, stochastic variance.
+GBM_FIELDS: Final[Table] = (
+    Quantity("mu", "Drift of the price", "per year", _DRIFT),
+    Quantity("sigma", "Volatility of the log price", "per root year", _SIGMA),
+)
+MERTON_FIELDS: Final[Table] = (
+    *GBM_FIELDS,
+    Quantity("jump_rate", "Jumps a year; at most one a step", "per year", _JUMPS),
+    Quantity("jump_mean", "Mean of the log of a jump", "", _DISTANCE),
+    Quantity("jump_sd", "Standard deviation of the log of a jump", "", _JUMP_SD),
+)
+OU_FIELDS: Final[Table] = (
+    Quantity("mean", "Log distance from the price that is reverted to", "", _DISTANCE),
+    Quantity("reversion", "Speed of the return", "per year", _REVERSION),
+    Quantity("sigma", "Volatility of the log price", "per root year", _SIGMA),
+    Quantity("start", "Log distance from the mean at the start", "", _DISTANCE),
+)
+HESTON_FIELDS: Final[Table] = (
+    Quantity("mu", "Drift of the price", "per year", _DRIFT),
+    Quantity("variance", "Variance of the log price at the start", "per year", Interval(0.0, 400.0)),
+    Quantity("reversion", "Speed of the variance's return", "per year", _REVERSION),
+    Quantity("long_variance", "Variance that is reverted to", "per year", Interval(0.0, 400.0)),
+    Quantity("vol_of_vol", "Volatility of the variance", "per root year", _SIGMA),
+    Quantity("rho", "Correlation of price and variance", "", _RHO),
+)
+
+#: Interest on the debt: one rate, or a kinked line over a usage that may move.
+FIXED_RATE_FIELDS: Final[Table] = (Quantity("rate", "Borrow rate, APR", "per year", RATE),)
+KINKED_RATE_FIELDS: Final[Table] = (
+    Quantity("base", "Borrow rate at no usage, APR", "per year", RATE),
+    Quantity("slope1", "What full use of the optimum adds", "per year", RATE),
+    Quantity("slope2", "What use from the optimum to everything adds", "per year", RATE),
+    Quantity("optimal", "Usage at the kink", "fraction", Interval(0.01, 0.99)),
+    Quantity("usage", "Usage at the start", "fraction", FRACTION),
+    Quantity("usage_mean", "Usage that is reverted to", "fraction", FRACTION),
+    Quantity("usage_reversion", "Speed of the return", "per year", _REVERSION),
+    Quantity("usage_sigma", "Volatility of the usage", "per root year", _SIGMA),
+)
+
+#: What a protocol says of an asset.
+PROTOCOL_ASSET: Final[Table] = (
+    Quantity("liquidation_threshold", "Share of its value that counts against the debt", "fraction",
+             POSITIVE_FRACTION),
+    Quantity("loan_to_value", "Share of its value that may be borrowed; at most the threshold", "fraction",
+             POSITIVE_FRACTION),
+    Quantity("bonus", "What a liquidator gets on top of what he repays", "fraction", FRACTION),
+    Quantity("liquidation_factor", "Share of its value that an absorbed position is credited", "fraction", FRACTION),
+)  # fmt: skip
+#: What it says of a position.
+PROTOCOL_FIELDS: Final[Table] = (
+    Quantity("target_health", "Health factor that a liquidation restores", "ratio", Interval(1.0, 1e6), 1.05),
+    Quantity("health_for_max_bonus", "Health factor from which down the bonus is the largest", "ratio", BELOW_ONE,
+             0.9),
+    Quantity("bonus_factor", "Share of the bonus at a health factor of 1", "fraction", FRACTION, 0.0),
+    Quantity("dust", "Debt or collateral that a partial liquidation must not leave", "amount", BALANCE),
+    Quantity("overshoot", "How far below a health factor of 1 a liquidation on the way down acts", "ratio",
+             Interval(0.0, 0.05), 0.0),
+    Quantity("liquidator_gas", "What a liquidation costs the liquidator", "amount", BALANCE, 0.0),
+)  # fmt: skip
+
+#: What the owner of a position does.
+POLICY_FIELDS: Final[Table] = (
+    Quantity("every", "Steps between two looks", "count", Interval(1, MOST_STEPS, integer=True), 1),
+    Quantity("stop_health", "Everything is sold below this health factor", "ratio", HEALTH, 0.0),
+    Quantity("topup_health", "The wallet repays debt below this health factor", "ratio", HEALTH, 0.0),
+    Quantity("topup_target", "Health factor that the repayment aims at", "ratio", POSITIVE),
+    Quantity("deleverage_health", "Collateral is sold below this health factor", "ratio", HEALTH, 0.0),
+    Quantity("deleverage_target", "Health factor that the sale aims at", "ratio", POSITIVE),
+    Quantity("boost_health", "More is borrowed above this health factor", "ratio", HEALTH, math.inf),
+    Quantity("boost_target", "Health factor that the purchase aims at", "ratio", POSITIVE),
+    Quantity("loop_every", "Steps between two operations of the loop; 0 without one", "count",
+             Interval(0, MOST_STEPS, integer=True), 0),
+    Quantity("loop_target", "Collateral that the loop grows to", "amount", Interval(1e-100, 1e100)),
+    Quantity("fee_rate", "Fee of a trade, as a share of its value", "fraction", BELOW_ONE, 0.0),
+    Quantity("gas", "What an action costs", "amount", BALANCE, 0.0),
+)  # fmt: skip
+
+#: How a price moves. From `bootstrap` on a process moves all assets together.
+PROCESSES: Final[Codes] = (
+    Code("gbm", 0, "geometric Brownian motion"),
+    Code("merton", 1, "geometric Brownian motion with jumps"),
+    Code("ou", 2, "the log price reverts to a mean"),
+    Code("heston", 3, "the variance moves too"),
+    Code("bootstrap", 16, "rows of past returns, in stretches of random length"),
+    Code("blocks", 17, "rows of past returns, in blocks of one length"),
+    Code("replay", 18, "past prices, one after the other"),
+)
+#: What a protocol prices an asset by.
+ORACLES: Final[Codes] = (Code("market", 0, "its price"), Code("index", 1, "its exchange rate"))
+#: How a rate becomes growth in a step.
+COMPOUNDING: Final[Codes] = (
+    Code("continuous", 0, "exp(q)"),
+    Code("taylor", 1, "1 + q + q²/2 + q³/6"),
+    Code("binomial", 2, "three terms of (1 + rate a second)^seconds"),
+    Code("linear", 3, "1 + q"),
+)
+#: Who may liquidate how much.
+RULES: Final[Codes] = (
+    Code("aave_v3", 0, "half of the debt, or all of it below 0.95"),
+    Code("aave_v33", 1, "the same, but nothing small is left"),
+    Code("aave_v4", 2, "what restores a target, with a bonus that grows as health falls"),
+    Code("comet", 3, "everything is absorbed"),
+    Code("morpho", 4, "all of the debt, one asset"),
+)
+#: What a trade keeps of its value, beside the families of curves.
+DEPTHS: Final[Codes] = (Code("flat", 32, "one share"), Code("constant_product", 33, "R/(R + v)"))
+#: What becomes of a position.
+MARKET_STATUS: Final[Codes] = (
+    Code("open", 0, "open, with debt"),
+    Code("debt_free", 1, "open, without debt"),
+    Code("wiped_out", 2, "liquidated to the last collateral"),
+    Code("closed", 3, "closed by its owner"),
+    Code("absorbed", 4, "absorbed by the protocol"),
+)
+#: What happened to it, a sum of codes.
+MARKET_FLAGS: Final[Codes] = (
+    Code("liquidated", 1, "liquidated at least once"),
+    Code("bad_debt", 2, "debt was left that nothing covers"),
+    Code("pass_limit", 4, "a phase ended with a health factor below 1"),
+    Code("waited", 8, "no liquidation paid for a liquidator"),
+    Code("refused", 16, "an action of the policy was not possible"),
+)
+#: Kinds of events, and what their numbers a, b, c are.
+MARKET_EVENTS: Final[Codes] = (
+    Code("liquidation_low", 0, "within a step: health factor, repaid, seized"),
+    Code("liquidation_close", 1, "at its end: health factor, repaid, seized"),
+    Code("stop", 2, "debt, net proceeds, wallet left"),
+    Code("topup", 3, "repaid, debt before, wallet left"),
+    Code("deleverage", 4, "sold, repaid, debt left"),
+    Code("boost", 5, "borrowed, bought, debt"),
+    Code("loop", 6, "growth of the collateral, debt, buffer"),
+)
+
+#: What becomes of a scenario, in the order in which the kernel keeps it.
+MARKET_OUTPUTS: Final[tuple[Output, ...]] = (
+    Output("status", "What became of it", "code", Interval(0, 4, integer=True), kernel=True),
+    Output("flags", "What happened to it, a sum of codes", "code", Interval(0, 31, integer=True), kernel=True),
+    Output("end_step", "Last step that it lived through", "count", MANY, kernel=True),
+    Output("liquidations", "Liquidations", "count", MANY, kernel=True),
+    Output("first_liquidation", "Step of the first liquidation; -1 without one", "count",
+           Interval(-1, 2.0**53, integer=True), kernel=True),
+    Output("topups", "Repayments from the wallet", "count", MANY, kernel=True),
+    Output("deleverages", "Sales", "count", MANY, kernel=True),
+    Output("boosts", "Purchases", "count", MANY, kernel=True),
+    Output("operations", "Operations of the loop that were executed", "count", MANY, kernel=True),
+    Output("lowest_health", "Lowest health factor seen", "ratio", FROM_ZERO, kernel=True, usual=True),
+    Output("health", "Health factor at the end; inf without debt", "ratio", FROM_ZERO, kernel=True),
+    Output("start_equity", "Collateral + wallet - debt at the start", "amount", kernel=True),
+    Output("end_equity", "Collateral + wallet + buffer - debt at the end", "amount", kernel=True, usual=True),
+    Output("price_pnl", "What prices added", "amount", kernel=True, usual=True),
+    Output("supply_yield", "What supplying earned", "amount", kernel=True, usual=True),
+    Output("interest", "What the debt grew by", "amount", kernel=True, usual=True),
+    Output("fees", "Fees of trades and repayments", "amount", FROM_ZERO, kernel=True, usual=True),
+    Output("gas", "Cost of actions", "amount", FROM_ZERO, kernel=True, usual=True),
+    Output("slippage", "What trades lost to the depth", "amount", FROM_ZERO, kernel=True, usual=True),
+    Output("liquidation_loss", "Worth of what was seized, less what was repaid for it", "amount", kernel=True,
+           usual=True),
+    Output("bad_debt", "Debt that was left and is not owed any more", "amount", FROM_ZERO, kernel=True, usual=True),
+    Output("repaid_by_liquidators", "Debt that liquidators repaid", "amount", FROM_ZERO, kernel=True),
+    Output("seized", "Collateral seized, at the protocol's prices", "amount", FROM_ZERO, kernel=True),
+    Output("end_debt", "Debt at the end", "amount", FROM_ZERO, kernel=True),
+    Output("end_wallet", "Free cash at the end", "amount", FROM_ZERO, kernel=True),
+)  # fmt: skip
+
+#: Columns of the table of a recorded path, one row a step and asset.
+MARKET_SERIES: Final[tuple[Output, ...]] = (
+    Output("protocol_value", "Worth of a unit supplied at the start, as the protocol sees it", "amount", PRICE),
+    Output("market_value", "The same, as the market pays it", "amount", PRICE),
+    Output("yield_earned", "Yield earned so far by a unit", "amount"),
+    Output("ratio", "protocol_value over the growth of the debt", "amount", PRICE),
+    Output("low_ratio", "The same at the low of the step", "amount", PRICE),
 )  # fmt: skip
 
 # ---- The C library ----

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from escala import keyed
 from escala.arrays import FloatLike, Floats, check_interval, one_number, to_floats
 from escala.curves.curveset import CurveSet
-from escala.curves.families import coefficient_rules, forbidden_coefficients, widest
+from escala.curves.families import coefficient_rules, widest
 from escala.errors import AllocationError
 from escala.keyed import PerSymbol
 from escala.tables import (
@@ -210,7 +210,7 @@ def _drawn(curves: CurveSet, params: PerSymbol) -> Floats:
         raise AllocationError(message, arguments=("params",))
     unknown = np.isnan(given)
     wrong = np.isinf(given) | (unknown & ~unknown.all(axis=-1, keepdims=True))
-    wrong |= forbidden_coefficients(given, curves.family)
+    wrong |= curves._forbidden(given)
     if wrong.any():
         place = tuple(int(k) for k in np.argwhere(wrong)[0])
         allowed = f"must be finite, or all NaN where there is no curve; {coefficient_rules()}"

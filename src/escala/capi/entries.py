@@ -15,6 +15,7 @@ from escala.kernels.allocation import solve as allocation
 from escala.kernels.curves import evaluate as curves
 from escala.kernels.curves import limits
 from escala.kernels.families import dispatch
+from escala.kernels.families.ladder import fit_steps as fit_steps_of
 from escala.kernels.families.params import of_row
 from escala.kernels.fitting import fit as fitting
 from escala.kernels.fitting.rows import work_size as fit_work_size_of
@@ -40,6 +41,7 @@ from escala.kernels.layout import controls as control
 from escala.kernels.layout import settings as setting
 from escala.kernels.layout import solution as figure
 from escala.kernels.lending import lanes as lending
+from escala.kernels.noise.weights import USUAL
 
 _ALL = 1 << 30  # operations in one call: nobody waits for a key
 
@@ -130,21 +132,23 @@ def threshold(least, family, params, origin, trusted_to, n, steps, steps_size, f
 
 
 @_entry(
-    _integers, _integers, _integer, _codes, _floats, _floats, _integer, _floats, _integer,
-    _codes, _codes, _integers, _floats, _floats, _floats, _floats, _floats, _floats, _integer, _floats, _integer,
+    _integers, _integers, _integer, _codes, _floats, _floats, _integer, _floats, _integer, _integers,
+    _codes, _codes, _integers, _floats, _floats, _floats, _floats, _floats, _integers, _floats, _integer,
+    _floats, _integer, _floats, _integer,
     calls=(fitting.fit,),
 )  # fmt: skip
 def fit(
-    order, offsets, n, choice, capital, efficiency, records, weights, weighted,
-    family, status, n_points, params, origin, root, covariance, fit_stats, work, work_size, scratch, scratch_size,
+    order, offsets, n, choice, capital, efficiency, records, weights, weighted, step_offsets,
+    family, status, n_points, params, origin, root, covariance, fit_stats, n_steps, steps, steps_size,
+    work, work_size, scratch, scratch_size,
 ):  # fmt: skip
     """Fit n instruments."""
     fitting.fit(
         carray(order, n), carray(offsets, n + 1), carray(choice, n), carray(capital, records),
-        carray(efficiency, records), carray(weights, weighted), carray(family, n), carray(status, n),
-        carray(n_points, n), carray(params, (n, PARAMS)), carray(origin, n), carray(root, (n, ROOT)),
-        carray(covariance, (n, COVARIANCE)), carray(fit_stats, (n, FIT_STATS)), carray(work, work_size),
-        carray(scratch, scratch_size), 0, n,
+        carray(efficiency, records), carray(weights, weighted), USUAL, carray(step_offsets, n + 1),
+        carray(family, n), carray(status, n), carray(n_points, n), carray(params, (n, PARAMS)), carray(origin, n),
+        carray(root, (n, ROOT)), carray(covariance, (n, COVARIANCE)), carray(fit_stats, (n, FIT_STATS)),
+        carray(n_steps, n), carray(steps, steps_size), carray(work, work_size), carray(scratch, scratch_size), 0, n,
     )  # fmt: skip
     return 0
 
@@ -203,6 +207,7 @@ def simulate(columns, width, values, stride, counts, work, cursor, n):
 
 
 _fit_work = routine(fit_work_size_of)
+_fit_steps = routine(fit_steps_of)
 _allocation_work = routine(allocation.work_size)
 _allocation_integers = routine(allocation.integers_size)
 
@@ -217,6 +222,12 @@ def allowed_together(family, params, steps, steps_size):
 def fit_work_size(most):
     """Count the numbers of `work` for instruments of at most so many records."""
     return _fit_work(most)
+
+
+@_entry(_integer, _integer)
+def fit_steps(choice, records):
+    """Count the numbers that the steps of an instrument have room for."""
+    return _fit_steps(choice, records)
 
 
 @_entry(_integer, _integer, _integer)

@@ -265,26 +265,36 @@ static int check_places(escala_fault *fault, const escala_curves *curves, int64_
 }
 
 /* Knots rise from 0, slopes fall from at most 1 to at least 0, and utilities are what these say, but for rounding. */
-static int check_steps(escala_fault *fault, const escala_curves *curves) {
-    for (int64_t i = 0; i < curves->n; i++) {
-        const double *p = curves->params + ESCALA_PARAMS * i;
-        if (curves->family[i] != ESCALA_LADDER || isnan(p[0])) {
-            continue;
+static int check_ladder(escala_fault *fault, const double *steps, int64_t count, int64_t first) {
+    const double *knot = steps + first, *slope = knot + count, *utility = slope + count;
+    double sum = 0.0;
+    for (int64_t j = 0; j < count; j++) {
+        if (j ? !(knot[j] > knot[j - 1] && knot[j] < INFINITY) : knot[0] != 0.0) {
+            return fail(fault, ESCALA_BAD_VALUE, "steps", first + j, knot[j]);
         }
-        int64_t count = (int64_t)p[2], first = (int64_t)p[3];
-        const double *knot = curves->steps + first, *slope = knot + count, *utility = slope + count;
-        double sum = 0.0;
-        for (int64_t j = 0; j < count; j++) {
-            if (j ? !(knot[j] > knot[j - 1] && knot[j] < INFINITY) : knot[0] != 0.0) {
-                return fail(fault, ESCALA_BAD_VALUE, "steps", first + j, knot[j]);
+        if (!(slope[j] >= 0.0 && slope[j] <= (j ? slope[j - 1] : 1.0))) {
+            return fail(fault, ESCALA_BAD_VALUE, "steps", first + count + j, slope[j]);
+        }
+        sum += j ? slope[j - 1] * (knot[j] - knot[j - 1]) : 0.0;
+        if (!(fabs(utility[j] - sum) <= 1e-9 * sum)) {
+            return fail(fault, ESCALA_BAD_VALUE, "steps", first + 2 * count + j, utility[j]);
+        }
+    }
+    return ESCALA_OK;
+}
+
+/* The steps of all ladders, those of draws that have others too. */
+static int check_steps(escala_fault *fault, const escala_curves *curves, int64_t draws) {
+    for (int64_t i = 0; i < curves->n; i++) {
+        double count = 0.0, first = 0.0;
+        for (int64_t draw = 0; curves->family[i] == ESCALA_LADDER && draw < draws; draw++) {
+            const double *p = curves->params + ESCALA_PARAMS * (draw * curves->n + i);
+            if (isnan(p[0]) || (p[2] == count && p[3] == first)) {
+                continue;
             }
-            if (!(slope[j] >= 0.0 && slope[j] <= (j ? slope[j - 1] : 1.0))) {
-                return fail(fault, ESCALA_BAD_VALUE, "steps", first + count + j, slope[j]);
-            }
-            sum += j ? slope[j - 1] * (knot[j] - knot[j - 1]) : 0.0;
-            if (!(fabs(utility[j] - sum) <= 1e-9 * sum)) {
-                return fail(fault, ESCALA_BAD_VALUE, "steps", first + 2 * count + j, utility[j]);
-            }
+            count = p[2];
+            first = p[3];
+            TRY(check_ladder(fault, curves->steps, (int64_t)count, (int64_t)first));
         }
     }
     return ESCALA_OK;
@@ -346,7 +356,7 @@ EXPORT int escala_check_curves(const escala_curves *curves, escala_fault *fault)
     }
     TRY(check_shape(fault, curves, 1));
     TRY(check_params(fault, curves, 1));
-    TRY(check_steps(fault, curves));
+    TRY(check_steps(fault, curves, 1));
     TRY(check_limits(fault, curves, curves->params));
     return succeed(fault);
 }
@@ -482,6 +492,8 @@ typedef struct {
     double *work;
     double *scratch;
     int64_t *order;
+    int64_t *step_offsets;
+    int64_t *n_steps;
     int64_t work_size;
     int64_t scratch_size;
 } fit_room;
@@ -489,11 +501,18 @@ typedef struct {
 static fit_room lay_out_fit(room *space, int64_t n, int64_t most) {
     fit_room r;
     r.work_size = entry_fit_work_size(most);
-    r.scratch_size = 3 * most;
+    r.scratch_size = 6 * most;
     r.work = carve_floats(space, r.work_size);
     r.scratch = carve_floats(space, r.scratch_size);
     r.order = carve_integers(space, n);
+    r.step_offsets = carve_integers(space, n + 1);
+    r.n_steps = carve_integers(space, n);
     return r;
+}
+
+/* Numbers that the steps of an instrument have room for. */
+static int64_t room_for_steps(const escala_records *records, int64_t i) {
+    return entry_fit_steps(records->family[i], records->offsets[i + 1] - records->offsets[i]);
 }
 
 EXPORT int64_t escala_fit_workspace(int64_t n, const int64_t *offsets) {
@@ -529,6 +548,33 @@ static int check_column(escala_fault *fault, const char *argument, const range *
     return status;
 }
 
+EXPORT int64_t escala_fit_steps(const escala_records *records) {
+    OWN_ENVIRONMENT;
+    if (!records || check_size(NULL, "n", records->n) || check_array(NULL, "family", records->family, records->n)) {
+        return -1;
+    }
+    escala_records known = *records;
+    known.size = MOST;
+    if (check_offsets(NULL, &known) || check_codes(NULL, "family", records->family, records->n, is_wish)) {
+        return -1;
+    }
+    int64_t size = 0;
+    for (int64_t i = 0; i < records->n; i++) {
+        size += room_for_steps(records, i);
+    }
+    return size;
+}
+
+/* Whether there is room for the steps of all ladders that may come out. */
+static int check_room_for_steps(escala_fault *fault, const escala_records *records, const escala_fits *fits) {
+    TRY(check_size(fault, "fits->steps_size", fits->steps_size));
+    TRY(check_array(fault, "fits->steps", fits->steps, fits->steps_size));
+    if (fits->steps && fits->steps_size < escala_fit_steps(records)) {
+        return fail(fault, ESCALA_BAD_SIZE, "fits->steps_size", -1, (double)fits->steps_size);
+    }
+    return ESCALA_OK;
+}
+
 EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, void *workspace, int64_t workspace_size,
                       escala_fault *fault) {
     OWN_ENVIRONMENT;
@@ -552,6 +598,7 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
     lay_out_fit(&space, n, most);
     TRY(open_room(fault, &space, room_for(&space), workspace, workspace_size));
     TRY(check_codes(fault, "family", records->family, n, is_wish));
+    TRY(check_room_for_steps(fault, records, fits));
     TRY(check_column(fault, "capital", &RANGE_CAPITAL, records->capital, records));
     TRY(check_column(fault, "efficiency", &RANGE_EFFICIENCY, records->efficiency, records));
     if (records->weights) {
@@ -559,11 +606,18 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
     }
     fit_room r = lay_out_fit(&space, n, most);
     sort_by_size(records->offsets, r.order, n);
-    entry_fit(r.order, records->offsets, n, records->family, records->capital, records->efficiency, records->size,
-              records->weights, records->weights ? records->size : 0, fits->family, fits->status, fits->n_points,
-              fits->params, fits->origin, fits->root, fits->covariance, fits->fit_stats, r.work, r.work_size, r.scratch,
-              r.scratch_size);
+    r.step_offsets[0] = 0;
     for (int64_t i = 0; i < n; i++) {
+        r.step_offsets[i + 1] = r.step_offsets[i] + (fits->steps ? room_for_steps(records, i) : 0);
+    }
+    entry_fit(r.order, records->offsets, n, records->family, records->capital, records->efficiency, records->size,
+              records->weights, records->weights ? records->size : 0, r.step_offsets, fits->family, fits->status,
+              fits->n_points, fits->params, fits->origin, fits->root, fits->covariance, fits->fit_stats, r.n_steps,
+              fits->steps, fits->steps_size, r.work, r.work_size, r.scratch, r.scratch_size);
+    for (int64_t i = 0; i < n; i++) {
+        if (r.n_steps[i]) {
+            fits->params[ESCALA_PARAMS * i + ESCALA_PARAMS - 1] = (double)r.step_offsets[i];
+        }
         fits->trusted_to[i] = fits->fit_stats[i * ESCALA_FIT_STATS + ESCALA_FIT_STAT_TRUSTED_TO];
     }
     return succeed(fault);
@@ -692,8 +746,8 @@ static int check_allocation(escala_fault *fault, const escala_allocation *proble
     TRY(check_shape(fault, curves, problem->draws));
     TRY(check_array(fault, "total", problem->total, problem->totals));
     TRY(check_params(fault, curves, problem->draws));
+    TRY(check_steps(fault, curves, problem->draws));
     if (n > 0 && problem->draws > 0) {
-        TRY(check_steps(fault, curves));
         TRY(check_limits(fault, curves, NULL));
     }
     TRY(check_values(fault, "total", &RANGE_TOTAL, problem->total, problem->totals));

@@ -36,6 +36,7 @@ class Fits:
     root: Floats
     covariance: Floats
     fit_stats: Floats
+    steps: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,10 +162,12 @@ class Library:
             root=np.empty((n, 6)),
             covariance=np.empty((n, PARAMS, PARAMS)),
             fit_stats=np.empty((n, len(FIT_STATS))),
+            steps=np.zeros(max(0, self.functions.escala_fit_steps(records))),
         )
         out = call.new("escala_fits")
         for name, array in vars(fits).items():
             setattr(out, name, call.write(_C_NAMES[array.dtype.char], array))
+        out.steps_size = fits.steps.size
         size = self.functions.escala_fit_workspace(n, records.offsets)
         call(self.functions.escala_fit, records, out, *call.workspace(size))
         return fits

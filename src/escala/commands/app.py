@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from escala import __version__
-from escala.commands import imported, lending, library, records, scaling, sweeps, system
+from escala.commands import imported, lending, library, plans, records, scaling, sweeps, system
 from escala.commands.terminal import UsageError, say
 from escala.errors import EscalaError
 from escala.text.visible import in_line
@@ -38,7 +38,16 @@ app.command(_library)
 app.command(scaling.predict, alias="predecir")
 app.command(scaling.optimize, alias="optimizar")
 app.command(scaling.analyze, alias="analizar")
-for _command in (lending.simulate, sweeps.sweep, system.demo, system.info, system.warm):
+for _command in (
+    lending.simulate,
+    plans.plan,
+    plans.unwind,
+    plans.preview,
+    sweeps.sweep,
+    system.demo,
+    system.info,
+    system.warm,
+):
     app.command(_command)
 
 

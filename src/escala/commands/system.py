@@ -34,11 +34,12 @@ def demo(*, files: Path | None = None, threads: int | None = None, json: bool = 
     from escala.parallel import default_threads
 
     announce_compilation()
-    curves = demo_curves.run(demo_curves.load_quotes(), threads=threads)
+    quotes = demo_curves.load_quotes()
+    curves = demo_curves.run(quotes, threads=threads)
     if not json:
         say(demo_curves.report(curves), flush=True)
         say()
-    plan = demo_allocation.run(curves.curves, threads=threads)
+    plan = demo_allocation.run(curves.curves, quotes, threads=threads)
     if not json:
         say(demo_allocation.report(plan), flush=True)
         say()

@@ -24,14 +24,21 @@ if not os.environ.get("NUMBA_NUM_THREADS", "1").isdecimal() or os.environ.get("N
 
 #: The kernels of each module.
 _KERNELS = {
-    "accumulate": ("accumulate",),
+    "accumulate": ("accumulate", "moments"),
     "allocation.solve": ("allocate",),
     "broadcast": ("take",),
-    "curves.evaluate": ("evaluate", "predict"),
+    "curves.evaluate": ("evaluate", "marginal_interval", "predict"),
     "curves.limits": ("limits", "threshold"),
     "fitting.fit": ("decay", "fit"),
+    "fitting.ladder": ("ladders",),
     "grouping": ("order", "rank"),
     "lending.lanes": ("lending", "trace"),
+    "lending.plan_leverage": ("leverage",),
+    "lending.plan_unwind": ("unwind",),
+    "noise.intervals": ("reach",),
+    "noise.scores": ("score",),
+    "market.paths": ("paths",),
+    "market.walk": ("walk",),
     "order_book": ("walk",),
     "philox": ("uniforms", "words"),
     "sequences": ("halton", "jitter", "sobol", "strata"),

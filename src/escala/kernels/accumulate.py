@@ -200,3 +200,35 @@ def accumulate(
             if last >= 0 and -low > best[2 * o + 1, last]:
                 _keep_highest(x, -1.0, start + begin, best[2 * o + 1], best_rows[2 * o + 1])
             marks[o] = _count_bins(bits[o, begin:end], histogram[o], touched[o], marks[o])
+
+
+@kernel(float_rows_in, integer, float_rows_out, floats_out, integer, integer)
+def moments(table: Floats, width: int, found: Floats, work: Floats, start: int, stop: int) -> None:
+    """Sum up the rows ``start <= i < stop`` of a table, block by block as :func:`accumulate` does.
+
+    Parameters
+    ----------
+    table : (n, at least width) float64
+    width : int64
+        Columns that count.
+    found : (n·blocks, len(MOMENTS)) float64
+        Output, the blocks of a row one after the other.
+    work : (WORK_SIZE,) float64
+        Workspace.
+    """
+    blocks = (width + BLOCK - 1) // BLOCK
+    for i in range(start, stop):
+        for b in range(blocks):
+            x = table[i, b * BLOCK : min((b + 1) * BLOCK, width)]
+            origin = _first_finite(x)
+            finite = float(x.size)
+            total, square, low, high = _sum_all(x, origin, work)
+            if not (total - total == 0.0 and square - square == 0.0):
+                finite, total, square, low, high = _sum_finite(x, origin, work)
+            into = found[i * blocks + b]
+            into[0] = finite
+            into[1] = origin + total / finite if finite > 0.0 else 0.0
+            deviations = square - total * (total / finite) if 0.0 < square < math.inf else square
+            into[2] = 0.0 if deviations < 0.0 else deviations
+            into[3] = low
+            into[4] = high

@@ -62,14 +62,20 @@ ladder_step = of(tables.LADDER_STEP)
 families = codes((*tables.FAMILIES, *tables.WISHES))
 #: One more than the largest code of a family.
 FAMILIES: Final = 1 + max(row.value for row in tables.FAMILIES)
-#: How many coefficients the family of each code has; 0 for a code that none has.
+#: How many coefficients the fit of the family of each code finds; 0 for a code that none has.
 COUNTS: Final = tuple(
-    float(sum(len(row.coefficients) for row in tables.FAMILIES if row.value == code)) for code in range(FAMILIES)
+    float(sum(row.fitted for row in tables.FAMILIES if row.value == code)) for code in range(FAMILIES)
+)
+#: Distinct capitals that a fit of the family of each code needs, and those from which on ``auto`` considers it.
+LEAST_CAPITALS: Final = tuple(
+    float(sum(row.least_capitals for row in tables.FAMILIES if row.value == code)) for code in range(FAMILIES)
+)
+LEAST_FOR_AUTO: Final = tuple(
+    float(sum(max(row.auto_from, row.least_capitals) for row in tables.FAMILIES if row.value == code))
+    for code in range(FAMILIES)
 )
 #: The families that ``auto`` chooses from: of two that are as good, the first.
-CHOICES: Final = tuple(
-    row.value for row in sorted(tables.FAMILIES, key=lambda row: (len(row.coefficients), row.value)) if row.auto
-)
+CHOICES: Final = tuple(row.value for row in sorted(tables.FAMILIES, key=lambda row: row.auto) if row.auto)
 
 fit_status = codes(tables.FIT_STATUS)
 fit_stats = of(tables.FIT_STATS)
@@ -168,6 +174,42 @@ lending_memo = rows(
 )
 LENDING_WORK_SIZE = LENDING_LANES_END + LENDING_REGIMES * lending_memo.END
 
+# ---- Plans of a leveraged position ----
+
+PLAN_LANES = 64
+#: Operations of a round: borrow, buy, deposit, or withdraw, sell, repay.
+ROUND_OPERATIONS = 3
+
+plan_input = of(tables.PLAN_INPUTS)
+leverage_value = of(tables.LEVERAGE_VALUES)
+leverage_count = of(tables.LEVERAGE_COUNTS)
+unwind_value = of(tables.UNWIND_VALUES)
+unwind_count = of(tables.UNWIND_COUNTS)
+plan_operation = of(tables.PLAN_TRACE)
+plan_status = codes(tables.PLAN_STATUS)
+plan_actions = codes(tables.PLAN_ACTIONS)
+#: A lane of plans: what was given, state and sums.
+plan_lane = rows(
+    *tables.names(tables.PLAN_INPUTS),
+    "limit",  # debt/supply that a step may leave, a little below what the limits allow
+    "growth",  # what a unit of debt drawn or of collateral sold becomes
+    "slope",  # how fast the distance to the target falls with it
+    "missing",  # distance to the target
+    "possible",  # 1 where some number of rounds reaches the target
+    "fitted",  # 1 once the last step was cut to size
+    "going",  # 1 while rounds follow
+    "made",  # rounds made
+    "now_supply",
+    "now_borrow",
+    "lowest",
+    "moved",  # sums: debt drawn or collateral sold, what came of it, fees, losses of trades
+    "gained",
+    "paid",
+    "lost",
+    lanes=PLAN_LANES,
+)
+PLAN_WORK_SIZE = plan_lane.END
+
 # ---- Allocations ----
 
 #: Relative: money that is not there.
@@ -207,3 +249,130 @@ marks = rows(
     "after",
     "heap",  # of the greedy rule
 )
+
+# ---- The market ----
+
+#: Assets that a position has room for: the distance of rows that have one element an asset.
+MARKET_ASSETS: Final = tables.MOST_ASSETS
+MOST_LIQUIDATIONS: Final = tables.MOST_LIQUIDATIONS
+TRADE_ROUNDS: Final = tables.TRADE_ROUNDS
+YEAR: Final = tables.YEAR
+
+processes = codes(tables.PROCESSES)
+oracles = codes(tables.ORACLES)
+compounding = codes(tables.COMPOUNDING)
+liquidation_rules = codes(tables.RULES)
+depths = codes(tables.DEPTHS)
+market_status = codes(tables.MARKET_STATUS)
+market_flags = codes(tables.MARKET_FLAGS)
+market_events = codes(tables.MARKET_EVENTS)
+
+#: What is the same for all scenarios of a call, integers.
+market_setting = rows(
+    "assets",
+    "steps",
+    "barrier",  # 1: steps have a low
+    "joint",  # code of the process that moves all assets, or -1
+    "compounding",
+    "kinked",  # 1: the rate follows the usage
+    "moving",  # 1: the usage moves
+    "correlated",
+    "antithetic",
+    "sobol",  # coordinates an asset of the points that drive the normals; 0: none
+    "seed_low",
+    "seed_high",
+    "paths",
+    "rule",
+    "small",  # steps in a block that may be skipped, and in a larger one; 0: nothing is skipped
+    "large",
+    "stride",  # columns between two positions in the outputs
+)
+#: Numbers of a market, one row a market.
+market_field = rows(
+    "dt",
+    *tables.names(tables.FIXED_RATE_FIELDS),
+    *tables.names(tables.KINKED_RATE_FIELDS),
+    "block",  # mean length, or length, of a stretch of past returns
+)
+#: Numbers of an asset, one row a market and asset.
+market_asset = rows(
+    *tables.names(tables.MARKET_ASSET),
+    *dict.fromkeys(tables.names((*tables.GBM_FIELDS, *tables.MERTON_FIELDS, *tables.OU_FIELDS, *tables.HESTON_FIELDS))),
+    "begin",  # log price over the start price at the start
+)
+#: Numbers of a position and asset, one row each.
+market_holding = of((*tables.MARKET_HOLDINGS, *tables.PROTOCOL_ASSET))
+#: A depth: the code of its form, what describes it, and where a curve counts from.
+_DEPTH = ("form", *tables.COEFFICIENTS, "origin")
+#: Numbers of a position, one row each.
+market_position = rows(
+    *tables.names(tables.MARKET_BALANCES),
+    *tables.names(tables.PROTOCOL_FIELDS),
+    *(f"liquidator_{name}" for name in _DEPTH),
+    *tables.names(tables.POLICY_FIELDS),
+    *(f"depth_{name}" for name in _DEPTH),
+)
+market_output = of(tables.MARKET_OUTPUTS)
+#: What is kept of a path over the steps: a row an asset each, then one row for the growth of the debt.
+market_series = rows(
+    "ratio",
+    "low_ratio",
+    "market_value",
+    "yield_earned",
+    "protocol_value",
+    "supplied",  # units that a unit supplied at the start has become
+    "growth",
+)
+#: Extremes of the ratios in a block of steps, a row an asset each.
+market_block = rows("low", "high")
+#: Steps that a path is made of at a time: what belongs to them fits a first-level cache.
+MARKET_CHUNK: Final = 512
+#: Workspace of a path: what belongs to the steps of a chunk,
+market_lane = rows("uniform", "tail", "normal", "log_price", "before_jump", "variance", "price", lanes=MARKET_CHUNK + 8)
+#: what the last step left for the next, one an asset,
+market_carry = rows("log_price", "variance", "yield_earned", first=market_lane.END, lanes=tables.MOST_ASSETS)
+#: and of all assets.
+market_carried = rows("usage", "growth", first=market_carry.END)
+MARKET_PATH_SIZE: Final = market_carried.END
+#: Integers of a path: one a step of a chunk, then in which rows the walk finds an asset's numbers.
+market_place = rows("of_step", lanes=MARKET_CHUNK + 8)
+market_where = rows("low", "protocol", first=market_place.END, lanes=tables.MOST_ASSETS)
+#: And what it was prepared for: the market, and the row of past returns.
+market_memo = rows("market", "row", first=market_where.END)
+MARKET_PLACES: Final = market_memo.END
+#: Streams of random numbers; those of asset j begin at ASSET + 8·j.
+market_stream = rows("restart", "row", "usage", "asset", first=61)
+STREAMS_OF_ASSET: Final = 8
+market_draw = rows("diffusion", "jump", "jump_size", "variance", "bridge")
+#: What the walk knows of each asset.
+market_held = rows(
+    "collateral",
+    "kappa",  # health factor a unit of ratio
+    "liquidation_threshold",
+    "loan_to_value",
+    "bonus",
+    "liquidation_factor",
+    "mark",  # worth of a unit at the last event
+    "yield_mark",
+    "between",  # ratio somewhere between two closes
+    "price",  # the protocol's price there
+    "worth",  # the market's price there
+    lanes=tables.MOST_ASSETS,
+)
+#: What it knows of the position; outputs begin where their first row is.
+market_state = rows(
+    "debt",
+    "wallet",
+    "buffer",
+    "growth_mark",
+    "looping",
+    "counted",  # events so far
+    "sold",  # what the last liquidator repaid, took, in units and at market prices
+    "taken",
+    "units",
+    "proceeds",
+    *(f"out_{name}" for name in tables.names(tables.MARKET_OUTPUTS)),
+    first=market_held.END,
+)
+#: Rows of the table of events.
+market_event_row = rows("step", "kind", "a", "b", "c")

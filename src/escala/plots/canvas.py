@@ -124,7 +124,14 @@ def unit(name: str, currency: str | None) -> str:
     return name if currency is None else f"{name}, {plain(currency, 16)}"
 
 
-def number_axis(ax: Axes, which: str, *, log: bool = False, integer: bool = False, ticks: int = _TICKS) -> None:
+def percent(value: float) -> str:
+    """Write a fraction in percent, 0.00001 as 0.001 %."""
+    return f"{float(f'{100.0 * value:.6g}'):.12f}".rstrip("0").rstrip(".") + " %"
+
+
+def number_axis(
+    ax: Axes, which: str, *, log: bool = False, integer: bool = False, percent: bool = False, ticks: int = _TICKS
+) -> None:
     """Label the x or y axis with few numbers such as 50 M; at logarithmic distances its limits must be set before."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -140,7 +147,10 @@ def number_axis(ax: Axes, which: str, *, log: bool = False, integer: bool = Fals
         axis.set_minor_formatter(NullFormatter())
     else:
         axis.set_major_locator(MaxNLocator(nbins=ticks, integer=integer))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: engineering(value, 9)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _percent(value) if percent else engineering(value, 9)))
+
+
+_percent = percent
 
 
 def dress(ax: Axes, title: str, x: str, y: str) -> None:

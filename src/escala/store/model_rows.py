@@ -93,7 +93,7 @@ async def models(database: Database, symbols: list[str] | None, newer_than: int)
     if symbols is not None:
         statement = statement.where(database.one_of(SATURATION.c.symbol, symbols))
     async with database.reading() as connection:
-        rows = (await connection.execute(statement)).all()
+        rows = [row async for block in database.blocks(connection, statement) for row in block]
     ids, names, times, last, layouts, curves = zip(*rows, strict=True) if rows else ((),) * 6
     return StoredModels(
         curves=curve_bytes.unpack(names, layouts, curves, str(database.location)),

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.arrays import Floats
+from escala.moments import merge_pairs
 
 Integers = npt.NDArray[np.int64]
 #: (level, position) -> count, mean and sum of squared deviations, (m, 3).
@@ -107,19 +108,6 @@ class State:
             a["best_rows"],
             {int(first): part.copy() for (first, _), part in zip(a["ranges"], parts, strict=True)},
         )
-
-
-def merge_pairs(left: Floats, right: Floats) -> Floats:
-    """Merge counts, means and sums of squared deviations of neighbours, arrays (..., 3)."""
-    n, m = left[..., 0], right[..., 0]
-    total = n + m
-    share = np.divide(m, total, out=np.zeros_like(total), where=total > 0.0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        step = np.where(n > 0.0, right[..., 1] - left[..., 1], 0.0)
-        mean = np.where(n > 0.0, left[..., 1] + step * share, right[..., 1])
-        mean = np.where(m > 0.0, mean, left[..., 1])
-        squares = left[..., 2] + right[..., 2] + np.where(m > 0.0, step * step * (n * share), 0.0)
-    return np.stack([total, mean, squares], axis=-1)
 
 
 def grow(nodes: Nodes, place: tuple[int, int], node: Floats, blocks: int) -> None:

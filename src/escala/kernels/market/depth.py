@@ -1,0 +1,37 @@
+"""What a trade keeps of its value: a flat cost, a pool of constant product, or a fitted curve."""
+
+from __future__ import annotations
+
+from escala.kernels.families import dispatch
+from escala.kernels.jit import Floats, helper, routine
+from escala.kernels.layout import depths
+from escala.kernels.layout import market_position as p
+
+#: What describes a depth, in places after its form.
+_A = p.DEPTH_A - p.DEPTH_FORM
+_B = p.DEPTH_B - p.DEPTH_FORM
+_C = p.DEPTH_C - p.DEPTH_FORM
+_D = p.DEPTH_D - p.DEPTH_FORM
+_ORIGIN = p.DEPTH_ORIGIN - p.DEPTH_FORM
+
+
+@routine
+def _share(form: int, a: float, b: float, c: float, d: float, origin: float, v: float) -> float:
+    """Give what a pool or a curve keeps; numbers, not rows: an array takes seven registers of a call."""
+    if form == depths.CONSTANT_PRODUCT:
+        return a / (a + v)
+    return dispatch.value(form, (a, b, c, d), origin, v)
+
+
+@helper
+def kept(position: Floats, first: int, v: float) -> float:
+    """Give the share of a value `v` that trading it keeps, of the depth whose form is at `first`."""
+    form = int(position[first])
+    a = position[first + _A]
+    if form == depths.FLAT:
+        eta = 1.0 - a
+    else:
+        b, c, d = position[first + _B], position[first + _C], position[first + _D]
+        eta = _share(form, a, b, c, d, position[first + _ORIGIN], v)
+    eta = 0.0 if eta < 0.0 else eta
+    return 1.0 if eta > 1.0 else eta

@@ -1,0 +1,359 @@
+"""What became of positions in a market."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from escala import tables
+from escala.arrays import Floats, whole_number
+from escala.errors import MarketError
+from escala.files import table as table_file
+from escala.kernels import layout
+from escala.market import summary as market_summary
+from escala.market.market import Market
+from escala.market.pack import Integers, Room
+from escala.market.policy import Policy
+from escala.market.protocol import Protocol
+from escala.market.statistics import AVERAGED, PROBABILITIES, RANKED, Sampling, Statistics, errors_of, moments_of
+
+if TYPE_CHECKING:
+    import pandas
+
+_HOUR: Final = 3600.0
+
+
+class MarketStatus(IntEnum):
+    """What became of a position."""
+
+    OPEN = 0
+    DEBT_FREE = 1
+    WIPED_OUT = 2
+    CLOSED = 3
+    ABSORBED = 4
+
+
+class MarketFlag(IntFlag):
+    """What happened to a position, a sum of codes."""
+
+    LIQUIDATED = 1
+    BAD_DEBT = 2
+    PASS_LIMIT = 4
+    WAITED = 8
+    REFUSED = 16
+
+
+@dataclass(frozen=True, eq=False)
+class MarketRecord:
+    """One parameter set on one path, step by step.
+
+    Attributes
+    ----------
+    outputs : dict of str to float
+        What became of it.
+    series : dict of str to array
+        ``step`` (T + 1,) and ``debt_growth`` (T + 1,), the growth of a unit of debt; of shape (T + 1, A)
+        ``protocol_value`` and ``market_value``, what protocol and market give for a unit supplied at the start,
+        ``yield_earned`` by it so far, ``ratio`` of protocol_value to debt_growth, and ``low_ratio``, that at the low of
+        the step.
+    events : dict of str to array
+        ``step``, ``kind`` and the numbers ``a``, ``b``, ``c`` of each event: liquidations (health factor, repaid,
+        seized), ``stop`` (debt, net proceeds, wallet left), ``topup`` (repaid, debt before, wallet left),
+        ``deleverage`` (sold, repaid, debt left), ``boost`` (borrowed, bought, debt), ``loop`` (growth of the
+        collateral, debt, buffer).
+    """
+
+    outputs: dict[str, float]
+    series: dict[str, npt.NDArray[Any]]
+    events: dict[str, npt.NDArray[Any]]
+
+    def __repr__(self) -> str:
+        """Say how it ended and how many events there are."""
+        status = MarketStatus(int(self.outputs["status"])).name.lower()
+        count = len(self.events["step"])
+        return f"<MarketRecord: {status} after step {self.outputs['end_step']:.0f}, {count} events>"
+
+    @classmethod
+    def of(cls, room: Room, outputs: Floats, count: int, setting: Integers) -> MarketRecord:
+        """Copy what a thread's room holds of its last path."""
+        q, where, s = layout.market_series, layout.market_where, layout.market_setting
+        end = int(setting[s.STEPS]) + 1
+
+        def rows(first: int) -> Floats:
+            return room.series[first : first + count, :end].T.copy()
+
+        protocol = [int(room.places[where.PROTOCOL + j]) for j in range(count)]
+        low = [int(room.places[where.LOW + j]) for j in range(count)]
+        series = {
+            "step": np.arange(end),
+            "debt_growth": room.series[q.GROWTH * count, :end].copy(),
+            "protocol_value": room.series[protocol, :end].T.copy(),
+            "market_value": rows(q.MARKET_VALUE * count),
+            "yield_earned": rows(q.YIELD_EARNED * count),
+            "ratio": rows(q.RATIO * count),
+            "low_ratio": room.series[low, :end].T.copy(),
+        }
+        e = layout.market_event_row
+        kinds = np.array(tables.names(tables.MARKET_EVENTS))
+        events = {
+            "step": room.events[e.STEP].astype(np.int64),
+            "kind": kinds[room.events[e.KIND].astype(np.int64)],
+            **{name: room.events[getattr(e, name.upper())].copy() for name in ("a", "b", "c")},
+        }
+        names = tables.names(tables.MARKET_OUTPUTS)
+        return cls({name: float(value) for name, value in zip(names, outputs, strict=True)}, series, events)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Give the events, one row each.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        return table_file.dataframe(self.events)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much better one parameter set ends than another, path by path.
+
+    Attributes
+    ----------
+    difference, error : float
+        Mean of the first's end equity less the second's, and its standard error.
+    low, high : float
+        Interval of the mean at the result's level.
+    better : float
+        Share of paths on which the first ends with more.
+    """
+
+    difference: float
+    error: float
+    low: float
+    high: float
+    better: float
+
+
+@dataclass(frozen=True, eq=False)
+class MarketResult:
+    """Statistics of each parameter set over its paths; arrays of the common shape of all that was given.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    market, protocol, policy
+        As given.
+    sampling : Sampling
+        Kind and number of paths.
+    level : float
+        Of intervals, `var` and `cvar`.
+    quantile_levels : tuple of float
+    common : bool
+        Whether parameter sets share their paths.
+    record : dict of (int, int) to MarketRecord
+        By parameter set and path.
+    """
+
+    shape: tuple[int, ...]
+    market: Market = field(repr=False)
+    protocol: Protocol = field(repr=False)
+    policy: Policy = field(repr=False)
+    sampling: Sampling
+    level: float
+    quantile_levels: tuple[float, ...]
+    common: bool
+    _statistics: Statistics = field(repr=False)
+    _ends: Floats = field(repr=False)
+    _rows: Floats | None = field(repr=False)
+    record: Mapping[tuple[int, int], MarketRecord] = field(repr=False)
+
+    def __repr__(self) -> str:
+        """Say how many parameter sets and paths there are, and how many of them were liquidated."""
+        share = float(np.mean(self._statistics.probability["liquidation_probability"]))
+        sets = f"{self.size:,} parameter set{'' if self.size == 1 else 's'}"
+        return f"<MarketResult of {sets} on {self.sampling.paths:,} paths: {share:.2%} liquidated>"
+
+    @property
+    def size(self) -> int:
+        """Number of parameter sets."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def _shaped(self, array: npt.NDArray[Any]) -> Any:
+        return array.reshape(self.shape + array.shape[1:])[()]
+
+    def mean(self, name: str) -> Any:
+        """Give the mean of an output over paths; of finite values alone, see :meth:`finite`.
+
+        Raises
+        ------
+        MarketError
+            If there is no such output.
+        """
+        return self._shaped(self._of(self._statistics.mean, name))
+
+    def sd(self, name: str) -> Any:
+        """Give the standard deviation of an output over paths, as :meth:`mean`."""
+        return self._shaped(self._of(self._statistics.sd, name))
+
+    def error(self, name: str) -> Any:
+        """Give the standard error of the mean of an output, or of a probability."""
+        return self._shaped(self._of(self._statistics.error, name))
+
+    def finite(self, name: str) -> Any:
+        """Give how many paths have a finite value of an output: what its mean is over."""
+        return self._shaped(self._of(self._statistics.finite, name))
+
+    def quantiles(self, name: str) -> Any:
+        """Give the quantiles of ``end_equity``, ``return``, ``lowest_health`` or ``first_liquidation`` (none is inf).
+
+        The q-quantile is the ⌈q·paths⌉-th smallest; the last axis is that of `quantile_levels`.
+
+        Raises
+        ------
+        MarketError
+            If there are none of that output.
+        """
+        return self._shaped(self._of(self._statistics.quantiles, name))
+
+    def _of(self, given: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:
+        if name not in given:
+            raise MarketError(f"name must be one of {', '.join(given)}, not {name!r}", arguments=("name",))
+        return given[name]
+
+    @property
+    def liquidation_probability(self) -> Any:
+        """Share of paths with at least one liquidation."""
+        return self._shaped(self._statistics.probability["liquidation_probability"])
+
+    @property
+    def ruin_probability(self) -> Any:
+        """Share of paths that end with no equity."""
+        return self._shaped(self._statistics.probability["ruin_probability"])
+
+    def interval(self, name: str) -> tuple[Any, Any]:
+        """Give the interval of a probability at the result's level: Wilson's for random sampling, else ± z errors.
+
+        Raises
+        ------
+        MarketError
+            If it is neither ``liquidation_probability`` nor ``ruin_probability``.
+        """
+        low, high = self._statistics.probability_low, self._statistics.probability_high
+        return self._shaped(self._of(low, name)), self._shaped(self._of(high, name))
+
+    @property
+    def var(self) -> Any:
+        """Value at risk: the ⌈level·paths⌉-th smallest loss of equity."""
+        return self._shaped(self._statistics.var)
+
+    @property
+    def cvar(self) -> Any:
+        """Mean loss of equity in the worst 1 − level of paths."""
+        return self._shaped(self._statistics.cvar)
+
+    @property
+    def cvar_error(self) -> Any:
+        """Standard error of `cvar`."""
+        return self._shaped(self._statistics.cvar_error)
+
+    @property
+    def mean_apr(self) -> Any:
+        """Mean return, divided by the years of 365 days that the market lasts."""
+        return self.mean("return") / self.market.years
+
+    @property
+    def mean_hours_to_liquidation(self) -> Any:
+        """Mean hours until the first liquidation, over the paths that have one."""
+        return self.mean("first_liquidation") * (self.market.dt / _HOUR)
+
+    @functools.cached_property
+    def rows(self) -> dict[str, npt.NDArray[Any]]:
+        """Outputs of every path by name, of the common shape with a last axis of paths.
+
+        Raises
+        ------
+        MarketError
+            If they were not kept.
+        """
+        if self._rows is None:
+            raise MarketError("rows were not kept: simulate with keep='rows'", arguments=("keep",))
+        found = {}
+        for k, row in enumerate(tables.MARKET_OUTPUTS):
+            values = self._rows[k]
+            found[row.name] = self._shaped(values.astype(np.int64) if row.values.integer else values)
+        return found
+
+    def compare(self, i: int, j: int) -> Comparison:
+        """Compare two parameter sets path by path, which tells more than two means do.
+
+        Parameters
+        ----------
+        i, j : int
+            Places of the parameter sets, in C order of the common shape.
+
+        Raises
+        ------
+        MarketError
+            If one of them is not there, or paths are not shared.
+        """
+        for name, place in (("i", i), ("j", j)):
+            whole_number(name, place, 0, self.size - 1, MarketError)
+        if not self.common:
+            raise MarketError("compare needs paths in common: simulate with common=True", arguments=("common",))
+        difference = np.ascontiguousarray((self._ends[i] - self._ends[j])[None, :])
+        mean = float(moments_of(difference)[0, 1])
+        error = float(errors_of(difference, self.sampling)[0])
+        reach = NormalDist().inv_cdf(0.5 + 0.5 * self.level) * error
+        return Comparison(mean, error, mean - reach, mean + reach, float(np.mean(difference > 0.0)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all statistics by name: ``end_equity_mean``, ``end_equity_error``, ``end_equity_q5``.
+
+        Returns
+        -------
+        dict
+            Of arrays of the common shape.
+        """
+        s = self._statistics
+        found: dict[str, Any] = {}
+        for name in PROBABILITIES:
+            low, high = self.interval(name)
+            found |= {name: self._shaped(s.probability[name]), f"{name}_error": self.error(name)}
+            found |= {f"{name}_low": low, f"{name}_high": high}
+        for name in AVERAGED:
+            found[f"{name}_mean"] = self.mean(name)
+            found[f"{name}_sd"] = self.sd(name)
+            found[f"{name}_error"] = self.error(name)
+        for name in ("health", "lowest_health", "first_liquidation", "return"):
+            found[f"{name}_finite"] = self.finite(name)
+        for name in RANKED:
+            for k, q in enumerate(self.quantile_levels):
+                found[f"{name}_q{100.0 * q:g}"] = self.quantiles(name)[..., k]
+        return {**found, "var": self.var, "cvar": self.cvar, "cvar_error": self.cvar_error}
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Give one row a parameter set (in C order of the common shape), one column a statistic.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        return table_file.dataframe({name: np.reshape(column, -1) for name, column in self.to_dict().items()})
+
+    def summary(self) -> str:
+        """Say in words what happened: to one parameter set, or to the safest and the riskiest of many."""
+        numbers = {name: np.reshape(column, -1) for name, column in self.to_dict().items()}
+        hours = self.market.steps * self.market.dt / _HOUR
+        frame = market_summary.Frame(self.sampling.paths, hours, self.level, self.market.dt / _HOUR)
+        if self.size == 1:
+            return market_summary.of_one({name: float(column[0]) for name, column in numbers.items()}, frame)
+        return market_summary.of_many(numbers, frame)
