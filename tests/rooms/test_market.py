@@ -412,6 +412,48 @@ def test_a_costless_boost_reaches_the_debt_of_the_target() -> None:
     assert result.rows["health"][0] == pytest.approx(1.5, rel=1e-12)
 
 
+def still(*prices: float) -> Market:
+    """A market of one asset whose prices are given."""
+    return Market([Asset(prices[0])], FixedRate(0.0), dt=DAY, steps=len(prices) - 1, joint=Replay(np.array(prices)))
+
+
+def test_a_sale_and_a_purchase_reach_their_targets_through_costs() -> None:
+    targets = np.array([1.3, 1.7, 2.5, 10.0, 100.0])
+    costs: dict[str, Any] = {"depth": Depth.flat(0.01), "fee_rate": 0.001, "gas": 3.0}
+    sale = Policy(deleverage_health=1.25, deleverage_target=targets, **costs)
+    sold = simulate_market(10.0, 13_000.0, market=still(2000.0, 2000.0), protocol=AAVE, policy=sale, keep="rows")
+    assert sold.rows["deleverages"].sum() == targets.size
+    assert sold.rows["health"][:, 0] == pytest.approx(targets, rel=1e-12)
+    purchase = Policy(boost_health=150.0, boost_target=targets, **costs)
+    more = simulate_market(10.0, 100.0, market=still(2000.0, 2000.0), protocol=AAVE, policy=purchase, keep="rows")
+    assert more.rows["health"][:, 0] == pytest.approx(targets, rel=1e-12)
+
+
+RULES = {
+    "aave_v3": AAVE,
+    "aave_v33": Protocol.aave_v33(0.8, 0.75, 0.05, dust=100.0),
+    "aave_v4": Protocol.aave_v4(0.8, 0.75, 0.05, dust=100.0, bonus_factor=0.5),
+    "morpho": Protocol.morpho(0.8),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_liquidation_that_can_heal_raises_health(rule: str) -> None:
+    debts = np.linspace(16_100.0, 18_500.0, 9)
+    result = simulate_market(10.0, debts, market=still(2000.0, 2000.0), protocol=RULES[rule], keep="rows")
+    assert (result.rows["liquidations"] > 0).all()
+    assert (result.rows["health"][:, 0] > 16_000.0 / debts).all()
+    assert (result.rows["liquidation_loss"] >= 0.0).all()
+
+
+def test_comet_absorbs_a_position_and_credits_what_is_left() -> None:
+    comet = Protocol.comet(0.8, 0.75, 0.93)
+    result = simulate_market(10.0, [16_500.0, 19_500.0], market=still(2000.0, 2000.0), protocol=comet, keep="rows")
+    assert (result.rows["status"] == MarketStatus.ABSORBED).all()
+    assert result.rows["end_wallet"][:, 0].tolist() == [18_600.0 - 16_500.0, 0.0]
+    assert result.rows["bad_debt"][:, 0].tolist() == [0.0, 19_500.0 - 18_600.0]
+
+
 # --- statistics -------------------------------------------------------------------------------------------------
 
 
