@@ -46,7 +46,7 @@ for _row in table("golden_events.csv"):
 SERIES = ("G", "M", "K", "X", "X_low", "B")
 
 
-def eth(mu: float = 0.0, sigma: float = 0.8, **fields: Any) -> Asset:
+def eth(mu: float = 0.0, sigma: Any = 0.8, **fields: Any) -> Asset:
     return Asset(2000.0, GBM(mu, sigma), **fields)
 
 
