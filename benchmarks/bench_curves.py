@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import subprocess
 import sys
@@ -87,6 +88,34 @@ def test_quadratic(benchmark: Any, with_covariance: bool) -> None:
         what=f"quadratic, 25 points, one thread / numpy polyfit{' with covariance' if with_covariance else ''}",
         work=len(symbols),
         peer_work=few,
+        unit="fit",
+    )
+
+
+@pytest.mark.benchmark(group="curves")
+def test_ladder(benchmark: Any) -> None:
+    """360 quotes over 5.4 decades, as a pair of the demo has them: 86 knots."""
+    rng = np.random.default_rng(1)
+    n, m = 50, 360
+    capital = 10.0 ** np.sort(rng.uniform(2.8, 8.2, (n, m)), axis=1)
+    parts = [0.6 * np.minimum(1.0, 10.0 ** rng.uniform(4.0, 6.0, (n, 1)) / capital),
+             0.39 * np.minimum(1.0, 10.0 ** rng.uniform(6.0, 8.0, (n, 1)) / capital)]  # fmt: skip
+    efficiency = np.clip(parts[0] + parts[1] + rng.normal(0.0, 0.01, (n, m)), 0.0, 1.0)
+    symbols = [f"S{i}" for i in range(n)]
+    ours = fit(symbols, capital, efficiency, family="ladder", noise="even", threads=1)
+    low, high = capital[0, 0], capital[0, -1]
+    knots = np.geomspace(low, high, math.ceil(16.0 * np.log10(high / low) - 1e-9) + 1)[1:-1]
+    beta = peers.scipy_ladder(capital[0], efficiency[0], knots)
+    theirs = np.minimum(capital[0][:, None], knots) / capital[0][:, None] @ beta[:-1] + beta[-1]
+    assert np.allclose(ours[0].efficiency(capital[0]), theirs, atol=1e-9)
+    compare(
+        benchmark,
+        lambda: fit(symbols, capital, efficiency, family="ladder", noise="even", threads=1),
+        lambda: peers.scipy_ladder(capital[0], efficiency[0], knots),
+        rounds=15,
+        what="ladder, 360 points, one thread / scipy nnls on the dense design",
+        work=n,
+        peer_work=1,
         unit="fit",
     )
 
@@ -186,6 +215,31 @@ def test_evaluation(benchmark: Any, family: str, fresh: bool) -> None:
         rounds=15,
         what=f"{family} at 10 M capitals, {'new memory' if fresh else 'out given'}, one thread / "
         f"numpy {'exp' if family == 'exponential' else 'copy'}",
+        work=capital.size,
+        unit="capital",
+    )
+
+
+@pytest.mark.benchmark(group="curves")
+@pytest.mark.parametrize("in_order", [True, False], ids=["in order", "in no order"])
+@pytest.mark.parametrize("steps", [20, 96])
+def test_ladder_evaluation(benchmark: Any, steps: int, in_order: bool) -> None:
+    rng = np.random.default_rng(1)
+    knots = np.concatenate([[0.0], np.geomspace(1e2, 1e7, steps - 1)])
+    slopes = np.sort(rng.uniform(0.0, 1.0, steps))[::-1]
+    curve = CurveSet.from_ladders(["A"], [knots], [slopes])
+    utilities = np.concatenate([[0.0], np.cumsum(slopes[:-1] * np.diff(knots))])
+    capital = np.exp(rng.uniform(np.log(50.0), np.log(1e7), 10_000_000))
+    capital = np.sort(capital) if in_order else capital
+    assert np.allclose(curve.utility(capital), np.interp(capital, knots, utilities))
+    out = np.empty_like(capital)
+    compare(
+        benchmark,
+        lambda: curve.utility(capital, out=out, threads=1),
+        lambda: np.interp(capital, knots, utilities),
+        rounds=5,
+        what=f"ladder of {steps} at 10 M capitals {'in order' if in_order else 'in no order'}, one thread / "
+        "numpy interp",
         work=capital.size,
         unit="capital",
     )

@@ -18,7 +18,7 @@ import pytest
 from tests.postgres import Server
 
 from benchmarks.compare import compare
-from escala import Store, fit
+from escala import CurveSet, Store, fit
 
 MILLION = 1_000_000
 SINGLES = 1000
@@ -157,6 +157,37 @@ def test_open(benchmark: Any, records: Records, places: dict[str, str], database
     benchmark.pedantic(lambda: asyncio.run(restore()), rounds=5)
     what = f"open with 1 M records, restore 1,000 models and what is stale, {database}"
     benchmark.extra_info.update(what=what, figure=f"{1e3 * benchmark.stats.stats.min:.0f} ms")
+
+
+@pytest.mark.benchmark(group="store")
+@pytest.mark.parametrize("kind", ["lines", "ladders"])
+def test_read_models(benchmark: Any, tmp_path: Path, kind: str) -> None:
+    n, rng = 20_000, np.random.default_rng(1)
+    names = [f"S{i}" for i in range(n)]
+    if kind == "lines":
+        curves = CurveSet.from_params(names, "linear", np.tile([-1e-6, 1.0], (n, 1)))
+    else:
+        sizes = rng.integers(5, 30, n).tolist()
+        knots = [np.arange(0.0, size) for size in sizes]
+        curves = CurveSet.from_ladders(names, knots, [np.sort(rng.uniform(size=size))[::-1] for size in sizes])
+    place = tmp_path / "store.db"
+    url = f"sqlite:///{place}"
+    asyncio.run(within(url, lambda store: store.save_models(curves, last_record_id=[1] * n)))
+    query = "SELECT id, symbol, trained_at, last_record_id, layout, curve FROM model_training ORDER BY id"
+
+    def raw() -> None:
+        with closing(sqlite3.connect(place)) as connection:
+            connection.execute(query).fetchall()
+
+    compare(
+        benchmark,
+        lambda: asyncio.run(within(url, lambda store: store.models())),
+        raw,
+        rounds=5,
+        what=f"read 20,000 stored models, {kind}, SQLite / fetching the rows",
+        work=n,
+        unit="model",
+    )
 
 
 @pytest.mark.benchmark(group="store")

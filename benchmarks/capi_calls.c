@@ -17,7 +17,7 @@ int main(int count, char **arguments) {
     int64_t calls = count > 1 ? atoll(arguments[1]) : 100000, m = 1024;
     int8_t family = ESCALA_EXPONENTIAL;
     double params[ESCALA_PARAMS] = {0.9, 2e-6, 0.1}, origin = 0.0, sum = 0.0, out;
-    escala_curves curves = {1, &family, params, &origin, NULL};
+    escala_curves curves = {1, &family, params, &origin, NULL, NULL, 0};
     double *many = malloc((size_t)m * sizeof *many), *outs = malloc((size_t)m * sizeof *outs);
     if (!many || !outs) {
         return 1;

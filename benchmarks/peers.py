@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from cvxpy.reductions.solvers.conic_solvers.clarabel_conif import dims_to_solver_cones
 from lmfit import Model
-from scipy.optimize import curve_fit, minimize
+from scipy.optimize import curve_fit, minimize, nnls
 from scipy.optimize.elementwise import find_root
 from scipy.special import lambertw
 
@@ -189,6 +189,13 @@ def scipy_exponentials(capital, efficiency, start):
         except RuntimeError:  # it gives up after 800 evaluations
             out[i] = np.nan
     return out
+
+
+def scipy_ladder(capital: np.ndarray, efficiency: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Non-negative least squares over the dense design of a ladder: β of each knot, then of the level."""
+    ones = np.ones((capital.size, 1))
+    design = np.concatenate([np.minimum(capital[:, None], knots) / capital[:, None], ones], axis=1)
+    return np.asarray(nnls(design, efficiency)[0])
 
 
 def lmfit_exponentials(capital, efficiency, start):

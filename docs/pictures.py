@@ -14,7 +14,7 @@ def draw(folder: Path) -> None:
     """Draw what ``escala analyze`` draws of one pair, from the real quotes that come with the package."""
     quotes = load_quotes()
     curves = escala.fit(quotes.symbol, quotes.capital, quotes.efficiency)
-    plots.save(plots.analysis_figure(curves, SYMBOL, quotes), folder / "efficiency_curve.png", size=(1440, 720))
+    plots.save(plots.analysis_figure(curves, SYMBOL, quotes), folder / "efficiency_curve.png", size=(1440, 1320))
 
 
 if __name__ == "__main__":

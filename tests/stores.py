@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from escala import CurveSet, fit
+from escala.ragged import Ragged
 from escala.store.location import Location
 
 UTC = datetime.UTC
@@ -32,12 +33,15 @@ async def run_sql(url: str, *statements: str) -> list[Any]:
 
 def same_bits(one: CurveSet, other: CurveSet) -> bool:
     return one.symbols.tolist() == other.symbols.tolist() and all(
-        getattr(one, f.name).tobytes() == getattr(other, f.name).tobytes()
-        and getattr(one, f.name).dtype == getattr(other, f.name).dtype
-        and getattr(one, f.name).shape == getattr(other, f.name).shape
+        a.tobytes() == b.tobytes() and a.dtype == b.dtype and a.shape == b.shape
         for f in dataclasses.fields(CurveSet)
         if f.name != "symbols"
+        for a, b in zip(arrays_of(getattr(one, f.name)), arrays_of(getattr(other, f.name)), strict=True)
     )
+
+
+def arrays_of(column: Any) -> tuple[npt.NDArray[Any], ...]:
+    return (column.values, column.offsets) if isinstance(column, Ragged) else (column,)
 
 
 def some_curves(n: int = 12, seed: int = 1) -> CurveSet:

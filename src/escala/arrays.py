@@ -163,6 +163,31 @@ def check_order(
     _check((low_name, high_name), (low, high), np.less_equal, f"{low_name} must not exceed {high_name}", error)
 
 
+def check_together(
+    arrays: Mapping[str, Floats],
+    allowed: Callable[..., npt.NDArray[np.bool_]],
+    requirement: str,
+    error: type[InputError] = ScenarioError,
+) -> None:
+    """Check a condition between arguments element by element, over their broadcast shape.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        The arguments by name.
+    allowed : callable
+        Given a block of each, tells where the condition holds.
+    requirement : str
+        What is asked, with the arguments' names.
+
+    Raises
+    ------
+    InputError
+        The class given; names all arguments and their values where the condition does not hold.
+    """
+    _check(tuple(arrays), tuple(arrays.values()), allowed, requirement, error)
+
+
 def _check(
     names: tuple[str, ...],
     arrays: Sequence[Floats],

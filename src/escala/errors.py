@@ -14,6 +14,7 @@ EscalaError
 ├── InfeasibleError (ValueError)        bounds that no allocation can meet together
 ├── SweepError (RuntimeError)           a directory of results that cannot be used, a cluster that cannot finish
 ├── StoreError (RuntimeError)           a store that cannot be opened, read or written
+│   └── StoreUncertainError             nobody can tell whether it was written; the call may be repeated
 ├── BuildError (RuntimeError)           a C library that cannot be built or loaded
 ├── UnknownSymbolError (KeyError)       a symbol without records or model
 ├── FitError (ValueError)               an instrument without a curve, where that is to be an error
@@ -149,6 +150,25 @@ class SweepError(EscalaError, RuntimeError):
 
 class StoreError(EscalaError, RuntimeError):
     """A store that cannot be opened, read or written; the message says which and why, and holds no password."""
+
+
+class StoreUncertainError(StoreError):
+    """The connection broke while a write was being confirmed, and the database cannot be asked whether it was kept.
+
+    The same call may be repeated with ``identity=error.identity``: what was kept the first time is not kept twice, and
+    the answer is that of the first time. Calls without that argument (settings, deletions) are repeated as they are.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    identity : str
+        What the write is known by; empty where it needs none.
+    """
+
+    def __init__(self, message: str, *, identity: str = "") -> None:
+        super().__init__(message)
+        self.identity = identity
 
 
 class BuildError(EscalaError, RuntimeError):

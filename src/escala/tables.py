@@ -143,26 +143,40 @@ class Form(Code):
         What its coefficients are and may be, in their order: a, b, c, … of a curve.
     aliases : tuple of str
         Other names that people may write.
-    auto : bool
-        Whether ``auto`` considers it.
+    auto : int
+        Its turn among those that ``auto`` considers: of two that fit as well, the first is taken; 0 if it is none.
+    scales : int
+        How many of its coefficients, the last ones, are scales that the records give: they are not fitted.
+    needs : int
+        Distinct capitals that a fit needs; 0: as many as there are coefficients to find.
+    auto_from : int
+        Distinct capitals from which on ``auto`` considers it; 0: as soon as it can be fitted.
     anchored : bool
         Whether it counts capital from the curve's origin; the others have the origin 0.
     """
 
     coefficients: tuple[Quantity, ...] = ()
     aliases: tuple[str, ...] = ()
-    auto: bool = False
+    auto: int = 0
+    scales: int = 0
+    needs: int = 0
+    auto_from: int = 0
     anchored: bool = False
 
     @property
+    def fitted(self) -> int:
+        """How many of its coefficients a fit finds."""
+        return len(self.coefficients) - self.scales
+
+    @property
     def least_capitals(self) -> int:
-        """Distinct capitals that a fit needs: as many as there are coefficients."""
-        return len(self.coefficients)
+        """Distinct capitals that a fit needs."""
+        return self.needs or self.fitted
 
     @property
     def least_points(self) -> int:
         """Points (of equal weight) from which on ``auto`` considers it: those that its AICc is defined for."""
-        return len(self.coefficients) + 2
+        return self.fitted + 2
 
 
 Table = tuple[Quantity, ...]
@@ -219,6 +233,7 @@ ENGINE_SETTINGS: Final[Table] = (
     Quantity("drop", "share of the peak efficiency that is lost at saturation", "fraction", POSITIVE_FRACTION, 0.10),
     Quantity("half_life", "age at which a record counts half; without it all count alike", "seconds", POSITIVE),
     Quantity("refresh_interval", "time after which other processes are seen", "seconds", FINITE_FROM_ZERO, 5.0),
+    Quantity("refresh_timeout", "longest wait for that where the answer is known", "seconds", FINITE_FROM_ZERO, 1.0),
     Quantity("cache_size", "predictions that are remembered", "count", Interval(0, 2.0**53, integer=True), 100_000),
 )
 
@@ -232,7 +247,7 @@ FAMILIES: Final = (
     Form(
         "linear", 0, "a·C + b",
         (Quantity("a", "slope", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
-        auto=True,
+        auto=1,
     ),
     Form(
         "quadratic", 1, "(a·d + b)·d + c, d = C − origin",
@@ -241,7 +256,7 @@ FAMILIES: Final = (
             Quantity("b", "slope at the origin", values=FINITE),
             Quantity("c", "efficiency at the origin", values=FINITE),
         ),
-        aliases=("polynomial",), auto=True, anchored=True,
+        aliases=("polynomial",), anchored=True,
     ),
     Form(
         "exponential", 2, "a·exp(−b·d) + c, d = C − origin, b > 0",
@@ -250,12 +265,12 @@ FAMILIES: Final = (
             Quantity("b", "rate of decay a unit of capital", values=POSITIVE),
             Quantity("c", "efficiency far out", values=FINITE),
         ),
-        auto=True, anchored=True,
+        anchored=True,
     ),
     Form(
         "sqrt", 3, "a·√C + b",
         (Quantity("a", "slope over √C", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
-        auto=True,
+        auto=2,
     ),
     Form(
         "hill", 4, "a·x^(s − 1)/(1 + x^s), x = C/K; b is K and c is s",
@@ -266,7 +281,46 @@ FAMILIES: Final = (
             Quantity("c", "s, how S-shaped utility is; 1: concave", values=Interval(1.0, 20.0)),
         ),
     ),
+    Form(
+        "depth", 5, "a·(1 + (C/D)^h)^(−1/h); b is D and c is h",
+        (
+            Quantity("a", "level: efficiency at 0", values=FRACTION),
+            Quantity("b", "D, the depth: at most a·D ever comes out; inf: there is none", "amount",
+                     Interval(0.0, np.inf, low_open=True)),
+            Quantity("c", "h, how sharp the knee at the depth is; 1: the pool of constant product",
+                     values=Interval(1.0 / 20.0, 200.0)),
+        ),
+        auto=4,
+    ),
+    Form(
+        "power", 6, "a − k·(C/S)^c; b is k and d is S",
+        (
+            Quantity("a", "level: efficiency at 0", values=FRACTION),
+            Quantity("b", "k, what is lost at S", values=FINITE_FROM_ZERO),
+            Quantity("c", "exponent", values=Interval(1.0 / 50.0, 8.0)),
+            Quantity("d", "S, the largest capital seen", "amount", POSITIVE),
+        ),
+        auto=3, scales=1,
+    ),
+    Form(
+        "ladder", 7, "a·b·L(C/b)/C, L rises in straight steps that get flatter",
+        (
+            Quantity("a", "factor of the slopes, which are at most 1 with it", values=FROM_ZERO),
+            Quantity("b", "factor of the knots", values=POSITIVE),
+            Quantity("c", "number of steps", "count", Interval(1, 2.0**53, integer=True)),
+            Quantity("d", "place of the steps beside the coefficients; 0 where a set of curves keeps them", "index",
+                     Interval(0, 2.0**53, integer=True)),
+        ),
+        auto=5, needs=3, auto_from=40,
+    ),
 )  # fmt: skip
+
+#: What a ladder consists of, a row each: as many numbers as it has steps.
+LADDER_STEP: Final[Table] = (
+    Quantity("knot", "capital at which the step begins; 0 for the first", "amount", FROM_ZERO),
+    Quantity("slope", "what a unit of capital returns within the step", "fraction", FRACTION),
+    Quantity("utility", "what capital up to the knot returns", "amount", FROM_ZERO),
+)
 
 #: What may be asked for in place of a family; never the family of a curve.
 WISHES: Final = (Code("auto", 64, "the family of lowest AICc"),)
@@ -305,6 +359,7 @@ LIMITS: Final = (
     Quantity("capacity", "where capital times efficiency is highest", "amount", FROM_ZERO),
     Quantity("capacity_low", "lower end of its interval", "amount", FROM_ZERO),
     Quantity("capacity_high", "upper end of its interval", "amount", FROM_ZERO),
+    Quantity("ceiling", "the most that comes out, whatever the capital", "amount", FROM_ZERO),
 )
 
 # ---- The lending loop ----
@@ -479,6 +534,245 @@ LENDING_VALUES: Final[Table] = tuple(row for row in _COMPUTED if not row.values.
 LENDING_COUNTS: Final[Table] = tuple(row for row in _COMPUTED if row.values.integer)
 #: What it writes of each operation.
 LENDING_TRACE: Final[Table] = tuple(row for row in LENDING_OPERATION if row.kernel)
+
+# ---- Plans of a leveraged position ----
+
+#: How a plan ends; `doc` is what people read.
+PLAN_STATUS: Final[Codes] = (
+    Code("reached", 0, "target reached"),
+    Code("met", 1, "nothing to do: the position is there already"),
+    Code("beyond", 2, "nothing to do: the position is beyond the target"),
+    Code("rounds", 3, "all rounds that were allowed are made"),
+    Code("unreachable", 4, "no number of rounds reaches the target"),
+    Code("stuck", 5, "another round would move nothing"),
+)
+#: What a person does in one operation of a plan.
+PLAN_ACTIONS: Final[Codes] = (
+    Code("deposit", 0, "supply collateral"),
+    Code("borrow", 1, "draw debt"),
+    Code("buy", 2, "buy collateral with what was borrowed"),
+    Code("withdraw", 3, "take collateral out"),
+    Code("sell", 4, "sell the collateral that was taken out"),
+    Code("repay", 5, "pay debt back"),
+    Code("flash_loan", 6, "borrow for the length of one transaction"),
+    Code("repay_flash_loan", 7, "pay that and its fee back"),
+)
+
+_RATIO_FROM_ONE: Final = Interval(1.0, 1e6)
+#: Where a position stands before its plan.
+PLAN_POSITION: Final[Table] = (
+    Quantity("equity", "New collateral that is deposited first", "amount", AMOUNT_OR_NONE, 0.0),
+    Quantity("supply", "Collateral before the plan", "amount", AMOUNT_OR_NONE, 0.0),
+    Quantity("borrow", "Debt before the plan", "amount", AMOUNT_OR_NONE, 0.0),
+)
+#: What every step of a plan keeps.
+PLAN_LIMITS: Final[Table] = (
+    Quantity("max_ltv", "Most debt/supply that a borrowing or a withdrawal may leave", "ratio", INSIDE_ONE),
+    Quantity("liquidation_threshold", "Share of the supply that counts against the debt", "fraction",
+             POSITIVE_FRACTION),
+    Quantity("min_health_factor", "Least health factor that a step may leave", "ratio", _RATIO_FROM_ONE),
+    Quantity("rounds", "Most rounds of three operations", "count", Interval(0, 10_000, integer=True), 100),
+)  # fmt: skip
+#: What a plan costs, beside the depth of the market.
+PLAN_COSTS: Final[tuple[Field, ...]] = (
+    Field("fee_rate", "Cost of what is borrowed or repaid, as a share of it", "fraction", BELOW_ONE, 0.0),
+    Field("swap_fee", "Fee of the exchange, as a share of what is traded", "fraction", BELOW_ONE, 0.0),
+    Field("gas", "Cost of one operation, paid beside the position", "amount", BOUNDED_FROM_ZERO, 0.0, kernel=False),
+    Field("flash_fee", "Fee of a flash loan, as a share of it", "fraction", BELOW_ONE, 0.0),
+    Field("flash_steps", "Operations that cost as much gas as the one transaction of a flash loan", "count",
+          BOUNDED_FROM_ZERO, 3.0),
+)  # fmt: skip
+#: What a kernel is given beside that: target and market.
+PLAN_TERMS: Final[Table] = (
+    Quantity("aim", "Target: aim + per_supply·supply − per_borrow·borrow is 0 there", "amount"),
+    Quantity("per_supply", "Factor of the supply in it", "ratio"),
+    Quantity("per_borrow", "Factor of the debt in it", "ratio"),
+    Quantity("close", "1 if what collateral is left is taken out at the end", values=YES_OR_NO),
+    Quantity("keep", "Share of a trade's value that is left of it; of a curve the most", "fraction", FRACTION),
+    Quantity("most", "Largest trade", "amount", FROM_ZERO),
+    Quantity("curve", "Place of the curve that says what a trade keeps, −1: it keeps the same at every size"),
+)  # fmt: skip
+PLAN_INPUTS: Final[Table] = (
+    *PLAN_POSITION,
+    *PLAN_LIMITS,
+    *(row for row in PLAN_COSTS if row.kernel),
+    *PLAN_TERMS,
+)
+
+_PLAN_ENDS: Final[tuple[Output, ...]] = (
+    Output("status", "How it ends", "code", Interval(0, 5, integer=True), kernel=True),
+    Output("final_supply", "Collateral at the end", "amount", FROM_ZERO, kernel=True),
+    Output("final_borrow", "Debt at the end", "amount", FROM_ZERO, kernel=True),
+)
+_PLAN_STATE: Final[tuple[Output, ...]] = (
+    Output("health_factor", "final_supply·liquidation_threshold/final_borrow; inf without debt", "ratio", FROM_ZERO),
+    Output("lowest_health_factor", "Lowest after any operation of the plan; inf without debt", "ratio", FROM_ZERO,
+           kernel=True),
+    Output("ltv", "final_borrow/final_supply; 0 without debt", "ratio", FROM_ZERO),
+    Output("leverage", "final_supply/(final_supply − final_borrow); 1 for no position", "ratio"),
+    Output("rounds_made", "Rounds of three operations", "count", MANY, kernel=True),
+    Output("operations_made", "Operations", "count", MANY, kernel=True),
+    Output("fees", "Cost of what was borrowed or repaid", "amount", FROM_ZERO, kernel=True),
+    Output("swap_cost", "What the trades lost: fee of the exchange and depth of the market", "amount", kernel=True),
+    Output("gas_cost", "operations_made·gas", "amount", FROM_ZERO),
+    Output("cost", "fees + swap_cost + gas_cost: what the plan takes from the equity", "amount"),
+)  # fmt: skip
+_FLASH: Final[tuple[Output, ...]] = (
+    Output("flash_reachable", "1 if one transaction with a flash loan reaches the target within the limits", "",
+           YES_OR_NO, kernel=True),
+    Output("flash_loan", "Its flash loan", "amount", FROM_ZERO, kernel=True),
+    Output("flash_supply", "Collateral after it", "amount", FROM_ZERO, kernel=True),
+    Output("flash_borrow", "Debt after it", "amount", FROM_ZERO, kernel=True),
+    Output("flash_fees", "Its fees: of the flash loan and of what was borrowed or repaid", "amount", FROM_ZERO,
+           kernel=True),
+    Output("flash_swap_cost", "What its trade lost", "amount", kernel=True),
+    Output("flash_cost", "flash_fees + flash_swap_cost + flash_steps·gas, without gas where nothing is done",
+           "amount"),
+    Output("break_even_gas", "Cost of an operation from which on the flash loan is the cheaper way; NaN where only "
+           "one way leads there", "amount", FROM_ZERO, kernel=True),
+)  # fmt: skip
+#: What becomes of a plan that builds leverage.
+LEVERAGE_OUTPUTS: Final[tuple[Output, ...]] = (
+    *_PLAN_ENDS,
+    *_PLAN_STATE,
+    Output("drawn", "Debt drawn in all", "amount", FROM_ZERO, kernel=True),
+    Output("bought", "Collateral bought in all", "amount", FROM_ZERO, kernel=True),
+    Output(
+        "supply_bound",
+        "Supply that no number of rounds exceeds, by proof, with costs",
+        "amount",
+        FROM_ZERO,
+        kernel=True,
+    ),
+    *_FLASH,
+    Output(
+        "flash_supply_bound",
+        "Most supply that a flash loan reaches within the limits",
+        "amount",
+        FROM_ZERO,
+        kernel=True,
+    ),
+    Output("flash_boost", "flash_supply_bound per unit of the equity at the start", "ratio", FROM_ZERO),
+)
+#: What becomes of a plan that takes leverage off.
+UNWIND_OUTPUTS: Final[tuple[Output, ...]] = (
+    *_PLAN_ENDS,
+    Output("cash_out", "Collateral taken out at the end, not sold", "amount", FROM_ZERO, kernel=True),
+    *_PLAN_STATE,
+    Output("sold", "Collateral sold in all", "amount", FROM_ZERO, kernel=True),
+    Output("repaid", "Debt repaid in all", "amount", FROM_ZERO, kernel=True),
+    Output("first_step", "Most that can be withdrawn at first", "amount", FROM_ZERO, kernel=True),
+    Output("shortfall", "Debt that a sale of all collateral would not cover", "amount", FROM_ZERO, kernel=True),
+    *_FLASH,
+    Output("flash_cash_out", "Collateral taken out at the end of the one transaction, not sold", "amount", FROM_ZERO,
+           kernel=True),
+)  # fmt: skip
+
+LEVERAGE_VALUES: Final[Table] = tuple(row for row in LEVERAGE_OUTPUTS if row.kernel and not row.values.integer)
+LEVERAGE_COUNTS: Final[Table] = tuple(row for row in LEVERAGE_OUTPUTS if row.kernel and row.values.integer)
+UNWIND_VALUES: Final[Table] = tuple(row for row in UNWIND_OUTPUTS if row.kernel and not row.values.integer)
+UNWIND_COUNTS: Final[Table] = tuple(row for row in UNWIND_OUTPUTS if row.kernel and row.values.integer)
+
+#: Columns of a plan's table of operations.
+PLAN_OPERATION: Final[tuple[Output, ...]] = (
+    Output("operation", "Number of the operation, from 1", "count", COUNT),
+    Output("action", "What is done", "code", Interval(0, 7, integer=True), kernel=True),
+    Output("amount", "How much: of a purchase or a sale what comes out of it", "amount", FROM_ZERO, kernel=True),
+    Output("fee", "What it costs, without gas", "amount", kernel=True),
+    Output("supply", "Collateral after it", "amount", FROM_ZERO, kernel=True),
+    Output("borrow", "Debt after it", "amount", FROM_ZERO, kernel=True),
+    Output("cash", "Money or collateral in hand after it", "amount", FROM_ZERO, kernel=True),
+    Output("health_factor", "supply·liquidation_threshold/borrow after it; inf without debt", "ratio", FROM_ZERO,
+           kernel=True),
+    Output("ltv", "borrow/supply after it; 0 without debt", "ratio", FROM_ZERO, kernel=True),
+)  # fmt: skip
+PLAN_TRACE: Final[Table] = tuple(row for row in PLAN_OPERATION if row.kernel)
+
+# ---- Previews, net yields and liquidations of a position ----
+
+#: What may happen to a position, or be done with it.
+PREVIEW_ACTIONS: Final[Codes] = (
+    Code("deposit", 0, "supply units of a collateral"),
+    Code("withdraw", 1, "take units of a collateral out"),
+    Code("borrow", 2, "draw debt"),
+    Code("repay", 3, "pay debt back"),
+    Code("price", 4, "a collateral has a new price"),
+    Code("fall", 5, "prices fall by a share, of one collateral or of all"),
+    Code("threshold", 6, "a collateral has a new liquidation threshold"),
+)
+#: Why an action is refused; `doc` is what people read.
+REFUSALS: Final[Codes] = (
+    Code("none", 0, "done"),
+    Code("supply", 1, "refused: more than there is"),
+    Code("debt", 2, "refused: more than is owed"),
+    Code("ltv", 3, "refused: the debt would exceed what max_ltv allows"),
+    Code("health", 4, "refused: the health factor would fall below min_health_factor"),
+)
+#: Where a position stands; of several collaterals one value each, but for debt and the least health factor.
+POSITION: Final[Table] = (
+    Quantity("supply", "Units of a collateral", "units", AMOUNT_OR_NONE),
+    Quantity("borrow", "Debt", "amount", AMOUNT_OR_NONE),
+    Quantity("price", "Price of a unit of collateral", "amount", AMOUNT, 1.0),
+    Quantity("liquidation_threshold", "Share of the collateral that counts against the debt", "fraction",
+             POSITIVE_FRACTION),
+    Quantity("max_ltv", "Most debt/collateral that a borrowing may leave", "ratio", POSITIVE_FRACTION),
+    Quantity("min_health_factor", "Least health factor that an action may leave", "ratio", _RATIO_FROM_ONE, 1.0),
+)  # fmt: skip
+#: How a position stands after each action.
+PREVIEW_OUTPUTS: Final[tuple[Output, ...]] = (
+    Output("collateral", "Value of all collateral", "amount", FROM_ZERO),
+    Output("debt", "Debt", "amount", FROM_ZERO),
+    Output("health_factor", "Weighted collateral per debt; inf without debt", "ratio", FROM_ZERO),
+    Output("ltv", "debt/collateral; 0 without debt", "ratio", FROM_ZERO),
+    Output("threshold", "Liquidation threshold of all collateral, weighted by value", "fraction", FRACTION),
+    Output("fall", "1 − 1/health_factor: common fall of all prices at which the health factor is 1", "fraction"),
+    Output("borrow_room", "Debt that may still be drawn", "amount", FROM_ZERO),
+    Output("withdraw_room", "Collateral that may still be taken out, of each asset alike", "amount", FROM_ZERO),
+    Output("refused", "Why the action was refused, 0 if it was not", "code", Interval(0, 4, integer=True)),
+)
+
+_RATE: Final = Interval(-0.99, 100.0)
+#: What a position earns and owes in a year.
+NET_APY_ARGUMENTS: Final[Table] = (
+    Quantity("supply", "Collateral", "amount", AMOUNT),
+    Quantity("borrow", "Debt", "amount", AMOUNT_OR_NONE),
+    Quantity("supply_apy", "Yield of what is supplied", "a year", _RATE),
+    Quantity("borrow_apy", "Cost of what is borrowed", "a year", _RATE),
+    Quantity("collateral_yield", "Yield of the collateral itself, such as of staking", "a year", _RATE, 0.0),
+    Quantity("supply_rewards", "Rewards paid out, as a share of the collateral", "a year", _RATE, 0.0),
+    Quantity("borrow_rewards", "Rewards paid out, as a share of the debt", "a year", _RATE, 0.0),
+)
+NET_APY_OUTPUTS: Final[tuple[Output, ...]] = (
+    Output("net_worth", "supply − borrow", "amount"),
+    Output("leverage", "supply per net worth", "ratio"),
+    Output("earned", "What collateral and rewards bring in a year", "amount"),
+    Output("owed", "What the debt costs in a year", "amount"),
+    Output("net_apy", "(earned − owed) per net worth, in a year", "fraction"),
+    Output("unlevered_apy", "The same of the collateral alone, without debt", "fraction"),
+    Output("break_even_borrow_apy", "Cost of debt at which nothing is left; inf without debt", "fraction"),
+    Output("paying_borrow_apy", "Cost of debt above which every loop lowers net_apy", "fraction"),
+    Output("sign", "1 where it gains, −1 where it loses, 0 where it does neither", ""),
+)  # fmt: skip
+
+#: Rules of liquidation that are known.
+LIQUIDATION_RULES: Final[Codes] = (
+    Code("aave_v33", 0, "Aave 3.3 and later: half or all, dust left by neither"),
+    Code("comet", 1, "Comet: all collateral is taken over at a discount"),
+    Code("morpho", 2, "Morpho: all that the collateral pays for"),
+)
+LIQUIDATION_OUTPUTS: Final[tuple[Output, ...]] = (
+    Output("health_before", "Health factor before", "ratio", FROM_ZERO),
+    Output("health_after", "Health factor after; inf without debt", "ratio", FROM_ZERO),
+    Output("rounds", "Liquidations until the position is healthy, or nothing is left", "count", MANY),
+    Output("repaid", "Debt that liquidators repaid", "amount", FROM_ZERO),
+    Output("seized", "Value of the collateral that they took", "amount", FROM_ZERO),
+    Output("penalty", "seized − repaid: what the owner loses; of Comet the discount on the collateral", "amount"),
+    Output("left_supply", "Units of collateral left", "units", FROM_ZERO),
+    Output("left_borrow", "Debt left", "amount", FROM_ZERO),
+    Output("returned", "Money credited to the owner (Comet)", "amount", FROM_ZERO),
+    Output("bad_debt", "Debt that no collateral is left for", "amount", FROM_ZERO),
+    Output("healthy", "1 if the health factor is at least 1, or nothing is owed, at the end", "", YES_OR_NO),
+)  # fmt: skip
 
 # ---- Allocations ----
 

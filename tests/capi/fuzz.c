@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { MOST = 24, PAGE = 4096, WORKSPACE = 1 << 20 };
+enum { MOST = 24, PAGE = 4096, WORKSPACE = 1 << 20, MOST_STEPS = 1 << 14 };
 
 static uint64_t state;
 
@@ -118,11 +118,41 @@ static escala_input input(int k, int64_t n, double low, double high) {
     return one;
 }
 
+/* The steps of a ladder: knots, slopes and utilities, so many of each. */
+static void climb(double *steps, int64_t count) {
+    double *knot = steps, *slope = steps + count, *utility = slope + count;
+    for (int64_t j = 0; j < count; j++) {
+        knot[j] = j ? knot[j - 1] + fabs(capital()) : 0.0;
+        slope[j] = (j ? slope[j - 1] : 1.0) * share();
+        utility[j] = j ? utility[j - 1] + slope[j - 1] * (knot[j] - knot[j - 1]) : 0.0;
+    }
+    if (strange && !below(16)) {
+        steps[below((uint64_t)(ESCALA_LADDER_STEP * count))] = any();
+    }
+}
+
+static const int8_t FAMILIES[] = {ESCALA_LINEAR, ESCALA_QUADRATIC, ESCALA_EXPONENTIAL,
+                                  ESCALA_SQRT,   ESCALA_HILL,      ESCALA_DEPTH,
+                                  ESCALA_POWER,  ESCALA_LADDER};
+enum { KNOWN = sizeof FAMILIES };
+
 static escala_curves curves(int64_t n, int64_t draws) {
+    int64_t count[MOST], place[MOST], size_of_steps = 0;
     int8_t *family = last(areas[0], (size_t)n);
     double *params = floats(1, ESCALA_PARAMS * n * draws, small), *origin = floats(2, n, plain), *trusted_to = floats(3, n, capital);
     for (int64_t i = 0; family && i < n; i++) {
-        family[i] = strange && !below(256) ? (int8_t)next() : (int8_t)below(5);
+        family[i] = strange && !below(256) ? (int8_t)next() : FAMILIES[below(KNOWN)];
+    }
+    for (int64_t i = 0; i < n; i++) {
+        place[i] = size_of_steps;
+        count[i] = 1 + (int64_t)below(6);
+        size_of_steps += family && family[i] == ESCALA_LADDER ? ESCALA_LADDER_STEP * count[i] : 0;
+    }
+    double *steps = floats(18, size_of_steps, NULL);
+    for (int64_t i = 0; steps && family && i < n; i++) {
+        if (family[i] == ESCALA_LADDER) {
+            climb(steps + place[i], count[i]);
+        }
     }
     for (int64_t i = 0; params && family && i < n * draws; i++) {
         double *p = params + ESCALA_PARAMS * i;
@@ -138,9 +168,19 @@ static escala_curves curves(int64_t n, int64_t draws) {
             p[0] = share();
             p[1] = capital();
             p[2] = number(1.0, 20.0);
+        } else if ((family[i % n] == ESCALA_DEPTH || family[i % n] == ESCALA_POWER) && below(8)) {
+            p[0] = share();
+            p[1] = family[i % n] == ESCALA_DEPTH ? capital() : number(0.0, 2.0);
+            p[2] = number(0.05, 8.0);
+            p[3] = family[i % n] == ESCALA_DEPTH ? 0.0 : capital();
+        } else if (family[i % n] == ESCALA_LADDER && below(16)) {
+            p[0] = share();
+            p[1] = below(2) ? 1.0 : capital();
+            p[2] = strange && !below(32) ? number(0.0, 9.0) : (double)count[i % n];
+            p[3] = strange && !below(32) ? number(-1.0, 99.0) : (double)place[i % n];
         }
     }
-    return (escala_curves){size(n), family, params, origin, trusted_to};
+    return (escala_curves){size(n), family, params, origin, trusted_to, steps, size(size_of_steps)};
 }
 
 static void evaluate(void) {
@@ -164,7 +204,7 @@ static void fit(void) {
     }
     int8_t *wanted = last(areas[1], (size_t)n);
     for (int64_t i = 0; wanted && i < n; i++) {
-        wanted[i] = strange && !below(256) ? (int8_t)next() : below(5) ? (int8_t)below(5) : ESCALA_AUTO;
+        wanted[i] = strange && !below(256) ? (int8_t)next() : below(5) ? FAMILIES[below(KNOWN)] : ESCALA_AUTO;
     }
     double *x = floats(2, records, capital), *y = floats(3, records, share);
     double *w = below(2) ? floats(4, records, plain) : NULL;
@@ -175,7 +215,12 @@ static void fit(void) {
     escala_fits fits = {last(areas[5], (size_t)n), last(areas[6], (size_t)n), last(areas[7], (size_t)n * 8),
                         floats(8, ESCALA_PARAMS * n, NULL), floats(9, n, NULL), floats(10, n, NULL),
                         floats(11, 6 * n, NULL), floats(12, ESCALA_PARAMS * ESCALA_PARAMS * n, NULL),
-                        floats(13, ESCALA_FIT_STATS * n, NULL)};
+                        floats(13, ESCALA_FIT_STATS * n, NULL), NULL, 0};
+    int64_t steps = escala_fit_steps(&r);
+    if (steps > 0 && steps < MOST_STEPS && below(8)) {
+        fits.steps = last(areas[19], (size_t)steps * sizeof *fits.steps);
+        fits.steps_size = size(strange && !below(16) ? steps / 2 : steps);
+    }
     int64_t needed = escala_fit_workspace(r.n, offsets);
     int64_t given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
     given = strange && !below(16) ? given / 2 : given;

@@ -98,8 +98,14 @@ def compare(library: Library, seed: int) -> None:
         weights=[weights[part] for part in parts],
     )
     fits = library.fit(offsets, capital, efficiency, weights=weights)
-    for name in ("family", "status", "n_points", "params", "origin", "trusted_to", "covariance"):
+    for name in ("family", "status", "n_points", "origin", "trusted_to", "covariance"):
         same(getattr(fits, name), getattr(curves, name))
+    ladders = curves._steps.sizes > 0
+    same(fits.params[~ladders], curves.params[~ladders])
+    same(fits.params[ladders, :3], curves.params[ladders, :3])
+    for i in np.flatnonzero(ladders):
+        place = int(fits.params[i, 3])
+        same(fits.steps[place : place + curves._steps.sizes[i]], curves._steps.row(i))
     for m in (1, 7, 1001):
         levels = rng.uniform(0.0, 2e6, (sizes.size, m))
         for name in ("efficiency", "utility", "marginal"):

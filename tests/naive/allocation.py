@@ -53,11 +53,13 @@ class Problem:
     reserve: float = 0.0
     hurdle: float = 0.0
     spend: str = "at_most"
+    #: Knots and slopes of the ladders; nothing for other families.
+    steps: tuple[tuple[Floats, Floats] | None, ...] = ()
     #: Index of each family, as columns for samples.
     code: npt.NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
-        order = ("linear", "quadratic", "exponential", "sqrt", "hill")
+        order = ("linear", "quadratic", "exponential", "sqrt", "hill", "depth", "power", "ladder")
         object.__setattr__(self, "code", np.array([order.index(name) for name in self.family], dtype=np.int64))
 
     def __len__(self) -> int:
@@ -109,10 +111,10 @@ class Problem:
 def make_problem(family: tuple[str, ...] | list[str], params: npt.ArrayLike, total: float, **settings: Any) -> Problem:
     """Make a problem; settings are those of the call, and `origin` and `trusted_to` of the curves."""
     n = len(family)
-    values = np.zeros((n, 3))
+    values = np.zeros((n, 4))
     given = np.asarray(params, dtype=np.float64)
     values[:, : given.shape[1]] = given
-    whole = {name: settings.pop(name) for name in ("reserve", "hurdle", "spend") if name in settings}
+    whole = {name: settings.pop(name) for name in ("reserve", "hurdle", "spend", "steps") if name in settings}
     each = DEFAULTS | {"origin": 0.0, "trusted_to": math.inf} | settings
     arrays = {name: np.array(np.broadcast_to(value, (n,)), dtype=np.float64) for name, value in each.items()}
     return Problem(**{"family": tuple(family), "params": values, "total": total, **arrays, **whole})
@@ -121,21 +123,26 @@ def make_problem(family: tuple[str, ...] | list[str], params: npt.ArrayLike, tot
 def in_other_currency(p: Problem, factor: float) -> Problem:
     """Give the same problem with every amount of money multiplied by `factor`."""
     powers = {
-        "linear": (factor, 1.0, 1.0),
-        "quadratic": (factor * factor, factor, 1.0),
-        "exponential": (1.0, factor, 1.0),
-        "sqrt": (math.sqrt(factor), 1.0, 1.0),
-        "hill": (1.0, 1.0 / factor, 1.0),
+        "linear": (factor, 1.0, 1.0, 1.0),
+        "quadratic": (factor * factor, factor, 1.0, 1.0),
+        "exponential": (1.0, factor, 1.0, 1.0),
+        "sqrt": (math.sqrt(factor), 1.0, 1.0, 1.0),
+        "hill": (1.0, 1.0 / factor, 1.0, 1.0),
+        "depth": (1.0, 1.0 / factor, 1.0, 1.0),
+        "power": (1.0, 1.0, 1.0, 1.0 / factor),
+        "ladder": (1.0, 1.0, 1.0, 1.0),
     }
     params = p.params / np.array([powers[name] for name in p.family])
     amounts = {name: getattr(p, name) * factor for name in ("origin", "trusted_to", "lower", "upper", "min_ticket")}
-    return replace(p, params=params, total=p.total * factor, **amounts)
+    steps = tuple(None if one is None else (one[0] * factor, one[1]) for one in p.steps)
+    return replace(p, params=params, total=p.total * factor, steps=steps, **amounts)
 
 
 def reordered(p: Problem, order: npt.NDArray[np.int64]) -> Problem:
     """Give the same problem with its instruments in another order."""
     arrays = {name: getattr(p, name)[order] for name in ("params", "origin", "trusted_to", *DEFAULTS)}
-    return replace(p, family=tuple(p.family[i] for i in order), **arrays)
+    steps = tuple(p.steps[i] for i in order) if p.steps else ()
+    return replace(p, family=tuple(p.family[i] for i in order), steps=steps, **arrays)
 
 
 # --- curves ------------------------------------------------------------------------------------------------------
@@ -149,7 +156,37 @@ def raw_efficiency(p: Problem, capital: Floats) -> Floats:
     decay = np.exp(np.where(code == 2, -b * d, 0.0))
     x, s = hill_terms(p, capital)
     hill = a * x ** (s - 1.0) / (1.0 + x**s)
-    return by_family(code, a * capital + b, (a * d + b) * d + c, a * decay + c, a * np.sqrt(capital) + b, hill)
+    depth, power, _, _ = market_terms(p, capital)
+    ladder = np.where(capital > 0.0, ladders(p, capital)[0] / np.where(capital > 0.0, capital, 1.0), 0.0)
+    ladder = np.where(capital > 0.0, ladder, ladders(p, capital)[1])
+    return by_family(
+        code, a * capital + b, (a * d + b) * d + c, a * decay + c, a * np.sqrt(capital) + b, hill, depth, power, ladder
+    )
+
+
+def market_terms(p: Problem, capital: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Give η of depth and power where the curves are of these families, and dη/dC; elsewhere what does no harm."""
+    a, b, c, d = (p.params[:, k, None] for k in range(4))
+    deep, ours = p.code[:, None] == 5, p.code[:, None] == 6
+    x = np.maximum(capital, 1e-300)
+    log_t = np.where(deep, c * np.log(x / np.where(deep, b, 1.0)), 0.0)
+    log_g = -np.logaddexp(0.0, log_t) / np.where(deep, c, 1.0)
+    depth = np.where(deep, a * np.exp(log_g), 0.0)
+    depth_slope = -depth / x * np.exp(log_t - np.logaddexp(0.0, log_t))
+    lost = np.where(ours, b * (x / np.where(ours, d, 1.0)) ** np.where(ours, c, 1.0), 0.0)
+    return depth, a - lost, np.where(deep, depth_slope, 0.0), np.where(ours, -c * lost / x, 0.0)
+
+
+def ladders(p: Problem, capital: Floats) -> tuple[Floats, Floats]:
+    """Give U of the ladders, added up step by step, and the slope of the next unit; 0 for other families."""
+    whole, slope = np.zeros(capital.shape), np.zeros(capital.shape)
+    for i, step in enumerate(p.steps):
+        if step is None:
+            continue
+        for begin, end, returned in zip(step[0], np.append(step[0][1:], np.inf), step[1], strict=True):
+            whole[i] += returned * np.clip(capital[i] - begin, 0.0, end - begin)
+            slope[i] = np.where(capital[i] >= begin, returned, slope[i])
+    return whole, slope
 
 
 def hill_terms(p: Problem, capital: Floats) -> tuple[Floats, Floats]:
@@ -159,11 +196,9 @@ def hill_terms(p: Problem, capital: Floats) -> tuple[Floats, Floats]:
     return np.where(ours, capital / np.where(ours, b, 1.0), 1.0), np.where(ours, c, 1.0)
 
 
-def by_family(
-    code: npt.NDArray[np.int64], linear: Floats, quadratic: Floats, exponential: Floats, sqrt: Floats, hill: Floats
-) -> Floats:
-    """Pick each instrument's own formula."""
-    found: Floats = np.choose(code, np.broadcast_arrays(linear, quadratic, exponential, sqrt, hill))
+def by_family(code: npt.NDArray[np.int64], *formulas: Floats) -> Floats:
+    """Pick each instrument's own formula, which come in the order of the families."""
+    found: Floats = np.choose(code, np.broadcast_arrays(*formulas))
     return found
 
 
@@ -177,7 +212,11 @@ def raw_slope(p: Problem, capital: Floats) -> Floats:
     x, s = hill_terms(p, np.where(capital > 0.0, capital, 1e-300))
     power = x**s
     hill = a * x ** (s - 1.0) / (1.0 + power) * (s / (1.0 + power) - 1.0) / np.where(capital > 0.0, capital, 1e-300)
-    return by_family(code, a + 0.0 * d, 2.0 * a * d + b, -a * b * decay, a / (2.0 * root), hill)
+    _, _, depth, power = market_terms(p, capital)
+    whole, step = ladders(p, capital)
+    x = np.where(capital > 0.0, capital, 1.0)
+    ladder = np.where(capital > 0.0, (step - whole / x) / x, 0.0)
+    return by_family(code, a + 0.0 * d, 2.0 * a * d + b, -a * b * decay, a / (2.0 * root), hill, depth, power, ladder)
 
 
 def utility(p: Problem, capital: Floats) -> Floats:
@@ -189,7 +228,8 @@ def marginal(p: Problem, capital: Floats) -> Floats:
     """Evaluate dU/dC; 1 where η reaches 1, 0 where it is negative."""
     eta = raw_efficiency(p, capital)
     inside = eta + capital * raw_slope(p, capital)
-    return np.where(eta >= 1.0, 1.0, np.where(eta < 0.0, 0.0, inside))
+    clipped = np.where(eta >= 1.0, 1.0, np.where(eta < 0.0, 0.0, inside))
+    return np.where(p.code[:, None] == 7, ladders(p, capital)[1], clipped)
 
 
 def value(p: Problem, capital: Floats, price: float = 0.0) -> Floats:

@@ -11,8 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-LINEAR, QUADRATIC, EXPONENTIAL, SQRT, HILL, AUTO = 0, 1, 2, 3, 4, 64
-THREE = (QUADRATIC, EXPONENTIAL, HILL)
+LINEAR, QUADRATIC, EXPONENTIAL, SQRT, HILL, DEPTH, POWER, LADDER, AUTO = 0, 1, 2, 3, 4, 5, 6, 7, 64
+THREE = (QUADRATIC, EXPONENTIAL, HILL, DEPTH, POWER)
+LEAST = dict.fromkeys((*THREE, LADDER), 3)
+THROUGH_ONE, FALLING = 1, 2
+NAN = math.nan
 OK, TOO_FEW_POINTS, DEGENERATE, CONSTANT = 0, 1, 2, 3
 EPSILON = 2.0**-52
 ROOT_2 = math.sqrt(2.0)
@@ -68,6 +71,25 @@ def naive_exp(t: float) -> float:
     return (half * (r + r * r * horner(EXPM1, r)) + half) * 2.0
 
 
+def rises_again(curve: NaiveCurve, begin: float, end: float) -> bool:
+    """Whether a quadratic's η, or the U of one or of an exponential, falls and rises again between two capitals."""
+    a, b, c, _ = curve.params
+    o = curve.origin
+    if curve.family not in (QUADRATIC, EXPONENTIAL) or a <= 0.0:
+        return False
+
+    def slope(x: float) -> float:
+        d = x - o
+        if curve.family == QUADRATIC:
+            return (a * d + b) * d + c + x * (2.0 * (a * d) + b)
+        return a * naive_exp(-b * d) * (1.0 - b * x) + c
+
+    flattest = o - (b + a * o) / (3.0 * a) if curve.family == QUADRATIC else 2.0 / b
+    if curve.family == QUADRATIC and begin < o - b / (2.0 * a) < end:
+        return True
+    return 0.0 < flattest < end and slope(flattest) < 0.0 and slope(end) > 0.0
+
+
 def naive_log(x: float) -> float:
     m, k = math.frexp(x)  # m in [1/2, 1)
     m, k = 2.0 * m, k - 1
@@ -89,6 +111,7 @@ class NaiveCurve:
     origin: float = 0.0
     root: list[float] = field(default_factory=lambda: [math.nan] * 6)
     figures: dict[str, float] = field(default_factory=dict)
+    steps: list[float] = field(default_factory=list)
 
 
 class NaiveFit:
@@ -104,6 +127,10 @@ class NaiveFit:
         self.w, self.total = self.relative([p[2] for p in points])
         self.distinct = len(set(self.c))
         self.flat = self.n > 0 and min(self.y_raw) == max(self.y_raw)
+        self.bases: dict[int, dict[str, Any]] = {}
+        self.residuals: dict[int, list[float]] = {}
+        self.bound: dict[int, int] = {}
+        self.within: dict[int, dict[str, Any]] = {}
 
     @staticmethod
     def relative(w: list[float]) -> tuple[list[float], float]:
@@ -399,11 +426,274 @@ class NaiveFit:
                 break
         return best, log_k, s
 
-    def status(self, family: int) -> int:  # noqa: PLR0911
-        if self.distinct < (3 if family in THREE else 2):
+    # --- depth ---
+
+    @staticmethod
+    def depth_parts(log_x: float, h: float) -> tuple[float, float, float]:
+        """g, 1/(1 + t) and the rest of ln g."""
+        q = naive_exp(-h * abs(log_x))
+        whole = 1.0 + q
+        part = 1.0 / whole
+        bend = (naive_log(whole) + (q - (whole - 1.0)) * part) * (1.0 / h)
+        g = naive_exp(-(max(log_x, 0.0) + bend))
+        return g, q * part if log_x > 0.0 else part, bend
+
+    def depth_places(self, top: float) -> list[tuple[float, float, float]]:
+        """What the grid sees: points, or means of 48 bins where there are more than 60."""
+        bins = [[0.0, 0.0, 0.0] for _ in range(48 if self.n > 60 else self.n)]
+        for i, (x, w, y) in enumerate(zip(self.log_c, self.w, self.whole, strict=True)):
+            j = min(int(x * (48 / top)) if top > 0.0 else 0, 47) if self.n > 60 else i
+            for place, term in enumerate((w * x, w, w * y)):
+                bins[j][place] += term
+        return [(x / w, w, y / w) if w > 0.0 else (0.0, 0.0, 0.0) for x, w, y in bins]
+
+    def depth_grid(self, top: float, step: float) -> list[list[float]]:
+        places = self.depth_places(top)
+        yy = self.sum(w * y * y for _, w, y in places)
+        errors = []
+        for k in range(14):
+            row = []
+            for across in range(10):
+                h = naive_exp(math.log(0.25) + across * ((math.log(64.0) - math.log(0.25)) / 9))
+                inverse = 1.0 / h
+                g = []
+                for x, _, _ in places:
+                    log_x = x - k * step
+                    rest = naive_log(1.0 + naive_exp(-h * abs(log_x))) * inverse
+                    g.append(naive_exp(-(max(log_x, 0.0) + rest)))
+                gg = self.sum(w * v * v for (_, w, _), v in zip(places, g, strict=True))
+                gy = self.sum(w * v * y for (_, w, y), v in zip(places, g, strict=True))
+                a = min(gy / gg, 1.0)
+                row.append(yy - a * (2.0 * gy - a * gg))
+            errors.append(row)
+        return errors
+
+    @staticmethod
+    def grid_minima(errors: list[list[float]]) -> list[tuple[float, int, int]]:
+        """Places lower than those before them and no higher than those behind, the lowest first."""
+        found = []
+        for i, row in enumerate(errors):
+            for j, here in enumerate(row):
+                before = after = math.inf
+                for di, dj in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
+                    inside = 0 <= i + di < len(errors) and 0 <= j + dj < len(row)
+                    value = errors[i + di][j + dj] if inside else math.inf
+                    if (di, dj) < (0, 0):
+                        before = min(before, value)
+                    else:
+                        after = min(after, value)
+                if here < before and here <= after:
+                    found.append((here, i, j))
+        return sorted(found)
+
+    def depth_project(self, log_d: float, log_h: float) -> dict[str, Any]:
+        h = naive_exp(log_h)
+        g, gd, gh = [], [], []
+        for x in self.log_c:
+            log_x = x - log_d
+            value, rest, bend = self.depth_parts(log_x, h)
+            g.append(value)
+            gd.append(value * (1.0 - rest))
+            gh.append(value * (bend + abs(log_x) * min(rest, 1.0 - rest)))
+        gg = self.sum(w * v * v for w, v in zip(self.w, g, strict=True))
+        a = self.sum(w * v * y for w, v, y in zip(self.w, g, self.whole, strict=True)) / gg
+        held = a >= 1.0
+        m1 = self.sum(w * v * u for w, v, u in zip(self.w, g, gd, strict=True)) / gg
+        m2 = self.sum(w * v * u for w, v, u in zip(self.w, g, gh, strict=True)) / gg
+        free = not held
+        return {
+            "a": 1.0 if held else a, "g": g, "gd": gd, "gh": gh,
+            "n0": gg if free else 0.0, "m1": m1 if free else 0.0, "m2": m2 if free else 0.0,
+        }  # fmt: skip
+
+    def depth_moments(self, d: dict[str, Any]) -> list[float]:
+        a = d["a"]
+        rows = [
+            (y - a * g, a * (gd - d["m1"] * g), a * (gh - d["m2"] * g))
+            for y, g, gd, gh in zip(self.whole, d["g"], d["gd"], d["gh"], strict=True)
+        ]
+        pairs = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+        return [self.sum(w * row[i] * row[j] for w, row in zip(self.w, rows, strict=True)) for i, j in pairs]
+
+    @staticmethod
+    def depth_step(at: tuple[float, float], moments: list[float], damping: float, top: float) -> tuple[float, float]:
+        (log_d, log_h), (_, down_d, down_h, dd, dh, hh) = at, moments
+        highest, softest, sharpest = top + 14.0, math.log(1.0 / 20.0), math.log(200.0)
+        free_d = not ((log_d <= -60.0 and down_d < 0.0) or (log_d >= highest and down_d > 0.0))
+        free_h = not ((log_h <= softest and down_h < 0.0) or (log_h >= sharpest and down_h > 0.0))
+        dd, hh = dd * (1.0 + damping), hh * (1.0 + damping)
+        determinant = dd * hh - dh * dh
+        both = free_d and free_h and determinant > 0.0
+        step_d = step_h = 0.0
+        if free_d and dd > 0.0:
+            step_d = (down_d * hh - down_h * dh) / determinant if both else down_d / dd
+        if free_h and hh > 0.0:
+            step_h = (down_h * dd - down_d * dh) / determinant if both else down_h / hh
+        return min(max(log_d + step_d, -60.0), highest), min(max(log_h + step_h, softest), sharpest)
+
+    def depth_descent(
+        self, start: tuple[float, float], best: tuple[float, float, float], top: float
+    ) -> tuple[float, float, float]:
+        """Levenberg–Marquardt from one start, until rounding or the best place of another start is met."""
+        at, moments, error, damping, moved = start, [NAN] * 6, math.inf, 1e-3, math.inf
+        trial = start
+        for _ in range(64):
+            found = self.depth_moments(self.depth_project(*trial))
+            better = found[0] < error
+            if better:
+                at, moments, error = trial, found, found[0]
+            damping = 0.1 * damping if better else 10.0 * damping
+            again = abs(at[0] - best[1]) < 1e-3 and abs(at[1] - best[2]) < 1e-3 and error >= best[0]
+            if damping > 1e8 or again or not (better or moved > 1e-7):
+                break
+            damping = max(damping, 1e-12)
+            trial = self.depth_step(at, moments, damping, top)
+            moved = max(abs(trial[0] - at[0]), abs(trial[1] - at[1]))
+            if not moved > 1e-11:
+                break
+        return (error, *at)
+
+    def depth(self) -> None:
+        """The best ln D and ln h: from three minima of a grid downhill, then three steps more."""
+        self.log_c = [naive_log(c / self.c[0]) for c in self.c]
+        self.whole = [y + self.mean_y for y in self.y]
+        top = naive_log(self.c[-1] / self.c[0])
+        step = (top + 4.0) * (1.0 / 13)
+        best = (math.inf, 0.0, 0.0)
+        if not self.flat:
+            low, across = math.log(0.25), (math.log(64.0) - math.log(0.25)) / 9
+            for _, i, j in self.grid_minima(self.depth_grid(top, step))[:3]:
+                found = self.depth_descent((i * step, low + j * across), best, top)
+                best = found if found[0] < best[0] else best
+        at = best[1:]
+        for _ in range(3):
+            trial = self.depth_step(at, self.depth_moments(self.depth_project(*at)), 0.0, top)
+            if abs(trial[0] - at[0]) <= 1e-3 and abs(trial[1] - at[1]) <= 1e-3:
+                at = trial
+        d = self.depth_project(*at)
+        error = self.depth_moments(d)[0]
+        if error > best[0] + 1e-9 * (best[0] + 1e-9 * 1e-9 * self.syy):
+            at = best[1:]
+            d = self.depth_project(*at)
+            error = self.depth_moments(d)[0]
+        self.sse[DEPTH] = error
+        self.depth_found = at[0] <= top + 12.0 and error < self.syy * (1.0 - 1e-9)
+        self.depth_params = [d["a"], self.c[0] * naive_exp(at[0]), min(max(naive_exp(at[1]), 1.0 / 20.0), 200.0), 0.0]
+        first = [v - d["m1"] * g for v, g in zip(d["gd"], d["g"], strict=True)]
+        second = [v - d["m2"] * g for v, g in zip(d["gh"], d["g"], strict=True)]
+        held = at[1] <= math.log(1.0 / 20.0) or at[1] >= math.log(200.0)
+        self.bases[DEPTH] = self.orthogonal(d["g"], first, second, [d["n0"], d["m1"], d["m2"]], held)
+        self.residuals[DEPTH] = [y - d["a"] * g for y, g in zip(self.whole, d["g"], strict=True)]
+
+    def orthogonal(
+        self, zeroth: list[float], first: list[float], second: list[float], made: list[float], held: bool
+    ) -> dict[str, Any]:
+        """What a fit leaves of its basis: three functions, their norms, and how the second and third were made."""
+        n1 = self.squares(first)
+        product = self.sum(w * u * v for w, u, v in zip(self.w, first, second, strict=True))
+        ratio = product / n1 if n1 > 0.0 else 0.0
+        last = [v - ratio * u for u, v in zip(first, second, strict=True)]
+        n0, m1, m2 = made
+        n2 = 0.0 if held else self.squares(last)
+        return {"f": (zeroth, first, last), "n": [n0, n1, n2], "m1": m1, "m2": m2, "ratio": ratio}
+
+    # --- power ---
+
+    def power_project(self, log_b: float, top: float) -> dict[str, Any]:
+        b = naive_exp(log_b)
+        t = [naive_exp(b * (x - top)) for x in self.log_c]
+        lost = [1.0 - y for y in self.whole]
+        mean = self.sum(w * v for w, v in zip(self.w, t, strict=True)) / self.sum(self.w)
+        tt = self.sum(w * v * v for w, v in zip(self.w, t, strict=True))
+        short = self.sum(w * v * u for w, v, u in zip(self.w, t, lost, strict=True))
+        dt = [v - mean for v in t]
+        norm = self.sum(w * v * v for w, v in zip(self.w, dt, strict=True))
+        product = self.sum(w * v * y for w, v, y in zip(self.w, dt, self.y, strict=True))
+        falls = -product / norm if norm else NAN
+        level = self.mean_y + falls * mean
+        if not falls > 0.0:
+            return {"t": t, "mean": mean, "a": min(self.mean_y, 1.0), "k": 0.0, "error": self.syy, "held": False}
+        if level > 1.0:
+            steep = short / tt
+            whole = self.sum(w * u * u for w, u in zip(self.w, lost, strict=True))
+            return {"t": t, "mean": mean, "a": 1.0, "k": steep, "error": whole - steep * short, "held": True}
+        error = self.syy - falls * -product
+        return {"t": t, "mean": mean, "a": level, "k": falls, "error": error, "held": False}
+
+    def power_residuals(self, p: dict[str, Any]) -> list[float]:
+        return [(y - (p["a"] - self.mean_y)) + p["k"] * t for y, t in zip(self.y, p["t"], strict=True)]
+
+    def power(self) -> None:
+        """The best exponent of 60, then bisection of the error's derivative between its neighbours."""
+        self.log_c = [naive_log(c / self.c[0]) for c in self.c]
+        self.whole = [y + self.mean_y for y in self.y]
+        top = naive_log(self.c[-1] / self.c[0])
+        flattest, steepest = math.log(1.0 / 50.0), math.log(8.0)
+        step = (steepest - flattest) / 59
+        errors = [self.power_project(flattest + k * step, top)["error"] for k in range(60)]
+        best = errors.index(min(errors)) if not any(map(math.isnan, errors)) else 0
+        low = flattest + (best - 1.0) * step if best > 0 else flattest
+        high = flattest + (best + 1.0) * step if best < 59 else steepest
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            p = self.power_project(middle, top)
+            products = zip(self.w, self.power_residuals(p), p["t"], self.log_c, strict=True)
+            slope = self.sum(w * r * (t * (x - top)) for w, r, t, x in products)
+            falling = middle < flattest + float(best) * step if p["k"] == 0.0 else slope < 0.0
+            low, high = (middle, high) if falling else (low, middle)
+        log_b = flattest if low == flattest else steepest if high == steepest else 0.5 * (low + high)
+        p = self.power_project(log_b, top)
+        by_b = [t * (x - top) for t, x in zip(p["t"], self.log_c, strict=True)]
+        total = self.sum(self.w)
+        m1 = 0.0 if p["held"] else p["mean"]
+        m2 = 0.0 if p["held"] else self.sum(w * v for w, v in zip(self.w, by_b, strict=True)) / total
+        made = [0.0 if p["held"] else total, m1, m2]
+        ones = [1.0] * self.n
+        first, second = [t - m1 for t in p["t"]], [v - m2 for v in by_b]
+        held = log_b <= flattest or log_b >= steepest
+        basis = self.orthogonal(ones, first, second, made, held or p["k"] == 0.0)
+        basis["n"][1] = 0.0 if p["k"] == 0.0 else basis["n"][1]
+        self.bases[POWER] = basis
+        self.sse[POWER] = self.squares(self.power_residuals(p))
+        b = min(max(naive_exp(log_b), 1.0 / 50.0), 8.0) if p["k"] > 0.0 else 1.0
+        self.power_params = [p["a"], p["k"], b, self.c[-1]]
+        above = (p["a"] - self.mean_y) - p["k"] * m1
+        self.residuals[POWER] = [y - above - -p["k"] * u for y, u in zip(self.y, basis["f"][1], strict=True)]
+
+    # --- lines that must not leave [0, 1] ---
+
+    def keep_within(self) -> None:
+        """For ``auto``: lines and roots that rise are level, those above 1 at no capital begin at 1."""
+        if self.flat:
+            return
+        sqrt_at = self.root0 + self.mean_s * self.root_span
+        line_at = self.c[0] + self.mean_x * self.span
+        for family, slope, span, at, start, scaled in (
+            (LINEAR, self.slope_x, self.span, line_at, self.c[0], self.x),
+            (SQRT, self.slope_s, self.root_span, sqrt_at, self.root0, self.s),
+        ):
+            if not slope <= 0.0:
+                self.bound[family] = FALLING
+                self.sse[family] = self.syy
+            elif self.mean_y - slope / span * at > 1.0:
+                self.bound[family] = THROUGH_ONE
+                centre, level = -start / span, 1.0 - self.mean_y
+                u = [v - centre for v in scaled]
+                norm = self.sum(w * v * v for w, v in zip(self.w, u, strict=True))
+                new = self.sum(w * v * (y - level) for w, v, y in zip(self.w, u, self.y, strict=True)) / norm
+                rest = [(y - level) - new * v for y, v in zip(self.y, u, strict=True)]
+                self.sse[family] = self.squares(rest)
+                self.within[family] = {"u": u, "slope": new, "norm": norm, "level": level}
+
+    def status(self, family: int) -> int:
+        if self.distinct < LEAST.get(family, 2):
             return TOO_FEW_POINTS
+        if family == LADDER:
+            return self.ladder_status
         if family == HILL:
             return OK if not self.flat and self.hill_found and self.n1 > 0.0 and self.n2 > 0.0 else DEGENERATE
+        if family == DEPTH:
+            return CONSTANT if self.flat else OK if self.depth_found else DEGENERATE
         if family == SQRT and not self.sss > 0.0:
             return DEGENERATE
         if family == QUADRATIC and not self.sqq > 2.0**-60 * self.sxx:
@@ -421,8 +711,11 @@ class NaiveFit:
             squares += self.syy * narrow * narrow
         return self.total * EPSILON * EPSILON * squares
 
+    def count(self, family: int) -> float:
+        return float(len(self.steps.beta)) if family == LADDER else 3.0 if family in THREE else 2.0
+
     def aicc(self, family: int) -> float:
-        n, p = self.total, 3.0 if family in THREE else 2.0
+        n, p = self.total, self.count(family)
         if n - p - 1.0 <= 0.0:
             return math.nan
         error = max(0.0 if self.flat else self.sse[family], self.floor())
@@ -430,22 +723,14 @@ class NaiveFit:
             return -math.inf
         return n * naive_log(error / n) + 2.0 * p + 2.0 * p * (p + 1.0) / (n - p - 1.0)
 
-    def minimum(self) -> float:
-        if not self.slope_q > 0.0:
-            return math.inf
-        return self.mean_x - (self.slope_x - self.slope_q * self.k2) / (2.0 * self.slope_q)
-
     def choose(self) -> int:
         if self.distinct < 2:
             return LINEAR
         chosen, best = -1, math.inf
-        for family in (LINEAR, SQRT, QUADRATIC, EXPONENTIAL):
-            p = 3.0 if family in THREE else 2.0
-            if self.status(family) != OK or self.total < p + 2.0:
+        for family in (LINEAR, SQRT, POWER, DEPTH, *((LADDER,) if self.distinct >= 40 else ())):
+            if self.status(family) != OK or self.total < self.count(family) + 2.0:
                 continue
-            if family == QUADRATIC and 1e-9 < self.minimum() < 1.0 - 1e-9:
-                continue
-            aicc = self.aicc(family)
+            aicc = self.aicc(family) - (10.0 if family == LADDER else 0.0)
             if chosen < 0 or aicc < best - 1e-9:
                 chosen, best = family, aicc
         if chosen >= 0:
@@ -459,6 +744,14 @@ class NaiveFit:
         none = [0.0] * self.n
         if family == HILL:
             return self.g1, self.g2, 0.0, 0.0, self.n1, self.n2
+        if family in self.bases:
+            basis = self.bases[family]
+            return *basis["f"][1:], 0.0, 0.0, *basis["n"][1:]
+        if self.bound.get(family) == FALLING:
+            return (self.dx if family == LINEAR else self.ds), none, 0.0, 0.0, 0.0, 0.0
+        if self.bound.get(family) == THROUGH_ONE:
+            within = self.within[family]
+            return within["u"], none, within["slope"], 0.0, within["norm"], 0.0
         if family == EXPONENTIAL:
             first = [v - self.mean_h for v in self.h]
             ratio = self.gu / self.gg
@@ -470,24 +763,66 @@ class NaiveFit:
             return self.dx, none, self.slope_x, 0.0, self.sxx, 0.0
         return self.dx, self.q, self.slope_x, self.slope_q, self.sxx, self.sqq
 
+    def ladder(self) -> None:
+        """See :mod:`tests.naive.ladders`."""
+        from tests.naive.ladders import NaiveLadder
+
+        self.steps = NaiveLadder(list(zip(self.c, self.y_raw, self.w, strict=True)))
+        self.ladder_status = self.steps.run()
+        self.sse[LADDER] = self.steps.sse
+
+    def ladder_curve(self, curve: NaiveCurve) -> NaiveCurve:
+        ladder, n, p = self.steps, self.total, self.count(LADDER)
+        curve.params, curve.root = [1.0, 1.0, float(len(ladder.steps()[0])), 0.0], ladder.root()
+        curve.steps = [number for row in ladder.steps() for number in row]
+        error = 0.0 if self.flat else ladder.sse
+        curve.figures = {
+            "trusted_to": 2.0 * self.c[-1],
+            "residual_sd": math.sqrt(error / (n - p)) if n > p else math.nan,
+            "r_squared": 0.0 if self.flat else 1.0 - error / self.syy,
+            "rmse": math.sqrt(error / n),
+            "aicc": self.aicc(LADDER),
+        }
+        total = worst = 0.0
+        for w, r in zip(self.w, ladder.residuals(), strict=True):
+            total += w * abs(r)
+            worst = max(worst, abs(r))
+        curve.figures |= {"mean_error": 0.0 if self.flat else total / n, "max_error": 0.0 if self.flat else worst}
+        if not self.flat:
+            curve.figures |= ladder.neumann(64.0 * self.floor())
+        return curve
+
     def run(self, choice: int) -> NaiveCurve:
         if self.distinct >= 2:
             self.lines()
             self.roots()
-            if self.distinct >= 3 and choice in (EXPONENTIAL, AUTO):
+            if choice == AUTO:
+                self.keep_within()
+            if self.distinct >= 3 and choice == EXPONENTIAL:
                 self.exponential()
             else:
                 self.inside = False
                 self.sse[EXPONENTIAL] = math.nan
             if self.distinct >= 3 and choice == HILL:
                 self.hill()
+            if self.distinct >= 3 and choice in (DEPTH, AUTO):
+                self.depth()
+            if self.distinct >= 3 and choice in (POWER, AUTO):
+                self.power()
+            if self.distinct >= (3 if choice == LADDER else 40) and choice in (LADDER, AUTO):
+                self.ladder()
         family = self.choose() if choice == AUTO else choice
         status = self.status(family)
         curve = NaiveCurve(family, status, self.n)
         if status in (TOO_FEW_POINTS, DEGENERATE):
             return curve
+        if family == LADDER:
+            return self.ladder_curve(curve)
         if status == CONSTANT and family == EXPONENTIAL:
             curve.params, curve.origin = [0.0, 1.0 / self.span, self.mean_y, 0.0], self.c[0]
+            return curve
+        if status == CONSTANT and family in (DEPTH, POWER):
+            curve.params = [self.mean_y, *((math.inf, 1.0, 0.0) if family == DEPTH else (0.0, 1.0, self.c[-1]))]
             return curve
         self.write(curve)
         self.judge(curve)
@@ -504,6 +839,17 @@ class NaiveFit:
         if family == HILL:
             curve.params = [self.amplitude, c0 * naive_exp(self.log_k), self.shape, 0.0]
             curve.root = [1.0 / math.sqrt(self.n0), self.m1, i1, self.m2, self.ratio, i2]
+        elif family in self.bases:
+            basis = self.bases[family]
+            curve.params = self.depth_params if family == DEPTH else self.power_params
+            i0 = 1.0 / math.sqrt(basis["n"][0]) if basis["n"][0] > 0.0 else 0.0
+            curve.root = [i0, basis["m1"], i1, basis["m2"], basis["ratio"], i2]
+            if family == POWER and curve.params[1] == 0.0:
+                curve.root = [i0, 0.0, 0.0, 0.0, 0.0, 0.0]
+        elif self.bound.get(family) == THROUGH_ONE:
+            scale = span if family == LINEAR else self.root_span
+            curve.params = [c1 / scale, 1.0, 0.0, 0.0]
+            curve.root = [0.0, 0.0, i1 / scale, 0.0, 0.0, 0.0]
         elif family == LINEAR:
             centre = c0 + self.mean_x * span
             a = c1 / span
@@ -537,12 +883,8 @@ class NaiveFit:
         first, second, c1, c2, norm1, norm2 = self.basis(family)
         largest = self.c[-1]
         trusted_to = 2.0 * largest
-        if family == QUADRATIC and not self.flat:
-            low = self.minimum()
-            if 1e-9 < low < 1.0 - 1e-9:
-                trusted_to = largest
-            elif low >= 1.0 - 1e-9:
-                trusted_to = min(trusted_to, max(largest, self.c[0] + low * self.span))
+        if rises_again(curve, self.c[0] + 1e-9 * self.span, trusted_to):
+            trusted_to = largest
         f = curve.figures
         f["trusted_to"] = trusted_to
         f["residual_sd"] = math.sqrt(error / (n - p)) if n > p else math.nan
@@ -555,17 +897,20 @@ class NaiveFit:
         r = [self.y[i] - c1 * first[i] - c2 * second[i] for i in range(self.n)]
         if family == HILL:
             r = [self.whole[i] - self.amplitude * self.g[i] for i in range(self.n)]
+        if family in self.residuals:
+            r = self.residuals[family]
+        if self.bound.get(family) == THROUGH_ONE:
+            r = [self.y[i] - self.within[family]["level"] - c1 * first[i] for i in range(self.n)]
         absolute = 0.0  # in order of capital, however many points there are
         for w, v in zip(self.w, r, strict=True):
             absolute += w * abs(v)
         f["mean_error"] = absolute / n
         f["max_error"] = max(abs(v) for v in r)
-        self.neumann(curve, r, first, second, norm1, norm2, p)
+        self.neumann(curve, r, first, second, norm1, norm2)
 
     def neumann(
-        self, curve: NaiveCurve, r: list[float], first: list[float], second: list[float], norm1: float, norm2: float,
-        p: float,
-    ) -> None:  # fmt: skip
+        self, curve: NaiveCurve, r: list[float], first: list[float], second: list[float], norm1: float, norm2: float
+    ) -> None:
         """Squared differences of neighbouring residuals over their squares; mean and variance by matrices."""
         i1, i2 = (1.0 / math.sqrt(norm) if norm > 0.0 else 0.0 for norm in (norm1, norm2))
         groups: list[list[int]] = []
@@ -573,6 +918,10 @@ class NaiveFit:
             if i == 0 or self.x[i] != self.x[i - 1]:
                 groups.append([])
             groups[-1].append(i)
+        n0 = self.n0 if curve.family == HILL else self.total
+        n0 = 0.0 if self.bound.get(curve.family) == THROUGH_ONE else n0
+        n0 = self.bases[curve.family]["n"][0] if curve.family in self.bases else n0
+        p = float((n0 > 0.0) + (norm1 > 0.0) + (norm2 > 0.0))
         if len(groups) < p + 2:
             return
         z, e = [], []
@@ -583,7 +932,9 @@ class NaiveFit:
                 residual += self.w[i] * r[i]
             scale = math.sqrt(weight)
             z.append(residual / scale)
-            zeroth = self.g[group[-1]] / math.sqrt(self.n0) if curve.family == HILL else 1.0 / math.sqrt(self.total)
+            zeroth = self.g[group[-1]] if curve.family == HILL else 1.0
+            zeroth = self.bases[DEPTH]["f"][0][group[-1]] if curve.family == DEPTH else zeroth
+            zeroth *= 1.0 / math.sqrt(n0) if n0 > 0.0 else 0.0
             e.append([scale * zeroth, scale * first[group[-1]] * i1, scale * second[group[-1]] * i2])
         squares = differences = 0.0
         for j, v in enumerate(z):
@@ -615,3 +966,40 @@ def grouped(symbols: list[str]) -> tuple[list[str], list[int], list[int]]:
     places = [[place for place, symbol in enumerate(symbols) if symbol == name] for name in names]
     offsets = [sum(map(len, places[:k])) for k in range(len(names) + 1)]
     return names, offsets, [place for own in places for place in own]
+
+
+class NaiveLadder:
+    """Utility that rises in straight steps; a and b are factors of its slopes and of its knots."""
+
+    def __init__(self, rows: list[list[float]], a: float = 1.0, b: float = 1.0) -> None:
+        self.knots, self.slopes, self.utilities = rows
+        self.a, self.b = a, b
+
+    def step(self, u: float) -> int:
+        """The last step that begins below u: a knot belongs to the step that ends there."""
+        return max([j for j, knot in enumerate(self.knots) if knot < u], default=0)
+
+    def marginal(self, capital: float) -> float:
+        return self.a * self.slopes[self.step(capital / self.b)]
+
+    def efficiency(self, capital: float) -> float:
+        u = capital / self.b
+        j = self.step(u)
+        if j == 0:
+            return self.a * self.slopes[0]
+        return self.a * ((self.utilities[j] + (u - self.knots[j]) * self.slopes[j]) / u)
+
+    def threshold(self, least: float) -> float:
+        """The largest capital with an efficiency of at least `least`; inf if there is no end, 0 if there is nothing."""
+        if least <= 0.0:
+            return math.inf
+        wanted = least / self.a if self.a > 0.0 else math.inf
+        if wanted > self.slopes[0]:
+            return 0.0
+        reached = [
+            j for j, knot in enumerate(self.knots) if self.utilities[j] >= wanted * knot
+        ]  # efficiency falls: all of them in a row
+        j = reached[-1]
+        if self.slopes[j] >= wanted:
+            return math.inf
+        return self.b * ((self.utilities[j] - self.slopes[j] * self.knots[j]) / (wanted - self.slopes[j]))

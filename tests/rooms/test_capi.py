@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
 import os
 import platform
@@ -111,15 +112,37 @@ def from_hex(line: str) -> npt.NDArray[np.float64]:
     return np.array([float.fromhex(word) for word in line.split()])
 
 
+def some_ladders(rng: np.random.Generator, n: int) -> CurveSet:
+    """One to thirty steps each, a third of them with nothing behind the last knot."""
+    sizes = rng.integers(1, 31, n).tolist()
+    knots = [np.concatenate([[0.0], np.sort(rng.uniform(1e2, 9e5, size - 1))]) for size in sizes]
+    slopes = [np.sort(rng.uniform(0.3, 1.0, size))[::-1].copy() for size in sizes]
+    for row in slopes[::3]:
+        row[1:][-1:] = 0.0
+    names = [f"L{i}" for i in range(n)]
+    return CurveSet.from_ladders(names, knots, slopes, trusted_to=rng.uniform(1e5, 1e6, n))
+
+
+def with_ladders(rng: np.random.Generator, curves: CurveSet) -> CurveSet:
+    """Put a ladder behind every other curve."""
+    n = len(curves)
+    order = np.argsort([*range(0, 2 * n, 2), *range(1, n, 2)], kind="stable")
+    return CurveSet.concatenate([curves, some_ladders(rng, n // 2)])[order]
+
+
 def some_curves(rng: np.random.Generator, n: int, *, hills: bool = True) -> CurveSet:
-    drawn_from = ["linear", "quadratic", "exponential", "sqrt", *(["hill"] if hills else [])]
+    drawn_from = ["linear", "quadratic", "exponential", "sqrt", *(["hill", "depth", "power"] if hills else [])]
     families = rng.choice(drawn_from, n).tolist()
-    params = np.zeros((n, 3))
+    params = np.zeros((n, 4))
     for row, family in zip(params, families, strict=True):
         if family == "hill":
-            row[:] = rng.uniform(0.5, 1.0), rng.uniform(1e4, 1e6), rng.choice([1.0, rng.uniform(1.0, 5.0)])
+            row[:3] = rng.uniform(0.5, 1.0), rng.uniform(1e4, 1e6), rng.choice([1.0, rng.uniform(1.0, 5.0)])
             continue
-        row[:] = {
+        if family in ("depth", "power"):
+            row[:3] = rng.uniform(0.5, 1.0), rng.uniform(1e4, 1e6), rng.choice([1.0, rng.uniform(0.3, 6.0)])
+            row[1:] = row[1:] if family == "depth" else [rng.uniform(0.01, 0.5), row[2], row[1]]
+            continue
+        row[:3] = {
             "linear": (-rng.uniform(1e-7, 1e-6), rng.uniform(0.8, 1.1), 0.0),
             "quadratic": (-rng.uniform(1e-13, 1e-12), -rng.uniform(1e-8, 1e-7), rng.uniform(0.8, 1.1)),
             "exponential": (rng.uniform(0.5, 1.0), rng.uniform(1e-7, 1e-5), rng.uniform(0.0, 0.2)),
@@ -201,6 +224,7 @@ def test_example_in_c(which: str, how: str, request: pytest.FixtureRequest, tmp_
         "marginal": curves.marginal(levels),
         "amounts": found.amounts,
         "gap": found.gap,
+        "book": CurveSet.from_ladders(["D"], [[0.0, 1e5, 3e5]], [[1.0, 0.99, 0.0]]).utility(levels),
         "final_supply": result.final_supply,
         "fees": result.fees,
     }
@@ -304,6 +328,82 @@ def test_same_bits_through_cffi(which: str, seed: int, request: pytest.FixtureRe
     compare(load(request.getfixturevalue(which).shared), seed)
 
 
+def test_fits_of_every_family_have_the_same_bits(library: Library) -> None:
+    rng = np.random.default_rng(13)
+    sizes = [*[60] * 9, *[12] * 9, 3, 2, 1, 0]
+    wanted = ["linear", "quadratic", "exponential", "sqrt", "hill", "depth", "power", "ladder", "auto"]
+    families = [*wanted, *wanted, "ladder", "ladder", "ladder", "auto"]
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    capital = np.exp(rng.uniform(5.0, 15.0, offsets[-1]))
+    efficiency = np.clip((1.0 + (capital / 1e5) ** 3) ** (-1 / 3) + rng.normal(0.0, 0.003, capital.size), 0.0, 1.0)
+    parts = [slice(*ends) for ends in itertools.pairwise(offsets.tolist())]
+    names_of = [str(i) for i in range(len(sizes))]
+    records = [[column[part] for part in parts] for column in (capital, efficiency)]
+    codes = [tables.WISHES[0].value if name == "auto" else Family[name.upper()].value for name in families]
+    fits = library.fit(offsets, capital, efficiency, family=codes)
+    curves = escala.fit(names_of, *records, family=families)
+    for name in ("family", "status", "n_points", "origin", "trusted_to", "covariance"):
+        same(getattr(fits, name), getattr(curves, name))
+    same(fits.root, curves._root)
+    ladders = np.flatnonzero((curves.family == Family.LADDER) & curves.has_curve)
+    assert ladders.size >= 4  # by name and by auto
+    same(fits.params[:, :3], curves.params[:, :3])
+    for i in ladders.tolist():
+        row = curves._steps.row(i)
+        begin = int(fits.params[i, 3])
+        same(fits.steps[begin : begin + row.size], row)
+    given = library.ffi.new("escala_curves *")
+    kept = [
+        np.ascontiguousarray(column) for column in (fits.family, fits.params, fits.origin, fits.trusted_to, fits.steps)
+    ]
+    for name, column in zip(("family", "params", "origin", "trusted_to", "steps"), kept, strict=True):
+        kind = "int8_t" if column.dtype == np.int8 else "double"
+        setattr(given, name, library.ffi.cast(f"const {kind} *", column.ctypes.data))
+    given.n, given.steps_size = len(curves), fits.steps.size
+    levels, out = np.geomspace(10.0, 1e8, 33), np.empty((len(curves), 33))
+    pointers_of = [library.ffi.cast("double *", array.ctypes.data) for array in (levels, out)]
+    status = library.functions.escala_marginal(given, pointers_of[0], 1, 33, pointers_of[1], library.ffi.NULL)
+    assert status == 0
+    same(out, curves.marginal(levels[None, :]))
+
+
+def test_ladders_are_those_of_python(library: Library) -> None:
+    rng = np.random.default_rng(8)
+    sizes = [60, 0, 200, 3, 2]
+    capital = [np.exp(rng.uniform(7.0, 16.0, size)) for size in sizes]
+    efficiency = [np.clip(np.minimum(0.98, 2e5 / c) + rng.normal(0.0, 0.01, c.size), 0.0, 1.0) for c in capital]
+    curves = escala.fit(list("ABCDE"), capital, efficiency, family="ladder")
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    fits = library.fit(offsets, np.concatenate(capital), np.concatenate(efficiency), family=Family.LADDER)
+    same(fits.status, curves.status)
+    same(fits.root, curves._root)
+    assert fits.steps.size == 3 * (61 + 1 + 96 + 4 + 3)
+    for i in range(len(sizes)):
+        steps = curves._steps.row(i)
+        if steps.size:
+            place = int(fits.params[i, 3])
+            same(fits.steps[place : place + steps.size], steps)
+    same(fits.params[:, :3], curves.params[:, :3])
+
+
+def test_a_ladder_needs_room_for_its_steps(library: Library) -> None:
+    host = Host(library)
+    host.records.family[1] = Family.LADDER
+    needed = host.functions.escala_fit_steps(host.records)
+    assert needed == 3 * (1 + host.offsets[2] - host.offsets[1])
+    assert host.functions.escala_fit_steps(host.ffi.NULL) == -1
+    host.fits.steps_size = needed - 1
+    fault = host.ffi.new("escala_fault *")
+    assert host.functions.escala_fit(host.records, host.fits, host.room, host.size, fault) == BAD_SIZE
+    assert host.ffi.string(fault.argument) == b"fits->steps_size"
+    host.fits.steps_size = needed
+    assert host.functions.escala_fit(host.records, host.fits, host.room, host.size, fault) == 0
+    assert host.fits.status[1] == FitStatus.OK
+    host.fits.steps, host.fits.steps_size = host.ffi.NULL, 0
+    assert host.functions.escala_fit(host.records, host.fits, host.room, host.size, fault) == 0
+    assert host.fits.status[1] == FitStatus.DEGENERATE
+
+
 def test_fit_with_half_life(library: Library) -> None:
     rng = np.random.default_rng(4)
     capital, efficiency = rng.uniform(1e4, 1e6, (9, 25)), rng.uniform(0.2, 1.0, (9, 25))
@@ -362,6 +462,52 @@ def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Libra
             found = row.solution[:, column].reshape(np.shape(expected.gap))
             same(found, np.asarray(getattr(expected, name), dtype=np.float64))
     assert (ours.first is not None) == bool("min_efficiency" in given and codes["distribute"])
+
+
+def test_ladders_have_the_same_bits(library: Library) -> None:
+    rng = np.random.default_rng(11)
+    curves = with_ladders(rng, some_curves(rng, 40))
+    levels = np.concatenate([rng.uniform(0.0, 2e6, (60, 25)), np.sort(rng.uniform(0.0, 2e6, (60, 25)))], axis=1)
+    for name in ("efficiency", "utility", "marginal"):
+        same(getattr(library, name)(curves, levels), getattr(curves, name)(levels))
+    for least in (0.0, 0.5, rng.uniform(-0.1, 1.1, 60)):
+        same(library.threshold(curves, least)[1], curves.threshold(least))
+    knots = np.array([curves.ladder(f"L{i}").knots[-1] for i in range(20)])
+    ladders = curves[[f"L{i}" for i in range(20)]]
+    same(library.marginal(ladders, knots[:, None]), ladders.marginal(knots[:, None]))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"min_efficiency": 0.8},
+        {"min_efficiency": 0.7, "min_ticket": 3e4, "max_share": 0.4},
+        {"greedy": True},
+        {"exactly": True, "reserve": 0.1},
+        {"drawn": True, "hurdle": 0.4},
+    ],
+)
+def test_allocations_over_ladders_have_the_same_bits(settings: dict[str, Any], library: Library) -> None:
+    rng = np.random.default_rng(12)
+    curves = some_ladders(rng, 7)
+    if "drawn" not in settings:
+        curves = with_ladders(rng, some_curves(rng, 8))
+    given = dict(settings)
+    factors = np.array([[1.0] * 4, [0.97, 1.1, 1.0, 1.0], [0.9, 0.8, 1.0, 1.0]])
+    params = curves.params * factors[:, None] if given.pop("drawn", False) else None
+    totals = np.linspace(0.0, 3.1e6, 70)
+    words = {
+        "method": "greedy" if given.get("greedy") else "optimal",
+        "spend": "exactly" if given.get("exactly") else "at_most",
+    }
+    plain = {name: value for name, value in given.items() if name not in ("greedy", "exactly")}
+    ours = escala.allocate(curves, totals, max_nodes=50, params=params, **words, **plain)  # type: ignore[arg-type]
+    theirs = library.allocate(curves, totals, max_nodes=50, params=params, **given)
+    same(theirs.amounts.reshape(ours.amounts.shape), ours.amounts)
+    same(theirs.binding.reshape(ours.binding.shape), ours.binding)
+    for column, name in enumerate(PUBLIC):
+        same(theirs.solution[:, column].reshape(np.shape(ours.gap)), np.asarray(getattr(ours, name), dtype=np.float64))
 
 
 @pytest.mark.parametrize("n", [9, 129, 100_000])
@@ -510,12 +656,19 @@ class Host:
         self.ffi, self.functions = library.ffi, library.functions
         self.kept: list[Any] = []
         ffi = self.ffi
-        self.family = self.array("int8_t", [0, 2, 3])
-        self.params = self.array("double", [-1e-6, 1.0, 0.0, 0.0, 0.7, 3e-6, 0.2, 0.0, -1e-3, 1.0, 0.0, 0.0])
+        self.family = self.array("int8_t", [0, 2, 3, 7])
+        self.params = self.array(
+            "double",
+            [-1e-6, 1.0, 0.0, 0.0, 0.7, 3e-6, 0.2, 0.0, -1e-3, 1.0, 0.0, 0.0, 1.0, 1.0, 2.0, 1.0],
+        )
         self.curves = ffi.new("escala_curves *")
-        self.curves.n, self.curves.family, self.curves.params = 3, self.family, self.params
-        self.curves.origin, self.curves.trusted_to = self.array("double", [0.0] * 3), self.array("double", [1e6] * 3)
-        self.capital, self.out = self.array("double", [0.0, 1e5]), self.array("double", [7.0] * 6)
+        self.curves.n, self.curves.family, self.curves.params = 4, self.family, self.params
+        self.curves.origin, self.curves.trusted_to = self.array("double", [0.0] * 4), self.array("double", [1e6] * 4)
+        # knots, slopes and utilities of the ladder; the first number is nobody's
+        self.steps, self.curves.steps_size = self.array("double", [NAN, 0.0, 1e5, 0.9, 0.5, 0.0, 9e4]), 7
+        self.curves.steps = self.steps
+        self.capital, self.out = self.array("double", [0.0, 1e5]), self.array("double", [7.0] * 8)
+        self.least = self.array("double", [0.5] * 4)
         self.offsets = self.array("int64_t", [0, 4, 9])
         self.records = ffi.new("escala_records *")
         self.records.n, self.records.size, self.records.offsets = 2, 9, self.offsets
@@ -525,17 +678,20 @@ class Host:
         self.records.family = self.array("int8_t", [64, 64])
         self.fits = ffi.new("escala_fits *")
         for name, of in ffi.typeof("escala_fits").fields:
-            setattr(self.fits, name, self.array(of.type.item.cname, [7] * 32))
+            if of.type.kind == "pointer":
+                setattr(self.fits, name, self.array(of.type.item.cname, [7] * 32))
+        self.records.family[1] = 7
+        self.fits.steps_size = 18  # of a ladder by five records
         self.problem = ffi.new("escala_allocation *")
         self.functions.escala_allocation_defaults(self.problem)
         self.total = self.array("double", [1e5])
         self.problem.curves, self.problem.total = self.curves[0], self.total
         self.answers = ffi.new("escala_answers *")
         self.answers.amounts, self.answers.solution = (
-            self.array("double", [7.0] * 3),
+            self.array("double", [7.0] * 4),
             self.array("double", [7.0] * len(SOLUTION)),
         )
-        self.answers.binding = self.array("int8_t", [7] * 3)
+        self.answers.binding = self.array("int8_t", [7] * 4)
         self.scenarios, self.outcomes = ffi.new("escala_scenarios *"), ffi.new("escala_outcomes *")
         self.functions.escala_scenarios_defaults(self.scenarios)
         self.scenarios.n = 2
@@ -555,7 +711,7 @@ class Host:
         arguments: dict[str, tuple[Any, ...]] = {
             "efficiency": (self.curves, self.capital, self.rows, self.m, self.out),
             "check_curves": (self.curves,),
-            "threshold": (self.curves, self.capital, self.out, self.out),
+            "threshold": (self.curves, self.least, self.out, self.out),
             "fit": (self.records, self.fits, self.room, self.size),
             "decay": (self.records, self.times, self.half_life, self.ages),
             "allocate": (self.problem, self.answers, self.ffi.NULL, self.room, self.size),
@@ -603,7 +759,7 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("efficiency", "m", 2**62, BAD_SIZE, "m", -1),
     ("efficiency", "rows", 2, BAD_SIZE, "rows", -1),
     ("efficiency", "rows", -3, BAD_SIZE, "rows", -1),
-    ("efficiency", "family[1]", 5, BAD_CODE, "family", 1),
+    ("efficiency", "family[1]", 8, BAD_CODE, "family", 1),
     ("efficiency", "family[2]", -1, BAD_CODE, "family", 2),
     ("efficiency", "capital[1]", -1.0, BAD_VALUE, "capital", 1),
     ("efficiency", "capital[0]", NAN, BAD_VALUE, "capital", 0),
@@ -614,6 +770,49 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("check_curves", "curves.trusted_to[1]", 0.0, BAD_VALUE, "trusted_to", 1),
     ("check_curves", "curves.origin[1]", INF, BAD_VALUE, "origin", 1),
     ("threshold", "curves.trusted_to", None, NULL_POINTER, "trusted_to", -1),
+    ("threshold", "least[1]", NAN, BAD_VALUE, "min_efficiency", 1),
+    *(
+        row
+        for function in ("efficiency", "threshold", "check_curves", "allocate")
+        for row in [
+            (function, "curves.steps", None, NULL_POINTER, "steps", -1),
+            (function, "curves.steps_size", -1, BAD_SIZE, "steps_size", -1),
+            (function, "curves.steps_size", 2**62, BAD_SIZE, "steps_size", -1),
+            (function, "curves.steps_size", 6, BAD_VALUE, "params", 15),
+            (function, "curves.steps_size", 1, BAD_VALUE, "params", 14),
+            (function, "params[14]", 0.0, BAD_VALUE, "params", 14),
+            (function, "params[14]", 1.5, BAD_VALUE, "params", 14),
+            (function, "params[14]", 3.0, BAD_VALUE, "params", 15),
+            (function, "params[14]", 2.0**60, BAD_VALUE, "params", 14),
+            (function, "params[14]", NAN, BAD_VALUE, "params", 14),
+            (function, "params[15]", -1.0, BAD_VALUE, "params", 15),
+            (function, "params[15]", 0.5, BAD_VALUE, "params", 15),
+            (function, "params[15]", 2.0, BAD_VALUE, "params", 15),
+            (function, "params[15]", INF, BAD_VALUE, "params", 15),
+        ]
+    ),
+    *(
+        row
+        for function in ("check_curves", "allocate")
+        for row in [
+            (function, "params[12]", 1.2, BAD_VALUE, "params", 12),  # the first slope is 0.9
+            (function, "params[12]", -0.1, BAD_VALUE, "params", 12),
+            (function, "params[13]", 0.0, BAD_VALUE, "params", 13),
+            (function, "params[15]", 0.0, BAD_VALUE, "steps", 0),  # the first knot is not 0 there
+            (function, "steps[1]", 1.0, BAD_VALUE, "steps", 1),
+            (function, "steps[2]", 0.0, BAD_VALUE, "steps", 2),
+            (function, "steps[2]", -1.0, BAD_VALUE, "steps", 2),
+            (function, "steps[2]", INF, BAD_VALUE, "steps", 2),
+            (function, "steps[2]", NAN, BAD_VALUE, "steps", 2),
+            (function, "steps[3]", 1.5, BAD_VALUE, "params", 12),
+            (function, "steps[4]", 0.95, BAD_VALUE, "steps", 4),
+            (function, "steps[4]", -0.1, BAD_VALUE, "steps", 4),
+            (function, "steps[4]", NAN, BAD_VALUE, "steps", 4),
+            (function, "steps[5]", 1e-9, BAD_VALUE, "steps", 5),
+            (function, "steps[6]", 9e4 + 1.0, BAD_VALUE, "steps", 6),
+            (function, "steps[6]", NAN, BAD_VALUE, "steps", 6),
+        ]
+    ),
     ("fit", "records", None, NULL_POINTER, "records", -1),
     ("fit", "fits", None, NULL_POINTER, "fits", -1),
     ("fit", "fits.params", None, NULL_POINTER, "fits->params", -1),
@@ -630,11 +829,16 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("fit", "offsets[0]", -1, BAD_OFFSETS, "offsets", 0),
     ("fit", "offsets[1]", 10, BAD_OFFSETS, "offsets", 1),
     ("fit", "offsets[2]", 3, BAD_OFFSETS, "offsets", 2),
-    ("fit", "records.family[1]", 5, BAD_CODE, "family", 1),
+    ("fit", "records.family[1]", 8, BAD_CODE, "family", 1),
+    ("fit", "fits.steps", None, NULL_POINTER, "fits->steps", -1),
+    ("fit", "fits.steps_size", -1, BAD_SIZE, "fits->steps_size", -1),
     ("fit", "records.capital[8]", 0.0, BAD_VALUE, "capital", 8),
     ("fit", "records.capital[3]", 1e101, BAD_VALUE, "capital", 3),
     ("fit", "records.efficiency[2]", 1.1, BAD_VALUE, "efficiency", 2),
     ("fit", "records.weights[5]", -1.0, BAD_VALUE, "weights", 5),
+    ("fit", "fits.steps", None, NULL_POINTER, "fits->steps", -1),
+    ("fit", "fits.steps_size", -1, BAD_SIZE, "fits->steps_size", -1),
+    ("fit", "fits.steps_size", 17, BAD_SIZE, "fits->steps_size", -1),
     ("decay", "half_life", 0.0, BAD_VALUE, "half_life", -1),
     ("decay", "half_life", INF, BAD_VALUE, "half_life", -1),
     ("decay", "records.efficiency[2]", NAN, BAD_VALUE, "times", 2),
@@ -706,13 +910,29 @@ def test_arrays_are_refused_by_place_as_python_does(library: Library) -> None:
         library.fit([0, 2], [1.0, 2.0], [0.5, 0.4], weights=[1.0])
 
 
+def test_steps_of_draws_are_looked_at_too(library: Library) -> None:
+    """Each draw may say that a ladder's steps lie elsewhere."""
+    host = Host(library)
+    other = list(host.params)
+    other[14], other[15] = 1.0, 4.0  # a knot of 0.5, where there must be none
+    host.problem.draws = 2
+    host.problem.curves.params = host.array("double", [*host.params, *other])
+    host.answers.amounts, host.answers.binding = host.array("double", [7.0] * 8), host.array("int8_t", [7] * 8)
+    host.answers.solution = host.array("double", [7.0] * (2 * len(SOLUTION)))
+    assert host.ask("allocate") == (BAD_VALUE, "steps", 4)
+    host.problem.curves.params[31] = 6.0
+    assert host.ask("allocate") == (BAD_VALUE, "params", 31)
+    host.problem.curves.params = host.array("double", [*host.params, *other[:12], *[NAN] * 4])
+    assert host.ask("allocate") == (0, "", -1)
+
+
 @pytest.mark.parametrize("least", [0.0, 0.5])
 def test_the_answers_say_which_problems_have_none(least: float, library: Library) -> None:
     host = Host(library)
     host.problem.exactly, host.problem.upper.value, host.problem.min_efficiency.value = 1, 10.0, least
     assert host.ask("allocate") == (INFEASIBLE, "problem", 0)
     assert host.answers.solution[host.functions.ESCALA_SOLUTION_STATUS] == host.functions.ESCALA_TOO_LITTLE_ROOM
-    assert host.answers.solution[host.functions.ESCALA_SOLUTION_EXCESS] == host.fault.value == 1e5 - 30.0
+    assert host.answers.solution[host.functions.ESCALA_SOLUTION_EXCESS] == host.fault.value == 1e5 - 40.0
 
 
 def test_no_size_differs_from_the_arrays(library: Library) -> None:
@@ -948,7 +1168,7 @@ def test_load_refuses_other_libraries(tmp_path: Path) -> None:
         "int escala_abi(void) { return 9; }\nint escala_check_abi(int abi) { return abi != 9; }\n"
     )
     compiled(tmp_path / "one.c", tmp_path / "one.so", "-shared", "-fPIC")
-    with pytest.raises(BuildError, match=r"one.so' has ABI 9, but escala.h has 2$"):
+    with pytest.raises(BuildError, match=r"one.so' has ABI 9, but escala.h has 3$"):
         load(tmp_path / "one.so")
     (tmp_path / "two.c").write_text("int other;\n")
     compiled(tmp_path / "two.c", tmp_path / "two.so", "-shared", "-fPIC")

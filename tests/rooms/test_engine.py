@@ -144,7 +144,7 @@ async def test_a_cached_prediction_is_never_older_than_the_model(url: str) -> No
 
 @pytest.mark.parametrize("size", [0, 1, 7])
 async def test_cache_size(url: str, size: int) -> None:
-    config = EngineConfig(cache_size=size, refresh_interval=0.0)
+    config = EngineConfig(cache_size=size, refresh_interval=0.0, refresh_timeout=LONG)
     async with await PredictiveScalingEngine.open(url, config) as engine:
         await add_noise(engine, ["A", "B", "C"])
         for k in range(60):
@@ -160,7 +160,9 @@ async def test_cache_size(url: str, size: int) -> None:
 
 async def test_a_thousand_tasks(url: str) -> None:
     symbols = [f"S{k}" for k in range(10)]
-    async with await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=0.05)) as engine:
+    async with await PredictiveScalingEngine.open(
+        url, EngineConfig(refresh_interval=0.05, refresh_timeout=LONG)
+    ) as engine:
         await add_noise(engine, symbols)
         start = len(await engine.store.records())
         newest: dict[str, int] = {}

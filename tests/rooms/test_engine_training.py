@@ -67,8 +67,8 @@ async def test_models_are_restored(url: str) -> None:
 async def test_another_engine_is_seen_when_the_interval_has_passed(url: str) -> None:
     async with (
         await PredictiveScalingEngine.open(url) as writer,
-        await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=0.0)) as at_once,
-        await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=0.3)) as soon,
+        await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=0.0, refresh_timeout=LONG)) as at_once,
+        await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=0.3, refresh_timeout=LONG)) as soon,
         await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=LONG)) as never,
     ):
         readers = (at_once, soon, never)
@@ -100,7 +100,7 @@ async def test_another_engine_is_seen_when_the_interval_has_passed(url: str) -> 
 
 async def test_a_training_between_two_of_our_own(url: str) -> None:
     async with (
-        await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=0.0)) as ours,
+        await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=0.0, refresh_timeout=LONG)) as ours,
         await PredictiveScalingEngine.open(url) as other,
     ):
         for symbol in ("A", "B", "C"):
@@ -122,7 +122,9 @@ async def test_a_training_between_two_of_our_own(url: str) -> None:
 
 @pytest.mark.slow
 async def test_another_process_is_seen(url: str) -> None:
-    async with await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=0.0)) as engine:
+    async with await PredictiveScalingEngine.open(
+        url, EngineConfig(refresh_interval=0.0, refresh_timeout=LONG)
+    ) as engine:
         await add_line(engine, "A", 0.9, 1e-6)
         await engine.predict_efficiency("A", 1e5)
         code = (
@@ -172,7 +174,7 @@ async def test_half_life(url: str, spread: float) -> None:
     new = rest[: rest.size // 2], rest[rest.size // 2 :]
     async with (
         await PredictiveScalingEngine.open(url, EngineConfig(half_life=half_life)) as follows,
-        await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=0.0)) as remembers,
+        await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=0.0, refresh_timeout=LONG)) as remembers,
     ):
         await follows.store.set_config(ScalingConfig(default_family="linear"))
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escala import CurveError, CurveSet, Family, FitError, FitStatus, InputError, RecordError, fit
+from escala import CurveError, CurveSet, Family, FitError, FitStatus, InputError, RecordError, allocate, fit
 from escala.curves import grouping
 from escala.curves.families import family_code
 from escala.kernels.fitting import fit as kernels
@@ -25,8 +25,12 @@ from tests.places import DATA
 
 Floats = npt.NDArray[np.float64]
 GOLDEN = json.loads((DATA / "curve_fits.json").read_text())
+EVEN = 2**62  # no points have local weights
 HOUR = datetime.timedelta(hours=1)
-NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto", "hill")
+NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto", "hill", "depth", "power", "ladder")
+
+#: Instruments that are compared with the twin, where it is slow.
+MANY = {"hill": 25, "depth": 40, "power": 40, "auto": 40, "ladder": 60}
 
 
 def digits(value: float, reference: Any) -> float:
@@ -36,7 +40,8 @@ def digits(value: float, reference: Any) -> float:
 def raw_fit(
     capital: list[Floats], efficiency: list[Floats], family: str, weights: list[Floats] | None = None
 ) -> CurveSet:
-    return fit([f"i{k}" for k in range(len(capital))], capital, efficiency, family=family, weights=weights)
+    names = [f"i{k}" for k in range(len(capital))]
+    return fit(names, capital, efficiency, family=family, weights=weights, noise="even")
 
 
 # --- reference values --------------------------------------------------------------------------------------------
@@ -49,8 +54,9 @@ def kernel_fit(x: list[float], y: list[float], family: Family) -> tuple[list[flo
     stats = np.empty((1, len(FIT_STATS)))
     kernels.fit(
         np.zeros(1, np.int64), np.array([0, n]), np.array([family], np.int8), np.array(x, float), np.array(y, float),
-        np.empty(0), np.empty(1, np.int8), np.empty(1, np.int8), np.empty(1, np.int64), params, np.empty(1), root,
-        covariance, stats, np.empty(work_size(n)), np.empty(3 * n), 0, 1,
+        np.empty(0), EVEN, np.zeros(2, np.int64), np.empty(1, np.int8), np.empty(1, np.int8), np.empty(1, np.int64),
+        params, np.empty(1), root, covariance, stats, np.empty(1, np.int64), np.empty(0), np.empty(work_size(n)),
+        np.empty(6 * n), 0, 1,
     )  # fmt: skip
     deviations = np.sqrt(covariance.reshape(PARAMS, PARAMS).diagonal())
     return params[0].tolist(), deviations.tolist(), dict(zip(names(FIT_STATS), stats[0].tolist(), strict=True))
@@ -112,7 +118,7 @@ def same(a: Any, b: Any) -> bool:
 @pytest.mark.parametrize("family", NAMES)
 def test_every_number_equals_the_twin(family: str, weighted: bool) -> None:
     rng = np.random.default_rng([11, NAMES.index(family), weighted])
-    drawn = [drawn_instrument(rng) for _ in range(25 if family == "hill" else 150)]
+    drawn = [drawn_instrument(rng) for _ in range(MANY.get(family, 150))]
     curves = raw_fit([d[0] for d in drawn], [d[1] for d in drawn], family, [d[2] for d in drawn] if weighted else None)
     for i, (capital, efficiency, weight) in enumerate(drawn):
         twin = naive_curves.NaiveFit(capital.tolist(), efficiency.tolist(), weight.tolist() if weighted else None).run(
@@ -120,6 +126,7 @@ def test_every_number_equals_the_twin(family: str, weighted: bool) -> None:
         )
         assert (curves.family[i], curves.status[i], curves.n_points[i]) == (twin.family, twin.status, twin.n_points)
         assert same(curves.params[i], twin.params)
+        assert same(curves._steps.row(i), twin.steps)
         assert curves.origin[i] == twin.origin
         if twin.status == FitStatus.OK:
             assert same(curves._root[i], twin.root)
@@ -503,8 +510,24 @@ def test_auto_takes_no_parabola_that_turns_inside_the_data() -> None:
     assert curves.family[0] != Family.QUADRATIC
     assert curves.status[1] == FitStatus.OK
     assert curves.trusted_to[1] == 11.0
-    later = fit(["B"], x, [0.5 + 0.002 * (x - 15.0) ** 2], family="quadratic")
-    assert math.isclose(later.trusted_to[0], 15.0)
+    within = fit(["B"], x, [0.5 + 0.002 * (x - 15.0) ** 2], family="quadratic")
+    assert within.trusted_to[0] == 11.0  # the minimum lies within twice the largest capital
+    beyond = fit(["C"], x, [0.1 + 0.001 * (x - 25.0) ** 2], family="quadratic")
+    assert beyond.trusted_to[0] == 22.0
+
+
+def test_no_trust_reaches_the_floor_of_an_exponential_beyond_the_records() -> None:
+    """Utility falls from 1/b on and rises again where only the floor is left: that is no more than the formula's."""
+    x = np.linspace(0.5, 10.0, 20)
+    on_floor, falling, never = fit(
+        ["A", "B", "C"], x,
+        [0.9 * np.exp(-x) + 0.02, 0.9 * np.exp(-0.3 * x) + 1e-4, 0.5 * np.exp(-x) + 0.4], family="exponential",
+    )  # fmt: skip
+    assert on_floor.trusted_to[0] == 10.0
+    assert falling.trusted_to[0] == 20.0
+    assert never.trusted_to[0] == 20.0
+    assert abs(on_floor.saturation().capacity[0] - 1.0) < 0.1
+    assert allocate(on_floor, 1e6).unallocated >= 1e6 - 10.0
 
 
 def test_status_and_freedom() -> None:

@@ -416,7 +416,7 @@ async def test_an_engine_notices_that_records_are_gone(url: str) -> None:
 
 
 async def test_an_engine_notices_what_others_delete(url: str) -> None:
-    config = EngineConfig(refresh_interval=0.0)
+    config = EngineConfig(refresh_interval=0.0, refresh_timeout=LONG)
     async with await PredictiveScalingEngine.open(url, config) as engine, await Store.open(url) as other:
         for symbol in "ABC":
             await add_line(engine, symbol, 0.9, 1e-6)

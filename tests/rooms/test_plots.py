@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import math
 import re
 import runpy
 import subprocess
@@ -37,9 +38,12 @@ from escala import (
     InputError,
     LendingResult,
     LendingStrategy,
+    LeveragePlan,
     StopReason,
     allocate,
     fit,
+    plan_leverage,
+    plan_unwind,
     plots,
     simulate,
 )
@@ -106,10 +110,36 @@ def dependent_sweep() -> Any:
     return sweep_design(design, outputs=["final_supply"])
 
 
+@functools.cache
+def ladder() -> CurveSet:
+    """A book of four levels, with nothing behind the last."""
+    knots, slopes = [[0.0, 1e4, 5e4, 2e5, 4e5]], [[1.0, 0.999, 0.99, 0.9, 0.0]]
+    return CurveSet.from_ladders(["book"], knots, slopes, trusted_to=1e6)
+
+
+#: Six records, two of them without loss.
+FEW: dict[str, Any] = {
+    "capital": [1e3, 5e3, 2e4, 1e5, 4e5, 9e5],
+    "efficiency": [1.0, 1.0, 0.9995, 0.998, 0.97, 0.9],
+}
+
+
+@functools.cache
+def few() -> CurveSet:
+    return fit(["A"], [FEW["capital"]], [FEW["efficiency"]])
+
+
 def sparse() -> Axes:
     rng = np.random.default_rng(0)
     x, y = rng.uniform(500.0, 5000.0, 500), rng.uniform(0.0, 1e12, 500)
     return plots.heat_map(x, y, np.where(x < 600.0, np.nan, x * y), labels=("supply", LONG, LONG), bins=(40, 20))
+
+
+def planned(leverage: float, equity: float = 1000.0) -> LeveragePlan:
+    return plan_leverage(
+        equity, leverage=leverage, supply=1000.0 - equity, max_ltv=0.8, liquidation_threshold=0.85,
+        min_health_factor=1.01,
+    )  # fmt: skip
 
 
 #: Every kind of picture, with the easy and the awkward.
@@ -124,7 +154,22 @@ PICTURES: dict[str, Callable[[], Axes | Figure]] = {
         fit(["A"] * 4, [1e99, 2e99, 3e99, 4e99], [0.9, 0.8, 0.71, 0.6]), capital=[1e99], efficiency=[0.9], weights=[2.0]
     ),
     "no curve": lambda: plots.efficiency_curve(fit([LONG], [1e5], [0.9]), capital=[1e5], efficiency=[0.9], points=5e4),
+    "loss": lambda: plots.loss_curve(curves(), PAIR, **records(PAIR), points=[1e7, 2e8], currency="USD"),
+    "loss, zoomed": lambda: plots.loss_curve(curves(), "USDC/TUSD", **records("USDC/TUSD"), up_to=5e6),
+    "loss, few": lambda: plots.loss_curve(few(), **FEW),
+    "loss of a ladder": lambda: plots.loss_curve(ladder()),
+    "loss, none at all": lambda: plots.loss_curve(
+        fit(["A"], [[1.0, 2.0, 3.0]], [[1.0, 1.0, 1.0]]), capital=[1.0, 2.0, 3.0], efficiency=[1.0, 1.0, 1.0]
+    ),
+    "loss, no curve": lambda: plots.loss_curve(fit([LONG], [1e5], [0.9]), capital=[1e5], efficiency=[0.9], points=5e4),
+    "losses": lambda: plots.loss_curves(curves()),
+    "long losses": lambda: plots.loss_curves(long_curves(), currency="USD"),
+    "marginal curve": lambda: plots.marginal_curve(curves(), PAIR, currency="USD"),
+    "marginal curve, logarithmic": lambda: plots.marginal_curve(curves(), "USDC/WETH", log=True),
+    "marginal curve, ladder": lambda: plots.marginal_curve(ladder()),
+    "marginal curve, none": lambda: plots.marginal_curve(fit([LONG], [1e5], [0.9])),
     "utility": lambda: plots.utility_curve(curves(), PAIR, currency="USD"),
+    "utility of a ladder": lambda: plots.utility_curve(ladder()),
     "curves": lambda: plots.efficiency_curves(curves()),
     "long curves": lambda: plots.efficiency_curves(long_curves(), log=False),
     "marginal": lambda: plots.marginal_utility(allocation(), currency="USD"),
@@ -154,12 +199,22 @@ PICTURES: dict[str, Callable[[], Axes | Figure]] = {
     "distribution of one": lambda: plots.distribution([1e99]),
     "prediction figure": lambda: plots.prediction_figure(curves(), PAIR, quotes(), [1e7, 1e8]),
     "analysis figure": lambda: plots.analysis_figure(curves(), PAIR, quotes(), currency="USD"),
+    "analysis of a ladder": lambda: plots.analysis_figure(ladder(), None, None, currency="USD"),
     "analysis of many": lambda: plots.analysis_figure(curves(), None, None),
     "analysis, long": lambda: plots.analysis_figure(long_curves(), LONG % 3, None),
     "allocation figure": lambda: plots.allocation_figure(allocation(), currency="USD"),
     "allocation, long": lambda: plots.allocation_figure(allocate(long_curves(), 1e13)),
     "budget figure": lambda: plots.allocation_figure(path()),
     "lending figure": lambda: plots.lending_figure(lending()),
+    "plan": lambda: plots.plan_path(planned(2.5), currency="USDC"),
+    "plan, many": lambda: plots.plan_path(planned(4.9)),
+    "plan, nothing to do": lambda: plots.plan_path(planned(1.0, 0.0)),
+    "plan's health": lambda: plots.plan_health(planned(4.9)),
+    "plan's health, no debt": lambda: plots.plan_health(planned(1.0)),
+    "plan figure": lambda: plots.plan_figure(planned(2.5)),
+    "unwinding figure": lambda: plots.plan_figure(
+        plan_unwind(2500, 1500, close=True, liquidation_threshold=0.85, min_health_factor=1.05)
+    ),
 }
 
 
@@ -267,6 +322,9 @@ def test_bands_and_lines_of_one_picture_differ_without_colour() -> None:
 FUNCTIONS: dict[str, Callable[[Axes], Axes]] = {
     "efficiency_curve": lambda ax: plots.efficiency_curve(curves(), PAIR, ax=ax),
     "efficiency_curves": lambda ax: plots.efficiency_curves(curves(), ax=ax),
+    "loss_curve": lambda ax: plots.loss_curve(curves(), PAIR, ax=ax),
+    "loss_curves": lambda ax: plots.loss_curves(curves(), ax=ax),
+    "marginal_curve": lambda ax: plots.marginal_curve(curves(), PAIR, ax=ax),
     "utility_curve": lambda ax: plots.utility_curve(curves(), PAIR, ax=ax),
     "marginal_utility": lambda ax: plots.marginal_utility(allocation(), ax=ax),
     "allocation_bars": lambda ax: plots.allocation_bars(allocation(), ax=ax),
@@ -274,6 +332,8 @@ FUNCTIONS: dict[str, Callable[[Axes], Axes]] = {
     "budget_returns": lambda ax: plots.budget_returns(path(), ax=ax),
     "lending_path": lambda ax: plots.lending_path(lending(), ax=ax),
     "health_path": lambda ax: plots.health_path(lending(), ax=ax),
+    "plan_path": lambda ax: plots.plan_path(planned(2.5), ax=ax),
+    "plan_health": lambda ax: plots.plan_health(planned(2.5), ax=ax),
     "heat_map": lambda ax: plots.heat_map([1, 2], [1, 2], [1, 2], ax=ax),
     "distribution": lambda ax: plots.distribution([1, 2], ax=ax),
 }
@@ -385,6 +445,60 @@ def test_names_move_no_further_than_needed() -> None:
     assert np.allclose(spread(np.zeros(3), 0.1), [0.0, 0.1, 0.2])
 
 
+def test_losses_are_what_efficiencies_leave() -> None:
+    curve, seen = curves()[PAIR], records(PAIR)
+    ax = plots.loss_curve(curve, **seen, points=[1e7], level=0.8)
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    floor = ax.get_ylim()[0]
+    for label in ("curve within the data", "curve extrapolated"):
+        x, y = line(ax, label)
+        assert np.array_equal(y, np.maximum(1.0 - curve.efficiency(x), floor))
+    points = np.asarray(ax.collections[0].get_offsets())
+    assert np.array_equal(points[:, 1], np.maximum(1.0 - seen["efficiency"], floor))
+    at = curve.predict([1e7], level=0.8)
+    marked = next(c for c in ax.containers if isinstance(c, ErrorbarContainer))
+    assert np.array_equal(marked[0].get_ydata(), 1.0 - at.efficiency)
+    (bar,) = [segment[:, 1] for segment in marked[2][0].get_segments()]
+    assert np.allclose(bar, np.maximum([1.0 - at.high[0], 1.0 - at.low[0]], floor), rtol=1e-12, atol=0.0)
+    assert ax.yaxis.get_major_formatter()(0.001, 0) == "0.1 %"
+
+
+def test_records_without_loss_lie_on_the_lower_edge_and_are_counted() -> None:
+    ax = plots.loss_curve(few(), **FEW)
+    floor = ax.get_ylim()[0]
+    assert 1e-7 < floor <= 1e-4
+    assert f"2 records on the lower edge: {canvas.percent(floor)} or less" in legend_texts(ax)
+    below = [one for one in ax.lines if one.get_marker() == "v"]
+    assert [np.asarray(one.get_xdata()).tolist() for one in below] == [[1e3, 5e3]]
+    assert [np.asarray(one.get_ydata()).tolist() for one in below] == [[floor, floor]]
+    rounding = plots.loss_curve(few(), capital=[1e3, 2e4, 9e5], efficiency=[1.0 - 2e-16, 1.0 - 1e-12, 0.9])
+    assert any(text.startswith("2 records on the lower edge") for text in legend_texts(rounding))
+    sparse_losses = plots.loss_curve(few(), capital=[2e4, 9e5], efficiency=[1.0 - 1e-8, 0.9])
+    assert sparse_losses.get_ylim()[0] >= 1e-8  # six decades below the largest, whatever there is
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.0, "100 %"), (0.5, "50 %"), (0.01, "1 %"), (1e-3, "0.1 %"), (1e-5, "0.001 %"), (1e-9, "0.0000001 %"), (0.0, "0 %")],
+)  # fmt: skip
+def test_percents_have_no_exponent(value: float, text: str) -> None:
+    assert canvas.percent(value) == text
+
+
+def test_marginal_utility_is_drawn_with_its_interval() -> None:
+    curve = curves()[PAIR]
+    ax = plots.marginal_curve(curve, level=0.8)
+    for label in ("curve within the data", "curve extrapolated"):
+        x, y = line(ax, label)
+        assert np.array_equal(y, curve.marginal(x))
+    assert "80 % interval of the curve" in legend_texts(ax)
+    band = np.asarray(ax.collections[0].get_paths()[0].vertices)
+    end = float(curve.observed[0, 1])
+    at = curve.predict([end], level=0.8)
+    assert {at.marginal_low[0], at.marginal_high[0]} <= set(band[band[:, 0] == end, 1].tolist())
+    assert "interval of the curve" not in " ".join(legend_texts(plots.marginal_curve(ladder())))
+
+
 def test_utility_peaks_at_the_capacity() -> None:
     curve = curves()[PAIR]
     ax = plots.utility_curve(curve)
@@ -393,6 +507,19 @@ def test_utility_peaks_at_the_capacity() -> None:
         assert np.array_equal(y, curve.utility(x))
     capacity = curve.saturation().capacity[0]
     assert any(np.array_equal(one.get_xdata(), [capacity]) for one in ax.lines)
+
+
+def test_utility_is_drawn_with_its_ceiling() -> None:
+    texts = legend_texts(plots.utility_curve(ladder()))
+    most = float(ladder().saturation().ceiling[0])
+    assert f"at most {engineering(most)} comes out" in texts
+    assert "capacity: beyond the limit" in texts
+    ax = plots.utility_curve(ladder())
+    (level,) = [one for one in ax.lines if str(one.get_label()).startswith("at most")]
+    assert list(level.get_ydata()) == [most, most]  # type: ignore[arg-type]
+    assert most < ax.get_ylim()[1]
+    falling = plots.utility_curve(CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]], trusted_to=1e6))
+    assert not [text for text in legend_texts(falling) if text.startswith("at most")]  # its capacity says so
 
 
 @pytest.mark.parametrize("controls", [{}, {"hurdle": 0.9}, {"max_share": 0.2, "priority": np.linspace(0.5, 2.0, 56)}])
@@ -509,6 +636,25 @@ def test_a_health_path_shows_both_limits() -> None:
     assert "health factor" not in texts
 
 
+def test_a_plan_is_a_staircase_of_its_operations() -> None:
+    plan = planned(2.5)
+    ax = plots.plan_path(plan)
+    for name, column in (("supply", "supply"), ("debt", "borrow")):
+        assert line(ax, name)[1].tolist() == [0.0, *plan.operations[column]]
+    assert all(one.get_drawstyle() == "steps-post" for one in ax.lines)
+    health = plots.plan_health(plan)
+    expected = np.append(math.inf, plan.operations["health_factor"])
+    drawn = line(health, "health factor")[1]
+    assert np.array_equal(drawn[2:], expected[2:])
+    assert np.isnan(drawn[:2]).all()
+    assert line(health, "least that a step may leave: 1.01")[1][0] == 1.01
+    assert legend_texts(health)[0] == "without debt, infinite and not drawn: 2 of 11"
+    assert "health factor" not in legend_texts(plots.plan_health(planned(1.0)))
+    little = plots.plan_health(planned(1.01))
+    assert float(np.nanmax(line(little, "health factor")[1])) == pytest.approx(6.06)
+    assert "above 6.06 cut there" in " ".join(legend_texts(little))
+
+
 @pytest.mark.parametrize(
     ("statistic", "compute"),
     [("mean", np.mean), ("median", np.median), ("min", np.min), ("max", np.max), ("count", np.size)],
@@ -596,6 +742,8 @@ def refused() -> list[tuple[Callable[[], object], str]]:
         (lambda: plots.budget_path(allocate(curves(), 1e6, params=curves().params[None])), "allocation must be of totals in a row, not of problems of shape (1,), one a draw of the curves"),
         (lambda: plots.lending_path(simulated), "result must have operations: simulate gives none, DeFiSimulator(...).run() does"),
         (lambda: plots.health_path(3), "result must be a LendingResult, not int"),  # type: ignore[arg-type]
+        (lambda: plots.plan_path(3), "plan must be a LeveragePlan or UnwindPlan, not int"),  # type: ignore[arg-type]
+        (lambda: plots.plan_health(plan_leverage([1, 2], rounds=1, max_ltv=0.5, liquidation_threshold=0.6, min_health_factor=1)), "plan must be one plan, and there are 2"),
         (lambda: plots.heat_map([1, 2], [1, 2, 3], [1]), "x of shape (2,), y of shape (3,), value of shape (1,) do not broadcast"),
         (lambda: plots.heat_map(1, 1, 1, bins=0), "bins must be an integer in [1, 1,000] or a pair of them, not 0"),
         (lambda: plots.heat_map(1, 1, 1, statistic="mode"), "statistic must be one of mean, median, min, max, count, not 'mode'"),
@@ -617,7 +765,7 @@ def test_messages(place: int) -> None:
 
 
 def test_every_message_is_tested() -> None:
-    assert len(refused()) == 30
+    assert len(refused()) == 32
     assert issubclass(CurveError, InputError)
 
 

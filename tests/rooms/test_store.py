@@ -64,6 +64,25 @@ async def test_models_come_back_to_the_bit(url: str) -> None:
         assert getattr(found.curves.saturation(), name)[:12].tobytes() == getattr(fitted.saturation(), name).tobytes()
 
 
+async def test_ladders_come_back_with_their_steps(url: str) -> None:
+    ladders = CurveSet.from_ladders(
+        ["L", "M"], [[0.0, 1e3, 1e5], [0.0]], [[1.0, 0.99, 0.0], [0.7]], trusted_to=[2e5, math.inf]
+    )
+    curves = CurveSet.concatenate([some_curves()[3:5], ladders, some_curves()[5:7]])
+    async with await Store.open(url) as store:
+        await store.save_models(curves, last_record_id=[1] * 6, trained_at=DATE)
+        found = (await store.models()).curves
+        newest = (await store.models(["M", "L", "S3"])).curves
+        (training,) = await store.history("L")
+        points = await store.saturation_points()
+    assert same_bits(found, curves)
+    assert same_bits(newest, curves[["S3", "L", "M"]])
+    assert (training.family, training.params) == ("ladder", (1.0, 1.0, 3.0, 0.0))
+    assert points["L"].saturation == ladders.saturation().saturation[0]
+    assert found.marginal(5e4).tolist() == curves.marginal(5e4).tolist()
+    assert allocate(found, 1e5).amounts.tolist() == allocate(curves, 1e5).amounts.tolist()
+
+
 async def test_every_training_is_kept_and_the_last_one_counts(url: str) -> None:
     old, new = some_curves(seed=1), some_curves(seed=2)
     async with await Store.open(url) as store:
@@ -254,6 +273,7 @@ async def test_stats(url: str) -> None:
         assert stats["rows"] == {
             "efficiency_record": 3, "model_training": 12, "saturation_point": 12, "scaling_config": 0,
             "symbol_config": 0, "allocation": 0, "allocation_line": 0, "record_import": 0, "record_removal": 0,
+            "write_identity": 2,
         }  # fmt: skip
         assert repr(store) == f"<Store {store.url}>"
 

@@ -23,7 +23,7 @@ from escala.store.database import migrate
 from escala.store.location import Location
 from tests.places import DATA
 from tests.postgres import Server
-from tests.stores import run_sql, some_curves
+from tests.stores import run_sql, same_bits, some_curves
 
 OLD: dict[str, Any] = json.loads((DATA / "store_0_1_0.json").read_text(encoding="utf-8"))
 #: Names of today, by those in what the old version wrote down.
@@ -94,7 +94,7 @@ async def check_all(url: str) -> None:
         async with await Store.open(url, create=False) as store:
             stats = await store.stats()
             assert stats["revision"] == schema.REVISIONS[-1]
-            assert stats["rows"] == {**OLD["rows"], "record_import": 0, "record_removal": 0}
+            assert stats["rows"] == {**OLD["rows"], "record_import": 0, "record_removal": 0, "write_identity": 0}
             await check_records(store)
             await check_models(store)
             await check_history(store)
@@ -333,6 +333,64 @@ def test_wider_arrays_are_read_if_nothing_is_lost() -> None:
         unpacked(rewritten("aicc", CURVES.params))
     with pytest.raises(StoreError, match=r"\(clipped is of another form\)"):
         unpacked(rewritten("clipped", np.full(3, 0.5)))
+
+
+#: Ladders of one, three and two steps among the others.
+LADDERS = CurveSet.concatenate(
+    [
+        CURVES[:2],
+        CurveSet.from_ladders(
+            ["L", "M", "N"], [[0.0], [0.0, 1.0, 2.0], [0.0, 5.0]], [[0.5], [1.0, 0.5, 0.0], [0.9, 0.1]]
+        ),
+    ]
+)[[2, 0, 3, 1, 4]]
+
+
+def unpacked_ladders(contents: list[bytes]) -> CurveSet:
+    return curve_bytes.unpack(LADDERS.symbols.tolist(), [curve_bytes.LAYOUT] * len(contents), contents, "here")
+
+
+def test_rows_of_their_own_length_come_back_to_the_bit() -> None:
+    contents = curve_bytes.pack(LADDERS)
+    assert same_bits(unpacked_ladders(contents), LADDERS)
+    heads = [content.partition(b"\n")[0] for content in contents]
+    assert [head.rpartition(b" ")[2] for head in heads[::2]] == [b"_steps:f8[3]", b"_steps:f8[9]", b"_steps:f8[6]"]
+    assert heads[1] == heads[3] == curve_bytes.pack(CURVES)[0].partition(b"\n")[0]
+    found = unpacked_ladders(contents)
+    assert found._steps.values.flags.writeable
+    assert found.efficiency(4.0).tolist() == LADDERS.efficiency(4.0).tolist()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda head, values: (head.replace(b"[9]", b"[8]"), values),
+        lambda head, values: (head.replace(b"[9]", b"[10]"), values),
+        lambda head, values: (head.replace(b"[9]", b"[" + b"9" * 15 + b"]"), values),
+        lambda head, values: (head.replace(b"_steps:f8[9]", b"_steps:f4[9]"), values),
+        lambda head, values: (head.replace(b"_steps:f8[9]", b"_steps:f8"), values[:-64]),
+        lambda head, values: (head.replace(b"_steps:f8[9]", b"_steps:f8[4] _steps:f8[5]"), values),
+        lambda head, values: (b"_steps:f8[9] " + head.removesuffix(b" _steps:f8[9]"), values),
+        lambda head, values: (head, values + b"\0"),
+        lambda head, values: (head, values[:-1]),
+    ],
+)
+def test_rows_of_another_length_than_they_say_are_refused(change: Any) -> None:
+    contents = curve_bytes.pack(LADDERS)
+    head, _, values = contents[2].partition(b"\n")
+    contents[2] = b"\n".join(change(head, values))
+    with pytest.raises(StoreError, match=r"the model of 'M' in here cannot be read \(layout 2\)"):
+        unpacked_ladders(contents)
+
+
+@pytest.mark.parametrize("rows", [b"_steps:f8[3]", b"_steps:f8[6]", b"_steps:f8[12]", b""])
+def test_other_steps_than_a_ladder_has_are_refused(rows: bytes) -> None:
+    contents = curve_bytes.pack(LADDERS)
+    head, _, values = contents[2].partition(b"\n")
+    size = int(rows[10:-1] or b"0") if rows else 0
+    contents[2] = head.replace(b" _steps:f8[9]", b" " * bool(rows) + rows) + b"\n" + values[:-72] + bytes(8 * size)
+    with pytest.raises(StoreError, match=r"the model of 'M' in here cannot be read \(_steps is of another form\)"):
+        unpacked_ladders(contents)
 
 
 @pytest.mark.parametrize(

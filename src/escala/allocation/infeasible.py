@@ -9,7 +9,6 @@ import numpy as np
 
 from escala.allocation.problem import Answers, Request
 from escala.allocation.run import run
-from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
 from escala.errors import InfeasibleError
 from escala.tables import ALLOCATION_ANSWERED, ALLOCATION_SETTINGS, ALLOCATION_STATUS
@@ -91,15 +90,13 @@ def _least(request: Request, problem: int, i: int) -> str:
         float(request.setting(name)[i]) for name in ("min_efficiency", "lower", "upper", "min_ticket", "max_share")
     )
     total = float(request.total.reshape(-1)[problem % request.total.size])
-    one = request.curves[i]
-    start = (problem // request.total.size) * len(request.curves) + i
-    first, last = _stretch(one, request.params[start : start + 1], least)
+    first, last = _stretch(request, problem // request.total.size, i, least)
     end = f"min_efficiency[{i}] = {least!r}" if least > 0.0 else "where its efficiency is no longer above 0"
     low, low_name = max((lower, f"lower[{i}]"), (ticket, f"min_ticket[{i}]"), (first, end))
     high, high_name = min(
         (upper, f"upper[{i}]"),
         (share * total if share < 1.0 else np.inf, f"max_share[{i}] = {share!r}"),
-        (float(one.trusted_to[0]), "the limit of its curve"),
+        (float(request.curves.trusted_to[i]), "the limit of its curve"),
         (last, end),
     )
     return f"{capital(low)} ({low_name}) and at most {capital(high)} ({high_name})"
@@ -113,9 +110,7 @@ def _most_that_fits(request: Request, problem: int) -> float:
     )
     draw, at = divmod(problem, request.total.size)
     total = float(request.total.reshape(-1)[at])
-    stretches = [
-        _stretch(request.curves[i], request.params[draw * n + i : draw * n + i + 1], float(least[i])) for i in range(n)
-    ]
+    stretches = [_stretch(request, draw, i, float(least[i])) for i in range(n)]
     first, last = np.array(stretches).reshape(n, 2).T
     shared = np.where(share < 1.0, share * total, np.inf)
     there = ~np.isnan(last) & (last > 0.0)
@@ -134,7 +129,7 @@ def _most_that_fits(request: Request, problem: int) -> float:
             curves=same,
             total=request.money[problem : problem + 1],
             shape=(1,),
-            params=np.ascontiguousarray(same.params),
+            params=same._arrays()[1],
             settings=settings,
             controls={**request.controls, "reserve": 0.0, "hurdle": 0.0, "exactly": 0.0, "greedy": 0.0},
         ),
@@ -143,11 +138,15 @@ def _most_that_fits(request: Request, problem: int) -> float:
     return float(found.amounts.sum())
 
 
-def _stretch(one: CurveSet, params: Floats, least: float) -> tuple[float, float]:
+def _stretch(request: Request, draw: int, i: int, least: float) -> tuple[float, float]:
     """Ends of the first stretch of a curve with an efficiency of at least `least`, or above 0."""
     from escala.kernels.curves import limits as kernels
 
-    family, _, origin = one._arrays()
+    family, _, origin, steps = request.curves._arrays()
+    place = draw * family.size + i
     first, last = np.empty(1), np.empty(1)
-    kernels.threshold(np.array([max(least, _ABOVE_ZERO)]), family, params, origin, one._limits(), first, last, 0, 1)
+    kernels.threshold(
+        np.array([max(least, _ABOVE_ZERO)]), family[i : i + 1], request.params[place : place + 1], origin[i : i + 1],
+        steps, request.curves._limits()[i : i + 1], first, last, 0, 1,
+    )  # fmt: skip
     return float(first[0]), float(last[0])

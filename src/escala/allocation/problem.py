@@ -13,7 +13,7 @@ import numpy.typing as npt
 from escala import keyed
 from escala.arrays import FloatLike, Floats, check_interval, one_number, to_floats
 from escala.curves.curveset import CurveSet
-from escala.curves.families import coefficient_rules, forbidden_coefficients, widest
+from escala.curves.families import coefficient_rules, widest
 from escala.errors import AllocationError
 from escala.keyed import PerSymbol
 from escala.tables import (
@@ -74,7 +74,7 @@ class Request:
             curves=curves,
             total=totals,
             shape=totals.shape if given is None else (draws, *totals.shape),
-            params=np.ascontiguousarray(curves.params) if given is None else given.reshape(draws * n, PARAMS),
+            params=curves._arrays()[1] if given is None else curves._placed(given).reshape(draws * n, PARAMS),
             settings=rows,
             controls={
                 **{name: _control(row, controls[name], n, totals) for name, row in _CONTROLS.items()},
@@ -126,11 +126,11 @@ class Request:
         rows = np.ascontiguousarray(levels.transpose(0, 2, 1)).reshape(draws * n, -1)
         out = np.empty_like(rows)
         if rows.size:
-            family, _, origin = self.curves._arrays()
+            family, _, origin, steps = self.curves._arrays()
             bad = np.zeros(1, dtype=np.int64)
             kernels.evaluate(
-                getattr(kernels, wanted), np.tile(family, draws), self.params, np.tile(origin, draws), rows, out, bad,
-                0, rows.size,
+                getattr(kernels, wanted), np.tile(family, draws), self.params, np.tile(origin, draws), steps,
+                rows, out, bad, 0, rows.size,
             )  # fmt: skip
         values: Floats = out.reshape(draws, n, -1).transpose(0, 2, 1).reshape(amounts.shape)
         return values
@@ -210,7 +210,7 @@ def _drawn(curves: CurveSet, params: PerSymbol) -> Floats:
         raise AllocationError(message, arguments=("params",))
     unknown = np.isnan(given)
     wrong = np.isinf(given) | (unknown & ~unknown.all(axis=-1, keepdims=True))
-    wrong |= forbidden_coefficients(given, curves.family)
+    wrong |= curves._forbidden(given)
     if wrong.any():
         place = tuple(int(k) for k in np.argwhere(wrong)[0])
         allowed = f"must be finite, or all NaN where there is no curve; {coefficient_rules()}"

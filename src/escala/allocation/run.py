@@ -22,14 +22,14 @@ def run(request: Request, threads: int) -> tuple[Answers, Answers]:
 
     n, m = len(request.curves), request.problems
     answers, first = Answers.empty(m, n), Answers.empty(m if request.solves == 2 else 0, n)
-    family, _, origin = request.curves._arrays()
+    family, _, origin, steps = request.curves._arrays()
     trusted_to, totals = request.curves._limits(), request.total.reshape(-1)
     most = 0 if request.greedy else int(request.controls["max_nodes"])
     controls = np.array(list(request.controls.values()))
 
     def make_part() -> parallel.Part:
         room = (
-            aligned(kernels.work_size(n, request.solves)),
+            aligned(kernels.work_size(n, request.solves, steps.size)),
             np.empty((layout.marks.END, n), dtype=np.int64),
             np.empty(kernels.integers_size(n, most), dtype=np.int64),
             np.empty((most + 2, layout.node.END), dtype=np.int64),
@@ -43,7 +43,7 @@ def run(request: Request, threads: int) -> tuple[Answers, Answers]:
         def part(start: int, stop: int) -> Iterator[None]:
             for begin in range(start, stop, WARM):
                 kernels.allocate(
-                    family, request.params, origin, trusted_to, request.settings, totals, controls,
+                    family, request.params, origin, steps, trusted_to, request.settings, totals, controls,
                     answers.amounts, answers.binding, answers.solution, first.amounts, first.binding, first.solution,
                     *room, begin, min(begin + WARM, stop),
                 )  # fmt: skip

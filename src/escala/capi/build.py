@@ -16,6 +16,7 @@ from typing import Final
 
 from escala import __version__
 from escala.errors import BuildError
+from escala.files import whole
 
 #: Processors a library can be built for. "native" is this one.
 CPUS: Final = ("native", "x86-64-v2", "x86-64-v3", "x86-64-v4")
@@ -198,10 +199,7 @@ def _placed(path: Path, folder: Path) -> Path:
     """Move a file to its place at once: whoever has an older one loaded keeps it."""
     there = folder / path.name
     try:
-        with tempfile.TemporaryDirectory(prefix=".escala-", dir=folder) as beside:
-            copy = shutil.copyfile(path, Path(beside) / path.name)
-            copy.chmod(0o755 if path.suffix == ".so" else 0o644)
-            copy.replace(there)
+        whole.write(there, path.read_bytes(), mode=0o755 if path.suffix == ".so" else 0o644)
     except OSError as reason:
         raise BuildError(f"cannot write {str(there)!r}: {reason.strerror or reason}") from None
     return there

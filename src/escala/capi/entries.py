@@ -15,6 +15,7 @@ from escala.kernels.allocation import solve as allocation
 from escala.kernels.curves import evaluate as curves
 from escala.kernels.curves import limits
 from escala.kernels.families import dispatch
+from escala.kernels.families.ladder import fit_steps as fit_steps_of
 from escala.kernels.families.params import of_row
 from escala.kernels.fitting import fit as fitting
 from escala.kernels.fitting.rows import work_size as fit_work_size_of
@@ -40,6 +41,7 @@ from escala.kernels.layout import controls as control
 from escala.kernels.layout import settings as setting
 from escala.kernels.layout import solution as figure
 from escala.kernels.lending import lanes as lending
+from escala.kernels.noise.weights import USUAL
 
 _ALL = 1 << 30  # operations in one call: nobody waits for a key
 
@@ -101,45 +103,52 @@ def _entry(*arguments: Any, calls: tuple[Any, ...] = ()) -> Callable[[Callable[.
 
 
 @_entry(
-    _integer, _codes, _floats, _floats, _integer, _floats, _integer, _integer, _floats, _integers,
+    _integer, _codes, _floats, _floats, _integer, _floats, _integer, _floats, _integer, _integer, _floats, _integers,
     calls=(curves.evaluate,),
 )  # fmt: skip
-def evaluate(wanted, family, params, origin, n, capital, rows, m, out, bad):
+def evaluate(wanted, family, params, origin, n, steps, steps_size, capital, rows, m, out, bad):
     """Evaluate n curves at m capitals each; gives the number of capitals that are none."""
     counted = carray(bad, 1)
     curves.evaluate(
-        wanted, carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(capital, (rows, m)),
+        wanted, carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(steps, steps_size),
+        carray(capital, (rows, m)),
         carray(out, (n, m)), counted, 0, n * m,
     )  # fmt: skip
     return counted[0]
 
 
-@_entry(_floats, _codes, _floats, _floats, _floats, _integer, _floats, _floats, calls=(limits.threshold,))
-def threshold(least, family, params, origin, trusted_to, n, first, last):
+@_entry(
+    _floats, _codes, _floats, _floats, _floats, _integer, _floats, _integer, _floats, _floats,
+    calls=(limits.threshold,),
+)  # fmt: skip
+def threshold(least, family, params, origin, trusted_to, n, steps, steps_size, first, last):
     """Find the stretches of n curves with an efficiency of at least `least`."""
     limits.threshold(
-        carray(least, n), carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(trusted_to, n),
+        carray(least, n), carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(steps, steps_size),
+        carray(trusted_to, n),
         carray(first, n), carray(last, n), 0, n,
     )  # fmt: skip
     return 0
 
 
 @_entry(
-    _integers, _integers, _integer, _codes, _floats, _floats, _integer, _floats, _integer,
-    _codes, _codes, _integers, _floats, _floats, _floats, _floats, _floats, _floats, _integer, _floats, _integer,
+    _integers, _integers, _integer, _codes, _floats, _floats, _integer, _floats, _integer, _integers,
+    _codes, _codes, _integers, _floats, _floats, _floats, _floats, _floats, _integers, _floats, _integer,
+    _floats, _integer, _floats, _integer,
     calls=(fitting.fit,),
 )  # fmt: skip
 def fit(
-    order, offsets, n, choice, capital, efficiency, records, weights, weighted,
-    family, status, n_points, params, origin, root, covariance, fit_stats, work, work_size, scratch, scratch_size,
+    order, offsets, n, choice, capital, efficiency, records, weights, weighted, step_offsets,
+    family, status, n_points, params, origin, root, covariance, fit_stats, n_steps, steps, steps_size,
+    work, work_size, scratch, scratch_size,
 ):  # fmt: skip
     """Fit n instruments."""
     fitting.fit(
         carray(order, n), carray(offsets, n + 1), carray(choice, n), carray(capital, records),
-        carray(efficiency, records), carray(weights, weighted), carray(family, n), carray(status, n),
-        carray(n_points, n), carray(params, (n, PARAMS)), carray(origin, n), carray(root, (n, ROOT)),
-        carray(covariance, (n, COVARIANCE)), carray(fit_stats, (n, FIT_STATS)), carray(work, work_size),
-        carray(scratch, scratch_size), 0, n,
+        carray(efficiency, records), carray(weights, weighted), USUAL, carray(step_offsets, n + 1),
+        carray(family, n), carray(status, n), carray(n_points, n), carray(params, (n, PARAMS)), carray(origin, n),
+        carray(root, (n, ROOT)), carray(covariance, (n, COVARIANCE)), carray(fit_stats, (n, FIT_STATS)),
+        carray(n_steps, n), carray(steps, steps_size), carray(work, work_size), carray(scratch, scratch_size), 0, n,
     )  # fmt: skip
     return 0
 
@@ -155,13 +164,13 @@ def decay(offsets, n, times, records, weights, weighted, half_life, out):
 
 
 @_entry(
-    _codes, _floats, _integer, _floats, _floats, _integer, _floats, _floats, _integer, _floats,
+    _codes, _floats, _integer, _floats, _floats, _integer, _floats, _integer, _floats, _floats, _integer, _floats,
     _floats, _codes, _floats, _floats, _codes, _floats, _integer,
     _floats, _integer, _integers, _integers, _integer, _integers, _floats, _integer, _floats, _floats, _codes, _floats,
     calls=(allocation.allocate,),
 )  # fmt: skip
 def allocate(
-    family, params, draws, origin, trusted_to, n, settings, totals, size, controls,
+    family, params, draws, origin, trusted_to, n, steps, steps_size, settings, totals, size, controls,
     amounts, binding, solution, first_amounts, first_binding, first_solution, begun,
     work, work_size, marked, integers, integers_size, nodes, bounds, most, trails,
     drafted, draft_binding, draft_solutions,
@@ -169,7 +178,8 @@ def allocate(
     """Solve draws·size problems, at most `most` nodes each; `begun` is their number, or 0 where no first is wanted."""
     m = draws * size
     allocation.allocate(
-        carray(family, n), carray(params, (draws * n, PARAMS)), carray(origin, n), carray(trusted_to, n),
+        carray(family, n), carray(params, (draws * n, PARAMS)), carray(origin, n), carray(steps, steps_size),
+        carray(trusted_to, n),
         carray(settings, (setting.END, n)), carray(totals, size), carray(controls, control.END),
         carray(amounts, (m, n)), carray(binding, (m, n)), carray(solution, (m, figure.END)),
         carray(first_amounts, (begun, n)), carray(first_binding, (begun, n)),
@@ -197,14 +207,15 @@ def simulate(columns, width, values, stride, counts, work, cursor, n):
 
 
 _fit_work = routine(fit_work_size_of)
+_fit_steps = routine(fit_steps_of)
 _allocation_work = routine(allocation.work_size)
 _allocation_integers = routine(allocation.integers_size)
 
 
-@_entry(_integer, _floats)
-def allowed_together(family, params):
+@_entry(_integer, _floats, _floats, _integer)
+def allowed_together(family, params, steps, steps_size):
     """Tell whether the coefficients of one curve, each in its range, are allowed together."""
-    return 1 if dispatch.is_allowed(family, of_row(carray(params, PARAMS))) else 0
+    return 1 if dispatch.is_allowed(family, of_row(carray(params, PARAMS)), carray(steps, steps_size)) else 0
 
 
 @_entry(_integer)
@@ -214,9 +225,15 @@ def fit_work_size(most):
 
 
 @_entry(_integer, _integer)
-def allocate_work_size(n, solves):
-    """Count the numbers of `work` for n instruments."""
-    return _allocation_work(n, solves)
+def fit_steps(choice, records):
+    """Count the numbers that the steps of an instrument have room for."""
+    return _fit_steps(choice, records)
+
+
+@_entry(_integer, _integer, _integer)
+def allocate_work_size(n, solves, steps):
+    """Count the numbers of `work` for n instruments, whose ladders have so many numbers."""
+    return _allocation_work(n, solves, steps)
 
 
 @_entry(_integer, _integer)

@@ -24,7 +24,7 @@ extern "C" {
 /* declarations */
 
 /* The version of this header: what escala_check_abi compares with the library's. */
-enum { ESCALA_ABI = 2 };
+enum { ESCALA_ABI = 3 };
 
 /* What functions answer. SHORT_WORKSPACE: ask the ..._workspace function. BAD_ORDER: `argument` exceeds `other`.
  * INFEASIBLE: the solution says why. */
@@ -77,12 +77,17 @@ enum escala_family {
     ESCALA_EXPONENTIAL = 2, /* a*exp(-b*d) + c, d = C - origin, b > 0 */
     ESCALA_SQRT = 3,        /* a*sqrt(C) + b */
     ESCALA_HILL = 4,        /* a*x^(s - 1)/(1 + x^s), x = C/K; b is K and c is s */
+    ESCALA_DEPTH = 5,       /* a*(1 + (C/D)^h)^(-1/h); b is D and c is h */
+    ESCALA_POWER = 6,       /* a - k*(C/S)^c; b is k and d is S */
+    ESCALA_LADDER = 7,      /* a*b*L(C/b)/C, L rises in straight steps that get flatter */
     ESCALA_AUTO = 64        /* the family of lowest AICc */
 };
 /* end of family */
 
 /* Coefficients that a curve has room for: a, b, c, d. Those that its family does not use are 0. */
 enum { ESCALA_PARAMS = 4 };
+/* Rows of a ladder's steps. */
+enum { ESCALA_LADDER_STEP = 3 };
 
 /* n curves, each of its family: exponentials with b > 0; hills with b > 0, c in [1, 20], a at least 0 and so that the
  * highest efficiency is at most 1. */
@@ -92,6 +97,9 @@ typedef struct escala_curves {
     const double *params; /* n x ESCALA_PARAMS; all NaN where there is no curve, which makes results NaN */
     const double *origin; /* n */
     const double *trusted_to; /* n: where trust ends, inf allowed; only thresholds and allocations need it */
+    const double *steps; /* steps_size numbers, of each ladder three rows of c numbers from its place d on: knots (0
+                          * first), slopes (falling, at most 1), utilities at the knots; NULL without ladders */
+    int64_t steps_size;
 } escala_curves;
 
 /* Check every number of the curves (allocations do so by themselves; what is evaluated is not checked each time). */
@@ -166,9 +174,15 @@ typedef struct escala_fits {
     double *root;       /* n x 6: inverse root of the normal matrix */
     double *covariance; /* n x ESCALA_PARAMS x ESCALA_PARAMS, of a, b, c, d */
     double *fit_stats;  /* n x ESCALA_FIT_STATS */
+    double *steps;      /* steps_size numbers: the ladders', as in escala_curves; what lies between them means nothing.
+                         * NULL: ESCALA_AUTO considers no ladder, and one by name is DEGENERATE */
+    int64_t steps_size; /* at least what escala_fit_steps says; 0 where steps is NULL */
 } escala_fits;
 
 int64_t escala_fit_workspace(int64_t n, const int64_t *offsets);
+/* Count the numbers that `steps` has room for at least: 0 where no ladder can come out. n, offsets and family of the
+ * records are looked at; -1 where they are none. */
+int64_t escala_fit_steps(const escala_records *records);
 int escala_fit(const escala_records *records, const escala_fits *fits, void *workspace, int64_t workspace_size,
                escala_fault *fault);
 
@@ -182,7 +196,7 @@ int escala_decay(const escala_records *records, const double *times, double half
 
 /* draws x totals problems over n instruments. Fill with escala_allocation_defaults first. */
 typedef struct escala_allocation {
-    escala_curves curves;        /* params: draws x n x ESCALA_PARAMS; all draws share families, origins and limits */
+    escala_curves curves;        /* params: draws x n x ESCALA_PARAMS; all draws share what else there is */
     int64_t draws;               /* default 1 */
     int64_t totals;              /* default 1 */
     const double *total;         /* totals: money, at least 0 */

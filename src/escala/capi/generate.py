@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from escala import tables
+from escala.files import whole
 from escala.tables import Code, Quantity
 from escala.text import stretches
 from escala.text.tables import details
@@ -139,7 +140,7 @@ def header(text: str) -> str:
 def main() -> None:
     """Write the header that lies beside this file anew."""
     place = Path(__file__).with_name("escala.h")
-    place.write_text(header(place.read_text()))
+    whole.write(place, header(place.read_text()).encode())
 
 
 if __name__ == "__main__":

@@ -200,17 +200,80 @@ static int check_codes(escala_fault *fault, const char *argument, const int8_t *
     return ESCALA_OK;
 }
 
-/* Sizes, pointers and codes: all that keeps an evaluation inside its arrays. */
-static int check_shape(escala_fault *fault, const escala_curves *curves) {
+/* The coefficients of a ladder say where its steps lie: within those that were given. */
+static int check_places(escala_fault *fault, const escala_curves *curves, int64_t draws) {
+    double size = (double)curves->steps_size;
+    for (int64_t i = 0; i < curves->n; i++) {
+        for (int64_t draw = 0; curves->family[i] == ESCALA_LADDER && draw < draws; draw++) {
+            int64_t at = ESCALA_PARAMS * (draw * curves->n + i);
+            const double *p = curves->params + at;
+            if (isnan(p[0])) {
+                continue;
+            }
+            if (!(p[2] >= 1.0 && p[2] <= size && p[2] == floor(p[2]))) {
+                return fail(fault, ESCALA_BAD_VALUE, "params", at + 2, p[2]);
+            }
+            if (!(p[3] >= 0.0 && p[3] + ESCALA_LADDER_STEP * p[2] <= size && p[3] == floor(p[3]))) {
+                return fail(fault, ESCALA_BAD_VALUE, "params", at + 3, p[3]);
+            }
+        }
+    }
+    return ESCALA_OK;
+}
+
+/* Knots rise from 0, slopes fall from at most 1 to at least 0, and utilities are what these say, but for rounding. */
+static int check_ladder(escala_fault *fault, const double *steps, int64_t count, int64_t first) {
+    const double *knot = steps + first, *slope = knot + count, *utility = slope + count;
+    double sum = 0.0;
+    for (int64_t j = 0; j < count; j++) {
+        if (j ? !(knot[j] > knot[j - 1] && knot[j] < INFINITY) : knot[0] != 0.0) {
+            return fail(fault, ESCALA_BAD_VALUE, "steps", first + j, knot[j]);
+        }
+        if (!(slope[j] >= 0.0 && slope[j] <= (j ? slope[j - 1] : 1.0))) {
+            return fail(fault, ESCALA_BAD_VALUE, "steps", first + count + j, slope[j]);
+        }
+        sum += j ? slope[j - 1] * (knot[j] - knot[j - 1]) : 0.0;
+        if (!(fabs(utility[j] - sum) <= 1e-9 * sum)) {
+            return fail(fault, ESCALA_BAD_VALUE, "steps", first + 2 * count + j, utility[j]);
+        }
+    }
+    return ESCALA_OK;
+}
+
+/* The steps of all ladders, those of draws that have others too. */
+static int check_steps(escala_fault *fault, const escala_curves *curves, int64_t draws) {
+    for (int64_t i = 0; i < curves->n; i++) {
+        double count = 0.0, first = 0.0;
+        for (int64_t draw = 0; curves->family[i] == ESCALA_LADDER && draw < draws; draw++) {
+            const double *p = curves->params + ESCALA_PARAMS * (draw * curves->n + i);
+            if (isnan(p[0]) || (p[2] == count && p[3] == first)) {
+                continue;
+            }
+            count = p[2];
+            first = p[3];
+            TRY(check_ladder(fault, curves->steps, (int64_t)count, (int64_t)first));
+        }
+    }
+    return ESCALA_OK;
+}
+
+/* Sizes, pointers, codes and places: all that keeps an evaluation inside its arrays. */
+static int check_shape(escala_fault *fault, const escala_curves *curves, int64_t draws) {
     TRY(check_size(fault, "n", curves->n));
+    TRY(check_size(fault, "steps_size", curves->steps_size));
     TRY(check_array(fault, "family", curves->family, curves->n));
-    TRY(check_array(fault, "params", curves->params, curves->n));
+    TRY(check_array(fault, "params", curves->params, draws * curves->n));
     TRY(check_array(fault, "origin", curves->origin, curves->n));
-    return check_codes(fault, "family", curves->family, curves->n, is_family);
+    TRY(check_array(fault, "steps", curves->steps, curves->steps_size));
+    TRY(check_codes(fault, "family", curves->family, curves->n, is_family));
+    return check_places(fault, curves, draws);
 }
 
 /* All NaN, or all finite and what the family allows. */
-static int check_params(escala_fault *fault, const int8_t *family, const double *params, int64_t n, int64_t draws) {
+static int check_params(escala_fault *fault, const escala_curves *curves, int64_t draws) {
+    const int8_t *family = curves->family;
+    const double *params = curves->params;
+    int64_t n = curves->n;
     for (int64_t row = 0; row < draws * n; row++) {
         const double *p = params + ESCALA_PARAMS * row;
         int unknown = 1;
@@ -223,7 +286,7 @@ static int check_params(escala_fault *fault, const int8_t *family, const double 
                 return fail(fault, ESCALA_BAD_VALUE, "params", ESCALA_PARAMS * row + k, p[k]);
             }
         }
-        if (!unknown && !entry_allowed_together(family[row % n], p)) {
+        if (!unknown && !entry_allowed_together(family[row % n], p, curves->steps, curves->steps_size)) {
             return fail(fault, ESCALA_BAD_VALUE, "params", ESCALA_PARAMS * row, p[0]);
         }
     }
@@ -246,8 +309,9 @@ EXPORT int escala_check_curves(const escala_curves *curves, escala_fault *fault)
     if (!curves) {
         return without(fault, "curves");
     }
-    TRY(check_shape(fault, curves));
-    TRY(check_params(fault, curves->family, curves->params, curves->n, 1));
+    TRY(check_shape(fault, curves, 1));
+    TRY(check_params(fault, curves, 1));
+    TRY(check_steps(fault, curves, 1));
     TRY(check_limits(fault, curves, curves->params));
     return succeed(fault);
 }
@@ -257,7 +321,7 @@ static int evaluate(int64_t wanted, const escala_curves *curves, const double *c
     if (!curves) {
         return without(fault, "curves");
     }
-    TRY(check_shape(fault, curves));
+    TRY(check_shape(fault, curves, 1));
     int64_t elements;
     if (m < 0 || !product(curves->n, m, &elements)) {
         return bad_size(fault, "m", m);
@@ -268,8 +332,8 @@ static int evaluate(int64_t wanted, const escala_curves *curves, const double *c
     TRY(check_array(fault, "capital", capital, rows * m));
     TRY(check_array(fault, "out", out, elements));
     int64_t bad = 0;
-    if (elements && entry_evaluate(wanted, curves->family, curves->params, curves->origin, curves->n, capital, rows, m,
-                                   out, &bad)) {
+    if (elements && entry_evaluate(wanted, curves->family, curves->params, curves->origin, curves->n, curves->steps,
+                                   curves->steps_size, capital, rows, m, out, &bad)) {
         TRY(check_values(fault, "capital", &RANGE_EVALUATED, capital, rows * m));
     }
     return succeed(fault);
@@ -295,14 +359,15 @@ EXPORT int escala_threshold(const escala_curves *curves, const double *min_effic
     if (!curves) {
         return without(fault, "curves");
     }
-    TRY(check_shape(fault, curves));
+    TRY(check_shape(fault, curves, 1));
     int64_t n = curves->n;
     TRY(check_array(fault, "trusted_to", curves->trusted_to, n));
     TRY(check_array(fault, "min_efficiency", min_efficiency, n));
     TRY(check_array(fault, "first", first, n));
     TRY(check_array(fault, "last", last, n));
     TRY(check_values(fault, "min_efficiency", &RANGE_FINITE, min_efficiency, n));
-    entry_threshold(min_efficiency, curves->family, curves->params, curves->origin, curves->trusted_to, n, first, last);
+    entry_threshold(min_efficiency, curves->family, curves->params, curves->origin, curves->trusted_to, n, curves->steps,
+                    curves->steps_size, first, last);
     return succeed(fault);
 }
 
@@ -378,6 +443,8 @@ typedef struct {
     double *work;
     double *scratch;
     int64_t *order;
+    int64_t *step_offsets;
+    int64_t *n_steps;
     int64_t work_size;
     int64_t scratch_size;
 } fit_room;
@@ -385,11 +452,18 @@ typedef struct {
 static fit_room lay_out_fit(room *space, int64_t n, int64_t most) {
     fit_room r;
     r.work_size = entry_fit_work_size(most);
-    r.scratch_size = 3 * most;
+    r.scratch_size = 6 * most;
     r.work = carve_floats(space, r.work_size);
     r.scratch = carve_floats(space, r.scratch_size);
     r.order = carve_integers(space, n);
+    r.step_offsets = carve_integers(space, n + 1);
+    r.n_steps = carve_integers(space, n);
     return r;
+}
+
+/* Numbers that the steps of an instrument have room for. */
+static int64_t room_for_steps(const escala_records *records, int64_t i) {
+    return entry_fit_steps(records->family[i], records->offsets[i + 1] - records->offsets[i]);
 }
 
 EXPORT int64_t escala_fit_workspace(int64_t n, const int64_t *offsets) {
@@ -424,6 +498,32 @@ static int check_column(escala_fault *fault, const char *argument, const range *
     return status;
 }
 
+EXPORT int64_t escala_fit_steps(const escala_records *records) {
+    if (!records || check_size(NULL, "n", records->n) || check_array(NULL, "family", records->family, records->n)) {
+        return -1;
+    }
+    escala_records known = *records;
+    known.size = MOST;
+    if (check_offsets(NULL, &known) || check_codes(NULL, "family", records->family, records->n, is_wish)) {
+        return -1;
+    }
+    int64_t size = 0;
+    for (int64_t i = 0; i < records->n; i++) {
+        size += room_for_steps(records, i);
+    }
+    return size;
+}
+
+/* Whether there is room for the steps of all ladders that may come out. */
+static int check_room_for_steps(escala_fault *fault, const escala_records *records, const escala_fits *fits) {
+    TRY(check_size(fault, "fits->steps_size", fits->steps_size));
+    TRY(check_array(fault, "fits->steps", fits->steps, fits->steps_size));
+    if (fits->steps && fits->steps_size < escala_fit_steps(records)) {
+        return fail(fault, ESCALA_BAD_SIZE, "fits->steps_size", -1, (double)fits->steps_size);
+    }
+    return ESCALA_OK;
+}
+
 EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, void *workspace, int64_t workspace_size,
                       escala_fault *fault) {
     if (!records || !fits) {
@@ -446,6 +546,7 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
     lay_out_fit(&space, n, most);
     TRY(open_room(fault, &space, room_for(&space), workspace, workspace_size));
     TRY(check_codes(fault, "family", records->family, n, is_wish));
+    TRY(check_room_for_steps(fault, records, fits));
     TRY(check_column(fault, "capital", &RANGE_CAPITAL, records->capital, records));
     TRY(check_column(fault, "efficiency", &RANGE_EFFICIENCY, records->efficiency, records));
     if (records->weights) {
@@ -453,11 +554,18 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
     }
     fit_room r = lay_out_fit(&space, n, most);
     sort_by_size(records->offsets, r.order, n);
-    entry_fit(r.order, records->offsets, n, records->family, records->capital, records->efficiency, records->size,
-              records->weights, records->weights ? records->size : 0, fits->family, fits->status, fits->n_points,
-              fits->params, fits->origin, fits->root, fits->covariance, fits->fit_stats, r.work, r.work_size, r.scratch,
-              r.scratch_size);
+    r.step_offsets[0] = 0;
     for (int64_t i = 0; i < n; i++) {
+        r.step_offsets[i + 1] = r.step_offsets[i] + (fits->steps ? room_for_steps(records, i) : 0);
+    }
+    entry_fit(r.order, records->offsets, n, records->family, records->capital, records->efficiency, records->size,
+              records->weights, records->weights ? records->size : 0, r.step_offsets, fits->family, fits->status,
+              fits->n_points, fits->params, fits->origin, fits->root, fits->covariance, fits->fit_stats, r.n_steps,
+              fits->steps, fits->steps_size, r.work, r.work_size, r.scratch, r.scratch_size);
+    for (int64_t i = 0; i < n; i++) {
+        if (r.n_steps[i]) {
+            fits->params[ESCALA_PARAMS * i + ESCALA_PARAMS - 1] = (double)r.step_offsets[i];
+        }
         fits->trusted_to[i] = fits->fit_stats[i * ESCALA_FIT_STATS + ESCALA_FIT_STAT_TRUSTED_TO];
     }
     return succeed(fault);
@@ -522,7 +630,7 @@ static allocation_room lay_out_allocation(room *space, const escala_allocation *
     r.n = problem->curves.n;
     r.problems = problem->draws * problem->totals;
     r.most = problem->greedy ? 0 : problem->max_nodes;
-    r.work_size = entry_allocate_work_size(r.n, solves(problem));
+    r.work_size = entry_allocate_work_size(r.n, solves(problem), problem->curves.steps_size);
     r.integers_size = entry_allocate_integers_size(r.n, r.most);
     r.settings = carve_floats(space, COUNT_OF(SETTINGS) * r.n);
     r.controls = carve_floats(space, CONTROL_COUNT);
@@ -540,6 +648,7 @@ static allocation_room lay_out_allocation(room *space, const escala_allocation *
 
 static int check_allocation_sizes(escala_fault *fault, const escala_allocation *problem) {
     TRY(check_size(fault, "n", problem->curves.n));
+    TRY(check_size(fault, "steps_size", problem->curves.steps_size));
     TRY(check_size(fault, "draws", problem->draws));
     TRY(check_size(fault, "totals", problem->totals));
     int64_t problems, elements;
@@ -580,9 +689,10 @@ static int check_step(escala_fault *fault, const escala_allocation *problem) {
 static int check_allocation(escala_fault *fault, const escala_allocation *problem) {
     const escala_curves *curves = &problem->curves;
     int64_t n = curves->n;
-    TRY(check_shape(fault, curves));
+    TRY(check_shape(fault, curves, problem->draws));
     TRY(check_array(fault, "total", problem->total, problem->totals));
-    TRY(check_params(fault, curves->family, curves->params, n, problem->draws));
+    TRY(check_params(fault, curves, problem->draws));
+    TRY(check_steps(fault, curves, problem->draws));
     if (n > 0 && problem->draws > 0) {
         TRY(check_limits(fault, curves, curves->params));
     }
@@ -643,8 +753,8 @@ EXPORT int escala_allocate(const escala_allocation *problem, const escala_answer
     const escala_curves *c = &problem->curves;
     const escala_answers none = {NULL, NULL, NULL};
     const escala_answers *begun = first ? first : &none;
-    entry_allocate(c->family, c->params, problem->draws, c->origin, c->trusted_to, r.n, r.settings, problem->total,
-                   problem->totals, r.controls, answers->amounts, answers->binding, answers->solution, begun->amounts,
+    entry_allocate(c->family, c->params, problem->draws, c->origin, c->trusted_to, r.n, c->steps, c->steps_size,
+                   r.settings, problem->total, problem->totals, r.controls, answers->amounts, answers->binding, answers->solution, begun->amounts,
                    begun->binding, begun->solution, first ? r.problems : 0, r.work, r.work_size, r.marks, r.integers,
                    r.integers_size, r.nodes, r.bounds, r.most, r.trails, r.drafts, r.draft_binding, r.draft_solutions);
     TRY(check_feasible(fault, answers, r.problems));

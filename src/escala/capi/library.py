@@ -36,6 +36,7 @@ class Fits:
     root: Floats
     covariance: Floats
     fit_stats: Floats
+    steps: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,10 +162,12 @@ class Library:
             root=np.empty((n, 6)),
             covariance=np.empty((n, PARAMS, PARAMS)),
             fit_stats=np.empty((n, len(FIT_STATS))),
+            steps=np.zeros(max(0, self.functions.escala_fit_steps(records))),
         )
         out = call.new("escala_fits")
         for name, array in vars(fits).items():
             setattr(out, name, call.write(_C_NAMES[array.dtype.char], array))
+        out.steps_size = fits.steps.size
         size = self.functions.escala_fit_workspace(n, records.offsets)
         call(self.functions.escala_fit, records, out, *call.workspace(size))
         return fits
@@ -303,7 +306,11 @@ class _Call:
         made = self.new("escala_curves")
         made.n = len(curves)
         made.family = self.read("int8_t", curves.family)
-        made.params = self.read("double", curves.params if params is None else params)
+        placed = curves._placed(curves.params if params is None else params)
+        made.params = self.read("double", placed)
+        steps = curves._steps.values
+        made.steps = self.read("double", steps) if steps.size else self._ffi.NULL
+        made.steps_size = steps.size
         made.origin = self.read("double", curves.origin)
         made.trusted_to = self.read("double", curves.trusted_to)
         return made

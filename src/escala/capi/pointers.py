@@ -42,7 +42,7 @@ from escala.kernels.curves import evaluate as kernels
 from escala.kernels.families import dispatch
 from escala.kernels.families.params import of_row
 from escala.kernels.jit import OPTIONS, Floats, helper
-from escala.kernels.layout import rows
+from escala.kernels.layout import families, ladder_step, rows
 from escala.kernels.special import exp, expm1, lambert_w0, log
 from escala.tables import COEFFICIENTS
 
@@ -70,11 +70,13 @@ NAMES: Final = (*_OF_A_CURVE, *_OF_A_NUMBER)
 #: The numbers of a curve.
 _n = rows("family", *COEFFICIENTS, "origin")
 _NUMBERS: Final = _n.END
+_ROWS: Final = ladder_step.END
+_LADDER: Final = float(families.LADDER)
 
 
 @helper
 def _value(numbers: Floats, capital: float) -> float:
-    return dispatch.value(int(numbers[_n.FAMILY]), of_row(numbers[_n.A :]), numbers[_n.ORIGIN], capital)
+    return dispatch.value(int(numbers[_n.FAMILY]), of_row(numbers[_n.A :]), numbers[_n.ORIGIN], numbers, capital)
 
 
 @helper
@@ -95,12 +97,12 @@ def utility(numbers: Floats, capital: float) -> float:
 def marginal(numbers: Floats, capital: float) -> float:
     """Give d(capital·η)/dcapital: 1 where η is above 1, 0 where it is below 0."""
     eta = _value(numbers, capital)
-    slope = dispatch.marginal(int(numbers[_n.FAMILY]), of_row(numbers[_n.A :]), numbers[_n.ORIGIN], capital)
+    slope = dispatch.marginal(int(numbers[_n.FAMILY]), of_row(numbers[_n.A :]), numbers[_n.ORIGIN], numbers, capital)
     return kernels.clipped_to(kernels.MARGINAL, capital, eta, slope)
 
 
 def curve(curves: CurveSet, place: int = 0) -> Floats:
-    """Give the six numbers of one curve: family, a, b, c, d, origin.
+    """Give the six numbers of one curve: family, a, b, c, d, origin; behind them the steps of a ladder.
 
     Parameters
     ----------
@@ -111,7 +113,7 @@ def curve(curves: CurveSet, place: int = 0) -> Floats:
 
     Returns
     -------
-    (6,) float64
+    (6,) float64, or longer for a ladder
         Keep it as long as a pointer to it is in use.
 
     Raises
@@ -121,7 +123,11 @@ def curve(curves: CurveSet, place: int = 0) -> Floats:
     """
     if not 0 <= place < len(curves):
         raise InputError(f"place must be in [0, {len(curves) - 1}], not {place!r}", arguments=("place",))
-    return np.array([curves.family[place], *curves.params[place], curves.origin[place]], dtype=np.float64)
+    steps = curves._steps.row(place)
+    numbers = np.array([curves.family[place], *curves.params[place], curves.origin[place], *steps], dtype=np.float64)
+    if steps.size:
+        numbers[_n.D] = _NUMBERS
+    return numbers
 
 
 def address(name: str) -> int:
@@ -173,6 +179,8 @@ def _pointer(name: str) -> Any:
     of_curve = {"efficiency": efficiency, "utility": utility, "marginal": marginal}[name]
 
     def at(capital, numbers):
-        return of_curve(carray(numbers, _NUMBERS, np.float64), capital)
+        given = carray(numbers, _NUMBERS, np.float64)
+        steps = int(given[_n.C]) * _ROWS if given[_n.FAMILY] == _LADDER and given[_n.A] >= 0.0 else 0
+        return of_curve(carray(numbers, _NUMBERS + steps, np.float64), capital)
 
     return cfunc(types.float64(types.float64, types.voidptr), **options)(at)

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from escala import __version__
-from escala.commands import imported, lending, library, records, scaling, sweeps, system
-from escala.commands.terminal import UsageError
+from escala.commands import imported, lending, library, plans, records, scaling, sweeps, system
+from escala.commands.terminal import UsageError, say
 from escala.errors import EscalaError
+from escala.text.visible import in_line
 
 app = App(
     name="escala",
@@ -37,16 +38,25 @@ app.command(_library)
 app.command(scaling.predict, alias="predecir")
 app.command(scaling.optimize, alias="optimizar")
 app.command(scaling.analyze, alias="analizar")
-for _command in (lending.simulate, sweeps.sweep, system.demo, system.info, system.warm):
+for _command in (
+    lending.simulate,
+    plans.plan,
+    plans.unwind,
+    plans.preview,
+    sweeps.sweep,
+    system.demo,
+    system.info,
+    system.warm,
+):
     app.command(_command)
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:
-    print("escala: warning:", message, file=sys.stderr)
+    say("escala: warning:", in_line(message), file=sys.stderr)
 
 
 def _fail(error: object, code: int) -> int:
-    print("escala:", " ".join(str(error).split()), file=sys.stderr)
+    say("escala:", in_line(" ".join(str(error).split())), file=sys.stderr)
     return code
 
 

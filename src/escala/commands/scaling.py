@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
+from escala.commands.refits import Family, Group, Interval, Noise, Refit, fitted
 from escala.commands.terminal import (
     Database,
     Plot,
@@ -18,16 +19,17 @@ from escala.commands.terminal import (
     print_json,
     print_table,
     save_plot,
+    say,
     tell_plot,
 )
 from escala.text import progress
+from escala.text.visible import in_line
 
 if TYPE_CHECKING:
     from escala.allocation.result import Allocation
     from escala.curves.curveset import CurveSet
-    from escala.curves.prediction import Prediction, Saturation
+    from escala.curves.prediction import Saturation
     from escala.engine.config import EngineConfig
-    from escala.engine.results import ModelInfo
     from escala.store import ScalingConfig, StoredRecords
 
 #: One number for all, or SYMBOL=NUMBER as often as wanted.
@@ -40,6 +42,10 @@ def predict(
     capital: Annotated[list[float], Parameter(consume_multiple=(1, 100_000))],
     level: float = 0.95,
     tolerance: float = 0.05,
+    interval: Interval = "auto",
+    family: Family = None,
+    noise: Noise = None,
+    group: Group = None,
     plot: Plot = None,
     db: Database = "escala.db",
     json: bool = False,
@@ -56,6 +62,16 @@ def predict(
         Probability that a new observation lies inside the interval.
     tolerance
         Confidence is the probability that a new observation lies within this of the prediction.
+    interval
+        "forward" for observations of the next time: wider, by how far off the curves of the past were.
+    family
+        Fit this family for this question: auto, linear, quadratic, exponential, sqrt, hill, depth, power or ladder; by
+        default as the store's settings say. The store keeps its own curves.
+    noise
+        Whether noise grows with capital: "local" where the records tell so, "even" never; "auto" is local from 40
+        distinct capitals on.
+    group
+        Records that belong together, of which errors count as one: those of one time, one hour or one day.
     plot
         Where a picture of the curve with the records goes, as .png, .svg or .pdf.
     db
@@ -68,44 +84,58 @@ def predict(
     check_plot(plot)
     announce_compilation()
     config = EngineConfig(level=level, tolerance=tolerance)
-    curves, at, info, records = asyncio.run(_prediction(db, config, symbol, capital))
-    curve = curves[symbol]
-    columns = {
-        "capital": capital,
-        **{name: getattr(at, name)[0] for name in ("efficiency", "low", "high", "confidence", "extrapolated")},
-        "marginal": curve.marginal(capital),
-    }
+    wanted = Refit(family, noise, group, times=interval == "forward")
+    curves, info, records = asyncio.run(_curve(db, config, symbol, wanted))
+    at = curves.predict([capital], level=config.level, tolerance=config.tolerance, interval=interval)
+    columns = {"capital": capital, **{name: getattr(at, name)[0] for name in _OF_A_POINT}}
     if plot is not None:
         from escala import plots
 
         save_plot(plots.prediction_figure(curves, symbol, records, capital, level=level), plot)
     if json:
-        about = ("symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at")
-        told = {name: getattr(info, name) for name in about}
-        print_json({**told, "trusted_to": curve.trusted_to[0], "level": level, "tolerance": tolerance, **columns})
+        about = {"trusted_to": curves.trusted_to[0], "misfit": curves.misfit[0], "level": level, "tolerance": tolerance}
+        how = {"interval": at.method[0], "points": at.points[0], "note": at.note}
+        print_json({**info, **about, **how, **columns})
     else:
         _print_prediction(curves, columns, level, tolerance)
+        if at.note:
+            say(at.note)
     tell_plot(plot, json=json)
 
 
-async def _prediction(
-    db: str, config: EngineConfig, symbol: str, capital: list[float]
-) -> tuple[CurveSet, Prediction, ModelInfo, StoredRecords]:
-    from escala.engine.engine import PredictiveScalingEngine
+#: Columns of a prediction.
+_OF_A_POINT: Final = (
+    "efficiency", "low", "high", "confidence", "extrapolated", "marginal", "marginal_low", "marginal_high",
+)  # fmt: skip
+#: What is told of a curve.
+_OF_A_CURVE: Final = ("symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at")
 
+
+async def _curve(
+    db: str, config: EngineConfig, symbol: str, wanted: Refit
+) -> tuple[CurveSet, dict[str, Any], StoredRecords]:
+    """Give the curve of a symbol, what is told of it, and its records."""
+    from escala.engine.engine import PredictiveScalingEngine
+    from escala.store import Store
+
+    if wanted.is_wanted:
+        async with await Store.open(db, create=False) as store:
+            curves, records = await fitted(store, [symbol], wanted)
+        columns = curves.to_dict() | {"trained_at": [None]}
+        return curves, {name: columns[name][0] for name in _OF_A_CURVE}, records
     async with await PredictiveScalingEngine.open(db, config, create=False) as engine:
-        at = await engine.predict_many(symbol, [capital])
         curves = await engine.curves(symbol)
-        return curves, at, await engine.model_info(symbol), await engine.store.records(symbol)
+        info = await engine.model_info(symbol)
+        return curves, {name: getattr(info, name) for name in _OF_A_CURVE}, await engine.store.records(symbol)
 
 
 def _print_prediction(curve: CurveSet, columns: dict[str, Any], level: float, tolerance: float) -> None:
     from escala.text.numerals import capital
 
-    print(_of_curve(curve))
+    say(_of_curve(curve))
     if not curve.has_curve[0]:
         return
-    print()
+    say()
     rows = zip(*columns.values(), strict=True)
     print_table(
         [
@@ -122,17 +152,22 @@ def _print_prediction(curve: CurveSet, columns: dict[str, Any], level: float, to
                 f"{efficiency:.4f}",
                 f"{low:.4f} to {high:.4f}",
                 "–" if extrapolated else _probability(confidence),
-                f"{marginal:.4f}",
+                _marginal(marginal, least, most),
                 _beyond(amount, extrapolated, curve),
             ]
-            for amount, efficiency, low, high, confidence, extrapolated, marginal in rows
+            for amount, efficiency, low, high, confidence, extrapolated, marginal, least, most in rows
         ],
         left=("",),
         spare=("next unit returns",),
     )
-    print(f"interval, and probability to lie within ±{tolerance:g} of the curve: of a new observation")
+    say(f"interval, and probability to lie within ±{tolerance:g} of the curve: of a new observation")
     if any(columns["extrapolated"]):
-        print("outside the records the interval holds if the curve goes on as it does; no probability is given there")
+        say("outside the records the interval holds if the curve goes on as it does; no probability is given there")
+
+
+def _marginal(value: float, low: float, high: float) -> str:
+    """Write what the next unit returns, with its interval where it says something."""
+    return f"{value:.4f}" if high - low >= 1.0 else f"{value:.4f} ({low:.4f} to {high:.4f})"
 
 
 def _probability(value: float) -> str:
@@ -148,15 +183,15 @@ def _beyond(amount: float, extrapolated: bool, curve: CurveSet) -> str:
 
 def _of_curve(curve: CurveSet) -> str:
     """Say what a curve was learnt from, and how well it follows that."""
-    from escala.curves.summary import DISTRUST, REASONS
+    from escala.curves.summary import REASONS
     from escala.text.numerals import capital, counted
 
     records = counted(int(curve.n_points[0]), "record")
     seen = f"{capital(curve.observed[0, 0])} to {capital(curve.observed[0, 1])}"
-    start = f"{curve.symbols[0]}: {records} of capitals {seen}"
+    start = f"{in_line(curve.symbols[0])}: {records} of capitals {seen}"
     if not curve.has_curve[0]:
         return f"{start}; no curve: {REASONS[curve.status_names[0]]}"
-    doubt = ", but the records follow a pattern that it does not" if curve.lack_of_fit[0] < DISTRUST else ""
+    doubt = ", but the records follow a pattern that it does not" if curve.marked[0] else ""
     return f"{start}; {curve.family_names[0]} curve, R² {curve.r_squared[0]:.3f}{doubt}"
 
 
@@ -175,6 +210,9 @@ def optimize(
     spend: Literal["at_most", "exactly"] | None = None,
     remainder: Literal["distribute", "hold"] | None = None,
     method: Literal["exact", "greedy"] | None = None,
+    family: Family = None,
+    noise: Noise = None,
+    group: Group = None,
     plot: Plot = None,
     db: Database = "escala.db",
     json: bool = False,
@@ -212,6 +250,14 @@ def optimize(
         Whether money that min-efficiency leaves over is placed all the same.
     method
         The optimum, or increments to the highest marginal utility.
+    family
+        Fit this family for this question: auto, linear, quadratic, exponential, sqrt, hill, depth, power or ladder; by
+        default as the store's settings say. The store keeps its own curves.
+    noise
+        Whether noise grows with capital: "local" where the records tell so, "even" never; "auto" is local from 40
+        distinct capitals on.
+    group
+        Records that belong together, of which errors count as one: those of one time, one hour or one day.
     plot
         Where a picture of marginal utilities and amounts goes, as .png, .svg or .pdf.
     db
@@ -232,7 +278,7 @@ def optimize(
     limits |= {name: value for name, value in plain.items() if value is not None}
     check_plot(plot)
     announce_compilation()
-    found, settings = asyncio.run(_allocation(db, symbols, total, limits))
+    found, settings = asyncio.run(_allocation(db, symbols, total, limits, Refit(family, noise, group)))
     if plot is not None:
         from escala import plots
 
@@ -240,7 +286,7 @@ def optimize(
     if json:
         print_json(_allocation_content(found))
     else:
-        print(found.summary())
+        say(found.summary())
         _print_settings(settings, limits)
     tell_plot(plot, json=json)
 
@@ -269,13 +315,25 @@ def _number(option: str, text: str, word: str) -> float:
 
 
 async def _allocation(
-    db: str, symbols: list[str] | None, total: float, limits: dict[str, Any]
+    db: str, symbols: list[str] | None, total: float, limits: dict[str, Any], wanted: Refit
 ) -> tuple[Allocation, ScalingConfig]:
+    from escala.allocation.solve import allocate
     from escala.engine.engine import PredictiveScalingEngine
+    from escala.engine.limits import completed
+    from escala.engine.rebalancing import checked_total
+    from escala.store import Store
 
+    if wanted.is_wanted:
+        async with await Store.open(db, create=False) as store:
+            curves, _ = await fitted(store, symbols, wanted)
+            settings, own = await store.config(), await store.symbol_config()
+            chosen = completed(limits, curves.symbols.tolist(), settings, own)
+            found = await asyncio.to_thread(allocate, curves, checked_total(total), **chosen)
+            await store.save_allocation(found)
+            return found, settings
     async with await PredictiveScalingEngine.open(db, create=False) as engine:
-        chosen = list(await engine.store.symbols()) if symbols is None else symbols
-        found = await engine.optimize_allocation(chosen, total, **limits)
+        names = list(await engine.store.symbols()) if symbols is None else symbols
+        found = await engine.optimize_allocation(names, total, **limits)
         return found, await engine.store.config()
 
 
@@ -283,7 +341,7 @@ def _print_settings(settings: ScalingConfig, limits: dict[str, Any]) -> None:
     names = ("min_efficiency", "max_share", "min_ticket", "reserve")
     used = [f"{name} {getattr(settings, name):g}" for name in names if name not in limits]
     if used:
-        print(f"by the store's settings, where a symbol has none of its own: {', '.join(used)}")
+        say(f"by the store's settings, where a symbol has none of its own: {', '.join(used)}")
 
 
 def _allocation_content(found: Allocation) -> dict[str, Any]:
@@ -309,6 +367,9 @@ def analyze(
     *,
     symbols: Symbols = None,
     drop: float = 0.10,
+    family: Family = None,
+    noise: Noise = None,
+    group: Group = None,
     plot: Plot = None,
     db: Database = "escala.db",
     json: bool = False,
@@ -321,8 +382,17 @@ def analyze(
         Instruments: --symbols A B C; by default all that have records.
     drop
         Share of the highest efficiency that is lost at saturation.
+    family
+        Fit this family for this question: auto, linear, quadratic, exponential, sqrt, hill, depth, power or ladder; by
+        default as the store's settings say. The store keeps its own curves.
+    noise
+        Whether noise grows with capital: "local" where the records tell so, "even" never; "auto" is local from 40
+        distinct capitals on.
+    group
+        Records that belong together, of which errors count as one: those of one time, one hour or one day.
     plot
-        Where a picture of the curves goes, as .png, .svg or .pdf; of one symbol also its records.
+        Where a picture of the curves goes, as .png, .svg or .pdf: efficiency and what is lost; of one symbol also its
+        records, what its capital returns and what the next unit does.
     db
         The store: a file or postgresql://USER:PASSWORD@HOST/NAME.
     json
@@ -331,7 +401,7 @@ def analyze(
     check_plot(plot)
     announce_compilation()
     with progress.bar("learning curves"):
-        curves, records = asyncio.run(_curves(db, symbols))
+        curves, records = asyncio.run(_curves(db, symbols, Refit(family, noise, group)))
     found = curves.saturation(drop)
     if plot is not None:
         from escala import plots
@@ -347,9 +417,14 @@ def analyze(
     tell_plot(plot, json=json)
 
 
-async def _curves(db: str, symbols: list[str] | None) -> tuple[CurveSet, StoredRecords | None]:
+async def _curves(db: str, symbols: list[str] | None, wanted: Refit) -> tuple[CurveSet, StoredRecords | None]:
     from escala.engine.engine import PredictiveScalingEngine
+    from escala.store import Store
 
+    if wanted.is_wanted:
+        async with await Store.open(db, create=False) as store:
+            curves, seen = await fitted(store, symbols, wanted)
+            return curves, seen if len(curves) == 1 else None
     async with await PredictiveScalingEngine.open(db, create=False) as engine:
         curves = await engine.curves(symbols)
         return curves, await engine.store.records(curves.symbols.tolist()) if len(curves) == 1 else None
@@ -358,7 +433,7 @@ async def _curves(db: str, symbols: list[str] | None) -> tuple[CurveSet, StoredR
 def _print_one(curve: CurveSet, found: Saturation, drop: float) -> None:
     from escala.text.numerals import capital
 
-    print(_of_curve(curve))
+    say(_of_curve(curve))
     if not curve.has_curve[0]:
         return
     limits = {
@@ -370,8 +445,8 @@ def _print_one(curve: CurveSet, found: Saturation, drop: float) -> None:
         "capacity": _with_interval(found.capacity[0], found.capacity_low[0], found.capacity_high[0]),
     }
     for name, value in limits.items():
-        print(f"  {name:<22}{value}")
-    print("capacity: where capital x efficiency is highest; beyond it more capital returns less in all")
+        say(f"  {name:<22}{value}")
+    say("capacity: where capital x efficiency is highest; beyond it more capital returns less in all")
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
@@ -412,18 +487,18 @@ def _on_or_more(curves: CurveSet, found: Saturation) -> list[str]:
 
 
 def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
-    from escala.curves.summary import DISTRUST, REASONS, families
+    from escala.curves.summary import REASONS, families
     from escala.text.numerals import capital
 
-    print(f"{len(curves):,} symbols, {int(curves.n_points.sum()):,} records: {families(curves)}")
-    print()
+    say(f"{len(curves):,} symbols, {int(curves.n_points.sum()):,} records: {families(curves)}")
+    say()
     rows = []
     for k, symbol in enumerate(curves.symbols.tolist()):
         row = [symbol, f"{curves.n_points[k]:,}"]
         if curves.has_curve[k]:
             row += [
                 curves.family_names[k],
-                f"{curves.r_squared[k]:.3f}{'*' if curves.lack_of_fit[k] < DISTRUST else ' '}",
+                f"{curves.r_squared[k]:.3f}{'*' if curves.marked[k] else ' '}",
                 capital(curves.observed[k, 1]),
                 capital(found.saturation[k]),
                 _interval(found.saturation_low[k], found.saturation_high[k]),
@@ -440,8 +515,8 @@ def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
         left=("symbol", "family", "(90 %)"),
         spare=("records", "family", "largest", "(90 %)"),
     )
-    print("lost: of the highest efficiency; capacity: where capital x efficiency is highest; –: beyond what is trusted")
+    say("lost: of the highest efficiency; capacity: where capital x efficiency is highest; –: beyond what is trusted")
     for line in _on_or_more(curves, found):
-        print(line)
-    if (curves.lack_of_fit < DISTRUST).any():
-        print("* the records follow a pattern that this curve does not (p < 0.01)")
+        say(line)
+    if curves.marked.any():
+        say("* the records follow a pattern that this curve does not (p < 0.01)")

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, parallel
-from escala.arrays import Floats, check_interval, no_symbol, one_number, to_floats
+from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, to_floats
+from escala.curves import exact, noise
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
 from escala.files import table as table_file
 from escala.keyed import PerSymbol
-from escala.tables import COEFFICIENTS, LIMITS, PARAMS, Interval
+from escala.ragged import Ragged
+from escala.tables import COEFFICIENTS, LADDER_STEP, LIMITS, PARAMS, Interval
 from escala.text import html
 
 if TYPE_CHECKING:
     import pandas
 from escala.curves.families import (
     FORMS,
+    ROUNDING,
     Family,
     FitStatus,
     coefficient_rule,
@@ -61,12 +64,19 @@ _MOST_CHANGE: Final = 8.0 * np.log(2.0)  # of ln K in a draw: how far beyond the
 _SHOWN: Final = 3  # symbols that a message lists
 
 
+class Ladder(NamedTuple):
+    """Steps of one curve: utility rises by ``slopes[j]`` a unit of capital from ``knots[j]`` on, the last for ever."""
+
+    knots: Floats
+    slopes: Floats
+
+
 @dataclass(frozen=True, eq=False)
 class CurveSet:
     """Efficiency curves of n instruments, as arrays.
 
-    Made by :func:`escala.fit`, or without data by :meth:`from_params`. ``curves["BTC/USDT"]``, ``curves[3]``, slices
-    and masks give smaller sets; iterating gives sets of one.
+    Made by :func:`escala.fit`, or without data by :meth:`from_params` and :meth:`from_ladders`. ``curves["BTC/USDT"]``,
+    ``curves[3]``, slices and masks give smaller sets; iterating gives sets of one.
 
     Attributes
     ----------
@@ -79,7 +89,9 @@ class CurveSet:
     params : (n, 4) float64
         a, b, c, d. With x = capital − `origin`: linear a·x + b, quadratic a·x² + b·x + c, exponential a·exp(−b·x) + c
         with b > 0, sqrt a·√capital + b, hill a·u^(c − 1)/(1 + u^c) with u = capital/b, b > 0, c in [1, 20] and an a
-        that keeps the highest efficiency at or below 1. NaN where there is no curve; 0 where a coefficient is not used.
+        that keeps the highest efficiency at or below 1, ladder: a and b are factors of its slopes and its knots, 1 but
+        in draws, and c is the number of its steps, which :meth:`ladder` gives. NaN where there is no curve; 0 where a
+        coefficient is not used.
     origin : (n,) float64
         Smallest capital seen for exponentials (so that a cannot overflow), and for quadratics over a range less than
         1/16 of the smallest capital; otherwise 0.
@@ -104,6 +116,9 @@ class CurveSet:
         Corrected Akaike criterion; NaN where there are too few points for it.
     clipped : (n,) int64
         Efficiencies that ``clip=True`` brought back into [0, 1].
+    misfit : (n,) float64
+        √(Σ w·r²/n) with w = 1/σ², σ² the variance that neighbouring points differ by: 1 is what noise alone leaves. NaN
+        where noise is not local.
     """
 
     symbols: npt.NDArray[np.object_]
@@ -123,8 +138,15 @@ class CurveSet:
     rmse: Floats
     aicc: Floats
     clipped: npt.NDArray[np.int64]
+    misfit: Floats
     _root: Floats
     _neumann: Floats
+    _steps: Ragged
+    _noise: Floats
+    _scores: Ragged
+    _bins: Ragged
+    _windows: Ragged
+    _forward: Ragged
 
     @classmethod
     def from_params(
@@ -171,6 +193,9 @@ class CurveSet:
         if len(given) != n:
             raise CurveError(f"families has {len(given)} entries for {n} symbols", arguments=("families", "symbols"))
         family = np.array([family_code(name) for name in given], dtype=np.int8)
+        for place in np.flatnonzero(family == Family.LADDER)[:1].tolist():
+            message = f"families[{place}] is 'ladder', whose steps are given to CurveSet.from_ladders"
+            raise CurveError(message, arguments=("families",), indexes=((place,),))
         values = _coefficients(params, names, family)
         limits = keyed.per_symbol("trusted_to", trusted_to, names, _POSITIVE, CurveError)
         origins = keyed.per_symbol("origin", origin, names, _FINITE, CurveError)
@@ -194,9 +219,148 @@ class CurveSet:
             rmse=nothing,
             aicc=nothing,
             clipped=np.zeros(n, dtype=np.int64),
+            misfit=nothing,
             _root=np.full((n, 6), np.nan),
             _neumann=np.full((n, 3), np.nan),
+            _steps=Ragged.empty(n),
+            _noise=np.full((n, 2), np.nan),
+            _scores=Ragged.empty(n),
+            _bins=Ragged.empty(n),
+            _windows=Ragged.empty(n),
+            _forward=Ragged.empty(n),
         )
+
+    @classmethod
+    def from_ladders(
+        cls,
+        symbols: Sequence[str],
+        knots: Sequence[FloatLike] | Mapping[str, FloatLike],
+        slopes: Sequence[FloatLike] | Mapping[str, FloatLike],
+        *,
+        trusted_to: PerSymbol = np.inf,
+    ) -> CurveSet:
+        """Make curves whose utility rises in straight steps that get flatter: U′ = slopes[j] from knots[j] on.
+
+        Parameters
+        ----------
+        symbols : sequence of str
+            n names, none twice.
+        knots, slopes : n arrays, or symbol → array
+            Of each curve as many knots as slopes: knots rise from 0, slopes fall from at most 1 to at least 0. The last
+            slope goes on to infinity; one of 0 says that nothing more comes out.
+        trusted_to : float or (n,)
+            Where trust ends (positive, inf allowed).
+
+        Raises
+        ------
+        CurveError
+            Names the argument, the curve, the index and the value that is wrong.
+
+        Examples
+        --------
+        >>> curves = CurveSet.from_ladders(["A"], [[0.0, 100.0, 300.0]], [[1.0, 0.9, 0.0]])
+        >>> curves.utility([50.0, 200.0, 1000.0])
+        array([ 50., 190., 280.])
+        """
+        names = _names(symbols)
+        given = {"knots": knots, "slopes": slopes}
+        rows = [list(keyed.by_symbol(name, one, names, CurveError)) for name, one in given.items()]
+        params, steps = exact.ladders(rows[0], rows[1], names.tolist())
+        base = cls.from_params(names.tolist(), "linear", np.tile([0.0, 1.0], (names.size, 1)), trusted_to=trusted_to)
+        return replace(base, family=np.full(names.size, Family.LADDER, dtype=np.int8), params=params, _steps=steps)
+
+    @classmethod
+    def from_order_books(
+        cls,
+        books: Mapping[str, Any] | exact.Snapshots,
+        *,
+        side: str = "buy",
+        fee: PerSymbol = 0.0,
+        price: PerSymbol | str = "mid",
+    ) -> CurveSet:
+        """Make the exact curves of order books: a ladder, a level a step.
+
+        Parameters
+        ----------
+        books : mapping of str to levels, or OrderBook
+            Of each symbol ``{"bids": levels, "asks": levels}``, or the levels of the side that is taken alone. Levels
+            are rows of price and size, (m, 2) or wider as exchanges send them, or a tuple of prices and sizes; in any
+            order. Sizes at one price are added, and levels of size 0 left out. What :func:`escala.sources.book` made is
+            welcome too, with one snapshot a symbol.
+        side : {"buy", "sell"}
+            A buyer takes the asks, a seller the bids.
+        fee : float or (n,)
+            In [0, 1): the share of what is received that goes.
+        price : {"mid", "best"}, float or (n,)
+            What a unit counts for. "mid" is the mid price of each book, as efficiency is elsewhere. For one order over
+            several venues take one price for all, else each venue is held against itself: "best" is the best price of
+            all books on that side.
+
+        Raises
+        ------
+        CurveError
+            Names the book, the level and the value that is wrong: a crossed book, a side that is missing, a price at
+            which efficiency would exceed 1.
+
+        Notes
+        -----
+        Capital and utility are in quote currency at the price m that counts, on both sides, as in
+        :func:`escala.sources.walk`: a level of price p and size q takes p·q of a buyer and returns m·q·(1 − fee); it
+        takes m·q of a seller and returns p·q·(1 − fee). Trust ends where the levels do: nothing is extrapolated.
+
+        Examples
+        --------
+        >>> asks = {"X": [[100.0, 2.0], [101.0, 5.0]], "Y": [[100.5, 4.0]]}
+        >>> curves = CurveSet.from_order_books(asks, side="buy", fee={"X": 0.001, "Y": 0.0}, price="best")
+        >>> curves.trusted_to
+        array([705., 402.])
+        >>> curves.efficiency(200.0).round(5)
+        array([0.999  , 0.99502])
+        """
+        symbols, knots, slopes, depth = exact.order_books(books, side, fee, price)
+        return cls.from_ladders(symbols, knots, slopes, trusted_to=depth)
+
+    @classmethod
+    def from_pools(
+        cls,
+        reserve_in: PerSymbol,
+        *,
+        fee: PerSymbol = 0.0,
+        level: PerSymbol = 1.0,
+        symbols: Sequence[str] | None = None,
+    ) -> CurveSet:
+        """Make the exact curves of pools of constant product: the family depth with a sharpness of 1.
+
+        Parameters
+        ----------
+        reserve_in : (n,) float64 or symbol → float
+            What each pool holds of the currency that is paid in, positive.
+        fee : float or (n,)
+            In [0, 1): the share of what is paid in that goes.
+        level : float or (n,)
+            In (0, 1]: what a first unit would return without the fee at the price that counts: that price over the
+            pool's own. Pools beside each other or beside books need one price for all.
+        symbols : sequence of str, optional
+            Names, where `reserve_in` has none.
+
+        Raises
+        ------
+        CurveError
+            If symbols are missing, or a value is out of range.
+
+        Notes
+        -----
+        Of reserves R and S an amount C buys S·(1 − fee)·C/(R + (1 − fee)·C). At the pool's own price R/S that is
+        worth a·C/(1 + C/D) with a = 1 − fee, D = R/(1 − fee): never more than R.
+
+        Examples
+        --------
+        >>> curves = CurveSet.from_pools({"P": 1e6, "Q": 4e6}, fee=0.003)
+        >>> curves.utility(1e6).round(0)
+        array([499249., 798079.])
+        """
+        names, params = exact.pools(reserve_in, fee, level, symbols)
+        return cls.from_params(names, "depth", params)
 
     @classmethod
     def concatenate(cls, sets: Iterable[CurveSet]) -> CurveSet:
@@ -210,9 +374,7 @@ class CurveSet:
         chosen = list(sets)
         if not chosen:
             return cls.from_params([], "linear", np.zeros((0, 2)))
-        joined = cls(
-            **{field.name: np.concatenate([getattr(one, field.name) for one in chosen]) for field in fields(cls)}
-        )
+        joined = cls(**{field.name: _joined([getattr(one, field.name) for one in chosen]) for field in fields(cls)})
         _names(joined.symbols.tolist())
         return joined
 
@@ -312,6 +474,39 @@ class CurveSet:
         value = betainc(np.where(sound, alpha, 1.0), np.where(sound, beta, 1.0), bounded)
         return np.where(sound, value, np.nan)
 
+    @property
+    def marked(self) -> npt.NDArray[np.bool_]:
+        """Tell which curves their records contradict: read what follows from them with care.
+
+        The residuals follow a pattern (`lack_of_fit` below 0.01), and where noise is local they are larger than what
+        neighbouring points differ by (`misfit` above 1.25): with hundreds of points the test alone finds patterns that
+        do not matter.
+        """
+        patterned = self.lack_of_fit < curve_summary.DISTRUST
+        marked: npt.NDArray[np.bool_] = patterned & ~(self.misfit <= curve_summary.MISFIT)
+        return marked
+
+    def ladder(self, symbol: str) -> Ladder:
+        """Give the steps of one ladder: from ``knots[j]`` on another unit of capital returns ``slopes[j]``.
+
+        Raises
+        ------
+        CurveError
+            If there is no such symbol, or its curve is no ladder.
+
+        Examples
+        --------
+        >>> curves = CurveSet.from_ladders(["A"], [[0.0, 100.0, 300.0]], [[1.0, 0.9, 0.0]])
+        >>> curves.ladder("A").slopes
+        array([1. , 0.9, 0. ])
+        """
+        place = self.index(symbol)
+        if self._steps.sizes[place] == 0:
+            kind = f"a curve of family {self.family_names[place]}" if self.has_curve[place] else "no curve"
+            raise CurveError(f"{symbol!r} has {kind}, not a ladder", arguments=("symbol",))
+        knots, slopes, _ = self._steps.row(place).reshape(len(LADDER_STEP), -1)
+        return Ladder(knots * self.params[place, 1], slopes * self.params[place, 0])
+
     def efficiency(self, capital: PerSymbol, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate η, clipped to [0, 1]; NaN where there is no curve.
 
@@ -354,7 +549,14 @@ class CurveSet:
         """
         return self._evaluate("MARGINAL", capital, out, threads)
 
-    def predict(self, capital: PerSymbol, *, level: float = 0.95, tolerance: PerSymbol = 0.05) -> Prediction:
+    def predict(
+        self,
+        capital: PerSymbol,
+        *,
+        level: float = 0.95,
+        tolerance: PerSymbol = 0.05,
+        interval: Literal["auto", "forward"] = "auto",
+    ) -> Prediction:
         """Predict new observations, with an interval that holds a share `level` of them.
 
         Parameters
@@ -365,27 +567,99 @@ class CurveSet:
             In (0, 1).
         tolerance : float or (n,)
             Finite, at least 0.
+        interval : {"auto", "forward"}
+            ``"auto"`` is for observations of the same period as the records. ``"forward"`` is for those of the next
+            time, or group, by what past ones were off by when only those before them were known; it needs records with
+            `observed_at` or `group`.
 
         Raises
         ------
         CurveError
-            If an argument is out of range.
+            If an argument is out of range, or if no curve has what ``"forward"`` needs.
 
         Notes
         -----
-        η ± t·s·√(1 + v): s the residual standard deviation, s²·v the variance of the fitted mean (delta method), t the
-        quantile of Student's distribution with the fit's degrees of freedom. The 1 is what a new observation varies by
-        itself; without it the interval would be the mean's. Inside the observed capitals and for the right family the
-        share of new observations in the interval is `level`; outside nothing is promised. An efficiency lies in [0, 1]:
-        what the distribution puts beyond an end is observed at that end, for the interval and the confidence alike.
-        """
-        from scipy.special import stdtr, stdtrit
+        Where noise is local (see :func:`escala.fit`) η ∓ q·σ(C): σ is the noise at a capital, fitted to residuals of
+        points that were left out, q the order statistic (n + 1)·level of their sizes in units of σ, of all points or of
+        the neighbours at that capital, whichever is larger (conformal prediction). A level needs
+        n ≥ level/(1 − level) points: with fewer the interval is [0, 1], and `Prediction.note` says so. Time is not
+        promised: in the next hour, intervals of the same period hold less than their level.
 
+        Otherwise η ± t·s·√(1 + v): s the residual standard deviation, s²·v the variance of the fitted mean (delta
+        method), t the quantile of Student's distribution with the fit's degrees of freedom. The 1 is what a new
+        observation varies by itself; without it the interval would be the mean's. Inside the observed capitals and for
+        the right family the share of new observations in the interval is `level`; outside nothing is promised. An
+        efficiency lies in [0, 1]: what the distribution puts beyond an end is observed at that end, for the interval
+        and the confidence alike.
+
+        The interval of the marginal is one of the curve, not of observations: U′ ± t·s·√v of its own v. A ladder's
+        level and depth are moved by theirs, since between two steps its slope has no error of its own.
+        """
         share = one_number("level", level, _LEVEL, CurveError)
         tolerances = keyed.per_symbol("tolerance", tolerance, self.symbols, _TOLERANCE, CurveError)
-        within = tolerances[:, None]
+        method, enough = self._methods(share, interval)
         rows, shape = self._capital_rows(capital)
         eta, spread = self._raw_predictions(rows, capital)
+        low, high, confidence = self._by_student(eta, spread, share, tolerances)
+        scored = (method == "conformal") | (method == "forward")
+        if scored.any():
+            known = noise.Noise(self._noise, self.misfit, self._scores, self._bins, self._windows, self._forward)
+            smallest = self.observed[:, 0]
+            ends = noise.reach(self._arrays(), smallest, known, rows, share, tolerances, ahead=interval == "forward")
+            chosen = scored[:, None]
+            low = np.where(chosen, np.clip(eta - ends[0], 0.0, 1.0), low)
+            high = np.where(chosen, np.clip(eta + ends[0], 0.0, 1.0), high)
+            confidence = np.where(chosen, ends[1], confidence)
+        unknown = (method == "none")[:, None]
+        low, high = np.where(unknown, 0.0, low), np.where(unknown, 1.0, high)
+        inside = (rows >= self.observed[:, :1]) & (rows <= self.observed[:, 1:])
+        asked = np.empty(eta.shape)
+        asked[:] = rows
+        columns = {
+            "efficiency": np.clip(eta, 0.0, 1.0),
+            "low": low,
+            "high": high,
+            "confidence": np.where(unknown, 0.0, confidence),
+            "extrapolated": ~inside,
+            "capital": asked,
+            **self._marginals(rows, share),
+        }
+        return Prediction(
+            **{name: column.reshape(shape) for name, column in columns.items()},
+            level=share,
+            tolerance=tolerances,
+            symbols=self.symbols,
+            method=method,
+            enough=enough,
+            points=(self._forward if interval == "forward" else self._scores).sizes,
+        )
+
+    def _methods(self, level: float, interval: str) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.bool_]]:
+        """Say how each curve's interval comes about, and whether its scores are enough for a level."""
+        if interval not in ("auto", "forward"):
+            raise CurveError(f"interval must be 'auto' or 'forward', not {interval!r}", arguments=("interval",))
+        ahead = interval == "forward"
+        scores = (self._forward if ahead else self._scores).sizes
+        if ahead and len(self) and not scores.any():
+            message = (
+                "interval='forward' needs curves that were fitted with observed_at= or group=, the records before the "
+                "last ones of 40 distinct capitals or more"
+            )
+            raise CurveError(message, arguments=("interval",))
+        method = np.full(len(self), "none", dtype=object)
+        if not ahead:
+            method[(self.df_resid > 0.0) & self.has_curve] = "student"
+        method[scores > 0] = interval if ahead else "conformal"
+        enough = (scores == 0) & (method != "none") | ((scores + 1) * level <= scores) & (scores > 0)
+        return method, enough
+
+    def _by_student(
+        self, eta: Floats, spread: Floats, share: float, tolerances: Floats
+    ) -> tuple[Floats, Floats, Floats]:  # fmt: skip
+        """Give Student's intervals, and the probability of a distance; 0, 1 and 0 where nothing is known."""
+        from scipy.special import stdtr, stdtrit
+
+        within = tolerances[:, None]
         known = (self.df_resid > 0.0) & self.has_curve
         df_resid = np.where(known, self.df_resid, 1.0)[:, None]
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
@@ -403,21 +677,25 @@ class CurveSet:
         known_rows = known_rows & np.isfinite(error)  # far off an error may exceed all numbers
         low = np.where(known_rows, np.clip(eta - reach, 0.0, 1.0), 0.0)
         high = np.where(known_rows, np.clip(eta + reach, 0.0, 1.0), 1.0)
-        confidence = np.where(exact, 1.0, np.where(known_rows, hit, 0.0))
-        inside = (rows >= self.observed[:, :1]) & (rows <= self.observed[:, 1:])
-        asked = np.empty(eta.shape)
-        asked[:] = rows
-        return Prediction(
-            efficiency=efficiency.reshape(shape),
-            low=low.reshape(shape),
-            high=high.reshape(shape),
-            confidence=confidence.reshape(shape),
-            extrapolated=~inside.reshape(shape),
-            level=share,
-            tolerance=tolerances,
-            symbols=self.symbols,
-            capital=asked.reshape(shape),
-        )
+        return low, high, np.where(exact, 1.0, np.where(known_rows, hit, 0.0))
+
+    def _marginals(self, rows: Floats, share: float) -> dict[str, Floats]:
+        """Give the marginal utility with its interval, within [0, 1] where the marginal itself is."""
+        from scipy.special import stdtrit
+
+        from escala.kernels.curves import evaluate as kernels
+
+        known = (self.df_resid > 0.0) & self.has_curve
+        quantile = stdtrit(np.where(known, self.df_resid, 1.0), 0.5 + 0.5 * share)
+        half = np.where(known, quantile * self.residual_sd, np.nan)
+        middle, low, high = (np.empty((len(self), rows.shape[1])) for _ in range(3))
+        kernels.marginal_interval(*self._arrays(), self._roots(), half, np.ascontiguousarray(rows), middle, low, high,
+                                  0, middle.size)  # fmt: skip
+        return {
+            "marginal": middle,
+            "marginal_low": np.fmin(np.clip(np.where(np.isnan(low), 0.0, low), 0.0, 1.0), middle),
+            "marginal_high": np.fmax(np.clip(np.where(np.isnan(high), 1.0, high), 0.0, 1.0), middle),
+        }
 
     def saturation(self, drop: PerSymbol = 0.10) -> Saturation:
         """Find peak, saturation and capacity of every curve on [0, trusted_to].
@@ -518,7 +796,9 @@ class CurveSet:
         the fit and its mean above it, and where errors are small the draws have the mean `params` and `covariance`
         too. Normal a, b and c would not do for exponentials: where the rate is uncertain by a third or more, many such
         draws miss the data. b times the range of capital is kept within what :func:`escala.fit` searches, 2⁻⁸ to
-        2¹²: lines and steps. Hill: a, ln K and s are normal (delta method), brought back to where they may be.
+        2¹²: lines and steps. Hill: a, ln K and s are normal (delta method), brought back to where they may be. Ladder:
+        the slopes together by a factor a, and the knots by a factor b whose logarithm is normal: its level and its
+        depth are uncertain, its shape is not. The steps stay those of the curve, c and d as well.
 
         Instruments are independent, and each has a stream of numbers of its own, made from the seed and its symbol.
         Its draws depend on no other instrument, nor on its place, and more draws begin with the same ones. The bits
@@ -571,6 +851,11 @@ class CurveSet:
             s = np.clip(s, *_HILL_SHAPES)
             b = self.params[hill, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
             out[:, hill, :3] = np.stack([np.clip(a, 0.0, most_amplitude(s)), b, s], axis=-1)
+        ladder = self._ladders
+        if ladder.any():
+            a, change, _, _ = np.moveaxis(out[:, ladder], -1, 0)
+            b = self.params[ladder, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
+            out[:, ladder, :2] = np.stack([np.clip(a, 0.0, self._most_level(ladder)), b], axis=-1)
         return out
 
     def to_dict(self) -> dict[str, npt.NDArray[Any]]:
@@ -596,7 +881,7 @@ class CurveSet:
             "rmse",
             "aicc",
         )
-        return small | {name: getattr(self, name) for name in (*same, "lack_of_fit", "clipped")}
+        return small | {name: getattr(self, name) for name in (*same, "lack_of_fit", "misfit", "marked", "clipped")}
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Give one row a curve, one column a number.
@@ -619,12 +904,48 @@ class CurveSet:
     def __repr__(self) -> str:
         return f"<CurveSet of {len(self):,} curve{'' if len(self) == 1 else 's'}: {curve_summary.families(self)}>"
 
-    def _arrays(self) -> tuple[npt.NDArray[np.int8], Floats, Floats]:
+    def _arrays(self) -> tuple[npt.NDArray[np.int8], Floats, Floats, Floats]:
+        """Give what kernels take of curves: families, coefficients, origins and the steps of ladders."""
         return (
             np.ascontiguousarray(self.family),
-            np.ascontiguousarray(self.params),
+            self._placed(np.ascontiguousarray(self.params)),
             np.ascontiguousarray(self.origin),
+            self._steps.values,
         )
+
+    def _placed(self, params: Floats) -> Floats:
+        """Put into coefficients, of shape (…, n, 4), where the steps of ladders lie."""
+        if self._steps.values.size == 0:
+            return params
+        placed = params.copy()
+        ladders = self.family == Family.LADDER
+        known = np.isfinite(placed[..., ladders, 0])
+        placed[..., ladders, COEFFICIENTS.index("d")] = np.where(known, self._steps.offsets[:-1][ladders], np.nan)
+        return placed
+
+    @property
+    def _ladders(self) -> npt.NDArray[np.bool_]:
+        """Tell which curves are ladders."""
+        ladders: npt.NDArray[np.bool_] = self._steps.sizes > 0
+        return ladders
+
+    def _most_level(self, ladders: npt.NDArray[np.bool_]) -> Floats:
+        """Give the largest a of ladders, with which their first slope is 1."""
+        size = self.params[ladders, COEFFICIENTS.index("c")].astype(np.int64)
+        first = self._steps.values[self._steps.offsets[:-1][ladders] + size]
+        with np.errstate(divide="ignore"):
+            most: Floats = 1.0 / first
+        return most
+
+    def _forbidden(self, params: Floats) -> npt.NDArray[np.bool_]:
+        """Tell which coefficients, of shape (…, n, 4), are not allowed in place of those of these curves."""
+        wrong = forbidden_coefficients(params, self.family)
+        ladder = self._ladders
+        if ladder.any():
+            level, _, steps, _ = np.moveaxis(params[..., ladder, :], -1, 0)
+            wrong[..., ladder, 0] |= level > self._most_level(ladder) * (1.0 + ROUNDING)
+            wrong[..., ladder, 2] |= (steps != self.params[ladder, 2]) & ~np.isnan(steps)
+        return wrong
 
     def _limits(self) -> Floats:
         return np.ascontiguousarray(self.trusted_to)
@@ -672,6 +993,9 @@ class CurveSet:
         mean[hill, 1] = np.where(self.has_curve[hill], 0.0, np.nan)
         amplitude = self.params[hill, :1]
         factor[hill, :3] = np.stack([constant[hill], first[hill] / amplitude, second[hill] / amplitude], axis=1)
+        ladder = self._ladders
+        mean[ladder, 1] = 0.0
+        factor[ladder, :3] = np.stack([constant[ladder], first[ladder], unused[ladder]], axis=1)
         return mean, factor * self.residual_sd[:, None, None]
 
     def _given_capital(self, capital: PerSymbol) -> Floats:
@@ -705,7 +1029,7 @@ class CurveSet:
         crew = parallel.checked_threads(threads, CurveError)
         result = np.empty(shape) if given is None else _checked_out(given, shape)
         out = result.reshape(len(self), rows.shape[1])
-        family, params, origin = self._arrays()
+        family, params, origin, steps = self._arrays()
         code = getattr(kernels, wanted)
         invalid: list[int] = []
 
@@ -714,7 +1038,8 @@ class CurveSet:
 
             def part(start: int, stop: int) -> Iterator[None]:
                 for begin in range(start, stop, _STEP):
-                    kernels.evaluate(code, family, params, origin, rows, out, bad, begin, min(begin + _STEP, stop))
+                    end = min(begin + _STEP, stop)
+                    kernels.evaluate(code, family, params, origin, steps, rows, out, bad, begin, end)
                     if bad[0]:
                         invalid.append(begin)
                     yield
@@ -753,6 +1078,10 @@ def _names(symbols: Sequence[str]) -> npt.NDArray[np.object_]:
         seen[symbol] = place
         names[place] = str(symbol)
     return names
+
+
+def _joined(parts: list[Any]) -> Any:
+    return Ragged.concatenate(parts) if isinstance(parts[0], Ragged) else np.concatenate(parts)
 
 
 def _checked_out(out: Floats, shape: tuple[int, ...]) -> Floats:

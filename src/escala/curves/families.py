@@ -21,6 +21,9 @@ class Family(IntEnum):
     EXPONENTIAL = 2
     SQRT = 3
     HILL = 4
+    DEPTH = 5
+    POWER = 6
+    LADDER = 7
 
 
 class FitStatus(IntEnum):
@@ -41,7 +44,8 @@ class FitStatus(IntEnum):
 FORMS: Final[Mapping[int, Form]] = {form.value: form for form in FAMILIES}
 
 _ALIASES: Final = {alias: form.name for form in FAMILIES for alias in form.aliases}
-_ROUNDING: Final = 1e-9
+#: Share of 1 by which a highest efficiency may exceed it.
+ROUNDING: Final = 1e-9
 _WISHES: Final = {wish.name: wish.value for wish in WISHES}
 
 
@@ -69,7 +73,7 @@ def forbidden_coefficients(values: npt.NDArray[np.float64], family: npt.NDArray[
         for place, coefficient in enumerate(form.coefficients):
             given = values[..., place]
             wrong[..., place] |= of_form & ~coefficient.values.contains(given) & ~np.isnan(given)
-    too_high = values[..., 0] > most_amplitude(values[..., 2]) * (1.0 + _ROUNDING)
+    too_high = values[..., 0] > most_amplitude(values[..., 2]) * (1.0 + ROUNDING)
     wrong[..., 0] |= (family == Family.HILL) & too_high & ~wrong[..., 2]
     return wrong
 
@@ -87,8 +91,10 @@ def coefficient_rule(code: int, place: int) -> str:
     allowed = form.coefficients[place].values
     article = "an" if form.name[0] in "aeiou" else "a"
     rule = "positive" if allowed == POSITIVE else str(allowed)
-    if code == Family.HILL and place == 0:
+    if code in (Family.HILL, Family.LADDER) and place == 0:
         rule = "at least 0, with a highest efficiency of at most 1"
+    if code == Family.LADDER and place == COEFFICIENTS.index("c"):
+        rule = "the number of its steps"
     return f"{COEFFICIENTS[place]} of {article} {form.name} must be {rule}"
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from escala import keyed, parallel
 from escala.arrays import Floats, aligned, one_number
+from escala.curves import noise as curve_noise
 from escala.curves import summary as curve_summary
 from escala.curves.curveset import NEUMANN, CurveSet
 from escala.curves.families import family_code
@@ -31,6 +32,7 @@ from escala.curves.records import (
 )
 from escala.errors import CurveError, FitError, RecordError
 from escala.files import frames
+from escala.ragged import Ragged
 from escala.tables import FIT_STATS, PARAMS, Interval
 from escala.text.numerals import counted
 
@@ -39,7 +41,7 @@ _STEP_POINTS: Final = 200_000  # points between two looks at Ctrl-C
 _SHOWN: Final = 3
 _FLOAT: Final = np.dtype(np.float64)
 _DTYPE: Final = operator.attrgetter("dtype")
-_COLUMNS: Final = {"weights": ("weight", "weights"), "observed_at": ("observed_at", "time")}
+_COLUMNS: Final = {"weights": ("weight", "weights"), "observed_at": ("observed_at", "time"), "group": ("group",)}
 
 
 def fit(
@@ -51,6 +53,8 @@ def fit(
     weights: Any = None,
     observed_at: Any = None,
     half_life: float | datetime.timedelta | np.timedelta64 | None = None,
+    group: Any = None,
+    noise: Literal["auto", "even", "local"] = "auto",
     clip: bool = False,
     normalise: bool = False,
     on_error: Literal["mark", "raise"] = "mark",
@@ -68,11 +72,12 @@ def fit(
         and (n, m) efficiencies. (3) n symbols and lists of n arrays, each instrument of its own length, or one array of
         capitals for all. (4) n symbols, and mappings of symbols to arrays or data frames with symbols as columns. (5) A
         table alone (a mapping of columns, a frame of pandas or polars, an Arrow table) with columns `symbol`,
-        `capital`, `efficiency` and, if there, `weight` and `observed_at` (or `time`; arguments given beside it take
-        their place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
+        `capital`, `efficiency` and, if there, `weight`, `group` and `observed_at` (or `time`; arguments given beside it
+        take their place). Capital lies in [1e-100, 1e100], efficiency in [0, 1].
     family : str, sequence or mapping of str
-        ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, ``"hill"``, or ``"auto"`` for
-        the one of lowest AICc among the first four; one for all, one an instrument, or symbol → family.
+        ``"linear"``, ``"quadratic"`` (``"polynomial"``), ``"exponential"``, ``"sqrt"``, ``"hill"``, ``"depth"``,
+        ``"power"``, ``"ladder"``, or ``"auto"`` for the one of lowest AICc among linear, sqrt, power, depth and, from
+        40 distinct capitals on, ladder; one for all, one an instrument, or symbol → family.
     weights : shaped like efficiency, optional
         Relative, at least 0. Coefficients are those of points repeated so often; intervals count
         n_eff = (Σw)²/Σw² points.
@@ -117,13 +122,18 @@ def fit(
     Hill, a·u^(s − 1)/(1 + u^s) with u = C/K, by variable projection over (ln K, s) too: from the best K of every s on a
     grid, downhill by the method of Levenberg and Marquardt; DEGENERATE where the optimum is not inside the grid of K.
 
-    ``"auto"`` takes the lowest AICc = n·ln(SSE/n) + 2p + 2p(p + 1)/(n − p − 1) among families with status OK and at
-    least p + 2 points, without quadratics that turn inside the data; ties go to fewer coefficients.
+    Ladder, utility of slope s_j between the knots κ_j and κ_{j+1}: non-negative least squares for what the slope falls
+    by at each of min(96, ⌈16·log₁₀(largest/smallest)⌉ + 1) geometric knots, both ends counted, with a first slope of
+    at most 1. The problem is convex, and its optimum certified by its gradient; p counts the slopes that differ.
+
+    ``"auto"`` takes the lowest AICc = n·ln(SSE/n) + 2p + 2p(p + 1)/(n − p − 1), less 10 for a ladder, among families
+    with status OK and at least p + 2 points, lines and roots held within [0, 1]; ties go to fewer coefficients.
 
     References
     ----------
     Golub, G. H. and Pereyra, V. (1973), SIAM J. Numer. Anal. 10, 413–432 (variable projection). Hurvich, C. M. and
-    Tsai, C.-L. (1989), Biometrika 76, 297–307 (AICc).
+    Tsai, C.-L. (1989), Biometrika 76, 297–307 (AICc). Lawson, C. L. and Hanson, R. J. (1974), Solving Least Squares
+    Problems, chapter 23 (non-negative least squares).
 
     Examples
     --------
@@ -137,15 +147,23 @@ def fit(
     if on_error not in ("mark", "raise"):
         raise RecordError(f"on_error must be 'mark' or 'raise', not {on_error!r}", arguments=("on_error",))
     if capital is None and efficiency is None:
-        symbols, capital, efficiency, weights, observed_at = _columns_of(symbols, weights, observed_at)
+        symbols, capital, efficiency, weights, observed_at, group = _columns_of(symbols, weights, observed_at, group)
     elif capital is None or efficiency is None:
         raise RecordError("fit needs symbols, capital and efficiency, or a data frame or mapping alone")
     _check_units(observed_at, half_life)
+    least = curve_noise.noise_from(noise)
     crew = parallel.checked_threads(threads, RecordError)
-    records = _records(symbols, capital, efficiency, weights, observed_at, clip=clip, normalise=normalise)
+    given = {
+        "capital": capital,
+        "efficiency": efficiency,
+        "weights": weights,
+        "observed_at": observed_at,
+        "group": group,
+    }
+    records = _records(symbols, given, clip=clip, normalise=normalise)
     if half_life is not None:
         records.weights = _decayed(records, half_life)
-    curves = _fit(records, _choices(family, records.symbols), crew, progress)
+    curves = _fit(records, _choices(family, records.symbols), least, crew, progress)
     if on_error == "raise":
         _raise_without_curve(curves)
     return curves
@@ -161,28 +179,26 @@ class _Records:
     efficiency: Floats
     weights: Floats  # empty: 1 for all
     times: Floats | None
+    groups: Floats | None
     clipped: npt.NDArray[np.int64]
 
 
-def _columns_of(frame: Any, weights: Any, observed_at: Any) -> tuple[Any, Any, Any, Any, Any]:
+def _columns_of(frame: Any, weights: Any, observed_at: Any, group: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
     frame = frames.columns(frame, RecordError)
     names = list(frame)
     missing = [name for name in ("symbol", "capital", "efficiency") if name not in names]
     if missing:
         found = f"it has {', '.join(map(str, names))}" if names else "there are none"
         raise RecordError(f"records need columns symbol, capital and efficiency: {found}", arguments=tuple(missing))
-    extra = {"weights": weights, "observed_at": observed_at}
+    extra = {"weights": weights, "observed_at": observed_at, "group": group}
     for argument, columns in _COLUMNS.items():
         there = [name for name in columns if name in names]
         if extra[argument] is None and there:
             extra[argument] = frame[there[0]]
-    return frame["symbol"], frame["capital"], frame["efficiency"], extra["weights"], extra["observed_at"]
+    return frame["symbol"], frame["capital"], frame["efficiency"], *extra.values()
 
 
-def _records(
-    symbols: Any, capital: Any, efficiency: Any, weights: Any, times: Any, *, clip: bool, normalise: bool
-) -> _Records:
-    columns = {"capital": capital, "efficiency": efficiency, "weights": weights, "observed_at": times}
+def _records(symbols: Any, columns: dict[str, Any], *, clip: bool, normalise: bool) -> _Records:
     given = _in_order(symbols, {name: column for name, column in columns.items() if column is not None})
     is_ragged = _is_ragged(given["capital"]) or _is_ragged(given["efficiency"])
     if is_ragged:
@@ -221,6 +237,7 @@ def _records(
         efficiency=flat["efficiency"],
         weights=flat.get("weights", np.empty(0)),
         times=flat.get("observed_at"),
+        groups=flat.get("group"),
         clipped=counts,
     )
 
@@ -385,7 +402,11 @@ def _choices(family: str | Sequence[str] | Mapping[str, str], symbols: npt.NDArr
 
 
 def _fit(
-    records: _Records, choice: npt.NDArray[np.int8], threads: int, progress: Callable[[int], object] | None
+    records: _Records,
+    choice: npt.NDArray[np.int8],
+    least: int,
+    threads: int,
+    progress: Callable[[int], object] | None,
 ) -> CurveSet:
     from escala.kernels.fitting import fit as kernels
     from escala.kernels.fitting.rows import LANES, work_size
@@ -401,10 +422,12 @@ def _fit(
     params, origin = np.empty((n, PARAMS)), np.empty(n)
     root, covariance = np.empty((n, ROOT)), np.empty((n, PARAMS, PARAMS))
     stats = np.empty((n, len(FIT_STATS)))
+    room = _room_for_steps(sizes, choice)
+    n_steps, steps = np.zeros(n, dtype=np.int64), np.empty(room[-1])
 
     def make_part() -> parallel.Part:
         work = aligned(work_size(most))
-        scratch = np.empty(3 * most)
+        scratch = np.empty(6 * most)
 
         def part(start: int, stop: int) -> Iterator[None]:
             at = start
@@ -412,9 +435,9 @@ def _fit(
                 step = max(LANES, _STEP_POINTS // max(1, int(sizes[order[at]])))
                 end = min(stop, at + step // LANES * LANES)
                 kernels.fit(
-                    order, records.offsets, choice, records.capital, records.efficiency, records.weights,
-                    family, status, n_points, params, origin, root, covariance.reshape(n, -1), stats, work, scratch,
-                    at, end,
+                    order, records.offsets, choice, records.capital, records.efficiency, records.weights, least, room,
+                    family, status, n_points, params, origin, root, covariance.reshape(n, -1), stats, n_steps, steps,
+                    work, scratch, at, end,
                 )  # fmt: skip
                 at = end
                 yield
@@ -423,6 +446,15 @@ def _fit(
 
     chunk = parallel.chunk_size(n, threads, largest=4096, multiple=LANES)
     parallel.run(make_part, n, chunk=chunk, threads=threads, progress=progress)
+    group, block = _together(records)
+    known = curve_noise.score(
+        (order, records.offsets, records.capital, records.efficiency, records.weights),
+        group,
+        block,
+        least,
+        (family, status, params, origin, root, covariance.reshape(n, -1), stats),
+        threads,
+    )
     columns = {row.name: stats[:, place] for place, row in enumerate(FIT_STATS)}
     return CurveSet(
         symbols=records.symbols,
@@ -442,9 +474,44 @@ def _fit(
         rmse=columns["rmse"],
         aicc=columns["aicc"],
         clipped=records.clipped,
+        misfit=known.misfit,
         _root=root,
         _neumann=np.stack([columns[name] for name in NEUMANN], axis=-1),
+        _steps=_kept_steps(steps, room, n_steps),
+        _noise=known.levels,
+        _scores=known.scores,
+        _bins=known.bins,
+        _windows=known.windows,
+        _forward=known.forward,
     )
+
+
+def _room_for_steps(sizes: npt.NDArray[np.int64], choice: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+    """Give the places of each instrument's steps: none where no ladder can come out."""
+    from escala.kernels.families.ladder import MOST_STEPS
+    from escala.kernels.layout import LEAST_FOR_AUTO, families, ladder_step
+
+    possible = (choice == families.LADDER) | (
+        (choice == families.AUTO) & (sizes >= LEAST_FOR_AUTO[families.LADDER])
+    )  # fmt: skip
+    room = np.where(possible, ladder_step.END * np.minimum(sizes + 1, MOST_STEPS), 0)
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(room, dtype=np.int64)])
+
+
+def _kept_steps(steps: Floats, room: npt.NDArray[np.int64], n_steps: npt.NDArray[np.int64]) -> Ragged:
+    """Move the steps of ladders together."""
+    from escala.kernels.layout import ladder_step
+
+    if not n_steps.any():
+        return Ragged.empty(n_steps.size)
+    return Ragged.of([steps[at : at + ladder_step.END * count] for at, count in zip(room, n_steps, strict=False)])
+
+
+def _together(records: _Records) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Give numbers of groups and of blocks in time within each instrument; empty where there are none."""
+    none = np.empty(0, dtype=np.int64)
+    group = none if records.groups is None else curve_noise.ranks(records.offsets, records.groups)
+    return group, curve_noise.blocks(records.offsets, group, records.times)
 
 
 def _raise_without_curve(curves: CurveSet) -> None:

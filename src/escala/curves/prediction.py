@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,9 @@ from escala.text.numerals import capital, counted
 if TYPE_CHECKING:
     import pandas
 
-_PREDICTED: Final = ("efficiency", "low", "high", "confidence")
+_SHOWN: Final = 3  # symbols that a note lists
+_ROUNDING: Final = 1e-12
+_PREDICTED: Final = ("efficiency", "low", "high", "confidence", "marginal", "marginal_low", "marginal_high")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +45,15 @@ class Prediction:
         The instrument of each curve.
     capital : float64
         As asked for, in the shape of `efficiency`.
+    marginal, marginal_low, marginal_high : float64
+        What the next unit of capital returns, U′, and the interval of the curve's own error, clipped to [0, 1].
+    method : (n,) object array of str
+        How the interval of each curve came about: ``"conformal"`` or ``"forward"`` by scores of points that were left
+        out, ``"student"`` by the residual standard deviation, ``"none"``: nothing is known.
+    enough : (n,) bool
+        Whether what is known is enough for the level; where not, the interval is [0, 1].
+    points : (n,) int64
+        Scores that the interval of each curve goes by.
     """
 
     efficiency: Floats
@@ -53,9 +65,37 @@ class Prediction:
     tolerance: Floats
     symbols: npt.NDArray[np.object_]
     capital: Floats
+    marginal: Floats
+    marginal_low: Floats
+    marginal_high: Floats
+    method: npt.NDArray[np.object_]
+    enough: npt.NDArray[np.bool_]
+    points: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return int(self.efficiency.size)
+
+    @property
+    def note(self) -> str:
+        """Say which curves' scores are too few for the level, so that their interval is [0, 1]; else nothing.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from escala import fit
+        >>> capital = np.geomspace(1e3, 1e6, 60)
+        >>> curves = fit(["A"], [capital], [0.99 - 1e-8 * capital + 1e-3 * np.sin(capital)], family="depth")
+        >>> curves.predict(1e5, level=0.99).note
+        'an interval of level 0.99 needs 99 scores, and A has 60: theirs is [0, 1]'
+        """
+        short = np.flatnonzero((self.points > 0) & ~self.enough)
+        if short.size == 0:
+            return ""
+        names = [f"{self.symbols[i]} has {self.points[i]:,}" for i in short[:_SHOWN]]
+        more = f" and {short.size - _SHOWN:,} more have fewer" if short.size > _SHOWN else ""
+        least = math.ceil(self.level / (1.0 - self.level) * (1.0 - _ROUNDING))
+        needs = f"an interval of level {self.level:g} needs {least:,} scores"
+        return f"{needs}, and {', '.join(names)}{more}: theirs is [0, 1]"
 
     def __repr__(self) -> str:
         """Say in a line what was predicted."""
@@ -63,10 +103,13 @@ class Prediction:
         if len(self) == 1:
             shown = [float(column.reshape(-1)[0]) for column in (self.capital, self.efficiency, self.low, self.high)]
             at, efficiency, low, high = shown
-            return f"<Prediction of {self.symbols[0]} at {capital(at)}: {efficiency:.4f}, {low:.4f} to {high:.4f}>"
+            note = f"; {self.note}" if self.note else ""
+            shown_ends = f"{efficiency:.4f}, {low:.4f} to {high:.4f}"
+            return f"<Prediction of {self.symbols[0]} at {capital(at)}: {shown_ends}{note}>"
         outside = int(self.extrapolated.sum())
         beyond = f", {outside:,} extrapolated" if outside else ""
-        return f"<Prediction of {many} of {counted(self.symbols.size, 'curve')}{beyond}>"
+        note = f"; {self.note}" if self.note else ""
+        return f"<Prediction of {many} of {counted(self.symbols.size, 'curve')}{beyond}{note}>"
 
     def _repr_html_(self) -> str:
         """Show the first points as a table in a notebook."""
@@ -101,7 +144,10 @@ class Saturation:
     saturation : float64
         Smallest capital from there on with an efficiency of at most (1 − drop) times the highest.
     capacity : float64
-        Capital in [0, trusted_to] at which capital × efficiency is highest.
+        Capital in [0, trusted_to] at which capital × efficiency has its first peak.
+    ceiling : float64
+        The most that comes out, whatever the capital: capital × efficiency at `capacity`, or what it rises to without
+        ever falling (depth: a·D; ladder: at its last knot, if nothing comes behind it); inf where nothing bounds it.
     saturation_low, saturation_high, capacity_low, capacity_high : float64
         Confidence intervals of level 0.90. NaN for curves without data; 0 and inf where no degree of freedom is left.
     drop : float64
@@ -123,6 +169,7 @@ class Saturation:
     capacity: Floats
     capacity_low: Floats
     capacity_high: Floats
+    ceiling: Floats
     drop: Floats
     symbols: npt.NDArray[np.object_]
 

@@ -34,14 +34,42 @@ _LAST: Final = 253402300800_000000 - 1  # as a float it would be the year 10000
 
 
 def to_column(name: str, values: Any) -> Floats:
-    """Convert a column of records; dates become seconds since 1970.
+    """Convert a column of records; dates become seconds since 1970, labels of groups numbers in their order.
 
     Raises
     ------
     RecordError
-        If it is not made of numbers.
+        If it is not made of numbers, or of labels.
     """
+    if name.startswith("group"):
+        return labels(name, values)
     return _seconds(name, values) if name.startswith("observed_at") else to_floats(name, values, RecordError)
+
+
+def labels(name: str, values: Any) -> Floats:
+    """Number labels of groups, texts, numbers or dates, in their order.
+
+    Raises
+    ------
+    RecordError
+        If one is missing, or they have no order.
+    """
+    given = np.asarray(values)
+    missing = np.array([one is None or one != one for one in given.flat], dtype=bool)  # noqa: PLR0124 - NaN alone
+    if missing.any():
+        place = tuple(int(k) for k in np.argwhere(missing.reshape(given.shape))[0])
+        shown = ", ".join(map(str, place))
+        raise RecordError(
+            f"{name}[{shown}] is missing: every record needs a group", arguments=(name,), indexes=(place,)
+        )
+    try:
+        _, codes = np.unique(given, return_inverse=True)
+    except TypeError:
+        kinds = sorted({type(one).__name__ for one in given.flat})
+        raise RecordError(
+            f"{name} must hold labels of one kind, not {' and '.join(kinds)}", arguments=(name,)
+        ) from None
+    return codes.reshape(given.shape).astype(np.float64)
 
 
 def _seconds(name: str, times: Any) -> Floats:
@@ -197,6 +225,7 @@ def check_values(columns: Mapping[str, Floats], *, clip: bool = False, suffix: s
         "weights": WEIGHT,
         "weight": WEIGHT,
         "observed_at": FINITE,
+        "group": FINITE,
     }
     for name, interval in allowed.items():
         if name in columns:

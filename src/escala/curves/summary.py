@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.arrays import Floats
-from escala.curves.families import FORMS
+from escala.curves.families import FORMS, Family
 from escala.curves.prediction import Saturation
 from escala.text.numerals import capital, counted
 
@@ -23,6 +23,8 @@ class _Curves(Protocol):
     def __getitem__(self, index: slice, /) -> _Curves: ...
 
     def saturation(self) -> Saturation: ...
+
+    def ladder(self, symbol: str) -> tuple[Floats, Floats]: ...
 
     @property
     def symbols(self) -> npt.NDArray[np.object_]: ...
@@ -49,7 +51,7 @@ class _Curves(Protocol):
     @property
     def residual_sd(self) -> Floats: ...
     @property
-    def lack_of_fit(self) -> Floats: ...
+    def marked(self) -> npt.NDArray[np.bool_]: ...
 
 
 #: Why there is no curve.
@@ -59,6 +61,8 @@ REASONS = {
 }
 #: A lack of fit below this is marked.
 DISTRUST = 0.01
+#: Misfit, where noise is local, above which such a pattern matters.
+MISFIT = 1.25
 
 
 def families(curves: _Curves) -> str:
@@ -91,10 +95,23 @@ def coefficients(curves: _Curves) -> list[str]:
     width = max(len("symbol"), *(len(symbol) for symbol in curves.symbols))
     lines = ["", f"{'symbol':<{width}}  coefficients and their standard errors"]
     for i in found.tolist():
-        rows = FORMS[int(curves.family[i])].coefficients
-        shown = [_coefficient(row.name, curves.params[i, k], errors[i, k]) for k, row in enumerate(rows)]
+        if curves.family[i] == Family.LADDER:
+            shown = _steps(curves.ladder(curves.symbols[i])[1], errors[i])
+        else:
+            rows = FORMS[int(curves.family[i])].coefficients
+            shown = [_coefficient(row.name, curves.params[i, k], errors[i, k]) for k, row in enumerate(rows)]
         lines.append(f"{curves.symbols[i]:<{width}}  {', '.join(shown)}")
     return lines
+
+
+def _steps(slopes: Floats, errors: Floats) -> list[str]:
+    """Describe a ladder, and how sure its level and its depth are."""
+    if slopes.size == 1:
+        shown = [f"1 step, slope {slopes[0]:.4g}"]
+    else:
+        shown = [f"{slopes.size:,} steps, slopes {slopes[0]:.4g} to {slopes[-1]:.4g}"]
+    known = not np.isnan(errors[0])
+    return [*shown, f"level ± {errors[0]:.2g}", f"depth ± {100.0 * errors[1]:.2g} %"] if known else shown
 
 
 def _coefficient(name: str, value: float, error: float) -> str:
@@ -135,7 +152,7 @@ def table(curves: _Curves, more: int) -> list[str]:
         if not curves.has_curve[i]:
             lines.append(f"{start}  no curve: {REASONS[curves.status_names[i]]}")
             continue
-        marked = "*" if curves.lack_of_fit[i] < DISTRUST else " "
+        marked = "*" if curves.marked[i] else " "
         largest, lost = capital(curves.observed[i, 1]), capital(found.saturation[i])
         lines.append(
             f"{start}{curves.r_squared[i]:>8.3f}{curves.residual_sd[i]:>10.4f}{marked}{largest:>14}{lost:>14}"
@@ -144,6 +161,6 @@ def table(curves: _Curves, more: int) -> list[str]:
     if more > 0:
         lines.append(f"… and {more:,} more")
     lines.append("10 % lost, of the highest efficiency, and capacity: within the curve's limit, a dash where not")
-    if (curves.lack_of_fit < DISTRUST).any():
+    if curves.marked.any():
         lines.append("* the points follow a pattern that this curve does not (p < 0.01)")
     return lines

@@ -26,6 +26,9 @@ class EngineConfig:
         Seconds after which a record counts half; by default all count alike.
     refresh_interval : float
         Seconds after which the training and the records of other processes are seen at the latest.
+    refresh_timeout : float
+        Seconds that an answer whose model is up to date, as far as this engine knows, waits for that at most: a
+        database that is silent or fails holds up no answer that is known.
     cache_size : int
         Predictions that are remembered.
     threads : int, optional
@@ -43,6 +46,7 @@ class EngineConfig:
     drop: float = 0.10
     half_life: float | None = None
     refresh_interval: float = 5.0
+    refresh_timeout: float = 1.0
     cache_size: int = 100_000
     threads: int | None = None
 

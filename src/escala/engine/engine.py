@@ -108,6 +108,7 @@ class PredictiveScalingEngine:
         source: str = "system",
         *,
         weight: float = 1.0,
+        identity: str | None = None,
     ) -> int:
         """Add a record and give its number; it is on disk when this returns. Arguments as in :meth:`Store.add_record`.
 
@@ -117,15 +118,24 @@ class PredictiveScalingEngine:
             Names the argument and its value; the record was not kept.
         StoreError
             If the database fails; the record was not kept.
+        StoreUncertainError
+            If the connection broke while it was being confirmed, and the database cannot be asked.
         """
         number = await self.store.add_record(
-            symbol, capital, efficiency, metrics=metrics, observed_at=observed_at, source=source, weight=weight
+            symbol,
+            capital,
+            efficiency,
+            metrics=metrics,
+            observed_at=observed_at,
+            source=source,
+            weight=weight,
+            identity=identity,
         )
         self._state.mark(symbol, number)
         self._state.move(symbol, float(capital))
         return number
 
-    async def add_efficiency_records(self, batch: Any) -> int:
+    async def add_efficiency_records(self, batch: Any, *, identity: str | None = None) -> int:
         """Add many records in one transaction, all or none, and give their number.
 
         Parameters
@@ -133,6 +143,8 @@ class PredictiveScalingEngine:
         batch : data frame, mapping or iterable of mappings
             Columns `symbol`, `capital`, `efficiency` and, if there, `weight`, `observed_at` (or `time`), `source` and
             `metrics`; or one mapping a record.
+        identity : str, optional
+            As in :meth:`Store.add_records`.
 
         Raises
         ------
@@ -140,9 +152,11 @@ class PredictiveScalingEngine:
             Names the column, the first bad records and their values; nothing was kept.
         StoreError
             If the database fails; nothing was kept.
+        StoreUncertainError
+            If the connection broke while it was being confirmed, and the database cannot be asked.
         """
         checked = batches.checked(batch)
-        places, numbers = await self.store.add_batch(checked)
+        places, numbers = await self.store.add_batch(checked, identity)
         # From here on nothing is awaited: what is on disk is known, whatever happens.
         amounts = checked.capital[places].tolist()
         for symbol, number, capital in zip(checked.names, numbers.tolist(), amounts, strict=True):

@@ -99,6 +99,11 @@ class Models:
             if symbol not in self.place or version > self.version[self.place[symbol]]
         ]
 
+    def versions(self, symbols: Iterable[str]) -> npt.NDArray[np.int64]:
+        """Give the versions of some symbols' models; 0 where there is none."""
+        known = (self.place.get(symbol) for symbol in symbols)
+        return np.array([0 if place is None else self.version[place] for place in known], dtype=np.int64)
+
     def without(self, symbol: str) -> Models:
         """Give these models but that of a symbol."""
         kept = np.delete(np.arange(len(self.place)), self.place[symbol])

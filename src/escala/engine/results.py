@@ -26,7 +26,7 @@ class EfficiencyPrediction:
     extrapolated : bool
         Whether the capital lies outside the observed ones.
     as_of : datetime
-        When the model was trained, UTC.
+        When the model was trained, UTC. Where the store cannot be written to, models are trained in memory alone.
     """
 
     symbol: str
@@ -88,7 +88,7 @@ class ModelInfo:
     ----------
     symbol : str
     version : int
-        Number of the training.
+        Number of the training; 0 if it could not be kept, or that of the last one that was.
     trained_at : datetime
         UTC.
     stale : bool

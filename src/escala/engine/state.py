@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from escala.engine.config import EngineConfig
 from escala.engine.events import Regimes
 from escala.engine.models import Models, no_models
 from escala.engine.predictions import PredictionCache
-from escala.errors import UnknownSymbolError
+from escala.errors import StoreError, UnknownSymbolError
 from escala.store import ScalingConfig, Store, SymbolConfig
 
 
@@ -42,6 +43,8 @@ class EngineState:
         self._refreshing = asyncio.Lock()
         self._reading = asyncio.Lock()
         self._closed = False
+        self._beside: asyncio.Task[None] | None = None  # a refresh that nobody may wait for
+        self._beside_until = -math.inf
 
     def close(self) -> None:
         """Answer nothing from memory any more, and end all subscriptions."""
@@ -68,9 +71,9 @@ class EngineState:
         """Take note of a symbol's capital."""
         self.regimes.move(symbol, capital, self.models.limits(symbol))
 
-    def adopt(self, other: Models) -> None:
-        """Use models from now on, as far as they are newer."""
-        chosen = self.models.newer_in(other)
+    def adopt(self, other: Models, *, kept: bool = True) -> None:
+        """Use models from now on, as far as they are newer; all of them if they were not kept and have no number."""
+        chosen = self.models.newer_in(other) if kept else list(range(len(other.place)))
         if not chosen:
             return
         self.models = self.models.replaced(other, chosen)
@@ -89,6 +92,10 @@ class EngineState:
         # A model that was saved without records has nothing to be trained from.
         trained_at = float(self.models.trained_at[place].astype(np.int64)) * 1e-6
         return self.newest[symbol] > 0 and self.too_old(trained_at, at)
+
+    def fresh(self, symbol: str, at: float) -> bool:
+        """Tell whether a symbol's model is known and may be used."""
+        return isinstance(symbol, str) and symbol in self.newest and not self.stale(symbol, at)
 
     def outrun(self, symbol: str) -> bool:
         """Tell whether there are records that a symbol's model has not seen."""
@@ -125,6 +132,23 @@ class EngineState:
             async with self._refreshing:
                 if time.monotonic() >= self.refresh_at:  # not done by another task meanwhile
                     await self._read_all()
+
+    async def refresh_soon(self) -> None:
+        """See what other processes have done, if the interval has passed; what takes longer goes on beside.
+
+        Only for answers that are known without it, and so hold as long as the database does not answer.
+        """
+        if time.monotonic() < self.refresh_at:
+            return
+        if self._closed:
+            await self.refresh()  # which says so
+        if self._beside is None or self._beside.done():
+            self._beside = asyncio.create_task(self.refresh_if_due())
+            self._beside_until = time.monotonic() + self.config.refresh_timeout
+        await asyncio.wait([self._beside], timeout=max(0.0, self._beside_until - time.monotonic()))
+        with suppress(StoreError):
+            if self._beside.done():
+                self._beside.result()
 
     async def refresh(self) -> None:
         """See what other processes have added, trained and set."""

@@ -145,16 +145,17 @@ class SynchronousEngine:
         source: str = "system",
         *,
         weight: float = 1.0,
+        identity: str | None = None,
     ) -> int:
         """Add a record: :meth:`PredictiveScalingEngine.add_efficiency_record`."""
         work = self._engine.add_efficiency_record(
-            symbol, capital, efficiency, metrics, observed_at, source, weight=weight
+            symbol, capital, efficiency, metrics, observed_at, source, weight=weight, identity=identity
         )
         return self.run(work)
 
-    def add_efficiency_records(self, batch: Any) -> int:
+    def add_efficiency_records(self, batch: Any, *, identity: str | None = None) -> int:
         """Add many records: :meth:`PredictiveScalingEngine.add_efficiency_records`."""
-        return self.run(self._engine.add_efficiency_records(batch))
+        return self.run(self._engine.add_efficiency_records(batch, identity=identity))
 
     def delete_records(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import time
+import warnings
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from escala.curves.records import coded
 from escala.engine.config import EngineConfig
 from escala.engine.models import Models
 from escala.engine.state import EngineState
+from escala.errors import StoreError
 from escala.store import ScalingConfig, StoredRecords, SymbolConfig
 
 
@@ -34,6 +36,7 @@ class Trainer:
         self.trainings = 0
         self.models_trained = 0
         self._state = state
+        self._warned = False
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -46,7 +49,10 @@ class Trainer:
             If there are no records of a symbol.
         """
         asked = time.time()
-        await self._state.refresh_if_due()
+        if all(self._state.fresh(symbol, asked) for symbol in symbols):
+            await self._state.refresh_soon()
+        else:
+            await self._state.refresh_if_due()
         if not missing:
             await self._state.known(symbols)
         if self._any_stale(symbols, asked):
@@ -96,10 +102,22 @@ class Trainer:
         )
         seen = np.maximum(seen, [known[symbol] for symbol in curves.symbols.tolist()])
         now = np.datetime64(datetime.datetime.now(datetime.UTC).replace(tzinfo=None), "us")
-        version = await state.store.save_models(curves, last_record_id=seen, saturation=limits, trained_at=now)
-        state.adopt(Models(curves, version, seen, np.full(len(curves), now), limits.saturation, limits.capacity))
+        kept = True
+        try:
+            version = await state.store.save_models(curves, last_record_id=seen, saturation=limits, trained_at=now)
+        except StoreError as error:
+            kept, version = False, state.models.versions(curves.symbols.tolist())
+            self._warn_once(error)
+        times = np.full(len(curves), now)
+        state.adopt(Models(curves, version, seen, times, limits.saturation, limits.capacity), kept=kept)
         self.trainings += 1
         self.models_trained += len(curves)
+
+    def _warn_once(self, error: StoreError) -> None:
+        if not self._warned:
+            self._warned = True
+            message = f"models are trained and answer, but cannot be kept: {error}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
 
     async def _shielded(self, work: Coroutine[Any, Any, None]) -> None:
         """Finish what others wait for too, even if who asked for it is cancelled."""

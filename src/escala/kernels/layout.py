@@ -56,17 +56,26 @@ COVARIANCE: Final = PARAMS * PARAMS
 #: Places of a curve's coefficients.
 coefficients = of(tables.Quantity(name, "") for name in tables.COEFFICIENTS)
 
+#: Rows of a ladder's steps.
+ladder_step = of(tables.LADDER_STEP)
+
 families = codes((*tables.FAMILIES, *tables.WISHES))
 #: One more than the largest code of a family.
 FAMILIES: Final = 1 + max(row.value for row in tables.FAMILIES)
-#: How many coefficients the family of each code has; 0 for a code that none has.
+#: How many coefficients the fit of the family of each code finds; 0 for a code that none has.
 COUNTS: Final = tuple(
-    float(sum(len(row.coefficients) for row in tables.FAMILIES if row.value == code)) for code in range(FAMILIES)
+    float(sum(row.fitted for row in tables.FAMILIES if row.value == code)) for code in range(FAMILIES)
+)
+#: Distinct capitals that a fit of the family of each code needs, and those from which on ``auto`` considers it.
+LEAST_CAPITALS: Final = tuple(
+    float(sum(row.least_capitals for row in tables.FAMILIES if row.value == code)) for code in range(FAMILIES)
+)
+LEAST_FOR_AUTO: Final = tuple(
+    float(sum(max(row.auto_from, row.least_capitals) for row in tables.FAMILIES if row.value == code))
+    for code in range(FAMILIES)
 )
 #: The families that ``auto`` chooses from: of two that are as good, the first.
-CHOICES: Final = tuple(
-    row.value for row in sorted(tables.FAMILIES, key=lambda row: (len(row.coefficients), row.value)) if row.auto
-)
+CHOICES: Final = tuple(row.value for row in sorted(tables.FAMILIES, key=lambda row: row.auto) if row.auto)
 
 fit_status = codes(tables.FIT_STATUS)
 fit_stats = of(tables.FIT_STATS)
@@ -164,6 +173,42 @@ lending_memo = rows(
     "q_last_raised",
 )
 LENDING_WORK_SIZE = LENDING_LANES_END + LENDING_REGIMES * lending_memo.END
+
+# ---- Plans of a leveraged position ----
+
+PLAN_LANES = 64
+#: Operations of a round: borrow, buy, deposit, or withdraw, sell, repay.
+ROUND_OPERATIONS = 3
+
+plan_input = of(tables.PLAN_INPUTS)
+leverage_value = of(tables.LEVERAGE_VALUES)
+leverage_count = of(tables.LEVERAGE_COUNTS)
+unwind_value = of(tables.UNWIND_VALUES)
+unwind_count = of(tables.UNWIND_COUNTS)
+plan_operation = of(tables.PLAN_TRACE)
+plan_status = codes(tables.PLAN_STATUS)
+plan_actions = codes(tables.PLAN_ACTIONS)
+#: A lane of plans: what was given, state and sums.
+plan_lane = rows(
+    *tables.names(tables.PLAN_INPUTS),
+    "limit",  # debt/supply that a step may leave, a little below what the limits allow
+    "growth",  # what a unit of debt drawn or of collateral sold becomes
+    "slope",  # how fast the distance to the target falls with it
+    "missing",  # distance to the target
+    "possible",  # 1 where some number of rounds reaches the target
+    "fitted",  # 1 once the last step was cut to size
+    "going",  # 1 while rounds follow
+    "made",  # rounds made
+    "now_supply",
+    "now_borrow",
+    "lowest",
+    "moved",  # sums: debt drawn or collateral sold, what came of it, fees, losses of trades
+    "gained",
+    "paid",
+    "lost",
+    lanes=PLAN_LANES,
+)
+PLAN_WORK_SIZE = plan_lane.END
 
 # ---- Allocations ----
 

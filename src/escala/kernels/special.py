@@ -1,4 +1,4 @@
-"""Branch-free exp, expm1, log, Lambert's W₀ and the normal quantile for inner loops, which vectorise: no call of libm.
+"""Branch-free exp, expm1, log, log1p, Lambert's W₀ and the normal quantile for inner loops: no call of libm.
 
 A number is split as ``t = k·ln 2 + r`` with ``|r| ≤ ln 2/2`` (exp) or ``x = 2^k·m`` with ``√½ ≤ m < √2`` (log), and a
 polynomial takes the rest. Its coefficients interpolate at Chebyshev nodes, computed with 40 digits. W₀ is one rational
@@ -166,6 +166,13 @@ def log(x: float) -> float:
     z = s * s
     p = L3 + z * (L5 + z * (L7 + z * (L9 + z * (L11 + z * (L13 + z * L15)))))
     return exponent * LN2_HI + (2.0 * s + (s * z * p + exponent * LN2_LO))
+
+
+@helper
+def log1p(x: float) -> float:
+    """Compute ln(1 + x) for 0 ≤ x ≤ 1e300, small ones to full precision: what 1 + x loses is given back."""
+    whole = 1.0 + x
+    return log(whole) + (x - (whole - 1.0)) / whole
 
 
 @helper

@@ -205,7 +205,7 @@ def of_operations(operations: Mapping[str, npt.NDArray[Any]], *, whole: bool) ->
         return ""
     shown = shown_operations(count, whole=whole)
     cut = len(shown) < count
-    columns = [[heading, *_column([operations[name][row] for row in shown])] for heading, name in _COLUMNS]
+    columns = [[heading, *column([operations[name][row] for row in shown])] for heading, name in _COLUMNS]
     widths = [max(map(len, column)) for column in columns]
     lines = [
         " ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
@@ -221,7 +221,7 @@ def of_operations(operations: Mapping[str, npt.NDArray[Any]], *, whole: bool) ->
     return "\n".join(["", *lines, ""])
 
 
-def _column(values: list[Any]) -> list[str]:
+def column(values: list[Any]) -> list[str]:
     """Write the values of a column alike: about five digits of the largest, or six significant ones of each."""
     largest = max((abs(float(value)) for value in values if math.isfinite(value)), default=0.0)
     if all(float(value).is_integer() for value in values) and largest < 1e6:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from escala.arrays import one_number
 from escala.errors import InputError, MissingExtraError
+from escala.files import whole
 from escala.plots.letters import drawable
 from escala.tables import Interval
 from escala.text.numerals import engineering
@@ -123,7 +124,14 @@ def unit(name: str, currency: str | None) -> str:
     return name if currency is None else f"{name}, {plain(currency, 16)}"
 
 
-def number_axis(ax: Axes, which: str, *, log: bool = False, integer: bool = False, ticks: int = _TICKS) -> None:
+def percent(value: float) -> str:
+    """Write a fraction in percent, 0.00001 as 0.001 %."""
+    return f"{float(f'{100.0 * value:.6g}'):.12f}".rstrip("0").rstrip(".") + " %"
+
+
+def number_axis(
+    ax: Axes, which: str, *, log: bool = False, integer: bool = False, percent: bool = False, ticks: int = _TICKS
+) -> None:
     """Label the x or y axis with few numbers such as 50 M; at logarithmic distances its limits must be set before."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -139,7 +147,10 @@ def number_axis(ax: Axes, which: str, *, log: bool = False, integer: bool = Fals
         axis.set_minor_formatter(NullFormatter())
     else:
         axis.set_major_locator(MaxNLocator(nbins=ticks, integer=integer))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: engineering(value, 9)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _percent(value) if percent else engineering(value, 9)))
+
+
+_percent = percent
 
 
 def dress(ax: Axes, title: str, x: str, y: str) -> None:
@@ -290,7 +301,7 @@ def save(
     resolution = float(fitting) if dpi is None else one_number("dpi", dpi, _DPI, InputError)
     content = _drawn(figure, place.suffix.lower()[1:], (width / resolution, height / resolution), resolution)
     try:
-        place.write_bytes(content)
+        whole.write(place, content)
     except (OSError, ValueError) as reason:
         message = f"path {str(path)!r} cannot be written: {getattr(reason, 'strerror', reason)}"
         raise InputError(message, arguments=("path",)) from None

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from escala import keyed
-from escala.arrays import Floats, one_number, to_floats
+from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
-from escala.curves.prediction import Saturation
-from escala.curves.summary import DISTRUST, REASONS
 from escala.errors import InputError
 from escala.plots import canvas
-from escala.tables import Interval
-from escala.text.numerals import between, counted, engineering
+from escala.plots.curve import (
+    DECADES,
+    EXTRAPOLATED,
+    MARGIN,
+    Records,
+    capitals,
+    draw_by_parts,
+    grid_of,
+    left_edge,
+    mark_limits,
+    one_curve,
+    parts_of,
+    right_edge,
+    share_of_records,
+    title_of,
+    warnings_of,
+)
+from escala.text.numerals import counted
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-
-_POSITIVE: Final = Interval(0.0, 1e300, low_open=True)
-_GRID: Final = 400  # points of a curve
-_MARGIN: Final = 1.04  # how far beyond what must be seen
-_DECADES: Final = 1e4  # that a logarithmic axis shows where no data say where it begins
 _LABELLED: Final = 8  # curves that have room for a name
 _THIN: Final = 200  # more that are drawn
 _APART: Final = 0.075  # of an axes' height between two names
-_RASTERED: Final = 5000  # points from which a vector file holds them as an image
-_EXTRAPOLATED: Final = (0, (5, 2.5))
-_UNTRUSTED: Final = (0, (1, 2))
 
 
 def efficiency_curve(
@@ -102,252 +107,39 @@ def efficiency_curve(
     """
     ax = canvas.drawing_area(ax)
     curve = one_curve(curves, symbol)
-    records = _Records.checked(capital, efficiency, weights)
-    asked = _capitals(points)
+    records = Records.checked(capital, efficiency, weights)
+    asked = capitals(points)
     prediction = curve.predict(asked, level=level)
     found = curve.saturation(drop)
-    right = _right(curve, found, up_to, records.capital, asked)
+    right = right_edge(curve, found, up_to, records.capital, asked)
     known = bool(curve.has_curve[0])
 
-    canvas.dress(ax, _title(curve), canvas.unit("capital", currency), "efficiency")
+    canvas.dress(ax, title_of(curve), canvas.unit("capital", currency), "efficiency")
     handles = records.draw(ax)
     if known:
         handles += _curve(ax, curve, level, right, log)
-        handles += _limits(ax, curve, drop, right)
+        handles += mark_limits(ax, curve, drop, right)
     if asked.size:
         handles.append(_asked(ax, asked, prediction))
-    ax.set_xlim(_left(curve, right, records.capital, asked) if log else 0.0, right)
+    ax.set_xlim(left_edge(curve, right, records.capital, asked) if log else 0.0, right)
     canvas.number_axis(ax, "x", log=log, ticks=5 if canvas.narrow(ax) else 6)
     ax.set_ylim(*_heights(curve, records.efficiency[records.capital <= right], prediction, right))
-    canvas.legend_below(ax, handles, [*records.notes(right), *_warnings(curve)])
+    canvas.legend_below(ax, handles, [*records.notes(right), *warnings_of(curve)])
     return ax
 
 
-def one_curve(curves: Any, symbol: str | None) -> CurveSet:
-    """Take the only curve, or the one of a symbol.
-
-    Raises
-    ------
-    InputError
-        If there is no such curve, or it is not said which.
-    """
-    if not isinstance(curves, CurveSet):
-        raise InputError(f"curves must be a CurveSet, not {type(curves).__name__}", arguments=("curves",))
-    if symbol is not None:
-        return curves[curves.index(symbol)]
-    if len(curves) != 1:
-        raise InputError(f"symbol must say which of {len(curves):,} curves is meant", arguments=("symbol",))
-    return curves
-
-
-def _capitals(points: npt.ArrayLike | None) -> Floats:
-    if points is None:
-        return np.empty(0)
-    asked = to_floats("points", points, InputError)
-    if asked.ndim > 1:
-        raise InputError(f"points of shape {asked.shape} must be capitals in a row", arguments=("points",))
-    return asked.reshape(-1)
-
-
-@dataclass(frozen=True)
-class _Records:
-    """Points of the picture, and how many cannot be shown."""
-
-    capital: Floats
-    efficiency: Floats
-    weights: Floats | None
-    lost: int
-
-    @classmethod
-    def checked(cls, capital: Any, efficiency: Any, weights: Any) -> _Records:
-        """Check that the columns go together, and leave out what is not finite."""
-        if (capital is None) != (efficiency is None):
-            names = ("capital", "efficiency") if efficiency is None else ("efficiency", "capital")
-            raise InputError(f"{names[0]} needs {names[1]}", arguments=names)
-        if capital is None:
-            if weights is not None:
-                raise InputError("weights need capital and efficiency", arguments=("weights",))
-            return cls(np.empty(0), np.empty(0), None, 0)
-        given = {"capital": capital, "efficiency": efficiency} | ({} if weights is None else {"weights": weights})
-        keyed.check_aligned(given, InputError)
-        columns = {name: to_floats(name, values, InputError).reshape(-1) for name, values in given.items()}
-        for name, column in columns.items():
-            if column.size != columns["capital"].size:
-                message = f"{name} has {column.size:,} values, capital has {columns['capital'].size:,}"
-                raise InputError(message, arguments=(name, "capital"))
-        sound = np.logical_and.reduce([np.isfinite(column) for column in columns.values()])
-        kept = {name: column[sound] for name, column in columns.items()}
-        return cls(kept["capital"], kept["efficiency"], kept.get("weights"), int(sound.size - sound.sum()))
-
-    def draw(self, ax: Axes) -> list[Artist]:
-        """Draw the points, the more see-through the more there are."""
-        n = self.capital.size
-        if n == 0:
-            return []
-        alpha = float(np.clip(8.0 / np.sqrt(n), 0.1, 0.75))
-        area = 16.0 if n < 2000 else 6.0
-        sizes: Any = area
-        if self.weights is not None:
-            mean = max(float(np.mean(np.maximum(self.weights, 0.0))), 1e-300)
-            sizes = np.clip(area * np.maximum(self.weights, 0.0) / mean, 1.0, 12.0 * area)
-        ax.scatter(
-            self.capital, self.efficiency, s=sizes, color=canvas.GREY, alpha=alpha, linewidths=0.0, zorder=2,
-            rasterized=n > _RASTERED,
-        )  # fmt: skip
-        label = counted(n, "record")
-        return [canvas.sample(label, marker="o", markersize=4, color=canvas.GREY, alpha=0.75, linestyle="none")]
-
-    def notes(self, right: float) -> list[str]:
-        """Say what is not in the picture."""
-        beyond = int(np.count_nonzero(self.capital > right))
-        return [
-            f"{counted(self.lost, 'record')} not shown: not finite" if self.lost else "",
-            f"{counted(beyond, 'record')} not shown: beyond the right edge" if beyond else "",
-        ]
-
-
-def _title(curve: CurveSet) -> str:
-    family = "constant" if curve.status_names[0] == "constant" else curve.family_names[0]
-    kind = f"{family} curve" if curve.has_curve[0] else "no curve"
-    seen = f", {counted(int(curve.n_points[0]), 'point')}" if curve.n_points[0] else ""
-    said = f", R² {curve.r_squared[0]:.3f}" if curve.has_curve[0] and np.isfinite(curve.r_squared[0]) else ""
-    return f"{canvas.plain(curve.symbols[0], 34)}: {kind}{seen}{said}"
-
-
-def _warnings(curve: CurveSet) -> list[str]:
-    if not curve.has_curve[0]:
-        return [f"no curve: {REASONS[curve.status_names[0]]}"]
-    if curve.lack_of_fit[0] < DISTRUST:
-        return ["The records follow a pattern that this curve does not (p < 0.01): read its intervals with care."]
-    if curve.n_points[0] and curve.df_resid[0] <= 0.0:
-        return ["Too few records to know anything of the error: no interval can be given."]
-    return []
-
-
-def _right(curve: CurveSet, found: Saturation, up_to: float | None, *seen: Floats) -> float:
-    """Find the right edge: what was asked for, else beyond the limit and everything that is marked."""
-    if up_to is not None:
-        return one_number("up_to", up_to, _POSITIVE, InputError)
-    known = [float(values.max()) for values in seen if values.size]
-    known += [float(edge) for edge in (*curve.trusted_to, *curve.observed[:, 1]) if np.isfinite(edge)]
-    if not np.isfinite(curve.trusted_to[0]):
-        marked = (1.5 * found.capacity, 3.0 * found.saturation)
-        known += [float(edge[0]) for edge in marked if np.isfinite(edge[0])]
-    return _MARGIN * min(max([edge for edge in known if edge > 0.0], default=1.0), 1e300)
-
-
-def _left(curve: CurveSet, right: float, *seen: Floats) -> float:
-    """Find the left edge of a logarithmic axis."""
-    known = [float(values[values > 0.0].min()) for values in seen if np.any(values > 0.0)]
-    known += [float(edge) for edge in curve.observed[:, 0] if edge > 0.0]
-    return min([edge for edge in known if edge < right], default=right / _DECADES) / _MARGIN
-
-
-def _grid(curve: CurveSet, right: float, log: bool) -> Floats:
-    """Give capitals that a curve is drawn through: evenly on the axis, and where its parts meet."""
-    left = _left(curve, right)
-    even = np.geomspace(left, right, _GRID) if log else np.linspace(0.0, right, _GRID)
-    meet = [edge for edge in (*curve.observed[0], curve.trusted_to[0]) if even[0] < edge < right]
-    return np.unique(np.concatenate([even, meet]))
-
-
-def _parts(curve: CurveSet, grid: Floats) -> list[tuple[str, Any, npt.NDArray[np.bool_]]]:
-    """Split capitals into seen, extrapolated and beyond trust: a name, a dash and where (edges belong to both)."""
-    low, high = curve.observed[0]
-    end = float(curve.trusted_to[0])
-    beyond = grid >= end
-    if not np.isfinite(high):  # coefficients without data
-        return [("curve", "-", grid <= end), ("beyond the limit", _UNTRUSTED, beyond)]
-    seen = (grid >= low) & (grid <= high)
-    return [
-        ("curve within the data", "-", seen),
-        ("curve extrapolated", _EXTRAPOLATED, (grid >= high) & (grid <= end)),
-        ("curve extrapolated", _EXTRAPOLATED, grid <= low),
-        ("beyond the limit", _UNTRUSTED, beyond),
-    ]
-
-
 def _curve(ax: Axes, curve: CurveSet, level: float, right: float, log: bool) -> list[Artist]:
-    grid = _grid(curve, right, log)
+    grid = grid_of(curve, right, log)
     predicted = curve.predict(grid, level=level)
-    handles = _lines(ax, curve, grid, predicted.efficiency)
+    handles = draw_by_parts(ax, curve, grid, predicted.efficiency)
     trusted = grid <= curve.trusted_to[0]
     if curve.df_resid[0] > 0.0:
         band = ax.fill_between(
             grid[trusted], predicted.low[trusted], predicted.high[trusted], color=canvas.SKY, alpha=0.35, linewidth=0.0,
-            zorder=1.5, label=_share(level),
+            zorder=1.5, label=share_of_records(level),
         )  # fmt: skip
         handles.append(band)
     return handles
-
-
-def _lines(ax: Axes, curve: CurveSet, grid: Floats, values: Floats) -> list[Artist]:
-    """Draw a curve by its parts, and give one legend entry a kind; what lies beyond trust speaks for itself."""
-    handles: dict[str, Artist] = {}
-    for name, dash, where in _parts(curve, grid):
-        if np.count_nonzero(where) > 1:
-            (line,) = ax.plot(
-                grid[where], values[where], color=canvas.BLUE, linestyle=dash, linewidth=2.0, zorder=4,
-                label=f"_{name}" if name in handles else name,
-            )  # fmt: skip
-            handles.setdefault(name, line)
-    return [line for name, line in handles.items() if name != "beyond the limit"]
-
-
-def _share(level: float) -> str:
-    return f"where {100.0 * level:.4g} % of new records lie"
-
-
-def _limits(ax: Axes, curve: CurveSet, drop: float, right: float) -> list[Artist]:
-    """Mark saturation, capacity and the end of trust, with their intervals."""
-    found = curve.saturation(drop)
-    marks = (
-        (f"{100.0 * drop:.4g} % lost", found.saturation, found.saturation_low, found.saturation_high,
-         canvas.VERMILLION, (0, (6, 2, 1.5, 2)), "///"),
-        ("capacity", found.capacity, found.capacity_low, found.capacity_high,
-         canvas.GREEN, (0, (1.5, 1.5)), "\\\\\\"),
-    )  # fmt: skip
-    handles = [
-        _mark(ax, name, (float(at[0]), float(low[0]), float(high[0])), right, (colour, dash, hatch))
-        for name, at, low, high, colour, dash, hatch in marks
-    ]
-    high, end = float(curve.observed[0, 1]), float(curve.trusted_to[0])
-    if np.isfinite(high) and high < min(end, right):
-        ax.axvspan(high, min(end, right), color="0.95", linewidth=0.0, zorder=0.5)
-    if np.isfinite(end):
-        if end < right:
-            ax.axvline(end, color=canvas.BLACK, linewidth=1.2, zorder=3)
-            ax.axvspan(end, right, facecolor="0.88", edgecolor="0.75", hatch="xx", linewidth=0.0, zorder=0.5)
-        handles.append(canvas.sample(f"trust ends at {engineering(end)}", color=canvas.BLACK, linewidth=1.2))
-    return handles
-
-
-def _mark(ax: Axes, name: str, where: tuple[float, float, float], right: float, look: tuple[str, Any, str]) -> Artist:
-    """Draw one capital with its interval, or only say what is known where it is not within the limit."""
-    value, low, high = where
-    colour, dash, hatch = look
-    if np.isfinite(low) and low < right and (low, high) != (0.0, np.inf):
-        ax.axvspan(
-            low,
-            min(high, right),
-            facecolor=colour,
-            edgecolor=colour,
-            alpha=0.18,
-            hatch=hatch,
-            linewidth=0.0,
-            zorder=1.0,
-        )
-    if not np.isfinite(value):
-        bound = f", ≥ {engineering(low)}" if 0.0 < low < np.inf else ""
-        return canvas.sample(f"{name}: beyond the limit{bound}", color=colour, linestyle="none")
-    if value <= right:
-        ax.axvline(value, color=colour, linestyle=dash, linewidth=1.8, zorder=3, label=name)
-    wide = "" if np.isnan(low) or (low, high) == (0.0, np.inf) else f" (90 %: {_between(low, high)})"
-    return canvas.sample(f"{name} at {engineering(value)}{wide}", color=colour, linestyle=dash, linewidth=1.8)
-
-
-def _between(low: float, high: float) -> str:
-    return f"from {engineering(low)}" if high == np.inf else between(low, high, "–")
 
 
 def _asked(ax: Axes, capital: Floats, prediction: Any) -> Artist:
@@ -416,33 +208,57 @@ def efficiency_curves(
     curves those are named that divide all of them evenly by the capital at which a tenth of the efficiency is lost.
     """
     ax = canvas.drawing_area(ax)
+    drawn, edges, right = checked_curves(curves)
+    canvas.dress(ax, f"{counted(len(curves), 'instrument')}", canvas.unit("capital", currency), "efficiency")
+    draw_many(ax, drawn, edges, log, lambda curve, capital: curve.efficiency(capital))
+    ax.set_xlim(leftmost(drawn, edges, right) if log else 0.0, right)
+    canvas.number_axis(ax, "x", log=log)
+    names_at_the_ends(ax, drawn[:_LABELLED], edges, lambda curve, capital: curve.efficiency(capital))
+    legend_of_many(ax, curves, drawn)
+    return ax
+
+
+#: What is drawn of a curve at some capitals.
+Values = Callable[[CurveSet, Floats], Floats]
+
+
+def checked_curves(curves: Any) -> tuple[CurveSet, list[float], float]:
+    """Give the curves that are drawn, those first that have names, where each ends, and the right edge."""
     if not isinstance(curves, CurveSet):
         raise InputError(f"curves must be a CurveSet, not {type(curves).__name__}", arguments=("curves",))
     every = curves[curves.has_curve]
-    every = every[_spread_first(every)]
-    drawn = every[: _LABELLED + _THIN]
-    canvas.dress(ax, f"{counted(len(curves), 'instrument')}", canvas.unit("capital", currency), "efficiency")
-    edges = [_right(curve, curve.saturation(), None) / _MARGIN for curve in drawn]
-    right = _MARGIN * max(edges, default=1.0)
-    left = min([_left(curve, edge) for curve, edge in zip(drawn, edges, strict=True)], default=right / _DECADES)
-    for k in reversed(range(len(drawn))):
-        _one_of_many(ax, drawn[k], edges[k], k, log)
-    ax.set_xlim(left if log else 0.0, right)
-    canvas.number_axis(ax, "x", log=log)
-    _names_at_the_ends(ax, drawn[:_LABELLED], edges[:_LABELLED])
+    drawn = every[_spread_first(every)][: _LABELLED + _THIN]
+    edges = [right_edge(curve, curve.saturation(), None) / MARGIN for curve in drawn]
+    return drawn, edges, MARGIN * max(edges, default=1.0)
+
+
+def leftmost(curves: CurveSet, edges: list[float], right: float) -> float:
+    """Find the left edge of a logarithmic axis of several curves."""
+    return min([left_edge(curve, edge) for curve, edge in zip(curves, edges, strict=True)], default=right / DECADES)
+
+
+def draw_many(ax: Axes, curves: CurveSet, edges: list[float], log: bool, values: Values) -> None:
+    """Draw curves up to their ends, the first eight so that names can tell them apart."""
+    for k in reversed(range(len(curves))):
+        _one_of_many(ax, curves[k], edges[k], k, log, values)
+
+
+def legend_of_many(ax: Axes, curves: CurveSet, drawn: CurveSet, more: str = "") -> None:
+    """Say what lines mean and what is not drawn, or not named."""
+    known = int(np.count_nonzero(curves.has_curve))
     notes = [
         f"{counted(len(drawn) - _LABELLED, 'curve')} more, thin; named are eight spread over where 10 % is lost"
         if len(drawn) > _LABELLED
         else "",
-        f"{counted(len(every) - len(drawn), 'curve')} not drawn" if len(drawn) < len(every) else "",
-        f"{counted(len(curves) - len(every), 'instrument')} without a curve" if len(every) < len(curves) else "",
+        f"{counted(known - len(drawn), 'curve')} not drawn" if len(drawn) < known else "",
+        f"{counted(len(curves) - known, 'instrument')} without a curve" if known < len(curves) else "",
+        more,
     ]
     handles = [
         canvas.sample("within the data", color=canvas.GREY),
-        canvas.sample("extrapolated, up to where trust ends", color=canvas.GREY, linestyle=_EXTRAPOLATED),
+        canvas.sample("extrapolated, up to where trust ends", color=canvas.GREY, linestyle=EXTRAPOLATED),
     ]
     canvas.legend_below(ax, handles if len(drawn) else [], notes)
-    return ax
 
 
 def _spread_first(curves: CurveSet) -> list[int]:
@@ -455,30 +271,30 @@ def _spread_first(curves: CurveSet) -> list[int]:
     return first + [k for k in range(n) if k not in set(first)]
 
 
-def _one_of_many(ax: Axes, curve: CurveSet, edge: float, place: int, log: bool) -> None:
+def _one_of_many(ax: Axes, curve: CurveSet, edge: float, place: int, log: bool, values: Values) -> None:
     named = place < _LABELLED
     colour = canvas.COLOURS[place % len(canvas.COLOURS)] if named else "0.75"
-    grid = _grid(curve, edge, log)
-    for _, dash, where in _parts(curve, grid)[:3]:
+    grid = grid_of(curve, edge, log)
+    for _, dash, where in parts_of(curve, grid)[:3]:
         if np.count_nonzero(where) > 1:
             ax.plot(
-                grid[where], curve.efficiency(grid[where]), color=colour, linestyle=dash,
+                grid[where], values(curve, grid[where]), color=colour, linestyle=dash,
                 linewidth=1.8 if named else 0.7, zorder=3 if named else 2,
             )  # fmt: skip
     if named:
         end = float(np.nanmin([curve.observed[0, 1], edge]))
         ax.plot(
-            [end], curve.efficiency(np.array([end])), color=colour, marker=canvas.MARKERS[place], linestyle="none",
+            [end], values(curve, np.array([end])), color=colour, marker=canvas.MARKERS[place], linestyle="none",
             zorder=4, label=canvas.plain(curve.symbols[0]),
         )  # fmt: skip
 
 
-def _names_at_the_ends(ax: Axes, curves: CurveSet, edges: list[float]) -> None:
-    """Write names beside the axes, apart from each other, with a thin line to where each curve ends."""
-    low, high = ax.get_ylim()
-    ends = np.array([float(curve.efficiency(edge)[0]) for curve, edge in zip(curves, edges, strict=True)])
+def names_at_the_ends(ax: Axes, curves: CurveSet, edges: list[float], values: Values) -> None:
+    """Write names beside the axes, apart from each other, with a thin line to where each of the first curves ends."""
+    low, high = ax.yaxis.get_transform().transform(ax.get_ylim())
+    ends = np.array([float(values(curve, np.array([edge]))[0]) for curve, edge in zip(curves, edges, strict=False)])
     order = np.argsort(ends, kind="stable")
-    heights = spread((ends[order] - low) / (high - low), _APART)
+    heights = spread((ax.yaxis.get_transform().transform(ends[order]) - low) / (high - low), _APART)
     for height, k in zip(heights, order.tolist(), strict=True):
         ax.annotate(
             "", xy=(edges[k], ends[k]), xycoords="data", xytext=(1.025, height), textcoords="axes fraction",
@@ -504,59 +320,3 @@ def spread(heights: Floats, apart: float) -> Floats:
         moved[k] = min(moved[k], ceiling)
         ceiling = moved[k] - apart
     return moved
-
-
-def utility_curve(
-    curves: CurveSet,
-    symbol: str | None = None,
-    *,
-    up_to: float | None = None,
-    currency: str | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw what capital really returns, capital × efficiency, beside what it would return without loss.
-
-    Parameters
-    ----------
-    curves, symbol, up_to, currency, ax
-        As in :func:`efficiency_curve`.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    InputError
-        If an argument is wrong; names it.
-    MissingExtraError
-        If matplotlib is not installed.
-    """
-    ax = canvas.drawing_area(ax)
-    curve = one_curve(curves, symbol)
-    found = curve.saturation()
-    right = _right(curve, found, up_to)
-    title = f"{canvas.plain(curve.symbols[0], 34)}: what capital returns"
-    canvas.dress(ax, title, canvas.unit("capital", currency), canvas.unit("capital × efficiency", currency))
-    handles: list[Artist] = []
-    if curve.has_curve[0]:
-        grid = _grid(curve, right, False)
-        handles += _lines(ax, curve, grid, curve.utility(grid))
-        (ideal,) = ax.plot(grid, grid, color=canvas.GREY, linewidth=0.9, linestyle=(0, (8, 3)), label="without loss")
-        handles += [ideal, *_capacity_point(ax, curve, float(found.capacity[0]), right)]
-        ax.set_ylim(0.0, 1.15 * max(float(curve.utility(grid).max()), 1e-300))
-    canvas.number_axis(ax, "x", ticks=5 if canvas.narrow(ax) else 6)
-    canvas.number_axis(ax, "y")
-    ax.set_xlim(0.0, right)
-    canvas.legend_below(ax, handles, [] if curve.has_curve[0] else _warnings(curve))
-    return ax
-
-
-def _capacity_point(ax: Axes, curve: CurveSet, capacity: float, right: float) -> list[Artist]:
-    if not np.isfinite(capacity):
-        return [canvas.sample("capacity: beyond the limit", linestyle="none")]
-    highest = float(curve.utility(capacity)[0])
-    if capacity <= right:
-        ax.plot([capacity], [highest], marker="^", color=canvas.GREEN, markersize=9, linestyle="none", zorder=5)
-    label = f"capacity {engineering(capacity)}, returns {engineering(highest)}"
-    return [canvas.sample(label, marker="^", color=canvas.GREEN, markersize=8, linestyle="none")]

@@ -13,20 +13,26 @@ from escala.arrays import to_floats
 from escala.errors import InputError
 from escala.plots import canvas
 from escala.plots.allocation import allocation_bars, budget_path, budget_returns, marginal_utility
-from escala.plots.efficiency import efficiency_curve, efficiency_curves, one_curve, utility_curve
+from escala.plots.curve import one_curve
+from escala.plots.efficiency import efficiency_curve, efficiency_curves
 from escala.plots.lending import health_path, lending_path
+from escala.plots.loss import loss_curve, loss_curves
+from escala.plots.plans import plan_health, plan_path
 from escala.plots.sweeps import distribution, heat_map
+from escala.plots.utility import marginal_curve, utility_curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from escala.curves.curveset import CurveSet
+    from escala.lending.planned import Planned
     from escala.lending.result import LendingResult
     from escala.sweeps.summary import SweepSummary
 
 #: Of the size of one picture.
 _SIDE_BY_SIDE = (1.5, 1.2)
 _ONE_ABOVE_OTHER = (1.0, 1.5)
+_FOUR = (1.5, 2.2)
 #: Share of an axis below which a mark cannot be told from its edge.
 _STICKS = 0.02
 #: Rank correlation from which on two inputs are not drawn against each other.
@@ -62,7 +68,7 @@ def prediction_figure(
     level: float = 0.95,
     currency: str | None = None,
 ) -> Figure:
-    """Draw one instrument's curve and records, with the predictions that were asked for.
+    """Draw one instrument's curve and records, with the predictions that were asked for, beside what is lost.
 
     Parameters
     ----------
@@ -85,11 +91,13 @@ def prediction_figure(
         If matplotlib is not installed.
     """
     curve = one_curve(curves, symbol)
-    figure = canvas.new_figure()
+    figure = canvas.new_figure(scale=_SIDE_BY_SIDE)
+    left, right = figure.subplots(1, 2)
+    seen = _of_symbol(records, curve.symbols[0])
     efficiency_curve(
-        curve, points=capitals, level=level, log=_needs_decades(curve, capitals), currency=currency,
-        ax=figure.add_subplot(), **_of_symbol(records, curve.symbols[0]),
-    )  # fmt: skip
+        curve, points=capitals, level=level, log=_needs_decades(curve, capitals), currency=currency, ax=left, **seen
+    )
+    loss_curve(curve, points=capitals, level=level, currency=currency, ax=right, **seen)
     return figure
 
 
@@ -104,7 +112,9 @@ def _needs_decades(curve: CurveSet, capitals: npt.ArrayLike = ()) -> bool:
 def analysis_figure(
     curves: CurveSet, symbol: str | None, records: Any, *, drop: float = 0.10, currency: str | None = None
 ) -> Figure:
-    """Draw one instrument's efficiency beside what its capital returns; of several without a symbol all curves.
+    """Draw one instrument's efficiency beside what is lost, what its capital returns and what the next unit does.
+
+    Of several instruments without a symbol all curves are drawn, beside what they lose.
 
     Parameters
     ----------
@@ -125,15 +135,19 @@ def analysis_figure(
         If matplotlib is not installed.
     """
     if symbol is None and len(curves) != 1:
-        figure = canvas.new_figure()
-        efficiency_curves(curves, currency=currency, ax=figure.add_subplot())
+        figure = canvas.new_figure(scale=_ONE_ABOVE_OTHER)
+        above, below = figure.subplots(2, 1)
+        efficiency_curves(curves, currency=currency, ax=above)
+        loss_curves(curves, currency=currency, ax=below)
         return figure
     curve = one_curve(curves, symbol)
-    figure = canvas.new_figure(scale=_SIDE_BY_SIDE)
-    left, right = figure.subplots(1, 2)
-    log = _needs_decades(curve)
-    efficiency_curve(curve, drop=drop, log=log, currency=currency, ax=left, **_of_symbol(records, curve.symbols[0]))
-    utility_curve(curve, currency=currency, ax=right)
+    figure = canvas.new_figure(scale=_FOUR)
+    (upper_left, upper_right), (lower_left, lower_right) = figure.subplots(2, 2)
+    log, seen = _needs_decades(curve), _of_symbol(records, curve.symbols[0])
+    efficiency_curve(curve, drop=drop, log=log, currency=currency, ax=upper_left, **seen)
+    loss_curve(curve, drop=drop, currency=currency, ax=upper_right, **seen)
+    utility_curve(curve, log=log, currency=currency, ax=lower_left)
+    marginal_curve(curve, log=log, currency=currency, ax=lower_right)
     return figure
 
 
@@ -282,4 +296,32 @@ def lending_figure(result: LendingResult, *, currency: str | None = None) -> Fig
     above, below = figure.subplots(2, 1, height_ratios=(3, 2))
     lending_path(result, currency=currency, ax=above)
     health_path(result, ax=below)
+    return figure
+
+
+def plan_figure(plan: Planned, *, currency: str | None = None) -> Figure:
+    """Draw a plan: supply and debt above, the health factor below.
+
+    Parameters
+    ----------
+    plan : LeveragePlan or UnwindPlan
+        One plan.
+    currency : str, optional
+        Unit of account.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        If an argument is wrong; names it.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    figure = canvas.new_figure(scale=_ONE_ABOVE_OTHER)
+    above, below = figure.subplots(2, 1, height_ratios=(3, 2))
+    plan_path(plan, currency=currency, ax=above)
+    plan_health(plan, ax=below)
     return figure

@@ -9,11 +9,12 @@ from sqlalchemy import RowMapping, select
 
 from escala.allocation.result import Allocation
 from escala.store.database import Database
+from escala.store.identities import Signature
 from escala.store.results import AllocationLine, StoredAllocation
 from escala.store.schema import ALLOCATION, LINE, date
 
 
-async def insert(database: Database, allocation: Allocation, time: int) -> int:
+async def insert(database: Database, allocation: Allocation, time: int, identity: str | None = None) -> int:
     """Insert an allocation with its lines and give its number."""
     head = {name: _nullable(getattr(allocation, name)) for name in ("utility", "upper_bound", "gap", "shadow_price")}
     columns = (
@@ -23,7 +24,11 @@ async def insert(database: Database, allocation: Allocation, time: int) -> int:
         allocation.binding_names.tolist(),
         [_nullable(value) for value in allocation.marginal],
     )
-    async with database.writing() as connection:
+    signature = Signature.of("allocation", identity)
+    async with database.writing(signature) as connection:
+        before = await signature.kept_before(connection)
+        if before is not None:
+            return before
         number = await database.take_ids(connection, ALLOCATION, 1)
         await connection.execute(
             ALLOCATION.insert().values(
@@ -38,6 +43,7 @@ async def insert(database: Database, allocation: Allocation, time: int) -> int:
         lines = [(number, place, *line) for place, line in enumerate(zip(*columns, strict=True))]
         if lines:
             await connection.exec_driver_sql(database.insertion(LINE), lines)
+        await signature.sign(connection, number)
     return number
 
 

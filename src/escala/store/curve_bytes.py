@@ -1,8 +1,9 @@
 """Curves as bytes that say themselves what they hold: every array by its name, type and shape.
 
 Layout 2 is one line of ASCII, ``family:i1 params:f8[3] covariance:f8[3,3] …``, and after its end the values of these
-arrays in that order, C-contiguous and little-endian. Whoever reads takes arrays by name. So a statistic that is new
-changes neither the layout nor the schema:
+arrays in that order, C-contiguous and little-endian. Rows that have their own length in each curve, such as the steps
+of ladders, stand last, ``… _steps:f8[42]``, and only where there are any. Whoever reads takes arrays by name. So a
+statistic that is new changes neither the layout nor the schema:
 
 * Names that are not known here are passed over.
 * What is not there is NaN, or 0 where it is an integer; only `family`, `status` and `params` must be there.
@@ -18,14 +19,17 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from escala.curves.curveset import CurveSet
+from escala.curves.families import Family
 from escala.errors import StoreError
+from escala.ragged import Ragged
+from escala.tables import COEFFICIENTS, LADDER_STEP
 
 #: Of what is written.
 LAYOUT: Final = 2
@@ -57,6 +61,9 @@ _FIRST_LAYOUT: Final = np.dtype(
 )
 _NEEDED: Final = frozenset({"family", "status", "params"})
 _ENTRY: Final = re.compile(r"(\w+):([iufb][1248])(?:\[(\d+(?:,\d+)*)\])?", re.ASCII)
+#: The last entry of a line, if it is one of a row of numbers.
+_ROW: Final = re.compile(rb" (\w+):f8\[(\d{1,15})\]\Z", re.ASCII)
+_WIDTH: Final = 8
 
 
 @functools.cache
@@ -65,9 +72,20 @@ def no_curves() -> CurveSet:
     return CurveSet.from_params([], "linear", np.zeros((0, 2)))
 
 
+@functools.cache
 def names() -> tuple[str, ...]:
-    """Give the names of what is kept of a curve: all but its symbol, which has a column of its own."""
-    return tuple(field.name for field in fields(CurveSet) if field.name != "symbols")
+    """Give the names of what is kept of every curve in one form: all but its symbol, which has a column of its own."""
+    return tuple(name for name in _all_names() if not isinstance(getattr(no_curves(), name), Ragged))
+
+
+@functools.cache
+def ragged_names() -> tuple[str, ...]:
+    """Give the names of what curves have in different lengths, or not at all."""
+    return tuple(name for name in _all_names() if isinstance(getattr(no_curves(), name), Ragged))
+
+
+def _all_names() -> list[str]:
+    return [field.name for field in fields(CurveSet) if field.name != "symbols"]
 
 
 def pack(curves: CurveSet) -> list[bytes]:
@@ -77,9 +95,29 @@ def pack(curves: CurveSet) -> list[bytes]:
     rows = np.empty(len(curves), kind)
     for name, array in arrays.items():
         rows[name] = array
-    line = " ".join(_entry(name, array.dtype, array.shape[1:]) for name, array in arrays.items())
-    head = f"{line}\n".encode("ascii")
-    return [head + row.tobytes() for row in rows]
+    line = " ".join(_entry(name, array.dtype, array.shape[1:]) for name, array in arrays.items()).encode("ascii")
+    content = rows.tobytes()
+    size = kind.itemsize
+    packed = [line + b"\n" + content[at : at + size] for at in range(0, len(content), size)]
+    for place, (entries, values) in _tails(curves).items():
+        begin = place * size
+        packed[place] = b"%b%b\n%b%b" % (line, entries, content[begin : begin + size], values)
+    return packed
+
+
+def _tails(curves: CurveSet) -> dict[int, tuple[bytes, bytes]]:
+    """Give what stands behind the entries and the values of one form, by the place of the curve."""
+    tails: dict[int, tuple[bytes, bytes]] = {}
+    for name in ragged_names():
+        ragged = getattr(curves, name)
+        content = ragged.values.astype("<f8").tobytes()
+        bounds = ragged.offsets.tolist()
+        for place in np.flatnonzero(ragged.sizes).tolist():
+            begin, end = bounds[place], bounds[place + 1]
+            entries, values = tails.get(place, (b"", b""))
+            entry = f" {name}:f8[{end - begin}]".encode("ascii")
+            tails[place] = entries + entry, values + content[_WIDTH * begin : _WIDTH * end]
+    return tails
 
 
 def unpack(symbols: Sequence[str], layouts: Sequence[int], stored: Sequence[bytes], where: str) -> CurveSet:
@@ -97,26 +135,68 @@ def unpack(symbols: Sequence[str], layouts: Sequence[int], stored: Sequence[byte
     StoreError
         Names the first curve that cannot be read.
     """
-    alike: dict[tuple[int, bytes], list[tuple[int, bytes]]] = {}
-    for place, (symbol, layout, content) in enumerate(zip(symbols, layouts, stored, strict=True)):
-        head = _head(layout, content)
-        kind = _kind(layout, head)
-        if kind is None or len(content) != len(head) + kind.itemsize:
-            raise StoreError(f"the model of {symbol!r} in {where} cannot be read (layout {layout})")
-        alike.setdefault((layout, head), []).append((place, content[len(head) :]))
-    arrays = {name: _nothing(len(symbols), getattr(no_curves(), name)) for name in names()}
-    for (layout, head), rows in alike.items():
-        places = [place for place, _ in rows]
-        found = np.frombuffer(b"".join(values for _, values in rows), _kind(layout, head))
+    n = len(symbols)
+    forms: dict[tuple[int, bytes], _Form | None] = {}
+    alike: dict[tuple[int, bytes], tuple[list[int], list[bytes]]] = {}
+    lines: dict[str, dict[int, bytes]] = {name: {} for name in ragged_names()}
+    for place, (layout, content) in enumerate(zip(layouts, stored, strict=True)):
+        key = layout, _head(layout, content)
+        if key not in forms:
+            forms[key] = _form(*key)
+        form = forms[key]
+        if form is None or len(content) != form.size:
+            raise StoreError(f"the model of {symbols[place]!r} in {where} cannot be read (layout {layout})")
+        places, rows = alike.setdefault(form.line, ([], []))
+        places.append(place)
+        rows.append(content[form.begin : form.middle])
+        for name, begin, end in form.tail:
+            lines[name][place] = content[begin:end]
+    arrays = {name: _nothing(n, getattr(no_curves(), name)) for name in names()}
+    for line, (places, rows) in alike.items():
+        found = np.frombuffer(b"".join(rows), _kind(*line))
+        chosen: Any = slice(None) if len(places) == n else places
         for name, then in _names_in(found.dtype):
             bad = _misfit(found[then], arrays[name])
             if bad is not None:
                 symbol = symbols[places[bad]]
                 raise StoreError(f"the model of {symbol!r} in {where} cannot be read ({then} is of another form)")
-            arrays[name][places] = _widened(found[then], arrays[name])
-    labels = np.empty(len(symbols), dtype=object)
+            arrays[name][chosen] = _widened(found[then], arrays[name])
+    labels = np.empty(n, dtype=object)
     labels[:] = symbols
-    return CurveSet(symbols=labels, **arrays)
+    made: dict[str, Any] = arrays | {name: _ragged(n, there) for name, there in lines.items()}
+    curves = CurveSet(symbols=labels, **made)
+    astray = np.flatnonzero(curves._steps.sizes != _numbers_of_steps(curves))
+    if astray.size:
+        symbol = symbols[int(astray[0])]
+        raise StoreError(f"the model of {symbol!r} in {where} cannot be read (_steps is of another form)")
+    return curves
+
+
+def _numbers_of_steps(curves: CurveSet) -> npt.NDArray[np.float64]:
+    """Count what the steps of each curve must be made of: kernels go by its coefficients."""
+    of_steps = (curves.family == Family.LADDER) & ~np.isnan(curves.params[:, 0])
+    return np.where(of_steps, len(LADDER_STEP) * curves.params[:, COEFFICIENTS.index("c")], 0.0)
+
+
+def _ragged(n: int, rows: dict[int, bytes]) -> Ragged:
+    """Put rows, by their places, one after the other."""
+    sizes = np.zeros(n, dtype=np.int64)
+    sizes[list(rows)] = [len(row) // _WIDTH for row in rows.values()]
+    return Ragged.sized(np.frombuffer(b"".join(rows.values()), "<f8").astype(np.float64), sizes)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """Where values lie in the bytes of a curve: those that every curve has, and behind them rows of its own length."""
+
+    line: tuple[int, bytes]  # the layout, and what says of which kind the values are that every curve has
+    begin: int
+    middle: int
+    tail: tuple[tuple[str, int, int], ...]  # name, begin and end
+
+    @property
+    def size(self) -> int:
+        return self.tail[-1][2] if self.tail else self.middle
 
 
 def _head(layout: int, content: bytes) -> bytes:
@@ -124,12 +204,29 @@ def _head(layout: int, content: bytes) -> bytes:
     return content[: content.find(b"\n") + 1] if layout == LAYOUT else b""
 
 
+def _form(layout: int, head: bytes) -> _Form | None:
+    """Tell where values lie; None if that cannot be told."""
+    line = head.removesuffix(b"\n")
+    sizes: list[tuple[str, int]] = []
+    while (last := _ROW.search(line)) and last[1].decode("ascii") in ragged_names():
+        sizes.append((last[1].decode("ascii"), int(last[2])))
+        line = line[: last.start()]
+    kind = _kind(layout, line)
+    if kind is None or not set(ragged_names()).isdisjoint(kind.names or ()):
+        return None
+    end = middle = len(head) + kind.itemsize
+    tail = []
+    for name, size in reversed(sizes):
+        tail.append((name, end, end + _WIDTH * size))
+        end += _WIDTH * size
+    return _Form((layout, line), len(head), middle, tuple(tail)) if len(dict(sizes)) == len(sizes) else None
+
+
 @functools.lru_cache(maxsize=64)
-def _kind(layout: int, head: bytes) -> np.dtype[Any] | None:
-    """Tell what the values are; None if that cannot be told."""
+def _kind(layout: int, line: bytes) -> np.dtype[Any] | None:
+    """Tell what the values are that every curve has; None if that cannot be told."""
     if layout == 1:
         return _FIRST_LAYOUT
-    line = head.removesuffix(b"\n")
     entries = [_ENTRY.fullmatch(entry) for entry in line.decode("ascii", "replace").split(" ")]
     if not all(entries):
         return None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import ARRAY, Select, Table, Text, any_, bindparam, event, func, inspect, select, text
@@ -14,13 +16,24 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.elements import ColumnElement
 
-from escala.errors import StoreError
-from escala.store import schema
+from escala.errors import EscalaError, StoreError, StoreUncertainError
+from escala.store import identities, schema
+from escala.store.identities import Signature
 from escala.store.location import Location, check_revision, is_new
 
 #: How long a transaction waits for other processes that write.
 _PATIENCE_SECONDS: Final = 60.0
+#: What SQLite says where it may make no log beside a file that others may write to.
+_NO_LOG: Final = ("unable to open database file", "attempt to write a readonly database")
+#: How long a call that was cancelled waits for its end.
+_GRACE_SECONDS: Final = 1.0
+#: Work that is under way: a loop alone would not keep it alive.
+_ALIVE: Final[set[asyncio.Task[Any]]] = set()
 _FETCHED: Final = 20_000  # rows
+_MIGRATION_SECONDS: Final = 3600.0
+#: How long a database is asked whether it kept what it did not confirm, and the pauses in between.
+_ASKING_SECONDS: Final = 20.0
+_PAUSE_SECONDS: Final = 0.2
 #: What PostgreSQL knows our writers' lock by.
 _LOCK: Final = schema.APPLICATION_ID
 #: What every connection to SQLite begins with. FULL: a commit is on disk when it returns, whatever happens then. The
@@ -70,7 +83,8 @@ class Database:
             raise _not_there(location)
         database = cls(location)
         try:
-            await to_the_end(database._bring_up_to_date(create=create))
+            with database.undamaged():
+                await to_the_end(database._bring_up_to_date(create=create))
         except BaseException:
             await database.close()
             raise
@@ -97,22 +111,69 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self, signature: Signature | None = None) -> AsyncIterator[AsyncConnection]:
         """Begin a transaction that writes, alone; when the block is left without error all of it is on disk.
+
+        Parameters
+        ----------
+        signature : Signature, optional
+            What the block signs its work with. If the connection breaks once COMMIT was sent, the database is asked for
+            it on a new one.
 
         Raises
         ------
         StoreError
             If the database fails; then nothing of it was kept.
+        StoreUncertainError
+            If it fails while it confirms, and cannot be asked.
         """
         self._refuse_closed()
+        if self.location.read_only:
+            raise StoreError(f"cannot write to {self.location}: it is read-only")
         async with self._turn:  # in line, where the database would have us try again and again
             self._refuse_closed()  # while this stood in line
             with self._translated("write to"):
-                async with self._writers.begin() as connection:
-                    if not self.is_sqlite:
-                        await connection.execute(_LOCKING, {"key": _LOCK})
+                async with self._writers.connect() as connection:
+                    await self._begin(connection)
                     yield connection
+                    await self._commit(connection, signature)
+
+    async def _begin(self, connection: AsyncConnection, patience: float | None = None) -> None:
+        await connection.begin()
+        if not self.is_sqlite:
+            seconds = self.location.lock_timeout if patience is None else max(patience, _PAUSE_SECONDS)
+            await connection.execute(_LOCKING, {"key": _LOCK, "timeout": f"{1000 * seconds:.0f}"})
+
+    async def _commit(self, connection: AsyncConnection, signature: Signature | None) -> None:
+        """Commit; where no answer comes, ask on a new connection whether what was signed is there."""
+        try:
+            await connection.commit()
+        except self._errors as error:
+            reason = self.location.hide(_reason(error))
+            await connection.invalidate()  # a transaction that lives on would keep the lock that is asked under
+            if signature is None or not signature.signed:
+                raise
+            if not await self._kept(signature, reason):
+                raise StoreError(f"cannot write to {self.location}: {reason}; it was not kept") from None
+
+    async def _kept(self, signature: Signature, reason: str) -> bool:
+        """Ask whether what was signed is there. Whoever has the writers' lock sees how the transaction ended."""
+        until = time.monotonic() + _ASKING_SECONDS
+        while True:
+            try:
+                async with self._writers.connect() as connection:
+                    await self._begin(connection, until - time.monotonic())
+                    return bool(await identities.known(connection, [signature.identity]))
+            except self._errors:
+                if time.monotonic() >= until:
+                    break
+            await asyncio.sleep(_PAUSE_SECONDS)
+        given = signature.kind in identities.GIVEN
+        raise StoreUncertainError(
+            f"cannot tell whether {self.location} has kept what was written: {reason}; "
+            f"the same call may be repeated{', with the identity that this error has' * given}",
+            identity=signature.identity * given,
+        )
 
     async def take_ids(self, connection: AsyncConnection, table: Table, count: int) -> int:
         """Give the first of `count` numbers in a row for new rows; to be called while writing."""
@@ -191,8 +252,28 @@ class Database:
                 return
             if found is None and not create:
                 raise _not_there(self.location)
-            async with self.writing() as connection:
+            if self.location.read_only:
+                raise StoreError(
+                    f"{self.location} is of an older escala (schema {found}) and would have to be brought up to date, "
+                    "but it cannot be written to: copy it to where it can"
+                )
+            async with self._migrating(), self.writing() as connection:
                 await connection.run_sync(self._migrate)
+
+    @asynccontextmanager
+    async def _migrating(self) -> AsyncIterator[None]:
+        """Let statements take as long as they need: one may touch every row."""
+        usual, writers = self._engine, self._writers
+        if not self.is_sqlite:
+            patient = replace(self.location, command_timeout=_MIGRATION_SECONDS, lock_timeout=_MIGRATION_SECONDS)
+            self._engine = _postgres_engine(patient)
+            self._writers = self._engine.execution_options(writes=True)
+        try:
+            yield
+        finally:
+            if self._engine is not usual:
+                await self._engine.dispose()
+            self._engine, self._writers = usual, writers
 
     def _migrate(self, connection: Any) -> None:
         if self._revision(connection) == schema.REVISIONS[-1]:  # another process was faster
@@ -208,30 +289,59 @@ class Database:
         """Turn what drivers raise into errors of ours, without chains: nobody checked those for secrets."""
         try:
             yield
-        except StoreError:
+        except EscalaError:
             raise
         except (*self._errors, *more) as error:
             reason = self.location.hide(_reason(error))
+            if self.location.read_only and reason in _NO_LOG:
+                reason = "readers make a log beside it, and this user may not write to its folder"
             raise StoreError(f"cannot {doing} {self.location}: {reason}") from None
+
+    @contextmanager
+    def undamaged(self) -> Iterator[None]:
+        """Turn what content raises that no version has written into one error.
+
+        Raises
+        ------
+        StoreError
+            If what was read cannot be what was written. No server gives what is no text, or of another type than its
+            column, but a file may.
+        """
+        try:
+            yield
+        except EscalaError:
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            if not self.is_sqlite:
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            raise StoreError(f"cannot read {self.location}: it is damaged ({reason})") from error
 
 
 async def to_the_end(work: Coroutine[Any, Any, Answer], given_up: asyncio.Event | None = None) -> Answer:
-    """Await work with the database; if the caller is cancelled, wait for its end before saying so.
+    """Await work with the database; if the caller is cancelled, wait for its end before saying so, but not for ever.
 
     A driver that is cancelled within a statement may leave a connection that holds its locks for as long as anything
-    refers to it. `given_up` tells long work that nobody waits for it any more.
+    refers to it. So work that does not end in time, for the database is silent, goes on without anybody who waits,
+    until a timeout ends it. `given_up` tells long work that nobody waits for it any more.
     """
     task = asyncio.create_task(work)
+    _ALIVE.add(task)
+    task.add_done_callback(_ended)
     try:
         await asyncio.wait([task])
     except asyncio.CancelledError:
         if given_up is not None:
             given_up.set()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # looked at, so that nobody complains
+        await asyncio.wait([task], timeout=_GRACE_SECONDS)
         raise
     return task.result()
+
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    _ALIVE.discard(task)
+    if not task.cancelled():
+        task.exception()  # looked at, so that nobody complains
 
 
 def migrate(connection: Any, revision: str = schema.REVISIONS[-1]) -> None:
@@ -254,7 +364,8 @@ def _not_there(location: Location) -> StoreError:
 
 _LOCKING: Final = text(
     # Whatever the server's default, a commit that is acknowledged shall be on disk.
-    "SELECT pg_advisory_xact_lock(:key), CASE current_setting('synchronous_commit') WHEN 'off'"
+    "SELECT set_config('lock_timeout', :timeout, true), pg_advisory_xact_lock(:key),"
+    " CASE current_setting('synchronous_commit') WHEN 'off'"
     " THEN set_config('synchronous_commit', 'on', true) END"
 )
 _SQLITE_LAST: Final = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
@@ -273,7 +384,7 @@ def _sqlite_engine(location: Location) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
         cursor = connection.cursor()
-        for setting in _SQLITE_SETTINGS:
+        for setting in () if location.read_only else _SQLITE_SETTINGS:
             cursor.execute(f"PRAGMA {setting}")
         cursor.close()
 
@@ -287,7 +398,22 @@ def _sqlite_engine(location: Location) -> AsyncEngine:
 
 def _postgres_engine(location: Location) -> AsyncEngine:
     # A snapshot older than the writers' lock would miss what the one before wrote.
-    return create_async_engine(location.url, isolation_level="READ COMMITTED", pool_pre_ping=True, hide_parameters=True)
+    arguments = {"timeout": location.connect_timeout, "command_timeout": location.command_timeout}
+    engine = create_async_engine(
+        location.url,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args=arguments,
+    )
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def give_up(context: Any) -> None:
+        # Whoever does not answer is not asked to clean up either: that would take as long again.
+        if isinstance(context.original_exception, TimeoutError):
+            context.is_disconnect = True
+
+    return engine
 
 
 def _driver_errors(*, is_sqlite: bool) -> tuple[type[Exception], ...]:
@@ -303,4 +429,6 @@ def _reason(error: BaseException) -> str:
     """Say what happened, without statement and parameters."""
     original = getattr(error, "orig", None) or error
     cause = getattr(original, "__cause__", None) or original
+    if isinstance(cause, TimeoutError) and not str(cause):
+        return "it did not answer in time"
     return " ".join(str(cause).split()) or type(cause).__name__

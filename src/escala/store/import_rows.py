@@ -16,6 +16,7 @@ from escala.store import record_rows
 from escala.store.checks import Batch
 from escala.store.database import Database
 from escala.store.duplicates import Integers, Known, twins
+from escala.store.identities import Signature
 from escala.store.results import Imported, RecordImport
 from escala.store.schema import IMPORT, RECORD, REMOVAL, SATURATION, date
 
@@ -32,9 +33,14 @@ async def insert(
     timed: bool,
     allow_duplicates: bool,
     time: int,
+    identity: str | None = None,
 ) -> Imported:
     """Insert the records of a file that are not there yet; compared and inserted in one transaction, alone."""
-    async with database.writing() as connection:
+    signature = Signature.of("import", identity)
+    async with database.writing(signature) as connection:
+        before = await signature.kept_before(connection)
+        if before is not None:
+            return await _repeated(connection, before)
         found = np.full(len(batch), -1, dtype=np.int64)
         files: tuple[str, ...] = ()
         if not allow_duplicates and len(batch):
@@ -48,7 +54,14 @@ async def insert(
         row = {"id": number, "at": time, "file": file, "added": kept.size, "duplicates": len(batch) - kept.size}
         await connection.execute(IMPORT.insert().values(**row))
         await record_rows.insert_within(database, connection, batch.taken(kept, number), given_up)
+        await signature.sign(connection, number)
     return Imported(number, int(kept.size), int(len(batch) - kept.size), files)
+
+
+async def _repeated(connection: AsyncConnection, number: int) -> Imported:
+    """Give the answer of an import of before; which files its duplicates came from nobody has kept."""
+    row = (await connection.execute(select(IMPORT).where(IMPORT.c.id == number))).mappings().one()
+    return Imported(number, row["added"], row["duplicates"], ())
 
 
 async def _known(database: Database, connection: AsyncConnection, batch: Batch, *, timed: bool) -> Known:
@@ -112,7 +125,8 @@ async def delete(
     time: int,
 ) -> dict[str, int]:
     """Delete the records that all conditions hold for, and count them by symbol; or only count them."""
-    async with database.reading() if dry_run else database.writing() as connection:
+    signature = Signature.of("deletion", None)
+    async with database.reading() if dry_run else database.writing(signature) as connection:
         if numbers is not None:
             await _check_imports(connection, numbers)
         chosen = _conditions(database, symbols, numbers, since, before)
@@ -121,6 +135,7 @@ async def delete(
         if found and not dry_run:
             await connection.execute(RECORD.delete().where(*chosen))
             await _note_removal(database, connection, list(found), time)
+            await signature.sign(connection, 0)
     return dict(sorted(found.items()))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import sqlite3
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from escala.errors import MissingExtraError, StoreError
 
@@ -22,6 +25,11 @@ _DRIVERS: Final = {
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
+#: Options of a URL: seconds to wait for a connection, for other writers, and for the answer to one statement.
+TIMEOUTS: Final = {"connect_timeout": 10.0, "lock_timeout": 60.0, "command_timeout": 90.0}
+_LONGEST_TIMEOUT: Final = 1e6
+#: How schemas are called, today and later.
+_REVISION: Final = re.compile(r"[0-9]{4}")
 _MAGIC: Final = b"SQLite format 3\0"
 #: A journal of SQLite begins with this, and with the pages that the database had in the four bytes up to the other.
 _JOURNAL_MAGIC: Final = bytes.fromhex("d9d505f920a163d7")
@@ -38,10 +46,18 @@ class Location:
         With the driver; the password is in its own field, whichever way it was given.
     path : Path or None
         The file of an SQLite store.
+    connect_timeout, lock_timeout, command_timeout : float
+        Seconds; of PostgreSQL.
+    read_only : bool
+        Whether the file is on a medium, or of a user, that this one may not write to.
     """
 
     url: URL
     path: Path | None
+    connect_timeout: float = TIMEOUTS["connect_timeout"]
+    lock_timeout: float = TIMEOUTS["lock_timeout"]
+    command_timeout: float = TIMEOUTS["command_timeout"]
+    read_only: bool = False
 
     @classmethod
     def of(cls, url: str | os.PathLike[str]) -> Location:
@@ -69,7 +85,9 @@ class Location:
                 raise StoreError("an SQLite URL is sqlite:///PATH, without user, host or options")
             return cls._at(parsed.database or "")
         load_postgres()
-        return cls(_with_password_in_its_place(parsed), None)
+        timeouts = {name: _seconds(name, parsed.query.get(name, default)) for name, default in TIMEOUTS.items()}
+        located = cls(_with_password_in_its_place(parsed.difference_update_query(TIMEOUTS)), None)
+        return replace(located, **timeouts)  # type: ignore[arg-type]  # all of them seconds
 
     @classmethod
     def _at(cls, path: str) -> Location:
@@ -78,10 +96,17 @@ class Location:
         if path in ("", ":memory:") or "\0" in path:
             raise StoreError(f"a store needs a file, not {path!r}")
         absolute = Path(path).absolute()
+        if absolute.is_file() and not _may_be_written(absolute):
+            # Where nobody can write there is no log that would have to be read or made beside the file.
+            how = {"mode": "ro", "uri": "true", **({"immutable": "1"} if _is_on_read_only_medium(absolute) else {})}
+            uri = f"file:{quote(str(absolute))}"
+            return cls(URL.create("sqlite+aiosqlite", database=uri, query=how), absolute, read_only=True)
         return cls(URL.create("sqlite+aiosqlite", database=str(absolute)), absolute)
 
     def __str__(self) -> str:
         """Give the URL without password, and of its options only where the server is."""
+        if self.path is not None:
+            return f"sqlite:///{self.path}"
         hidden = [option for option in self.url.query if option not in ("host", "port")]
         plain = self.url.set(drivername=self.url.get_backend_name()).difference_update_query(hidden)
         return plain.render_as_string(hide_password=True)
@@ -93,6 +118,14 @@ class Location:
         """Take the password out of a message."""
         password = str(self.url.password or "")
         return text.replace(password, "***") if password else text
+
+
+def _is_on_read_only_medium(path: Path) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def _may_be_written(path: Path) -> bool:
+    return os.access(path, os.W_OK) and not _is_on_read_only_medium(path)
 
 
 def check_libraries() -> None:
@@ -148,6 +181,16 @@ def _with_password_in_its_place(url: URL) -> URL:
     return url.difference_update_query(["password"]).set(password=given if isinstance(given, str) else given[-1])
 
 
+def _seconds(name: str, value: Any) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0.0 < seconds <= _LONGEST_TIMEOUT:
+        raise StoreError(f"{name} of a URL must be seconds in (0, {_LONGEST_TIMEOUT:g}], not {value!r}")
+    return seconds
+
+
 def is_new(path: Path) -> bool:
     """Look at a file without changing it: tell a place for a new store from a store.
 
@@ -160,6 +203,8 @@ def is_new(path: Path) -> bool:
         return _is_new(path)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"cannot read {path}: {error}") from None
+    except (TypeError, ValueError) as error:  # text that is none, rows that are not there
+        raise StoreError(f"cannot read {path}: it is damaged ({type(error).__name__}: {error})") from None
 
 
 def _is_new(path: Path) -> bool:
@@ -225,6 +270,8 @@ def check_revision(store: str, revision: str) -> None:
     """
     from escala.store.schema import REVISIONS
 
+    if not (isinstance(revision, str) and _REVISION.fullmatch(revision)):
+        raise StoreError(f"cannot read {store}: it is damaged (its schema is called {revision!r})")
     if revision not in REVISIONS:
         raise StoreError(
             f"{store} is of a newer escala (schema {revision}, this one knows up to {REVISIONS[-1]}); "

@@ -14,6 +14,7 @@ from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
 from escala.store import curve_bytes
 from escala.store.database import Database
+from escala.store.identities import Signature
 from escala.store.results import SaturationPoint, StoredModels, Training
 from escala.store.schema import FIGURES, LIMITS, SATURATION, TRAINING, date
 
@@ -23,11 +24,20 @@ _DROP: Final = "saturation_drop"
 
 
 async def insert(
-    database: Database, curves: CurveSet, saturation: Saturation, last_record_id: npt.NDArray[np.int64], time: int
+    database: Database,
+    curves: CurveSet,
+    saturation: Saturation,
+    last_record_id: npt.NDArray[np.int64],
+    time: int,
+    identity: str | None = None,
 ) -> npt.NDArray[np.int64]:
     """Insert a training a curve, make it the symbol's current one, and give the numbers."""
     trainings = _trainings(curves, saturation, last_record_id, time)
-    async with database.writing() as connection:
+    signature = Signature.of("training", identity)
+    async with database.writing(signature) as connection:
+        before = await signature.kept_before(connection)
+        if before is not None:
+            return np.arange(before, before + len(curves), dtype=np.int64)
         first = await database.take_ids(connection, TRAINING, len(curves))
         for number, row in enumerate(trainings, first):
             row["id"] = number
@@ -40,6 +50,7 @@ async def insert(
         insertion = (sqlite if database.is_sqlite else postgresql).insert(SATURATION)
         changed = {name: insertion.excluded[name] for name in current[0] if name != "symbol"}
         await connection.execute(insertion.on_conflict_do_update(index_elements=["symbol"], set_=changed), current)
+        await signature.sign(connection, first)
     return np.arange(first, first + len(curves), dtype=np.int64)
 
 
@@ -82,7 +93,7 @@ async def models(database: Database, symbols: list[str] | None, newer_than: int)
     if symbols is not None:
         statement = statement.where(database.one_of(SATURATION.c.symbol, symbols))
     async with database.reading() as connection:
-        rows = (await connection.execute(statement)).all()
+        rows = [row async for block in database.blocks(connection, statement) for row in block]
     ids, names, times, last, layouts, curves = zip(*rows, strict=True) if rows else ((),) * 6
     return StoredModels(
         curves=curve_bytes.unpack(names, layouts, curves, str(database.location)),

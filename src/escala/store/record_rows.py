@@ -10,15 +10,20 @@ import numpy as np
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from escala.errors import StoreError
+from escala.errors import RecordError, StoreError
+from escala.store import identities
 from escala.store.checks import Batch
 from escala.store.database import Database
+from escala.store.identities import Signature
 from escala.store.results import RecordRange, StoredRecords
 from escala.store.schema import RECORD, REMOVAL, date
 
 #: symbol, capital, efficiency, weight, observed_at, source, metrics as JSON
 Row = tuple[str, float, float, float, int, str, str | None]
 
+#: What single records are called among identities.
+_SINGLE: Final = "record"
+_SLOWEST: Final = 1000.0  # rows a second that a server takes at least
 _CHUNK: Final = 20_000  # rows handed to the driver together: memory does not grow with the batch
 #: One step down the index a symbol, instead of a walk through all records.
 _HIGHEST: Final = text(
@@ -31,19 +36,52 @@ _HIGHEST: Final = text(
 )
 
 
-async def insert_rows(database: Database, rows: Sequence[Row]) -> int:
-    """Insert some rows in one transaction and give the number of the first."""
-    async with database.writing() as connection:
-        first = await database.take_ids(connection, RECORD, len(rows))
-        numbered = [(number, *row, None, None) for number, row in enumerate(rows, first)]
-        await connection.exec_driver_sql(database.insertion(RECORD), numbered)
-    return first
+async def insert_rows(database: Database, rows: Sequence[tuple[Row, str | None]]) -> list[int | RecordError]:
+    """Insert some rows in one transaction, each once; give their numbers, or why one was not kept.
+
+    Parameters
+    ----------
+    database : Database
+        Where.
+    rows
+        Each with the identity that its caller gave. Those without share one, by their places.
+
+    Raises
+    ------
+    StoreUncertainError
+        With the shared identity; the places are those among the rows without one.
+    """
+    signature = Signature.of(_SINGLE, None)
+    async with database.writing(signature) as connection:
+        known = await identities.known(connection, [identity for _, identity in rows if identity is not None])
+        mistaken = {
+            identity: identities.mistaken(identity, kind) for identity, (kind, _) in known.items() if kind != _SINGLE
+        }
+        numbers = {identity: number for identity, (_, number) in known.items()}
+        shared = [row for row, identity in rows if identity is None]
+        # One identity twice is one record.
+        own = {identity: row for row, identity in reversed(rows) if identity is not None and identity not in known}
+        kept = [*shared, *own.values()]
+        if kept:
+            first = await database.take_ids(connection, RECORD, len(kept))
+            numbered = [(number, *row, None, None) for number, row in enumerate(kept, first)]
+            await connection.exec_driver_sql(database.insertion(RECORD), numbered)
+            numbers |= {identity: number for number, identity in enumerate(own, first + len(shared))}
+            await signature.sign(connection, first, [(identity, numbers[identity]) for identity in own])
+    fresh = iter(range(first, first + len(shared)) if kept else ())
+    return [next(fresh) if identity is None else mistaken.get(identity, numbers[identity]) for _, identity in rows]
 
 
-async def insert_batch(database: Database, batch: Batch, given_up: asyncio.Event) -> int:
+async def insert_batch(database: Database, batch: Batch, given_up: asyncio.Event, identity: str | None = None) -> int:
     """Insert any number of rows in one transaction, unless it is given up before; give the number of the first."""
-    async with database.writing() as connection:
-        return await insert_within(database, connection, batch, given_up)
+    signature = Signature.of("records", identity)
+    async with database.writing(signature) as connection:
+        before = await signature.kept_before(connection)
+        if before is not None:
+            return before
+        first = await insert_within(database, connection, batch, given_up)
+        await signature.sign(connection, first)
+    return first
 
 
 async def insert_within(database: Database, connection: AsyncConnection, batch: Batch, given_up: asyncio.Event) -> int:
@@ -54,16 +92,17 @@ async def insert_within(database: Database, connection: AsyncConnection, batch: 
         for start in range(0, len(batch), _CHUNK):
             await connection.exec_driver_sql(statement, list(_numbered(batch, first, start, given_up)))
     else:
-        await _copy(connection, batch, first, given_up)
+        await _copy(connection, batch, first, given_up, database.location.command_timeout)
     return first
 
 
-async def _copy(connection: AsyncConnection, batch: Batch, first: int, given_up: asyncio.Event) -> None:
+async def _copy(connection: AsyncConnection, batch: Batch, first: int, given_up: asyncio.Event, timeout: float) -> None:
     # The lock was a statement of this transaction: before the first one COPY would commit by itself.
     raw = await connection.get_raw_connection()
     driver: Any = raw.driver_connection
     rows = (row for start in range(0, len(batch), _CHUNK) for row in _numbered(batch, first, start, given_up))
-    await driver.copy_records_to_table(RECORD.name, records=rows, columns=RECORD.columns.keys())
+    seconds = timeout + len(batch) / _SLOWEST  # one statement, however many rows
+    await driver.copy_records_to_table(RECORD.name, records=rows, columns=RECORD.columns.keys(), timeout=seconds)
 
 
 def _numbered(batch: Batch, first: int, start: int, given_up: asyncio.Event) -> Iterator[tuple[Any, ...]]:

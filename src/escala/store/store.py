@@ -123,6 +123,7 @@ class Store:
         observed_at: Any = None,
         source: str = "system",
         metrics: Mapping[str, float] | None = None,
+        identity: str | None = None,
     ) -> int:
         """Add a record; it is on disk when this returns. Records that come together share a commit.
 
@@ -140,6 +141,9 @@ class Store:
             Who says so.
         metrics : mapping, optional
             Further numbers by name, such as roi, sharpe, max_drawdown, win_rate.
+        identity : str, optional
+            Text that is this record's alone: a call that is repeated with it keeps nothing twice, and gives the answer
+            of the first time. By default one is made; :class:`escala.StoreUncertainError` has it.
 
         Returns
         -------
@@ -152,6 +156,8 @@ class Store:
             Names the argument and its value; the record was not kept, others that came with it were.
         StoreError
             If the database fails; the record was not kept.
+        StoreUncertainError
+            If the connection broke while it was being confirmed, and the database cannot be asked.
         """
         row = checks.record(
             symbol,
@@ -162,9 +168,9 @@ class Store:
             source=source,
             metrics=metrics,
         )
-        return await self._singles.add(row)
+        return await self._singles.add(row, checks.identity(identity))
 
-    async def _write_singles(self, rows: Sequence[Any]) -> int:
+    async def _write_singles(self, rows: Sequence[Any]) -> list[int | RecordError]:
         from escala.store import record_rows
 
         return await record_rows.insert_rows(self._database, rows)
@@ -179,6 +185,7 @@ class Store:
         observed_at: Any = None,
         sources: str | Sequence[str] = "system",
         metrics: Sequence[Mapping[str, float] | None] | None = None,
+        identity: str | None = None,
     ) -> int:
         """Add any number of records in one transaction: all of them, or none.
 
@@ -192,6 +199,9 @@ class Store:
             As in :meth:`add_record`.
         metrics : sequence of n mappings or None, optional
             As in :meth:`add_record`.
+        identity : str, optional
+            Text that is this batch's alone: a call that is repeated with it keeps nothing twice, and gives the answer
+            of the first time. By default one is made; :class:`escala.StoreUncertainError` has it.
 
         Returns
         -------
@@ -204,6 +214,8 @@ class Store:
             Names the argument, the first bad records and their values; nothing was kept.
         StoreError
             If the database fails; nothing was kept.
+        StoreUncertainError
+            If the connection broke while it was being confirmed, and the database cannot be asked.
         """
         batch = checks.batch(
             symbols,
@@ -214,11 +226,14 @@ class Store:
             sources=sources,
             metrics=metrics,
         )
-        await self.add_batch(batch)
+        await self.add_batch(batch, identity)
         return len(batch)
 
-    async def add_batch(self, batch: checks.Batch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    async def add_batch(
+        self, batch: checks.Batch, identity: str | None = None
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Insert a batch; of each of its names give the place and the number of the last record."""
+        identity = checks.identity(identity)
         place = np.empty(len(batch.names), np.int64)
         place[batch.codes] = np.arange(len(batch))  # the last one stays
         if not len(batch):
@@ -226,7 +241,7 @@ class Store:
         from escala.store import record_rows
 
         given_up = asyncio.Event()
-        insertion = record_rows.insert_batch(self._database, batch, given_up)
+        insertion = record_rows.insert_batch(self._database, batch, given_up, identity)
         return place, place + await self._to_the_end(insertion, given_up)
 
     async def import_records(
@@ -240,6 +255,7 @@ class Store:
         observed_at: Any = None,
         fingerprints: Any = None,
         allow_duplicates: bool = False,
+        identity: str | None = None,
     ) -> Imported:
         """Add the records of a file that the store does not have yet, in one transaction, as an import with a number.
 
@@ -259,6 +275,9 @@ class Store:
             is: that of an execution changes with the others of its file.
         allow_duplicates : bool
             Add all, whether the store has them or not.
+        identity : str, optional
+            Text that is this import's alone: a call that is repeated with it keeps nothing twice, and gives the answer
+            of the first time. By default one is made; :class:`escala.StoreUncertainError` has it.
 
         Returns
         -------
@@ -271,6 +290,8 @@ class Store:
             Names the argument, the first bad records and their values; nothing was kept.
         StoreError
             If the database fails; nothing was kept.
+        StoreUncertainError
+            If the connection broke while it was being confirmed, and the database cannot be asked.
         """
         file = checks.file_name(file)
         batch = checks.batch(
@@ -287,6 +308,7 @@ class Store:
             timed=observed_at is not None,
             allow_duplicates=allow_duplicates,
             time=checks.microseconds("at", None),
+            identity=checks.identity(identity),
         )
         return await self._to_the_end(work, given_up)
 
@@ -453,6 +475,7 @@ class Store:
         last_record_id: Sequence[int] | npt.NDArray[np.integer[Any]],
         saturation: Saturation | None = None,
         trained_at: Any = None,
+        identity: str | None = None,
     ) -> npt.NDArray[np.int64]:
         """Keep trainings, and make them the current ones of their symbols, in one transaction.
 
@@ -466,6 +489,9 @@ class Store:
             By default that of the curves with its default drop.
         trained_at : datetime, datetime64 or float, optional
             By default now.
+        identity : str, optional
+            Text that is this call's alone: a call that is repeated with it keeps nothing twice, and gives the answer
+            of the first time. By default one is made; :class:`escala.StoreUncertainError` has it.
 
         Returns
         -------
@@ -478,6 +504,8 @@ class Store:
             If an argument does not go with the curves; nothing was kept.
         StoreError
             If the database fails; nothing was kept.
+        StoreUncertainError
+            If the connection broke while it was being confirmed, and the database cannot be asked.
         """
         if not isinstance(curves, CurveSet):
             raise CurveError(f"curves must be a CurveSet, not {type(curves).__name__}", arguments=("curves",))
@@ -498,11 +526,14 @@ class Store:
         if limits.symbols.tolist() != symbols:
             raise CurveError("saturation is not of these curves in this order", arguments=("saturation", "curves"))
         time = checks.microseconds("trained_at", trained_at)
+        identity = checks.identity(identity)
         if not n:
             return np.empty(0, np.int64)
         from escala.store import model_rows
 
-        return await self._to_the_end(model_rows.insert(self._database, curves, limits, last.astype(np.int64), time))
+        return await self._to_the_end(
+            model_rows.insert(self._database, curves, limits, last.astype(np.int64), time, identity)
+        )
 
     async def models(self, symbols: str | Sequence[str] | None = None, *, newer_than: int = 0) -> StoredModels:
         """Read the latest training of every symbol.
@@ -640,7 +671,7 @@ class Store:
 
     # --- allocations ----------------------------------------------------------------------------------------------
 
-    async def save_allocation(self, allocation: Allocation, *, at: Any = None) -> int:
+    async def save_allocation(self, allocation: Allocation, *, at: Any = None, identity: str | None = None) -> int:
         """Keep an allocation and give its number.
 
         Parameters
@@ -649,6 +680,9 @@ class Store:
             Of one problem.
         at : datetime, datetime64 or float, optional
             When it was decided; by default now.
+        identity : str, optional
+            Text that is this allocation's alone: a call that is repeated with it keeps nothing twice, and gives the
+            answer of the first time. By default one is made; :class:`escala.StoreUncertainError` has it.
 
         Raises
         ------
@@ -656,6 +690,8 @@ class Store:
             If an argument cannot be what it should.
         StoreError
             If the database fails; nothing was kept.
+        StoreUncertainError
+            If the connection broke while it was being confirmed, and the database cannot be asked.
         """
         if not isinstance(allocation, Allocation):
             message = f"allocation must be an Allocation, not {type(allocation).__name__}"
@@ -667,7 +703,9 @@ class Store:
         time = checks.microseconds("at", at)
         from escala.store import allocation_rows
 
-        return await self._to_the_end(allocation_rows.insert(self._database, allocation, time))
+        return await self._to_the_end(
+            allocation_rows.insert(self._database, allocation, time, checks.identity(identity))
+        )
 
     async def allocations(self, limit: int = 100) -> list[StoredAllocation]:
         """Read the last allocations, newest first.
@@ -700,7 +738,8 @@ class Store:
     async def _to_the_end(self, work: Coroutine[Any, Any, Answer], given_up: asyncio.Event | None = None) -> Answer:
         from escala.store.database import to_the_end
 
-        return await to_the_end(work, given_up)
+        with self._database.undamaged():
+            return await to_the_end(work, given_up)
 
 
 def _number(name: str, value: Any, allowed: Interval = _NUMBER) -> int:

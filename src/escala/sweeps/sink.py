@@ -13,7 +13,6 @@ import contextlib
 import fcntl
 import json
 import os
-import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ from escala.arrays import Floats
 from escala.errors import SweepError
 from escala.files import json as jsonable
 from escala.files import table as table_file
+from escala.files import whole
 from escala.sweeps.accumulate import State
 from escala.sweeps.plan import Plan
 
@@ -87,7 +87,7 @@ class Sink:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary beside the chunks."""
         with _reported(self.directory, SUMMARY):
-            _write(self.directory / SUMMARY, _json(summary), forced=True)
+            whole.write(self.directory / SUMMARY, _json(summary))
 
     def path(self, chunk: int, kind: str) -> Path:
         """Name a file of a chunk."""
@@ -138,10 +138,10 @@ class Files:
                 columns = {name: room[: self._held] for name, room in self._room.items()}
                 content = to_parquet(columns, self._content, legend(self.sink.plan))
                 entry["parquet"] = [len(content), zlib.crc32(content)]
-                _write(self.sink.path(self._chunk, "parquet"), content)
+                whole.write(self.sink.path(self._chunk, "parquet"), content, forced=False)
             packed = json.dumps(entry).encode() + b"\n" + state.to_bytes()
             packed += zlib.crc32(packed).to_bytes(4, "little")
-            _write(self.sink.path(self._chunk, "state"), packed)
+            whole.write(self.sink.path(self._chunk, "state"), packed, forced=False)
 
 
 def blank_rows(plan: Plan, n: int) -> dict[str, npt.NDArray[Any]]:
@@ -225,8 +225,8 @@ def opened(directory: Path, plan: Plan, *, rows: bool, resume: bool) -> Iterator
                 for state in directory.glob("_chunk-*.state"):
                     state.unlink()
             if not known:
-                _write(directory / README, _explained(plan, rows=rows).encode(), forced=True)
-                _write(directory / MANIFEST, _json(manifest), forced=True)
+                whole.write(directory / README, _explained(plan, rows=rows).encode())
+                whole.write(directory / MANIFEST, _json(manifest))
         yield Sink(directory.absolute(), plan, rows)
 
 
@@ -281,7 +281,8 @@ def _brief(value: object) -> str:
 def _locked(directory: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         with _reported(directory, "the directory"):
-            lock = stack.enter_context(open(directory / _LOCK, "wb"))
+            handle = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            lock = stack.enter_context(os.fdopen(handle, "wb"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -289,32 +290,6 @@ def _locked(directory: Path) -> Iterator[None]:
         except OSError:  # a file system without locks: the files are valid all the same
             pass
         yield
-
-
-def _other_name(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-
-
-def _write(path: Path, content: bytes | memoryview, *, forced: bool = False) -> None:
-    part = _other_name(path)
-    try:
-        part.write_bytes(content)
-        if forced:
-            _flush(part)
-        part.replace(path)
-        if forced:
-            _flush(path.parent)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _checksum(path: Path) -> list[int]:

@@ -1,10 +1,11 @@
-/* Everything escala does, from C: curves from records, what they say, an allocation, a lending loop.
+/* Everything escala does, from C: curves from records, what they say, an allocation, a ladder, a lending loop.
  *
  *     cc example.c $(pkg-config --cflags --libs escala) -o example
  *
  * Numbers are printed in hexadecimal, which loses no bit.
  */
 #include <escala.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -55,7 +56,10 @@ int main(void) {
     int64_t n_points[INSTRUMENTS];
     double params[ESCALA_PARAMS * INSTRUMENTS], origin[INSTRUMENTS], trusted_to[INSTRUMENTS], root[6 * INSTRUMENTS];
     double covariance[ESCALA_PARAMS * ESCALA_PARAMS * INSTRUMENTS], fit_stats[ESCALA_FIT_STATS * INSTRUMENTS];
-    escala_fits fits = {family, status, n_points, params, origin, trusted_to, root, covariance, fit_stats};
+    int64_t steps_size = escala_fit_steps(&records); /* of ladders, which need more records than these */
+    double *steps = steps_size > 0 ? memory(steps_size * (int64_t)sizeof(double)) : NULL;
+    escala_fits fits = {family, status,     n_points,  params, origin, trusted_to,
+                        root,   covariance, fit_stats, steps,  steps_size};
     int64_t size = escala_fit_workspace(INSTRUMENTS, offsets);
     void *workspace = memory(size);
     check(escala_fit(&records, &fits, workspace, size, &fault), &fault);
@@ -64,7 +68,14 @@ int main(void) {
     print("trusted_to", trusted_to, INSTRUMENTS);
 
     /* What the curves say at four levels of capital. */
-    escala_curves curves = {INSTRUMENTS, family, params, origin, trusted_to};
+    escala_curves curves = {0};
+    curves.n = INSTRUMENTS;
+    curves.family = family;
+    curves.params = params;
+    curves.origin = origin;
+    curves.trusted_to = trusted_to;
+    curves.steps = steps;
+    curves.steps_size = steps_size;
     static const double levels[LEVELS] = {0.0, 2.5e4, 3e5, 9e5};
     double out[INSTRUMENTS * LEVELS];
     check(escala_efficiency(&curves, levels, 1, LEVELS, out, &fault), &fault);
@@ -88,6 +99,15 @@ int main(void) {
     free(workspace);
     print("amounts", amounts, INSTRUMENTS);
     print("gap", &solution[ESCALA_SOLUTION_GAP], 1);
+
+    /* A book of three levels is a ladder: knots, slopes, and what comes out up to each knot. */
+    static const double levels_of_book[3 * ESCALA_LADDER_STEP] = {0.0, 1e5, 3e5, 1.0, 0.99, 0.0, 0.0, 1e5, 298e3};
+    static const int8_t ladder = ESCALA_LADDER;
+    static const double of_ladder[ESCALA_PARAMS] = {1.0, 1.0, 3.0, 0.0}, zero = 0.0, no_end = INFINITY;
+    escala_curves book = {1, &ladder, of_ladder, &zero, &no_end, levels_of_book, 3 * ESCALA_LADDER_STEP};
+    check(escala_check_curves(&book, &fault), &fault);
+    check(escala_utility(&book, levels, 1, LEVELS, out, &fault), &fault);
+    print("book", out, LEVELS);
 
     /* A lending loop towards three targets. */
     static const double targets[3] = {1500.0, 2000.0, 4000.0};

@@ -17,6 +17,8 @@ struct Curves {
     params: *const f64,
     origin: *const f64,
     trusted_to: *const f64,
+    steps: *const f64, // of ladders
+    steps_size: i64,
 }
 
 #[repr(C)]
@@ -96,6 +98,8 @@ fn efficiency(family: &[i8], params: &[f64], capital: &[f64]) -> Result<Vec<f64>
         params: params.as_ptr(),
         origin: origin.as_ptr(),
         trusted_to: null(),
+        steps: null(),
+        steps_size: 0,
     };
     let mut out = vec![0.0; n * capital.len()];
     let m = capital.len() as i64;

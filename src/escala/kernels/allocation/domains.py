@@ -28,7 +28,7 @@ from escala.kernels.allocation.envelope import (
 from escala.kernels.families import dispatch
 from escala.kernels.families.params import Params, of_row, without_params
 from escala.kernels.jit import Codes, Floats, Integers, helper, routine
-from escala.kernels.layout import KINDS, coefficients
+from escala.kernels.layout import KINDS, coefficients, families
 from escala.kernels.layout import allocation_status as status_of
 from escala.kernels.layout import settings as s
 
@@ -43,11 +43,15 @@ def arrange(
     trusted_to: Floats,
     settings: Floats,
     thresholded: bool,
+    place: int,
     work: Floats,
     kinds: Integers,
     slot: Integers,
 ) -> int:
-    """Put the instruments of one set of curves into blocks of one kind each; returns the number of blocks."""
+    """Put the instruments of one set of curves into blocks of one kind each; returns the number of blocks.
+
+    The steps of ladders lie in `work` too, from `place` on.
+    """
     n = family.size
     block = 0
     for kind in range(KINDS):
@@ -69,22 +73,37 @@ def arrange(
             slot[i] = at
             lane += 1
             first, last = math.inf, WITHOUT_CURVE
-            p = of_row(params[i])
+            p = _moved(family[i], of_row(params[i]), place)
             if not math.isnan(p[coefficients.A]):
                 envelope.set_curve(work, at, kind, settings[s.PRIORITY, i], p, origin[i])
-                first, last = _stretch(family[i], p, origin[i], threshold_of(settings, i, thresholded), trusted_to[i])
+                first, last = _stretch(
+                    family[i], p, origin[i], work, threshold_of(settings, i, thresholded), trusted_to[i]
+                )
             work[at + FIRST * LANES], work[at + LAST * LANES] = first, last
             work[at + ROOT_STATE * LANES] = -1.0  # no envelope yet
     return block
 
 
+@helper
+def _moved(family: int, p: Params, place: int) -> Params:
+    """Coefficients of a curve whose steps, if it has any, lie `place` further on."""
+    return (
+        p[coefficients.A],
+        p[coefficients.B],
+        p[coefficients.C],
+        (p[coefficients.D] + place if family == families.LADDER else p[coefficients.D]),
+    )
+
+
 @routine
-def _stretch(family: int, p: Params, origin: float, least: float, trusted_to: float) -> tuple[float, float]:
+def _stretch(
+    family: int, p: Params, origin: float, steps: Floats, least: float, trusted_to: float
+) -> tuple[float, float]:
     """First stretch on [0, trusted_to] with an efficiency of at least `least`; (inf, NOWHERE) where there is none."""
-    at_zero = dispatch.value(family, p, origin, 0.0)
+    at_zero = dispatch.value(family, p, origin, steps, 0.0)
     falls = rises = math.inf
-    if not dispatch.is_level(family, p):
-        falls, rises = dispatch.crossings(family, p, origin, least)
+    if not dispatch.is_level(family, p, steps):
+        falls, rises = dispatch.crossings(family, p, origin, steps, least)
     begins = 0.0 if at_zero >= least else rises
     if not 0.0 <= begins <= trusted_to or begins == math.inf:
         return math.inf, NOWHERE

@@ -11,6 +11,7 @@ import math
 from escala.kernels.allocation.envelope import (
     AMOUNT,
     BASE,
+    BLOCK,
     CLOSED,
     ENTER,
     ENTRY,
@@ -31,12 +32,21 @@ from escala.kernels.allocation.envelope import (
     REACH,
     SLOPE,
     STATE,
+    STEP_FIRST,
+    STEP_LAST,
+    STEP_NEAR,
+    STEP_SCALE,
+    STEP_WIDTH,
     WORTH,
+    curve,
+    knot,
     respond,
     two_sum,
     worth,
 )
+from escala.kernels.families import ladder
 from escala.kernels.jit import Floats, Integers, helper, routine
+from escala.kernels.layout import coefficients, families, ladder_step
 
 SMOOTH, TIED, SLACK, COLLAPSED, FAILED = range(5)  # how the search for the price ends
 ROUNDING = 2.0**-46  # of the sizes of the terms: more than a bound can be wrong by
@@ -57,31 +67,132 @@ def unfilled(work: Floats, slot: Integers, money: float, row: int) -> float:
     return -(total + rest)
 
 
+@helper
+def _nearer(found: float, nearest: float, jump: float, low: float, high: float, aim: float) -> tuple[float, float]:
+    """Take a jump instead of what was found if it lies in (low, high), and nearer to the aim."""
+    away = abs(jump - aim)
+    better = (away < nearest) & (low < jump) & (jump < high)
+    return jump if better else found, away if better else nearest
+
+
 @routine
-def _middle_jump(work: Floats, slot: Integers, low: float, high: float) -> float:
-    """Price in (low, high) nearest the middle at which an amount jumps; the middle if there is none."""
-    middle = 0.5 * (low + high)
-    found = middle
+def _nearest_step(
+    work: Floats, at: int, low: float, high: float, aim: float, found: float, nearest: float
+) -> tuple[float, float]:
+    """Take the slope of a ladder instead of what was found if it lies in (low, high), and nearer to the aim."""
+    first, last = int(work[at + STEP_FIRST * LANES]), int(work[at + STEP_LAST * LANES])
+    scale = work[at + STEP_SCALE * LANES]
+    above = ladder.steps_above_near(work, first, last, scale, aim, int(work[at + STEP_NEAR * LANES]))
+    if above < last:
+        found, nearest = _nearer(found, nearest, scale * work[above], low, high, aim)
+    if above > first and knot(work, work, at, above - 1) >= work[at + LEAVE * LANES]:  # the domain ends before it
+        p = curve(work, at)
+        reached = ladder.step_at(p, work, work[at + LEAVE * LANES] / work[at + STEP_WIDTH * LANES])
+        above = min(above, max(reached + ladder_step.SLOPE * int(p[coefficients.C]), first) + 1)
+    if above > first:
+        found, nearest = _nearer(found, nearest, scale * work[above - 1], low, high, aim)
+    return found, nearest
+
+
+@routine
+def _nearest_jump(work: Floats, kinds: Integers, slot: Integers, low: float, high: float, aim: float) -> float:
+    """Price in (low, high) nearest the aim at which an amount jumps; the aim if there is none."""
+    found = aim
     nearest = math.inf
     for i in range(slot.size):
         at = slot[i]
-        entry = work[at + ENTRY * LANES]
-        away = abs(entry - middle)
-        if (away < nearest) & (low < entry) & (entry < high):
-            nearest = away
-            found = entry
-        kink = work[at + KINK * LANES]
-        away = abs(kink - middle)
-        jumps = work[at + KINK_FROM * LANES] < work[at + KINK_TO * LANES]
-        if jumps & (away < nearest) & (low < kink) & (kink < high):
-            nearest = away
-            found = kink
-        leaving = work[at + EXIT * LANES]
-        away = abs(leaving - middle)
-        if (away < nearest) & (low < leaving) & (leaving < high):
-            nearest = away
-            found = leaving
+        found, nearest = _nearer(found, nearest, work[at + ENTRY * LANES], low, high, aim)
+        if kinds[at // BLOCK] == families.LADDER:
+            found, nearest = _nearest_step(work, at, low, high, aim, found, nearest)
+            continue
+        if work[at + KINK_FROM * LANES] < work[at + KINK_TO * LANES]:
+            found, nearest = _nearer(found, nearest, work[at + KINK * LANES], low, high, aim)
+        found, nearest = _nearer(found, nearest, work[at + EXIT * LANES], low, high, aim)
     return found
+
+
+@routine
+def _middle_step(work: Floats, kinds: Integers, slot: Integers, low: float, high: float) -> float:
+    """Middle one of the slopes in (low, high) of the ladder that has most of them there; the middle price if none."""
+    found = 0.5 * (low + high)
+    most = 0
+    for i in range(slot.size):
+        at = slot[i]
+        if kinds[at // BLOCK] == families.LADDER:
+            first, last = int(work[at + STEP_FIRST * LANES]), int(work[at + STEP_LAST * LANES])
+            scale = work[at + STEP_SCALE * LANES]
+            begin = ladder.steps_not_below(work, first, last, scale, high)
+            end = ladder.steps_above(work, begin, last, scale, low)
+            if end - begin > most:
+                most = end - begin
+                found = scale * work[(begin + end) >> 1]
+    return found
+
+
+@routine
+def _trend(work: Floats, kinds: Integers, slot: Integers) -> float:
+    """Change of what ladders hold with the price, as if their steps were slanted: it aims the search, no more."""
+    total = 0.0
+    for i in range(slot.size):
+        at = slot[i]
+        if kinds[at // BLOCK] == families.LADDER:
+            first, last = int(work[at + STEP_FIRST * LANES]), int(work[at + STEP_LAST * LANES])
+            above = int(work[at + STEP_NEAR * LANES])
+            if first < above < last:
+                fall = work[at + STEP_SCALE * LANES] * (work[above - 1] - work[above])
+                width = knot(work, work, at, above) - knot(work, work, at, above - 1)
+                total -= width / fall if fall > 0.0 else 0.0
+    return total
+
+
+@helper
+def _has_ladders(kinds: Integers, blocks: int) -> bool:
+    found = False
+    for block in range(blocks):
+        found |= kinds[block] == families.LADDER
+    return found
+
+
+@routine
+def _aim(
+    work: Floats, kinds: Integers, slot: Integers, low: float, high: float, guess: float, secant: float, arc: float,
+    count: int, patience: int,
+) -> float:  # fmt: skip
+    """Choose the next price in (low, high) where there are ladders: a price at which an amount jumps, if there is one.
+
+    A jump that is tried is out of the way, whatever it answers. Slopes that crowd in one place are halved by number now
+    and then, since halving the price would take them one by one.
+    """
+    middle = 0.5 * (low + high)
+    if count % 4 == 3:
+        return _middle_step(work, kinds, slot, low, high)
+    aim = middle
+    if patience < 3:
+        aim = guess if low < guess < high else secant
+    if not low < aim < high:
+        aim = middle
+    jump = _nearest_jump(work, kinds, slot, low, high, aim)
+    if jump != aim:
+        return jump
+    return arc if (patience < 3) & (low < arc) & (arc < high) else middle
+
+
+@routine
+def _fall_to_next(
+    work: Floats, kinds: Integers, blocks: int, sums: Floats, slot: Integers, money: float, floor: float, price: float
+) -> float:
+    """Lower a price at which ladders hold just the money to the next one at which they would hold more.
+
+    Every price between the two balances; the lower one is what one more unit of money returns.
+    """
+    lower = _nearest_jump(work, kinds, slot, floor, price, price)
+    lower = max(floor, -math.inf) if lower == price else lower
+    if lower > -math.inf:
+        near, far, _ = respond(work, kinds, blocks, sums, lower)
+        if near <= money <= far or ((near <= money) & (lower == floor)):
+            return lower
+    respond(work, kinds, blocks, sums, price)
+    return price
 
 
 @routine
@@ -102,30 +213,45 @@ def _balance(
     across two neighbouring floats), SLACK (not even at the floor) or FAILED (never).
     """
     low, high = -math.inf, math.inf
+    over = short = 0.0
     price = max(start, floor)
     step = scale
     width = math.inf
     patience = 0
     reached = 0
+    count = 0
+    stepped = _has_ladders(kinds, blocks)
     for _ in range(EVALUATIONS):
         near, far, slope = respond(work, kinds, blocks, sums, price)
         if (near <= money) & (price <= floor):
             return price, SLACK
         if near <= money <= far:
+            if stepped and (far == money) & (slope == 0.0):
+                price = _fall_to_next(work, kinds, blocks, sums, slot, money, floor, price)
+                return price, SLACK if price <= floor else TIED
             return price, TIED
         if abs(near - money) <= CLOSE_ENOUGH * money:
             return price, SMOOTH if slope < 0.0 else TIED
         gap = money - (near if near > money else far)
         if near > money:
-            low = price
+            low, over = price, near - money
         else:
-            high = price
-        guess = price + gap / slope if slope < 0.0 else math.nan
+            high, short = price, money - far
+        arc = price + gap / slope if slope < 0.0 else math.nan
+        guess = arc
+        if stepped:
+            slope += _trend(work, kinds, slot)
+            guess = price + gap / slope if slope < 0.0 else math.nan
         patience = 0 if high - low <= 0.5 * width else patience + 1
         width = min(width, high - low) if patience else high - low
         bracketed = (low > -math.inf) & (high < math.inf)
-        if bracketed & ((patience >= 3) | (not (low < guess < high))):
-            guess = _middle_jump(work, slot, low, high)
+        if bracketed & (stepped | (patience >= 3) | (not (low < guess < high))):
+            if stepped:
+                secant = low + (high - low) * (over / (over + short))
+                guess = _aim(work, kinds, slot, low, high, guess, secant, arc, count, patience)
+                count += 1
+            else:
+                guess = _nearest_jump(work, kinds, slot, low, high, 0.5 * (low + high))
             if not low < guess < high:
                 # neighbouring floats: what is bought between them is bought at both prices
                 respond(work, kinds, blocks, sums, low)
@@ -229,14 +355,18 @@ def _follow_arcs(work: Floats, slot: Integers, money: float) -> None:
 
 
 @routine
-def cut_short(work: Floats, slot: Integers) -> bool:
-    """Whether an instrument ends where only the money ends it: then its own marginal utility is the price."""
+def cut_short(work: Floats, kinds: Integers, slot: Integers) -> bool:
+    """Whether an instrument ends where only the money ends it: then its own marginal utility is the price.
+
+    A ladder that is not filled by a fraction ends at a knot.
+    """
     found = False
     for i in range(slot.size):
         at = slot[i]
         x = work[at + AMOUNT * LANES]
         found |= (
             (work[at + SLOPE * LANES] == 0.0)
+            & (kinds[at // BLOCK] != families.LADDER)
             & (x > work[at + LOW * LANES])
             & (x < work[at + REACH * LANES])
             & (x != work[at + KINK_FROM * LANES])

@@ -9,6 +9,8 @@ function above its weighted utility w·U there is described by few numbers, for 
 * an exit chord from LEAVE to EXIT_AT, worth EXIT, over a convex tail; if the tail ends where efficiency reaches 1, a
   last stretch of slope KINK from EXIT_AT to END.
 
+The utility of a ladder is its own envelope behind an entry chord: straight steps, looked up by their slopes.
+
 At a price μ the best amount is where the envelope's slope falls through μ. All of them for one price are a loop
 without branches over blocks of instruments of one kind: the stationary point of w·U − μ·C, then selects. How a utility
 bends, where it touches its tangents and where it is stationary is in the file of its family.
@@ -18,20 +20,25 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.families import dispatch
+from escala.kernels.families import dispatch, ladder
 from escala.kernels.families.params import Params, of_rows, put_rows
 from escala.kernels.families.shapes import CONCAVE_FIRST, CONVEX, CONVEX_FIRST, RISING_AGAIN
 from escala.kernels.jit import Floats, Integers, helper, routine
-from escala.kernels.layout import PARAMS, RISING
+from escala.kernels.layout import PARAMS, RISING, coefficients
 from escala.kernels.layout import families as f
+from escala.kernels.layout import ladder_step as step
 
 #: Instruments of one kind in a block; each number of theirs is a row of the block.
 LANES = 16
 BELOW_ONE = 1.0 - 2.0**-53
+AT_KNOT = 1e-12  # relative: closer than that is at a knot
 FREE, FORCED, CLOSED = 0.0, 1.0, 2.0  # may be empty or in [low, high]; in [low, high]; empty
 
 ENTRY, KINK, EXIT, BASE, ENTER, LEAVE, KINK_FROM, KINK_TO, EXIT_AT, END = range(10)
 K0, K1, K2, K3 = range(10, 14)  # coefficients of the stationary point
+#: The same rows of a ladder: factors of its slopes and knots, and where the slopes within its domain begin and end.
+STEP_SCALE, STEP_WIDTH, STEP_FIRST, STEP_LAST = K0, K1, K2, K3
+STEP_NEAR = KINK_FROM  # where the first slope lies that the last price did not buy: searches begin there
 NEAR, FAR_SIDE, SLOPE = range(14, 17)  # what a price is answered with
 AMOUNT, BEST, WORTH = range(17, 20)
 WEIGHT = 20
@@ -56,13 +63,13 @@ def curve(work: Floats, at: int) -> Params:
 @routine
 def eta(work: Floats, at: int, kind: int, x: float) -> float:
     """Efficiency without clipping."""
-    return dispatch.value(dispatch.family_of(kind), curve(work, at), work[at + ORIGIN * LANES], x)
+    return dispatch.value(dispatch.family_of(kind), curve(work, at), work[at + ORIGIN * LANES], work, x)
 
 
 @routine
 def weighted_marginal(work: Floats, at: int, kind: int, x: float) -> float:
     """w·U′ without clipping."""
-    slope = dispatch.marginal(dispatch.family_of(kind), curve(work, at), work[at + ORIGIN * LANES], x)
+    slope = dispatch.marginal(dispatch.family_of(kind), curve(work, at), work[at + ORIGIN * LANES], work, x)
     return work[at + WEIGHT * LANES] * slope
 
 
@@ -87,7 +94,7 @@ def set_curve(work: Floats, at: int, kind: int, weight: float, p: Params, origin
     put_rows(work, at + PARAM * LANES, LANES, p)
     work[at + ORIGIN * LANES] = origin
     family = dispatch.family_of(kind)
-    if weight > 0.0:
+    if (weight > 0.0) | (kind == f.LADDER):
         k0, k1, k2, k3 = dispatch.answer_terms(family, p, origin, weight)
     else:
         k0, k1, k2, k3 = dispatch.idle_terms(family)
@@ -105,8 +112,39 @@ def _chord_slope(work: Floats, at: int, kind: int, begin: float, end: float) -> 
 
 
 @routine
+def _build_ladder(work: Floats, at: int) -> None:
+    """Compute the envelope of a ladder: the utility itself, from its smallest capital on."""
+    low, reach, state = work[at + LOW * LANES], work[at + REACH * LANES], work[at + STATE * LANES]
+    p = curve(work, at)
+    count, place = int(p[coefficients.C]), int(p[coefficients.D])
+    begins = place
+    if low > 0.0:
+        begins = ladder.step_at(p, work, low / p[coefficients.B])
+    if begins + 1 < place + count and low >= p[coefficients.B] * work[begins + 1]:
+        begins += 1  # at a knot the next step begins
+    slopes = place + step.SLOPE * count
+    base, entry, enter, leave = low, math.inf, low, reach
+    if state == CLOSED:
+        base, entry, enter, leave = 0.0, -math.inf, 0.0, 0.0
+    elif (state == FREE) & (low > 0.0):
+        base = 0.0
+        entry = work[at + WEIGHT * LANES] * ladder.value(p, work, low)
+        if low <= p[coefficients.B] * work[place + 1] or count == 1:
+            entry = work[at + STEP_SCALE * LANES] * work[slopes]  # the chord goes on in the step: one slope
+    work[at + ENTRY * LANES], work[at + KINK * LANES], work[at + EXIT * LANES] = entry, 0.0, -math.inf
+    work[at + BASE * LANES], work[at + ENTER * LANES], work[at + LEAVE * LANES] = base, enter, leave
+    work[at + KINK_TO * LANES] = -math.inf
+    work[at + EXIT_AT * LANES], work[at + END * LANES] = leave, leave
+    work[at + STEP_FIRST * LANES] = slopes + (begins - place)
+    work[at + STEP_LAST * LANES] = slopes + (count if state != CLOSED else begins - place)
+
+
+@routine
 def build(work: Floats, at: int, kind: int) -> None:
     """Compute the envelope of the instrument at `at` over its domain."""
+    if kind == f.LADDER:
+        _build_ladder(work, at)
+        return
     weight, origin = work[at + WEIGHT * LANES], work[at + ORIGIN * LANES]
     family = dispatch.family_of(kind)
     p = curve(work, at)
@@ -124,7 +162,7 @@ def build(work: Floats, at: int, kind: int) -> None:
     if state == CLOSED:
         entry = -math.inf
         enter = leave = exit_at = end = 0.0
-    elif (weight == 0.0) | dispatch.is_level(family, p):
+    elif (weight == 0.0) | dispatch.is_level(family, p, work):
         if weight > 0.0:
             kink = weight * min(max(eta(work, at, kind, low), 0.0), 1.0)
         entry = kink if empty else math.inf
@@ -132,7 +170,7 @@ def build(work: Floats, at: int, kind: int) -> None:
         leave = exit_at = end = reach
     else:
         at_low = eta(work, at, kind, low)
-        falls, rises = dispatch.crossings(family, p, origin, 1.0)
+        falls, rises = dispatch.crossings(family, p, origin, work, 1.0)
         if not dispatch.may_exceed_one(family):  # what rounding says at a peak of 1 is no crossing
             falls = rises = math.inf
             at_low = min(at_low, BELOW_ONE)
@@ -250,7 +288,56 @@ def _answer_block(v: Floats, kind: int, price: float) -> None:
 
 
 @helper
-def _answer_kind(v: Floats, kind: int, price: float) -> None:
+def knot(steps: Floats, v: Floats, j: int, slope: int) -> float:
+    """Capital at which the step begins whose slope lies at `slope`, within the domain of lane j."""
+    leave = v[LEAVE * LANES + j]
+    if slope >= int(v[STEP_LAST * LANES + j]):
+        return leave
+    count = int(v[(PARAM + coefficients.C) * LANES + j])
+    x = v[STEP_WIDTH * LANES + j] * steps[slope - step.SLOPE * count]
+    x = x if x > v[ENTER * LANES + j] else v[ENTER * LANES + j]
+    return x if x < leave else leave
+
+
+@helper
+def _last_bought(v: Floats, j: int) -> int:
+    """Place of the knot of the last step that the last price bought, or nearly so: a hint."""
+    count = int(v[(PARAM + coefficients.C) * LANES + j])
+    return int(v[STEP_NEAR * LANES + j]) - step.SLOPE * count - 1
+
+
+@routine
+def step_price(work: Floats, at: int, x: float) -> float:
+    """w·U′ inside a step of a ladder; −inf at a knot, where it has none of its own."""
+    p = curve(work, at)
+    place = ladder.step_near(p, work, x / p[coefficients.B], _last_bought(work, at))
+    count = int(p[coefficients.C])
+    begin = p[coefficients.B] * work[place]
+    end = p[coefficients.B] * work[place + 1] if place + 1 < int(p[coefficients.D]) + count else math.inf
+    inside = (x > begin * (1.0 + AT_KNOT)) & (x < end * (1.0 - AT_KNOT))
+    return work[at + WEIGHT * LANES] * p[coefficients.A] * work[place + step.SLOPE * count] if inside else -math.inf
+
+
+@helper
+def _answer_ladders(v: Floats, steps: Floats, price: float) -> None:
+    """Best amounts of a block of ladders: the knots behind the last steps that return more (NEAR), or no less."""
+    for j in range(LANES):
+        entry, base = v[ENTRY * LANES + j], v[BASE * LANES + j]
+        first, last = int(v[STEP_FIRST * LANES + j]), int(v[STEP_LAST * LANES + j])
+        scale = v[STEP_SCALE * LANES + j]
+        above = ladder.steps_above_near(steps, first, last, scale, price, int(v[STEP_NEAR * LANES + j]))
+        near = knot(steps, v, j, above)
+        v[STEP_NEAR * LANES + j] = above
+        far = near
+        if above < last and scale * steps[above] >= price:
+            far = knot(steps, v, j, ladder.steps_not_below(steps, above, last, scale, price))
+        v[NEAR * LANES + j] = near if entry > price else base
+        v[FAR_SIDE * LANES + j] = far if entry >= price else base
+        v[SLOPE * LANES + j] = 0.0
+
+
+@helper
+def _answer_kind(v: Floats, steps: Floats, kind: int, price: float) -> None:
     """Loop over a block with the kind as a constant."""
     if kind == f.LINEAR:
         _answer_block(v, f.LINEAR, price)
@@ -262,6 +349,12 @@ def _answer_kind(v: Floats, kind: int, price: float) -> None:
         _answer_block(v, f.EXPONENTIAL, price)
     elif kind == f.HILL:
         _answer_block(v, f.HILL, price)
+    elif kind == f.LADDER:
+        _answer_ladders(v, steps, price)
+    elif kind == f.DEPTH:
+        _answer_block(v, f.DEPTH, price)
+    elif kind == f.POWER:
+        _answer_block(v, f.POWER, price)
     else:
         _answer_block(v, RISING, price)
 
@@ -273,7 +366,7 @@ def respond(work: Floats, kinds: Integers, blocks: int, sums: Floats, price: flo
         sums[j] = 0.0
     for block in range(blocks):
         v = work[block * BLOCK : (block + 1) * BLOCK]
-        _answer_kind(v, kinds[block], price)
+        _answer_kind(v, work, kinds[block], price)
         for j in range(3 * LANES):
             sums[j] += v[NEAR * LANES + j]
     near = far = slope = 0.0
@@ -298,26 +391,43 @@ def _earn(v: Floats, j: int, x: float, value: float, size: float) -> None:
 
 
 @helper
-def _earn_block(v: Floats, family: int, row: int) -> None:
+def _earn_block(v: Floats, steps: Floats, family: int, row: int) -> None:
     for j in range(LANES):
         x = v[row * LANES + j]
-        value, size = dispatch.sized(family, curve(v, j), v[ORIGIN * LANES + j], x)
+        value, size = dispatch.sized(family, curve(v, j), v[ORIGIN * LANES + j], steps, x)
         _earn(v, j, x, value, size)
 
 
 @helper
-def _utilities(v: Floats, kind: int, row: int) -> None:
+def _earn_ladders(v: Floats, steps: Floats, row: int) -> None:
+    """Do the same for ladders; lanes without one have no steps to look into."""
+    for j in range(LANES):
+        x = v[row * LANES + j]
+        v[WORTH * LANES + j] = v[SIZE * LANES + j] = 0.0
+        if x > 0.0:
+            value = ladder.value_near(curve(v, j), steps, x, _last_bought(v, j))
+            _earn(v, j, x, value, value)
+
+
+@helper
+def _utilities(v: Floats, steps: Floats, kind: int, row: int) -> None:
     """Put w·U of a row of amounts into WORTH, and what it can be wrong by, in units of rounding, into SIZE."""
     if kind == f.LINEAR:
-        _earn_block(v, f.LINEAR, row)
+        _earn_block(v, steps, f.LINEAR, row)
     elif kind == f.SQRT:
-        _earn_block(v, f.SQRT, row)
+        _earn_block(v, steps, f.SQRT, row)
     elif kind == f.QUADRATIC:
-        _earn_block(v, f.QUADRATIC, row)
+        _earn_block(v, steps, f.QUADRATIC, row)
     elif kind == f.HILL:
-        _earn_block(v, f.HILL, row)
+        _earn_block(v, steps, f.HILL, row)
+    elif kind == f.DEPTH:
+        _earn_block(v, steps, f.DEPTH, row)
+    elif kind == f.POWER:
+        _earn_block(v, steps, f.POWER, row)
+    elif kind == f.LADDER:
+        _earn_ladders(v, steps, row)
     else:
-        _earn_block(v, f.EXPONENTIAL, row)
+        _earn_block(v, steps, f.EXPONENTIAL, row)
 
 
 @helper
@@ -337,7 +447,7 @@ def worth(
         sums[j] = 0.0
     for block in range(blocks):
         v = work[block * BLOCK : (block + 1) * BLOCK]
-        _utilities(v, kinds[block], row)
+        _utilities(v, work, kinds[block], row)
         for j in range(LANES):
             x = v[row * LANES + j]
             paid = price * x

@@ -9,6 +9,7 @@ from escala.kernels.allocation.envelope import BEST, BLOCK, FIRST, LANES, LAST, 
 from escala.kernels.allocation.polish import KINKED
 from escala.kernels.jit import Codes, Floats, Integers, routine
 from escala.kernels.layout import bindings as reason_of
+from escala.kernels.layout import families
 from escala.kernels.layout import settings as s
 
 
@@ -65,6 +66,9 @@ def explain(
             reason = _reason_above(settings, trusted_to[i], last, total, i)
         elif (x <= low * (1.0 + AT_BOUND)) & (low > 0.0):
             reason = _reason_below(settings, floor, first, i)
+        elif kind == families.LADDER:
+            inside = abs(envelope.step_price(work, at, x) - shadow) <= KINKED * abs(shadow)
+            reason = reason_of.NONE if inside else reason_of.PRICE
         else:
             value = envelope.eta(work, at, kind, x)
             beyond = min(envelope.weighted_marginal(work, at, kind, x), weight)  # just above η = 1

@@ -18,6 +18,7 @@ from escala.kernels.allocation.envelope import (
     WORTH,
 )
 from escala.kernels.jit import Floats, Integers, helper, routine
+from escala.kernels.layout import families
 
 
 @helper
@@ -45,6 +46,8 @@ def _sift(work: Floats, slot: Integers, heap: Integers, size: int, k: int) -> No
 @helper
 def _next_marginal(work: Floats, at: int, kind: int, x: float) -> float:
     """w·U′ of the next unit of capital."""
+    if kind == families.LADDER:  # at a knot that of the step that begins there
+        return envelope.weighted_marginal(work, at, kind, x * (1.0 + AT_BOUND))
     value = envelope.eta(work, at, kind, x)
     if value >= 1.0:
         falling = envelope.eta(work, at, kind, x * (1.0 + AT_BOUND)) < 1.0

@@ -20,6 +20,7 @@ from escala.kernels.allocation.envelope import (
     worth,
 )
 from escala.kernels.jit import Floats, Integers, helper, routine
+from escala.kernels.layout import families
 from escala.kernels.layout import solution as f
 
 SETTLED = 1e-9  # relative: less unspent money is a rounding error of the search
@@ -41,7 +42,7 @@ def _between(work: Floats, at: int) -> bool:
 @helper
 def _interior(work: Floats, at: int, kind: int) -> bool:
     """Whether the best amount lies where the instrument's own marginal utility sets the price, and bends."""
-    if not _between(work, at):
+    if (kind == families.LADDER) | (not _between(work, at)):
         return False
     x = work[at + BEST * LANES]
     value = envelope.eta(work, at, kind, x)
@@ -55,6 +56,8 @@ def _straight_price(work: Floats, at: int, kind: int) -> float:
     if not _between(work, at):
         return -math.inf
     x = work[at + BEST * LANES]
+    if kind == families.LADDER:
+        return envelope.step_price(work, at, x)
     value = envelope.eta(work, at, kind, x)
     if value > 1.0 + KINKED:
         return work[at + WEIGHT * LANES]
@@ -98,7 +101,9 @@ def level_marginals(
                     flattest = i
                 slopes += 1.0 / bend
                 ask += envelope.weighted_marginal(work, at, kind, x) / bend
-        price = hurdle if slack else ask / slopes
+        price = hurdle
+        if not slack:
+            price = ask / slopes if slopes != 0.0 else math.nan
         if not abs(price) < math.inf:
             return
         apart = 0.0

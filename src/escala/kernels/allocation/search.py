@@ -29,6 +29,7 @@ from escala.kernels.allocation.envelope import (
     LANES,
     LEAVE,
     LOW,
+    PARAM,
     REACH,
     ROOT_HIGH,
     ROOT_LOW,
@@ -37,8 +38,10 @@ from escala.kernels.allocation.envelope import (
     STATE,
     WEIGHT,
 )
+from escala.kernels.families import ladder
 from escala.kernels.jit import Floats, Integers, routine
 from escala.kernels.layout import allocation_status as status_of
+from escala.kernels.layout import coefficients, families
 from escala.kernels.layout import marks as m
 from escala.kernels.layout import node as node_of
 from escala.kernels.layout import node_bound as bound_of
@@ -46,6 +49,7 @@ from escala.kernels.layout import solution as f
 
 CLOSE, OPEN, RESTRICT, RAISE = range(4)  # what a node of the search does to an instrument's domain
 MOST_TWINS = 512  # identical instruments are looked for among no more
+PLACE = PARAM + coefficients.D  # of a ladder's steps
 INSIDE = 0.1  # a chord is split no closer to its ends
 
 
@@ -171,11 +175,14 @@ def _enter_node(
 
 @routine
 def _alike(work: Floats, kinds: Integers, at: int, other: int) -> bool:
-    if kinds[at // BLOCK] != kinds[other // BLOCK]:
+    kind = kinds[at // BLOCK]
+    if kind != kinds[other // BLOCK]:
         return False
     for row in range(WEIGHT, LOW):
-        if work[at + row * LANES] != work[other + row * LANES]:
+        if work[at + row * LANES] != work[other + row * LANES] and not ((kind == families.LADDER) & (row == PLACE)):
             return False
+    if kind == families.LADDER and not ladder.same_steps(envelope.curve(work, at), envelope.curve(work, other), work):
+        return False
     same = True
     for row in range(ROOT_LOW, ROOT_STATE + 1):
         same &= work[at + row * LANES] == work[other + row * LANES]
@@ -254,7 +261,7 @@ def _solve_node(
     """
     price, ended, dual, value, inside = relax(work, kinds, blocks, sums, slot, money, hurdle, floor, price, scale)
     best, shadow = _keep_if_better(work, slot, value, price, best, shadow)
-    smooth = ((ended == SMOOTH) | (ended == SLACK)) and not cut_short(work, slot)
+    smooth = ((ended == SMOOTH) | (ended == SLACK)) and not cut_short(work, kinds, slot)
     bound = dual
     if inside < 0:
         return price, dual, bound, best, shadow, -1, CLOSE, 0.0, smooth

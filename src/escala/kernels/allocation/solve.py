@@ -207,6 +207,7 @@ def _hand_over(
     float_rows_in,
     floats_in,
     floats_in,
+    floats_in,
     float_rows_in,
     floats_in,
     floats_in,
@@ -232,6 +233,7 @@ def allocate(
     family: Codes,
     params: Floats,
     origin: Floats,
+    steps: Floats,
     trusted_to: Floats,
     settings: Floats,
     totals: Floats,
@@ -265,6 +267,8 @@ def allocate(
     params : (draws·n, width) float64
         NaN: no curve.
     origin, trusted_to : (n,) float64
+    steps : float64
+        Of ladders, at their places.
     settings, controls : (settings.END, n), (controls.END,) float64
         Rows and entries by :mod:`escala.kernels.layout`.
     totals : (t,) float64
@@ -273,7 +277,7 @@ def allocate(
         the rest NaN.
     first_amounts, first_binding, first_solutions : the same, or of no rows
         Output: what a second solve was built on; the same where there was none.
-    work : (work_size(n, 1 or, where what is left over may be placed, 2),) float64
+    work : (work_size(n, 1 or, where what is left over may be placed, 2, size of steps),) float64
     marks, blocks_and_nodes : (marks.END, n), (integers_size(n, max_nodes),) int64
     nodes, node_bounds : (max_nodes + 2, node.END) int64, (max_nodes + 2, node_bound.END) float64
     trails : (solves.END, trail.END) float64
@@ -284,8 +288,13 @@ def allocate(
     n = family.size
     exactly, greedy = controls[c.EXACTLY] != 0.0, controls[c.GREEDY] != 0.0
     most_blocks = n // LANES + KINDS  # every kind may have a block that is not full
-    size = most_blocks * BLOCK
+    place = most_blocks * BLOCK
+    size = place + steps.size
     sums, rows, free = work[:SUMS], work[SUMS : SUMS + size], work[SUMS + size :]
+    for j in range(steps.size):
+        rows[place + j] = steps[j]
+        if free.size > 0:
+            free[place + j] = steps[j]
     slot = marks[m.SLOT]
     kinds, waiting = blocks_and_nodes[:most_blocks], blocks_and_nodes[most_blocks:]
     no_floors = drafts[draft.FIRST][:0]
@@ -304,7 +313,7 @@ def allocate(
         own = params[now * n : (now + 1) * n]
         if now != curves:
             curves = now
-            blocks = arrange(family, own, origin, trusted_to, settings, True, rows, kinds, slot)
+            blocks = arrange(family, own, origin, trusted_to, settings, True, place, rows, kinds, slot)
             trails[:, t.FALLS] = 0.0
         if at % WARM == 0:
             trails[:, t.PRICE] = 0.5 * scale
@@ -330,7 +339,7 @@ def allocate(
             answer = draft.SECOND
             if now != free_curves:
                 free_curves = now
-                arrange(family, own, origin, trusted_to, settings, False, free, kinds, slot)
+                arrange(family, own, origin, trusted_to, settings, False, place, free, kinds, slot)
             _solve(
                 trusted_to, settings, controls, drafts[draft.FIRST], total, exactly, greedy, False, scale, free, kinds,
                 blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.SECOND],
@@ -381,9 +390,12 @@ def allocate(
             )  # fmt: skip
 
 
-def work_size(n: int, solves: int) -> int:
-    """Floats that `work` must hold for n instruments: 2 solves where what is left over may be placed, else 1."""
-    return SUMS + solves * (n // LANES + KINDS) * BLOCK
+def work_size(n: int, solves: int, steps: int) -> int:
+    """Floats that `work` must hold for n instruments: 2 solves where what is left over may be placed, else 1.
+
+    `steps` counts the numbers that ladders have beside their coefficients.
+    """
+    return SUMS + solves * ((n // LANES + KINDS) * BLOCK + steps)
 
 
 def integers_size(n: int, max_nodes: int) -> int:

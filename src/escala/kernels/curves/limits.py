@@ -31,53 +31,72 @@ FIRST_STEP = 2.0**-12  # of the observed range: where the search for the end of 
 
 
 @routine
-def _clipped(family: int, p: Params, origin: float, x: float) -> float:
+def _clipped(family: int, p: Params, origin: float, steps: Floats, x: float) -> float:
     """Give η as a fraction: between 0 and 1."""
-    return min(max(dispatch.value(family, p, origin, x), 0.0), 1.0)
+    return min(max(dispatch.value(family, p, origin, steps, x), 0.0), 1.0)
 
 
 @routine
-def _peak(family: int, p: Params, origin: float, end: float) -> float:
+def _peak(family: int, p: Params, origin: float, steps: Floats, end: float) -> float:
     """Smallest capital in [0, end] where the clipped efficiency is highest."""
     at = 0.0
-    best = _clipped(family, p, origin, 0.0)
+    best = _clipped(family, p, origin, steps, 0.0)
     inner = dispatch.peak(family, p, origin)
-    if 0.0 < inner < end and _clipped(family, p, origin, inner) > best:
+    if 0.0 < inner < end and _clipped(family, p, origin, steps, inner) > best:
         at = inner
-        best = _clipped(family, p, origin, inner)
-    if _clipped(family, p, origin, end) > best:
+        best = _clipped(family, p, origin, steps, inner)
+    if _clipped(family, p, origin, steps, end) > best:
         at = end
-    if at > 0.0 and _clipped(family, p, origin, at) >= 1.0:
-        _, rises = dispatch.crossings(family, p, origin, 1.0)
+    if at > 0.0 and _clipped(family, p, origin, steps, at) >= 1.0:
+        _, rises = dispatch.crossings(family, p, origin, steps, 1.0)
         at = min(at, rises)
     return at
 
 
 @routine
-def _utility(family: int, p: Params, origin: float, x: float) -> float:
-    return x * _clipped(family, p, origin, x)
+def _utility(family: int, p: Params, origin: float, steps: Floats, x: float) -> float:
+    return x * _clipped(family, p, origin, steps, x)
 
 
 @routine
-def _capacity(family: int, p: Params, origin: float, end: float) -> tuple[float, bool]:
-    """Where C·η(C) is highest on [0, end], inf if it still rises there; and whether it is the kink at η = 1."""
+def _capacity(family: int, p: Params, origin: float, steps: Floats, end: float) -> tuple[float, bool]:
+    """Where C·η(C) has its first peak on [0, end], inf if it has none; and whether it is the kink at η = 1.
+
+    What a fit does behind a peak, on the floor of an exponential or the far side of a parabola, does not count.
+    """
     at = 0.0
     best = 0.0
     kinked = False
-    falls, _ = dispatch.crossings(family, p, origin, 1.0)
-    if 0.0 < falls <= end and _utility(family, p, origin, falls) > best:
+    falls, _ = dispatch.crossings(family, p, origin, steps, 1.0)
+    if 0.0 < falls <= end and _utility(family, p, origin, steps, falls) > best:
         at = falls
-        best = _utility(family, p, origin, falls)
+        best = _utility(family, p, origin, steps, falls)
         kinked = True
     turns = dispatch.stationary(family, p, origin)
-    if 0.0 < turns <= end and _utility(family, p, origin, turns) > best:
+    if 0.0 < turns <= end and _utility(family, p, origin, steps, turns) > best:
         at = turns
-        best = _utility(family, p, origin, turns)
+        best = _utility(family, p, origin, steps, turns)
         kinked = False
-    if _utility(family, p, origin, end) > best:
-        rising = dispatch.value(family, p, origin, end) > 1.0 or dispatch.marginal(family, p, origin, end) > 0.0
+    if at > 0.0 and not (kinked and dispatch.marginal(family, p, origin, steps, at) > 0.0):
+        return at, kinked
+    if not dispatch.may_fall(family):
+        return math.inf if _utility(family, p, origin, steps, end) > 0.0 else 0.0, False
+    if _utility(family, p, origin, steps, end) > best:
+        rising = (
+            dispatch.value(family, p, origin, steps, end) > 1.0
+            or dispatch.marginal(family, p, origin, steps, end) > 0.0
+        )
         return math.inf if rising or end >= FAR else end, False
     return at, kinked
+
+
+@routine
+def _ceiling(family: int, p: Params, origin: float, steps: Floats, capacity: float) -> float:
+    """Give the most that comes out: U where it peaks, or what it rises to."""
+    bound = dispatch.ceiling(family, p, steps)
+    if not math.isnan(bound):
+        return bound
+    return _utility(family, p, origin, steps, capacity) if capacity < math.inf else math.inf
 
 
 @routine
@@ -90,6 +109,7 @@ def _margin(
     family: int,
     p: Params,
     origin: float,
+    steps: Floats,
     root: Floats,
     x: float,
 ) -> float:
@@ -101,19 +121,19 @@ def _margin(
     overflows, far from all data, the error covers everything.
     """
     if test == TURNS:
-        f0, f1, f2 = dispatch.marginal_basis(family, p, origin, x)
-        value = dispatch.marginal(family, p, origin, x)
+        f0, f1, f2 = dispatch.marginal_basis(family, p, origin, steps, x)
+        value = dispatch.marginal(family, p, origin, steps, x)
     else:
-        f0, f1, f2 = dispatch.basis(family, p, origin, x)
-        value = dispatch.value(family, p, origin, x)
-        highest = dispatch.value(family, p, origin, top)
+        f0, f1, f2 = dispatch.basis(family, p, origin, steps, x)
+        value = dispatch.value(family, p, origin, steps, x)
+        highest = dispatch.value(family, p, origin, steps, top)
         kept = 1.0 - drop
         if test == LEAVES_ONE:
             value -= 1.0
         elif highest >= 1.0:
             value -= kept
         else:
-            t0, t1, t2 = dispatch.basis(family, p, origin, top)
+            t0, t1, t2 = dispatch.basis(family, p, origin, steps, top)
             f0 = drop * f0 + kept * (f0 - t0)  # f₀ − kept·t₀, and exactly `drop` where f₀ is 1
             f1 -= kept * t1
             f2 -= kept * t2
@@ -132,6 +152,7 @@ def _interval_end(
     family: int,
     p: Params,
     origin: float,
+    steps: Floats,
     root: Floats,
     start: float,
     stop: float,
@@ -145,14 +166,14 @@ def _interval_end(
     direction = 1.0 if stop >= start else -1.0
     near = 0.0
     far = min(step, whole)
-    before = _margin(test, sign, reach, drop, top, family, p, origin, root, start) <= 0.0
+    before = _margin(test, sign, reach, drop, top, family, p, origin, steps, root, start) <= 0.0
     while near < whole:
         place = stop if far == whole else start + direction * far
-        if (_margin(test, sign, reach, drop, top, family, p, origin, root, place) <= 0.0) != before:
+        if (_margin(test, sign, reach, drop, top, family, p, origin, steps, root, place) <= 0.0) != before:
             for _ in range(BISECTIONS):
                 middle = 0.5 * (near + far)
                 place = start + direction * middle
-                if (_margin(test, sign, reach, drop, top, family, p, origin, root, place) <= 0.0) == before:
+                if (_margin(test, sign, reach, drop, top, family, p, origin, steps, root, place) <= 0.0) == before:
                     near = middle
                 else:
                     far = middle
@@ -174,6 +195,7 @@ def _interval(
     family: int,
     p: Params,
     origin: float,
+    steps: Floats,
     root: Floats,
     step: float,
 ) -> tuple[float, float]:
@@ -184,12 +206,12 @@ def _interval(
     if reach == 0.0:
         return estimate, estimate
     if estimate == math.inf:
-        if _margin(test, -1.0, reach, drop, top, family, p, origin, root, begin) <= 0.0:
+        if _margin(test, -1.0, reach, drop, top, family, p, origin, steps, root, begin) <= 0.0:
             return begin, math.inf
-        low = _interval_end(test, -1.0, reach, drop, top, family, p, origin, root, begin, end, step)
+        low = _interval_end(test, -1.0, reach, drop, top, family, p, origin, steps, root, begin, end, step)
         return low, math.inf
-    low = _interval_end(test, -1.0, reach, drop, top, family, p, origin, root, estimate, begin, step)
-    high = _interval_end(test, 1.0, reach, drop, top, family, p, origin, root, estimate, end, step)
+    low = _interval_end(test, -1.0, reach, drop, top, family, p, origin, steps, root, estimate, begin, step)
+    high = _interval_end(test, 1.0, reach, drop, top, family, p, origin, steps, root, estimate, end, step)
     return min(low, begin) if low == math.inf else low, high
 
 
@@ -198,6 +220,7 @@ def _interval(
     floats_in,
     codes_in,
     float_rows_in,
+    floats_in,
     floats_in,
     floats_in,
     float_rows_in,
@@ -212,6 +235,7 @@ def limits(
     family: Codes,
     params: Floats,
     origin: Floats,
+    steps: Floats,
     trusted_to: Floats,
     root: Floats,
     span: Floats,
@@ -227,7 +251,7 @@ def limits(
         Share of the peak efficiency that must be lost, in (0, 1].
     reach : (n,) float64
         Residual standard deviation times the t quantile of the interval; NaN gives NaN intervals, inf unbounded ones.
-    family, params, origin, trusted_to, root
+    family, params, origin, steps, trusted_to, root
         The curves; trust may reach to inf. NaN parameters give NaN.
     span : (n,) float64
         Range of the observed capitals; only intervals need it.
@@ -244,32 +268,36 @@ def limits(
                 out[i, j] = math.nan
             continue
         end = min(trusted_to[i], FAR)
-        peak = _peak(kind, p, o, end)
-        highest = _clipped(kind, p, o, peak)
-        falls, _ = dispatch.crossings(kind, p, o, (1.0 - drop[i]) * highest)
+        peak = _peak(kind, p, o, steps, end)
+        highest = _clipped(kind, p, o, steps, peak)
+        falls, _ = dispatch.crossings(kind, p, o, steps, (1.0 - drop[i]) * highest)
         saturation = falls if peak <= falls <= end else math.inf
         if highest == 0.0:
             saturation = peak
         top = peak if peak < end else 0.0
         step = span[i] * FIRST_STEP
-        low, high = _interval(SATURATES, saturation, top, end, reach[i], drop[i], top, kind, p, o, root[i], step)
-        capacity, kinked = _capacity(kind, p, o, end)
+        low, high = _interval(SATURATES, saturation, top, end, reach[i], drop[i], top, kind, p, o, steps, root[i], step)
+        capacity, kinked = _capacity(kind, p, o, steps, end)
         test = LEAVES_ONE if kinked else TURNS
-        first, last = _interval(test, capacity, 0.0, end, reach[i], drop[i], top, kind, p, o, root[i], step)
+        first, last = _interval(test, capacity, 0.0, end, reach[i], drop[i], top, kind, p, o, steps, root[i], step)
         if not dispatch.may_fall(kind) and reach[i] >= 0.0:
             first = last = capacity
         found = out[i]
         found[m.PEAK] = math.inf if peak >= FAR else peak
         found[m.SATURATION], found[m.SATURATION_LOW], found[m.SATURATION_HIGH] = saturation, low, high
+        found[m.CEILING] = _ceiling(kind, p, o, steps, capacity)
         found[m.CAPACITY], found[m.CAPACITY_LOW], found[m.CAPACITY_HIGH] = capacity, first, last
 
 
-@kernel(floats_in, codes_in, float_rows_in, floats_in, floats_in, floats_out, floats_out, integer, integer)
+@kernel(
+    floats_in, codes_in, float_rows_in, floats_in, floats_in, floats_in, floats_out, floats_out, integer, integer
+)  # fmt: skip
 def threshold(
     least: Floats,
     family: Codes,
     params: Floats,
     origin: Floats,
+    steps: Floats,
     trusted_to: Floats,
     first: Floats,
     last: Floats,
@@ -289,8 +317,8 @@ def threshold(
         elif least[i] <= 0.0:
             last[i] = math.inf
         elif least[i] <= 1.0:
-            falls, rises = dispatch.crossings(kind, p, o, least[i])
-            begins = 0.0 if dispatch.value(kind, p, o, 0.0) >= least[i] else rises
+            falls, rises = dispatch.crossings(kind, p, o, steps, least[i])
+            begins = 0.0 if dispatch.value(kind, p, o, steps, 0.0) >= least[i] else rises
             if 0.0 <= begins <= trusted_to[i] and begins < math.inf:
                 first[i] = begins
                 last[i] = falls if begins <= falls <= trusted_to[i] else math.inf

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.families import exponential, hill, linear, quadratic, sqrt
-from escala.kernels.families.params import Params
-from escala.kernels.fitting.rows import head
+from escala.kernels.families import depth, exponential, hill, ladder, linear, power, quadratic, sqrt
+from escala.kernels.families.params import Params, of_row
+from escala.kernels.families.shapes import CONCAVE
+from escala.kernels.fitting.moments import prepare_logarithms
+from escala.kernels.fitting.rows import EDGE, head
 from escala.kernels.jit import Floats, helper, routine
-from escala.kernels.layout import CHOICES, COUNTS, RISING
+from escala.kernels.layout import CHOICES, COUNTS, LEAST_CAPITALS, RISING
 from escala.kernels.layout import coefficients as k
 from escala.kernels.layout import families as f
 from escala.kernels.layout import fit_status as st
@@ -22,7 +24,7 @@ from escala.kernels.layout import fit_status as st
 
 
 @helper
-def value(family: int, p: Params, origin: float, x: float) -> float:
+def value(family: int, p: Params, origin: float, steps: Floats, x: float) -> float:
     """η without clipping."""
     if family == f.LINEAR:
         return linear.value(p, origin, x)
@@ -30,13 +32,19 @@ def value(family: int, p: Params, origin: float, x: float) -> float:
         return quadratic.value(p, origin, x)
     if family == f.SQRT:
         return sqrt.value(p, origin, x)
+    if family == f.LADDER:
+        return ladder.value(p, steps, x)
     if family == f.HILL:
         return hill.value(p, origin, x)
+    if family == f.DEPTH:
+        return depth.value(p, origin, x)
+    if family == f.POWER:
+        return power.value(p, origin, x)
     return exponential.value(p, origin, x)
 
 
 @helper
-def marginal(family: int, p: Params, origin: float, x: float) -> float:
+def marginal(family: int, p: Params, origin: float, steps: Floats, x: float) -> float:
     """d(C·η)/dC without clipping."""
     if family == f.LINEAR:
         return linear.marginal(p, origin, x)
@@ -44,19 +52,31 @@ def marginal(family: int, p: Params, origin: float, x: float) -> float:
         return quadratic.marginal(p, origin, x)
     if family == f.SQRT:
         return sqrt.marginal(p, origin, x)
+    if family == f.LADDER:
+        return ladder.marginal(p, steps, x)
     if family == f.HILL:
         return hill.marginal(p, origin, x)
+    if family == f.DEPTH:
+        return depth.marginal(p, origin, x)
+    if family == f.POWER:
+        return power.marginal(p, origin, x)
     return exponential.marginal(p, origin, x)
 
 
 @helper
-def value_and_marginal(family: int, p: Params, origin: float, x: float) -> tuple[float, float]:
+def value_and_marginal(family: int, p: Params, origin: float, steps: Floats, x: float) -> tuple[float, float]:
     """Both, where they have a costly part in common."""
     if family == f.EXPONENTIAL:
         return exponential.value_and_marginal(p, origin, x)
+    if family == f.LADDER:
+        return ladder.value_and_marginal(p, steps, x)
     if family == f.HILL:
         return hill.value_and_marginal(p, origin, x)
-    return value(family, p, origin, x), marginal(family, p, origin, x)
+    if family == f.DEPTH:
+        return depth.value_and_marginal(p, origin, x)
+    if family == f.POWER:
+        return power.value_and_marginal(p, origin, x)
+    return value(family, p, origin, steps, x), marginal(family, p, origin, steps, x)
 
 
 @helper
@@ -68,13 +88,19 @@ def curvature(family: int, p: Params, origin: float, x: float) -> float:
         return quadratic.curvature(p, origin, x)
     if family == f.SQRT:
         return sqrt.curvature(p, origin, x)
+    if family == f.LADDER:
+        return 0.0
     if family == f.HILL:
         return hill.curvature(p, origin, x)
+    if family == f.DEPTH:
+        return depth.curvature(p, origin, x)
+    if family == f.POWER:
+        return power.curvature(p, origin, x)
     return exponential.curvature(p, origin, x)
 
 
 @helper
-def basis(family: int, p: Params, origin: float, x: float) -> tuple[float, float, float]:
+def basis(family: int, p: Params, origin: float, steps: Floats, x: float) -> tuple[float, float, float]:
     """f₀, f₁, f₂: the functions that η is, to first order, a sum of."""
     if family == f.LINEAR:
         return linear.basis(p, origin, x)
@@ -82,13 +108,19 @@ def basis(family: int, p: Params, origin: float, x: float) -> tuple[float, float
         return quadratic.basis(p, origin, x)
     if family == f.SQRT:
         return sqrt.basis(p, origin, x)
+    if family == f.LADDER:
+        return ladder.basis(p, steps, x)
     if family == f.HILL:
         return hill.basis(p, origin, x)
+    if family == f.DEPTH:
+        return depth.basis(p, origin, x)
+    if family == f.POWER:
+        return power.basis(p, origin, x)
     return exponential.basis(p, origin, x)
 
 
 @helper
-def marginal_basis(family: int, p: Params, origin: float, x: float) -> tuple[float, float, float]:
+def marginal_basis(family: int, p: Params, origin: float, steps: Floats, x: float) -> tuple[float, float, float]:
     """d(C·f)/dC of the basis."""
     if family == f.LINEAR:
         return linear.marginal_basis(p, origin, x)
@@ -96,21 +128,29 @@ def marginal_basis(family: int, p: Params, origin: float, x: float) -> tuple[flo
         return quadratic.marginal_basis(p, origin, x)
     if family == f.SQRT:
         return sqrt.marginal_basis(p, origin, x)
+    if family == f.LADDER:
+        return ladder.marginal_basis(p, steps, x)
     if family == f.HILL:
         return hill.marginal_basis(p, origin, x)
+    if family == f.DEPTH:
+        return depth.marginal_basis(p, origin, x)
+    if family == f.POWER:
+        return power.marginal_basis(p, origin, x)
     return exponential.marginal_basis(p, origin, x)
 
 
 @helper
-def is_allowed(family: int, p: Params) -> bool:
+def is_allowed(family: int, p: Params, steps: Floats) -> bool:
     """Whether coefficients that are each in their range are allowed together."""
+    if family == f.LADDER:
+        return ladder.is_allowed(p, steps)
     if family == f.HILL:
         return hill.is_allowed(p)
     return True
 
 
 @helper
-def is_level(family: int, p: Params) -> bool:
+def is_level(family: int, p: Params, steps: Floats) -> bool:
     """Whether efficiency is the same everywhere."""
     if family == f.LINEAR:
         return linear.is_level(p)
@@ -118,13 +158,19 @@ def is_level(family: int, p: Params) -> bool:
         return quadratic.is_level(p)
     if family == f.SQRT:
         return sqrt.is_level(p)
+    if family == f.LADDER:
+        return ladder.is_level(p, steps)
     if family == f.HILL:
         return hill.is_level(p)
+    if family == f.DEPTH:
+        return depth.is_level(p)
+    if family == f.POWER:
+        return power.is_level(p)
     return exponential.is_level(p)
 
 
 @routine
-def crossings(family: int, p: Params, origin: float, y: float) -> tuple[float, float]:
+def crossings(family: int, p: Params, origin: float, steps: Floats, y: float) -> tuple[float, float]:
     """Where η falls through y, and where it rises through y; inf where it never does, negative if before 0."""
     if family == f.LINEAR:
         return linear.crossings(p, origin, y)
@@ -132,8 +178,14 @@ def crossings(family: int, p: Params, origin: float, y: float) -> tuple[float, f
         return quadratic.crossings(p, origin, y)
     if family == f.SQRT:
         return sqrt.crossings(p, origin, y)
+    if family == f.LADDER:
+        return ladder.crossings(p, steps, y)
     if family == f.HILL:
         return hill.crossings(p, origin, y)
+    if family == f.DEPTH:
+        return depth.crossings(p, origin, y)
+    if family == f.POWER:
+        return power.crossings(p, origin, y)
     return exponential.crossings(p, origin, y)
 
 
@@ -156,9 +208,29 @@ def stationary(family: int, p: Params, origin: float) -> float:
         return quadratic.stationary(p, origin)
     if family == f.SQRT:
         return sqrt.stationary(p, origin)
-    if family == f.HILL:
+    if (family == f.LADDER) | (family == f.HILL) | (family == f.DEPTH):
         return math.inf
+    if family == f.POWER:
+        return power.stationary(p, origin)
     return exponential.stationary(p, origin)
+
+
+@helper
+def ceiling(family: int, p: Params, steps: Floats) -> float:
+    """The most that C·η can be, of families where it never falls; NaN of the others."""
+    if family == f.LADDER:
+        return ladder.ceiling(p, steps)
+    if (family == f.HILL) | (family == f.DEPTH):
+        return p[k.A] * p[k.B] if p[k.A] > 0.0 else 0.0  # that is U as the capital grows
+    return math.nan
+
+
+@routine
+def rises_again(family: int, p: Params, origin: float, begin: float, end: float) -> bool:
+    """Whether η or U fall and rise again between two capitals, as utility does in no market."""
+    if family == f.QUADRATIC:
+        return quadratic.rises_again(p, origin, begin, end)
+    return exponential.rises_again(p, origin, end) if family == f.EXPONENTIAL else False
 
 
 # --- envelopes of allocations -----------------------------------------------------------------------------------------
@@ -179,13 +251,13 @@ def family_of(kind: int) -> int:
 @helper
 def may_fall(family: int) -> bool:
     """Whether utility can fall with capital."""
-    return family != f.HILL
+    return (family != f.HILL) & (family != f.LADDER) & (family != f.DEPTH)
 
 
 @helper
 def may_exceed_one(family: int) -> bool:
     """Whether efficiency, without clipping, can be above 1."""
-    return family != f.HILL
+    return not ((family == f.HILL) | (family == f.LADDER) | (family == f.DEPTH) | (family == f.POWER))
 
 
 @helper
@@ -197,8 +269,14 @@ def shape(family: int, p: Params) -> int:
         return quadratic.shape(p)
     if family == f.SQRT:
         return sqrt.shape(p)
+    if family == f.LADDER:
+        return CONCAVE
     if family == f.HILL:
         return hill.shape(p)
+    if family == f.DEPTH:
+        return depth.shape(p)
+    if family == f.POWER:
+        return power.shape(p)
     return exponential.shape(p)
 
 
@@ -245,6 +323,12 @@ def answer_terms(family: int, p: Params, origin: float, weight: float) -> tuple[
         return sqrt.answer_terms(p, origin, weight)
     if family == f.HILL:
         return hill.answer_terms(p, origin, weight)
+    if family == f.LADDER:
+        return ladder.answer_terms(p, weight)
+    if family == f.DEPTH:
+        return depth.answer_terms(p, origin, weight)
+    if family == f.POWER:
+        return power.answer_terms(p, origin, weight)
     return exponential.answer_terms(p, origin, weight)
 
 
@@ -253,6 +337,8 @@ def idle_terms(family: int) -> tuple[float, float, float, float]:
     """The same of a curve without weight: its answer is not used, but divides by no zero."""
     if family == f.QUADRATIC:
         return 0.0, 1.0, 0.0, 0.0
+    if family == f.DEPTH:
+        return 0.0, 1.0, 1.0, 0.0
     return 0.0, 0.0, 0.0, 0.0
 
 
@@ -271,11 +357,15 @@ def best(
         return exponential.best(k0, k1, k2, k3, origin, price)
     if kind == f.HILL:
         return hill.best(k0, k1, k2, k3, origin, price)
+    if kind == f.DEPTH:
+        return depth.best(k0, k1, k2, k3, origin, price)
+    if kind == f.POWER:
+        return power.best(k0, k1, k2, k3, origin, price)
     return exponential.best_rising(k0, k1, k2, k3, origin, price)
 
 
 @helper
-def sized(family: int, p: Params, origin: float, x: float) -> tuple[float, float]:
+def sized(family: int, p: Params, origin: float, steps: Floats, x: float) -> tuple[float, float]:
     """η without clipping, and what its terms add up to without their signs."""
     if family == f.LINEAR:
         return linear.sized(p, origin, x)
@@ -283,8 +373,14 @@ def sized(family: int, p: Params, origin: float, x: float) -> tuple[float, float
         return quadratic.sized(p, origin, x)
     if family == f.SQRT:
         return sqrt.sized(p, origin, x)
+    if family == f.LADDER:
+        return ladder.sized(p, steps, x)
     if family == f.HILL:
         return hill.sized(p, origin, x)
+    if family == f.DEPTH:
+        return depth.sized(p, origin, x)
+    if family == f.POWER:
+        return power.sized(p, origin, x)
     return exponential.sized(p, origin, x)
 
 
@@ -307,13 +403,15 @@ def prepare(wanted: int, work: Floats, points: Floats, rows: int) -> None:
     """Compute what families keep of every capital, before capitals are scaled."""
     if wanted & (1 << f.SQRT):
         sqrt.prepare(work, points, rows)
-    if wanted & (1 << f.HILL):
-        hill.prepare(work, points, rows)
+    if wanted & (1 << f.HILL | 1 << f.DEPTH | 1 << f.POWER):
+        prepare_logarithms(work, points, rows)
 
 
 @helper
 def fit_stages(wanted: int, work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """Fit the families wanted; lines have been fitted."""
+    if wanted & (1 << f.LINEAR):
+        linear.fit_stage(work, points, rows, folded)
     if wanted & (1 << f.QUADRATIC):
         quadratic.fit_stage(work, points, rows, folded)
     if wanted & (1 << f.SQRT):
@@ -322,12 +420,16 @@ def fit_stages(wanted: int, work: Floats, points: Floats, rows: int, folded: boo
         exponential.fit_stage(work, points, rows, folded)
     if wanted & (1 << f.HILL):
         hill.fit_stage(work, points, rows, folded)
+    if wanted & (1 << f.DEPTH):
+        depth.fit_stage(work, points, rows, folded)
+    if wanted & (1 << f.POWER):
+        power.fit_stage(work, points, rows, folded)
 
 
 @helper
 def status(family: int, work: Floats, lane: int) -> int:
     """How the fit ended."""
-    if work[head.DISTINCT + lane] < COUNTS[family]:
+    if work[head.DISTINCT + lane] < LEAST_CAPITALS[family]:
         return st.TOO_FEW_POINTS
     if family == f.LINEAR:
         return linear.status(work, lane)
@@ -337,7 +439,19 @@ def status(family: int, work: Floats, lane: int) -> int:
         return sqrt.status(work, lane)
     if family == f.HILL:
         return hill.status(work, lane)
+    if family == f.DEPTH:
+        return depth.status(work, lane)
+    if family == f.POWER:
+        return power.status(work, lane)
+    if family == f.LADDER:
+        return ladder.status(work, lane)
     return exponential.status(work, lane)
+
+
+@helper
+def count(family: int, work: Floats, lane: int) -> float:
+    """How many coefficients the fit found."""
+    return ladder.count(work, lane) if family == f.LADDER else COUNTS[family]
 
 
 @helper
@@ -347,14 +461,6 @@ def is_determined(family: int, work: Floats, lane: int) -> bool:
         return exponential.is_determined(work, lane)
     if family == f.HILL:
         return hill.is_determined(work, lane)
-    return True
-
-
-@helper
-def may_be_chosen(family: int, work: Floats, lane: int) -> bool:
-    """Whether ``auto`` may choose a fit, whatever its squared error."""
-    if family == f.QUADRATIC:
-        return quadratic.may_be_chosen(work, lane)
     return True
 
 
@@ -371,6 +477,12 @@ def squared_error(family: int, work: Floats, lane: int) -> float:
         return sqrt.squared_error(work, lane)
     if family == f.HILL:
         return hill.squared_error(work, lane)
+    if family == f.DEPTH:
+        return depth.squared_error(work, lane)
+    if family == f.POWER:
+        return power.squared_error(work, lane)
+    if family == f.LADDER:
+        return ladder.squared_error(work, lane)
     return exponential.squared_error(work, lane)
 
 
@@ -385,16 +497,26 @@ def solution(family: int, work: Floats, lane: int) -> tuple[float, float]:
         return quadratic.solution(work, lane)
     if family == f.SQRT:
         return sqrt.solution(work, lane)
-    if family == f.HILL:
+    if (family == f.HILL) | (family == f.DEPTH) | (family == f.LADDER):
         return 0.0, 0.0
+    if family == f.POWER:
+        return power.solution(work, lane)
     return exponential.solution(work, lane)
 
 
 @helper
 def level(family: int, work: Floats, lane: int) -> tuple[float, float]:
-    """What to take from the centred efficiencies, and the coefficient of f₀: 0 where that is 1, which centring took."""
+    """What to take from the centred efficiencies, and the coefficient that f₀ has beside what centring took."""
+    if family == f.LINEAR:
+        return linear.level(work, lane)
+    if family == f.SQRT:
+        return sqrt.level(work, lane)
     if family == f.HILL:
         return hill.level(work, lane)
+    if family == f.DEPTH:
+        return depth.level(work, lane)
+    if family == f.POWER:
+        return power.level(work, lane)
     return 0.0, 0.0
 
 
@@ -409,6 +531,12 @@ def norms(family: int, work: Floats, lane: int) -> tuple[float, float, float]:
         return sqrt.norms(work, lane)
     if family == f.HILL:
         return hill.norms(work, lane)
+    if family == f.DEPTH:
+        return depth.norms(work, lane)
+    if family == f.POWER:
+        return power.norms(work, lane)
+    if family == f.LADDER:
+        return 0.0, 0.0, 0.0  # it follows its residuals by itself
     return exponential.norms(work, lane)
 
 
@@ -421,8 +549,8 @@ def _either(
 
 @helper
 def has_constant(wanted: int) -> bool:
-    """Whether f₀ is 1 in all families wanted, so that centring took it."""
-    return not wanted & (1 << f.HILL)
+    """Whether f₀ is 1 in all families wanted and no bound holds its coefficient, so that centring took it."""
+    return not wanted & (1 << f.HILL | 1 << f.DEPTH | 1 << f.POWER)
 
 
 @helper
@@ -436,6 +564,8 @@ def basis_at(
     found = _either(family == f.EXPONENTIAL, exponential.basis_at(work, points, at, lane), found)
     if constant:
         return found
+    found = _either(family == f.DEPTH, depth.basis_at(points, at), found)
+    found = _either(family == f.POWER, power.basis_at(points, at), found)
     return _either(family == f.HILL, hill.basis_at(points, at), found)
 
 
@@ -447,14 +577,23 @@ def write(family: int, work: Floats, lane: int, params: Floats, origin: Floats, 
     if family == f.LINEAR:
         linear.write(work, lane, c1, params, root)
     elif family == f.QUADRATIC:
-        trusted_to = quadratic.write(work, lane, c1, c2, params, origin, root)
+        quadratic.write(work, lane, c1, c2, params, origin, root)
     elif family == f.SQRT:
         sqrt.write(work, lane, c1, params, root)
     elif family == f.HILL:
         hill.write(work, lane, params, root)
+    elif family == f.DEPTH:
+        depth.write(work, lane, params, root)
+    elif family == f.POWER:
+        power.write(work, lane, params, root)
+    elif family == f.LADDER:
+        ladder.write(work, lane, params, root)
     else:
         exponential.write(work, lane, c1, params, origin, root)
-    return trusted_to
+    inside = work[head.SMALLEST + lane] + EDGE * work[head.SPAN + lane]
+    return (
+        work[head.LARGEST + lane] if rises_again(family, of_row(params), origin[0], inside, trusted_to) else trusted_to
+    )
 
 
 @helper
@@ -468,5 +607,11 @@ def write_covariance(family: int, params: Floats, root: Floats, variance: float,
         sqrt.write_covariance(params, root, variance, out)
     elif family == f.HILL:
         hill.write_covariance(params, root, variance, out)
+    elif family == f.DEPTH:
+        depth.write_covariance(params, root, variance, out)
+    elif family == f.POWER:
+        power.write_covariance(params, root, variance, out)
+    elif family == f.LADDER:
+        ladder.write_covariance(params, root, variance, out)
     else:
         exponential.write_covariance(params, root, variance, out)

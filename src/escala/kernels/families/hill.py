@@ -251,15 +251,6 @@ def sized(p: Params, origin: float, x: float) -> tuple[float, float]:  # noqa: A
 
 
 @helper
-def prepare(work: Floats, points: Floats, rows: int) -> None:
-    """Take the logarithms of capitals over the smallest: a power of two in the currency changes no bit."""
-    for i in range(rows):
-        at = points[i * POINT : (i + 1) * POINT]
-        for lane in range(LANES):
-            at[pt.LOG + lane] = log(at[pt.X + lane] / work[head.SMALLEST + lane])
-
-
-@helper
 def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """The curve of least squared error."""
     for lane in range(LANES):

@@ -8,13 +8,13 @@ from escala.kernels.families import covariance as normal
 from escala.kernels.families.params import Params
 from escala.kernels.families.shapes import CONCAVE, CONVEX
 from escala.kernels.fitting.moments import inverse_root, line_status, share, zero
-from escala.kernels.fitting.rows import LANES, POINT, head, own_rows, pt
+from escala.kernels.fitting.rows import FALLING, FREE, LANES, POINT, THROUGH_ONE, head, own_rows, pt
 from escala.kernels.jit import Floats, helper, routine
 from escala.kernels.layout import coefficients as k
 from escala.kernels.layout import families, fit_status
 from escala.kernels.layout import root as r
 
-own = own_rows(families.SQRT, "mean", "squares", "slope", "sse")
+own = own_rows(families.SQRT, "mean", "squares", "slope", "sse", "bound", "centre", "level", "n0", "n1")
 
 
 @helper
@@ -153,6 +153,63 @@ def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
         share(work)
     for lane in range(LANES):
         work[own.SSE + lane] = work[head.T0 + lane]
+    _keep_within(work, points, rows, folded)
+
+
+@routine
+def _keep_within(work: Floats, points: Floats, rows: int, folded: bool) -> None:
+    """Replace curves that are bounded and leave [0, 1] by the best ones that do not."""
+    held = False
+    for lane in range(LANES):
+        slope, root_span = work[own.SLOPE + lane], work[head.ROOT_SPAN + lane]
+        at_mean = work[head.ROOT0 + lane] + work[own.MEAN + lane] * root_span
+        high = work[head.MEAN_Y + lane] - slope / root_span * at_mean > 1.0
+        bounded = (work[head.BOUNDED + lane] > 0.0) & (work[head.FLAT + lane] == 0.0)
+        bound = (THROUGH_ONE if high else FREE) if slope <= 0.0 else FALLING
+        bound = bound if bounded else FREE
+        held = held | (bound == THROUGH_ONE)
+        work[own.BOUND + lane] = bound
+        work[own.CENTRE + lane] = (
+            -work[head.ROOT0 + lane] / root_span if bound == THROUGH_ONE else work[own.MEAN + lane]
+        )
+        work[own.SLOPE + lane] = 0.0 if bound == FALLING else slope
+        work[own.LEVEL + lane] = 1.0 - work[head.MEAN_Y + lane] if bound == THROUGH_ONE else 0.0
+        work[own.N0 + lane] = 0.0 if bound == THROUGH_ONE else work[head.WEIGHT + lane]
+        work[own.N1 + lane] = 0.0 if bound == FALLING else work[own.SQUARES + lane]
+        work[own.SSE + lane] = work[head.SYY + lane] if bound == FALLING else work[own.SSE + lane]
+    if held:
+        _through_one(work, points, rows, folded)
+
+
+@routine
+def _through_one(work: Floats, points: Floats, rows: int, folded: bool) -> None:
+    """Fit curves that begin at an efficiency of 1, where that is what bounds them."""
+    zero(work)
+    for i in range(rows):
+        at = points[i * POINT : (i + 1) * POINT]
+        for lane in range(LANES):
+            u = at[pt.S + lane] - work[own.CENTRE + lane]
+            wu = at[pt.W + lane] * u
+            work[head.T0 + lane] += wu * u
+            work[head.T1 + lane] += wu * (at[pt.Y + lane] - work[own.LEVEL + lane])
+    if folded:
+        share(work)
+    for lane in range(LANES):
+        held = work[own.BOUND + lane] == THROUGH_ONE
+        work[own.SLOPE + lane] = work[head.T1 + lane] / work[head.T0 + lane] if held else work[own.SLOPE + lane]
+        work[own.N1 + lane] = work[head.T0 + lane] if held else work[own.N1 + lane]
+    zero(work)
+    for i in range(rows):
+        at = points[i * POINT : (i + 1) * POINT]
+        for lane in range(LANES):
+            r = at[pt.Y + lane] - work[own.LEVEL + lane]
+            r = r - work[own.SLOPE + lane] * (at[pt.S + lane] - work[own.CENTRE + lane])
+            work[head.T0 + lane] += at[pt.W + lane] * r * r
+    if folded:
+        share(work)
+    for lane in range(LANES):
+        held = work[own.BOUND + lane] == THROUGH_ONE
+        work[own.SSE + lane] = work[head.T0 + lane] if held else work[own.SSE + lane]
 
 
 @helper
@@ -174,26 +231,35 @@ def solution(work: Floats, lane: int) -> tuple[float, float]:
 
 
 @helper
+def level(work: Floats, lane: int) -> tuple[float, float]:
+    """What to take from the centred efficiencies: nothing; and what the curve is above their mean, if it is bounded."""
+    return 0.0, work[own.LEVEL + lane]
+
+
+@helper
 def norms(work: Floats, lane: int) -> tuple[float, float, float]:
-    """Squared norms of the orthogonal basis."""
-    return work[head.WEIGHT + lane], work[own.SQUARES + lane], 0.0
+    """Squared norms of the orthogonal basis; 0 for what belongs to a coefficient at its bound."""
+    return work[own.N0 + lane], work[own.N1 + lane], 0.0
 
 
 @helper
 def basis_at(work: Floats, points: Floats, at: int, lane: int) -> tuple[float, float, float]:
     """Orthogonal basis at a point."""
-    return 1.0, points[at + pt.S] - work[own.MEAN + lane], 0.0
+    return 1.0, points[at + pt.S] - work[own.CENTRE + lane], 0.0
 
 
 @helper
 def write(work: Floats, lane: int, c1: float, params: Floats, root: Floats) -> None:
     """Turn coefficients over the scaled root into those over the root of capital."""
-    root_span = work[head.ROOT_SPAN + lane]
+    root_span, bound = work[head.ROOT_SPAN + lane], work[own.BOUND + lane]
     at_mean = work[head.ROOT0 + lane] + work[own.MEAN + lane] * root_span
+    at_mean = 0.0 if bound == THROUGH_ONE else at_mean
     params[k.A] = c1 / root_span
-    params[k.B] = work[head.MEAN_Y + lane] - params[k.A] * at_mean
+    params[k.B] = 1.0 if bound == THROUGH_ONE else work[head.MEAN_Y + lane] - params[k.A] * at_mean
+    if bound == FALLING:
+        params[k.B] = min(params[k.B], 1.0)
     root[r.M1] = at_mean
-    root[r.I1] = inverse_root(work[own.SQUARES + lane]) / root_span
+    root[r.I1] = inverse_root(work[own.N1 + lane]) / root_span
 
 
 @helper

@@ -7,11 +7,13 @@ import math
 from escala.kernels.families import dispatch, linear, sqrt
 from escala.kernels.fitting.rows import EPSILON, NARROW, head
 from escala.kernels.jit import Floats, helper
-from escala.kernels.layout import CHOICES, COUNTS, families
+from escala.kernels.layout import CHOICES, LEAST_FOR_AUTO, families
 from escala.kernels.layout import fit_status as st
 from escala.kernels.special import log
 
 TIE = 1e-9  # differences of AICc that count as none
+#: What a ladder's AICc counts less in the choice: its slopes cannot follow noise as free coefficients could.
+LADDER_LESS = 10.0
 
 
 @helper
@@ -30,7 +32,7 @@ def rounding_floor(work: Floats, lane: int) -> float:
 def aicc(work: Floats, lane: int, family: int) -> float:
     """Corrected Akaike criterion; NaN where too few points leave it undefined."""
     n = work[head.WEIGHT + lane]
-    p = COUNTS[family]
+    p = dispatch.count(family, work, lane)
     if n - p - 1.0 <= 0.0:
         return math.nan
     error = max(dispatch.squared_error(family, work, lane), rounding_floor(work, lane))
@@ -41,15 +43,15 @@ def aicc(work: Floats, lane: int, family: int) -> float:
 
 @helper
 def choose(work: Floats, lane: int) -> int:
-    """Lowest AICc; ties go to fewer parameters, then to the order of the codes."""
+    """Lowest AICc among the families that may be chosen; of two that are as good, the first."""
     chosen = -1
     best = math.inf
     for family in CHOICES:
-        if dispatch.status(family, work, lane) != st.OK or work[head.WEIGHT + lane] < COUNTS[family] + 2.0:
+        if work[head.DISTINCT + lane] < LEAST_FOR_AUTO[family] or dispatch.status(family, work, lane) != st.OK:
             continue
-        if not dispatch.may_be_chosen(family, work, lane):
+        if work[head.WEIGHT + lane] < dispatch.count(family, work, lane) + 2.0:
             continue
-        criterion = aicc(work, lane, family)
+        criterion = aicc(work, lane, family) - (LADDER_LESS if family == families.LADDER else 0.0)
         if chosen < 0 or criterion < best - TIE:
             chosen = family
             best = criterion

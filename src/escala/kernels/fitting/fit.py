@@ -25,9 +25,9 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.families import dispatch
+from escala.kernels.families import dispatch, ladder
 from escala.kernels.fitting.choose import choose
-from escala.kernels.fitting.load import describe, load, normalise, pad
+from escala.kernels.fitting.load import collect, describe, load, localise, normalise, pad
 from escala.kernels.fitting.moments import fit_lines
 from escala.kernels.fitting.residuals import follow_all, prepare_residuals
 from escala.kernels.fitting.rows import FOLD, HEAD, LANE_BITS, LANES, LN_2, QUAD, head
@@ -57,6 +57,8 @@ from escala.kernels.special import exp
     floats_in,
     floats_in,
     floats_in,
+    integer,
+    integers_in,
     codes_out,
     codes_out,
     integers_out,
@@ -65,6 +67,8 @@ from escala.kernels.special import exp
     float_rows_out,
     float_rows_out,
     float_rows_out,
+    integers_out,
+    floats_out,
     floats_out,
     floats_out,
     integer,
@@ -77,6 +81,8 @@ def fit(
     capital: Floats,
     efficiency: Floats,
     weight: Floats,
+    noise_from: int,
+    step_offsets: Integers,
     family: Codes,
     status: Codes,
     n_points: Integers,
@@ -85,6 +91,8 @@ def fit(
     root: Floats,
     covariance: Floats,
     fit_stats: Floats,
+    n_steps: Integers,
+    steps: Floats,
     work: Floats,
     scratch: Floats,
     start: int,
@@ -104,6 +112,11 @@ def fit(
         Finite; capital positive.
     weight : (records,) or (0,) float64
         Finite, at least 0; empty means 1 for all.
+    noise_from : int
+        Distinct capitals from which on points are weighed by the noise at their capital too; at least FEWEST.
+    step_offsets : (n + 1,) int64
+        The steps of instrument i have the places ``step_offsets[i] <= k < step_offsets[i + 1]``: 3·min(96, records + 1)
+        where a ladder may come out. With fewer ``auto`` considers none, and a ladder by name is DEGENERATE.
     family, status : (n,) int8
         Outputs: family codes, and OK, TOO_FEW_POINTS, DEGENERATE or CONSTANT.
     n_points : (n,) int64
@@ -112,8 +125,12 @@ def fit(
         Outputs: coefficients over capital minus origin, inverse root of the normal matrix, covariance of coefficients.
     fit_stats : (n, FIT_STATS) float64
         Output.
+    n_steps : (n,) int64
+        Output: how many steps the ladder has; 0 for another family.
+    steps : (step_offsets[n],) float64
+        Output: knots, slopes and utilities of the ladder, `n_steps` of each one after the other.
     work : (work_size(most records of an instrument),) float64
-    scratch : (3 · most records of an instrument,) float64
+    scratch : (6 · most records of an instrument,) float64
     start, stop : int
         Range of `order`.
     """
@@ -132,16 +149,27 @@ def fit(
             if lanes > 0 and offsets[i + 1] - offsets[i] > FOLD:
                 break
             n = load(work, points, lanes, shift, capital, efficiency, weight, offsets[i], offsets[i + 1], scratch)
+            if work[head.DISTINCT + lanes] >= noise_from:
+                localise(points, lanes, shift, n, scratch)
             rows = max(rows, (n + (1 << shift) - 1) >> shift)
             wanted |= dispatch.stages(choice[i])
+            for each in range(lanes, LANES if folded else lanes + 1):
+                work[head.BOUNDED + each] = 1.0 if choice[i] == families.AUTO else 0.0
             lanes += 1
         rows = (rows + QUAD - 1) // QUAD * QUAD
         if not folded:
             for lane in range(lanes, LANES):
                 describe(work, lane, 0, 0, 0, 0.0, 0.0, 1.0, 1.0, 0.0)
+                work[head.BOUNDED + lane] = 0.0
         for lane in range(1 if folded else LANES):
             pad(work, points, lane, shift, int(work[head.N + lane]), rows + 1)
         dispatch.prepare(wanted, work, points, rows + 1)
+        for lane in range(lanes):
+            i = turns[done + lane]
+            if ladder.is_wanted(int(choice[i]), work, lane):
+                n = int(work[head.N + lane])
+                collect(points, lane, shift, n, scratch)
+                ladder.fit_stage(work, lane, scratch, n, fit_stats[i], steps[step_offsets[i] : step_offsets[i + 1]])
         normalise(work, points, rows + 1)
         fit_lines(work, points, rows, folded)
         dispatch.fit_stages(wanted, work, points, rows, folded)
@@ -153,7 +181,7 @@ def fit(
         for lane in range(lanes):
             i = turns[done + lane]
             write(
-                work, lane, i, family, status, n_points,
+                work, lane, i, family, status, n_points, n_steps,
                 params[i], origin[i : i + 1], root[i], covariance[i], fit_stats[i],
             )  # fmt: skip
         done += lanes

@@ -6,6 +6,8 @@ import math
 
 from escala.kernels.fitting.rows import LANES, POINT, head, pt
 from escala.kernels.jit import Floats, helper
+from escala.kernels.noise import weights
+from escala.kernels.special import log
 
 
 @helper
@@ -58,7 +60,7 @@ def _gather(capital: Floats, efficiency: Floats, weight: Floats, start: int, sto
 
 
 @helper
-def _relative_weights(scratch: Floats, n: int) -> float:
+def relative_weights(scratch: Floats, n: int) -> float:
     """Scale the weights to a sum of n_eff = (Σw)²/Σw², which is returned; n for equal ones."""
     largest = smallest = scratch[2] if n > 0 else 1.0
     for i in range(1, n):
@@ -120,7 +122,7 @@ def load(
             describe(work, lane, shift, n, distinct, low, high, first, c, effective)
             return n
     n = _gather(capital, efficiency, weight, start, stop, scratch)
-    effective = _relative_weights(scratch, n)
+    effective = relative_weights(scratch, n)
     distinct = 1 if n > 0 else 0
     low = high = scratch[1] if n > 0 else 0.0
     for i in range(n):
@@ -135,6 +137,28 @@ def load(
     first, c = (scratch[0], scratch[3 * (n - 1)]) if n > 0 else (1.0, 1.0)
     describe(work, lane, shift, n, distinct, low, high, first, c, effective)
     return n
+
+
+@helper
+def collect(points: Floats, lane: int, shift: int, n: int, out: Floats) -> None:
+    """Put capital, efficiency and weight of an instrument's points side by side, before capitals are scaled."""
+    for i in range(n):
+        at = place(i, lane, shift)
+        out[3 * i], out[3 * i + 1], out[3 * i + 2] = points[at + pt.X], points[at + pt.Y], points[at + pt.W]
+
+
+@helper
+def localise(points: Floats, lane: int, shift: int, n: int, scratch: Floats) -> None:
+    """Weigh an instrument's points by the noise at their capital as well, which their neighbours tell."""
+    x, y, u = scratch[:n], scratch[n : 2 * n], scratch[2 * n : 3 * n]
+    v, w = scratch[3 * n : 4 * n], scratch[4 * n : 5 * n]
+    unit = weights.power_of_four(points[place(0, lane, shift) + pt.X])
+    for i in range(n):
+        at = place(i, lane, shift)
+        x[i], y[i], u[i] = log(points[at + pt.X] * unit), points[at + pt.Y], points[at + pt.W]
+    weights.local(x, y, u, v, scratch[5 * n :], w, n)
+    for i in range(n):
+        points[place(i, lane, shift) + pt.W] = w[i]
 
 
 @helper

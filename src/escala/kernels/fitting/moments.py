@@ -7,6 +7,7 @@ import math
 from escala.kernels.fitting.rows import LANES, POINT, SUMS, head, pt
 from escala.kernels.jit import Floats, helper
 from escala.kernels.layout import fit_status
+from escala.kernels.special import log
 
 
 @helper
@@ -25,6 +26,15 @@ def share(work: Floats) -> None:
             total += work[row + lane]
         for lane in range(LANES):
             work[row + lane] = total
+
+
+@helper
+def prepare_logarithms(work: Floats, points: Floats, rows: int) -> None:
+    """Take the logarithms of capitals over the smallest: a power of two in the currency changes no bit."""
+    for i in range(rows):
+        at = points[i * POINT : (i + 1) * POINT]
+        for lane in range(LANES):
+            at[pt.LOG + lane] = log(at[pt.X + lane] / work[head.SMALLEST + lane])
 
 
 @helper

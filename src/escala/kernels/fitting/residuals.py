@@ -9,7 +9,6 @@ from escala.kernels.fitting.choose import rounding_floor
 from escala.kernels.fitting.moments import inverse_root
 from escala.kernels.fitting.rows import LANE_BITS, LANES, POINT, head, pt
 from escala.kernels.jit import Floats, helper
-from escala.kernels.layout import COUNTS
 from escala.kernels.layout import fit_stats as f
 
 
@@ -21,7 +20,7 @@ def prepare_residuals(work: Floats, lane: int, family: int) -> None:
     work[head.FAMILY + lane] = family
     work[head.SHIFT + lane], work[head.C0 + lane] = dispatch.level(family, work, lane)
     work[head.C1 + lane], work[head.C2 + lane] = c1, c2
-    work[head.I0 + lane] = 1.0 / math.sqrt(norm0)
+    work[head.I0 + lane] = inverse_root(norm0)
     work[head.I1 + lane], work[head.I2 + lane] = inverse_root(norm1), inverse_root(norm2)
 
 
@@ -110,14 +109,16 @@ def follow_all(work: Floats, points: Floats, rows: int, folded: bool, constant: 
 
 
 @helper
-def write_residuals(work: Floats, lane: int, family: int, stats: Floats) -> None:
+def write_residuals(work: Floats, lane: int, stats: Floats) -> None:
     """Mean and largest absolute residual, and the von Neumann ratio of the residuals in order of capital.
 
     The ratio, squared differences of neighbours over squares, is small where residuals follow a pattern. Its mean and
     variance for independent errors are exact (Durbin and Watson).
     """
     groups = work[head.GROUPS + lane]
-    p = COUNTS[family]
+    p = 0.0  # coefficients that no bound holds: those take a direction from the residuals
+    for row in (head.I0, head.I1, head.I2):
+        p += 1.0 if work[row + lane] > 0.0 else 0.0
     p0, p1, p2 = work[head.P0 + lane], work[head.P1 + lane], work[head.P2 + lane]
     d00, d11, d22 = work[head.D00 + lane], work[head.D11 + lane], work[head.D22 + lane]
     d01, d02, d12 = work[head.D01 + lane], work[head.D02 + lane], work[head.D12 + lane]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from escala.kernels.fitting.ladder_rows import MOST_COLUMNS, ladder_work_size
 from escala.kernels.layout import FAMILIES, rows
 
 LANES = 16  # of eight, the compiler unrolls the loops over lanes before it could vectorise them
@@ -18,15 +19,19 @@ EPSILON = 2.0**-52
 NARROW = 16.0  # a quadratic is anchored where the smallest capital exceeds this many spans: its terms would cancel
 ROOT_2 = math.sqrt(2.0)
 LN_2 = math.log(2.0)
+#: What holds a line or a root that must not leave [0, 1]: nothing, efficiency is 1 at 0, or it must not rise.
+FREE, THROUGH_ONE, FALLING = 0.0, 1.0, 2.0
 
 #: One point of each instrument: capital, weight, efficiency, then what families keep at each point.
-pt = rows("x", "w", "y", "s", "h", "u", "log", "g", "g_k", "g_s", lanes=LANES)
+pt = rows(
+    "x", "w", "y", "s", "h", "u", "log", "g", "g_k", "g_s", "d", "d_d", "d_h", "p", "p_b", lanes=LANES
+)  # fmt: skip
 POINT = pt.END
 
-#: The head of the workspace, sums first.
+#: The head of the workspace, sums first; `bounded` is 1 where efficiency must stay a fraction, as ``auto`` wants it.
 head = rows(
     "t0", "t1", "t2", "t3", "t4", "t5", "t6",
-    "n", "distinct", "flat", "smallest", "largest", "span", "root0", "root_span", "weight",
+    "n", "distinct", "flat", "bounded", "smallest", "largest", "span", "root0", "root_span", "weight",
     "mean_y", "rest_y", "mean_x", "syy", "sxx", "slope_x", "m2", "k2", "sqq", "slope_q", "sse_x",
     "family", "shift", "c0", "c1", "c2", "i0", "i1", "i2",
     "group_x", "group_w", "group_r", "group_0", "group_1", "group_2", "groups",
@@ -38,7 +43,12 @@ head = rows(
 SUMS = head.N
 #: Rows that each family may call its own, behind the head.
 OWN_ROWS = 72
-HEAD = head.END + FAMILIES * OWN_ROWS * LANES
+#: Rows behind them, which every family may use while it is being fitted.
+SHARED = head.END + FAMILIES * OWN_ROWS * LANES
+SHARED_ROWS = 372
+#: Behind those the workspace of a ladder's fit, of one instrument at a time.
+LADDER = SHARED + SHARED_ROWS * LANES
+HEAD = LADDER + -(-ladder_work_size(MOST_COLUMNS) // LANES) * LANES
 
 
 def own_rows(family: int, *names: str) -> Any:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.families import dispatch
-from escala.kernels.fitting.choose import aicc
+from escala.kernels.families import dispatch, ladder
+from escala.kernels.fitting.choose import aicc, rounding_floor
 from escala.kernels.fitting.moments import inverse_root
 from escala.kernels.fitting.residuals import write_residuals
 from escala.kernels.fitting.rows import head
 from escala.kernels.jit import Codes, Floats, Integers, helper
-from escala.kernels.layout import COUNTS
+from escala.kernels.layout import families
 from escala.kernels.layout import fit_stats as f
 from escala.kernels.layout import fit_status as st
 from escala.kernels.layout import root as r
@@ -30,6 +30,7 @@ def write(
     family: Codes,
     status: Codes,
     n_points: Integers,
+    n_steps: Integers,
     params: Floats,
     origin: Floats,
     root: Floats,
@@ -44,8 +45,9 @@ def write(
     family[i] = chosen
     status[i] = result
     n_points[i] = int(work[head.N + lane])
+    n_steps[i] = 0
     n = work[head.WEIGHT + lane]
-    df_resid = n - COUNTS[chosen]
+    df_resid = n - dispatch.count(chosen, work, lane)
     if result not in (st.OK, st.CONSTANT):
         _fill(params, math.nan)
         _fill(root, math.nan)
@@ -62,6 +64,7 @@ def write(
     _fill(covariance, 0.0)
     origin[0] = 0.0
     root[r.I0] = inverse_root(dispatch.norms(chosen, work, lane)[0])
+    n_steps[i] = ladder.count_steps(work, lane) if chosen == families.LADDER else 0
     stats[f.TRUSTED_TO] = dispatch.write(chosen, work, lane, params, origin, root)
     error = dispatch.squared_error(chosen, work, lane)
     determined = df_resid > 0.0
@@ -74,5 +77,7 @@ def write(
     if result == st.CONSTANT:
         stats[f.MEAN_ERROR] = stats[f.MAX_ERROR] = 0.0
         stats[f.NEUMANN] = stats[f.NEUMANN_MEAN] = stats[f.NEUMANN_VARIANCE] = math.nan
+    elif chosen == families.LADDER:
+        ladder.write_residuals(work, lane, rounding_floor(work, lane), stats)
     else:
-        write_residuals(work, lane, chosen, stats)
+        write_residuals(work, lane, stats)

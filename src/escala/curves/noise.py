@@ -1,0 +1,206 @@
+"""Noise of curves: which records belong together, scores of records that a curve did not see, and what they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from escala import parallel
+from escala.arrays import Floats
+from escala.errors import RecordError
+from escala.ragged import Ragged
+
+Integers = npt.NDArray[np.int64]
+
+#: What may be said of noise: local from the usual number of capitals on, everywhere the same, local where it can be.
+NOISES: Final = ("auto", "even", "local")
+#: Blocks of an instrument's records over time, at most: more times, or groups, are joined to as many.
+MOST_BLOCKS: Final = 24
+#: Points between two looks at Ctrl-C.
+_STEP_POINTS: Final = 20_000
+_NONE: Final = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What is known of the noise of n curves: as in :class:`escala.curves.curveset.CurveSet`."""
+
+    levels: Floats
+    misfit: Floats
+    scores: Ragged
+    bins: Ragged
+    windows: Ragged
+    forward: Ragged
+
+    @classmethod
+    def unknown(cls, n: int) -> Noise:
+        """Say that nothing is known."""
+        none = Ragged.empty(n)
+        return cls(np.full((n, 2), np.nan), np.full(n, np.nan), none, none, none, none)
+
+
+def noise_from(noise: str) -> int:
+    """Give the number of distinct capitals from which on noise is local.
+
+    Raises
+    ------
+    RecordError
+        If `noise` is none of the words for it.
+    """
+    from escala.kernels.noise.rows import NEVER
+    from escala.kernels.noise.weights import FEWEST, USUAL
+
+    if noise not in NOISES:
+        shown = ", ".join(map(repr, NOISES[:-1])) + f" or {NOISES[-1]!r}"
+        raise RecordError(f"noise must be {shown}, not {noise!r}", arguments=("noise",))
+    return int({"auto": USUAL, "even": NEVER, "local": FEWEST}[noise])
+
+
+def ranks(offsets: Integers, values: Floats) -> Integers:
+    """Number different values from 0 on, within each instrument and in their order."""
+    instrument = np.repeat(np.arange(offsets.size - 1), np.diff(offsets))
+    order = np.lexsort((values, instrument))
+    last, here = order[:-1], order[1:]
+    new = np.ones(order.size, dtype=np.int64)
+    new[1:] = (values[here] != values[last]) | (instrument[here] != instrument[last])
+    counted = np.cumsum(new)
+    first = np.ones(offsets.size - 1, dtype=np.int64)
+    there = np.diff(offsets) > 0
+    first[there] = counted[offsets[:-1][there]]
+    found = np.empty(order.size, dtype=np.int64)
+    found[order] = counted - np.repeat(first, np.diff(offsets))
+    return found
+
+
+def blocks(offsets: Integers, group: Integers, times: Floats | None) -> Integers:
+    """Give the block in time of each record: its time, or its group (in order of the earliest times, if there are any).
+
+    More than :data:`MOST_BLOCKS` are joined to as many.
+    """
+    if times is None and group.size == 0:
+        return _NONE
+    if times is None:
+        found = group
+    elif group.size == 0:
+        found = ranks(offsets, times)
+    else:
+        first = np.repeat(offsets[:-1], np.diff(offsets)) + group  # a group's number is below its instrument's records
+        earliest = np.full(times.size, np.inf)
+        np.minimum.at(earliest, first, times)
+        found = ranks(offsets, earliest[first])
+    most = np.zeros(offsets.size - 1, dtype=np.int64)
+    np.maximum.at(most, np.repeat(np.arange(most.size), np.diff(offsets)), found + 1)
+    counts = np.repeat(most, np.diff(offsets))
+    return np.where(counts > MOST_BLOCKS, found * MOST_BLOCKS // np.maximum(counts, 1), found)
+
+
+def score(
+    records: tuple[Integers, Integers, Floats, Floats, Floats],
+    group: Integers,
+    block: Integers,
+    least: int,
+    fitted: tuple[Any, ...],
+    threads: int,
+) -> Noise:
+    """Score the records of curves that were fitted; where there are groups their errors change.
+
+    Parameters
+    ----------
+    records
+        Order of the instruments, offsets, capital, efficiency and weights, as the fit took them.
+    group, block : (records,) or (0,) int64
+        Numbers of groups and of blocks within each instrument.
+    least : int
+        Distinct capitals from which on noise is local.
+    fitted
+        Families, statuses, coefficients, origins, inverse roots, covariances and statistics, as the fit wrote them.
+    """
+    from escala.kernels.noise import scores as kernels
+    from escala.kernels.noise.rows import BINS, WINDOWS, WORK_SIZE, kept, noise, point, tag
+
+    order, offsets, capital, efficiency, weights = records
+    family, status, params, origin, root, covariance, stats = fitted
+    n = offsets.size - 1
+    sizes = np.diff(offsets)
+    if group.size == 0 and sizes.max(initial=0) < least:
+        return Noise.unknown(n)
+    most = max(1, int(sizes.max(initial=1)))
+    levels, misfit = np.empty((n, noise.END)), np.empty(n)
+    bins, windows = np.empty((n, BINS)), np.empty((n, WINDOWS))
+    scores, forward = np.empty(offsets[-1]), np.empty(offsets[-1])
+    counts = np.empty((n, kept.END), dtype=np.int64)
+
+    def make_part() -> parallel.Part:
+        work, points = np.empty(WORK_SIZE), np.empty(3 * most)
+        table, tags = np.empty((point.END, most)), np.empty((tag.END, most), dtype=np.int64)
+
+        def part(start: int, stop: int) -> Iterator[None]:
+            at = start
+            while at < stop:
+                end = min(stop, at + max(1, _STEP_POINTS // max(1, int(sizes[order[at]]))))
+                kernels.score(
+                    order, offsets, capital, efficiency, weights, group, block, least, family, status, params, origin,
+                    root, covariance, stats, levels, misfit, bins, windows, scores, forward, counts,
+                    work, points, table, tags, at, end,
+                )  # fmt: skip
+                at = end
+                yield
+
+        return part
+
+    parallel.run(make_part, n, chunk=parallel.chunk_size(n, threads, largest=1024, multiple=1), threads=threads)
+    return Noise(
+        levels=levels,
+        misfit=misfit,
+        scores=_rows(scores, offsets[:-1], counts[:, kept.SCORES]),
+        bins=_rows(bins.reshape(-1), np.arange(n) * BINS, counts[:, kept.BINS]),
+        windows=_rows(windows.reshape(-1), np.arange(n) * WINDOWS, counts[:, kept.WINDOWS]),
+        forward=_rows(forward, offsets[:-1], counts[:, kept.FORWARD]),
+    )
+
+
+def _rows(values: Floats, starts: Integers, sizes: Integers) -> Ragged:
+    """Take the first numbers of rows that have room for more."""
+    offsets = np.zeros(sizes.size + 1, dtype=np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    if offsets[-1] == 0:
+        return Ragged.empty(sizes.size)
+    return Ragged(values[np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)], offsets)
+
+
+def reach(
+    curves: tuple[Any, ...], smallest: Floats, known: Noise, rows: Floats, level: float, within: Floats, *, ahead: bool
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Give how far intervals reach to both sides of curves, and how sure a distance is; NaN where there are no scores.
+
+    Parameters
+    ----------
+    curves
+        Families, coefficients, origins and steps, as kernels take them.
+    smallest : (n,) float64
+        Smallest capital seen.
+    rows : (n, m) or (1, m) float64
+        Capital.
+    level, within
+        Of the interval, and the distance that the confidence is of, (n,).
+    ahead : bool
+        Whether for observations of later times.
+    """
+    from escala.kernels.noise import intervals as kernels
+    from escala.kernels.noise.rows import WINDOW, WINDOWS
+
+    scores = known.forward if ahead else known.scores
+    out = np.empty((smallest.size, rows.shape[1]))
+    confidence = np.empty_like(out)
+    work = np.empty(int(scores.sizes.max(initial=0)) + WINDOW + WINDOWS)
+    family, params, origin, steps = curves
+    kernels.reach(
+        family, params, origin, steps, np.ascontiguousarray(smallest), np.ascontiguousarray(known.levels), known.bins.offsets,
+        known.bins.values, known.windows.offsets, known.windows.values, scores.offsets, scores.values, level,
+        int(ahead), within, np.ascontiguousarray(rows), out, confidence, work, 0, smallest.size,
+    )  # fmt: skip
+    return out, confidence
