@@ -16,6 +16,7 @@ from escala import (
     OU,
     Asset,
     Bootstrap,
+    CurveSet,
     Depth,
     FixedRate,
     Heston,
@@ -427,6 +428,23 @@ def test_a_sale_and_a_purchase_reach_their_targets_through_costs() -> None:
     purchase = Policy(boost_health=150.0, boost_target=targets, **costs)
     more = simulate_market(10.0, 100.0, market=still(2000.0, 2000.0), protocol=AAVE, policy=purchase, keep="rows")
     assert more.rows["health"][:, 0] == pytest.approx(targets, rel=1e-12)
+
+
+def test_trades_meet_the_depth_of_any_curve() -> None:
+    """A book's ladder for the liquidator, another family for the owner, and the other way round."""
+    ladder = CurveSet.from_ladders(["book"], [[0.0, 5_000.0, 20_000.0]], [[0.999, 0.98, 0.9]])
+    hill = CurveSet.from_params(["pool"], "hill", [[0.99, 2e5, 1.0]])
+    for owner, liquidator in ((ladder, hill), (hill, ladder), (ladder, ladder)):
+        protocol_ = Protocol.aave_v3(0.8, 0.75, 0.05, liquidator_depth=Depth.curve(liquidator))
+        stops = Policy(stop_health=2.0, depth=Depth.curve(owner))
+        result = simulate_market(
+            10.0, 9_000.0, market=still(2000.0, 2000.0), protocol=protocol_, policy=stops, keep="rows"
+        )
+        kept = float(owner.efficiency(20_000.0)[0])
+        assert result.rows["slippage"][0] == 20_000.0 - 20_000.0 * kept
+        fallen = simulate_market(10.0, 9_000.0, market=still(2000.0, 1100.0), protocol=protocol_, keep="rows")
+        proceeds = 4_500.0 * 1.05 * float(liquidator.efficiency(4_500.0 * 1.05)[0])
+        assert (fallen.rows["repaid_by_liquidators"][0] == 4_500.0) == (proceeds >= 4_500.0)
 
 
 RULES = {
