@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from fractions import Fraction
 from statistics import NormalDist
 from typing import Any
 
@@ -134,6 +136,38 @@ def one_path(market: Market, seed: int = 0, path: int = 0) -> dict[str, Any]:
         np.zeros((1, 0)), s.words, room.series, room.small, room.large, room.work, room.places, path, path + 1,
     )  # fmt: skip
     return series_of(room, count, market.steps)
+
+
+RAY = 10**27
+SECONDS_OF_YEAR = 31_536_000
+
+
+def ray_mul(a: int, b: int) -> int:
+    return (a * b + RAY // 2) // RAY
+
+
+def compounded(rate: int, seconds: int) -> int:
+    """Aave v3.0, MathUtils.calculateCompoundedInterest: integers as the contract has them."""
+    if seconds == 0:
+        return RAY
+    fewer, fewest = seconds - 1, max(seconds - 2, 0)
+    squared = ray_mul(rate, rate) // (SECONDS_OF_YEAR * SECONDS_OF_YEAR)
+    cubed = ray_mul(squared, rate) // SECONDS_OF_YEAR
+    second, third = seconds * fewer * squared // 2, seconds * fewer * fewest * cubed // 6
+    return RAY + rate * seconds // SECONDS_OF_YEAR + second + third
+
+
+@pytest.mark.nojit
+def test_real_indexes_of_aave_grow_by_the_binomial_rule() -> None:
+    rows = table("aave_v3_polygon_weth_updates_20240106.csv.gz")
+    assert len(rows) == 445
+    for before, after in itertools.pairwise(rows):
+        seconds = int(after["timestamp"]) - int(before["timestamp"])
+        rate, index = int(before["variable_borrow_rate_ray"]), int(before["variable_borrow_index_ray"])
+        expected = int(after["variable_borrow_index_ray"])
+        assert ray_mul(compounded(rate, seconds), index) == expected
+        grown = naive_growth(rate / RAY, float(seconds), "binomial")
+        assert abs(Fraction(grown) * index / expected - 1) <= 2.0**-51
 
 
 # --- drawn scenarios --------------------------------------------------------------------------------------------
