@@ -200,7 +200,7 @@ def reach(
     family, params, origin, steps = curves
     kernels.reach(
         family, params, origin, steps, np.ascontiguousarray(smallest), np.ascontiguousarray(known.levels),
-        known.bins.offsets, known.bins.values, known.windows.offsets, known.windows.values, scores.offsets, scores.values, level,
-        int(ahead), within, np.ascontiguousarray(rows), out, confidence, work, 0, smallest.size,
+        known.bins.offsets, known.bins.values, known.windows.offsets, known.windows.values, scores.offsets,
+        scores.values, level, int(ahead), within, np.ascontiguousarray(rows), out, confidence, work, 0, smallest.size,
     )  # fmt: skip
     return out, confidence
