@@ -181,6 +181,45 @@ def test_many(benchmark: Any, n: int, count: int, convex: float) -> None:
     )
 
 
+def ladders(n: int, count: int, seed: int = 3) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Draw knots and slopes of n ladders."""
+    rng = np.random.default_rng(seed)
+    knots = [np.concatenate([[0.0], np.cumsum(rng.exponential(1.0, count - 1))]) for _ in range(n)]
+    return knots, [np.sort(rng.uniform(0.0, 1.0, count))[::-1] for _ in range(n)]
+
+
+def merged(knots: list[np.ndarray], slopes: list[np.ndarray], total: float) -> np.ndarray:
+    """Sort all steps by their slopes and buy them in that order; gives what each ladder gets."""
+    width = np.concatenate([np.append(np.diff(row), np.inf) for row in knots])
+    owner = np.repeat(np.arange(len(knots)), [row.size for row in knots])
+    order = np.argsort(-np.concatenate(slopes), kind="stable")
+    before = np.concatenate([[0.0], np.cumsum(width[order])[:-1]])
+    taken = np.clip(total - before, 0.0, width[order])
+    return np.bincount(owner[order], taken, len(knots))
+
+
+@pytest.mark.benchmark(group="allocation")
+@pytest.mark.parametrize(("n", "count"), [(1000, 20), (50, 1000)])
+def test_ladders(benchmark: Any, n: int, count: int) -> None:
+    """Beside what a script would do: all steps of all ladders sorted by slope, without a bound or a reason."""
+    knots, slopes = ladders(n, count)
+    curves = CurveSet.from_ladders([f"L{i}" for i in range(n)], knots, slopes)
+    totals = np.linspace(0.01, 0.9, 256) * sum(row[-1] for row in knots)
+    ours = allocate(curves, totals, threads=1)
+    for k in range(0, totals.size, 51):
+        assert np.allclose(ours.amounts[k], merged(knots, slopes, totals[k]), rtol=0.0, atol=1e-9 * totals[k])
+    compare(
+        benchmark,
+        lambda: allocate(curves, totals, threads=1),
+        lambda: [merged(knots, slopes, total) for total in totals[:FEW]],
+        rounds=5,
+        what=f"{n:,} ladders of {count:,} steps, 256 totals, one thread / all steps sorted by NumPy",
+        work=totals.size,
+        peer_work=FEW,
+        unit="total",
+    )
+
+
 @pytest.mark.benchmark(group="allocation")
 @pytest.mark.parametrize("peer", ["SciPy's SLSQP with gradient", "dual method in SciPy"])
 def test_posterior(benchmark: Any, peer: str) -> None:

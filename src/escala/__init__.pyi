@@ -1,5 +1,7 @@
 from escala import plots as plots
 from escala import sources as sources
+from escala.allocation.backtest import Validation as Validation
+from escala.allocation.backtest import validate as validate
 from escala.allocation.result import Allocation as Allocation
 from escala.allocation.result import AllocationStatus as AllocationStatus
 from escala.allocation.result import Binding as Binding

@@ -359,6 +359,7 @@ LIMITS: Final = (
     Quantity("capacity", "where capital times efficiency is highest", "amount", FROM_ZERO),
     Quantity("capacity_low", "lower end of its interval", "amount", FROM_ZERO),
     Quantity("capacity_high", "upper end of its interval", "amount", FROM_ZERO),
+    Quantity("ceiling", "the most that comes out, whatever the capital", "amount", FROM_ZERO),
 )
 
 # ---- The lending loop ----

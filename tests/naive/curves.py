@@ -71,6 +71,25 @@ def naive_exp(t: float) -> float:
     return (half * (r + r * r * horner(EXPM1, r)) + half) * 2.0
 
 
+def rises_again(curve: NaiveCurve, begin: float, end: float) -> bool:
+    """Whether a quadratic's η, or the U of one or of an exponential, falls and rises again between two capitals."""
+    a, b, c, _ = curve.params
+    o = curve.origin
+    if curve.family not in (QUADRATIC, EXPONENTIAL) or a <= 0.0:
+        return False
+
+    def slope(x: float) -> float:
+        d = x - o
+        if curve.family == QUADRATIC:
+            return (a * d + b) * d + c + x * (2.0 * (a * d) + b)
+        return a * naive_exp(-b * d) * (1.0 - b * x) + c
+
+    flattest = o - (b + a * o) / (3.0 * a) if curve.family == QUADRATIC else 2.0 / b
+    if curve.family == QUADRATIC and begin < o - b / (2.0 * a) < end:
+        return True
+    return 0.0 < flattest < end and slope(flattest) < 0.0 and slope(end) > 0.0
+
+
 def naive_log(x: float) -> float:
     m, k = math.frexp(x)  # m in [1/2, 1)
     m, k = 2.0 * m, k - 1
@@ -666,7 +685,7 @@ class NaiveFit:
                 self.sse[family] = self.squares(rest)
                 self.within[family] = {"u": u, "slope": new, "norm": norm, "level": level}
 
-    def status(self, family: int) -> int:  # noqa: PLR0911
+    def status(self, family: int) -> int:
         if self.distinct < LEAST.get(family, 2):
             return TOO_FEW_POINTS
         if family == LADDER:
@@ -703,11 +722,6 @@ class NaiveFit:
         if error == 0.0:
             return -math.inf
         return n * naive_log(error / n) + 2.0 * p + 2.0 * p * (p + 1.0) / (n - p - 1.0)
-
-    def minimum(self) -> float:
-        if not self.slope_q > 0.0:
-            return math.inf
-        return self.mean_x - (self.slope_x - self.slope_q * self.k2) / (2.0 * self.slope_q)
 
     def choose(self) -> int:
         if self.distinct < 2:
@@ -869,12 +883,8 @@ class NaiveFit:
         first, second, c1, c2, norm1, norm2 = self.basis(family)
         largest = self.c[-1]
         trusted_to = 2.0 * largest
-        if family == QUADRATIC and not self.flat:
-            low = self.minimum()
-            if 1e-9 < low < 1.0 - 1e-9:
-                trusted_to = largest
-            elif low >= 1.0 - 1e-9:
-                trusted_to = min(trusted_to, max(largest, self.c[0] + low * self.span))
+        if rises_again(curve, self.c[0] + 1e-9 * self.span, trusted_to):
+            trusted_to = largest
         f = curve.figures
         f["trusted_to"] = trusted_to
         f["residual_sd"] = math.sqrt(error / (n - p)) if n > p else math.nan

@@ -123,7 +123,7 @@ class NaiveForm:
         whole = utilities[at] + (c - knots[at]) * slopes[at]
         return whole / c if at > 0 else slopes[at], slopes[at]
 
-    def value(self, c: float) -> float:  # noqa: PLR0911 - a line a family
+    def value(self, c: float) -> float:
         a, b, third, _ = self.p
         d = c - self.origin
         if self.family == LINEAR:

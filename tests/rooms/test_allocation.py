@@ -1131,6 +1131,27 @@ def test_inputs_are_left_alone() -> None:
         result.gap = 0.0  # type: ignore[misc]
 
 
+def test_nothing_is_called_optimal_that_stands_on_curves_the_records_contradict() -> None:
+    x = np.linspace(1.0, 100.0, 30)
+    waves = 0.8 - 0.002 * x + 0.05 * np.sin(x / 8.0)
+    curves = fit(["A", "B"], x, [waves, 0.9 - 0.002 * x], family="linear")
+    assert curves.marked.tolist() == [True, False]
+    found = allocate(curves, [50.0, 150.0])
+    assert np.allclose(found.contradicted, found.amounts[:, 0] / found.amounts.sum(axis=1))
+    share = 100.0 * found.contradicted
+    doubt = "best for these curves; {:.0f} % of it stands on curves that the records contradict"
+    assert found.status_text.tolist() == [doubt.format(percent) for percent in share]
+    one = allocate(curves, 150.0)
+    assert one.status_text == doubt.format(share[1])
+    assert "best for these curves)" in one.summary()
+    assert "optimal" not in one.summary()
+    assert f"{share[1]:.0f} % of it stands on 1 curve that the records contradict" in one.summary()
+    sound = allocate(curves["B"], 50.0)
+    assert sound.status_text == "optimal"
+    assert "optimal)" in sound.summary()
+    assert allocate(curves["A"], 50.0, max_nodes=0, method="greedy").status_text.startswith("not closed; 100 % of it")
+
+
 # --- tables ------------------------------------------------------------------------------------------------------
 
 

@@ -341,7 +341,7 @@ def test_fits_of_every_family_have_the_same_bits(library: Library) -> None:
     records = [[column[part] for part in parts] for column in (capital, efficiency)]
     codes = [tables.WISHES[0].value if name == "auto" else Family[name.upper()].value for name in families]
     fits = library.fit(offsets, capital, efficiency, family=codes)
-    curves = escala.fit(names_of, *records, family=families, noise="even")
+    curves = escala.fit(names_of, *records, family=families)
     for name in ("family", "status", "n_points", "origin", "trusted_to", "covariance"):
         same(getattr(fits, name), getattr(curves, name))
     same(fits.root, curves._root)

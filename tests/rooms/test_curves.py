@@ -212,7 +212,8 @@ def brute_force(curve: CurveSet, end: float, drop: float) -> tuple[float, float,
     after = (grid >= peak) & (eta <= (1.0 - drop) * eta.max())
     saturation = float(grid[np.argmax(after)]) if after.any() else math.inf
     utility = grid * eta
-    top = int(np.argmax(utility))
+    falls = np.flatnonzero(np.diff(utility) < -1e-13)  # behind the first peak nothing counts
+    top = int(np.argmax(utility[: falls[0] + 1] if falls.size else utility))
     rises = top == grid.size - 1 and utility[-1] > utility[-2]
     return peak, saturation, math.inf if rises else float(grid[top])
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escala import CurveError, CurveSet, Family, FitError, FitStatus, InputError, RecordError, fit
+from escala import CurveError, CurveSet, Family, FitError, FitStatus, InputError, RecordError, allocate, fit
 from escala.curves import grouping
 from escala.curves.families import family_code
 from escala.kernels.fitting import fit as kernels
@@ -510,8 +510,24 @@ def test_auto_takes_no_parabola_that_turns_inside_the_data() -> None:
     assert curves.family[0] != Family.QUADRATIC
     assert curves.status[1] == FitStatus.OK
     assert curves.trusted_to[1] == 11.0
-    later = fit(["B"], x, [0.5 + 0.002 * (x - 15.0) ** 2], family="quadratic")
-    assert math.isclose(later.trusted_to[0], 15.0)
+    within = fit(["B"], x, [0.5 + 0.002 * (x - 15.0) ** 2], family="quadratic")
+    assert within.trusted_to[0] == 11.0  # the minimum lies within twice the largest capital
+    beyond = fit(["C"], x, [0.1 + 0.001 * (x - 25.0) ** 2], family="quadratic")
+    assert beyond.trusted_to[0] == 22.0
+
+
+def test_no_trust_reaches_the_floor_of_an_exponential_beyond_the_records() -> None:
+    """Utility falls from 1/b on and rises again where only the floor is left: that is no more than the formula's."""
+    x = np.linspace(0.5, 10.0, 20)
+    on_floor, falling, never = fit(
+        ["A", "B", "C"], x,
+        [0.9 * np.exp(-x) + 0.02, 0.9 * np.exp(-0.3 * x) + 1e-4, 0.5 * np.exp(-x) + 0.4], family="exponential",
+    )  # fmt: skip
+    assert on_floor.trusted_to[0] == 10.0
+    assert falling.trusted_to[0] == 20.0
+    assert never.trusted_to[0] == 20.0
+    assert abs(on_floor.saturation().capacity[0] - 1.0) < 0.1
+    assert allocate(on_floor, 1e6).unallocated >= 1e6 - 10.0
 
 
 def test_status_and_freedom() -> None:

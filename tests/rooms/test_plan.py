@@ -521,6 +521,31 @@ def test_with_a_curve_the_target_is_met_and_money_is_conserved(name: str) -> Non
     assert float(down.leverage) == pytest.approx(1.5, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "curves",
+    [
+        CurveSet.from_params(["A"], "depth", [[0.999, 20_000.0, 1.0]]),
+        CurveSet.from_params(["A"], "power", [[0.999, 0.01, 0.5, 1000.0]]),
+        CurveSet.from_params(["A"], "hill", [[0.999, 30_000.0, 1.0]]),
+        CurveSet.from_ladders(["A"], [[0.0, 300.0, 500.0, 2000.0]], [[0.999, 0.995, 0.98, 0.9]]),
+    ],
+    ids=["depth", "power", "hill", "ladder"],
+)
+def test_every_family_may_say_what_trades_keep(curves: CurveSet) -> None:
+    plan = plan_leverage(1000, leverage=2.5, depth=curves, **LIMITS)
+    assert float(plan.leverage) == pytest.approx(2.5, rel=1e-12)
+    operations = plan.operations
+    bought, spent = (
+        operations[column][operations["action"] == action]
+        for column, action in (("amount", PlanAction.BUY), ("cash", PlanAction.BORROW))
+    )
+    assert bought.tolist() == pytest.approx(curves.utility(spent).reshape(-1).tolist(), rel=1e-13)
+    assert float(plan.flash_supply / (plan.flash_supply - plan.flash_borrow)) == pytest.approx(2.5, rel=1e-12)
+    down = plan_unwind(2500, 1500, close=True, depth=curves, liquidation_threshold=0.85, min_health_factor=1.05)
+    assert down.final_borrow == 0.0
+    assert float(down.cash_out) == pytest.approx(1000 - float(down.cost), rel=1e-12)
+
+
 def test_no_trade_is_larger_than_its_curve_is_trusted_to() -> None:
     plan = plan_leverage(1000, leverage=2.5, depth=curve_set("linear", 400.0), fee_rate=0.01, **LIMITS)
     spent = plan.operations["cash"][plan.operations["action"] == PlanAction.BORROW]

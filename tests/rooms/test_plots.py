@@ -509,6 +509,19 @@ def test_utility_peaks_at_the_capacity() -> None:
     assert any(np.array_equal(one.get_xdata(), [capacity]) for one in ax.lines)
 
 
+def test_utility_is_drawn_with_its_ceiling() -> None:
+    texts = legend_texts(plots.utility_curve(ladder()))
+    most = float(ladder().saturation().ceiling[0])
+    assert f"at most {engineering(most)} comes out" in texts
+    assert "capacity: beyond the limit" in texts
+    ax = plots.utility_curve(ladder())
+    (level,) = [one for one in ax.lines if str(one.get_label()).startswith("at most")]
+    assert list(level.get_ydata()) == [most, most]  # type: ignore[arg-type]
+    assert most < ax.get_ylim()[1]
+    falling = plots.utility_curve(CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]], trusted_to=1e6))
+    assert not [text for text in legend_texts(falling) if text.startswith("at most")]  # its capacity says so
+
+
 @pytest.mark.parametrize("controls", [{}, {"hurdle": 0.9}, {"max_share": 0.2, "priority": np.linspace(0.5, 2.0, 56)}])
 def test_marginal_utilities_meet_at_the_shadow_price(controls: dict[str, Any]) -> None:
     found = allocate(curves(), 5e8, **controls)

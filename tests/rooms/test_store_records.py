@@ -18,7 +18,7 @@ from tests.stores import DATE, UTC, run_sql, same_bits, some_curves
 
 ODD_SYMBOLS = (
     "BTC/USDT", "btc/usdt", "BTC/USDT ", " ", "'", "\"; DROP TABLE efficiency_record; --", "%s", ":key", "$1", "?",
-    "{0}", "\\", "\n\t", "🚀🌕", "\u00e9", "e\u0301", "ß", "中文", "x" * 200, "🚀" * 200, "🚀" * 500, "NULL", "0", "\u202e",
+    "{0}", "\\", "🚀🌕", "\u00e9", "e\u0301", "ß", "中文", "x" * 200, "🚀" * 200, "🚀" * 500, "NULL", "0",
 )  # fmt: skip
 
 

@@ -220,6 +220,29 @@ class Allocation:
         """Status as text, P."""
         return np.array([status.name.lower() for status in AllocationStatus], dtype=object)[self.status]
 
+    @functools.cached_property
+    def contradicted(self) -> Any:
+        """Share of what is allocated that stands on curves which their records contradict (`curves.marked`), P."""
+        placed = np.asarray(self._placed)
+        doubtful = np.where(self.curves.marked, self.amounts, 0.0).sum(axis=-1)
+        return (doubtful / np.where(placed > 0.0, placed, 1.0))[()]
+
+    @property
+    def status_text(self) -> Any:
+        """Say how good the answer is, as text, P: it is optimal for its curves, and the curves may be wrong.
+
+        Examples
+        --------
+        >>> from escala import CurveSet, allocate
+        >>> allocate(CurveSet.from_pools({"A": 1e6, "B": 2e6}, fee=0.003), 1e5).status_text
+        'optimal'
+        """
+        texts = np.empty(np.shape(self.status), dtype=object)
+        for place in np.ndindex(texts.shape):
+            name, share = np.asarray(self.status_name)[place], float(np.asarray(self.contradicted)[place])
+            texts[place] = allocation_summary.status_text(str(name), share)
+        return texts[()]
+
     def to_dict(self) -> dict[str, Any]:
         """Give symbol → amount; for many problems symbol → nested lists of shape P."""
         moved = np.moveaxis(self.amounts, -1, 0)

@@ -54,6 +54,8 @@ class _Answer(Protocol):
     @property
     def status_name(self) -> Any: ...
     @property
+    def contradicted(self) -> Any: ...
+    @property
     def hurdle(self) -> float: ...
     @property
     def greedy(self) -> bool: ...
@@ -110,7 +112,7 @@ def _of_one(found: _Answer, rows: int) -> list[str]:
         f"{capital(float(found.amounts.sum()))} of {capital(float(found.total))} allocated over {held:,} of "
         f"{len(found):,} instruments{_below(found)}",
         f"utility{net} {capital(float(found.utility))}, at most {capital(float(found.upper_bound))} is possible "
-        f"(gap {gap(found.gap)}, {status(found.status_name)}); "
+        f"(gap {gap(found.gap)}, {status(found.status_name, found.contradicted)}); "
         f"efficiency of the whole {_four(found.global_efficiency)}",
         f"one more unit of money would return {found.shadow_price:.4f} (shadow price)",
         *_left(found),
@@ -182,14 +184,13 @@ def _reason(found: _Answer, i: int) -> str:
 
 def _doubts(found: _Answer) -> list[str]:
     """Say how much of the capital stands on curves that the records contradict, or say nothing of."""
-    held, placed = found.amounts > 0.0, float(found.amounts.sum())
+    held = found.amounts > 0.0
     lines = []
     marked = held & found.curves.marked
     if marked.any():
-        share = float(found.amounts[marked].sum()) / placed
         lines.append(
-            f"{share:.0%} of it stands on {counted(int(marked.sum()), 'curve')} whose records follow a pattern that "
-            "the curve does not (p < 0.01)"
+            f"{_percent(found.contradicted)} of it stands on {counted(int(marked.sum()), 'curve')} that the records "
+            "contradict: they follow a pattern that the curve does not"
         )
     bare = held & (found.curves.n_points > 0) & (found.curves.df_resid <= 0.0)
     if bare.any():
@@ -247,9 +248,23 @@ def gap(value: float) -> str:
     return f"{value:.1%}" if value >= 1e-3 else f"{value:.0e}"
 
 
-def status(name: str) -> str:
-    """Write a status."""
+def status(name: str, contradicted: float) -> str:
+    """Write a status: what stands on curves that the records contradict is optimal for these curves, and no more."""
+    if name == "optimal" and contradicted > 0.0:
+        return "best for these curves"
     return {"optimal": "optimal", "gap_open": "not closed"}[name]
+
+
+def status_text(name: str, contradicted: float) -> str:
+    """Write a status, with how much stands on curves that the records contradict."""
+    said = status(name, contradicted)
+    if contradicted <= 0.0:
+        return said
+    return f"{said}; {_percent(contradicted)} of it stands on curves that the records contradict"
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.0f} %" if share >= 0.01 else "less than 1 %"
 
 
 def _four(value: float) -> str:

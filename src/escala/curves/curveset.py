@@ -270,6 +270,99 @@ class CurveSet:
         return replace(base, family=np.full(names.size, Family.LADDER, dtype=np.int8), params=params, _steps=steps)
 
     @classmethod
+    def from_order_books(
+        cls,
+        books: Mapping[str, Any] | exact.Snapshots,
+        *,
+        side: str = "buy",
+        fee: PerSymbol = 0.0,
+        price: PerSymbol | str = "mid",
+    ) -> CurveSet:
+        """Make the exact curves of order books: a ladder, a level a step.
+
+        Parameters
+        ----------
+        books : mapping of str to levels, or OrderBook
+            Of each symbol ``{"bids": levels, "asks": levels}``, or the levels of the side that is taken alone. Levels
+            are rows of price and size, (m, 2) or wider as exchanges send them, or a tuple of prices and sizes; in any
+            order. Sizes at one price are added, and levels of size 0 left out. What :func:`escala.sources.book` made is
+            welcome too, with one snapshot a symbol.
+        side : {"buy", "sell"}
+            A buyer takes the asks, a seller the bids.
+        fee : float or (n,)
+            In [0, 1): the share of what is received that goes.
+        price : {"mid", "best"}, float or (n,)
+            What a unit counts for. "mid" is the mid price of each book, as efficiency is elsewhere. For one order over
+            several venues take one price for all, else each venue is held against itself: "best" is the best price of
+            all books on that side.
+
+        Raises
+        ------
+        CurveError
+            Names the book, the level and the value that is wrong: a crossed book, a side that is missing, a price at
+            which efficiency would exceed 1.
+
+        Notes
+        -----
+        Capital and utility are in quote currency at the price m that counts, on both sides, as in
+        :func:`escala.sources.walk`: a level of price p and size q takes p·q of a buyer and returns m·q·(1 − fee); it
+        takes m·q of a seller and returns p·q·(1 − fee). Trust ends where the levels do: nothing is extrapolated.
+
+        Examples
+        --------
+        >>> asks = {"X": [[100.0, 2.0], [101.0, 5.0]], "Y": [[100.5, 4.0]]}
+        >>> curves = CurveSet.from_order_books(asks, side="buy", fee={"X": 0.001, "Y": 0.0}, price="best")
+        >>> curves.trusted_to
+        array([705., 402.])
+        >>> curves.efficiency(200.0).round(5)
+        array([0.999  , 0.99502])
+        """
+        symbols, knots, slopes, depth = exact.order_books(books, side, fee, price)
+        return cls.from_ladders(symbols, knots, slopes, trusted_to=depth)
+
+    @classmethod
+    def from_pools(
+        cls,
+        reserve_in: PerSymbol,
+        *,
+        fee: PerSymbol = 0.0,
+        level: PerSymbol = 1.0,
+        symbols: Sequence[str] | None = None,
+    ) -> CurveSet:
+        """Make the exact curves of pools of constant product: the family depth with a sharpness of 1.
+
+        Parameters
+        ----------
+        reserve_in : (n,) float64 or symbol → float
+            What each pool holds of the currency that is paid in, positive.
+        fee : float or (n,)
+            In [0, 1): the share of what is paid in that goes.
+        level : float or (n,)
+            In (0, 1]: what a first unit would return without the fee at the price that counts: that price over the
+            pool's own. Pools beside each other or beside books need one price for all.
+        symbols : sequence of str, optional
+            Names, where `reserve_in` has none.
+
+        Raises
+        ------
+        CurveError
+            If symbols are missing, or a value is out of range.
+
+        Notes
+        -----
+        Of reserves R and S an amount C buys S·(1 − fee)·C/(R + (1 − fee)·C). At the pool's own price R/S that is
+        worth a·C/(1 + C/D) with a = 1 − fee, D = R/(1 − fee): never more than R.
+
+        Examples
+        --------
+        >>> curves = CurveSet.from_pools({"P": 1e6, "Q": 4e6}, fee=0.003)
+        >>> curves.utility(1e6).round(0)
+        array([499249., 798079.])
+        """
+        names, params = exact.pools(reserve_in, fee, level, symbols)
+        return cls.from_params(names, "depth", params)
+
+    @classmethod
     def concatenate(cls, sets: Iterable[CurveSet]) -> CurveSet:
         """Put sets of curves one after the other.
 

@@ -144,7 +144,10 @@ class Saturation:
     saturation : float64
         Smallest capital from there on with an efficiency of at most (1 − drop) times the highest.
     capacity : float64
-        Capital in [0, trusted_to] at which capital × efficiency is highest.
+        Capital in [0, trusted_to] at which capital × efficiency has its first peak.
+    ceiling : float64
+        The most that comes out, whatever the capital: capital × efficiency at `capacity`, or what it rises to without
+        ever falling (depth: a·D; ladder: at its last knot, if nothing comes behind it); inf where nothing bounds it.
     saturation_low, saturation_high, capacity_low, capacity_high : float64
         Confidence intervals of level 0.90. NaN for curves without data; 0 and inf where no degree of freedom is left.
     drop : float64
@@ -166,6 +169,7 @@ class Saturation:
     capacity: Floats
     capacity_low: Floats
     capacity_high: Floats
+    ceiling: Floats
     drop: Floats
     symbols: npt.NDArray[np.object_]
 

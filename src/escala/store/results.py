@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -182,6 +183,8 @@ class SaturationPoint:
         Number of the training it belongs to.
     trained_at : datetime
         When that was, UTC.
+    ceiling : float
+        As in :class:`escala.Saturation`; NaN of a training by a version that did not keep it.
     """
 
     peak: float
@@ -194,6 +197,7 @@ class SaturationPoint:
     drop: float
     version: int
     trained_at: datetime.datetime
+    ceiling: float = math.nan
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ APPLICATION_ID: Final = 0x45534341
 FIGURES: Final = ("r_squared", "rmse", "mean_error", "max_error", "residual_sd", "aicc")
 #: Columns of a :class:`escala.Saturation`.
 LIMITS: Final = (
-    "peak", "saturation", "saturation_low", "saturation_high", "capacity", "capacity_low", "capacity_high",
+    "peak", "saturation", "saturation_low", "saturation_high", "capacity", "capacity_low", "capacity_high", "ceiling",
 )  # fmt: skip
 
 METADATA: Final = MetaData()

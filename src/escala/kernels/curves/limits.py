@@ -60,7 +60,10 @@ def _utility(family: int, p: Params, origin: float, steps: Floats, x: float) -> 
 
 @routine
 def _capacity(family: int, p: Params, origin: float, steps: Floats, end: float) -> tuple[float, bool]:
-    """Where C·η(C) is highest on [0, end], inf if it still rises there; and whether it is the kink at η = 1."""
+    """Where C·η(C) has its first peak on [0, end], inf if it has none; and whether it is the kink at η = 1.
+
+    What a fit does behind a peak, on the floor of an exponential or the far side of a parabola, does not count.
+    """
     at = 0.0
     best = 0.0
     kinked = False
@@ -74,6 +77,10 @@ def _capacity(family: int, p: Params, origin: float, steps: Floats, end: float) 
         at = turns
         best = _utility(family, p, origin, steps, turns)
         kinked = False
+    if at > 0.0 and not (kinked and dispatch.marginal(family, p, origin, steps, at) > 0.0):
+        return at, kinked
+    if not dispatch.may_fall(family):
+        return math.inf if _utility(family, p, origin, steps, end) > 0.0 else 0.0, False
     if _utility(family, p, origin, steps, end) > best:
         rising = (
             dispatch.value(family, p, origin, steps, end) > 1.0
@@ -81,6 +88,15 @@ def _capacity(family: int, p: Params, origin: float, steps: Floats, end: float) 
         )
         return math.inf if rising or end >= FAR else end, False
     return at, kinked
+
+
+@routine
+def _ceiling(family: int, p: Params, origin: float, steps: Floats, capacity: float) -> float:
+    """Give the most that comes out: U where it peaks, or what it rises to."""
+    bound = dispatch.ceiling(family, p, steps)
+    if not math.isnan(bound):
+        return bound
+    return _utility(family, p, origin, steps, capacity) if capacity < math.inf else math.inf
 
 
 @routine
@@ -269,6 +285,7 @@ def limits(
         found = out[i]
         found[m.PEAK] = math.inf if peak >= FAR else peak
         found[m.SATURATION], found[m.SATURATION_LOW], found[m.SATURATION_HIGH] = saturation, low, high
+        found[m.CEILING] = _ceiling(kind, p, o, steps, capacity)
         found[m.CAPACITY], found[m.CAPACITY_LOW], found[m.CAPACITY_HIGH] = capacity, first, last
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 
 from escala.kernels.families import depth, exponential, hill, ladder, linear, power, quadratic, sqrt
-from escala.kernels.families.params import Params
+from escala.kernels.families.params import Params, of_row
 from escala.kernels.families.shapes import CONCAVE
 from escala.kernels.fitting.moments import prepare_logarithms
-from escala.kernels.fitting.rows import head
+from escala.kernels.fitting.rows import EDGE, head
 from escala.kernels.jit import Floats, helper, routine
 from escala.kernels.layout import CHOICES, COUNTS, LEAST_CAPITALS, RISING
 from escala.kernels.layout import coefficients as k
@@ -213,6 +213,24 @@ def stationary(family: int, p: Params, origin: float) -> float:
     if family == f.POWER:
         return power.stationary(p, origin)
     return exponential.stationary(p, origin)
+
+
+@helper
+def ceiling(family: int, p: Params, steps: Floats) -> float:
+    """The most that C·η can be, of families where it never falls; NaN of the others."""
+    if family == f.LADDER:
+        return ladder.ceiling(p, steps)
+    if (family == f.HILL) | (family == f.DEPTH):
+        return p[k.A] * p[k.B] if p[k.A] > 0.0 else 0.0  # that is U as the capital grows
+    return math.nan
+
+
+@routine
+def rises_again(family: int, p: Params, origin: float, begin: float, end: float) -> bool:
+    """Whether η or U fall and rise again between two capitals, as utility does in no market."""
+    if family == f.QUADRATIC:
+        return quadratic.rises_again(p, origin, begin, end)
+    return exponential.rises_again(p, origin, end) if family == f.EXPONENTIAL else False
 
 
 # --- envelopes of allocations -----------------------------------------------------------------------------------------
@@ -559,7 +577,7 @@ def write(family: int, work: Floats, lane: int, params: Floats, origin: Floats, 
     if family == f.LINEAR:
         linear.write(work, lane, c1, params, root)
     elif family == f.QUADRATIC:
-        trusted_to = quadratic.write(work, lane, c1, c2, params, origin, root)
+        quadratic.write(work, lane, c1, c2, params, origin, root)
     elif family == f.SQRT:
         sqrt.write(work, lane, c1, params, root)
     elif family == f.HILL:
@@ -572,7 +590,10 @@ def write(family: int, work: Floats, lane: int, params: Floats, origin: Floats, 
         ladder.write(work, lane, params, root)
     else:
         exponential.write(work, lane, c1, params, origin, root)
-    return trusted_to
+    inside = work[head.SMALLEST + lane] + EDGE * work[head.SPAN + lane]
+    return (
+        work[head.LARGEST + lane] if rises_again(family, of_row(params), origin[0], inside, trusted_to) else trusted_to
+    )
 
 
 @helper

@@ -114,6 +114,14 @@ def stationary(p: Params, origin: float) -> float:
     return 0.5 * (low + high) / b
 
 
+@helper
+def rises_again(p: Params, origin: float, end: float) -> bool:
+    """Whether U falls and rises again before a capital: on the floor that efficiency decays to."""
+    flattest = 2.0 / p[k.B]  # of U′
+    falls = (p[k.A] > 0.0) & (flattest < end) & (marginal(p, origin, flattest) < 0.0)
+    return falls & (marginal(p, origin, end) > 0.0)
+
+
 # --- envelope: see escala.kernels.allocation.envelope -----------------------------------------------------------------
 
 

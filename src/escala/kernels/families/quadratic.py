@@ -8,7 +8,7 @@ from escala.kernels.families import covariance as normal
 from escala.kernels.families.params import Params
 from escala.kernels.families.shapes import CONCAVE, CONVEX, CONVEX_FIRST, RISING_AGAIN
 from escala.kernels.fitting.moments import inverse_root, line_status, share, zero
-from escala.kernels.fitting.rows import EDGE, LANES, NARROW, POINT, head, own_rows, pt
+from escala.kernels.fitting.rows import LANES, NARROW, POINT, head, own_rows, pt
 from escala.kernels.jit import Floats, helper, routine
 from escala.kernels.layout import coefficients as k
 from escala.kernels.layout import covariance as v
@@ -103,6 +103,18 @@ def stationary(p: Params, origin: float) -> float:
         return -(c - b * origin) / (2.0 * b) if b < 0.0 else math.inf
     first, second = _roots(3.0 * a, 2.0 * (b + a * origin), c + b * origin)
     return origin + (second if a < 0.0 else first)
+
+
+@helper
+def rises_again(p: Params, origin: float, begin: float, end: float) -> bool:
+    """Whether η or U fall and rise again between two capitals."""
+    a, b = p[k.A], p[k.B]
+    if not a > 0.0:
+        return False
+    lowest = origin - b / (2.0 * a)
+    flattest = origin - (b + a * origin) / (3.0 * a)  # of U′
+    falls = (0.0 < flattest) & (flattest < end) & (marginal(p, origin, flattest) < 0.0)
+    return ((begin < lowest) & (lowest < end)) | (falls & (marginal(p, origin, end) > 0.0))
 
 
 # --- envelope: see escala.kernels.allocation.envelope -----------------------------------------------------------------
@@ -218,20 +230,11 @@ def basis_at(work: Floats, points: Floats, at: int, lane: int) -> tuple[float, f
 
 
 @helper
-def _minimum(work: Floats, lane: int) -> float:
-    """Where η has its minimum, in x; inf if it has none."""
-    if not work[head.SLOPE_Q + lane] > 0.0:
-        return math.inf
-    slope = work[head.SLOPE_X + lane] - work[head.SLOPE_Q + lane] * work[head.K2 + lane]
-    return work[head.MEAN_X + lane] - slope / (2.0 * work[head.SLOPE_Q + lane])
-
-
-@helper
 def write(
     work: Floats, lane: int, c1: float, c2: float, params: Floats, origin: Floats, root: Floats
-) -> float:  # fmt: skip
-    """Turn coefficients over x into those over capital; returns where trust in the curve ends."""
-    smallest, span, largest = work[head.SMALLEST + lane], work[head.SPAN + lane], work[head.LARGEST + lane]
+) -> None:  # fmt: skip
+    """Turn coefficients over x into those over capital."""
+    smallest, span = work[head.SMALLEST + lane], work[head.SPAN + lane]
     m2, k2 = work[head.M2 + lane], work[head.K2 + lane]
     anchor = smallest if smallest > NARROW * span else 0.0
     at_mean = (smallest - anchor) + work[head.MEAN_X + lane] * span
@@ -245,13 +248,6 @@ def write(
     root[r.M2] = at_mean * at_mean + span * span * m2
     root[r.K] = 2.0 * at_mean + k2 * span
     root[r.I2] = inverse_root(work[head.SQQ + lane]) / span / span
-    trusted_to = 2.0 * largest
-    minimum = _minimum(work, lane) if work[head.FLAT + lane] == 0.0 else math.inf
-    if EDGE < minimum < 1.0 - EDGE:
-        trusted_to = largest
-    elif minimum >= 1.0 - EDGE:
-        trusted_to = min(trusted_to, max(largest, smallest + minimum * span))
-    return trusted_to
 
 
 @helper
