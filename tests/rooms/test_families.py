@@ -173,7 +173,7 @@ def test_errors_of_hill_by_a_library() -> None:
     rng = np.random.default_rng(7)
     capital = np.geomspace(1e4, 2e6, 40)
     efficiency = hill_eta(1.2, 2e5, 2.5, capital) + rng.normal(0.0, 0.01, 40)
-    curve = fit(["A"], [capital], [np.clip(efficiency, 0.0, 1.0)], family="hill")
+    curve = fit(["A"], [capital], [np.clip(efficiency, 0.0, 1.0)], family="hill", noise="even")
     theta, covariance = curve_fit(
         lambda c, a, log_b, s: hill_eta(a, np.exp(log_b), s, c), capital, np.clip(efficiency, 0.0, 1.0),
         p0=(1.0, np.log(1e5), 2.0), xtol=1e-14, ftol=1e-14, gtol=1e-14,
