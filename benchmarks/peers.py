@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from cvxpy.reductions.solvers.conic_solvers.clarabel_conif import dims_to_solver_cones
 from lmfit import Model
-from scipy.optimize import curve_fit, minimize, nnls
+from scipy.optimize import curve_fit, least_squares, minimize, nnls
 from scipy.optimize.elementwise import find_root
 from scipy.special import lambertw
 
@@ -188,6 +188,39 @@ def scipy_exponentials(capital, efficiency, start):
             out[i], _ = curve_fit(_decay, capital[i], efficiency[i], p0=start[i])
         except RuntimeError:  # it gives up after 800 evaluations
             out[i] = np.nan
+    return out
+
+
+def _depth(x, a, log_d, log_h):
+    h = np.exp(log_h)
+    log_x = np.log(x) - log_d
+    return a * np.exp(-np.logaddexp(0.0, h * log_x) / h)
+
+
+def scipy_depths(capital, efficiency, start):
+    """Fit a, ln D and ln h of one instrument after the other with scipy's Levenberg-Marquardt."""
+    out = np.full((len(capital), 3), np.nan)
+    for i in range(len(capital)):
+        try:
+            out[i], _ = curve_fit(_depth, capital[i], efficiency[i], p0=start[i])
+        except RuntimeError:  # it gives up after 800 evaluations
+            continue
+    return out
+
+
+def scipy_depths_from_three(capital, efficiency, start):
+    """Fit them within their bounds with scipy's trust region, from three starts; gives the best of each."""
+    out = np.empty((len(capital), 3))
+    low, high = np.array([0.0, -50.0, np.log(0.05)]), np.array([1.0, 50.0, np.log(200.0)])
+    for i, (x, y) in enumerate(zip(capital, efficiency, strict=True)):
+        starts = [start[i] + np.array([0.0, shift, shift]) for shift in (-1.0, 0.0, 1.0)]
+        found = [
+            least_squares(
+                lambda p, x=x, y=y: _depth(x, *p) - y, np.clip(one, low + 1e-9, high - 1e-9), bounds=(low, high)
+            )
+            for one in starts
+        ]
+        out[i] = min(found, key=lambda result: result.cost).x
     return out
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from fractions import Fraction
 from statistics import NormalDist
 from typing import Any
 
@@ -16,6 +18,7 @@ from escala import (
     OU,
     Asset,
     Bootstrap,
+    CurveSet,
     Depth,
     FixedRate,
     Heston,
@@ -46,7 +49,7 @@ for _row in table("golden_events.csv"):
 SERIES = ("G", "M", "K", "X", "X_low", "B")
 
 
-def eth(mu: float = 0.0, sigma: float = 0.8, **fields: Any) -> Asset:
+def eth(mu: float = 0.0, sigma: Any = 0.8, **fields: Any) -> Asset:
     return Asset(2000.0, GBM(mu, sigma), **fields)
 
 
@@ -133,6 +136,38 @@ def one_path(market: Market, seed: int = 0, path: int = 0) -> dict[str, Any]:
         np.zeros((1, 0)), s.words, room.series, room.small, room.large, room.work, room.places, path, path + 1,
     )  # fmt: skip
     return series_of(room, count, market.steps)
+
+
+RAY = 10**27
+SECONDS_OF_YEAR = 31_536_000
+
+
+def ray_mul(a: int, b: int) -> int:
+    return (a * b + RAY // 2) // RAY
+
+
+def compounded(rate: int, seconds: int) -> int:
+    """Aave v3.0, MathUtils.calculateCompoundedInterest: integers as the contract has them."""
+    if seconds == 0:
+        return RAY
+    fewer, fewest = seconds - 1, max(seconds - 2, 0)
+    squared = ray_mul(rate, rate) // (SECONDS_OF_YEAR * SECONDS_OF_YEAR)
+    cubed = ray_mul(squared, rate) // SECONDS_OF_YEAR
+    second, third = seconds * fewer * squared // 2, seconds * fewer * fewest * cubed // 6
+    return RAY + rate * seconds // SECONDS_OF_YEAR + second + third
+
+
+@pytest.mark.nojit
+def test_real_indexes_of_aave_grow_by_the_binomial_rule() -> None:
+    rows = table("aave_v3_polygon_weth_updates_20240106.csv.gz")
+    assert len(rows) == 445
+    for before, after in itertools.pairwise(rows):
+        seconds = int(after["timestamp"]) - int(before["timestamp"])
+        rate, index = int(before["variable_borrow_rate_ray"]), int(before["variable_borrow_index_ray"])
+        expected = int(after["variable_borrow_index_ray"])
+        assert ray_mul(compounded(rate, seconds), index) == expected
+        grown = naive_growth(rate / RAY, float(seconds), "binomial")
+        assert abs(Fraction(grown) * index / expected - 1) <= 2.0**-51
 
 
 # --- drawn scenarios --------------------------------------------------------------------------------------------
@@ -410,6 +445,65 @@ def test_a_costless_boost_reaches_the_debt_of_the_target() -> None:
     result = simulate_market(10.0, 8_000.0, market=market, protocol=AAVE, policy=policy, keep="rows")
     assert result.rows["end_debt"][0] == pytest.approx(8_000.0 * (2.0 - 0.8) / (1.5 - 0.8), rel=1e-12)
     assert result.rows["health"][0] == pytest.approx(1.5, rel=1e-12)
+
+
+def still(*prices: float) -> Market:
+    """A market of one asset whose prices are given."""
+    return Market([Asset(prices[0])], FixedRate(0.0), dt=DAY, steps=len(prices) - 1, joint=Replay(np.array(prices)))
+
+
+def test_a_sale_and_a_purchase_reach_their_targets_through_costs() -> None:
+    targets = np.array([1.3, 1.7, 2.5, 10.0, 100.0])
+    costs: dict[str, Any] = {"depth": Depth.flat(0.01), "fee_rate": 0.001, "gas": 3.0}
+    sale = Policy(deleverage_health=1.25, deleverage_target=targets, **costs)
+    sold = simulate_market(10.0, 13_000.0, market=still(2000.0, 2000.0), protocol=AAVE, policy=sale, keep="rows")
+    assert sold.rows["deleverages"].sum() == targets.size
+    assert sold.rows["health"][:, 0] == pytest.approx(targets, rel=1e-12)
+    purchase = Policy(boost_health=150.0, boost_target=targets, **costs)
+    more = simulate_market(10.0, 100.0, market=still(2000.0, 2000.0), protocol=AAVE, policy=purchase, keep="rows")
+    assert more.rows["health"][:, 0] == pytest.approx(targets, rel=1e-12)
+
+
+def test_trades_meet_the_depth_of_any_curve() -> None:
+    """A book's ladder for the liquidator, another family for the owner, and the other way round."""
+    ladder = CurveSet.from_ladders(["book"], [[0.0, 5_000.0, 20_000.0]], [[0.999, 0.98, 0.9]])
+    hill = CurveSet.from_params(["pool"], "hill", [[0.99, 2e5, 1.0]])
+    for owner, liquidator in ((ladder, hill), (hill, ladder), (ladder, ladder)):
+        protocol_ = Protocol.aave_v3(0.8, 0.75, 0.05, liquidator_depth=Depth.curve(liquidator))
+        stops = Policy(stop_health=2.0, depth=Depth.curve(owner))
+        result = simulate_market(
+            10.0, 9_000.0, market=still(2000.0, 2000.0), protocol=protocol_, policy=stops, keep="rows"
+        )
+        kept = float(owner.efficiency(20_000.0)[0])
+        assert result.rows["slippage"][0] == 20_000.0 - 20_000.0 * kept
+        fallen = simulate_market(10.0, 9_000.0, market=still(2000.0, 1100.0), protocol=protocol_, keep="rows")
+        proceeds = 4_500.0 * 1.05 * float(liquidator.efficiency(4_500.0 * 1.05)[0])
+        assert (fallen.rows["repaid_by_liquidators"][0] == 4_500.0) == (proceeds >= 4_500.0)
+
+
+RULES = {
+    "aave_v3": AAVE,
+    "aave_v33": Protocol.aave_v33(0.8, 0.75, 0.05, dust=100.0),
+    "aave_v4": Protocol.aave_v4(0.8, 0.75, 0.05, dust=100.0, bonus_factor=0.5),
+    "morpho": Protocol.morpho(0.8),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_liquidation_that_can_heal_raises_health(rule: str) -> None:
+    debts = np.linspace(16_100.0, 18_500.0, 9)
+    result = simulate_market(10.0, debts, market=still(2000.0, 2000.0), protocol=RULES[rule], keep="rows")
+    assert (result.rows["liquidations"] > 0).all()
+    assert (result.rows["health"][:, 0] > 16_000.0 / debts).all()
+    assert (result.rows["liquidation_loss"] >= 0.0).all()
+
+
+def test_comet_absorbs_a_position_and_credits_what_is_left() -> None:
+    comet = Protocol.comet(0.8, 0.75, 0.93)
+    result = simulate_market(10.0, [16_500.0, 19_500.0], market=still(2000.0, 2000.0), protocol=comet, keep="rows")
+    assert (result.rows["status"] == MarketStatus.ABSORBED).all()
+    assert result.rows["end_wallet"][:, 0].tolist() == [18_600.0 - 16_500.0, 0.0]
+    assert result.rows["bad_debt"][:, 0].tolist() == [0.0, 19_500.0 - 18_600.0]
 
 
 # --- statistics -------------------------------------------------------------------------------------------------

@@ -421,6 +421,7 @@ def _fit(
     n_points = np.empty(n, dtype=np.int64)
     params, origin = np.empty((n, PARAMS)), np.empty(n)
     root, covariance = np.empty((n, ROOT)), np.empty((n, PARAMS, PARAMS))
+    covariance_rows = covariance.reshape(n, PARAMS * PARAMS)
     stats = np.empty((n, len(FIT_STATS)))
     room = _room_for_steps(sizes, choice)
     n_steps, steps = np.zeros(n, dtype=np.int64), np.empty(room[-1])
@@ -436,7 +437,7 @@ def _fit(
                 end = min(stop, at + step // LANES * LANES)
                 kernels.fit(
                     order, records.offsets, choice, records.capital, records.efficiency, records.weights, least, room,
-                    family, status, n_points, params, origin, root, covariance.reshape(n, -1), stats, n_steps, steps,
+                    family, status, n_points, params, origin, root, covariance_rows, stats, n_steps, steps,
                     work, scratch, at, end,
                 )  # fmt: skip
                 at = end
@@ -452,7 +453,7 @@ def _fit(
         group,
         block,
         least,
-        (family, status, params, origin, root, covariance.reshape(n, -1), stats),
+        (family, status, params, origin, root, covariance_rows, stats),
         threads,
     )
     columns = {row.name: stats[:, place] for place, row in enumerate(FIT_STATS)}

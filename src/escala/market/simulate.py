@@ -358,8 +358,8 @@ class _Walked:
         i, t, r = self.inputs, self.job.tables, self.room
         walk(
             self.job.setting, i.markets, i.assets, t["kinds"], t["oracle"], t["factor"], t["table"], t["lows"],
-            t["starts"], points, i.words, i.members, i.positions, i.holdings, i.loops, self.values, r.events, r.series,
-            r.small, r.large, r.work, r.places, r.lane, r.state, start, stop,
+            t["starts"], points, i.words, i.members, i.positions, i.holdings, i.loops, self.job.scenarios.steps,
+            self.values, r.events, r.series, r.small, r.large, r.work, r.places, r.lane, r.state, start, stop,
         )  # fmt: skip
         return stop
 
