@@ -113,7 +113,7 @@ def naive_leverage(
     growth = (1.0 - fee) * (keep - swap)
     slope = per_borrow - per_supply * growth
     first = (aim + per_supply * S1) - per_borrow * B1
-    small = SMALL * (abs(per_supply) * S1 + per_borrow * B1)
+    small = max(SMALL * (abs(per_supply) * S1 + per_borrow * B1), EPSILON * S1 * slope)
     room = S1 * top - B1
     possible = first * (1.0 - top * growth) * SLACK < room * slope
     flash = 1.0 + p["flash_fee"]

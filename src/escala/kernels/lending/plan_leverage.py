@@ -70,6 +70,8 @@ def _begin(w: Floats) -> None:
         slope = per_borrow - per_supply * growth
         missing = (w[r.AIM + j] + per_supply * supply) - per_borrow * borrow
         small = SMALL * (abs(per_supply) * supply + per_borrow * borrow)
+        unseen = EPSILON * supply * slope  # what moves the supply by less than its last digit
+        small = unseen if unseen > small else small
         possible = missing * (1.0 - top * growth) * SLACK < (supply * top - borrow) * slope
         w[r.TOP + j] = top
         w[r.LIMIT + j] = limit
