@@ -82,16 +82,17 @@ def test_one_position_a_path(benchmark: Any, barrier: bool) -> None:
 
 
 @pytest.mark.benchmark(group="market")
-def test_many_positions_on_a_shared_path(benchmark: Any) -> None:
-    paths, others = 256, 10_000
+@pytest.mark.parametrize(("scale", "share"), [(0.25, "hardly any"), (1.0, "a fifth")], ids=["safe", "risky"])
+def test_many_positions_on_a_shared_path(benchmark: Any, scale: float, share: str) -> None:
+    paths, others = 512, 10_000
     compare(
         benchmark,
-        lambda: walk(DEBTS, paths),
+        lambda: walk(scale * DEBTS, paths),
         lambda: market_numpy(COLLATERAL, 4_000.0, PRICE, SIGMA, RATE, THRESHOLD, HOUR, 200, others),
         work=float(paths) * YEAR_OF_HOURS * DEBTS.size,
         peer_work=200.0 * others,
         unit="position-step",
-        what="1,024 positions that hold on shared paths, paths and statistics included, one thread / NumPy over paths",
+        what=f"1,024 positions that hold on shared paths, {share} liquidated, one thread / NumPy over paths, no rule",
     )
 
 
