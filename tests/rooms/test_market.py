@@ -35,8 +35,10 @@ from escala import (
 )
 from escala.kernels import layout
 from escala.market.pack import Room, scenarios_of, setting_of, tables_of
+from escala.market.statistics import moments_of
 from tests.markets import Spec, market_of, series_of, specs, table, walked
 from tests.naive.market import naive_growth, naive_kinked, naive_market, naive_quantile, naive_uniform
+from tests.naive.sweeps import naive_moments, naive_tree
 from tests.strategies import market_scenarios
 
 DAY, YEAR = 86400.0, 31536000.0
@@ -527,6 +529,15 @@ def test_statistics_are_those_of_the_rows() -> None:
     assert result.cvar == pytest.approx(losses[:, 475:].mean(axis=1), rel=1e-12)
     assert result.mean_apr == pytest.approx(result.mean("return") * 365.0 / 60.0)
     assert result.mean_hours_to_liquidation[1] == pytest.approx(24.0 * result.mean("first_liquidation")[1])
+
+
+def test_moments_are_those_of_a_sweeps_blocks_to_the_bit() -> None:
+    table_ = np.random.default_rng(2).normal(size=(3, 5000))
+    table_[1, ::7] = math.inf
+    found = moments_of(table_, 4500)
+    for row, values in zip(found, table_[:, :4500].tolist(), strict=True):
+        blocks = [naive_moments(values[k : k + 2048]) for k in range(0, 4500, 2048)]
+        assert tuple(row) == naive_tree([(float(b.finite), b.mean, b.squares) for b in blocks])
 
 
 def test_a_comparison_takes_paths_in_pairs() -> None:
