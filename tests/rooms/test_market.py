@@ -565,6 +565,16 @@ def test_results_can_be_read() -> None:
         assert words in one
 
 
+def test_no_parameter_set_and_one_path_are_results_too() -> None:
+    none = simulate_market(10.0, np.zeros(0), market=days(3), protocol=AAVE, paths=4)
+    assert (none.shape, none.summary(), repr(none)) == ((0,), "no parameter sets", "<MarketResult of 0 parameter sets>")
+    one = simulate_market(10.0, 100.0, market=days(3), protocol=AAVE, paths=1)
+    assert repr(one) == "<MarketResult of 1 parameter set on 1 path: 0.00% liquidated>"
+    assert one.summary().startswith("1 path of 3.0 days")
+    assert one.cvar == one.var == pytest.approx(one.mean("start_equity") - one.mean("end_equity"))
+    assert math.isnan(one.error("end_equity"))
+
+
 def test_statuses_and_flags_have_the_codes_of_their_tables() -> None:
     assert {one.name.lower(): int(one) for one in MarketStatus} == tables.code_values(tables.MARKET_STATUS)
     assert {one.name.lower(): int(one) for one in MarketFlag if one.name} == tables.code_values(tables.MARKET_FLAGS)
