@@ -1,4 +1,4 @@
-"""exp, expm1, log and Lambert's W₀ of the kernels: their errors, their special values, and their plain-Python twins."""
+"""exp, expm1, log, log1p and Lambert's W₀ of the kernels: their errors, their special values, and their plain-Python twins."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def mapped(function: Callable[[float], float]) -> Callable[[Floats], Floats]:
 
 
 EXP, EXPM1, LOG = mapped(special.exp), mapped(special.expm1), mapped(special.log)
-LAMBERT_W0 = mapped(special.lambert_w0)
+LOG1P, LAMBERT_W0 = mapped(special.log1p), mapped(special.lambert_w0)
 RNG = np.random.default_rng(5)
 EXPONENTS = np.concatenate([RNG.uniform(-708, 709.7, 5000), RNG.uniform(-1, 1, 3000), [0.0, -708.0, 1e-300]])
 DECAYS = np.concatenate([-RNG.uniform(0, 708, 3000), -(10.0 ** RNG.uniform(-18, 1, 3000)), [0.0, -5000.0]])
@@ -114,6 +114,16 @@ def test_errors_are_what_the_docstring_says(t: float) -> None:
 def test_log_undoes_exp() -> None:
     t = RNG.uniform(-600, 600, 2000)
     assert np.allclose(LOG(EXP(t)), t, rtol=3e-16 * 4, atol=4e-16)
+
+
+def test_log1p_loses_nothing_of_small_numbers() -> None:
+    x = np.concatenate([10.0 ** RNG.uniform(-300, 300, 300), 10.0 ** RNG.uniform(-17, 1, 300), [0.0, 1e-300]])
+    for argument, got in zip(x.tolist(), LOG1P(x).tolist(), strict=True):
+        with localcontext(prec=340):
+            truth = (1 + Decimal(argument)).ln()
+        assert abs(Decimal(got) - truth) <= 4 * Decimal(math.ulp(got)), argument
+        whole = 1.0 + argument
+        assert got == naive_log(whole) + (argument - (whole - 1.0)) / whole
 
 
 def exact_lambert_w0(z: float) -> Decimal:

@@ -443,6 +443,7 @@ def _print_one(curve: CurveSet, found: Saturation, drop: float) -> None:
             found.saturation[0], found.saturation_low[0], found.saturation_high[0]
         ),
         "capacity": _with_interval(found.capacity[0], found.capacity_low[0], found.capacity_high[0]),
+        "at most comes out": "the records do not say" if math.isinf(found.ceiling[0]) else capital(found.ceiling[0]),
     }
     for name, value in limits.items():
         say(f"  {name:<22}{value}")
@@ -504,18 +505,20 @@ def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
                 _interval(found.saturation_low[k], found.saturation_high[k]),
                 capital(found.capacity[k]),
                 _interval(found.capacity_low[k], found.capacity_high[k]),
+                capital(found.ceiling[k]),
             ]
         else:
-            row += [f"no curve: {REASONS[curves.status_names[k]]}", *[""] * 6]
+            row += [f"no curve: {REASONS[curves.status_names[k]]}", *[""] * 7]
         rows.append(row)
     lost = f"{100 * drop:.4g} % lost at"
     print_table(
-        ["symbol", "records", "family", "R² ", "largest", lost, "(90 %)", "capacity", "(90 %)"],
+        ["symbol", "records", "family", "R² ", "largest", lost, "(90 %)", "capacity", "(90 %)", "at most out"],
         rows,
         left=("symbol", "family", "(90 %)"),
         spare=("records", "family", "largest", "(90 %)"),
     )
     say("lost: of the highest efficiency; capacity: where capital x efficiency is highest; –: beyond what is trusted")
+    say("at most out: what capital x efficiency never exceeds; –: the records do not say")
     for line in _on_or_more(curves, found):
         say(line)
     if curves.marked.any():
