@@ -35,8 +35,10 @@ from escala import (
 )
 from escala.kernels import layout
 from escala.market.pack import Room, scenarios_of, setting_of, tables_of
+from escala.market.statistics import moments_of
 from tests.markets import Spec, market_of, series_of, specs, table, walked
 from tests.naive.market import naive_growth, naive_kinked, naive_market, naive_quantile, naive_uniform
+from tests.naive.sweeps import naive_moments, naive_tree
 from tests.strategies import market_scenarios
 
 DAY, YEAR = 86400.0, 31536000.0
@@ -529,6 +531,15 @@ def test_statistics_are_those_of_the_rows() -> None:
     assert result.mean_hours_to_liquidation[1] == pytest.approx(24.0 * result.mean("first_liquidation")[1])
 
 
+def test_moments_are_those_of_a_sweeps_blocks_to_the_bit() -> None:
+    table_ = np.random.default_rng(2).normal(size=(3, 5000))
+    table_[1, ::7] = math.inf
+    found = moments_of(table_, 4500)
+    for row, values in zip(found, table_[:, :4500].tolist(), strict=True):
+        blocks = [naive_moments(values[k : k + 2048]) for k in range(0, 4500, 2048)]
+        assert tuple(row) == naive_tree([(float(b.finite), b.mean, b.squares) for b in blocks])
+
+
 def test_a_comparison_takes_paths_in_pairs() -> None:
     result = simulate_market(
         10.0, [9_000.0, 9_500.0], market=days(60, barrier=True), protocol=AAVE, paths=500, keep="rows"
@@ -552,6 +563,16 @@ def test_results_can_be_read() -> None:
     one = simulate_market(10.0, 14_000.0, market=days(60, barrier=True), protocol=AAVE, paths=200).summary()
     for words in ("liquidated on", "for the first time after", "liquidation losses", "in the worst 5% of paths"):
         assert words in one
+
+
+def test_no_parameter_set_and_one_path_are_results_too() -> None:
+    none = simulate_market(10.0, np.zeros(0), market=days(3), protocol=AAVE, paths=4)
+    assert (none.shape, none.summary(), repr(none)) == ((0,), "no parameter sets", "<MarketResult of 0 parameter sets>")
+    one = simulate_market(10.0, 100.0, market=days(3), protocol=AAVE, paths=1)
+    assert repr(one) == "<MarketResult of 1 parameter set on 1 path: 0.00% liquidated>"
+    assert one.summary().startswith("1 path of 3.0 days")
+    assert one.cvar == one.var == pytest.approx(one.mean("start_equity") - one.mean("end_equity"))
+    assert math.isnan(one.error("end_equity"))
 
 
 def test_statuses_and_flags_have_the_codes_of_their_tables() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from escala.kernels import special
 from tests.naive.curves import horner, naive_exp, naive_expm1, naive_log
+from tests.naive.market import naive_quantile
 
 Floats = npt.NDArray[np.float64]
 
@@ -175,3 +176,29 @@ def test_special_values() -> None:
     assert math.isnan(EXP(np.array([math.nan]))[0])
     assert math.isnan(EXPM1(np.array([math.nan]))[0])
     assert LOG(np.array([1.0]))[0] == 0.0
+
+
+# --- the normal quantile ----------------------------------------------------------------------------------------
+
+NORMAL, EXP_WITHIN = mapped(special.normal_quantile), mapped(special.exp_within)
+CELLS = (2.0 * RNG.integers(0, 2**52, 20_000) + 1.0) * 2.0**-53
+SHARES = np.concatenate([CELLS, CELLS * 10.0 ** RNG.uniform(-12, 0, CELLS.size), [2.0**-53, 2.0**-31, 0.075, 0.925]])
+
+
+def test_normal_quantile_equals_its_twin_to_the_bit() -> None:
+    assert NORMAL(SHARES).tolist() == [naive_quantile(u) for u in SHARES.tolist()]
+
+
+def test_normal_quantile_is_right_to_some_ulp() -> None:
+    from scipy.special import ndtri
+
+    assert NORMAL(SHARES) == pytest.approx(ndtri(SHARES), rel=4e-15)
+
+
+def test_normal_quantile_is_exactly_odd() -> None:
+    assert np.array_equal(NORMAL(CELLS), -NORMAL(1.0 - CELLS))
+
+
+def test_the_quick_exponential_is_the_other_one_where_it_holds() -> None:
+    inside = EXPONENTS[EXPONENTS >= -708.0]
+    assert np.array_equal(EXP_WITHIN(inside), EXP(inside))

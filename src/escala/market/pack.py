@@ -140,7 +140,7 @@ def scenarios_of(
     positions = np.zeros((n, layout.market_position.END))
     for name, array in {**balances, **parts}.items():
         positions[:, getattr(layout.market_position, name.upper())] = np.broadcast_to(array, shape).reshape(-1)
-    _check_backed(holdings.reshape(n, count, -1), positions, shape)
+    _check_backed(holdings.reshape(n, count, layout.market_holding.END), positions, shape)
     group, markets, assets = _groups(market, market_numbers, shape, n, common=common)
     words = np.zeros(len(markets), dtype=np.int64) if common else np.arange(1, n + 1, dtype=np.int64)
     loops = _loops(policy.loop, holdings, positions, shape) if policy.loop is not None else np.zeros((1, 0))
