@@ -72,9 +72,9 @@ def test_one_position_a_path(benchmark: Any, barrier: bool) -> None:
     lows = ", with lows" if barrier else ""
     compare(
         benchmark,
-        lambda: walk(2_000.0, 200, barrier=barrier),
+        lambda: walk(2_000.0, 1000, barrier=barrier),
         scalar(20),
-        work=200.0 * YEAR_OF_HOURS,
+        work=1000.0 * YEAR_OF_HOURS,
         peer_work=20.0 * YEAR_OF_HOURS,
         unit="path-step",
         what=f"a path of a year of hours{lows}, one position that holds, one thread / scalar Numba loop, no lows",
@@ -82,16 +82,17 @@ def test_one_position_a_path(benchmark: Any, barrier: bool) -> None:
 
 
 @pytest.mark.benchmark(group="market")
-def test_many_positions_on_a_shared_path(benchmark: Any) -> None:
-    paths, others = 256, 10_000
+@pytest.mark.parametrize(("scale", "share"), [(0.25, "hardly any"), (1.0, "a fifth")], ids=["safe", "risky"])
+def test_many_positions_on_a_shared_path(benchmark: Any, scale: float, share: str) -> None:
+    paths, others = 512, 10_000
     compare(
         benchmark,
-        lambda: walk(DEBTS, paths),
+        lambda: walk(scale * DEBTS, paths),
         lambda: market_numpy(COLLATERAL, 4_000.0, PRICE, SIGMA, RATE, THRESHOLD, HOUR, 200, others),
         work=float(paths) * YEAR_OF_HOURS * DEBTS.size,
         peer_work=200.0 * others,
         unit="position-step",
-        what="1,024 positions that hold on shared paths, paths and statistics included, one thread / NumPy over paths",
+        what=f"1,024 positions that hold on shared paths, {share} liquidated, one thread / NumPy over paths, no rule",
     )
 
 
@@ -117,7 +118,7 @@ def test_positions_that_keep_a_band(benchmark: Any, band: float) -> None:
 
 @pytest.mark.benchmark(group="market")
 def test_nothing_shared(benchmark: Any) -> None:
-    paths, sets = 2, 200
+    paths, sets = 40, 20
     debts = np.linspace(2_000.0, 12_000.0, sets)
     compare(
         benchmark,
@@ -126,7 +127,7 @@ def test_nothing_shared(benchmark: Any) -> None:
         work=float(paths) * YEAR_OF_HOURS * sets,
         peer_work=20.0 * YEAR_OF_HOURS,
         unit="position-step",
-        what="200 positions on two paths of their own each, one thread / scalar Numba loop",
+        what="20 positions on 40 paths of their own each, one thread / scalar Numba loop",
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import itertools
+import json
 import math
 import os
 import platform
@@ -1017,6 +1019,60 @@ def test_random_calls(which: str, request: pytest.FixtureRequest, tmp_path: Path
     counted = [list(map(int, line.split()[1:])) for line in said(program, 1, 30_000).splitlines()]
     assert all(row[0] > 1000 for row in counted)
     assert all(sum(row[status] for row in counted) > 20 for status in range(2, 10))
+
+
+def test_the_callers_floating_point_environment_changes_nothing_and_stays(other: Built, tmp_path: Path) -> None:
+    """Traps, roundings, flushing to zero: the same bits, no signal, and the environment as it was."""
+    include = f"-I{other.header.parent}"
+    program = compiled(HOSTS / "environment.c", tmp_path / "environment", include, other.static, "-lm")
+    assert said(program) == f"{8 if platform.machine() == 'x86_64' else 7} environments\n"
+
+
+def test_draws_of_a_curve_whose_limit_is_not_known_are_answered_as_in_python(library: Library) -> None:
+    capital = np.linspace(1e4, 4e5, 14)
+    records = np.append(capital, 1e5), np.append(0.9 - 1e-6 * capital, 0.5)
+    curves = escala.fit(["A"] * 14 + ["B"], *records, family="linear")
+    assert np.isnan(curves.trusted_to[1])
+    known = curves.params.copy()
+    known[1] = known[0]
+    for draws in (np.stack([known, curves.params]), np.stack([curves.params, known])):
+        expected = escala.allocate(curves, [1e5, 2e5], params=draws)
+        found = library.allocate(curves, [1e5, 2e5], params=draws)
+        same(found.amounts, expected.amounts.reshape(found.amounts.shape))
+
+
+#: What every version of the ABI declares: a digest of the header without comments. A version that was given never changes.
+DECLARED: dict[str, str] = json.loads((TESTS / "data" / "abi.json").read_text())
+
+
+def declared(text: str) -> str:
+    """Digest what a program is compiled against: declarations, and the numbers of codes; neither comments nor the ABI."""
+    bare = re.sub(r"/\*.*?\*/|//[^\n]*", " ", text, flags=re.DOTALL)
+    bare = re.sub(r"enum \{ ESCALA_ABI = \d+ \};", "", bare)
+    return hashlib.sha256(" ".join(bare.split()).encode()).hexdigest()[:32]
+
+
+def test_what_the_header_declares_has_a_number_of_its_own() -> None:
+    text = header()
+    [number] = re.findall(r"ESCALA_ABI = (\d+)", text)
+    assert DECLARED.get(number) == declared(text), (
+        f"escala.h declares {declared(text)}: raise ESCALA_ABI, unless {number} was never given away, "
+        "and write the digest to tests/data/abi.json"
+    )
+    assert len(set(DECLARED.values())) == len(DECLARED)
+
+
+def test_any_change_of_a_declaration_is_noticed() -> None:
+    text = header()
+    for old, new in (
+        ("const double *capital;", "const float *capital;"),
+        ("int64_t n;", "int32_t n;"),
+        ("ESCALA_INFEASIBLE = 9", "ESCALA_INFEASIBLE = 10"),
+        ("int escala_fit(", "int escala_fitted("),
+    ):
+        assert old in text
+        assert declared(text.replace(old, new, 1)) != declared(text)
+    assert declared(text.replace("/* success */", "/* all is well */")) == declared(text)
 
 
 def test_sanitizers(pieces: Path, tmp_path: Path) -> None:

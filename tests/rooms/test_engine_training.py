@@ -7,6 +7,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -145,14 +146,16 @@ async def test_another_process_is_seen(url: str) -> None:
 
 async def test_update_interval(url: str) -> None:
     async with await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=LONG)) as engine:
-        await engine.store.set_config(ScalingConfig(update_interval=0.2))
+        await engine.store.set_config(ScalingConfig(update_interval=1000.0))
         await add_line(engine, "A", 0.9, 1e-6)
         await engine.train()
         first = await engine.predict_efficiency("A", 1e5)
         assert await engine.predict_efficiency("A", 1e5) is first
-        await asyncio.sleep(0.25)
-        assert (await engine.model_info("A")).stale
-        second = await engine.predict_efficiency("A", 1e5)  # although it was remembered
+        with pytest.MonkeyPatch.context() as later:
+            clock = time.time
+            later.setattr(time, "time", lambda: clock() + 2000.0)
+            assert (await engine.model_info("A")).stale
+            second = await engine.predict_efficiency("A", 1e5)  # although it was remembered
         assert second.as_of > first.as_of
         assert await counted(engine) == (2, 2)
         # Who opens the store trains nothing that is young enough.
@@ -235,7 +238,7 @@ async def test_whoever_has_no_patience_is_answered_by_the_training_of_others(tmp
         capital = rng.uniform(1e3, 1e6, n)
         batch = {"symbol": ["A"] * n, "capital": capital, "efficiency": 0.9 - 3e-7 * capital}
         await engine.add_efficiency_records(batch)
-        for _ in range(2000):  # each waits less than the training takes
+        for _ in range(20_000):  # each waits less than the training takes
             try:
                 found = await asyncio.wait_for(engine.predict_efficiency("A", 5e4), 0.05)
                 break

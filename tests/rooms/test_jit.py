@@ -80,29 +80,45 @@ def test_damaged_files_are_healed_by_the_same_run(tmp_path: Path, filled: Path, 
     assert (healed.stdout, healed.stderr) == (_ANSWER, "")
 
 
-def test_a_flipped_bit_costs_one_compilation_and_the_file_is_replaced(tmp_path: Path, filled: Path) -> None:
+#: Two small kernels: quick to compile again.
+_RANDOM = """
+import numpy as np
+from escala.kernels import philox
+out = np.empty(8, np.int64)
+philox.words(1, 2, 3, 4, 5, out, 0, 2)
+print(out.sum())
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Give a cache of few kernels and what they answer."""
+    cache = tmp_path_factory.mktemp("small")
+    return cache, use(cache, _RANDOM).stdout
+
+
+def test_a_flipped_bit_costs_one_compilation_and_the_file_is_replaced(tmp_path: Path, small: tuple[Path, str]) -> None:
     """Machine code of which one bit differs would run, and compute something else."""
-    shutil.copytree(filled, tmp_path / "cache")
+    shutil.copytree(small[0], tmp_path / "cache")
     draw = random.Random(20_261_128)
-    kept = sorted(place(tmp_path / "cache").glob("*lending.lanes.lending-*.nb?"))
+    kept = sorted(place(tmp_path / "cache").glob("*philox.words-*.nb?"))
     assert len(kept) == 2
-    whole = {path: path.read_bytes() for path in kept}
     for path in kept:
-        content = bytearray(whole[path])
+        content = bytearray(path.read_bytes())
         content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
         path.write_bytes(content)
-        done = use(tmp_path / "cache")
-        assert done.stdout == _ANSWER
+        done = use(tmp_path / "cache", _RANDOM)
+        assert done.stdout == small[1]
         assert done.stderr.count("RuntimeWarning") == 1
         assert f"{path.name} is damaged; its kernel is compiled anew" in done.stderr
         assert path.read_bytes() != bytes(content)
-        healed = use(tmp_path / "cache")
-        assert (healed.stdout, healed.stderr) == (_ANSWER, "")
+        healed = use(tmp_path / "cache", _RANDOM)
+        assert (healed.stdout, healed.stderr) == (small[1], "")
 
 
-def test_any_flipped_bit_is_noticed(tmp_path: Path, filled: Path) -> None:
+def test_any_flipped_bit_is_noticed(tmp_path: Path, small: tuple[Path, str]) -> None:
     draw = random.Random(1)
-    (code,) = place(filled).glob("*lending.lanes.lending-*.nbc")
+    (code,) = place(small[0]).glob("*philox.words-*.nbc")
     copy = tmp_path / code.name
     whole = code.read_bytes()
     for _ in range(500):

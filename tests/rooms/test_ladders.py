@@ -70,7 +70,7 @@ def drawn_problem(rng: np.random.Generator, n: int, *, others: bool, lumpy: bool
     )  # fmt: skip
     if rng.random() < 0.4:
         lower, spare = np.zeros(n), 0.6 * p.money
-        for i in np.flatnonzero(p.usable & (rng.random(n) < 0.3)):
+        for i in np.flatnonzero(p.usable & (rng.random(n) < 0.3)).tolist():
             least = p.low[i] + rng.uniform(0.0, 0.4) * (min(p.high[i], p.low[i] + spare) - p.low[i])
             if 0.0 < least <= spare:
                 lower[i] = least
@@ -375,8 +375,8 @@ def test_a_path_has_the_bits_of_its_parts_and_of_any_number_of_threads() -> None
     curves = many(5)
     totals = np.linspace(0.5, 120.0, 256)
     whole = allocate(curves, totals, threads=1)
-    for options in ({"threads": 2}, {"threads": 5}):
-        other = allocate(curves, totals, **options)
+    for threads in (2, 5):
+        other = allocate(curves, totals, threads=threads)
         assert np.array_equal(whole.amounts, other.amounts)
         assert np.array_equal(whole.shadow_price, other.shadow_price)
     part = allocate(curves, totals[64:128])

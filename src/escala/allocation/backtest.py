@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
@@ -354,12 +355,12 @@ class _Returns:
         x, y = own["capital"][order], own["efficiency"][order]
         weight = own["weights"][order] if "weights" in own else np.ones(x.size)
         weight = np.where(weight > 0.0, weight, 0.0) / _variance(np.log(x), y)
+        if not weight.any():  # then each counts alike
+            weight = np.ones(x.size)
         places, at = np.unique(x, return_inverse=True)
-        total = np.bincount(at, weight)
-        mean = np.bincount(at, weight * y) / np.where(total > 0.0, total, 1.0)
+        total = np.bincount(at, weights=weight)
+        mean = np.bincount(at, weights=weight * y) / np.where(total > 0.0, total, 1.0)
         there = total > 0.0
-        if not there.any():  # all weights are 0: then each counts alike
-            there, total, mean = np.ones(places.size, bool), np.ones(places.size), np.bincount(at, y) / np.bincount(at)
         eta = isotonic_regression(mean[there], weights=total[there], increasing=False).x
         capital = np.concatenate([[0.0], places[there]])
         return cls(capital, capital * np.concatenate([eta[:1], eta]))
@@ -371,7 +372,7 @@ class _Returns:
             while len(corners) > 1 and self._slope(corners[-2], corners[-1]) <= self._slope(corners[-2], k):
                 corners.pop()
             corners.append(k)
-        slopes = np.array([self._slope(i, j) for i, j in zip(corners, corners[1:], strict=False)] + [0.0])
+        slopes = np.array([self._slope(i, j) for i, j in itertools.pairwise(corners)] + [0.0])
         slopes = np.minimum.accumulate(np.clip(slopes, 0.0, 1.0))
         return self.capital[corners], slopes
 

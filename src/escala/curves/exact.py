@@ -91,13 +91,20 @@ class Snapshots(Protocol):
     """Order books that were read: see :class:`escala.sources.OrderBook`."""
 
     @property
-    def symbols(self) -> npt.NDArray[np.object_] | None: ...
+    def symbols(self) -> npt.NDArray[np.object_] | None:
+        """The symbol of each snapshot."""
+
     @property
-    def offsets(self) -> npt.NDArray[np.int64]: ...
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Where the bids and the asks of each begin."""
+
     @property
-    def price(self) -> Floats: ...
+    def price(self) -> Floats:
+        """Of each level, the best of each list first."""
+
     @property
-    def quantity(self) -> Floats: ...
+    def quantity(self) -> Floats:
+        """Of each level."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +235,8 @@ def _references(
     if wrong.size:
         i = int(wrong[0])
         rule = "at most the lowest ask" if side == "buy" else "at least the highest bid"
-        message = f"price of {symbols[i]!r} must be {rule} {float(best[i])!r}, or efficiency exceeds 1, not {float(found[i])!r}"
+        must = f"price of {symbols[i]!r} must be {rule} {float(best[i])!r}"
+        message = f"{must}, or efficiency exceeds 1, not {float(found[i])!r}"
         raise CurveError(message, arguments=("price",), indexes=((i,),))
     return found
 

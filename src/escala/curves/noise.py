@@ -199,8 +199,8 @@ def reach(
     work = np.empty(int(scores.sizes.max(initial=0)) + WINDOW + WINDOWS)
     family, params, origin, steps = curves
     kernels.reach(
-        family, params, origin, steps, np.ascontiguousarray(smallest), np.ascontiguousarray(known.levels), known.bins.offsets,
-        known.bins.values, known.windows.offsets, known.windows.values, scores.offsets, scores.values, level,
-        int(ahead), within, np.ascontiguousarray(rows), out, confidence, work, 0, smallest.size,
+        family, params, origin, steps, np.ascontiguousarray(smallest), np.ascontiguousarray(known.levels),
+        known.bins.offsets, known.bins.values, known.windows.offsets, known.windows.values, scores.offsets,
+        scores.values, level, int(ahead), within, np.ascontiguousarray(rows), out, confidence, work, 0, smallest.size,
     )  # fmt: skip
     return out, confidence

@@ -20,7 +20,7 @@ from escala.errors import InputError
 from escala.files import arrow
 from escala.files.dialect import SAMPLE, Dialect, Known, Layout, is_comment
 from escala.files.dialect import layout as found_layout
-from escala.files.numbers import NotANumberError, Numbers
+from escala.files.numbers import NotANumberError, Numbers, plain
 from escala.files.times import NotATimeError, Times
 from escala.text.numerals import counted
 
@@ -61,7 +61,7 @@ class Column(NamedTuple):
         if self.kind == "text":
             return None
         if self.kind == "plain":
-            return float
+            return plain
         if self.kind == "time":
             return Times(Numbers(layout.separators))
         return Numbers(layout.separators, units=self.kind != "number", blank=self.kind == "level")
@@ -283,8 +283,8 @@ class _Reading:
             try:  # most are as Python writes them, and its own function is quicker than one of ours
                 values = np.array(list(map(float, texts)), dtype=np.float64)
             except ValueError:
-                pass
-            else:
+                values = None
+            if values is not None and "_" not in "".join(texts):  # of programs, not of files: 1_000
                 if isinstance(reader, Times):
                     reader.skip_numbers(len(texts))
                 return values

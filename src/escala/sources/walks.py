@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import parallel
-from escala.arrays import Floats, check_interval, to_floats
+from escala.arrays import Floats, check_interval, known_word, to_floats
 from escala.errors import RecordError
 from escala.files import table as table_file
 from escala.sources.books import OrderBook, book
@@ -196,7 +196,7 @@ def side_codes(side: str) -> npt.NDArray[np.int8]:
     RecordError
         If there is no such side.
     """
-    if side not in _CODES:
+    if not known_word(side, _CODES):
         raise RecordError(f"side must be 'both', 'buy' or 'sell', not {side!r}", arguments=("side",))
     return np.array(_CODES[side], dtype=np.int8)
 

@@ -354,7 +354,7 @@ def _metrics(metrics: Any, place: int | None = None) -> str | None:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, str | bytes):
+    if isinstance(value, str | bytes | complex | np.complexfloating | np.timedelta64):  # which would lose a part
         return math.nan
     try:
         return float(value)

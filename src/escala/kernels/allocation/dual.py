@@ -186,7 +186,7 @@ def _fall_to_next(
     Every price between the two balances; the lower one is what one more unit of money returns.
     """
     lower = _nearest_jump(work, kinds, slot, floor, price, price)
-    lower = max(floor, -math.inf) if lower == price else lower
+    lower = floor if lower == price else lower
     if lower > -math.inf:
         near, far, _ = respond(work, kinds, blocks, sums, lower)
         if near <= money <= far or ((near <= money) & (lower == floor)):

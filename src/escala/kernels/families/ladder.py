@@ -179,7 +179,7 @@ def ceiling(p: Params, steps: Floats) -> float:
 
 @helper
 def answer_terms(p: Params, weight: float) -> tuple[float, float, float, float]:
-    """Give what slopes and knots are multiplied by, and an empty range of slopes: that of a domain is its envelope's."""
+    """Give what slopes and knots are multiplied by, and no range of slopes: that of a domain is its envelope's."""
     return weight * p[k.A], p[k.B], 0.0, 0.0
 
 
@@ -224,10 +224,10 @@ def steps_above_near(steps: Floats, first: int, last: int, scale: float, price: 
 def same_steps(p: Params, q: Params, steps: Floats) -> bool:
     """Whether two ladders of equally many steps have the same ones."""
     first, other = int(p[k.D]), int(q[k.D])
+    same = True
     for j in range((step.SLOPE + 1) * int(p[k.C])):
-        if steps[first + j] != steps[other + j]:
-            return False
-    return True
+        same &= steps[first + j] == steps[other + j]
+    return same
 
 
 @helper

@@ -403,7 +403,8 @@ def make_path(
                 _resample(table, j, n, work, places)
                 _price(start, n, work)
                 if with_low:  # what happened within a past step is not known
-                    low_price[:] = price
+                    for i in range(n):
+                        low_price[i] = price[i]
             _values(count, j, first, n, index, assets[j, a.SUPPLY_YIELD] != 0.0, with_low, series, work)
     if setting[s.SMALL] > 0:
         _extremes(setting, series, small, large, places)
