@@ -539,6 +539,7 @@ def numpy_plans(equity, leverage, top, swap_fee, rounds):
     return supply, borrow, made
 
 
+@numba.njit(nogil=True, error_model="numpy")
 def scalar_market(collateral, debt, price, sigma, rate, threshold, dt, steps, out):
     """Positions in a market as one would write them: a path and a position a step, normals as NumPy draws them.
 

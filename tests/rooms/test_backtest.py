@@ -33,7 +33,8 @@ def columns(table: dict[str, Any]) -> tuple[Any, Any, Any]:
 
 
 def test_claims_of_curves_that_are_right_are_realised() -> None:
-    found = validate(*columns(records()), total=[1e4, 1e5, 1e6], repeats=2)
+    """But for what a straight line between the capitals held out lies below a bent utility: they lie close together."""
+    found = validate(*columns(records(m=600)), total=[1e4, 1e5, 1e6], repeats=2)
     assert found.claimed.shape == found.realised.shape == found.best.shape == (4, 3)
     assert len(found) == 4
     assert np.all(np.abs(found.claimed - found.realised) <= 5e-3 * found.total)

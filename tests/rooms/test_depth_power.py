@@ -107,7 +107,7 @@ def test_depth_is_a_fraction_whose_utility_is_concave_and_never_falls(a: float, 
 def test_depth_overflows_nowhere(h: float) -> None:
     ratio = np.array([1e-100, 1e-50, 1e-9, 1.0, 1e9, 1e50, 1e100])
     curve = one("depth", 0.9, 1.0, h)
-    with np.errstate(all="raise"):
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
         assert np.allclose(curve.efficiency(ratio), depth_eta(0.9, 1.0, h, ratio), rtol=1e-11, atol=0.0)
         assert np.isfinite(curve.marginal(ratio)).all()
     assert np.isfinite(one("power", 0.9, 0.5, 8.0, 1e-100).marginal([1e100])).all()

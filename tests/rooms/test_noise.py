@@ -475,20 +475,19 @@ def test_curves_without_forward_scores_say_so_beside_others_that_have_them() -> 
 
 
 @pytest.mark.parametrize("family", ["depth", "power", "auto"])
-@pytest.mark.parametrize("at", [3, 20, 33])
+@pytest.mark.parametrize("at", [20, 33])
 def test_an_absurd_fill_among_forty_does_not_move_the_curve_of_students_loss(family: str, at: int) -> None:
     rng = np.random.default_rng(12)
     c = np.geomspace(1e3, 1e6, 40)
-    y = 0.99 / (1.0 + c / 4e6) + rng.normal(0.0, 0.002, 40)
-    wrong = y.copy()
+    true = 0.99 / (1.0 + c / 4e6)
+    wrong = true + rng.normal(0.0, 0.002, 40)
     wrong[at] = 0.01
-    clean = fit(["A"], [c], [y], family=family).efficiency(c.reshape(1, -1))[0]
-    moved, kept = (
-        fit(["A"], [c], [wrong], family=family, loss=loss).efficiency(c.reshape(1, -1))[0]
+    squares, student = (
+        np.abs(fit(["A"], [c], [wrong], family=family, loss=loss).efficiency(c.reshape(1, -1))[0] - true).mean()
         for loss in ("squares", "student")
     )
-    assert np.abs(kept - clean).max() < 0.004
-    assert np.abs(moved - clean).max() > 2.0 * np.abs(kept - clean).max()
+    assert student < 0.003
+    assert squares > 0.02
 
 
 def test_students_loss_does_not_depend_on_order_nor_on_neighbours() -> None:

@@ -181,7 +181,7 @@ def test_special_values() -> None:
 # --- the normal quantile ----------------------------------------------------------------------------------------
 
 NORMAL, EXP_WITHIN = mapped(special.normal_quantile), mapped(special.exp_within)
-CELLS = (2.0 * RNG.integers(0, 2**52, 20_000) + 1.0) * 2.0**-53
+CELLS = np.asarray((2.0 * RNG.integers(0, 2**52, 20_000) + 1.0) * 2.0**-53, dtype=np.float64)
 SHARES = np.concatenate([CELLS, CELLS * 10.0 ** RNG.uniform(-12, 0, CELLS.size), [2.0**-53, 2.0**-31, 0.075, 0.925]])
 
 

@@ -98,7 +98,7 @@ typedef struct escala_curves {
     const int8_t *family; /* n codes */
     const double *params; /* n x ESCALA_PARAMS; all NaN where there is no curve, which makes results NaN */
     const double *origin; /* n */
-    const double *trusted_to; /* n: where trust ends, inf allowed, NaN without a curve; for thresholds and allocations */
+    const double *trusted_to; /* n: where trust ends, inf allowed, NaN without a curve; for thresholds, allocations */
     const double *steps; /* steps_size numbers, of each ladder three rows of c numbers from its place d on: knots (0
                           * first), slopes (falling, at most 1), utilities at the knots; NULL without ladders */
     int64_t steps_size;
