@@ -372,8 +372,8 @@ def test_optimize_with_another_family_keeps_the_settings(folder: Path) -> None:
 
 def test_predict_prints_a_line_a_capital(folder: Path) -> None:
     lines = escala("predict", "--symbol=USDC/WBTC", "--capital", "1e6", "2e8", cwd=folder).stdout.splitlines()
-    assert lines[0] == "USDC/WBTC: 360 records of capitals 502.909 to 148,990,000; quadratic curve, R² 0.993"
-    assert lines[3].split() == ["1,000,000", "0.9975", "0.9893", "to", "1.0000", ">", "99.9%", "0.9966"]
+    assert lines[0] == "USDC/WBTC: 360 records of capitals 502.909 to 148,990,000; ladder curve, R² 0.975"
+    assert lines[3].split() == "1,000,000 0.9971 0.9866 to 1.0000 99.7% 0.9968 (0.9956 to 0.9980)".split()
     assert lines[4].endswith("outside the records")
 
 
@@ -411,10 +411,10 @@ def test_analyze_answers_as_the_library(folder: Path, command: str) -> None:
         expected = [None if not np.isfinite(value) else value for value in getattr(limits, name).tolist()]
         assert found[name] == expected, name
     text = escala(command, cwd=folder).stdout
-    assert text.startswith("56 symbols, 19,278 records: quadratic 29")
-    assert "68,633,030  68 M to 69.3 M" in text
+    assert text.startswith("56 symbols, 19,278 records: ladder 55")
+    assert "66,753,727  64.5 M to 69 M" in text
     one = escala(command, "--symbol", "USDC/WBTC", cwd=folder).stdout
-    assert "10 % of it lost at    68,633,030, 90 % interval 68 M to 69.3 M" in one
+    assert "10 % of it lost at    66,753,727, 90 % interval 64.5 M to 69 M" in one
 
 
 def test_a_symbol_with_too_few_records_has_no_made_up_numbers(tmp_path: Path) -> None:
