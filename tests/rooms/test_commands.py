@@ -373,7 +373,18 @@ def test_optimize_with_another_family_keeps_the_settings(folder: Path) -> None:
 def test_predict_prints_a_line_a_capital(folder: Path) -> None:
     lines = escala("predict", "--symbol=USDC/WBTC", "--capital", "1e6", "2e8", cwd=folder).stdout.splitlines()
     assert lines[0] == "USDC/WBTC: 360 records of capitals 502.909 to 148,990,000; ladder curve, R² 0.975"
-    assert lines[3].split() == "1,000,000 0.9971 0.9866 to 1.0000 99.7% 0.9968 (0.9956 to 0.9980)".split()
+    assert lines[3].split() == [
+        "1,000,000",
+        "0.9971",
+        "0.9866",
+        "to",
+        "1.0000",
+        "99.7%",
+        "0.9968",
+        "(0.9956",
+        "to",
+        "0.9980)",
+    ]
     assert lines[4].endswith("outside the records")
 
 
