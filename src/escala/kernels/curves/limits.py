@@ -73,7 +73,8 @@ def _capacity(family: int, p: Params, origin: float, steps: Floats, end: float) 
         best = _utility(family, p, origin, steps, falls)
         kinked = True
     turns = dispatch.stationary(family, p, origin)
-    if 0.0 < turns <= end and _utility(family, p, origin, steps, turns) > best:
+    bent = 0.0 < turns <= end and dispatch.value(family, p, origin, steps, turns) < 1.0  # above 1 utility rises on
+    if bent and _utility(family, p, origin, steps, turns) > best:
         at = turns
         best = _utility(family, p, origin, steps, turns)
         kinked = False
