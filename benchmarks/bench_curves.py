@@ -57,6 +57,78 @@ def test_exponential(benchmark: Any, m: int) -> None:
     )
 
 
+def depths(n: int, m: int, seed: int = 1) -> Draw:
+    """Curves that go flat at a depth, noise of 0.01: symbols, (n, m) capitals and efficiencies, true a, ln D, ln h."""
+    rng = np.random.default_rng(seed)
+    truth = np.stack(
+        [
+            rng.uniform(0.9, 0.97, n),
+            np.log(10.0 ** rng.uniform(4.5, 5.7, n)),
+            np.log(10.0 ** rng.uniform(-0.2, 1.0, n)),
+        ],
+        1,
+    )
+    capital = np.sort(10.0 ** rng.uniform(3.0, 6.0, (n, m)), 1)
+    a, log_d, h = truth[:, [0]], truth[:, [1]], np.exp(truth[:, [2]])
+    eta = a * np.exp(-np.logaddexp(0.0, h * (np.log(capital) - log_d)) / h)
+    return [f"S{i}" for i in range(n)], capital, np.clip(eta + rng.normal(0, 0.01, (n, m)), 0, 1), truth
+
+
+@pytest.mark.benchmark(group="curves")
+@pytest.mark.parametrize("m", [12, 25])
+@pytest.mark.parametrize("starts", [1, 3])
+def test_depth(benchmark: Any, m: int, starts: int) -> None:
+    symbols, capital, efficiency, truth = depths(2_000, m)
+    few = 150 if starts == 1 else 30
+    fit_few = peers.scipy_depths if starts == 1 else peers.scipy_depths_from_three
+    ours = fit(symbols, capital, efficiency, family="depth", threads=1)
+    theirs = fit_few(capital[:few], efficiency[:few], truth[:few])
+    same = np.abs(np.log(ours.params[:few, 1]) - theirs[:, 1])[np.isfinite(theirs[:, 1]) & (ours.status[:few] == 0)]
+    assert np.median(same) < 1e-5
+    compare(
+        benchmark,
+        lambda: fit(symbols, capital, efficiency, family="depth", threads=1),
+        lambda: fit_few(capital[:few], efficiency[:few], truth[:few]),
+        rounds=5,
+        what=f"depth, {m} points, one thread / scipy "
+        + ("curve_fit from the true values" if starts == 1 else "least_squares from three starts"),
+        work=len(symbols),
+        peer_work=few,
+        unit="fit",
+    )
+
+
+@pytest.mark.benchmark(group="curves")
+def test_auto_on_one_thread(benchmark: Any) -> None:
+    symbols, capital, efficiency, truth = depths(4_000, 12)
+    compare(
+        benchmark,
+        lambda: fit(symbols, capital, efficiency, threads=1),
+        lambda: peers.scipy_depths(capital[:100], efficiency[:100], truth[:100]),
+        rounds=5,
+        what="auto, 12 points, one thread / scipy curve_fit of depth from the true values",
+        work=len(symbols),
+        peer_work=100,
+        unit="fit",
+    )
+
+
+@pytest.mark.benchmark(group="curves")
+def test_depth_at_many_capitals(benchmark: Any) -> None:
+    capital = 10.0 ** np.random.default_rng(1).uniform(3.0, 7.0, 10_000_000)
+    curve = CurveSet.from_params(["A"], "depth", [[0.99, 1e5, 3.0]])
+    out = np.empty_like(capital)
+    compare(
+        benchmark,
+        lambda: curve.efficiency(capital, out=out, threads=1),
+        lambda: np.power(capital, 1.7, out=out),
+        rounds=5,
+        what="depth at 10 M capitals, one thread / numpy power",
+        work=capital.size,
+        unit="capital",
+    )
+
+
 @pytest.mark.benchmark(group="curves")
 def test_exponential_lmfit(benchmark: Any) -> None:
     symbols, capital, efficiency, truth = decays(20_000, 25)

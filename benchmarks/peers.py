@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from cvxpy.reductions.solvers.conic_solvers.clarabel_conif import dims_to_solver_cones
 from lmfit import Model
-from scipy.optimize import curve_fit, minimize, nnls
+from scipy.optimize import curve_fit, least_squares, minimize, nnls
 from scipy.optimize.elementwise import find_root
 from scipy.special import lambertw
 
@@ -188,6 +188,39 @@ def scipy_exponentials(capital, efficiency, start):
             out[i], _ = curve_fit(_decay, capital[i], efficiency[i], p0=start[i])
         except RuntimeError:  # it gives up after 800 evaluations
             out[i] = np.nan
+    return out
+
+
+def _depth(x, a, log_d, log_h):
+    h = np.exp(log_h)
+    log_x = np.log(x) - log_d
+    return a * np.exp(-np.logaddexp(0.0, h * log_x) / h)
+
+
+def scipy_depths(capital, efficiency, start):
+    """Fit a, ln D and ln h of one instrument after the other with scipy's Levenberg-Marquardt."""
+    out = np.full((len(capital), 3), np.nan)
+    for i in range(len(capital)):
+        try:
+            out[i], _ = curve_fit(_depth, capital[i], efficiency[i], p0=start[i])
+        except RuntimeError:  # it gives up after 800 evaluations
+            continue
+    return out
+
+
+def scipy_depths_from_three(capital, efficiency, start):
+    """Fit them within their bounds with scipy's trust region, from three starts; gives the best of each."""
+    out = np.empty((len(capital), 3))
+    low, high = np.array([0.0, -50.0, np.log(0.05)]), np.array([1.0, 50.0, np.log(200.0)])
+    for i, (x, y) in enumerate(zip(capital, efficiency, strict=True)):
+        starts = [start[i] + np.array([0.0, shift, shift]) for shift in (-1.0, 0.0, 1.0)]
+        found = [
+            least_squares(
+                lambda p, x=x, y=y: _depth(x, *p) - y, np.clip(one, low + 1e-9, high - 1e-9), bounds=(low, high)
+            )
+            for one in starts
+        ]
+        out[i] = min(found, key=lambda result: result.cost).x
     return out
 
 
@@ -443,3 +476,103 @@ def pandas_windowed_efficiencies(trades, window):
             if high > low:
                 result[place] = min(trades["price"].iat[place] / np.median(price[low:high]), 1.0)
     return result
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def scalar_plans(equity, leverage, max_ltv, threshold, least, rounds, swap_fee, flash_fee, flash_steps, out):
+    """Plans of leverage as one would write them: one after the other, the position followed from round to round."""
+    for i in range(equity.size):
+        top = min(max_ltv, threshold / least)
+        start = supply = equity[i]
+        borrow, wanted, low = 0.0, leverage[i], math.inf
+        growth = 1.0 - swap_fee
+        slope = wanted - (wanted - 1.0) * growth
+        first = missing = (wanted - 1.0) * supply
+        possible = missing * (1.0 - top * growth) < supply * top * slope
+        made, lost, fits = 0, 0.0, False
+        while missing > 0.0 and made < rounds and not fits:
+            cap = supply * top - borrow
+            if supply * threshold / (borrow + cap) < least or (borrow + cap) / supply > max_ltv:
+                cap *= 1.0 - 1e-15
+            fits = possible and missing <= cap * slope
+            x = missing / slope if fits else cap
+            got = x - x * swap_fee
+            borrow += x
+            low = min(low, supply * threshold / borrow)
+            supply += got
+            lost += x - got
+            made += 1
+            missing = (wanted - 1.0) * supply - wanted * borrow
+        flash = 1.0 + flash_fee
+        most = start * top / (1.0 - top * (growth / flash))
+        needed = first / (wanted - (wanted - 1.0) * (growth / flash))
+        within = needed <= top * (start + needed / flash * growth)
+        drawn = needed if within else most
+        loan = drawn / flash
+        got = loan * growth
+        extra = 3 * made + 1 - flash_steps
+        at = out[:, i]
+        at[0], at[1], at[2] = supply, borrow, min(low, supply * threshold / borrow)
+        at[3], at[4], at[5], at[6] = 0.0, lost, borrow, supply - start
+        at[7] = start + growth * start * top / (1.0 - top * growth)
+        at[8], at[9], at[10], at[11], at[12] = loan, start + got, drawn, drawn - loan, loan - got
+        at[13] = start + most / flash * growth
+        at[14] = max((drawn - got - lost) / extra, 0.0) if fits and within else math.nan
+        at[15] = made
+
+
+def numpy_plans(equity, leverage, top, swap_fee, rounds):
+    """Supply, debt and rounds of plans of leverage, all of them a round at a time."""
+    supply, borrow = equity.copy(), np.zeros_like(equity)
+    growth, made = 1.0 - swap_fee, np.zeros(equity.size, dtype=np.int64)
+    slope = leverage - (leverage - 1.0) * growth
+    going = leverage > 1.0
+    for _ in range(rounds):
+        missing = (leverage - 1.0) * supply - leverage * borrow
+        cap = supply * top - borrow
+        x = np.where(going, np.minimum(missing / slope, cap), 0.0)
+        made += going
+        going = going & (missing > cap * slope)
+        supply, borrow = supply + x * growth, borrow + x
+        if not going.any():
+            break
+    return supply, borrow, made
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def scalar_market(collateral, debt, price, sigma, rate, threshold, dt, steps, out):
+    """Positions in a market as one would write them: a path and a position a step, normals as NumPy draws them.
+
+    Half of the debt is repaid below a health factor of 1, for a bonus of 5 %; `out` takes the equity at the end.
+    """
+    h = dt / tables.YEAR
+    drift, sd, factor = -0.5 * sigma * sigma * h, sigma * math.sqrt(h), math.exp(rate * h)
+    for path in range(out.size):
+        x, c, d, lowest = 0.0, collateral, debt, math.inf
+        p = price
+        for _ in range(steps):
+            x += drift + sd * np.random.normal()  # noqa: NPY002 - what compiled code has
+            p = price * math.exp(x)
+            d *= factor
+            health = c * p * threshold / d
+            lowest = min(lowest, health)
+            if health < 1.0:
+                repaid = 0.5 * d if health > 0.95 else d
+                seized = min(c, repaid * 1.05 / p)
+                d -= seized * p / 1.05
+                c -= seized
+        out[path] = c * p - d
+
+
+def market_numpy(collateral, debt, price, sigma, rate, threshold, dt, steps, paths):
+    """Do the same with NumPy, over all paths at once, without liquidations: lowest health factors and equity."""
+    rng = np.random.default_rng(1)
+    h = dt / tables.YEAR
+    drift, sd, factor = -0.5 * sigma * sigma * h, sigma * math.sqrt(h), math.exp(rate * h)
+    x, lowest = np.zeros(paths), np.full(paths, math.inf)
+    owed = debt
+    for _ in range(steps):
+        x += drift + sd * rng.standard_normal(paths)
+        owed *= factor
+        np.minimum(lowest, collateral * (price * np.exp(x)) * threshold / owed, out=lowest)
+    return lowest, collateral * (price * np.exp(x)) - owed

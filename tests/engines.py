@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 
 import numpy as np
 import numpy.typing as npt
 
 from escala import CurveSet, PredictiveScalingEngine, RegimeChange, ScalingConfig
+from tests.stores import same_bits
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,11 +46,7 @@ async def add_noise(engine: PredictiveScalingEngine, symbols: list[str], seed: i
 
 
 def same(one: CurveSet, other: CurveSet) -> bool:
-    return one.symbols.tolist() == other.symbols.tolist() and all(
-        getattr(one, part.name).tobytes() == getattr(other, part.name).tobytes()
-        for part in dataclasses.fields(CurveSet)
-        if part.name != "symbols"
-    )
+    return same_bits(one, other)
 
 
 async def counted(engine: PredictiveScalingEngine) -> tuple[int, int]:

@@ -133,7 +133,7 @@ def walked(spec: Spec, blocks: tuple[int, int] | None = None) -> tuple[Spec, lis
     points = np.array(sobol, dtype=np.float64).reshape(1, -1) if sobol else np.zeros((1, 0))
     walk(
         setting, s.markets, s.assets, t["kinds"], t["oracle"], t["factor"], t["table"], t["lows"], t["starts"], points,
-        words, np.array([0, 1], dtype=np.int64), s.positions, s.holdings, s.loops, values, room.events, room.series,
+        words, np.array([0, 1], dtype=np.int64), s.positions, s.holdings, s.loops, s.steps, values, room.events, room.series,
         room.small, room.large, room.work, room.places, room.lane, room.state, path, path + 1,
     )  # fmt: skip
     outputs = {name: float(values[k, path]) for k, name in enumerate(OUTPUTS)}

@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 NOBODY = 65534
+_LIMIT = 600  # seconds, however busy the machine is
 
 
 class Server:
@@ -43,11 +45,22 @@ class Server:
         options = f"-c listen_addresses='' -c unix_socket_directories={self.folder}"
         if sys.platform == "linux":  # after a crash: file by file it takes half a minute where others use the disk
             options += " -c recovery_init_sync_method=syncfs"
-        self._run("pg_ctl", "-D", "data", "-w", "-l", "log", "-o", options, "start")
+        self._run("pg_ctl", "-D", "data", "-w", "-t", str(_LIMIT), "-l", "log", "-o", options, "start")
+        until = time.monotonic() + _LIMIT
+        while not self._answers():  # it may be starting up still: after a crash it reads its log first
+            if time.monotonic() > until:
+                raise RuntimeError("the server does not answer")
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        try:
+            return self.sql("postgres", "SELECT 1") == "1"
+        except RuntimeError:
+            return False
 
     def crash(self) -> None:
         """Stop without writing anything more."""
-        self._run("pg_ctl", "-D", "data", "-m", "immediate", "-w", "stop")
+        self._run("pg_ctl", "-D", "data", "-m", "immediate", "-w", "-t", str(_LIMIT), "stop")
 
     def remove(self) -> None:
         self.crash()

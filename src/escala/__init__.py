@@ -4,7 +4,11 @@ Names are attached when they are first used: importing escala loads neither numb
 """
 
 import importlib
+import sys
 from typing import Any
+
+if sys.platform == "win32":  # locks of files, threads' processors and the C library are those of POSIX
+    raise ImportError("escala runs on Linux; on Windows use it within WSL")
 
 __version__ = "0.2.0"
 

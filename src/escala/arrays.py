@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
 from numbers import Integral
 from typing import Any, TypeAlias
 
@@ -42,8 +42,12 @@ def _refuse_what_is_no_number(value: Any, given: npt.NDArray[Any]) -> None:
         raise TypeError("its values have no order")
     if given.dtype.kind not in "fiubO":
         raise TypeError(f"it has dtype {given.dtype}")
-    if given.dtype.kind == "O" and any(isinstance(e, str | bytes | None) for e in given.flat):
-        raise TypeError("it holds text or None")
+    if given.dtype.kind == "O":
+        for each in given.flat:
+            if isinstance(each, str | bytes | None):
+                raise TypeError("it holds text or None")
+            if isinstance(each, complex | np.complexfloating | np.timedelta64 | np.datetime64):
+                raise TypeError(f"it holds a {type(each).__name__}")
     if np.ma.is_masked(value):
         raise TypeError("it has masked elements")
     if given.ndim > _MOST_AXES:
@@ -118,6 +122,29 @@ def one_number(name: str, value: Any, interval: Interval, error: type[InputError
     return float(given)
 
 
+def is_integer(value: object) -> bool:
+    """Tell an integer of any type; NumPy calls a span of time one too."""
+    return isinstance(value, Integral) and not isinstance(value, bool | np.timedelta64)
+
+
+def known_word(value: object, allowed: Container[Any]) -> bool:
+    """Tell a word, or None, that is allowed; whatever else it is, an array or a list, is none."""
+    return (value is None or isinstance(value, str)) and value in allowed
+
+
+def check_flag(name: str, value: object, error: type[InputError]) -> bool:
+    """Check an argument that is yes or no: other things that count as true may be meant otherwise.
+
+    Raises
+    ------
+    InputError
+        The class given, if it is neither.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise error(f"{name} must be True or False, not {_brief(value)}", arguments=(name,))
+    return bool(value)
+
+
 def whole_number(
     name: str, value: object, low: int, high: int | None = None, error: type[InputError] = ScenarioError
 ) -> int:
@@ -128,8 +155,7 @@ def whole_number(
     InputError
         The class given, naming the argument and its value.
     """
-    good = isinstance(value, Integral) and not isinstance(value, bool)
-    if not good or not low <= int(value) or (high is not None and int(value) > high):  # type: ignore[call-overload]
+    if not is_integer(value) or not low <= int(value) or (high is not None and int(value) > high):  # type: ignore[call-overload]
         allowed = f"of at least {low}" if high is None else f"in [{low}, {high}]"
         raise error(f"{name} must be an integer {allowed}, not {_brief(value)}", arguments=(name,))
     return int(value)  # type: ignore[call-overload, no-any-return]

@@ -6,10 +6,13 @@ is held there, so Ctrl-C ends a run at once (waiting on ``concurrent.futures`` c
 
 from __future__ import annotations
 
+import functools
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator
 from numbers import Integral
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeAlias
 
@@ -26,6 +29,9 @@ Progress: TypeAlias = Callable[[int], object]
 def default_threads(error: type[InputError] = InputError) -> int:
     """Threads to use when nobody says: ``ESCALA_THREADS``, else the processors this process may run on.
 
+    Those are the machine's, or fewer where the process is bound to some, Python was told of fewer, or its control group
+    (a container) may use the time of fewer.
+
     Raises
     ------
     InputError
@@ -36,9 +42,50 @@ def default_threads(error: type[InputError] = InputError) -> int:
         if not chosen.isdecimal() or int(chosen) < 1:
             raise error(f"ESCALA_THREADS must be an integer of at least 1, not {chosen!r}")
         return int(chosen)
+    count = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        count = min(count, len(os.sched_getaffinity(0)))
+    return max(1, min(count, _quota()))
+
+
+@functools.cache
+def _quota(root: Path = Path("/sys/fs/cgroup"), of: Path = Path("/proc/self/cgroup")) -> int:
+    """Processors' worth of time that the groups of this process may use, rounded up: a container's share."""
+    try:
+        groups = [line.split(":", 2) for line in of.read_text().splitlines()]
+    except OSError:
+        return _MOST_THREADS
+    least = float(_MOST_THREADS)
+    for number, controllers, path in (group for group in groups if len(group) == 3):
+        if number == "0":
+            folder, read = root, _quota_of_v2
+        elif "cpu" in controllers.split(","):
+            folder, read = root / "cpu", _quota_of_v1
+        else:
+            continue
+        within = folder / path.lstrip("/")
+        for each in (within, *within.parents):
+            least = min(least, read(each))
+            if each == folder:
+                break
+    return math.ceil(least)
+
+
+def _quota_of_v2(folder: Path) -> float:
+    """Read ``cpu.max``: a time and the period it is of, or max."""
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
+        return math.inf if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return math.inf
+
+
+def _quota_of_v1(folder: Path) -> float:
+    try:
+        quota, period = (int((folder / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+        return quota / period if quota > 0 else math.inf
+    except (OSError, ValueError, ZeroDivisionError):
+        return math.inf
 
 
 def checked_threads(threads: int | None, error: type[InputError]) -> int:
@@ -51,7 +98,8 @@ def checked_threads(threads: int | None, error: type[InputError]) -> int:
     """
     if threads is None:
         return default_threads(error)
-    if isinstance(threads, bool) or not isinstance(threads, Integral) or threads < 1:
+    is_span = getattr(getattr(threads, "dtype", None), "kind", "i") == "m"  # which NumPy calls an integer
+    if isinstance(threads, bool) or is_span or not isinstance(threads, Integral) or threads < 1:
         raise error(f"threads must be an integer of at least 1, not {threads!r}", arguments=("threads",))
     return int(threads)
 
@@ -60,6 +108,19 @@ def chunk_size(n: int, threads: int, *, largest: int, multiple: int) -> int:
     """Size of the parts of a range of `n`: at least eight a thread while that leaves `multiple` elements in each."""
     wanted = -(-n // (8 * threads))
     return min(largest, max(multiple, -(-wanted // multiple) * multiple))
+
+
+def check_progress(progress: object) -> None:
+    """Refuse what cannot be told how much is done.
+
+    Raises
+    ------
+    InputError
+        If it is neither None nor can be called.
+    """
+    if progress is not None and not callable(progress):
+        message = f"progress must be a function that is told how much is done, not {progress!r}"
+        raise InputError(message, arguments=("progress",))
 
 
 class _Job:
@@ -120,7 +181,10 @@ def run(
     BaseException
         The first exception of any part; the others are stopped first. A KeyboardInterrupt in the caller's thread
         stops all parts within one of their steps.
+    InputError
+        If `progress` cannot be called.
     """
+    check_progress(progress)
     if threads <= 1 or n <= chunk:
         _run_here(make_part, n, chunk, progress)
         return

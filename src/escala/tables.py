@@ -540,8 +540,8 @@ LENDING_TRACE: Final[Table] = tuple(row for row in LENDING_OPERATION if row.kern
 #: How a plan ends; `doc` is what people read.
 PLAN_STATUS: Final[Codes] = (
     Code("reached", 0, "target reached"),
-    Code("met", 1, "nothing to do: the position is there already"),
-    Code("beyond", 2, "nothing to do: the position is beyond the target"),
+    Code("met", 1, "no round is needed: the position is there already"),
+    Code("beyond", 2, "no round is made: the position is beyond the target"),
     Code("rounds", 3, "all rounds that were allowed are made"),
     Code("unreachable", 4, "no number of rounds reaches the target"),
     Code("stuck", 5, "another round would move nothing"),

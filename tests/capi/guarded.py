@@ -103,7 +103,7 @@ def compare(library: Library, seed: int) -> None:
     ladders = curves._steps.sizes > 0
     same(fits.params[~ladders], curves.params[~ladders])
     same(fits.params[ladders, :3], curves.params[ladders, :3])
-    for i in np.flatnonzero(ladders):
+    for i in np.flatnonzero(ladders).tolist():
         place = int(fits.params[i, 3])
         same(fits.steps[place : place + curves._steps.sizes[i]], curves._steps.row(i))
     for m in (1, 7, 1001):

@@ -53,7 +53,7 @@ async def test_what_was_acknowledged_survives_sigkill(url: str) -> None:
     told = [line.split() for line in said.splitlines()]
     singles = {int(number): float(capital) for kind, number, capital in told if kind == "single"}
     batches = {name: int(count) for kind, name, count in told if kind == "batch"}
-    assert len(singles) > 50
+    assert len(singles) >= 12  # as many as were waited for
     assert batches
     async with await Store.open(url) as store:
         found = await store.records()

@@ -488,21 +488,33 @@ class NaiveFit:
 
     def depth_project(self, log_d: float, log_h: float) -> dict[str, Any]:
         h = naive_exp(log_h)
-        g, gd, gh = [], [], []
+        g, gd, gh, seconds = [], [], [], []
         for x in self.log_c:
             log_x = x - log_d
             value, rest, bend = self.depth_parts(log_x, h)
+            q = naive_exp(-h * abs(log_x))
+            turn = h * (q * (1.0 / (1.0 + q)) * (1.0 / (1.0 + q)))
+            filled, change = 1.0 - rest, bend + abs(log_x) * min(rest, 1.0 - rest)
             g.append(value)
-            gd.append(value * (1.0 - rest))
-            gh.append(value * (bend + abs(log_x) * min(rest, 1.0 - rest)))
+            gd.append(value * filled)
+            gh.append(value * change)
+            both = value * (change * filled + log_x * turn)
+            twice_h = value * (change * change - change - log_x * log_x * turn)
+            seconds.append((value * (filled * filled - turn), both, twice_h))
         gg = self.sum(w * v * v for w, v in zip(self.w, g, strict=True))
-        a = self.sum(w * v * y for w, v, y in zip(self.w, g, self.whole, strict=True)) / gg
+        a = self.sum(w * y * v for w, v, y in zip(self.w, g, self.whole, strict=True)) / gg
         held = a >= 1.0
         m1 = self.sum(w * v * u for w, v, u in zip(self.w, g, gd, strict=True)) / gg
         m2 = self.sum(w * v * u for w, v, u in zip(self.w, g, gh, strict=True)) / gg
         free = not held
+        a = 1.0 if held else a
+        rests = []
+        for column in zip(*seconds, strict=True):
+            with_g = self.sum(w * v * u for w, v, u in zip(self.w, g, column, strict=True))
+            with_y = self.sum(w * y * u for w, y, u in zip(self.w, self.whole, column, strict=True))
+            rests.append(with_y - a * with_g)
         return {
-            "a": 1.0 if held else a, "g": g, "gd": gd, "gh": gh,
+            "a": a, "g": g, "gd": gd, "gh": gh, "rests": rests,
             "n0": gg if free else 0.0, "m1": m1 if free else 0.0, "m2": m2 if free else 0.0,
         }  # fmt: skip
 
@@ -513,7 +525,32 @@ class NaiveFit:
             for y, g, gd, gh in zip(self.whole, d["g"], d["gd"], d["gh"], strict=True)
         ]
         pairs = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-        return [self.sum(w * row[i] * row[j] for w, row in zip(self.w, rows, strict=True)) for i, j in pairs]
+        sums = [self.sum(w * row[i] * row[j] for w, row in zip(self.w, rows, strict=True)) for i, j in pairs]
+        over = 1.0 / d["n0"] if d["n0"] > 0.0 else 0.0
+        m1, m2, by_d, by_h = d["m1"], d["m2"], sums[1] / a, sums[2] / a
+        dd = sums[3] - a * d["rests"][0] + (2.0 * a * m1 * by_d - by_d * by_d * over)
+        dh = sums[4] - a * d["rests"][1] + (a * (m1 * by_h + m2 * by_d) - by_d * by_h * over)
+        hh = sums[5] - a * d["rests"][2] + (2.0 * a * m2 * by_h - by_h * by_h * over)
+        return [*sums[:3], *self.positive(dd, dh, hh, *sums[3:])]
+
+    @staticmethod
+    def positive(
+        dd: float, dh: float, hh: float, plain_dd: float, plain_dh: float, plain_hh: float
+    ) -> tuple[float, float, float]:
+        """The matrix with its eigenvalues' absolute values, in units of Gauss and Newton's diagonal."""
+        if not (plain_dd > 0.0 and plain_hh > 0.0):
+            return plain_dd, plain_dh, plain_hh
+        if dd > 0.0 and dd * hh - dh * dh > 0.0:
+            return dd, dh, hh
+        unit = math.sqrt(plain_dd) * math.sqrt(plain_hh)
+        a, b, c = dd / plain_dd, dh / unit, hh / plain_hh
+        half = 0.5 * (a + c)
+        determinant = a * c - b * b
+        if determinant >= 0.0:
+            return -dd, -dh, -hh
+        radius = math.sqrt(half * half - determinant)
+        a, b, c = (half * a - determinant) / radius, half * b / radius, (half * c - determinant) / radius
+        return a * plain_dd, b * unit, c * plain_hh
 
     @staticmethod
     def depth_step(at: tuple[float, float], moments: list[float], damping: float, top: float) -> tuple[float, float]:
@@ -529,6 +566,9 @@ class NaiveFit:
             step_d = (down_d * hh - down_h * dh) / determinant if both else down_d / dd
         if free_h and hh > 0.0:
             step_h = (down_h * dd - down_d * dh) / determinant if both else down_h / hh
+        longest = max(abs(step_d), abs(step_h))
+        share = 1.0 / longest if longest > 1.0 else 1.0
+        step_d, step_h = step_d * share, step_h * share
         return min(max(log_d + step_d, -60.0), highest), min(max(log_h + step_h, softest), sharpest)
 
     def depth_descent(
@@ -685,7 +725,7 @@ class NaiveFit:
                 self.sse[family] = self.squares(rest)
                 self.within[family] = {"u": u, "slope": new, "norm": norm, "level": level}
 
-    def status(self, family: int) -> int:  # noqa: PLR0911
+    def status(self, family: int) -> int:
         if self.distinct < LEAST.get(family, 2):
             return TOO_FEW_POINTS
         if family == LADDER:

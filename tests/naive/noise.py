@@ -107,7 +107,7 @@ class NaiveForm:
         log_x = naive_log(c / self.p[1])
         q = naive_exp(-self.p[2] * abs(log_x))
         whole = 1.0 + q
-        bend = (naive_log(whole) + (q - (whole - 1.0)) * (1.0 / whole)) / self.p[2]
+        bend = (naive_log(whole) + (q - (whole - 1.0)) * (1.0 / whole)) * (1.0 / self.p[2])
         g = naive_exp(-(max(0.0, log_x) + bend))
         return g, q * (1.0 / whole) if log_x > 0.0 else 1.0 / whole, bend, log_x
 
@@ -123,7 +123,7 @@ class NaiveForm:
         whole = utilities[at] + (c - knots[at]) * slopes[at]
         return whole / c if at > 0 else slopes[at], slopes[at]
 
-    def value(self, c: float) -> float:  # noqa: PLR0911 - a line a family
+    def value(self, c: float) -> float:
         a, b, third, _ = self.p
         d = c - self.origin
         if self.family == LINEAR:

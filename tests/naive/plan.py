@@ -12,6 +12,7 @@ PLAN_DEFAULTS: dict[str, float] = {
     row.name: row.default for row in (*PLAN_POSITION, *PLAN_LIMITS, *PLAN_COSTS) if row.default is not None
 }
 SHRINK = 1.0 - 2.0**-50  # of the limit, where rounding would exceed it
+EPSILON = 2.0**-52
 SLACK = 1.0 + 2.0**-40
 SMALL = 2.0**-40
 REACHED, MET, BEYOND, ROUNDS, UNREACHABLE, STUCK = range(6)
@@ -73,113 +74,151 @@ def break_even(both: bool, extra: float, difference: float) -> float:
     return 0.0 if extra == 0.0 and difference < 0.0 else math.inf
 
 
+def ends(first: float, small: float, fitted: bool, possible: bool, aim: float, made: int, rounds: float) -> int:
+    """How a plan ends."""
+    if first <= small:
+        return MET if first >= -small else BEYOND
+    if fitted:
+        return REACHED
+    if not possible and aim < math.inf:
+        return UNREACHABLE
+    return ROUNDS if made >= rounds else STUCK
+
+
+def climbed(first: float, small: float, total: float, step: float, factor: float, possible: bool, rounds: float) -> Any:
+    """Rounds of largest steps, each a constant multiple of the one before: steps, what they add up to, and if it fits."""
+    steps: list[float] = []
+    reach, fitted = 0.0, False
+    while first > small and not fitted and len(steps) < rounds:
+        further = reach + step
+        if not further > reach:
+            break
+        fitted = total <= further and possible
+        steps.append(total - reach if fitted else step)
+        if not fitted:
+            reach, step = further, step * factor
+    return steps, reach, fitted
+
+
 def naive_leverage(
     aim: float, per_supply: float, per_borrow: float, keep: float = 1.0, most: float = math.inf,
     curve: Curve | None = None, **given: float,
 ) -> tuple[dict[str, float], list[Row]]:  # fmt: skip
     """Deposit, then rounds of borrowing up to the limit, buying and depositing; the last is cut to size."""
     p = {**PLAN_DEFAULTS, **given}
-    fee, swap = p["fee_rate"], p["swap_fee"]
-    S, B = p["supply"] + p["equity"], p["borrow"]
-    rows: list[Row] = [(DEPOSIT, p["equity"], 0.0, S, B, 0.0)] if p["equity"] > 0.0 else []
-    top = min(p["max_ltv"], p["liquidation_threshold"] / p["min_health_factor"])
-    limit = top * SHRINK
+    fee, swap, least, lt = p["fee_rate"], p["swap_fee"], p["min_health_factor"], p["liquidation_threshold"]
+    S1, B1 = p["supply"] + p["equity"], p["borrow"]
+    rows: list[Row] = [(DEPOSIT, p["equity"], 0.0, S1, B1, 0.0)] if p["equity"] > 0.0 else []
+    top = min(p["max_ltv"], lt / least)
     growth = (1.0 - fee) * (keep - swap)
     slope = per_borrow - per_supply * growth
-    missing = (aim + per_supply * S) - per_borrow * B
-    small = SMALL * (abs(per_supply) * S + per_borrow * B)
-    room = S * top - B
-    possible = missing * (1.0 - top * growth) * SLACK < room * slope
+    first = (aim + per_supply * S1) - per_borrow * B1
+    small = max(SMALL * (abs(per_supply) * S1 + per_borrow * B1), EPSILON * S1 * slope)
+    room = S1 * top - B1
+    possible = first * (1.0 - top * growth) * SLACK < room * slope
+    flash = 1.0 + p["flash_fee"]
 
-    def spent(x: float, flash: float) -> float:
-        return (x - x * fee) / flash
+    def spent(x: float, paid: float = 1.0) -> float:
+        return (x - x * fee) / paid
 
     def bought(v: float) -> float:
         return v * eta(curve, keep, v) - v * swap
 
-    def step(what: float, a: float, b: float, high: float, flash: float, rate: float) -> float:
-        if curve is None:
-            return what / rate
-        return halved(lambda x: b * x - a * bought(spent(x, flash)), what, high)
+    def gain(x: float, a: float, b: float, paid: float) -> float:
+        return b * x - a * bought(spent(x, paid))
 
-    out: dict[str, float] = {"fees": 0.0, "swap_cost": 0.0, "drawn": 0.0, "bought": 0.0}
-    S1, B1, first = S, B, missing
-    lowest, made, fitted = math.inf, 0, False
-    while first > small and not fitted and made < p["rounds"]:
-        cap = S * top - B
-        if S * p["liquidation_threshold"] / (B + cap) < p["min_health_factor"] or (B + cap) / S > p["max_ltv"]:
-            cap = S * limit - B
-        cap = min(cap, most / (1.0 - fee))
-        if not cap > 0.0:
-            break
+    def one_shot(what: float, a: float, b: float) -> float:
+        """Debt that a flash loan draws."""
         if curve is None:
-            fits = missing <= cap * slope and possible
-        else:
-            fits = missing <= per_borrow * cap - per_supply * bought(spent(cap, 1.0)) and possible
-        x = min(step(missing, per_supply, per_borrow, cap, 1.0, slope), cap) if fits else cap
-        v = spent(x, 1.0)
-        got = bought(v)
-        if not S + got > S:
-            break
-        rows += [
-            (BORROW, x, x * fee, S, B + x, v), (BUY, got, v - got, S, B + x, got), (DEPOSIT, got, 0.0, S + got, B + x, 0.0)
-        ]  # fmt: skip
-        lowest = min(lowest, S * p["liquidation_threshold"] / (B + x))
-        S, B = S + got, B + x
-        out["fees"] += x * fee
-        out["swap_cost"] += v - got
-        out["drawn"] += x
-        out["bought"] += got
-        missing = (aim + per_supply * S) - per_borrow * B
-        made += 1
-        fitted = fits
-    status = (
-        (MET if first >= -small else BEYOND) if first <= small
-        else REACHED if fitted
-        else UNREACHABLE if not possible and aim < math.inf
-        else ROUNDS if made >= p["rounds"]
-        else STUCK
-    )  # fmt: skip
-    flash = 1.0 + p["flash_fee"]
-    growth_flash = growth / flash
-    most_drawn = most * flash / (1.0 - fee)
-
-    def one_shot(what: float, a: float, b: float) -> tuple[float, float, float]:
-        high = min(what, most_drawn)
-        for _ in range(200 if curve else 0):
-            if b * high - a * bought(spent(high, flash)) >= what:
+            return what / (b - a * (growth / flash))
+        largest = most * flash / (1.0 - fee)
+        high = min(what, largest)
+        for _ in range(200):
+            if gain(high, a, b, flash) >= what:
                 break
-            high = min(2.0 * high, most_drawn)
-        x = min(step(what, a, b, high, flash, b - a * growth_flash), most_drawn)
-        v = spent(x, flash)
-        return x, v, bought(v)
+            high = min(2.0 * high, largest)
+        return min(halved(lambda x: gain(x, a, b, flash), what, high), largest)
 
-    x, v, got = one_shot(max(room, 0.0), top, 1.0) if room > 0.0 else (0.0, 0.0, 0.0)
-    largest = S1 + got
-    reachable = True
-    if first > small:
-        a_x, a_v, a_got = one_shot(first, per_supply, per_borrow) if first < math.inf else (math.inf, math.inf, 0.0)
-        gained = per_borrow * a_x - per_supply * a_got
-        reachable = (
-            B1 + a_x <= top * (S1 + a_got) * SLACK and gained * SLACK >= first and a_got > 0.0 and first < math.inf
-        )
-        if reachable:
-            x, v, got = a_x, a_v, a_got
+    S, B, lowest = S1, B1, math.inf
+    if curve is None:
+        limit = top * (1.0 - (2.0 * p["rounds"] + 8.0) * EPSILON)
+        total = first / slope
+        steps, reach, fitted = climbed(
+            first, small, total, S1 * limit - B1, limit * growth, possible, p["rounds"]
+        )  # fmt: skip
+        made, done = len(steps), 0.0
+        for k, x in enumerate(steps):
+            done = total if fitted and k == made - 1 else done + x
+            grown, debt, got = S1 + bought(spent(done)), B1 + done, bought(spent(x))
+            rows += [
+                (BORROW, x, x * fee, S, debt, spent(x)), (BUY, got, spent(x) - got, S, debt, got),
+                (DEPOSIT, got, 0.0, grown, debt, 0.0),
+            ]  # fmt: skip
+            lowest = min(lowest, S * lt / debt if fitted and k == made - 1 else lt / limit)
+            S, B = grown, debt
+        drawn = total if fitted else reach
+        fees = drawn * fee
+        gained = bought(drawn - fees)
+        lost = (drawn - fees) - gained
     else:
-        x = v = got = 0.0
+        drawn = gained = fees = lost = 0.0
+        made, fitted, missing = 0, False, first
+        while first > small and not fitted and made < p["rounds"]:
+            cap = S * top - B
+            if S * lt / (B + cap) < least or (B + cap) / S > p["max_ltv"]:
+                cap = S * (top * SHRINK) - B
+            cap = min(cap, most / (1.0 - fee))
+            if not cap > 0.0:
+                break
+            fits = missing <= gain(cap, per_supply, per_borrow, 1.0) and possible
+            x = cap
+            if fits:
+                x = min(halved(lambda x: gain(x, per_supply, per_borrow, 1.0), missing, cap), cap)
+            v = spent(x)
+            got = bought(v)
+            if not S + got > S:
+                break
+            rows += [
+                (BORROW, x, x * fee, S, B + x, v), (BUY, got, v - got, S, B + x, got),
+                (DEPOSIT, got, 0.0, S + got, B + x, 0.0),
+            ]  # fmt: skip
+            lowest = min(lowest, S * lt / (B + x))
+            S, B = S + got, B + x
+            drawn, gained, fees, lost = drawn + x, gained + got, fees + x * fee, lost + (v - got)
+            missing = (aim + per_supply * S) - per_borrow * B
+            made += 1
+            fitted = fits
+    x = one_shot(room, top, 1.0) if room > 0.0 else 0.0
+    loan = spent(x, flash)
+    got = bought(loan)
+    largest = S1 + got
+    reachable = first <= small
+    if reachable:
+        x = loan = got = 0.0
+    elif first < math.inf:
+        needed = one_shot(first, per_supply, per_borrow)
+        traded = spent(needed, flash)
+        brought = bought(traded)
+        reachable = B1 + needed <= top * (S1 + brought) * SLACK
+        if curve is not None:
+            moved = per_borrow * needed - per_supply * brought
+            reachable = reachable and moved * SLACK >= first and brought > 0.0
+        if reachable:
+            x, loan, got = needed, traded, brought
+    status = ends(first, small, fitted, possible, aim, made, p["rounds"])
     operations = 3 * made + (1 if p["equity"] > 0.0 else 0)
-    out |= {
+    return {
+        "fees": fees, "swap_cost": lost, "drawn": drawn, "bought": gained,
         "status": status, "final_supply": S, "final_borrow": B, "rounds_made": made, "operations_made": operations,
         "lowest_health_factor": min(lowest, health(S, B, p)),
-        "supply_bound": S1 + growth * max(room, 0.0) / (1.0 - top * growth),
-        "flash_reachable": float(reachable), "flash_loan": v, "flash_supply": S1 + got, "flash_borrow": B1 + x,
-        "flash_fees": x - v, "flash_swap_cost": v - got, "flash_supply_bound": largest,
+        "supply_bound": S1 + (growth * room / (1.0 - top * growth) if room > 0.0 else 0.0),
+        "flash_reachable": float(reachable), "flash_loan": loan, "flash_supply": S1 + got, "flash_borrow": B1 + x,
+        "flash_fees": x - loan, "flash_swap_cost": loan - got, "flash_supply_bound": largest,
         "break_even_gas": break_even(
             status == REACHED and reachable, operations - p["flash_steps"],
-            ((x - v) + (v - got)) - (out["fees"] + out["swap_cost"]),
+            ((x - loan) + (loan - got)) - (fees + lost),
         ),
-    }  # fmt: skip
-    return out, rows
+    }, rows  # fmt: skip
 
 
 def naive_unwind(
@@ -188,97 +227,109 @@ def naive_unwind(
 ) -> tuple[dict[str, float], list[Row]]:  # fmt: skip
     """Rounds of withdrawing down to the limit, selling and repaying; the last is cut to size."""
     p = {**PLAN_DEFAULTS, **given}
-    fee, swap = p["fee_rate"], p["swap_fee"]
-    S, B = p["supply"], p["borrow"]
-    top = min(p["max_ltv"], p["liquidation_threshold"] / p["min_health_factor"])
-    limit = top * SHRINK
+    fee, swap, least, lt = p["fee_rate"], p["swap_fee"], p["min_health_factor"], p["liquidation_threshold"]
+    S0, B0 = p["supply"], p["borrow"]
+    top = min(p["max_ltv"], lt / least)
     growth = (keep - swap) / (1.0 + fee)
     slope = per_borrow * growth - per_supply
-    missing = per_borrow * B - (aim + per_supply * S)
-    small = SMALL * (abs(per_supply) * S + per_borrow * B)
-    free = S - B / top
-    possible = slope > 0.0 and free > 0.0 and missing * (1.0 - growth / top) * SLACK < free * slope
+    first = per_borrow * B0 - (aim + per_supply * S0)
+    small = SMALL * (abs(per_supply) * S0 + per_borrow * B0)
+    free = S0 - B0 / top
+    possible = slope > 0.0 and free > 0.0 and first * (1.0 - growth / top) * SLACK < free * slope
+    flash = 1.0 + p["flash_fee"]
+    to_debt = per_supply == 0.0
 
     def got_of(w: float) -> float:
         return w * eta(curve, keep, w) - w * swap
 
-    def step(high: float, flash: float, rate: float, what: float) -> float:
-        if curve is None:
-            return what / rate
-        return halved(lambda w: per_borrow * (got_of(w) / flash / (1.0 + fee)) - per_supply * w, what, high)
+    def gain(w: float, paid: float) -> float:
+        return per_borrow * (got_of(w) / paid / (1.0 + fee)) - per_supply * w
 
-    out: dict[str, float] = {"fees": 0.0, "swap_cost": 0.0, "sold": 0.0, "repaid": 0.0}
-    out["first_step"] = min(max(free, 0.0), most)
-    out["shortfall"] = max(B - growth * S, 0.0)
+    S, B, lowest = S0, B0, math.inf
     rows: list[Row] = []
-    S0, B0, first = S, B, missing
-    lowest, made, fitted = math.inf, 0, False
-    while first > small and not fitted and made < p["rounds"]:
-        cap = S - B / top
-        if (S - cap) * p["liquidation_threshold"] / B < p["min_health_factor"] or B / (S - cap) > p["max_ltv"]:
-            cap = S - B / limit
-        cap = min(cap, most)
-        if not cap > 0.0:
-            break
-        if curve is None:
-            fits = missing <= cap * slope and possible
-        else:
-            fits = missing <= per_borrow * (got_of(cap) / 1.0 / (1.0 + fee)) - per_supply * cap and possible
-        w = min(step(cap, 1.0, slope, missing), cap) if fits else cap
-        got = got_of(w)
-        r = B - aim if fits and per_supply == 0.0 else got / (1.0 + fee)
-        paid = r * fee
-        if not B - r < B:
-            break
-        debt = aim if fits and per_supply == 0.0 else B - r
-        rows += [
-            (WITHDRAW, w, 0.0, S - w, B, w), (SELL, got, w - got, S - w, B, got), (REPAY, r, paid, S - w, debt, 0.0)
-        ]  # fmt: skip
-        lowest = min(lowest, (S - w) * p["liquidation_threshold"] / B)
-        S, B = S - w, debt
-        out["fees"] += paid
-        out["swap_cost"] += w - got
-        out["sold"] += w
-        out["repaid"] += r
-        missing = per_borrow * B - (aim + per_supply * S)
-        made += 1
-        fitted = fits
-    status = (
-        (MET if first >= -small else BEYOND) if first <= small
-        else REACHED if fitted
-        else UNREACHABLE if not possible
-        else ROUNDS if made >= p["rounds"]
-        else STUCK
-    )  # fmt: skip
-    taken = S if close == 1.0 and status <= BEYOND else 0.0
+    if curve is None:
+        leverage = S0 / (S0 - B0) if S0 > B0 else 1.0
+        shrink = min((2.0 * p["rounds"] + 8.0) * EPSILON * max(leverage, 1.0), 2.0**-20)
+        limit = top * (1.0 - shrink)
+        total = first / slope if slope != 0.0 else math.copysign(math.inf, first)
+        steps, reach, fitted = climbed(
+            first, small, total, S0 - B0 / limit, growth / limit, possible, p["rounds"]
+        )  # fmt: skip
+        made, done = len(steps), 0.0
+        for k, w in enumerate(steps):
+            cut = fitted and k == made - 1
+            done = total if cut else done + w
+            whole = cut and to_debt
+            debt = aim if whole else B0 - got_of(done) / (1.0 + fee)
+            r = B - aim if whole else got_of(w) / (1.0 + fee)
+            rows += [
+                (WITHDRAW, w, 0.0, S0 - done, B, w), (SELL, got_of(w), w - got_of(w), S0 - done, B, got_of(w)),
+                (REPAY, r, r * fee, S0 - done, debt, 0.0),
+            ]  # fmt: skip
+            lowest = min(lowest, (S0 - done) * lt / B if cut else lt / limit)
+            S, B = S0 - done, debt
+        sold = total if fitted else reach
+        repaid = B0 - aim if fitted and to_debt else got_of(sold) / (1.0 + fee)
+        fees, lost = repaid * fee, sold - got_of(sold)
+    else:
+        sold = repaid = fees = lost = 0.0
+        made, fitted, missing = 0, False, first
+        while first > small and not fitted and made < p["rounds"]:
+            cap = S - B / top
+            if (S - cap) * lt / B < least or B / (S - cap) > p["max_ltv"]:
+                cap = S - B / (top * SHRINK)
+            cap = min(cap, most)
+            if not cap > 0.0:
+                break
+            fits = missing <= gain(cap, 1.0) and possible
+            w = min(halved(lambda w: gain(w, 1.0), missing, cap), cap) if fits else cap
+            r = B - aim if fits and to_debt else got_of(w) / (1.0 + fee)
+            if not B - r < B:
+                break
+            debt = aim if fits and to_debt else B - r
+            rows += [
+                (WITHDRAW, w, 0.0, S - w, B, w), (SELL, got_of(w), w - got_of(w), S - w, B, got_of(w)),
+                (REPAY, r, r * fee, S - w, debt, 0.0),
+            ]  # fmt: skip
+            lowest = min(lowest, (S - w) * lt / B)
+            S, B = S - w, debt
+            sold, repaid, fees, lost = sold + w, repaid + r, fees + r * fee, lost + (w - got_of(w))
+            missing = per_borrow * B - (aim + per_supply * S)
+            made += 1
+            fitted = fits
+    status = ends(first, small, fitted, possible, aim, made, p["rounds"])
     lowest = min(lowest, health(S, B, p))
+    taken = S if close == 1.0 and status <= BEYOND else 0.0
     S -= taken
     if taken > 0.0:
         rows.append((WITHDRAW, taken, 0.0, S, B, taken))
-    flash = 1.0 + p["flash_fee"]
     rate = per_borrow * (growth / flash) - per_supply
     reachable, w, got, loan, r = True, 0.0, 0.0, 0.0, 0.0
     supply, borrow = S0, B0
     if first > small:
-        w = min(step(min(most, S0), flash, rate, first), most)
+        if curve is None:
+            w = first / rate if rate != 0.0 else math.copysign(math.inf, first)
+        else:
+            w = min(halved(lambda w: gain(w, flash), first, min(most, S0)), most)
         got = got_of(w)
         loan = got / flash
-        r = B0 - aim if per_supply == 0.0 else loan / (1.0 + fee)
-        gained = per_borrow * (got_of(w) / flash / (1.0 + fee)) - per_supply * w
-        supply, borrow = S0 - w, aim if per_supply == 0.0 else B0 - r
-        reachable = rate > 0.0 and supply >= 0.0 and gained * SLACK >= first and borrow <= top * supply * SLACK
+        r = B0 - aim if to_debt else loan / (1.0 + fee)
+        supply, borrow = S0 - w, aim if to_debt else B0 - r
+        reachable = rate > 0.0 and supply >= 0.0 and borrow <= top * supply * SLACK
+        if curve is not None:
+            reachable = reachable and gain(w, flash) * SLACK >= first
         if not reachable:
             supply, borrow, w, got, loan, r = S0, B0, 0.0, 0.0, 0.0, 0.0
     flash_taken = supply if close == 1.0 and reachable else 0.0
     operations = 3 * made + (1 if taken > 0.0 else 0)
-    out |= {
+    return {
+        "fees": fees, "swap_cost": lost, "sold": sold, "repaid": repaid,
+        "first_step": min(max(free, 0.0), most), "shortfall": max(B0 - growth * S0, 0.0),
         "status": status, "final_supply": S, "final_borrow": B, "cash_out": taken, "rounds_made": made,
         "operations_made": operations, "lowest_health_factor": lowest,
         "flash_reachable": float(reachable), "flash_loan": loan, "flash_supply": supply - flash_taken,
         "flash_borrow": borrow, "flash_fees": got - r, "flash_swap_cost": w - got, "flash_cash_out": flash_taken,
         "break_even_gas": break_even(
-            status == REACHED and reachable, operations - p["flash_steps"],
-            ((got - r) + (w - got)) - (out["fees"] + out["swap_cost"]),
+            status == REACHED and reachable, operations - p["flash_steps"], ((got - r) + (w - got)) - (fees + lost)
         ),
-    }  # fmt: skip
-    return out, rows
+    }, rows  # fmt: skip

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from escala.arrays import Rows, broadcast_shape, check_interval, check_order, to_floats, whole_number
+from escala.arrays import (
+    Rows,
+    broadcast_shape,
+    check_flag,
+    check_interval,
+    check_order,
+    known_word,
+    to_floats,
+    whole_number,
+)
 from escala.errors import ScenarioError
 from escala.tables import Interval
 
@@ -131,3 +140,27 @@ def test_what_is_no_integer_in_the_range_is_named(value: Any) -> None:
         whole_number("n", value, 1, 3)
     with pytest.raises(ScenarioError, match="n must be an integer of at least 5, not "):
         whole_number("n", value, 5)
+
+
+def test_spans_of_time_and_complex_numbers_are_none() -> None:
+    with pytest.raises(ScenarioError, match="n must be an integer of at least 1, not"):
+        whole_number("n", np.timedelta64(5), 1)
+    assert whole_number("n", np.int8(5), 1) == 5
+    for value in (np.complex128(1 + 2j), 1 + 2j, np.timedelta64(3, "s"), np.datetime64("2024-01-01")):
+        values = np.array([1.0, None], dtype=object)
+        values[1] = value
+        with pytest.raises(ScenarioError, match="x must be real numbers"):
+            to_floats("x", values)
+
+
+def test_flags_and_words_are_what_they_say() -> None:
+    assert check_flag("clip", np.True_, ScenarioError) is True
+    bad: list[Any] = ["abc", 1, None, np.array([True, False]), []]
+    for value in bad:
+        with pytest.raises(ScenarioError, match="clip must be True or False, not "):
+            check_flag("clip", value, ScenarioError)
+    assert known_word("a", {"a"})
+    assert known_word(None, {None})
+    others: list[Any] = [["a"], {}, np.array(["a", "b"]), 5, "b"]
+    for other in others:
+        assert not known_word(other, {"a"})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import itertools
+import json
 import math
 import os
 import platform
@@ -341,7 +343,7 @@ def test_fits_of_every_family_have_the_same_bits(library: Library) -> None:
     records = [[column[part] for part in parts] for column in (capital, efficiency)]
     codes = [tables.WISHES[0].value if name == "auto" else Family[name.upper()].value for name in families]
     fits = library.fit(offsets, capital, efficiency, family=codes)
-    curves = escala.fit(names_of, *records, family=families, noise="even")
+    curves = escala.fit(names_of, *records, family=families)
     for name in ("family", "status", "n_points", "origin", "trusted_to", "covariance"):
         same(getattr(fits, name), getattr(curves, name))
     same(fits.root, curves._root)
@@ -1019,6 +1021,60 @@ def test_random_calls(which: str, request: pytest.FixtureRequest, tmp_path: Path
     assert all(sum(row[status] for row in counted) > 20 for status in range(2, 10))
 
 
+def test_the_callers_floating_point_environment_changes_nothing_and_stays(other: Built, tmp_path: Path) -> None:
+    """Traps, roundings, flushing to zero: the same bits, no signal, and the environment as it was."""
+    include = f"-I{other.header.parent}"
+    program = compiled(HOSTS / "environment.c", tmp_path / "environment", include, other.static, "-lm")
+    assert said(program) == f"{8 if platform.machine() == 'x86_64' else 7} environments\n"
+
+
+def test_draws_of_a_curve_whose_limit_is_not_known_are_answered_as_in_python(library: Library) -> None:
+    capital = np.linspace(1e4, 4e5, 14)
+    records = np.append(capital, 1e5), np.append(0.9 - 1e-6 * capital, 0.5)
+    curves = escala.fit(["A"] * 14 + ["B"], *records, family="linear")
+    assert np.isnan(curves.trusted_to[1])
+    known = curves.params.copy()
+    known[1] = known[0]
+    for draws in (np.stack([known, curves.params]), np.stack([curves.params, known])):
+        expected = escala.allocate(curves, [1e5, 2e5], params=draws)
+        found = library.allocate(curves, [1e5, 2e5], params=draws)
+        same(found.amounts, expected.amounts.reshape(found.amounts.shape))
+
+
+#: What every version of the ABI declares: a digest of the header without comments. A version that was given never changes.
+DECLARED: dict[str, str] = json.loads((TESTS / "data" / "abi.json").read_text())
+
+
+def declared(text: str) -> str:
+    """Digest what a program is compiled against: declarations, and the numbers of codes; neither comments nor the ABI."""
+    bare = re.sub(r"/\*.*?\*/|//[^\n]*", " ", text, flags=re.DOTALL)
+    bare = re.sub(r"enum \{ ESCALA_ABI = \d+ \};", "", bare)
+    return hashlib.sha256(" ".join(bare.split()).encode()).hexdigest()[:32]
+
+
+def test_what_the_header_declares_has_a_number_of_its_own() -> None:
+    text = header()
+    [number] = re.findall(r"ESCALA_ABI = (\d+)", text)
+    assert DECLARED.get(number) == declared(text), (
+        f"escala.h declares {declared(text)}: raise ESCALA_ABI, unless {number} was never given away, "
+        "and write the digest to tests/data/abi.json"
+    )
+    assert len(set(DECLARED.values())) == len(DECLARED)
+
+
+def test_any_change_of_a_declaration_is_noticed() -> None:
+    text = header()
+    for old, new in (
+        ("const double *capital;", "const float *capital;"),
+        ("int64_t n;", "int32_t n;"),
+        ("ESCALA_INFEASIBLE = 9", "ESCALA_INFEASIBLE = 10"),
+        ("int escala_fit(", "int escala_fitted("),
+    ):
+        assert old in text
+        assert declared(text.replace(old, new, 1)) != declared(text)
+    assert declared(text.replace("/* success */", "/* all is well */")) == declared(text)
+
+
 def test_sanitizers(pieces: Path, tmp_path: Path) -> None:
     entries = [path for path in pieces.glob("*.o") if path.name not in ("library.o", "whole.o")]
     given = [pieces / "library.c", '-DVERSION="0"', *entries, f"-I{pieces}", "-lm", "-pthread", *SANITIZERS]
@@ -1182,7 +1238,8 @@ def test_load_refuses_other_libraries(tmp_path: Path) -> None:
 def test_scalar_functions_in_compiled_code() -> None:
     import numba
 
-    curves = some_curves(np.random.default_rng(9), 20)
+    rng = np.random.default_rng(9)
+    curves = with_ladders(rng, some_curves(rng, 20))
     levels = np.linspace(0.0, 3e6, 501)
     for name in ("efficiency", "utility", "marginal"):
         function = getattr(pointers, name)
@@ -1192,18 +1249,19 @@ def test_scalar_functions_in_compiled_code() -> None:
             for k in range(levels.size):
                 out[k] = function(numbers, levels[k])
 
-        expected = getattr(curves, name)(np.tile(levels, (20, 1)))
-        for place in range(20):
+        expected = getattr(curves, name)(np.tile(levels, (30, 1)))
+        for place in range(30):
             out = np.empty_like(levels)
             over(levels, pointers.curve(curves, place), out)
             same(out, expected[place])
 
 
 def test_addresses_in_c(library: Library) -> None:
-    curves = some_curves(np.random.default_rng(10), 4)
+    rng = np.random.default_rng(10)
+    curves = with_ladders(rng, some_curves(rng, 8))
     for name in ("efficiency", "utility", "marginal"):
         function = library.ffi.cast("double (*)(double, void *)", pointers.address(name))
-        for place in range(4):
+        for place in range(12):
             numbers = pointers.curve(curves, place)
             value = function(2e5, library.ffi.cast("void *", numbers.ctypes.data))
             assert value == getattr(curves, name)(2e5)[place]

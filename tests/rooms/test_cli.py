@@ -10,7 +10,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ import pytest
 from escala import __version__, kernels
 from escala.commands import terminal
 from tests.rooms.test_parallel import interruptible
+from tests.waiting import LIMIT, until_worked
 
 ONE = ("simulate", "--supply", "1000", "--borrow", "600", "--target", "1500", "--wallet", "200")
 STALLS = ("simulate", "--supply", "500", "--borrow", "300", "--target", "2000", "--wallet", "50")
@@ -260,9 +260,9 @@ def test_ctrl_c_ends_in_a_line_that_says_what_was_kept() -> None:
     command = [sys.executable, "-m", "escala", *STALLS, "--set.max-stagnant-operations", "2000000000"]
     command += ["--set.max-operations", "2000000000"]
     with interruptible(command) as child:
-        time.sleep(4.0)
+        until_worked(child, 6.0)  # past the loading of the kernels
         child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=30)
+        out, err = child.communicate(timeout=LIMIT)
         assert (child.returncode, out, err) == (130, "", "escala: stopped; nothing was kept\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import warnings
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert (done.returncode, done.stderr) == (0, "")
     assert f"added to {path / 'escala.db'}" in done.stdout
     return path
+
+
+def quote_times() -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Give the times of the quotes of the package, in seconds."""
+    packed = files("escala").joinpath("demo/data/dex_quotes.csv.gz").read_bytes()
+    return np.array([int(row["unix_time"]) for row in csv.DictReader(io.StringIO(gzip.decompress(packed).decode()))])
 
 
 def answer(folder: Path, *arguments: str) -> Any:
@@ -304,20 +312,79 @@ def test_predict_answers_as_the_library(folder: Path, command: str) -> None:
     quotes = load_quotes()
     curve = fit(quotes.symbol, quotes.capital, quotes.efficiency)["USDC/WBTC"]
     at = curve.predict(capitals)
-    for name in ("efficiency", "low", "high", "confidence", "extrapolated"):
+    points = (
+        "efficiency", "low", "high", "confidence", "extrapolated", "marginal", "marginal_low", "marginal_high",
+    )  # fmt: skip
+    for name in points:
         assert found[name] == getattr(at, name).tolist(), name
     assert found["marginal"] == curve.marginal(capitals).tolist()
-    assert (found["capital"], found["family"], found["n_points"]) == (capitals, "quadratic", 360)
+    assert (found["capital"], found["family"], found["n_points"]) == (capitals, curve.family_names[0], 360)
+    assert (found["interval"], found["points"], found["note"]) == ("conformal", int(at.points[0]), "")
+    assert found["misfit"] == curve.misfit[0]
     assert list(found) == [
-        "symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at", "trusted_to", "level",
-        "tolerance", "capital", "efficiency", "low", "high", "confidence", "extrapolated", "marginal",
+        "symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at", "trusted_to", "misfit",
+        "level", "tolerance", "interval", "points", "note", "capital", *points,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("family", ["depth", "power", "ladder", "quadratic"])
+def test_another_family_is_fitted_for_one_question(folder: Path, family: str) -> None:
+    store = (folder / "escala.db").read_bytes()
+    found = answer(
+        folder, "predict", "--symbol", "USDC/WBTC", "--capital", "1e6", "--family", family, "--noise", "even"
+    )
+    quotes = load_quotes()
+    curve = fit(quotes.symbol, quotes.capital, quotes.efficiency, family=family, noise="even")["USDC/WBTC"]
+    assert (found["family"], found["interval"], found["trained_at"]) == (family, "student", None)
+    assert (found["efficiency"], found["low"]) == (curve.efficiency([1e6]).tolist(), curve.predict([1e6]).low.tolist())
+    one = answer(folder, "analyze", "--symbol", "USDC/WBTC", "--family", family, "--noise", "even")
+    assert (one["family"], one["r_squared"]) == ([family], curve.r_squared.tolist())
+    assert (folder / "escala.db").read_bytes() == store
+
+
+def test_records_that_belong_together_and_the_next_time(folder: Path) -> None:
+    quotes, times = load_quotes(), quote_times()
+    chosen = np.array(quotes.symbol) == "USDC/WBTC"
+    columns = ["USDC/WBTC"] * int(chosen.sum()), quotes.capital[chosen], quotes.efficiency[chosen]
+    ask = ("predict", "--symbol", "USDC/WBTC", "--capital", "1e6")
+    grouped = answer(folder, *ask, "--group", "hour")
+    curve = fit(*columns, group=times[chosen] // 3600)
+    at = curve.predict([1e6])
+    assert (grouped["low"], grouped["marginal_low"]) == (at.low.tolist(), at.marginal_low.tolist())
+    ahead = answer(folder, *ask, "--group", "hour", "--interval", "forward")
+    curve = fit(*columns, group=times[chosen] // 3600, observed_at=times[chosen])
+    at = curve.predict([1e6], interval="forward")
+    assert ahead["interval"] == "forward"
+    assert (ahead["low"], ahead["high"]) == (at.low.tolist(), at.high.tolist())
+
+
+def test_optimize_with_another_family_keeps_the_settings(folder: Path) -> None:
+    found = answer(folder, "optimize", "--symbols", *SYMBOLS, "--total", "500000", "--family", "depth")
+    quotes = load_quotes()
+    curves = fit(quotes.symbol, quotes.capital, quotes.efficiency, family="depth")[list(SYMBOLS)]
+    best = allocate(curves, 500_000, min_efficiency=0.5, max_share=0.5, reserve=0.05)
+    assert dict(zip(found["symbol"], found["amount"], strict=True)) == best.to_dict()
+    done = escala("analyze", "--symbol", "USDC/WBTC", "--family", "cubic", cwd=folder)
+    assert (done.returncode, "family must be one of" in done.stderr) == (1, True)
+    done = escala("analyze", "--symbol", "USDC/WBT", "--family", "depth", cwd=folder)
+    assert (done.returncode, "did you mean 'USDC/WBTC'?" in done.stderr) == (1, True)
 
 
 def test_predict_prints_a_line_a_capital(folder: Path) -> None:
     lines = escala("predict", "--symbol=USDC/WBTC", "--capital", "1e6", "2e8", cwd=folder).stdout.splitlines()
-    assert lines[0] == "USDC/WBTC: 360 records of capitals 502.909 to 148,990,000; quadratic curve, R² 0.993"
-    assert lines[3].split() == ["1,000,000", "0.9975", "0.9893", "to", "1.0000", ">", "99.9%", "0.9966"]
+    assert lines[0] == "USDC/WBTC: 360 records of capitals 502.909 to 148,990,000; ladder curve, R² 0.975"
+    assert lines[3].split() == [
+        "1,000,000",
+        "0.9971",
+        "0.9866",
+        "to",
+        "1.0000",
+        "99.7%",
+        "0.9968",
+        "(0.9956",
+        "to",
+        "0.9980)",
+    ]
     assert lines[4].endswith("outside the records")
 
 
@@ -355,10 +422,10 @@ def test_analyze_answers_as_the_library(folder: Path, command: str) -> None:
         expected = [None if not np.isfinite(value) else value for value in getattr(limits, name).tolist()]
         assert found[name] == expected, name
     text = escala(command, cwd=folder).stdout
-    assert text.startswith("56 symbols, 19,278 records: quadratic 29")
-    assert "68,633,030  68 M to 69.3 M" in text
+    assert text.startswith("56 symbols, 19,278 records: ladder 55")
+    assert "66,753,727  64.5 M to 69 M" in text
     one = escala(command, "--symbol", "USDC/WBTC", cwd=folder).stdout
-    assert "10 % of it lost at    68,633,030, 90 % interval 68 M to 69.3 M" in one
+    assert "10 % of it lost at    66,753,727, 90 % interval 64.5 M to 69 M" in one
 
 
 def test_a_symbol_with_too_few_records_has_no_made_up_numbers(tmp_path: Path) -> None:

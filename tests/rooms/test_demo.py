@@ -66,17 +66,22 @@ def test_curves_of_the_real_quotes() -> None:
     assert found.curves.has_curve.all()
     text = demo_curves.report(found)
     assert len(text.splitlines()) == 63
+    at = found.curves.index("USDC/WBTC")
+    (line,) = [line for line in text.splitlines() if line.startswith("USDC/WBTC ")]
+    lost = 100.0 * (1.0 - found.prediction.efficiency[at])
+    assert line.split()[:2] == ["USDC/WBTC", found.curves.family_names[at]]
+    assert f"{lost:.2f}% [" in line
     for part in (
         "19,278 real swap quotes, 500 to 172,243,000 USD; 56 pairs fitted in",
-        "efficiency at 1 M USD  10 % lost at, M USD     capacity, M USD",
-        "USDC/WBTC       quadratic    0.993  0.9975 [0.989, 1.000]  68.6 [68, 69.3]         169 [168, 171]",
-        "pairs follow a pattern that their curve does not",
+        "loss at 1 M USD          10 % lost at, M USD     at most comes",
+        f"* {int(found.curves.marked.sum())} of 56 pairs follow a pattern that their curve does not",
     ):
         assert part in text
 
 
 def test_fifty_million_over_the_real_pairs() -> None:
-    plan = demo_allocation.run(demo_curves.run(demo_curves.load_quotes()).curves)
+    quotes = demo_curves.load_quotes()
+    plan = demo_allocation.run(demo_curves.run(quotes).curves, quotes)
     assert float(plan.found.amounts.sum()) == pytest.approx(50e6, rel=1e-12)
     assert float(plan.found.gap) <= 1e-10
     assert np.all(plan.path.gap <= 1e-10)
@@ -84,12 +89,14 @@ def test_fifty_million_over_the_real_pairs() -> None:
     assert np.all(np.diff(plan.path.shadow_price) <= 1e-12)
     kept = plan.found.efficiency[(plan.found.amounts > 0.0) & ~plan.found.below_threshold]
     assert kept.min() >= 0.99 - 1e-12
+    scored = plan.scored
+    assert len(scored) == 2 * demo_allocation.DEALS
+    assert np.all(scored.realised <= scored.best + 1e-6 * scored.total)
     text = demo_allocation.report(plan)
     for part in (
-        "50,000,000 of 50,000,000 allocated over 35 of 56 instruments",
+        "50,000,000 of 50,000,000 allocated over",
         "(shadow price)",
-        "its next unit returns less than the shadow price",
-        "nothing for 21, the first unit would return less than the shadow price: USDC/WBTC",
+        "claimed   realised       best",
         "500,000,000",
     ):
         assert part in text
@@ -99,12 +106,13 @@ def test_fifty_million_over_the_real_pairs() -> None:
 def test_the_command_speaks_json() -> None:
     content = json.loads(escala("demo", "--json").stdout)
     assert len(content["curves"]["symbol"]) == 56
-    assert content["curves"]["family"].count("quadratic") == 29
+    assert content["curves"]["family"].count("ladder") > 40
     assert 0.99 < content["curves"]["at_1m_efficiency"][content["curves"]["symbol"].index("USDC/WBTC")] < 1.0
     plan = content["allocation"]
     assert sum(plan["amount"]) == pytest.approx(50e6, rel=1e-12)
     assert plan["gap"] <= 1e-10
     assert len(plan["path"]["amount"]) == 9
+    assert plan["scored"]["total"] == [50e6, 500e6]
     assert content["scenarios"] == 302_940
     assert sum(content["stops"].values()) == content["scenarios"]
     assert set(content["strategies"][0]) == {"fields", "reached", "equity_change", "lowest_health_factor"}

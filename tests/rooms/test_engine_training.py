@@ -7,6 +7,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from escala import CurveSet, EngineConfig, PredictiveScalingEngine, ScalingConfig, fit
+from escala import CurveSet, EngineConfig, PredictiveScalingEngine, ScalingConfig, SymbolConfig, fit
 from tests.engines import CAPITAL, FREE, LONG, add_line, add_noise, counted, line, same
 
 
@@ -145,14 +146,16 @@ async def test_another_process_is_seen(url: str) -> None:
 
 async def test_update_interval(url: str) -> None:
     async with await PredictiveScalingEngine.open(url, EngineConfig(refresh_interval=LONG)) as engine:
-        await engine.store.set_config(ScalingConfig(update_interval=0.2))
+        await engine.store.set_config(ScalingConfig(update_interval=1000.0))
         await add_line(engine, "A", 0.9, 1e-6)
         await engine.train()
         first = await engine.predict_efficiency("A", 1e5)
         assert await engine.predict_efficiency("A", 1e5) is first
-        await asyncio.sleep(0.25)
-        assert (await engine.model_info("A")).stale
-        second = await engine.predict_efficiency("A", 1e5)  # although it was remembered
+        with pytest.MonkeyPatch.context() as later:
+            clock = time.time
+            later.setattr(time, "time", lambda: clock() + 2000.0)
+            assert (await engine.model_info("A")).stale
+            second = await engine.predict_efficiency("A", 1e5)  # although it was remembered
         assert second.as_of > first.as_of
         assert await counted(engine) == (2, 2)
         # Who opens the store trains nothing that is young enough.
@@ -235,7 +238,7 @@ async def test_whoever_has_no_patience_is_answered_by_the_training_of_others(tmp
         capital = rng.uniform(1e3, 1e6, n)
         batch = {"symbol": ["A"] * n, "capital": capital, "efficiency": 0.9 - 3e-7 * capital}
         await engine.add_efficiency_records(batch)
-        for _ in range(2000):  # each waits less than the training takes
+        for _ in range(20_000):  # each waits less than the training takes
             try:
                 found = await asyncio.wait_for(engine.predict_efficiency("A", 5e4), 0.05)
                 break
@@ -252,3 +255,34 @@ async def test_old_models_are_trained_once_for_all_who_ask(tmp_path: Path) -> No
         await asyncio.sleep(0.01)
         await asyncio.gather(*(engine.predict_efficiency("A", 1e4 + k) for k in range(200)))
         assert (await counted(engine))[0] <= 3
+
+
+@pytest.mark.parametrize("family", ["ladder", "depth", "power"])
+async def test_families_of_the_settings_answer_after_a_restart_too(url: str, family: str) -> None:
+    capital = np.geomspace(1e3, 1e7, 25)
+    efficiency = 0.999 * np.minimum(1.0, 4e5 / capital) - 1e-4 * np.sin(capital)
+    async with await PredictiveScalingEngine.open(url) as engine:
+        await engine.store.set_config(dataclasses.replace(FREE, default_family="linear"))
+        await engine.store.set_symbol_config("A", SymbolConfig(family=family))
+        for symbol in ("A", "B"):
+            batch = {"symbol": [symbol] * 25, "capital": capital, "efficiency": efficiency}
+            await engine.add_efficiency_records(batch)
+        await engine.train()
+        first = await engine.predict_efficiency("A", 3e5)
+        info = await engine.model_info("A")
+        points = await engine.saturation_points()
+        found = await engine.optimize_allocation(["A", "B"], 1e6)
+        plan = await engine.rebalance({"A": 5e5, "B": 5e5})
+    expected = fit(["A"], [capital], [efficiency], family=family)
+    assert (info.family, info.params) == (family, tuple(expected.params[0].tolist()))
+    assert first.efficiency == expected.efficiency(3e5)[0]
+    assert points["A"].ceiling == expected.saturation().ceiling[0]
+    assert points["A"].saturation == expected.saturation().saturation[0]
+    assert found.gap <= 1e-9
+    assert plan.gain >= 0.0
+    assert plan.target.sum() <= 1e6 * (1.0 + 1e-12)
+    async with await PredictiveScalingEngine.open(url) as other:
+        again = await other.predict_efficiency("A", 3e5)
+        assert (again.efficiency, again.low, again.high) == (first.efficiency, first.low, first.high)
+        assert await other.saturation_points() == points
+        assert (await other.curves("A")).family_names == [family]

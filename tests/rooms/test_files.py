@@ -8,6 +8,7 @@ import io
 import json
 import math
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -560,3 +561,79 @@ def test_a_file_of_scenarios_without_a_header_says_so(tmp_path: Path) -> None:
         scenario_file.read(path)
     path.write_text("# mine\nsupply,borrow,target,wallet\n1000,600,1500,200,\n# no more\n")
     assert scenario_file.read(path)["supply"].tolist() == [1000.0]
+
+
+# --- what is endless --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("tail", ["", "\n1,2\n"])
+def test_a_line_without_end_is_one_clear_error(header: bool, tail: str, tmp_path: Path) -> None:
+    """A packed file of a few kilobytes; what is read of it stays small."""
+    path = tmp_path / "x.csv.gz"
+    with gzip.open(path, "wt", compresslevel=1) as file:
+        if header:
+            file.write("symbol,capital,efficiency\n" + "A,1,0.5\n" * 30)
+        for _ in range(40):
+            file.write("1" * (1 << 20))
+        file.write(tail)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecordError) as caught:
+            sources.read(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    row = 32 if header else 1
+    message = f"{path} row {row}: a line of more than 16,777,216 characters, which is the most that is read"
+    assert str(caught.value) == message
+    assert peak < 300e6
+
+
+def test_json_without_end_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("escala.sources.book_json._LARGEST", 1000)
+    path = tmp_path / "book.json.gz"
+    with gzip.open(path, "wt") as file:
+        file.write("[" * 10_000)
+    with pytest.raises(RecordError, match=r"more than 1,000 bytes of JSON, which is the most that is read"):
+        sources.read(path)
+
+
+# --- what is silent nonsense ------------------------------------------------------------------------------------------
+
+ONE: dict[str, Any] = {"symbol": ["A"], "capital": [1.0], "efficiency": [0.5]}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"clip": "abc"}, "clip must be True or False, not 'abc'"),
+        ({"clip": np.array([True, True])}, "clip must be True or False, not array"),
+        ({"strict": "x"}, "strict must be True or False, not 'x'"),
+        ({"normalise": 1}, "normalise must be True or False, not 1"),
+        ({"kind": np.array(["records", "quotes"])}, "kind must be one of auto, records, quotes, order_book, not array"),
+        ({"kind": {}}, "kind must be one of auto, records, quotes, order_book, not {}"),
+        ({"time_unit": []}, "time_unit must be"),
+        ({"decimal": []}, "decimal must be"),
+    ],
+)
+def test_flags_and_words_of_readers_are_checked(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecordError, match=message):
+        sources.read(ONE, **options)
+
+
+@pytest.mark.parametrize("side", [[], {}, 5, np.array(["buy", "sell"])])
+def test_a_side_is_a_word(side: Any) -> None:
+    book = {"side": ["bid", "ask"], "price": [100.0, 101.0], "quantity": [1.0, 1.0]}
+    with pytest.raises(RecordError, match="side must be 'both', 'buy' or 'sell', not "):
+        sources.read(book, kind="order_book", symbol="A", side=side)
+    with pytest.raises(RecordError, match="side must be"):
+        sources.read({"price": [100.0], "quantity": [1.0]}, kind="quotes", symbol="A", side=side)
+
+
+def test_numbers_with_underscores_are_numbers_of_programs_alone(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"row 3: capital must be a number, not '1_000'"):
+        read(tmp_path, HEAD + "A,1000,0.5\nA,1_000,0.5\n")
+    with pytest.raises(RecordError, match=r"must be a number, not '1_000'"):
+        read(tmp_path, HEAD + "A,1000,0.5\n" * 100_000 + "A,1_000,0.5\n")
+    assert not numbers.is_number("1_000")

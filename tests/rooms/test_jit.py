@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from escala import kernels
+from escala.kernels import jit
 
 #: What the answer of `_USE` needs.
 NEEDED = [name for name in kernels.names() if name.startswith("lending.")]
@@ -77,6 +80,69 @@ def test_damaged_files_are_healed_by_the_same_run(tmp_path: Path, filled: Path, 
     assert (healed.stdout, healed.stderr) == (_ANSWER, "")
 
 
+#: Two small kernels: quick to compile again.
+_RANDOM = """
+import numpy as np
+from escala.kernels import philox
+out = np.empty(8, np.int64)
+philox.words(1, 2, 3, 4, 5, out, 0, 2)
+print(out.sum())
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Give a cache of few kernels and what they answer."""
+    cache = tmp_path_factory.mktemp("small")
+    return cache, use(cache, _RANDOM).stdout
+
+
+def test_a_flipped_bit_costs_one_compilation_and_the_file_is_replaced(tmp_path: Path, small: tuple[Path, str]) -> None:
+    """Machine code of which one bit differs would run, and compute something else."""
+    shutil.copytree(small[0], tmp_path / "cache")
+    draw = random.Random(20_261_128)
+    kept = sorted(place(tmp_path / "cache").glob("*philox.words-*.nb?"))
+    assert len(kept) == 2
+    for path in kept:
+        content = bytearray(path.read_bytes())
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        path.write_bytes(content)
+        done = use(tmp_path / "cache", _RANDOM)
+        assert done.stdout == small[1]
+        assert done.stderr.count("RuntimeWarning") == 1
+        assert f"{path.name} is damaged; its kernel is compiled anew" in done.stderr
+        assert path.read_bytes() != bytes(content)
+        healed = use(tmp_path / "cache", _RANDOM)
+        assert (healed.stdout, healed.stderr) == (small[1], "")
+
+
+def test_any_flipped_bit_is_noticed(tmp_path: Path, small: tuple[Path, str]) -> None:
+    draw = random.Random(1)
+    (code,) = place(small[0]).glob("*philox.words-*.nbc")
+    copy = tmp_path / code.name
+    whole = code.read_bytes()
+    for _ in range(500):
+        content = bytearray(whole)
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        copy.write_bytes(content)
+        with pytest.raises(jit._DamagedError, match="is damaged"):
+            jit._checked(str(copy))
+    copy.write_bytes(whole)
+    assert jit._checked(str(copy)) == whole[: -jit._DIGEST]
+
+
+def test_a_wait_for_another_process_says_so_and_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.lock"
+    with path.open("wb") as held, path.open("wb") as wanted, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        patch.setattr(jit, "_PATIENCE", 0.1)
+        patch.setattr(jit, "_LONGEST_WAIT", 0.5)
+        began = time.monotonic()
+        jit._wait_for(wanted, "a kernel")  # ends though nobody gives the lock back
+        assert time.monotonic() - began >= 0.5
+    assert capsys.readouterr().err == "escala: another process compiles a kernel, waiting for it\n"
+
+
 def test_eight_processes_fill_a_cold_cache_together(tmp_path: Path) -> None:
     env = {**os.environ, "ESCALA_CACHE_DIR": str(tmp_path)}
     crew = [
@@ -86,7 +152,9 @@ def test_eight_processes_fill_a_cold_cache_together(tmp_path: Path) -> None:
         for _ in range(8)
     ]
     for child in crew:
-        assert child.communicate() == (_ANSWER, "")
+        out, said = child.communicate()
+        assert out == _ANSWER
+        assert all("another process compiles" in line for line in said.splitlines())
         assert child.returncode == 0
     assert len(list(place(tmp_path).glob("*.nbc"))) == len(NEEDED)
 

@@ -436,7 +436,7 @@ def test_auto_takes_a_ladder_where_its_criterion_less_ten_is_lowest() -> None:
     rng = np.random.default_rng(24)
     capital = np.geomspace(1e3, 1e7, 80)
     two_depths = 0.5 * np.minimum(1.0, 1e4 / capital) + 0.45 * np.minimum(1.0, 8e5 / capital)
-    one_depth = 0.95 * np.minimum(1.0, 8e5 / capital)
+    one_depth = 0.95 / np.sqrt(1.0 + (capital / 8e5) ** 2)
     efficiency = np.clip(np.stack([two_depths, one_depth]) + rng.normal(0.0, 0.005, (2, 80)), 0.0, 1.0)
     found = {
         name: escala.fit(["A", "B"], capital, efficiency, family=name, **EVEN) for name in ("auto", "depth", "ladder")

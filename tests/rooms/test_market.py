@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from fractions import Fraction
 from statistics import NormalDist
 from typing import Any
 
@@ -16,6 +18,7 @@ from escala import (
     OU,
     Asset,
     Bootstrap,
+    CurveSet,
     Depth,
     FixedRate,
     Heston,
@@ -32,8 +35,10 @@ from escala import (
 )
 from escala.kernels import layout
 from escala.market.pack import Room, scenarios_of, setting_of, tables_of
+from escala.market.statistics import moments_of
 from tests.markets import Spec, market_of, series_of, specs, table, walked
 from tests.naive.market import naive_growth, naive_kinked, naive_market, naive_quantile, naive_uniform
+from tests.naive.sweeps import naive_moments, naive_tree
 from tests.strategies import market_scenarios
 
 DAY, YEAR = 86400.0, 31536000.0
@@ -46,7 +51,7 @@ for _row in table("golden_events.csv"):
 SERIES = ("G", "M", "K", "X", "X_low", "B")
 
 
-def eth(mu: float = 0.0, sigma: float = 0.8, **fields: Any) -> Asset:
+def eth(mu: float = 0.0, sigma: Any = 0.8, **fields: Any) -> Asset:
     return Asset(2000.0, GBM(mu, sigma), **fields)
 
 
@@ -133,6 +138,38 @@ def one_path(market: Market, seed: int = 0, path: int = 0) -> dict[str, Any]:
         np.zeros((1, 0)), s.words, room.series, room.small, room.large, room.work, room.places, path, path + 1,
     )  # fmt: skip
     return series_of(room, count, market.steps)
+
+
+RAY = 10**27
+SECONDS_OF_YEAR = 31_536_000
+
+
+def ray_mul(a: int, b: int) -> int:
+    return (a * b + RAY // 2) // RAY
+
+
+def compounded(rate: int, seconds: int) -> int:
+    """Aave v3.0, MathUtils.calculateCompoundedInterest: integers as the contract has them."""
+    if seconds == 0:
+        return RAY
+    fewer, fewest = seconds - 1, max(seconds - 2, 0)
+    squared = ray_mul(rate, rate) // (SECONDS_OF_YEAR * SECONDS_OF_YEAR)
+    cubed = ray_mul(squared, rate) // SECONDS_OF_YEAR
+    second, third = seconds * fewer * squared // 2, seconds * fewer * fewest * cubed // 6
+    return RAY + rate * seconds // SECONDS_OF_YEAR + second + third
+
+
+@pytest.mark.nojit
+def test_real_indexes_of_aave_grow_by_the_binomial_rule() -> None:
+    rows = table("aave_v3_polygon_weth_updates_20240106.csv.gz")
+    assert len(rows) == 445
+    for before, after in itertools.pairwise(rows):
+        seconds = int(after["timestamp"]) - int(before["timestamp"])
+        rate, index = int(before["variable_borrow_rate_ray"]), int(before["variable_borrow_index_ray"])
+        expected = int(after["variable_borrow_index_ray"])
+        assert ray_mul(compounded(rate, seconds), index) == expected
+        grown = naive_growth(rate / RAY, float(seconds), "binomial")
+        assert abs(Fraction(grown) * index / expected - 1) <= 2.0**-51
 
 
 # --- drawn scenarios --------------------------------------------------------------------------------------------
@@ -412,6 +449,65 @@ def test_a_costless_boost_reaches_the_debt_of_the_target() -> None:
     assert result.rows["health"][0] == pytest.approx(1.5, rel=1e-12)
 
 
+def still(*prices: float) -> Market:
+    """A market of one asset whose prices are given."""
+    return Market([Asset(prices[0])], FixedRate(0.0), dt=DAY, steps=len(prices) - 1, joint=Replay(np.array(prices)))
+
+
+def test_a_sale_and_a_purchase_reach_their_targets_through_costs() -> None:
+    targets = np.array([1.3, 1.7, 2.5, 10.0, 100.0])
+    costs: dict[str, Any] = {"depth": Depth.flat(0.01), "fee_rate": 0.001, "gas": 3.0}
+    sale = Policy(deleverage_health=1.25, deleverage_target=targets, **costs)
+    sold = simulate_market(10.0, 13_000.0, market=still(2000.0, 2000.0), protocol=AAVE, policy=sale, keep="rows")
+    assert sold.rows["deleverages"].sum() == targets.size
+    assert sold.rows["health"][:, 0] == pytest.approx(targets, rel=1e-12)
+    purchase = Policy(boost_health=150.0, boost_target=targets, **costs)
+    more = simulate_market(10.0, 100.0, market=still(2000.0, 2000.0), protocol=AAVE, policy=purchase, keep="rows")
+    assert more.rows["health"][:, 0] == pytest.approx(targets, rel=1e-12)
+
+
+def test_trades_meet_the_depth_of_any_curve() -> None:
+    """A book's ladder for the liquidator, another family for the owner, and the other way round."""
+    ladder = CurveSet.from_ladders(["book"], [[0.0, 5_000.0, 20_000.0]], [[0.999, 0.98, 0.9]])
+    hill = CurveSet.from_params(["pool"], "hill", [[0.99, 2e5, 1.0]])
+    for owner, liquidator in ((ladder, hill), (hill, ladder), (ladder, ladder)):
+        protocol_ = Protocol.aave_v3(0.8, 0.75, 0.05, liquidator_depth=Depth.curve(liquidator))
+        stops = Policy(stop_health=2.0, depth=Depth.curve(owner))
+        result = simulate_market(
+            10.0, 9_000.0, market=still(2000.0, 2000.0), protocol=protocol_, policy=stops, keep="rows"
+        )
+        kept = float(owner.efficiency(20_000.0)[0])
+        assert result.rows["slippage"][0] == 20_000.0 - 20_000.0 * kept
+        fallen = simulate_market(10.0, 9_000.0, market=still(2000.0, 1100.0), protocol=protocol_, keep="rows")
+        proceeds = 4_500.0 * 1.05 * float(liquidator.efficiency(4_500.0 * 1.05)[0])
+        assert (fallen.rows["repaid_by_liquidators"][0] == 4_500.0) == (proceeds >= 4_500.0)
+
+
+RULES = {
+    "aave_v3": AAVE,
+    "aave_v33": Protocol.aave_v33(0.8, 0.75, 0.05, dust=100.0),
+    "aave_v4": Protocol.aave_v4(0.8, 0.75, 0.05, dust=100.0, bonus_factor=0.5),
+    "morpho": Protocol.morpho(0.8),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_liquidation_that_can_heal_raises_health(rule: str) -> None:
+    debts = np.linspace(16_100.0, 18_500.0, 9)
+    result = simulate_market(10.0, debts, market=still(2000.0, 2000.0), protocol=RULES[rule], keep="rows")
+    assert (result.rows["liquidations"] > 0).all()
+    assert (result.rows["health"][:, 0] > 16_000.0 / debts).all()
+    assert (result.rows["liquidation_loss"] >= 0.0).all()
+
+
+def test_comet_absorbs_a_position_and_credits_what_is_left() -> None:
+    comet = Protocol.comet(0.8, 0.75, 0.93)
+    result = simulate_market(10.0, [16_500.0, 19_500.0], market=still(2000.0, 2000.0), protocol=comet, keep="rows")
+    assert (result.rows["status"] == MarketStatus.ABSORBED).all()
+    assert result.rows["end_wallet"][:, 0].tolist() == [18_600.0 - 16_500.0, 0.0]
+    assert result.rows["bad_debt"][:, 0].tolist() == [0.0, 19_500.0 - 18_600.0]
+
+
 # --- statistics -------------------------------------------------------------------------------------------------
 
 
@@ -433,6 +529,15 @@ def test_statistics_are_those_of_the_rows() -> None:
     assert result.cvar == pytest.approx(losses[:, 475:].mean(axis=1), rel=1e-12)
     assert result.mean_apr == pytest.approx(result.mean("return") * 365.0 / 60.0)
     assert result.mean_hours_to_liquidation[1] == pytest.approx(24.0 * result.mean("first_liquidation")[1])
+
+
+def test_moments_are_those_of_a_sweeps_blocks_to_the_bit() -> None:
+    table_ = np.random.default_rng(2).normal(size=(3, 5000))
+    table_[1, ::7] = math.inf
+    found = moments_of(table_, 4500)
+    for row, values in zip(found, table_[:, :4500].tolist(), strict=True):
+        blocks = [naive_moments(values[k : k + 2048]) for k in range(0, 4500, 2048)]
+        assert tuple(row) == naive_tree([(float(b.finite), b.mean, b.squares) for b in blocks])
 
 
 def test_a_comparison_takes_paths_in_pairs() -> None:
@@ -458,6 +563,16 @@ def test_results_can_be_read() -> None:
     one = simulate_market(10.0, 14_000.0, market=days(60, barrier=True), protocol=AAVE, paths=200).summary()
     for words in ("liquidated on", "for the first time after", "liquidation losses", "in the worst 5% of paths"):
         assert words in one
+
+
+def test_no_parameter_set_and_one_path_are_results_too() -> None:
+    none = simulate_market(10.0, np.zeros(0), market=days(3), protocol=AAVE, paths=4)
+    assert (none.shape, none.summary(), repr(none)) == ((0,), "no parameter sets", "<MarketResult of 0 parameter sets>")
+    one = simulate_market(10.0, 100.0, market=days(3), protocol=AAVE, paths=1)
+    assert repr(one) == "<MarketResult of 1 parameter set on 1 path: 0.00% liquidated>"
+    assert one.summary().startswith("1 path of 3.0 days")
+    assert one.cvar == one.var == pytest.approx(one.mean("start_equity") - one.mean("end_equity"))
+    assert math.isnan(one.error("end_equity"))
 
 
 def test_statuses_and_flags_have_the_codes_of_their_tables() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import os
 import pkgutil
 import re
 import subprocess
@@ -76,3 +77,17 @@ def test_examples_in_docstrings(module: str) -> None:
     failed, tried = doctest.testmod(importlib.import_module(module))
     assert tried > 0
     assert failed == 0
+
+
+def test_systems_that_are_not_supported_are_told_in_one_line() -> None:
+    code = "import sys; sys.platform = 'win32'\ntry: import escala\nexcept ImportError as error: print(error)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "escala runs on Linux; on Windows use it within WSL\n"
+
+
+@pytest.mark.parametrize("number", ["0", "x", "-1"])
+def test_a_senseless_number_of_numbas_threads_is_none_of_ours(number: str) -> None:
+    code = "import escala; print(float(escala.simulate(1000, 600, 1500, 200).final_supply))"
+    env = {**os.environ, "NUMBA_NUM_THREADS": number}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert (done.stdout, done.stderr) == ("1501.5124719625292\n", "")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+import escala
 from escala import parallel
 from escala.errors import InputError
+from tests.waiting import LIMIT, until_worked
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
@@ -147,11 +152,61 @@ def test_ctrl_c_ends_a_long_run_at_once(program: str) -> None:
     with interruptible([sys.executable, "-c", program]) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        time.sleep(4.0)  # past the loading of the kernels
+        until_worked(child, 6.0)  # past the loading of the kernels
         assert child.poll() is None
         child.send_signal(signal.SIGINT)
-        sent = time.perf_counter()
-        out, _ = child.communicate(timeout=30)
-        assert time.perf_counter() - sent < 10  # of minutes to hours
+        out, _ = child.communicate(timeout=LIMIT)  # of hours
         assert out == "interrupted\n"
         assert child.returncode == 0
+
+
+def test_progress_must_be_callable() -> None:
+    message = "progress must be a function that is told how much is done, not 5"
+    with pytest.raises(InputError, match=message):
+        parallel.run(lambda: lambda _start, _stop: iter(()), 10, chunk=1, threads=1, progress=5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=message):
+        escala.simulate(1000.0, 600.0, 1500.0, 200.0, progress=5)  # type: ignore[arg-type]
+
+
+def test_a_span_of_time_is_no_number_of_threads() -> None:
+    with pytest.raises(InputError, match="threads must be an integer of at least 1, not"):
+        parallel.checked_threads(np.timedelta64(2), InputError)  # type: ignore[arg-type]
+
+
+def test_the_default_is_no_more_than_python_was_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ESCALA_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(parallel, "_quota", lambda: 256)
+    assert parallel.default_threads() == 64
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert parallel.default_threads() == 1
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(parallel, "_quota", lambda: 2)
+    assert parallel.default_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "expected"),
+    [
+        ("0::/", {}, 256),
+        ("0::/", {"cpu.max": "max 100000"}, 256),
+        ("0::/", {"cpu.max": "150000 100000"}, 2),
+        ("0::/", {"cpu.max": "20000 100000"}, 1),
+        ("0::/", {"cpu.max": "nonsense"}, 256),
+        ("0::/a/b", {"a/cpu.max": "300000 100000", "a/b/cpu.max": "max 100000"}, 3),
+        ("4:cpu,cpuacct:/c", {"cpu/c/cpu.cfs_quota_us": "400000", "cpu/c/cpu.cfs_period_us": "100000"}, 4),
+        ("4:cpu,cpuacct:/c", {"cpu/c/cpu.cfs_quota_us": "-1", "cpu/c/cpu.cfs_period_us": "100000"}, 256),
+        ("7:memory:/c\nbroken", {"cpu.max": "100000 100000"}, 256),
+    ],
+)
+def test_a_containers_share_is_a_number_of_threads(
+    groups: str, files: dict[str, str], expected: int, tmp_path: Path
+) -> None:
+    (tmp_path / "cgroup").write_text(groups + "\n")
+    for name, content in files.items():
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content + "\n")
+    assert parallel._quota.__wrapped__(tmp_path / "root", tmp_path / "cgroup") == expected
+    assert parallel._quota.__wrapped__(tmp_path / "root", tmp_path / "nowhere") == 256

@@ -106,7 +106,7 @@ def test_a_pair_at_93_and_a_half_percent() -> None:
 def test_the_first_step_at_a_health_factor_of_104() -> None:
     plan = plan_unwind(1000, 800, to_ltv=0.6, liquidation_threshold=0.832, min_health_factor=1.01)
     assert float(plan.first_step) == pytest.approx(1000 * (1 - 1.01 / 1.04), rel=1e-12)
-    assert float(plan.operations["amount"][0]) == pytest.approx(float(plan.first_step), rel=1e-12)
+    assert float(plan.operations["amount"][0]) == pytest.approx(float(plan.first_step), rel=1e-10)
     assert plan.plan_status is PlanStatus.REACHED
     assert float(plan.ltv) == pytest.approx(0.6, rel=1e-14)
     assert plan.lowest_health_factor >= 1.01
@@ -287,14 +287,18 @@ class Position:
     """A lending position in exact fractions: takes operations, one after the other, and refuses what it must."""
 
     def __init__(self, supply: float, borrow: float, limits: dict[str, float]) -> None:
-        self.supply, self.borrow = Fraction(supply), Fraction(borrow)
+        self.start = self.supply = Fraction(supply)
+        self.borrow = Fraction(borrow)
         self.limits = {name: Fraction(value) for name, value in limits.items()}
         self.spent = Fraction(0)
         self.lowest: Fraction | None = None
 
     def check(self) -> None:
-        """Refuse what would leave the limits by more than rounding."""
+        """Refuse what would leave the limits, or take more than there is, by more than rounding."""
         slack = 1 + Fraction(1, 10**12)
+        assert self.supply >= -self.start / 10**15
+        if self.borrow == 0:
+            return
         assert self.borrow <= self.limits["max_ltv"] * self.supply * slack
         weighted = self.supply * self.limits["liquidation_threshold"]
         assert weighted * slack >= self.borrow * self.limits["min_health_factor"]
@@ -424,6 +428,26 @@ def test_no_plan_of_fewer_rounds_leads_there(kind: str, growth: float) -> None:
             assert plan.rounds_made == needed
 
 
+@given(ways_up())
+def test_no_round_of_a_plan_could_be_left_out(given_: dict[str, Any]) -> None:
+    plan = plan_up(given_)
+    if plan.plan_status is PlanStatus.REACHED:
+        fewer = plan_up({**given_, "rounds": float(plan.rounds_made - 1)})
+        assert fewer.plan_status is PlanStatus.ROUNDS
+        assert fewer.rounds_made == plan.rounds_made - 1
+        assert fewer.final_supply < plan.final_supply
+
+
+@given(ways_down())
+def test_no_round_of_an_unwinding_could_be_left_out(given_: dict[str, Any]) -> None:
+    plan = plan_down(given_)
+    if plan.plan_status is PlanStatus.REACHED:
+        fewer = plan_down({**given_, "rounds": float(plan.rounds_made - 1)})
+        assert fewer.plan_status is PlanStatus.ROUNDS
+        assert fewer.rounds_made == plan.rounds_made - 1
+        assert fewer.final_borrow > plan.final_borrow
+
+
 def test_no_unwinding_of_fewer_rounds_leads_there() -> None:
     supply, borrow, growth, limit = 1000.0, 760.0, 0.99, 0.85
     for rounds in (1, 2, 3):
@@ -521,6 +545,31 @@ def test_with_a_curve_the_target_is_met_and_money_is_conserved(name: str) -> Non
     assert float(down.leverage) == pytest.approx(1.5, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "curves",
+    [
+        CurveSet.from_params(["A"], "depth", [[0.999, 20_000.0, 1.0]]),
+        CurveSet.from_params(["A"], "power", [[0.999, 0.01, 0.5, 1000.0]]),
+        CurveSet.from_params(["A"], "hill", [[0.999, 30_000.0, 1.0]]),
+        CurveSet.from_ladders(["A"], [[0.0, 300.0, 500.0, 2000.0]], [[0.999, 0.995, 0.98, 0.9]]),
+    ],
+    ids=["depth", "power", "hill", "ladder"],
+)
+def test_every_family_may_say_what_trades_keep(curves: CurveSet) -> None:
+    plan = plan_leverage(1000, leverage=2.5, depth=curves, **LIMITS)
+    assert float(plan.leverage) == pytest.approx(2.5, rel=1e-12)
+    operations = plan.operations
+    bought, spent = (
+        operations[column][operations["action"] == action]
+        for column, action in (("amount", PlanAction.BUY), ("cash", PlanAction.BORROW))
+    )
+    assert bought.tolist() == pytest.approx(curves.utility(spent).reshape(-1).tolist(), rel=1e-13)
+    assert float(plan.flash_supply / (plan.flash_supply - plan.flash_borrow)) == pytest.approx(2.5, rel=1e-12)
+    down = plan_unwind(2500, 1500, close=True, depth=curves, liquidation_threshold=0.85, min_health_factor=1.05)
+    assert down.final_borrow == 0.0
+    assert float(down.cash_out) == pytest.approx(1000 - float(down.cost), rel=1e-12)
+
+
 def test_no_trade_is_larger_than_its_curve_is_trusted_to() -> None:
     plan = plan_leverage(1000, leverage=2.5, depth=curve_set("linear", 400.0), fee_rate=0.01, **LIMITS)
     spent = plan.operations["cash"][plan.operations["action"] == PlanAction.BORROW]
@@ -552,15 +601,14 @@ def test_everything_broadcasts() -> None:
     assert plan_leverage(np.ones(0), leverage=2, **LIMITS).summary() == "no plans"
 
 
-@pytest.mark.parametrize(
-    "plan",
-    [
-        plan_leverage([100.0, 200.0], leverage=2.0, max_ltv=0.8, liquidation_threshold=0.85, min_health_factor=1),
-        plan_unwind([100.0, 200.0], 50.0, to_ltv=0.1, liquidation_threshold=0.85, min_health_factor=1),
-    ],
-    ids=["up", "down"],
-)
-def test_results_are_tables(plan: Planned) -> None:
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_results_are_tables(way: str) -> None:
+    limits: dict[str, Any] = {"liquidation_threshold": 0.85, "min_health_factor": 1}
+    plan: Planned = (
+        plan_leverage([100.0, 200.0], leverage=2.0, max_ltv=0.8, **limits)
+        if way == "up"
+        else plan_unwind([100.0, 200.0], 50.0, to_ltv=0.1, **limits)
+    )
     frame = plan.to_dataframe()
     assert list(frame.columns) == list(plan.NAMES) == list(plan.to_dict())
     assert len(frame) == 2

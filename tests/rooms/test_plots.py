@@ -68,6 +68,12 @@ def curves() -> CurveSet:
     return fit(quotes().symbol, quotes().capital, quotes().efficiency)
 
 
+@functools.cache
+def parabolas() -> CurveSet:
+    """Curves that fall far enough to have a capacity, and that their records contradict."""
+    return fit(quotes().symbol, quotes().capital, quotes().efficiency, family="quadratic")
+
+
 def records(symbol: str) -> dict[str, Any]:
     chosen = np.array(quotes().symbol) == symbol
     return {"capital": quotes().capital[chosen], "efficiency": quotes().efficiency[chosen]}
@@ -362,9 +368,9 @@ def legend_texts(ax: Axes) -> list[str]:
 
 
 def test_an_efficiency_curve_has_the_curves_numbers() -> None:
-    curve = curves()[PAIR]
+    curve = parabolas()[PAIR]
     found, predicted = curve.saturation(0.2), curve.predict(np.array([1e7, 2e8]), level=0.8)
-    ax = plots.efficiency_curve(curves(), PAIR, **records(PAIR), points=[1e7, 2e8], drop=0.2, level=0.8)
+    ax = plots.efficiency_curve(parabolas(), PAIR, **records(PAIR), points=[1e7, 2e8], drop=0.2, level=0.8)
     seen, extrapolated = line(ax, "curve within the data"), line(ax, "curve extrapolated")
     for x, y in (seen, extrapolated, line(ax, "beyond the limit")):
         assert np.array_equal(y, curve.efficiency(x))
@@ -395,7 +401,7 @@ def test_a_curve_left_of_its_data_is_in_the_legend() -> None:
 
 
 def test_spans_are_the_intervals() -> None:
-    curve = curves()[PAIR]
+    curve = parabolas()[PAIR]
     found = curve.saturation()
     ax = plots.efficiency_curve(curve)
     spans = {(p.get_x(), p.get_x() + p.get_width()) for p in ax.patches if isinstance(p, Rectangle)}
@@ -413,7 +419,7 @@ def test_what_cannot_be_drawn_is_said() -> None:
     ax = plots.efficiency_curve(fit(["A"], [1e5], [0.9]))
     assert legend_texts(ax) == ["no curve: too few distinct capitals"]
     assert ax.get_title(loc="left") == "A: no curve, 1 point"
-    unlike = legend_texts(plots.efficiency_curve(curves(), "USDC/TUSD", **records("USDC/TUSD"), up_to=5e6))
+    unlike = legend_texts(plots.efficiency_curve(parabolas(), "USDC/TUSD", **records("USDC/TUSD"), up_to=5e6))
     assert "99 records not shown: beyond the right edge" in unlike
     assert any("follow a pattern that this curve does not" in text for text in unlike)
 
@@ -500,13 +506,26 @@ def test_marginal_utility_is_drawn_with_its_interval() -> None:
 
 
 def test_utility_peaks_at_the_capacity() -> None:
-    curve = curves()[PAIR]
+    curve = parabolas()[PAIR]
     ax = plots.utility_curve(curve)
     for label in ("curve within the data", "curve extrapolated"):
         x, y = line(ax, label)
         assert np.array_equal(y, curve.utility(x))
     capacity = curve.saturation().capacity[0]
     assert any(np.array_equal(one.get_xdata(), [capacity]) for one in ax.lines)
+
+
+def test_utility_is_drawn_with_its_ceiling() -> None:
+    texts = legend_texts(plots.utility_curve(ladder()))
+    most = float(ladder().saturation().ceiling[0])
+    assert f"at most {engineering(most)} comes out" in texts
+    assert "capacity: beyond the limit" in texts
+    ax = plots.utility_curve(ladder())
+    (level,) = [one for one in ax.lines if str(one.get_label()).startswith("at most")]
+    assert list(level.get_ydata()) == [most, most]  # type: ignore[arg-type]
+    assert most < ax.get_ylim()[1]
+    falling = plots.utility_curve(CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]], trusted_to=1e6))
+    assert not [text for text in legend_texts(falling) if text.startswith("at most")]  # its capacity says so
 
 
 @pytest.mark.parametrize("controls", [{}, {"hurdle": 0.9}, {"max_share": 0.2, "priority": np.linspace(0.5, 2.0, 56)}])
@@ -888,9 +907,9 @@ def test_importing_pictures_loads_no_matplotlib() -> None:
 def test_the_picture_of_the_readme_is_up_to_date(tmp_path: Path) -> None:
     runpy.run_path(str(ROOT / "docs/pictures.py"))["draw"](tmp_path)
     kept = ROOT / "docs/guide/efficiency_curve.png"
-    assert kept.stat().st_size <= 150_000
+    assert kept.stat().st_size <= 250_000
     now, then = imread(tmp_path / "efficiency_curve.png"), imread(kept)
-    assert now.shape == then.shape == (720, 1440, 4)
+    assert now.shape == then.shape == (1320, 1440, 4)
     assert np.abs(now - then).mean() < 0.02  # other versions of matplotlib shift letters a little
 
 

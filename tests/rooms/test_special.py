@@ -1,4 +1,4 @@
-"""exp, expm1, log and Lambert's W₀ of the kernels: their errors, their special values, and their plain-Python twins."""
+"""exp, expm1, log, log1p and Lambert's W₀ of the kernels: their errors, their special values, and their plain-Python twins."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 
 from escala.kernels import special
 from tests.naive.curves import horner, naive_exp, naive_expm1, naive_log
+from tests.naive.market import naive_quantile
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,7 +31,7 @@ def mapped(function: Callable[[float], float]) -> Callable[[Floats], Floats]:
 
 
 EXP, EXPM1, LOG = mapped(special.exp), mapped(special.expm1), mapped(special.log)
-LAMBERT_W0 = mapped(special.lambert_w0)
+LOG1P, LAMBERT_W0 = mapped(special.log1p), mapped(special.lambert_w0)
 RNG = np.random.default_rng(5)
 EXPONENTS = np.concatenate([RNG.uniform(-708, 709.7, 5000), RNG.uniform(-1, 1, 3000), [0.0, -708.0, 1e-300]])
 DECAYS = np.concatenate([-RNG.uniform(0, 708, 3000), -(10.0 ** RNG.uniform(-18, 1, 3000)), [0.0, -5000.0]])
@@ -115,6 +116,16 @@ def test_log_undoes_exp() -> None:
     assert np.allclose(LOG(EXP(t)), t, rtol=3e-16 * 4, atol=4e-16)
 
 
+def test_log1p_loses_nothing_of_small_numbers() -> None:
+    x = np.concatenate([10.0 ** RNG.uniform(-300, 300, 300), 10.0 ** RNG.uniform(-17, 1, 300), [0.0, 1e-300]])
+    for argument, got in zip(x.tolist(), LOG1P(x).tolist(), strict=True):
+        with localcontext(prec=340):
+            truth = (1 + Decimal(argument)).ln()
+        assert abs(Decimal(got) - truth) <= 4 * Decimal(math.ulp(got)), argument
+        whole = 1.0 + argument
+        assert got == naive_log(whole) + (argument - (whole - 1.0)) / whole
+
+
 def exact_lambert_w0(z: float) -> Decimal:
     """Newton's method with 60 digits: w·e^w is convex for w > −1, so from above it can only go down."""
     with localcontext(prec=60):
@@ -165,3 +176,29 @@ def test_special_values() -> None:
     assert math.isnan(EXP(np.array([math.nan]))[0])
     assert math.isnan(EXPM1(np.array([math.nan]))[0])
     assert LOG(np.array([1.0]))[0] == 0.0
+
+
+# --- the normal quantile ----------------------------------------------------------------------------------------
+
+NORMAL, EXP_WITHIN = mapped(special.normal_quantile), mapped(special.exp_within)
+CELLS = np.asarray((2.0 * RNG.integers(0, 2**52, 20_000) + 1.0) * 2.0**-53, dtype=np.float64)
+SHARES = np.concatenate([CELLS, CELLS * 10.0 ** RNG.uniform(-12, 0, CELLS.size), [2.0**-53, 2.0**-31, 0.075, 0.925]])
+
+
+def test_normal_quantile_equals_its_twin_to_the_bit() -> None:
+    assert NORMAL(SHARES).tolist() == [naive_quantile(u) for u in SHARES.tolist()]
+
+
+def test_normal_quantile_is_right_to_some_ulp() -> None:
+    from scipy.special import ndtri
+
+    assert NORMAL(SHARES) == pytest.approx(ndtri(SHARES), rel=4e-15)
+
+
+def test_normal_quantile_is_exactly_odd() -> None:
+    assert np.array_equal(NORMAL(CELLS), -NORMAL(1.0 - CELLS))
+
+
+def test_the_quick_exponential_is_the_other_one_where_it_holds() -> None:
+    inside = EXPONENTS[EXPONENTS >= -708.0]
+    assert np.array_equal(EXP_WITHIN(inside), EXP(inside))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -21,7 +22,7 @@ from escala import CurveSet, ScalingConfig, Store, StoreError, SymbolConfig, all
 from escala.store import curve_bytes, schema
 from escala.store.database import migrate
 from escala.store.location import Location
-from tests.places import DATA
+from tests.places import DATA, ROOT
 from tests.postgres import Server
 from tests.stores import run_sql, same_bits, some_curves
 
@@ -526,3 +527,13 @@ async def test_a_newer_schema_is_refused(url: str) -> None:
     await run_sql(url, "UPDATE escala_schema SET version_num = '9999'")
     with pytest.raises(StoreError, match="newer escala"):
         await Store.open(url)
+
+
+def test_each_revision_of_the_schema_has_one_migration() -> None:
+    """Two that were written side by side would be applied in no order."""
+    folder = ROOT / "src" / "escala" / "store" / "migrations" / "versions"
+    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("v*.py"))]
+    revisions = [re.findall(r'^revision = "(\d+)"$', text, re.MULTILINE) for text in texts]
+    assert revisions == [[revision] for revision in schema.REVISIONS]
+    before = [re.findall(r'^down_revision = "(\d+)"$', text, re.MULTILINE) for text in texts]
+    assert before == [[], *([revision] for revision in schema.REVISIONS[:-1])]

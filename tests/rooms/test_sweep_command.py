@@ -18,6 +18,7 @@ from escala import sweep as sweep_all
 from escala.sweeps.settings import from_toml
 from tests.rooms.test_commands import escala
 from tests.rooms.test_parallel import interruptible
+from tests.waiting import LIMIT, until_worked
 
 FILE = """
 [design]
@@ -129,11 +130,11 @@ def test_ctrl_c_says_what_was_kept_and_the_same_command_goes_on(tmp_path: Path) 
     out = tmp_path / "out"
     command = [sys.executable, "-m", "escala", "sweep", str(tmp_path / "sweep.toml"), "--out", str(out)]
     with interruptible(command) as child:
-        until = time.monotonic() + 120.0
+        until = time.monotonic() + LIMIT
         while len(list(out.glob("_chunk-*.state"))) < 3 and time.monotonic() < until:
             time.sleep(0.05)
         child.send_signal(signal.SIGINT)
-        told, error = child.communicate(timeout=60)
+        told, error = child.communicate(timeout=LIMIT)
         assert (child.returncode, told) == (130, "")
         assert re.fullmatch(
             r"escala: stopped; \d+ of 512 chunks are finished and stay valid: the same call goes on with them\n", error
@@ -141,9 +142,9 @@ def test_ctrl_c_says_what_was_kept_and_the_same_command_goes_on(tmp_path: Path) 
     kept = {path: path.stat().st_mtime_ns for path in sorted(out.glob("*.parquet"))[:3]}
     assert len(list(out.glob("_chunk-*.state"))) < 2**21 // 4096
     with interruptible(command) as child:
-        time.sleep(3.0)
+        until_worked(child, 4.0)
         child.send_signal(signal.SIGINT)
-        child.communicate(timeout=60)
+        child.communicate(timeout=LIMIT)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 

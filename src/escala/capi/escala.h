@@ -6,7 +6,9 @@
  *   - gives an ESCALA_... status (0 is success; escala_status_text says it in words) and checks its input before it
  *     writes anything: null pointers, sizes, workspaces, values. If `fault` is not NULL it says which argument was bad;
  *   - gives the same bits as the Python package, whatever x86-64 processor the library was built for. An older one than
- *     that stops with an illegal instruction: build for what the hosts have in common.
+ *     that stops with an illegal instruction: build for what the hosts have in common;
+ *   - computes in a floating-point environment of its own: rounding, traps and flushing to zero of the caller change no
+ *     bit and raise nothing, and they and the caller's flags are as they were when the function returns.
  *
  * Matrices lie row after row (C order). Arrays must not overlap, and must be as long as it says here. A pointer to an
  * array of size 0 may be NULL. Workspaces need no alignment; ..._workspace gives their size in bytes, or -1 for sizes
@@ -96,7 +98,7 @@ typedef struct escala_curves {
     const int8_t *family; /* n codes */
     const double *params; /* n x ESCALA_PARAMS; all NaN where there is no curve, which makes results NaN */
     const double *origin; /* n */
-    const double *trusted_to; /* n: where trust ends, inf allowed; only thresholds and allocations need it */
+    const double *trusted_to; /* n: where trust ends, inf allowed, NaN without a curve; for thresholds, allocations */
     const double *steps; /* steps_size numbers, of each ladder three rows of c numbers from its place d on: knots (0
                           * first), slopes (falling, at most 1), utilities at the knots; NULL without ladders */
     int64_t steps_size;

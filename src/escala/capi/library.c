@@ -17,6 +17,49 @@
 static const int64_t MOST = INT64_C(1) << 40; /* elements of an array: no size in bytes overflows */
 enum { LINE = 64 };                           /* bytes; a vector across two cache lines is read twice */
 
+/* ---- The floating-point environment ---- */
+
+/* Lanes compute and discard: a caller's traps would fire, and its rounding or flushing would change bits. So each
+ * function that computes has the usual environment to itself, and the caller's again when it is left, flags included. */
+#if defined(__x86_64__)
+typedef unsigned int environment;
+enum { USUAL = 0x1f80 }; /* to nearest, all traps masked, nothing flushed to zero, no flag */
+static environment take(void) {
+    environment kept = __builtin_ia32_stmxcsr();
+    if (kept != USUAL) {
+        __builtin_ia32_ldmxcsr(USUAL);
+    }
+    __asm__ volatile("" ::: "memory"); /* nothing is computed before */
+    return kept;
+}
+static void give_back(const environment *kept) {
+    __asm__ volatile("" ::: "memory");
+    __builtin_ia32_ldmxcsr(*kept);
+}
+#elif defined(__aarch64__)
+typedef struct {
+    uint64_t control, flags;
+} environment;
+static environment take(void) {
+    environment kept;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(kept.control));
+    __asm__ volatile("mrs %0, fpsr" : "=r"(kept.flags));
+    if (kept.control) {
+        __asm__ volatile("msr fpcr, %0" : : "r"(UINT64_C(0)));
+    }
+    return kept;
+}
+static void give_back(const environment *kept) {
+    __asm__ volatile("msr fpcr, %0" : : "r"(kept->control));
+    __asm__ volatile("msr fpsr, %0" : : "r"(kept->flags));
+}
+#else
+#error "how this processor's floating-point environment is set is not known here"
+#endif
+
+/* First in every function that computes; what follows is left by any return. */
+#define OWN_ENVIRONMENT environment kept_ __attribute__((cleanup(give_back))) = take()
+
 /* ---- Faults ---- */
 
 static int fail(escala_fault *fault, int status, const char *argument, int64_t index, double value) {
@@ -293,12 +336,13 @@ static int check_params(escala_fault *fault, const escala_curves *curves, int64_
     return ESCALA_OK;
 }
 
+/* A limit that is not known goes with no curve; draws may have coefficients there all the same, and get nothing. */
 static int check_limits(escala_fault *fault, const escala_curves *curves, const double *params) {
     TRY(check_array(fault, "trusted_to", curves->trusted_to, curves->n));
     TRY(check_values(fault, "origin", &RANGE_FINITE, curves->origin, curves->n));
     for (int64_t i = 0; i < curves->n; i++) {
         double trusted_to = curves->trusted_to[i];
-        if (!(trusted_to > 0.0) && !(isnan(trusted_to) && isnan(params[ESCALA_PARAMS * i]))) { /* NaN goes with no curve */
+        if (!(trusted_to > 0.0) && !(isnan(trusted_to) && (!params || isnan(params[ESCALA_PARAMS * i])))) {
             return fail(fault, ESCALA_BAD_VALUE, "trusted_to", i, trusted_to);
         }
     }
@@ -306,6 +350,7 @@ static int check_limits(escala_fault *fault, const escala_curves *curves, const 
 }
 
 EXPORT int escala_check_curves(const escala_curves *curves, escala_fault *fault) {
+    OWN_ENVIRONMENT;
     if (!curves) {
         return without(fault, "curves");
     }
@@ -341,21 +386,25 @@ static int evaluate(int64_t wanted, const escala_curves *curves, const double *c
 
 EXPORT int escala_efficiency(const escala_curves *curves, const double *capital, int64_t rows, int64_t m, double *out,
                              escala_fault *fault) {
+    OWN_ENVIRONMENT;
     return evaluate(WANTED_EFFICIENCY, curves, capital, rows, m, out, fault);
 }
 
 EXPORT int escala_utility(const escala_curves *curves, const double *capital, int64_t rows, int64_t m, double *out,
                           escala_fault *fault) {
+    OWN_ENVIRONMENT;
     return evaluate(WANTED_UTILITY, curves, capital, rows, m, out, fault);
 }
 
 EXPORT int escala_marginal(const escala_curves *curves, const double *capital, int64_t rows, int64_t m, double *out,
                            escala_fault *fault) {
+    OWN_ENVIRONMENT;
     return evaluate(WANTED_MARGINAL, curves, capital, rows, m, out, fault);
 }
 
 EXPORT int escala_threshold(const escala_curves *curves, const double *min_efficiency, double *first, double *last,
                             escala_fault *fault) {
+    OWN_ENVIRONMENT;
     if (!curves) {
         return without(fault, "curves");
     }
@@ -467,6 +516,7 @@ static int64_t room_for_steps(const escala_records *records, int64_t i) {
 }
 
 EXPORT int64_t escala_fit_workspace(int64_t n, const int64_t *offsets) {
+    OWN_ENVIRONMENT;
     escala_records records = {n, MOST, offsets, NULL, NULL, NULL, NULL};
     if (check_size(NULL, "n", n) || check_offsets(NULL, &records)) {
         return -1;
@@ -499,6 +549,7 @@ static int check_column(escala_fault *fault, const char *argument, const range *
 }
 
 EXPORT int64_t escala_fit_steps(const escala_records *records) {
+    OWN_ENVIRONMENT;
     if (!records || check_size(NULL, "n", records->n) || check_array(NULL, "family", records->family, records->n)) {
         return -1;
     }
@@ -526,6 +577,7 @@ static int check_room_for_steps(escala_fault *fault, const escala_records *recor
 
 EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, void *workspace, int64_t workspace_size,
                       escala_fault *fault) {
+    OWN_ENVIRONMENT;
     if (!records || !fits) {
         return without(fault, records ? "fits" : "records");
     }
@@ -573,6 +625,7 @@ EXPORT int escala_fit(const escala_records *records, const escala_fits *fits, vo
 
 EXPORT int escala_decay(const escala_records *records, const double *times, double half_life, double *out,
                         escala_fault *fault) {
+    OWN_ENVIRONMENT;
     if (!records) {
         return without(fault, "records");
     }
@@ -665,6 +718,7 @@ static int check_allocation_sizes(escala_fault *fault, const escala_allocation *
 }
 
 EXPORT int64_t escala_allocate_workspace(const escala_allocation *problem) {
+    OWN_ENVIRONMENT;
     if (!problem || check_allocation_sizes(NULL, problem)) {
         return -1;
     }
@@ -694,7 +748,7 @@ static int check_allocation(escala_fault *fault, const escala_allocation *proble
     TRY(check_params(fault, curves, problem->draws));
     TRY(check_steps(fault, curves, problem->draws));
     if (n > 0 && problem->draws > 0) {
-        TRY(check_limits(fault, curves, curves->params));
+        TRY(check_limits(fault, curves, NULL));
     }
     TRY(check_values(fault, "total", &RANGE_TOTAL, problem->total, problem->totals));
     for (int64_t k = 0; k < COUNT_OF(SETTINGS); k++) {
@@ -726,6 +780,7 @@ static int check_answers(escala_fault *fault, const escala_answers *answers, int
 
 EXPORT int escala_allocate(const escala_allocation *problem, const escala_answers *answers,
                            const escala_answers *first, void *workspace, int64_t workspace_size, escala_fault *fault) {
+    OWN_ENVIRONMENT;
     if (!problem || !answers) {
         return without(fault, problem ? "answers" : "problem");
     }
@@ -796,6 +851,7 @@ EXPORT void escala_scenarios_defaults(escala_scenarios *scenarios) {
 }
 
 EXPORT int64_t escala_simulate_workspace(int64_t n) {
+    OWN_ENVIRONMENT;
     if (check_size(NULL, "n", n)) {
         return -1;
     }
@@ -835,6 +891,7 @@ static void hand_over(const escala_outcomes *outcomes, const lending_room *r, in
 
 EXPORT int escala_simulate(const escala_scenarios *scenarios, const escala_outcomes *outcomes, void *workspace,
                            int64_t workspace_size, escala_fault *fault) {
+    OWN_ENVIRONMENT;
     if (!scenarios || !outcomes) {
         return without(fault, scenarios ? "outcomes" : "scenarios");
     }

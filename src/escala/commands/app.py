@@ -11,8 +11,9 @@ from cyclopts import App, CycloptsError, Parameter
 
 from escala import __version__
 from escala.commands import imported, lending, library, plans, records, scaling, sweeps, system
-from escala.commands.terminal import UsageError
+from escala.commands.terminal import UsageError, say
 from escala.errors import EscalaError
+from escala.text.visible import in_line
 
 app = App(
     name="escala",
@@ -51,11 +52,11 @@ for _command in (
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:
-    print("escala: warning:", message, file=sys.stderr)
+    say("escala: warning:", in_line(message), file=sys.stderr)
 
 
 def _fail(error: object, code: int) -> int:
-    print("escala:", " ".join(str(error).split()), file=sys.stderr)
+    say("escala:", in_line(" ".join(str(error).split())), file=sys.stderr)
     return code
 
 

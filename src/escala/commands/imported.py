@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from escala.commands.terminal import Database, Symbols, UsageError, check_known, print_json, print_table
+from escala.commands.terminal import Database, Symbols, UsageError, check_known, print_json, print_table, say
 
 if TYPE_CHECKING:
     from escala.store import RecordImport
@@ -25,8 +25,8 @@ def show(db: str, *, json: bool) -> None:
         return
     from escala.text.numerals import counted
 
-    print(counted(len(found), "import"))
-    print()
+    say(counted(len(found), "import"))
+    say()
     rows = [
         [
             str(one.id),
@@ -91,13 +91,13 @@ def delete(
     from escala.text.numerals import counted
 
     many = f"{counted(sum(found.values()), 'record')} of {counted(len(found), 'symbol')}"
-    print(f"{many} deleted" if yes else f"{many} would be deleted; --yes deletes them")
+    say(f"{many} deleted" if yes else f"{many} would be deleted; --yes deletes them")
     if found:
-        print()
+        say()
         rows = sorted(found.items(), key=lambda item: -item[1])
         print_table(["symbol", "records"], [[name, f"{count:,}"] for name, count in rows[:_SHOWN]], left=("symbol",))
         if len(rows) > _SHOWN:
-            print(f"and {counted(len(rows) - _SHOWN, 'symbol')} more")
+            say(f"and {counted(len(rows) - _SHOWN, 'symbol')} more")
 
 
 def _time(name: str, text: str) -> datetime.datetime:

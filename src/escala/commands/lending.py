@@ -15,6 +15,7 @@ from escala.commands.terminal import (
     check_plot,
     print_json,
     save_plot,
+    say,
     stopped,
     tell_plot,
 )
@@ -109,9 +110,9 @@ def _simulate_one(
         content = {**plain(result.to_dict()), "stop": result.stop_reason.name.lower()}
         print_json({**content, **_shown_operations(operations, shown)})
     else:
-        print(result.summary())
+        say(result.summary())
         if shown != "none":
-            print(lending_summary.of_operations(operations, whole=shown == "all"), end="")
+            say(lending_summary.of_operations(operations, whole=shown == "all"), end="")
     tell_plot(plot, json=json)
 
 
@@ -147,9 +148,9 @@ def _simulate_file(path: Path, out: Path | None, threads: int | None, json: bool
         names = tuple(stops(result))
         print_json({**plain(result.to_dict()), "stop": [names[int(code)] for code in result.stop]})
         return
-    print(result.summary())
+    say(result.summary())
     if out is not None:
-        print(f"{result.size:,} results written to {out}")
+        say(f"{result.size:,} results written to {out}")
 
 
 def stops(result: Any) -> dict[str, int]:

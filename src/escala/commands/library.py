@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from escala.commands.terminal import print_json
+from escala.commands.terminal import print_json, say
 from escala.text import progress
 
 
@@ -31,4 +31,4 @@ def build(
         print_json({"cpu": cpu, "files": [str(path) for path in built.paths]})
         return
     for path in built.paths:
-        print(path)
+        say(path)

@@ -14,6 +14,7 @@ from escala.commands.terminal import (
     check_plot,
     print_json,
     save_plot,
+    say,
     tell_plot,
 )
 from escala.files.json import plain
@@ -189,7 +190,7 @@ def _show(made: Planned, plot: Path | None, json: bool) -> None:
             {**content, "operations": _named(made.operations), "flash_operations": _named(made.flash_operations)}
         )
     else:
-        print(made.summary())
+        say(made.summary())
     tell_plot(plot, json=json)
 
 
@@ -253,7 +254,7 @@ def preview(
         refused = [room.Refusal(int(code)).name.lower() for code in shown.refused]
         print_json({"steps": list(shown.steps), **plain(shown.to_dict()), "refused": refused})
     else:
-        print(shown.summary())
+        say(shown.summary())
 
 
 def _numbers(option: str, words: list[str] | None) -> Any:

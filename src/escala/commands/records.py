@@ -16,10 +16,12 @@ from escala.commands.terminal import (
     check_known,
     print_json,
     print_table,
+    say,
     stopped,
 )
 from escala.errors import RecordError
 from escala.text import progress
+from escala.text.visible import in_line
 
 if TYPE_CHECKING:
     from escala.sources import EfficiencyRecords
@@ -137,13 +139,13 @@ def import_(
         content |= {"import": done.id, "added": done.added, "duplicates": done.duplicates}
         print_json({**content, "clipped": found.clipped, "left_out": found.left_out, "notes": list(found.notes)})
         return
-    print(found.summary())
+    say(found.summary())
     if found.observed_at is None:
-        print("no times in it: all count as observed now")
+        say("no times in it: all count as observed now")
     if done.duplicates:
-        print(_known_before(found, done))
-    shown = ", ".join(symbols[:_SHOWN]) + (", …" if len(symbols) > _SHOWN else "")
-    print(f"import {done.id}, added to {_without_password(db)}: {shown}")
+        say(_known_before(found, done))
+    shown = ", ".join(map(in_line, symbols[:_SHOWN])) + (", …" if len(symbols) > _SHOWN else "")
+    say(f"import {done.id}, added to {_without_password(db)}: {shown}")
 
 
 def _known_before(records: EfficiencyRecords, done: Imported) -> str:
@@ -188,7 +190,15 @@ def _without_password(db: str) -> str:
     return str(location.path or location)
 
 
-def export(file: Path, /, *, symbols: Symbols = None, db: Database = "escala.db", json: bool = False) -> None:
+def export(
+    file: Path,
+    /,
+    *,
+    symbols: Symbols = None,
+    excel_safe: bool = False,
+    db: Database = "escala.db",
+    json: bool = False,
+) -> None:
     """Write the records of a store to a CSV or Parquet file that can be imported: all but their sources and metrics.
 
     Parameters
@@ -197,6 +207,8 @@ def export(file: Path, /, *, symbols: Symbols = None, db: Database = "escala.db"
         Where they go: columns symbol, capital, efficiency, weight, observed_at (UTC).
     symbols
         Whose: --symbols A B C; by default all.
+    excel_safe
+        Put an apostrophe before text that a spreadsheet would take for a formula; for reading, not for importing again.
     db
         The store: a file or postgresql://USER:PASSWORD@HOST/NAME.
     json
@@ -207,11 +219,11 @@ def export(file: Path, /, *, symbols: Symbols = None, db: Database = "escala.db"
     table_file.check(file, "records", RecordError)
     _refuse_store(file, db)
     records = asyncio.run(_stored(db, symbols))
-    table_file.write(file, _table(records))
+    table_file.write(file, _table(records), excel_safe=excel_safe)
     if json:
         print_json({"file": str(file), "records": len(records)})
     else:
-        print(f"{len(records):,} records written to {file}")
+        say(f"{len(records):,} records written to {file}")
 
 
 def _refuse_store(file: Path, db: str) -> None:
@@ -270,8 +282,8 @@ def list_(*, symbols: Symbols = None, imports: bool = False, db: Database = "esc
         print_json([{"symbol": symbol, **vars(records)} for symbol, records in chosen.items()])
         return
     total = sum(records.count for records in chosen.values())
-    print(f"{counted(total, 'record')} of {counted(len(chosen), 'symbol')}")
-    print()
+    say(f"{counted(total, 'record')} of {counted(len(chosen), 'symbol')}")
+    say()
     _print_ranges(chosen)
 
 

@@ -19,9 +19,11 @@ from escala.commands.terminal import (
     print_json,
     print_table,
     save_plot,
+    say,
     tell_plot,
 )
 from escala.text import progress
+from escala.text.visible import in_line
 
 if TYPE_CHECKING:
     from escala.allocation.result import Allocation
@@ -97,7 +99,7 @@ def predict(
     else:
         _print_prediction(curves, columns, level, tolerance)
         if at.note:
-            print(at.note)
+            say(at.note)
     tell_plot(plot, json=json)
 
 
@@ -130,10 +132,10 @@ async def _curve(
 def _print_prediction(curve: CurveSet, columns: dict[str, Any], level: float, tolerance: float) -> None:
     from escala.text.numerals import capital
 
-    print(_of_curve(curve))
+    say(_of_curve(curve))
     if not curve.has_curve[0]:
         return
-    print()
+    say()
     rows = zip(*columns.values(), strict=True)
     print_table(
         [
@@ -158,9 +160,9 @@ def _print_prediction(curve: CurveSet, columns: dict[str, Any], level: float, to
         left=("",),
         spare=("next unit returns",),
     )
-    print(f"interval, and probability to lie within ±{tolerance:g} of the curve: of a new observation")
+    say(f"interval, and probability to lie within ±{tolerance:g} of the curve: of a new observation")
     if any(columns["extrapolated"]):
-        print("outside the records the interval holds if the curve goes on as it does; no probability is given there")
+        say("outside the records the interval holds if the curve goes on as it does; no probability is given there")
 
 
 def _marginal(value: float, low: float, high: float) -> str:
@@ -186,7 +188,7 @@ def _of_curve(curve: CurveSet) -> str:
 
     records = counted(int(curve.n_points[0]), "record")
     seen = f"{capital(curve.observed[0, 0])} to {capital(curve.observed[0, 1])}"
-    start = f"{curve.symbols[0]}: {records} of capitals {seen}"
+    start = f"{in_line(curve.symbols[0])}: {records} of capitals {seen}"
     if not curve.has_curve[0]:
         return f"{start}; no curve: {REASONS[curve.status_names[0]]}"
     doubt = ", but the records follow a pattern that it does not" if curve.marked[0] else ""
@@ -284,7 +286,7 @@ def optimize(
     if json:
         print_json(_allocation_content(found))
     else:
-        print(found.summary())
+        say(found.summary())
         _print_settings(settings, limits)
     tell_plot(plot, json=json)
 
@@ -339,7 +341,7 @@ def _print_settings(settings: ScalingConfig, limits: dict[str, Any]) -> None:
     names = ("min_efficiency", "max_share", "min_ticket", "reserve")
     used = [f"{name} {getattr(settings, name):g}" for name in names if name not in limits]
     if used:
-        print(f"by the store's settings, where a symbol has none of its own: {', '.join(used)}")
+        say(f"by the store's settings, where a symbol has none of its own: {', '.join(used)}")
 
 
 def _allocation_content(found: Allocation) -> dict[str, Any]:
@@ -431,7 +433,7 @@ async def _curves(db: str, symbols: list[str] | None, wanted: Refit) -> tuple[Cu
 def _print_one(curve: CurveSet, found: Saturation, drop: float) -> None:
     from escala.text.numerals import capital
 
-    print(_of_curve(curve))
+    say(_of_curve(curve))
     if not curve.has_curve[0]:
         return
     limits = {
@@ -441,10 +443,11 @@ def _print_one(curve: CurveSet, found: Saturation, drop: float) -> None:
             found.saturation[0], found.saturation_low[0], found.saturation_high[0]
         ),
         "capacity": _with_interval(found.capacity[0], found.capacity_low[0], found.capacity_high[0]),
+        "at most comes out": "the records do not say" if math.isinf(found.ceiling[0]) else capital(found.ceiling[0]),
     }
     for name, value in limits.items():
-        print(f"  {name:<22}{value}")
-    print("capacity: where capital x efficiency is highest; beyond it more capital returns less in all")
+        say(f"  {name:<22}{value}")
+    say("capacity: where capital x efficiency is highest; beyond it more capital returns less in all")
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
@@ -488,8 +491,8 @@ def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
     from escala.curves.summary import REASONS, families
     from escala.text.numerals import capital
 
-    print(f"{len(curves):,} symbols, {int(curves.n_points.sum()):,} records: {families(curves)}")
-    print()
+    say(f"{len(curves):,} symbols, {int(curves.n_points.sum()):,} records: {families(curves)}")
+    say()
     rows = []
     for k, symbol in enumerate(curves.symbols.tolist()):
         row = [symbol, f"{curves.n_points[k]:,}"]
@@ -502,19 +505,21 @@ def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
                 _interval(found.saturation_low[k], found.saturation_high[k]),
                 capital(found.capacity[k]),
                 _interval(found.capacity_low[k], found.capacity_high[k]),
+                capital(found.ceiling[k]),
             ]
         else:
-            row += [f"no curve: {REASONS[curves.status_names[k]]}", *[""] * 6]
+            row += [f"no curve: {REASONS[curves.status_names[k]]}", *[""] * 7]
         rows.append(row)
     lost = f"{100 * drop:.4g} % lost at"
     print_table(
-        ["symbol", "records", "family", "R² ", "largest", lost, "(90 %)", "capacity", "(90 %)"],
+        ["symbol", "records", "family", "R² ", "largest", lost, "(90 %)", "capacity", "(90 %)", "at most out"],
         rows,
         left=("symbol", "family", "(90 %)"),
         spare=("records", "family", "largest", "(90 %)"),
     )
-    print("lost: of the highest efficiency; capacity: where capital x efficiency is highest; –: beyond what is trusted")
+    say("lost: of the highest efficiency; capacity: where capital x efficiency is highest; –: beyond what is trusted")
+    say("at most out: what capital x efficiency never exceeds; –: the records do not say")
     for line in _on_or_more(curves, found):
-        print(line)
+        say(line)
     if curves.marked.any():
-        print("* the records follow a pattern that this curve does not (p < 0.01)")
+        say("* the records follow a pattern that this curve does not (p < 0.01)")

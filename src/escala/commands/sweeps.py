@@ -12,6 +12,7 @@ from escala.commands.terminal import (
     check_plot,
     print_json,
     save_plot,
+    say,
     tell_plot,
 )
 
@@ -77,9 +78,9 @@ def sweep(
     if json:
         print_json(summary.to_dict())
     else:
-        print(summary.summary())
+        say(summary.summary())
         if out is not None:
-            print(f"\n{'totals' if totals_only else 'rows and totals'} in {out}")
+            say(f"\n{'totals' if totals_only else 'rows and totals'} in {out}")
     tell_plot(plot, json=json)
 
 
@@ -90,7 +91,7 @@ def _estimate(settings: SweepSettings, out: Path | None, totals_only: bool, thre
     if json:
         print_json(vars(found))
     else:
-        print(found.summary())
+        say(found.summary())
 
 
 def _run(settings: SweepSettings, scheduler: str | None, **options: Any) -> SweepSummary:

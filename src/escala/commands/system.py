@@ -6,7 +6,7 @@ from pathlib import Path
 
 from escala import __version__
 from escala.commands.lending import stops
-from escala.commands.terminal import UsageError, announce_compilation, print_json, stopped
+from escala.commands.terminal import UsageError, announce_compilation, print_json, say, stopped
 from escala.text import progress
 
 
@@ -34,14 +34,15 @@ def demo(*, files: Path | None = None, threads: int | None = None, json: bool = 
     from escala.parallel import default_threads
 
     announce_compilation()
-    curves = demo_curves.run(demo_curves.load_quotes(), threads=threads)
+    quotes = demo_curves.load_quotes()
+    curves = demo_curves.run(quotes, threads=threads)
     if not json:
-        print(demo_curves.report(curves), flush=True)
-        print()
-    plan = demo_allocation.run(curves.curves, threads=threads)
+        say(demo_curves.report(curves), flush=True)
+        say()
+    plan = demo_allocation.run(curves.curves, quotes, threads=threads)
     if not json:
-        print(demo_allocation.report(plan), flush=True)
-        print()
+        say(demo_allocation.report(plan), flush=True)
+        say()
     accounts = demo_lending.load_accounts()
     with progress.bar("simulating", demo_lending.scenarios(accounts)) as told:
         study = demo_lending.run(accounts, threads=threads, progress=told)
@@ -62,7 +63,7 @@ def demo(*, files: Path | None = None, threads: int | None = None, json: bool = 
             }
         )
     else:
-        print(demo_lending.report(study, threads or default_threads()))
+        say(demo_lending.report(study, threads or default_threads()))
 
 
 def _write_files(folder: Path) -> None:
@@ -78,7 +79,7 @@ def _write_files(folder: Path) -> None:
             if path.exists() and path.read_bytes() != content:
                 raise FileExistsError(17, "there is another file of this name", str(path))
             whole.write(path, content)
-            print(path)
+            say(path)
 
 
 def info(*, json: bool = False) -> None:
@@ -118,7 +119,7 @@ def info(*, json: bool = False) -> None:
         return
     for name, fact in facts.items():
         shown = ", ".join(fact) or "none" if isinstance(fact, list) else fact
-        print(f"{name.replace('_', ' '):<16}{shown}")
+        say(f"{name.replace('_', ' '):<16}{shown}")
 
 
 #: Modules that each extra brings.
@@ -145,6 +146,6 @@ def warm() -> None:
     with stopped("kernels that were compiled are kept"):
         kernels.load_all()
     fresh = len(set(kernels.compiled()) - before)
-    print(f"{fresh} kernels compiled, {len(before)} were there already, {time.perf_counter() - started:.1f} s")
+    say(f"{fresh} kernels compiled, {len(before)} were there already, {time.perf_counter() - started:.1f} s")
     kept = set(kernels.names()) <= set(kernels.compiled())
-    print(f"{'kept' if kept else 'they could not be kept'} in {jit.cache_dir()}")
+    say(f"{'kept' if kept else 'they could not be kept'} in {jit.cache_dir()}")

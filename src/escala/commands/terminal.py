@@ -6,11 +6,12 @@ import contextlib
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 from cyclopts import Parameter
 
 from escala.errors import EscalaError, UnknownSymbolError
+from escala.text.visible import in_line, in_lines
 
 #: Options that several commands have.
 Database = Annotated[str, Parameter(env_var="ESCALA_DB")]
@@ -23,6 +24,11 @@ _GAP = 2  # between columns
 
 class UsageError(EscalaError):
     """Options that do not go together; ends with exit code 2."""
+
+
+def say(*parts: object, file: TextIO | None = None, end: str = "\n", flush: bool = False) -> None:
+    """Print; what text of others, a symbol or a file's name, would do to a terminal is an escape."""
+    print(*map(in_lines, parts), file=file, end=end, flush=flush)
 
 
 def check_known(symbols: Iterable[str] | None, known: Collection[str]) -> None:
@@ -42,7 +48,7 @@ def announce_compilation() -> None:
     """Say why the first run takes its time, on a terminal or not: a log that stands still for a minute looks broken."""
     from escala.kernels import jit
 
-    jit.before_compiling = lambda: print("compiling the kernels, once: about a minute", file=sys.stderr)
+    jit.before_compiling = lambda: say("compiling the kernels, once: about a minute", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -64,7 +70,7 @@ def print_table(
     """
     from rich.console import Console
 
-    table = [list(names), *map(list, rows)]
+    table = [list(names), *(list(map(in_line, row)) for row in rows)]
     room = Console().width if sys.stdout.isatty() else _WIDE
     if _width(table) > room:
         kept = [k for k, name in enumerate(names) if name not in spare]
@@ -88,7 +94,7 @@ def _print_columns(table: list[list[str]], left: Sequence[str]) -> None:
     console = Console(markup=False, highlight=False, width=max(_WIDE, _width(table) + 1))
     with console.capture() as captured:
         console.print(shown)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    say("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def print_json(content: Any) -> None:
@@ -97,7 +103,7 @@ def print_json(content: Any) -> None:
 
     from escala.files.json import plain
 
-    print(json.dumps(plain(content), indent=2, allow_nan=False))
+    say(json.dumps(plain(content), indent=2, allow_nan=False))
 
 
 def check_plot(path: Path | None) -> None:
@@ -118,4 +124,4 @@ def save_plot(figure: Any, path: Path) -> None:
 def tell_plot(path: Path | None, *, json: bool) -> None:
     """Say that a picture was written, unless the output is JSON."""
     if path is not None and not json:
-        print(f"picture written to {path}")
+        say(f"picture written to {path}")

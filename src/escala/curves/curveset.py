@@ -851,6 +851,20 @@ class CurveSet:
             s = np.clip(s, *_HILL_SHAPES)
             b = self.params[hill, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
             out[:, hill, :3] = np.stack([np.clip(a, 0.0, most_amplitude(s)), b, s], axis=-1)
+        depth = self.family == Family.DEPTH
+        if depth.any():
+            a, change, sharper, _ = np.moveaxis(out[:, depth], -1, 0)
+            b = self.params[depth, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
+            h = self.params[depth, 2] * np.exp(np.clip(sharper, -_MOST_CHANGE, _MOST_CHANGE))
+            kept = FORMS[Family.DEPTH].coefficients[2].values
+            out[:, depth, :3] = np.stack([np.clip(a, 0.0, 1.0), b, np.clip(h, kept.low, kept.high)], axis=-1)
+        power = self.family == Family.POWER
+        if power.any():
+            a, b, change, scale = np.moveaxis(out[:, power], -1, 0)
+            exponent = self.params[power, 2] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
+            kept = FORMS[Family.POWER].coefficients[2].values
+            fixed = [np.clip(a, 0.0, 1.0), np.maximum(b, 0.0), np.clip(exponent, kept.low, kept.high), scale]
+            out[:, power] = np.stack(fixed, axis=-1)
         ladder = self._ladders
         if ladder.any():
             a, change, _, _ = np.moveaxis(out[:, ladder], -1, 0)
@@ -993,6 +1007,12 @@ class CurveSet:
         mean[hill, 1] = np.where(self.has_curve[hill], 0.0, np.nan)
         amplitude = self.params[hill, :1]
         factor[hill, :3] = np.stack([constant[hill], first[hill] / amplitude, second[hill] / amplitude], axis=1)
+        depth, power = self.family == Family.DEPTH, self.family == Family.POWER
+        mean[depth, 1:3], mean[power, 2] = none[depth, None], none[power]
+        amplitude = np.where(self.params[depth, :1] > 0.0, self.params[depth, :1], 1.0)
+        factor[depth, :3] = np.stack([constant[depth], first[depth] / amplitude, second[depth] / amplitude], axis=1)
+        falls = np.where(self.params[power, 1:2] > 0.0, -self.params[power, 1:2] * self.params[power, 2:3], 1.0)
+        factor[power, :3] = np.stack([constant[power], -first[power], second[power] / falls], axis=1)
         ladder = self._ladders
         mean[ladder, 1] = 0.0
         factor[ladder, :3] = np.stack([constant[ladder], first[ladder], unused[ladder]], axis=1)

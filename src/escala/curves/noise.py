@@ -122,7 +122,8 @@ def score(
     from escala.kernels.noise import scores as kernels
     from escala.kernels.noise.rows import BINS, WINDOWS, WORK_SIZE, kept, noise, point, tag
 
-    order, offsets = records[:2]
+    order, offsets, capital, efficiency, weights = records
+    family, status, params, origin, root, covariance, stats = fitted
     n = offsets.size - 1
     sizes = np.diff(offsets)
     if group.size == 0 and sizes.max(initial=0) < least:
@@ -142,7 +143,8 @@ def score(
             while at < stop:
                 end = min(stop, at + max(1, _STEP_POINTS // max(1, int(sizes[order[at]]))))
                 kernels.score(
-                    *records, group, block, least, *fitted, levels, misfit, bins, windows, scores, forward, counts,
+                    order, offsets, capital, efficiency, weights, group, block, least, family, status, params, origin,
+                    root, covariance, stats, levels, misfit, bins, windows, scores, forward, counts,
                     work, points, table, tags, at, end,
                 )  # fmt: skip
                 at = end
@@ -195,9 +197,10 @@ def reach(
     out = np.empty((smallest.size, rows.shape[1]))
     confidence = np.empty_like(out)
     work = np.empty(int(scores.sizes.max(initial=0)) + WINDOW + WINDOWS)
+    family, params, origin, steps = curves
     kernels.reach(
-        *curves, np.ascontiguousarray(smallest), np.ascontiguousarray(known.levels), known.bins.offsets,
-        known.bins.values, known.windows.offsets, known.windows.values, scores.offsets, scores.values, level,
-        int(ahead), within, np.ascontiguousarray(rows), out, confidence, work, 0, smallest.size,
+        family, params, origin, steps, np.ascontiguousarray(smallest), np.ascontiguousarray(known.levels),
+        known.bins.offsets, known.bins.values, known.windows.offsets, known.windows.values, scores.offsets,
+        scores.values, level, int(ahead), within, np.ascontiguousarray(rows), out, confidence, work, 0, smallest.size,
     )  # fmt: skip
     return out, confidence

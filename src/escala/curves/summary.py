@@ -130,6 +130,7 @@ def columns(curves: _Curves) -> dict[str, list[Any]]:
         "largest": curves.observed[:, 1].tolist(),
         "10 % lost at": found.saturation.tolist(),
         "capacity": found.capacity.tolist(),
+        "ceiling": found.ceiling.tolist(),
     }
 
 
@@ -145,7 +146,7 @@ def table(curves: _Curves, more: int) -> list[str]:
     width = max(len("symbol"), *(len(symbol) for symbol in curves.symbols))
     lines = [
         f"{'symbol':<{width}}  {'family':<11}{'points':>8}{'R²':>8}{'resid. sd':>11}{'largest':>14}"
-        f"{'10 % lost at':>14}{'capacity':>14}"
+        f"{'10 % lost at':>14}{'capacity':>14}{'ceiling':>14}"
     ]
     for i, symbol in enumerate(curves.symbols):
         start = f"{symbol:<{width}}  {_family(curves, i):<11}{curves.n_points[i]:>8,}"
@@ -156,11 +157,12 @@ def table(curves: _Curves, more: int) -> list[str]:
         largest, lost = capital(curves.observed[i, 1]), capital(found.saturation[i])
         lines.append(
             f"{start}{curves.r_squared[i]:>8.3f}{curves.residual_sd[i]:>10.4f}{marked}{largest:>14}{lost:>14}"
-            f"{capital(found.capacity[i]):>14}"
+            f"{capital(found.capacity[i]):>14}{capital(found.ceiling[i]):>14}"
         )
     if more > 0:
         lines.append(f"… and {more:,} more")
-    lines.append("10 % lost, of the highest efficiency, and capacity: within the curve's limit, a dash where not")
+    lines.append("10 % lost, of the highest efficiency, and capacity: within the curve's limit, a dash where not;")
+    lines.append("ceiling: what capital x efficiency never exceeds")
     if curves.marked.any():
         lines.append("* the points follow a pattern that this curve does not (p < 0.01)")
     return lines

@@ -62,27 +62,26 @@ def run(quotes: Quotes, *, threads: int | None = None) -> Study:
 
 
 def report(study: Study) -> str:
-    """One line a pair: family, fit, efficiency at 1 M USD, where 10 % are lost and where more returns no more."""
+    """One line a pair: family, fit, efficiency at 1 M USD, where 10 % are lost and the most that ever comes out."""
     curves, found, at = study.curves, study.saturation, study.prediction
     lines = [
         f"{int(curves.n_points.sum()):,} real swap quotes, 500 to {curves.observed.max():,.0f} USD; "
         f"{len(curves)} pairs fitted in {study.seconds * 1e3:.0f} ms: {curve_summary.families(curves)}",
         "",
-        f"{'':<16}{'':<12}{'':>6}  {'efficiency at 1 M USD':<23}{'10 % lost at, M USD':<24}capacity, M USD",
-        f"{'pair':<16}{'family':<12}{'R²':>6}  {'(95 % of new quotes)':<23}{'(90 % interval)':<24}(90 % interval)",
+        f"{'':<16}{'':<9}{'':>8}  {'loss at 1 M USD':<25}{'10 % lost at, M USD':<24}at most comes",
+        f"{'pair':<16}{'family':<9}{'misfit':>8}  {'(95 % of new quotes)':<25}{'(90 % interval)':<24}out, M USD",
     ]
     for i, symbol in enumerate(curves.symbols):
         mark = "*" if curves.marked[i] else " "
-        predicted = f"{at.efficiency[i]:.4f} [{at.low[i]:.3f}, {at.high[i]:.3f}]"
+        lost_now = f"{_loss(at.efficiency[i])} [{_loss(at.high[i])}, {_loss(at.low[i])}]"
         lost = _interval(found.saturation[i], found.saturation_low[i], found.saturation_high[i])
-        capacity = _interval(found.capacity[i], found.capacity_low[i], found.capacity_high[i])
-        family = curves.family_names[i]
-        lines.append(f"{symbol:<16}{family:<12}{curves.r_squared[i]:>6.3f}{mark} {predicted:<23}{lost:<24}{capacity}")
+        family, misfit = curves.family_names[i], f"{curves.misfit[i]:.2f}{mark}"
+        lines.append(f"{symbol:<16}{family:<9}{misfit:>9} {lost_now:<25}{lost:<24}{_millions(found.ceiling[i])}")
     marked = int(curves.marked.sum())
     lines += [
-        "10 % lost: of the highest efficiency; capacity: where capital x efficiency is highest; –: beyond the limit",
-        "≥: returns rise again far out, by the fitted floor alone; the data allow a capacity from there on",
-        f"* {marked} of {len(curves)} pairs follow a pattern that their curve does not (lack of fit, p < 0.01): "
+        "misfit: residuals over what neighbouring quotes differ by; 10 % lost: of the highest efficiency",
+        "at most comes out: capital x efficiency, whatever the capital; –: the quotes do not say",
+        f"* {marked} of {len(curves)} pairs follow a pattern that their curve does not (p < 0.01, misfit > 1.25): "
         "read their intervals with care",
     ]
     return "\n".join(lines)
@@ -92,6 +91,11 @@ def _interval(value: float, low: float, high: float) -> str:
     if np.isinf(value):
         return "–" if np.isinf(low) else f"≥ {_millions(low)}"
     return f"{_millions(value)} [{_millions(low)}, {_millions(high)}]"
+
+
+def _loss(efficiency: float) -> str:
+    """Write what is lost, in percent."""
+    return f"{100.0 * (1.0 - efficiency):.2f}%"
 
 
 def _millions(value: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from escala.arrays import known_word
 from escala.design.points import HaltonPoints, LatinPoints, Points, RandomPoints, SobolPoints
 from escala.errors import DesignError, did_you_mean
 
@@ -78,7 +79,7 @@ def check_keys(data: Any) -> None:
     if not isinstance(data, Mapping):
         raise DesignError(f"a design must be a table with kind and ranges, not {data!r}")
     kind = data.get("kind")
-    if kind not in _KINDS:
+    if not known_word(kind, _KINDS):
         raise DesignError(f"kind must be one of {', '.join(_KINDS)}, not {kind!r}", arguments=("kind",))
     allowed = ["kind", "ranges", "columns", "free", "model"]
     allowed += [] if kind == "grid" else ["n", "seed"]

@@ -20,7 +20,9 @@ from escala.keyed import PerSymbol
 from escala.tables import FINITE_FROM_ZERO
 
 #: Columns of numbers in a prediction.
-_PREDICTED: Final = ("efficiency", "low", "high", "confidence")
+_PREDICTED: Final = (
+    "efficiency", "low", "high", "confidence", "marginal", "marginal_low", "marginal_high",
+)  # fmt: skip
 
 #: Points that one call of :meth:`CurveSet.predict` is given: its arrays fit into the cache.
 _BLOCK: Final = 16384
@@ -119,12 +121,17 @@ def predict_points(
     given = points.take(order, axis=0).reshape(-1)  # the points of a curve side by side
     columns: dict[str, npt.NDArray[Any]] = {name: np.empty(n * m) for name in _PREDICTED}
     columns["extrapolated"] = np.empty(n * m, dtype=np.bool_)
+    known: dict[str, npt.NDArray[Any]] = {  # of each curve; those that are not asked for stay as they are
+        "method": np.full(len(curves), "none", dtype=object),
+        "enough": np.zeros(len(curves), dtype=np.bool_),
+        "points": np.zeros(len(curves), dtype=np.int64),
+    }
     blocks = _blocks(np.bincount(owner, minlength=len(curves)) * m)
 
     def make_part() -> parallel.Part:
         def part(start: int, stop: int) -> Iterator[None]:
             for block in blocks[start:stop]:
-                _predict_block(block, curves, given, columns, config)
+                _predict_block(block, curves, given, columns, known, config)
                 yield
 
         return part
@@ -136,6 +143,7 @@ def predict_points(
         columns = {name: column.reshape(n, m).take(back, axis=0) for name, column in columns.items()}
     return Prediction(
         **{name: column.reshape(shape) for name, column in columns.items()},
+        **{name: column[owner] for name, column in known.items()},
         level=config.level,
         tolerance=np.full(n, config.tolerance),
         symbols=curves.symbols[owner],
@@ -148,6 +156,7 @@ def _predict_block(
     curves: CurveSet,
     given: Floats,
     columns: Mapping[str, npt.NDArray[Any]],
+    known: Mapping[str, npt.NDArray[Any]],
     config: EngineConfig,
 ) -> None:
     """Predict some pieces in one call, which takes a rectangle: short rows are filled up with an allowed capital."""
@@ -158,6 +167,8 @@ def _predict_block(
     for name, column in columns.items():
         for row, (_, begin, end) in zip(getattr(at, name), block, strict=True):
             column[begin:end] = row[: end - begin]
+    for name, column in known.items():
+        column[[k for k, _, _ in block]] = getattr(at, name)
 
 
 def _blocks(counts: npt.NDArray[np.int64]) -> list[list[_Piece]]:

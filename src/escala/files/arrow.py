@@ -16,6 +16,7 @@ from escala.files.times import Times
 _Array: TypeAlias = npt.NDArray[Any]
 
 _BLOCK: Final = 1 << 23  # bytes read together
+_LONGEST: Final = 1 << 24  # bytes of a line
 _EXACT: Final = (
     2**53
 )  # microseconds since 1970 that are numbers of their own: beyond, two roundings may differ from one
@@ -60,6 +61,9 @@ def _blocks(file: BinaryIO, layout: Layout) -> Iterator[bytes]:
     while content := file.read(_BLOCK):
         content = rest + content
         end = content.rfind(b"\n") + 1
+        if not end and len(content) > _LONGEST:
+            yield b"\0"  # not plain: who reads line by line says which it is
+            return
         block, rest = content[:end], content[end:]
         if is_header and block:
             block, is_header = _behind_header(block), False

@@ -20,7 +20,7 @@ from escala.errors import InputError
 from escala.files import arrow
 from escala.files.dialect import SAMPLE, Dialect, Known, Layout, is_comment
 from escala.files.dialect import layout as found_layout
-from escala.files.numbers import NotANumberError, Numbers
+from escala.files.numbers import NotANumberError, Numbers, plain
 from escala.files.times import NotATimeError, Times
 from escala.text.numerals import counted
 
@@ -32,6 +32,8 @@ Rows: TypeAlias = list[tuple[int, list[str]]]
 _BLOCK: Final = 2048  # rows converted together: few enough that the garbage collector has little to look through
 _LINES: Final = 20  # lines that a sample has at least: some tables have thousands of columns
 _LONGEST_SAMPLE: Final = 1 << 24
+#: Characters of a line, and of a row with line breaks in its quotes, at most: a packed file may hold any number.
+LONGEST_LINE: Final = 1 << 24
 _LARGE: Final = 1_000_000  # bytes from which a file is worth loading a library that reads it faster
 
 
@@ -59,7 +61,7 @@ class Column(NamedTuple):
         if self.kind == "text":
             return None
         if self.kind == "plain":
-            return float
+            return plain
         if self.kind == "time":
             return Times(Numbers(layout.separators))
         return Numbers(layout.separators, units=self.kind != "number", blank=self.kind == "level")
@@ -105,6 +107,8 @@ def opened(path: Path, error: type[InputError]) -> Iterator[BinaryIO]:
     try:
         with _open(path) as file:
             yield file
+    except LineTooLongError as reason:
+        raise error(f"{path}{reason}") from None
     except (UnicodeError, csv.Error) as reason:
         raise error(f"{path}: not a CSV file in UTF-8 or UTF-16: {reason}") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as reason:
@@ -154,6 +158,8 @@ def _layout(
     head = file.read(SAMPLE)
     while head.count(b"\n") < _LINES and len(head) < _LONGEST_SAMPLE and (more := file.read(SAMPLE)):
         head += more
+    if len(head) >= _LONGEST_SAMPLE and b"\n" not in head and b"\r" not in head:
+        raise LineTooLongError(1)
     is_whole = not file.read(1)
     file.seek(0)
     return found_layout(path, head, is_whole, (said or Dialect()).checked(error), known, error, hint)
@@ -277,8 +283,8 @@ class _Reading:
             try:  # most are as Python writes them, and its own function is quicker than one of ours
                 values = np.array(list(map(float, texts)), dtype=np.float64)
             except ValueError:
-                pass
-            else:
+                values = None
+            if values is not None and "_" not in "".join(texts):  # of programs, not of files: 1_000
                 if isinstance(reader, Times):
                     reader.skip_numbers(len(texts))
                 return values
@@ -326,13 +332,38 @@ class _Reading:
                 yield f"{self.wanted[place].name}: {', '.join(reader.taken)} taken off its numbers"
 
 
+class LineTooLongError(Exception):
+    """A line that no table has.
+
+    Parameters
+    ----------
+    row : int or None
+        Which, if that is known.
+    """
+
+    def __init__(self, row: int | None) -> None:
+        where = "" if row is None else f" row {row}"
+        super().__init__(f"{where}: a line of more than {LONGEST_LINE:,} characters, which is the most that is read")
+
+
+def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
+    """Give the lines of a text; of one that is too long no more is read than it may have."""
+    for number in itertools.count(1):
+        line = text.readline(LONGEST_LINE + 1)
+        if not line:
+            return
+        if len(line) > LONGEST_LINE:
+            raise LineTooLongError(number)
+        yield line
+
+
 class _Numbered:
     """Rows of a file behind its header with their lines, without empty ones and comments, of which it keeps count."""
 
     def __init__(self, file: BinaryIO, layout: Layout) -> None:
         self._layout = layout
         self._text = io.TextIOWrapper(file, layout.encoding, newline="")
-        lines = itertools.islice(self._text, layout.skipped, None)
+        lines = itertools.islice(_bounded(self._text), layout.skipped, None)
         # strict: a quote that is never closed would take the rest of the file for one value, and no row would be missed
         self._reader = csv.reader(lines, delimiter=layout.delimiter, strict=True)
         self.comments = 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from escala.arrays import known_word
 from escala.errors import InputError
 from escala.files.numbers import GAPS, Separators, is_number, separators
 from escala.files.times import seconds
@@ -59,7 +60,7 @@ class Dialect:
         if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n#' or delimiter.isalnum()):
             message = f"delimiter must be one sign such as ';', or 'tab', not {self.delimiter!r}"
             raise error(message, arguments=("delimiter",))
-        if self.decimal not in {None, ".", ","}:
+        if not known_word(self.decimal, {None, ".", ","}):
             raise error(f"decimal must be '.' or ',', not {self.decimal!r}", arguments=("decimal",))
         if self.thousands is not None and (len(self.thousands) != 1 or self.thousands not in f".,{GAPS}"):
             message = f"thousands must be ',', '.', a space or an apostrophe, not {self.thousands!r}"

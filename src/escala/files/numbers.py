@@ -94,7 +94,7 @@ class Numbers:
         is_point = self.separators.decimal == "."
         if is_point or ("." not in text and text.count(",") <= 1):
             try:
-                return float(text if is_point else text.replace(",", "."))
+                return plain(text if is_point else text.replace(",", "."))
             except ValueError:
                 pass
         if self.blank and not text.strip():
@@ -129,10 +129,23 @@ class Numbers:
         return NotANumberError("decimal and thousands say how numbers are written")
 
 
+def plain(text: str) -> float:
+    """Read a number as Python writes it; not as its programs do, where 1_000 is one.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)
+
+
 def is_number(text: str) -> bool:
     """Tell whether a text is a number in some writing, with a currency or a unit or without."""
     try:
-        float(text)
+        plain(text)
     except ValueError:
         return _WRITTEN.fullmatch(text) is not None
     return True

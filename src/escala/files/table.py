@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from escala.files import whole
 
 if TYPE_CHECKING:
     import pandas
+
+
+#: What spreadsheets take for the beginning of a formula.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def check(path: Path, what: str, error: type[InputError]) -> None:
@@ -68,8 +72,17 @@ def dataframe(columns: Mapping[str, Any]) -> pandas.DataFrame:
     return pandas.DataFrame(dict(columns))
 
 
-def write(path: Path, table: Mapping[str, Any]) -> None:
+def write(path: Path, table: Mapping[str, Any], *, excel_safe: bool = False) -> None:
     """Write named columns of equal length; a file that is there stays until the new one is complete.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in .csv or .parquet.
+    table : mapping
+        The columns.
+    excel_safe : bool
+        Of CSV: put an apostrophe before text that a spreadsheet would take for a formula.
 
     Raises
     ------
@@ -83,12 +96,19 @@ def write(path: Path, table: Mapping[str, Any]) -> None:
             arrow, parquet = pyarrow()
             parquet.write_table(arrow.table(dict(table)), file)
         else:
-            _write_csv(file, table)
+            _write_csv(file, table, excel_safe=excel_safe)
 
 
-def _write_csv(file: BinaryIO, table: Mapping[str, Any]) -> None:
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _write_csv(file: BinaryIO, table: Mapping[str, Any], *, excel_safe: bool) -> None:
     text = io.TextIOWrapper(file, newline="", encoding="utf-8")
     writer = csv.writer(text)
-    writer.writerow(table)
-    writer.writerows(zip(*(np.asarray(column).tolist() for column in table.values()), strict=True))
+    columns = [np.asarray(column).tolist() for column in table.values()]
+    if excel_safe:
+        columns = [list(map(_harmless, column)) for column in columns]
+    writer.writerow(map(_harmless, table) if excel_safe else table)
+    writer.writerows(zip(*columns, strict=True))
     text.detach()  # which flushes, and leaves the file open

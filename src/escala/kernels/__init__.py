@@ -15,7 +15,12 @@ The contract every kernel keeps
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+
+# Kernels use none of numba's threads, and numba cannot be imported where their number is no number of threads.
+if not os.environ.get("NUMBA_NUM_THREADS", "1").isdecimal() or os.environ.get("NUMBA_NUM_THREADS") == "0":
+    del os.environ["NUMBA_NUM_THREADS"]
 
 #: The kernels of each module.
 _KERNELS = {

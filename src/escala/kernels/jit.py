@@ -8,6 +8,7 @@ import functools
 import hashlib
 import math
 import os
+import pickle
 import sys
 import time
 import types
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types as nb
 from numba.core import config
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Floats = npt.NDArray[np.float64]
@@ -40,8 +41,10 @@ OPTIONS: dict[str, Any] = {
     "_nrt": False,
 }
 
-_PATIENCE = 20.0  # seconds that a process waits for another's compilation before it says so
-_LONGEST_WAIT = 900.0  # and after which it compiles by itself
+_PATIENCE = 2.0  # seconds that a process waits for another's compilation before it says so
+_LONGEST_WAIT = 300.0  # and after which it compiles by itself
+_FORMAT = "checked"  # how files are kept, where that differs from numba's own way
+_DIGEST = 16  # bytes of a checksum
 
 integer = nb.int64
 number = nb.float64
@@ -68,7 +71,7 @@ def processor() -> str:
 def _setting() -> str:
     """What compiled code depends on beside the kernel; numba's own cache key misses the flags."""
     flags = (config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE)
-    return f"{processor()} {flags} {OPTIONS}"
+    return f"{processor()} {flags} {OPTIONS} {_FORMAT}"
 
 
 @functools.cache
@@ -181,10 +184,59 @@ class _PlaceImpl(CompileResultCacheImpl):
         self._filename_base = self.get_filename_base(name, "")
 
 
+class _DamagedError(Exception):
+    """A file is not what was written."""
+
+
+class _CheckedFiles(IndexDataCacheFile):
+    """numba's files, each with a checksum at its end: machine code with a flipped bit runs, and computes something."""
+
+    def _load_index(self) -> dict[Any, str]:
+        try:
+            version, stamp, overloads = pickle.loads(_checked(self._index_path))
+        except FileNotFoundError:
+            return {}
+        return cast("dict[Any, str]", overloads) if (version, stamp) == (self._version, self._source_stamp) else {}
+
+    def _save_index(self, overloads: dict[Any, str]) -> None:
+        self._put(self._index_path, (self._version, self._source_stamp, overloads))
+
+    def _load_data(self, name: str) -> Any:
+        return pickle.loads(_checked(self._data_path(name)))
+
+    def _save_data(self, name: str, data: Any) -> None:
+        self._put(self._data_path(name), data)
+
+    def _put(self, path: str, data: Any) -> None:
+        content = self._dump(data)
+        with self._open_for_write(path) as file:
+            file.write(content + _checksum(content))
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST).digest()
+
+
+def _checked(path: str) -> bytes:
+    content = Path(path).read_bytes()
+    content, checksum = content[:-_DIGEST], content[-_DIGEST:]
+    if _checksum(content) != checksum:
+        raise _DamagedError(f"{os.path.basename(path)} is damaged; its kernel is compiled anew")
+    return content
+
+
 class KernelCache(FunctionCache):
     """numba's cache at our place; whatever is wrong with a file costs one compilation and one warning."""
 
     _impl_class = _PlaceImpl
+
+    def __init__(self, py_func: Any) -> None:
+        super().__init__(py_func)
+        self._cache_file = _CheckedFiles(
+            cache_path=self._impl.locator.get_cache_path(),
+            filename_base=self._impl.filename_base,
+            source_stamp=self._impl.locator.get_source_stamp(),
+        )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -281,10 +333,10 @@ def kernel(*arguments: Any) -> Callable[[Function], Function]:
             return cast(Function, dispatcher)
         name = f"{function.__module__}.{function.__qualname__}"
         function.__escala_identity__ = identity(function, arguments)
-        index = cache_dir() / f"{_PlaceImpl(function).filename_base}.nbi"
+        code = cache_dir() / f"{_PlaceImpl(function).filename_base}.1.nbc"  # which is written last
 
         def is_kept() -> bool:
-            return index.is_file()
+            return code.is_file()
 
         def compile_now() -> None:
             if _open_cache():

@@ -188,27 +188,29 @@ unwind_count = of(tables.UNWIND_COUNTS)
 plan_operation = of(tables.PLAN_TRACE)
 plan_status = codes(tables.PLAN_STATUS)
 plan_actions = codes(tables.PLAN_ACTIONS)
-#: A lane of plans: what was given, state and sums.
+#: A lane of plans: what was given, and the state. A plan that goes alone uses the first lane.
 plan_lane = rows(
     *tables.names(tables.PLAN_INPUTS),
-    "limit",  # debt/supply that a step may leave, a little below what the limits allow
+    "top",  # debt/supply that a step may leave
+    "limit",  # the same, a little below, so that rounding never exceeds it
     "growth",  # what a unit of debt drawn or of collateral sold becomes
     "slope",  # how fast the distance to the target falls with it
     "missing",  # distance to the target
+    "small",  # distance that counts as none
+    "total",  # what must be drawn or sold in all
+    "step",  # the largest that the next round may draw or sell
+    "factor",  # from one largest step to the next
+    "reach",  # drawn or sold so far
     "possible",  # 1 where some number of rounds reaches the target
     "fitted",  # 1 once the last step was cut to size
     "going",  # 1 while rounds follow
     "made",  # rounds made
-    "now_supply",
-    "now_borrow",
-    "lowest",
-    "moved",  # sums: debt drawn or collateral sold, what came of it, fees, losses of trades
-    "gained",
-    "paid",
-    "lost",
     lanes=PLAN_LANES,
 )
-PLAN_WORK_SIZE = plan_lane.END
+#: Behind that what is computed.
+leverage_out = of((*tables.LEVERAGE_VALUES, *tables.LEVERAGE_COUNTS), first=plan_lane.END, lanes=PLAN_LANES)
+unwind_out = of((*tables.UNWIND_VALUES, *tables.UNWIND_COUNTS), first=plan_lane.END, lanes=PLAN_LANES)
+PLAN_WORK_SIZE = max(leverage_out.END, unwind_out.END)
 
 # ---- Allocations ----
 

@@ -142,6 +142,18 @@ def exp(t: float) -> float:
 
 
 @helper
+def exp_within(t: float) -> float:
+    """Compute e^t as :func:`exp` does, to the bit, for t in [−708, 709.78] alone: nothing is compared."""
+    rounded = t * LOG2_E + ROUND
+    k = rounded - ROUND
+    r = (t - k * LN2_HI) - k * LN2_LO
+    p = E6 + r * (E7 + r * (E8 + r * (E9 + r * (E10 + r * E11))))
+    p = r + r * r * (E2 + r * (E3 + r * (E4 + r * (E5 + r * p))))
+    half = np.int64((np.float64(rounded).view(np.int64) << 52) + (ONE - (1 << 52))).view(np.float64)
+    return (half * p + half) * 2.0
+
+
+@helper
 def log(x: float) -> float:
     """Compute the natural logarithm of a positive normal number."""
     bits = np.float64(x).view(np.int64)

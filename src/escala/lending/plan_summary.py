@@ -67,7 +67,7 @@ def of_one(r: Numbers, given: Numbers, kind: str, target: float) -> str:
         _line("leverage", _leverage(start, r["borrow"]), ratio(r["leverage"]), ""),
         "",
         f"  cost {_costs(r['cost'], r['fees'], r['swap_cost'], r['gas_cost'])}",
-        *_flash(r, given),
+        *_flash(r, given, endless=kind == "rounds"),
         *_bounds(r),
         *_notes(r, given),
     ]  # fmt: skip
@@ -102,8 +102,10 @@ def _costs(whole: float, fees: float, swap: float, gas: float) -> str:
     return f"{amount(whole)}: fees {amount(fees)}, trades {amount(swap)}, gas {amount(gas)}"
 
 
-def _flash(r: Numbers, given: Numbers) -> list[str]:
+def _flash(r: Numbers, given: Numbers, *, endless: bool) -> list[str]:
     """Say what one transaction does, and which way is cheaper."""
+    if not r["flash_reachable"] and endless:
+        return []  # without a target there is none to reach
     if not r["flash_reachable"]:
         if not r["flash_loan"]:
             return ["  no flash loan reaches the target within the limits"]

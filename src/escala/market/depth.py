@@ -28,6 +28,8 @@ class Depth:
         Codes of ``flat``, ``constant_product`` or a family of curves.
     a, b, c, d, origin : array
         What describes it: cost, reserve, or the coefficients of the curve and where it counts from.
+    steps : (s,) float64
+        What ladders consist of; each says where its own lie.
 
     Examples
     --------
@@ -41,6 +43,7 @@ class Depth:
     c: Floats
     d: Floats
     origin: Floats
+    steps: Floats
 
     def __repr__(self) -> str:
         """Name the form and its first coefficient, or how many there are."""
@@ -52,7 +55,7 @@ class Depth:
     @classmethod
     def _of(cls, form: str, a: Floats) -> Depth:
         zero = np.zeros(())
-        return cls(np.asarray(float(_FORMS[form])), a, zero, zero, zero, zero)
+        return cls(np.asarray(float(_FORMS[form])), a, zero, zero, zero, zero, np.zeros(0))
 
     @classmethod
     def flat(cls, cost: FloatLike) -> Depth:
@@ -112,15 +115,17 @@ class Depth:
             status = FitStatus(int(curves.status[first])).name
             message = f"curves must all be there, but {str(curves.symbols[first])!r} has none: {status}"
             raise MarketError(message, arguments=("curves",), indexes=((first,),))
-        columns = {name: curves.params[:, k].copy() for k, name in enumerate(COEFFICIENTS)}
-        parts = {"form": curves.family.astype(np.float64), **columns, "origin": curves.origin.copy()}
+        family, params, origin, steps = curves._arrays()
+        columns = {name: params[:, k].copy() for k, name in enumerate(COEFFICIENTS)}
+        parts = {"form": family.astype(np.float64), **columns, "origin": origin.copy()}
         if len(curves.symbols) == 1:
             parts = {name: column.reshape(()) for name, column in parts.items()}
-        return cls(**parts)
+        return cls(**parts, steps=steps.copy())
 
-    def numbers(self) -> dict[str, Floats]:
-        """Give form, coefficients and origin by name."""
-        return {"form": self.form, **{name: getattr(self, name) for name in COEFFICIENTS}, "origin": self.origin}
+    def numbers(self, behind: int = 0) -> dict[str, Floats]:
+        """Give form, coefficients and origin by name, for steps that lie behind so many of another depth's."""
+        found = {"form": self.form, **{name: getattr(self, name) for name in COEFFICIENTS}, "origin": self.origin}
+        return {**found, "d": np.where(self.form == _FORMS["ladder"], self.d + behind, self.d)}
 
 
 def checked_depth(name: str, value: object) -> Depth:

@@ -42,6 +42,8 @@ class Scenarios:
     positions, holdings : (n, …), (n·A, …) float64
     loops : (inputs of the lending loop, n) float64
         No column where no loop runs.
+    steps : (s,) float64
+        Of the ladders among the depths.
     """
 
     shape: tuple[int, ...]
@@ -53,6 +55,7 @@ class Scenarios:
     positions: Floats
     holdings: Floats
     loops: Floats
+    steps: Floats
 
 
 def setting_of(market: Market, rule: str, *, paths: int, seed: int, antithetic: bool, sobol: int) -> Integers:
@@ -137,11 +140,12 @@ def scenarios_of(
     positions = np.zeros((n, layout.market_position.END))
     for name, array in {**balances, **parts}.items():
         positions[:, getattr(layout.market_position, name.upper())] = np.broadcast_to(array, shape).reshape(-1)
-    _check_backed(holdings.reshape(n, count, -1), positions, shape)
+    _check_backed(holdings.reshape(n, count, layout.market_holding.END), positions, shape)
     group, markets, assets = _groups(market, market_numbers, shape, n, common=common)
     words = np.zeros(len(markets), dtype=np.int64) if common else np.arange(1, n + 1, dtype=np.int64)
     loops = _loops(policy.loop, holdings, positions, shape) if policy.loop is not None else np.zeros((1, 0))
-    return Scenarios(shape, count, markets, assets, group, words, positions, holdings, loops)
+    steps = np.concatenate([depth.steps for depth in (protocol.liquidator_depth, policy.depth) if depth is not None])
+    return Scenarios(shape, count, markets, assets, group, words, positions, holdings, loops, steps)
 
 
 def _check_together(market: Market, protocol: Protocol, policy: Policy) -> None:
@@ -166,11 +170,12 @@ def _position_parts(protocol: Protocol, policy: Policy) -> dict[str, Floats]:
     """Give what a position's row holds of protocol and policy, by the names of the row."""
     assert protocol.liquidator_depth is not None
     assert policy.depth is not None
+    behind = protocol.liquidator_depth.steps.size
     return {
         **protocol.numbers(),
         **{f"liquidator_{name}": array for name, array in protocol.liquidator_depth.numbers().items()},
         **policy.numbers(),
-        **{f"depth_{name}": array for name, array in policy.depth.numbers().items()},
+        **{f"depth_{name}": array for name, array in policy.depth.numbers(behind).items()},
     }
 
 

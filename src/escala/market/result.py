@@ -177,9 +177,12 @@ class MarketResult:
 
     def __repr__(self) -> str:
         """Say how many parameter sets and paths there are, and how many of them were liquidated."""
-        share = float(np.mean(self._statistics.probability["liquidation_probability"]))
         sets = f"{self.size:,} parameter set{'' if self.size == 1 else 's'}"
-        return f"<MarketResult of {sets} on {self.sampling.paths:,} paths: {share:.2%} liquidated>"
+        if self.size == 0:
+            return f"<MarketResult of {sets}>"
+        share = float(np.mean(self._statistics.probability["liquidation_probability"]))
+        paths = f"{self.sampling.paths:,} path{'' if self.sampling.paths == 1 else 's'}"
+        return f"<MarketResult of {sets} on {paths}: {share:.2%} liquidated>"
 
     @property
     def size(self) -> int:

@@ -37,11 +37,15 @@ def _span(hours: float) -> str:
     return f"{hours / 24.0:,.1f} days" if hours >= 48.0 else f"{hours:,.1f} hours"
 
 
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def of_one(r: Mapping[str, float], frame: Frame) -> str:
     """Describe one parameter set by all its statistics."""
     start = r["start_equity_mean"]
     lines = [
-        f"{frame.paths:,} paths of {_span(frame.hours)}",
+        f"{_several(frame.paths, 'path')} of {_span(frame.hours)}",
         f"  liquidated on {_share(r, 'liquidation_probability', frame.level)}",
     ]
     if r["liquidation_probability"] > 0.0:
@@ -81,7 +85,7 @@ def of_many(r: Mapping[str, npt.NDArray[Any]], frame: Frame) -> str:
         (f"loss in the worst {1.0 - frame.level:.0%} (cvar)", "cvar", amount),
     )
     lines = [
-        f"{count:,} parameter sets on {frame.paths:,} paths of {_span(frame.hours)}",
+        f"{_several(count, 'parameter set')} on {_several(frame.paths, 'path')} of {_span(frame.hours)}",
         f"  {'':<32}{'lowest':>15}{'median':>15}{'highest':>15}",
     ]
     for words, name, write in rows:

@@ -94,15 +94,13 @@ def loss_curve(
     floor, top = _edges(np.concatenate(said))
 
     canvas.dress(ax, title_of(curve), canvas.unit("capital", currency), _LABEL)
-    ax.set(xscale="log", yscale="log")
+    ax.set(xscale="log", yscale="log", xlim=(left, right), ylim=(floor, top))
     handles = _records(ax, records, floor)
     if known:
         handles += _curve(ax, curve, grid, level, floor)
         handles += mark_limits(ax, curve, drop, right)
     if asked.size:
         handles.append(_asked(ax, asked, prediction, floor))
-    ax.set_xlim(left, right)
-    ax.set_ylim(floor, top)
     canvas.number_axis(ax, "x", log=True, ticks=5 if canvas.narrow(ax) else 6)
     canvas.number_axis(ax, "y", log=True, percent=True)
     canvas.legend_below(ax, handles, [*records.notes(right), *warnings_of(curve)])
@@ -195,10 +193,8 @@ def loss_curves(curves: CurveSet, *, currency: str | None = None, ax: Axes | Non
         return np.maximum(1.0 - curve.efficiency(capital), floor)
 
     canvas.dress(ax, f"{counted(len(curves), 'instrument')}", canvas.unit("capital", currency), _LABEL)
-    ax.set(xscale="log", yscale="log")
+    ax.set(xscale="log", yscale="log", xlim=(leftmost(drawn, edges, right), right), ylim=(floor, 1.2))
     draw_many(ax, drawn, edges, True, loss)
-    ax.set_xlim(leftmost(drawn, edges, right), right)
-    ax.set_ylim(floor, 1.2)
     canvas.number_axis(ax, "x", log=True)
     canvas.number_axis(ax, "y", log=True, percent=True)
     names_at_the_ends(ax, drawn[:8], edges, loss)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import keyed
-from escala.arrays import Floats, to_floats
+from escala.arrays import Floats, known_word, to_floats
 from escala.errors import InputError
 from escala.plots import canvas
 from escala.text.numerals import counted, engineering
@@ -323,7 +323,7 @@ def distribution(
 
 
 def _kind(kind: Any, by: Any) -> str:
-    if kind not in (None, "histogram", "ecdf"):
+    if not known_word(kind, (None, "histogram", "ecdf")):
         raise InputError(f"kind must be 'histogram' or 'ecdf', not {kind!r}", arguments=("kind",))
     return kind or ("histogram" if by is None else "ecdf")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from escala.text.numerals import engineering
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+
+_NEAR: Final = 1.5  # times what is drawn, up to which a ceiling is in the picture
 
 
 def utility_curve(
@@ -55,7 +57,10 @@ def utility_curve(
         handles += draw_by_parts(ax, curve, grid, curve.utility(grid))
         (ideal,) = ax.plot(grid, grid, color=canvas.GREY, linewidth=0.9, linestyle=(0, (8, 3)), label="without loss")
         handles += [ideal, *_capacity_point(ax, curve, float(found.capacity[0]), right)]
-        ax.set_ylim(0.0, 1.15 * max(float(curve.utility(grid).max()), 1e-300))
+        handles += _ceiling(ax, float(found.ceiling[0]), float(found.capacity[0]))
+        highest = max(float(curve.utility(grid).max()), 1e-300)
+        ceiling = float(found.ceiling[0])
+        ax.set_ylim(0.0, 1.15 * (ceiling if highest < ceiling < _NEAR * highest else highest))
     ax.set_xlim(left_edge(curve, right) if log else 0.0, right)
     canvas.number_axis(ax, "x", log=log, ticks=5 if canvas.narrow(ax) else 6)
     canvas.number_axis(ax, "y")
@@ -71,6 +76,16 @@ def _capacity_point(ax: Axes, curve: CurveSet, capacity: float, right: float) ->
         ax.plot([capacity], [highest], marker="^", color=canvas.GREEN, markersize=9, linestyle="none", zorder=5)
     label = f"capacity {engineering(capacity)}, returns {engineering(highest)}"
     return [canvas.sample(label, marker="^", color=canvas.GREEN, markersize=8, linestyle="none")]
+
+
+def _ceiling(ax: Axes, ceiling: float, capacity: float) -> list[Artist]:
+    """Draw the most that comes out, where it is not what the capacity returns already."""
+    if not np.isfinite(ceiling) or np.isfinite(capacity):
+        return []
+    label = f"at most {engineering(ceiling)} comes out"
+    look: dict[str, Any] = {"color": canvas.GREEN, "linestyle": (0, (1.5, 1.5)), "linewidth": 1.8}
+    ax.axhline(ceiling, zorder=2.5, label=label, **look)
+    return [canvas.sample(label, **look)]
 
 
 def marginal_curve(

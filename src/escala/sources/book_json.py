@@ -13,6 +13,7 @@ from typing import Any, Final
 from escala.errors import InputError
 from escala.files.numbers import Numbers
 
+_LARGEST: Final = 1 << 30  # bytes, unpacked
 _ENDINGS: Final = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
 _SIDES: Final = (("bids", "asks"), ("bid", "ask"), ("b", "a"), ("buy", "sell"))
 _SYMBOL: Final = ("symbol", "instrument_name", "instId", "product_id", "pair", "market", "coin", "s")
@@ -49,9 +50,12 @@ def read(path: Path, error: type[InputError]) -> Any:
     OSError
         If it cannot be read.
     """
-    content = path.read_bytes()
     try:
-        text = (gzip.decompress(content) if path.suffix.lower() == ".gz" else content).decode("utf-8-sig")
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            content = file.read(_LARGEST + 1)  # a packed file may hold any number
+        if len(content) > _LARGEST:
+            raise error(f"{path}: more than {_LARGEST:,} bytes of JSON, which is the most that is read")
+        text = content.decode("utf-8-sig")
     except (gzip.BadGzipFile, EOFError, zlib.error) as reason:
         raise error(f"{path}: not a whole gzip file: {reason}") from None
     except UnicodeDecodeError as reason:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats
+from escala.arrays import Floats, known_word
 from escala.errors import RecordError
 from escala.files.numbers import Numbers
 from escala.sources import roles, values
@@ -70,9 +70,9 @@ def check(fees: str | None, fee_unit: str | None) -> None:
     RecordError
         Names the one that is not allowed.
     """
-    if fees not in {None, "include", "ignore"}:
+    if not known_word(fees, {None, "include", "ignore"}):
         raise RecordError(f"fees must be 'include' or 'ignore', not {fees!r}", arguments=("fees",))
-    if fee_unit not in {None, *UNITS}:
+    if not known_word(fee_unit, {None, *UNITS}):
         raise RecordError(f"fee_unit must be one of {', '.join(UNITS)}, not {fee_unit!r}", arguments=("fee_unit",))
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from escala.arrays import check_flag, known_word
 from escala.curves.records import CAPITAL, EFFICIENCY, FINITE, WEIGHT, said_of_scales, values_at_small_size
 from escala.curves.records import clipped as brought_back
 from escala.errors import RecordError
@@ -131,8 +132,11 @@ def read(
     capital 1,000 to 1,000,000, efficiency 0.900000 to 1.000000, mean 0.950000
     columns not used: pool
     """
-    if kind not in _KINDS:
+    if not known_word(kind, _KINDS):
         raise RecordError(f"kind must be one of {', '.join(_KINDS)}, not {kind!r}", arguments=("kind",))
+    check_flag("clip", clip, RecordError)
+    for name in ("strict", "normalise"):
+        check_flag(name, options.get(name, False), RecordError)
     meanings = sides_of.meanings(sides)
     said = Conventions.of(
         delimiter=delimiter,

@@ -14,6 +14,7 @@ from escala.files import table as table_file
 from escala.text import html
 from escala.text.numerals import capital as written
 from escala.text.numerals import counted
+from escala.text.visible import in_line
 
 if TYPE_CHECKING:
     import pandas
@@ -95,12 +96,12 @@ class EfficiencyRecords:
 
     def summary(self) -> str:
         """Say in words what is there and what became of the rest."""
-        lines = [self._in_a_line() + (f", from {self.source}" if self.source else "")]
+        lines = [self._in_a_line() + (f", from {in_line(self.source)}" if self.source else "")]
         if len(self):
             ends = f"{written(float(self.capital.min()))} to {written(float(self.capital.max()))}"
             mean, low = float(self.efficiency.mean()), float(self.efficiency.min())
             lines.append(f"capital {ends}, efficiency {low:.6f} to {float(self.efficiency.max()):.6f}, mean {mean:.6f}")
-        return "\n".join([*lines, *self.notes])
+        return "\n".join([*lines, *map(in_line, self.notes)])
 
 
 def names(symbols: Sequence[str], codes: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.object_]:

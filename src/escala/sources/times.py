@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats
+from escala.arrays import Floats, known_word
 from escala.curves.records import SECONDS
 from escala.errors import RecordError
 from escala.files.times import Times
@@ -45,7 +45,7 @@ def check_unit(time_unit: str) -> None:
     RecordError
         Names it.
     """
-    if time_unit not in _KNOWN:
+    if not known_word(time_unit, _KNOWN):
         message = f"time_unit must be one of {', '.join(_KNOWN)}, not {time_unit!r}"
         raise RecordError(message, arguments=("time_unit",))
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats
+from escala.arrays import Floats, known_word
 from escala.errors import RecordError
 from escala.sources import fees as fees_of
 from escala.sources import fingerprints, tables
@@ -65,10 +65,10 @@ class How:
         RecordError
             Names the option.
         """
-        if self.side not in {None, "buy", "sell"}:
+        if not known_word(self.side, {None, "buy", "sell"}):
             raise RecordError(f"side must be 'buy' or 'sell', not {self.side!r}", arguments=("side",))
         fees_of.check(self.fees, self.fee_unit)
-        if self.fills not in {"join", "apart"}:
+        if not known_word(self.fills, {"join", "apart"}):
             raise RecordError(f"fills must be 'join' or 'apart', not {self.fills!r}", arguments=("fills",))
 
 

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import parallel
-from escala.arrays import Floats, check_interval, to_floats
+from escala.arrays import Floats, check_interval, known_word, to_floats
 from escala.errors import RecordError
 from escala.files import table as table_file
 from escala.sources.books import OrderBook, book
 from escala.tables import Interval
 from escala.text.numerals import counted
+from escala.text.visible import in_line
 
 if TYPE_CHECKING:
     import pandas
@@ -105,7 +106,7 @@ class Walk:
 
     def summary(self) -> str:
         """Say in words, side by side, what the capitals cost and what the books take."""
-        lines = [repr(self)[1:-1]]
+        lines = [in_line(repr(self)[1:-1])]
         for s, side in enumerate(self.sides):
             lost, filled = self.slippage[:, s], self.filled[:, s]
             ends = f"depth {self.depth[:, s].min():,.2f} to {self.depth[:, s].max():,.2f}"
@@ -113,7 +114,7 @@ class Walk:
             unfilled = int(filled.size - filled.sum())
             beyond = f", {counted(unfilled, 'capital')} beyond it" if unfilled else ""
             lines.append(f"{side}: {cost}, {ends}{beyond}")
-        return "\n".join([*lines, *self.book.notes])
+        return "\n".join([*lines, *map(in_line, self.book.notes)])
 
 
 def walk(
@@ -195,7 +196,7 @@ def side_codes(side: str) -> npt.NDArray[np.int8]:
     RecordError
         If there is no such side.
     """
-    if side not in _CODES:
+    if not known_word(side, _CODES):
         raise RecordError(f"side must be 'both', 'buy' or 'sell', not {side!r}", arguments=("side",))
     return np.array(_CODES[side], dtype=np.int8)
 

@@ -25,6 +25,7 @@ from escala.curves.records import (
     with_length,
 )
 from escala.errors import RecordError
+from escala.text.visible import hidden
 
 #: Characters of a symbol or source: more do not fit into an index of PostgreSQL, at four bytes each.
 _LONGEST: Final = 500
@@ -128,7 +129,7 @@ def batch(
     check_lengths(symbols, {**floats, "observed_at": times})
     names, codes = coded(symbols)
     for code, name in enumerate(names):
-        _check_text("symbols", name, lambda code=code: int(np.argmax(codes == code)))  # type: ignore[misc]
+        _check_new("symbols", name, lambda code=code: int(np.argmax(codes == code)))  # type: ignore[misc]
     check_values(floats)
     return Batch(
         names=names,
@@ -159,8 +160,10 @@ def record(
         if value.ndim:
             raise RecordError(f"{name} must be one value, not of shape {value.shape}", arguments=(name,))
     check_values(floats)
+    name = one_symbol(symbol)
+    _check_new("symbol", name, None)
     return (
-        one_symbol(symbol),
+        name,
         float(floats["capital"]),
         float(floats["efficiency"]) + 0.0,
         float(floats["weight"]) + 0.0,
@@ -263,6 +266,20 @@ def _check_text(name: str, value: str, place: Callable[[], int] | None) -> None:
     raise RecordError(message, arguments=(name,), indexes=(index,))
 
 
+def _check_new(name: str, value: str, place: Callable[[], int] | None) -> None:
+    """Refuse a new symbol that could not be shown as it is; those of before are shown with escapes."""
+    _check_text(name, value, place)
+    character = hidden(value)
+    if character is not None:
+        index = () if place is None else (place(),)
+        where = "".join(f"[{k}]" for k in index)
+        message = (
+            f"{name} must be text without control characters and marks of direction, "
+            f"but {name}{where} = {_brief(value)} has {character}"
+        )
+        raise RecordError(message, arguments=(name,), indexes=(index,))
+
+
 def _can_be_stored(value: str) -> bool:
     try:
         value.encode()
@@ -337,7 +354,7 @@ def _metrics(metrics: Any, place: int | None = None) -> str | None:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, str | bytes):
+    if isinstance(value, str | bytes | complex | np.complexfloating | np.timedelta64):  # which would lose a part
         return math.nan
     try:
         return float(value)

@@ -184,7 +184,7 @@ class SaturationPoint:
     trained_at : datetime
         When that was, UTC.
     ceiling : float
-        As in :class:`escala.Saturation`; NaN in what a store's history says, which does not keep it.
+        As in :class:`escala.Saturation`; NaN of a training by a version that did not keep it.
     """
 
     peak: float

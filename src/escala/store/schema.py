@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from escala.tables import SYMBOL_SETTINGS, SYSTEM_SETTINGS, names
 
 #: Schema revisions, oldest first; each has its migration in migrations/versions.
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
 #: Where the revision is kept: a name of its own, for other programs with Alembic may share a PostgreSQL database.
 REVISION_TABLE: Final = "escala_schema"
 #: "ESCA" at its place in the header of an SQLite file: what tells a store from another program's file.
@@ -33,7 +33,7 @@ APPLICATION_ID: Final = 0x45534341
 FIGURES: Final = ("r_squared", "rmse", "mean_error", "max_error", "residual_sd", "aicc")
 #: Columns of a :class:`escala.Saturation`.
 LIMITS: Final = (
-    "peak", "saturation", "saturation_low", "saturation_high", "capacity", "capacity_low", "capacity_high",
+    "peak", "saturation", "saturation_low", "saturation_high", "capacity", "capacity_low", "capacity_high", "ceiling",
 )  # fmt: skip
 
 METADATA: Final = MetaData()

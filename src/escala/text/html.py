@@ -6,6 +6,8 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from escala.text.visible import in_line
+
 SHOWN: Final = 20  # rows
 
 
@@ -29,16 +31,16 @@ def table(columns: Mapping[str, Sequence[Any]] | Mapping[str, Any], caption: str
     given = min(map(len, columns.values()), default=0)
     count = given if count is None else count
     shown = range(min(given, SHOWN))
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    head = "".join(f"<th>{html.escape(in_line(name))}</th>" for name in columns)
     rows = ["<tr>" + "".join(_cell(column[place]) for column in columns.values()) + "</tr>" for place in shown]
     more = f"<p>… and {count - SHOWN:,} more</p>" if count > SHOWN else ""
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f"<table><caption>{html.escape(caption.strip('<>'))}</caption>{body}</table>{more}"
+    return f"<table><caption>{html.escape(in_line(caption.strip('<>')))}</caption>{body}</table>{more}"
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, str):
-        return f"<td>{html.escape(value)}</td>"
+        return f"<td>{html.escape(in_line(value))}</td>"
     if isinstance(value, float):
         shown = "–" if value != value else f"{value:,.6g}"  # noqa: PLR0124 - NaN differs from itself
         return f'<td style="text-align: right">{shown}</td>'

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from escala.text.visible import in_line
+
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
@@ -35,11 +37,11 @@ def bar(title: str, total: int | None = None, *, unit: str = "") -> Iterator[Cal
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn()]
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn()]
     if total is not None:
         columns += [MofNCompleteColumn(), *([_speed(unit)] if unit else []), TimeRemainingColumn()]
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(title, total=total)
+        task = shown.add_task(in_line(title), total=total)
         yield lambda done: shown.update(task, completed=done)
 
 

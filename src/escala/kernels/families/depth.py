@@ -6,7 +6,9 @@ U′ = a·(1 + t)^(−1 − 1/h). t itself overflows, so everything is computed 
 
 The fit is separable: for D and h the best a is linear, clipped to [0, 1], so that only (ln D, ln h) is searched: on a
 grid, then from its three lowest minima by the method of Levenberg and Marquardt with a projected out, as Kaufman (1975,
-BIT 15) does it, then by three steps of Gauss and Newton.
+BIT 15) does it, but with the whole second derivatives of the error, made positive definite: along the valleys in which
+D and h make up for each other, Gauss and Newton's take hundreds of steps. Three steps without a look at the error end
+it.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ STARTS = 3
 MOST_STEPS, LAST_STEPS = 64, 3
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-12, 1e8
 CONVERGED, ROUNDING_STEP = 1e-11, 1e-7  # of ln D and ln h
+LONGEST_STEP = 1.0  # of the same: a longer one may leap over the minimum to a plateau without a way back
 SAME = 1e-3  # of the same: from a place so near to an optimum, and above it, the descent leads there
 LARGEST_LAST_STEP = 1e-3  # of ln D and ln h: no step of this size improves what has converged
 WORSE = 1e-9  # by which relative amount the last steps may raise the error: rounding
@@ -52,7 +55,8 @@ own = own_rows(
     families.DEPTH,
     "top", "step", "yy", "log_d", "log_h", "error", "g_d", "g_h", "h_dd", "h_dh", "h_hh", "damping", "active",
     "try_d", "try_h", "try_a", "best_d", "best_h", "best_error", "start_d", "start_h", "start_error",
-    "starts", "steps", "moved", "h", "inverse", "n0", "n1", "n2", "m1", "m2", "ratio", "sse", "status",
+    "starts", "steps", "moved", "h", "inverse", "n0", "n1", "n2", "m1", "m2", "r_dd", "r_dh", "r_hh",
+    "ratio", "sse", "status",
 )  # fmt: skip
 #: What the grid sees of the records, three rows a place.
 scan = rows("x", "w", "y", lanes=LANES)
@@ -118,7 +122,7 @@ def curvature(p: Params, origin: float, x: float) -> float:  # noqa: ARG001
 @helper
 def basis(p: Params, origin: float, x: float) -> tuple[float, float, float]:  # noqa: ARG001
     """f₀, f₁, f₂: derivatives with respect to a, and to ln D and ln h for a = 1."""
-    g, rest, turn, bend, log_x = _at(p, x)
+    g, rest, _, bend, log_x = _at(p, x)
     return g, g * (1.0 - rest), g * (bend + abs(log_x) * _nearer(rest))
 
 
@@ -133,7 +137,7 @@ def _nearer(rest: float) -> float:
 def marginal_basis(p: Params, origin: float, x: float) -> tuple[float, float, float]:  # noqa: ARG001
     """d(C·f)/dC of the basis."""
     h = p[k.C]
-    g, rest, turn, bend, log_x = _at(p, x)
+    g, rest, _, bend, log_x = _at(p, x)
     both = g * rest
     filled = 1.0 - rest
     change = bend + abs(log_x) * _nearer(rest) - h * (filled * log_x)
@@ -233,7 +237,7 @@ def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
 
 
 @routine
-def _gather(work: Floats, points: Floats, rows: int, folded: bool) -> int:
+def _gather(work: Floats, points: Floats, rows: int, folded: bool) -> int:  # noqa: ARG001
     """Put the points, or the means of bins where there are many, where the grid is scanned; returns the rows used."""
     for i in range(SHARED, SHARED + MOST_SCANNED * scan.END):
         work[i] = 0.0
@@ -356,7 +360,10 @@ def _is_minimum(work: Floats, first: int) -> bool:
 
 @routine
 def _project(work: Floats, points: Floats, rows: int, folded: bool) -> None:
-    """Give g and its derivatives at each lane's place, the best a there, and what a projects out of them."""
+    """Give g and its derivatives at each lane's place, the best a there, and what a projects out of them.
+
+    Second derivatives are only needed in their products with the residuals.
+    """
     zero(work)
     for lane in range(LANES):
         h = exp(work[own.TRY_H + lane])
@@ -366,22 +373,37 @@ def _project(work: Floats, points: Floats, rows: int, folded: bool) -> None:
         for lane in range(LANES):
             w = at[pt.W + lane]
             log_x = at[pt.LOG + lane] - work[own.TRY_D + lane]
-            g, rest, _, bend = _parts(log_x, work[own.H + lane], work[own.INVERSE + lane])
-            by_d = g * (1.0 - rest)
-            by_h = g * (bend + abs(log_x) * _nearer(rest))
+            h = work[own.H + lane]
+            g, rest, turn, bend = _parts(log_x, h, work[own.INVERSE + lane])
+            filled, change = 1.0 - rest, bend + abs(log_x) * _nearer(rest)
+            by_d, by_h = g * filled, g * change
             at[pt.D + lane], at[pt.D_D + lane], at[pt.D_H + lane] = g, by_d, by_h
-            wg = w * g
+            turn = h * turn
+            twice_d = g * (filled * filled - turn)
+            mixed = g * (change * filled + log_x * turn)
+            twice_h = g * (change * change - change - log_x * log_x * turn)
+            wg, wy = w * g, w * (at[pt.Y + lane] + work[head.MEAN_Y + lane])
             work[head.T0 + lane] += wg * g
-            work[head.T1 + lane] += wg * (at[pt.Y + lane] + work[head.MEAN_Y + lane])
+            work[head.T1 + lane] += wy * g
             work[head.T2 + lane] += wg * by_d
             work[head.T3 + lane] += wg * by_h
+            work[head.T4 + lane] += wg * twice_d
+            work[head.T5 + lane] += wg * mixed
+            work[head.T6 + lane] += wg * twice_h
+            work[head.T7 + lane] += wy * twice_d
+            work[head.T8 + lane] += wy * mixed
+            work[head.T9 + lane] += wy * twice_h
     if folded:
         share(work)
     for lane in range(LANES):
         gg = work[head.T0 + lane]
         a = work[head.T1 + lane] / gg
         held = a >= 1.0
-        work[own.TRY_A + lane] = 1.0 if held else a
+        a = 1.0 if held else a
+        work[own.TRY_A + lane] = a
+        work[own.R_DD + lane] = work[head.T7 + lane] - a * work[head.T4 + lane]
+        work[own.R_DH + lane] = work[head.T8 + lane] - a * work[head.T5 + lane]
+        work[own.R_HH + lane] = work[head.T9 + lane] - a * work[head.T6 + lane]
         # a bound that holds a leaves nothing to project out, and nothing to estimate
         work[own.N0 + lane] = 0.0 if held else gg
         work[own.M1 + lane] = 0.0 if held else work[head.T2 + lane] / gg
@@ -443,15 +465,56 @@ def _any_active(work: Floats) -> bool:
 
 
 @helper
+def _second(work: Floats, lane: int) -> tuple[float, float, float]:
+    """Second derivatives of half the error, a being the best one everywhere, made positive definite."""
+    a, m1, m2 = work[own.TRY_A + lane], work[own.M1 + lane], work[own.M2 + lane]
+    gg = work[own.N0 + lane]
+    over = 1.0 / gg if gg > 0.0 else 0.0
+    d, h = work[head.T1 + lane] / a, work[head.T2 + lane] / a
+    plain_dd, plain_dh, plain_hh = work[head.T3 + lane], work[head.T4 + lane], work[head.T5 + lane]
+    dd = plain_dd - a * work[own.R_DD + lane] + (2.0 * a * m1 * d - d * d * over)
+    dh = plain_dh - a * work[own.R_DH + lane] + (a * (m1 * h + m2 * d) - d * h * over)
+    hh = plain_hh - a * work[own.R_HH + lane] + (2.0 * a * m2 * h - h * h * over)
+    return _positive(dd, dh, hh, plain_dd, plain_dh, plain_hh)
+
+
+@helper
+def _positive(
+    dd: float, dh: float, hh: float, plain_dd: float, plain_dh: float, plain_hh: float
+) -> tuple[float, float, float]:
+    """The matrix with its eigenvalues' absolute values, in units of Gauss and Newton's diagonal; theirs if that is 0.
+
+    With eigenvalues of both signs |M| = (M·trace/2 − det)/√(trace²/4 − det).
+    """
+    usable = (plain_dd > 0.0) & (plain_hh > 0.0)
+    unit_d, unit_h = (plain_dd if usable else 1.0), (plain_hh if usable else 1.0)
+    unit = math.sqrt(unit_d) * math.sqrt(unit_h)
+    a, b, c = dd / unit_d, dh / unit, hh / unit_h
+    half = 0.5 * (a + c)
+    determinant = a * c - b * b
+    saddle = determinant < 0.0
+    sound = (dd > 0.0) & (dd * hh - dh * dh > 0.0)
+    radius = math.sqrt(half * half - determinant if saddle else 1.0)
+    other_dd = (half * a - determinant) / radius * unit_d if saddle else -dd
+    other_dh = half * b / radius * unit if saddle else -dh
+    other_hh = (half * c - determinant) / radius * unit_h if saddle else -hh
+    found_dd, found_dh, found_hh = (
+        (dd if sound else other_dd), (dh if sound else other_dh), (hh if sound else other_hh)
+    )  # fmt: skip
+    return found_dd if usable else plain_dd, found_dh if usable else plain_dh, found_hh if usable else plain_hh
+
+
+@helper
 def _keep_sums(work: Floats, lane: int, better: bool) -> None:
-    """Take the trial step, and the sums there, where it is better."""
+    """Take the trial step, and the derivatives there, where it is better."""
+    dd, dh, hh = _second(work, lane)
     work[own.LOG_D + lane] = work[own.TRY_D + lane] if better else work[own.LOG_D + lane]
     work[own.LOG_H + lane] = work[own.TRY_H + lane] if better else work[own.LOG_H + lane]
     work[own.G_D + lane] = work[head.T1 + lane] if better else work[own.G_D + lane]
     work[own.G_H + lane] = work[head.T2 + lane] if better else work[own.G_H + lane]
-    work[own.H_DD + lane] = work[head.T3 + lane] if better else work[own.H_DD + lane]
-    work[own.H_DH + lane] = work[head.T4 + lane] if better else work[own.H_DH + lane]
-    work[own.H_HH + lane] = work[head.T5 + lane] if better else work[own.H_HH + lane]
+    work[own.H_DD + lane] = dd if better else work[own.H_DD + lane]
+    work[own.H_DH + lane] = dh if better else work[own.H_DH + lane]
+    work[own.H_HH + lane] = hh if better else work[own.H_HH + lane]
 
 
 @helper
@@ -485,7 +548,7 @@ def _between(x: float, low: float, high: float) -> float:
 
 @helper
 def _step(work: Floats, lane: int, damping: float) -> tuple[float, float]:
-    """Damped step of Gauss and Newton, inside the borders; what a border holds back does not move."""
+    """Damped step of Newton, inside the borders; what a border holds back does not move."""
     log_d, log_h = work[own.LOG_D + lane], work[own.LOG_H + lane]
     highest = work[own.TOP + lane] + HIGHEST_BEYOND
     down_d, down_h = work[own.G_D + lane], work[own.G_H + lane]
@@ -501,6 +564,10 @@ def _step(work: Floats, lane: int, damping: float) -> tuple[float, float]:
     step_d, step_h = over_d / under_d, over_h / under_h
     step_d = step_d if free_d & (dd > 0.0) else 0.0
     step_h = step_h if free_h & (hh > 0.0) else 0.0
+    long_d, long_h = abs(step_d), abs(step_h)
+    longest = long_d if long_d > long_h else long_h
+    share = LONGEST_STEP / longest if longest > LONGEST_STEP else 1.0
+    step_d, step_h = step_d * share, step_h * share
     return _between(log_d + step_d, LOWEST, highest), _between(log_h + step_h, LOG_SOFTEST, LOG_SHARPEST)
 
 

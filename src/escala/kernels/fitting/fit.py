@@ -152,7 +152,7 @@ def fit(
             if work[head.DISTINCT + lanes] >= noise_from:
                 localise(points, lanes, shift, n, scratch)
             rows = max(rows, (n + (1 << shift) - 1) >> shift)
-            wanted |= dispatch.stages(choice[i])
+            wanted |= dispatch.stages(int(choice[i]))
             for each in range(lanes, LANES if folded else lanes + 1):
                 work[head.BOUNDED + each] = 1.0 if choice[i] == families.AUTO else 0.0
             lanes += 1

@@ -30,7 +30,7 @@ POINT = pt.END
 
 #: The head of the workspace, sums first; `bounded` is 1 where efficiency must stay a fraction, as ``auto`` wants it.
 head = rows(
-    "t0", "t1", "t2", "t3", "t4", "t5", "t6",
+    "t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9",
     "n", "distinct", "flat", "bounded", "smallest", "largest", "span", "root0", "root_span", "weight",
     "mean_y", "rest_y", "mean_x", "syy", "sxx", "slope_x", "m2", "k2", "sqq", "slope_q", "sse_x",
     "family", "shift", "c0", "c1", "c2", "i0", "i1", "i2",

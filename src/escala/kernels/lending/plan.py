@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from escala.kernels.families import dispatch
 from escala.kernels.families.params import of_row
-from escala.kernels.jit import Codes, Floats, helper, routine
+from escala.kernels.jit import Codes, Floats, Integers, helper, routine
 from escala.kernels.layout import PLAN_LANES as LANES
 from escala.kernels.layout import plan_input as c
 from escala.kernels.layout import plan_lane as r
@@ -18,6 +18,10 @@ from escala.kernels.layout import plan_status as st
 Market: TypeAlias = tuple[Codes, Floats, Floats, Floats]
 #: Of the limit, where rounding would exceed it: four units in the last place.
 SHRINK = 1.0 - 2.0**-50
+#: Of the limit, a round and for all: what sums of so many rounds may be wrong by.
+EACH, AT_ALL = 2.0, 8.0
+EPSILON = 2.0**-52
+MOST_SHRINK = 2.0**-20
 #: Relative: what counts as equal where a target is compared with what can be reached.
 SMALL = 2.0**-40
 SLACK = 1.0 + SMALL
@@ -44,23 +48,22 @@ def health_factor(supply: float, borrow: float, threshold: float) -> float:
 @helper
 def break_even(both: bool, extra: float, difference: float) -> float:
     """Cost of an operation from which on the flash loan, which costs `difference` more, saves that by `extra` fewer."""
-    if not both:
-        return math.nan
-    if extra > 0.0:
-        return max(difference / extra, 0.0)
-    return 0.0 if (extra == 0.0) & (difference < 0.0) else math.inf
+    free = (extra == 0.0) & (difference < 0.0)
+    even = difference / extra
+    even = 0.0 if even < 0.0 else even
+    few = 0.0 if free else math.inf
+    answer = even if extra > 0.0 else few
+    return answer if both else math.nan
 
 
 @helper
-def status_of(first: float, small: float, fitted: bool, possible: bool, endless: bool, spent: bool) -> int:
+def status_of(missing: float, small: float, fitted: bool, possible: bool, endless: bool, spent: bool) -> float:
     """How a plan ends, by the distance to the target at first and what became of the rounds."""
-    if first <= small:
-        return st.MET if first >= -small else st.BEYOND
-    if fitted:
-        return st.REACHED
-    if (not possible) & (not endless):
-        return st.UNREACHABLE
-    return st.ROUNDS if spent else st.STUCK
+    code = st.ROUNDS if spent else st.STUCK
+    code = st.UNREACHABLE if (not possible) & (not endless) else code
+    code = st.REACHED if fitted else code
+    near = st.MET if missing >= -small else st.BEYOND
+    return 1.0 * (near if missing <= small else code)
 
 
 @helper
@@ -83,22 +86,61 @@ def record(
 
 @routine
 def all_flat(columns: Floats, first: int, count: int) -> bool:
-    """Tell whether trades of a block of plans keep the same at every size, and know no largest one."""
+    """Tell whether the trades of a block of plans keep the same at every size."""
     bent = 0
     for j in range(first, first + count):
-        bent += 1 if (columns[c.CURVE, j] >= 0.0) | (columns[c.MOST, j] < math.inf) else 0
+        bent += 1 if columns[c.CURVE, j] >= 0.0 else 0
     return bent == 0
 
 
 @routine
 def load(w: Floats, columns: Floats, first: int, count: int) -> None:
-    """Bring the inputs of a block to its lanes; the last one fills those that are left."""
+    """Bring the inputs of a block to its lanes; the last plan fills those that are left."""
     for row in range(c.END):
-        for j in range(LANES):
-            w[row * LANES + j] = columns[row, first + min(j, count - 1)]
+        lane = w[row * LANES : row * LANES + LANES]
+        column = columns[row, first : first + count]
+        for j in range(count):
+            lane[j] = column[j]
+        for j in range(count, LANES):
+            lane[j] = column[count - 1]
+
+
+@helper
+def climb(w: Floats) -> int:
+    """Make one round in every lane that goes on, as large as it may be or as is needed; gives how many go on after it.
+
+    Largest steps follow each other by a constant factor where trades keep the same at every size, so none of them needs
+    to know the position.
+    """
+    going = 0
     for j in range(LANES):
-        top = min(w[r.MAX_LTV + j], w[r.LIQUIDATION_THRESHOLD + j] / w[r.MIN_HEALTH_FACTOR + j])
-        w[r.LIMIT + j] = top
-        w[r.FITTED + j] = w[r.MADE + j] = 0.0
-        w[r.LOWEST + j] = math.inf
-        w[r.MOVED + j] = w[r.GAINED + j] = w[r.PAID + j] = w[r.LOST + j] = 0.0
+        step, reach, total = w[r.STEP + j], w[r.REACH + j], w[r.TOTAL + j]
+        further = reach + step
+        makes = (w[r.GOING + j] > 0.0) & (further > reach)
+        fits = makes & (total <= further) & (w[r.POSSIBLE + j] > 0.0)
+        advances = makes & (not fits)
+        made = w[r.MADE + j] + (1.0 if makes else 0.0)
+        w[r.MADE + j] = made
+        w[r.FITTED + j] = 1.0 if fits else w[r.FITTED + j]
+        w[r.REACH + j] = further if advances else reach
+        w[r.STEP + j] = step * w[r.FACTOR + j] if advances else step
+        follows = advances & (made < w[r.ROUNDS + j])
+        w[r.GOING + j] = 1.0 if follows else 0.0
+        going += 1 if follows else 0
+    return going
+
+
+@helper
+def put(w: Floats, first: int, values: Floats, counts: Integers, at: int, count: int) -> None:
+    """Write what was computed of a block of plans, rows of real numbers first."""
+    reals, integers = values.shape[0], counts.shape[0]
+    for row in range(reals):
+        lane = w[first + row * LANES : first + (row + 1) * LANES]
+        out = values[row, at : at + count]
+        for j in range(count):
+            out[j] = lane[j]
+    for row in range(integers):
+        lane = w[first + (reals + row) * LANES : first + (reals + row + 1) * LANES]
+        whole = counts[row, at : at + count]
+        for j in range(count):
+            whole[j] = int(lane[j])

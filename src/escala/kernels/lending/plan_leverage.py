@@ -1,10 +1,14 @@
 """Plans that build leverage: deposit, then rounds of borrowing up to the limit, buying and depositing.
 
-The last round is cut so that the position ends at its target: where aim + per_supply·S − per_borrow·B is 0. A unit of
-debt that is drawn moves this distance by the same amount in every round where trades keep the same at every size, so
-whether a round can be the last one, and how large it is then, needs no search; where a curve says what trades keep it
-is found by halving. A block of plans without curves advances in lanes, one round a sweep; others one after the other,
-by the same definitions.
+The last round is cut so that the position ends at its target: where aim + per_supply·S − per_borrow·B is 0. Where what
+trades keep does not depend on their size, with κ what a unit of debt drawn becomes and λ the limit,
+
+* a unit that is drawn moves this distance by per_borrow − per_supply·κ, in whichever round: what must be drawn in all
+  is known at first, and with it the position at the end, without the sum of its steps;
+* the largest steps follow each other by the factor λ·κ: a round is a multiplication, an addition and a comparison.
+
+Such plans go in lanes. Where a curve says what trades keep, a plan goes alone, its position is followed from round to
+round, and the last step is found by halving.
 """
 
 from __future__ import annotations
@@ -28,12 +32,14 @@ from escala.kernels.jit import (
 )
 from escala.kernels.layout import PLAN_LANES as LANES
 from escala.kernels.layout import ROUND_OPERATIONS, plan_actions
-from escala.kernels.layout import leverage_count as n
-from escala.kernels.layout import leverage_value as v
+from escala.kernels.layout import leverage_out as o
 from escala.kernels.layout import plan_input as c
 from escala.kernels.layout import plan_lane as r
 from escala.kernels.layout import plan_status as st
 from escala.kernels.lending.plan import (
+    AT_ALL,
+    EACH,
+    EPSILON,
     HALVINGS,
     SHRINK,
     SLACK,
@@ -41,9 +47,11 @@ from escala.kernels.lending.plan import (
     Market,
     all_flat,
     break_even,
+    climb,
     health_factor,
     kept,
     load,
+    put,
     record,
     status_of,
 )
@@ -51,100 +59,165 @@ from escala.kernels.lending.plan import (
 
 @helper
 def _begin(w: Floats) -> None:
-    """Deposit, and measure the distance to the target."""
+    """Measure the distance to the target from where the first deposit leads, and the first step."""
     for j in range(LANES):
         supply, borrow = w[r.SUPPLY + j] + w[r.EQUITY + j], w[r.BORROW + j]
         per_supply, per_borrow = w[r.PER_SUPPLY + j], w[r.PER_BORROW + j]
-        top = w[r.LIMIT + j]
+        rounds = w[r.ROUNDS + j]
+        top = min(w[r.MAX_LTV + j], w[r.LIQUIDATION_THRESHOLD + j] / w[r.MIN_HEALTH_FACTOR + j])
+        limit = top * (1.0 - (EACH * rounds + AT_ALL) * EPSILON)
         growth = (1.0 - w[r.FEE_RATE + j]) * (w[r.KEEP + j] - w[r.SWAP_FEE + j])
         slope = per_borrow - per_supply * growth
         missing = (w[r.AIM + j] + per_supply * supply) - per_borrow * borrow
         small = SMALL * (abs(per_supply) * supply + per_borrow * borrow)
+        unseen = EPSILON * supply * slope  # what moves the supply by less than its last digit
+        small = unseen if unseen > small else small
         possible = missing * (1.0 - top * growth) * SLACK < (supply * top - borrow) * slope
-        w[r.NOW_SUPPLY + j] = supply
-        w[r.NOW_BORROW + j] = borrow
+        w[r.TOP + j] = top
+        w[r.LIMIT + j] = limit
         w[r.GROWTH + j] = growth
         w[r.SLOPE + j] = slope
         w[r.MISSING + j] = missing
+        w[r.SMALL + j] = small
+        w[r.TOTAL + j] = missing / slope
+        w[r.STEP + j] = supply * limit - borrow
+        w[r.FACTOR + j] = limit * growth
+        w[r.REACH + j] = 0.0
         w[r.POSSIBLE + j] = 1.0 if possible else 0.0
-        w[r.GOING + j] = 1.0 if (missing > small) & (w[r.ROUNDS + j] > 0.0) else 0.0
+        w[r.FITTED + j] = 0.0
+        w[r.GOING + j] = 1.0 if (missing > small) & (rounds > 0.0) else 0.0
+        w[r.MADE + j] = 0.0
 
 
 @helper
-def _sweep(w: Floats) -> int:
-    """Make one round in every lane that goes on; gives how many go on after it."""
-    going = 0
+def _finish(w: Floats) -> None:
+    """Give the position that each lane's plan leads to, and the one-shot beside it, from what is drawn in all."""
     for j in range(LANES):
-        supply, borrow = w[r.NOW_SUPPLY + j], w[r.NOW_BORROW + j]
-        top, threshold, missing, slope = (
-            w[r.LIMIT + j],
-            w[r.LIQUIDATION_THRESHOLD + j],
-            w[r.MISSING + j],
-            w[r.SLOPE + j],
-        )
-        weighted = supply * threshold
-        cap = supply * top - borrow
-        debt = borrow + cap
-        over = (weighted / debt < w[r.MIN_HEALTH_FACTOR + j]) | (debt / supply > w[r.MAX_LTV + j])
-        cap = supply * (top * SHRINK) - borrow if over else cap
-        fits = (missing <= cap * slope) & (w[r.POSSIBLE + j] > 0.0)
-        cut = min(missing / slope, cap)
-        x = cut if fits else cap
-        fee = x * w[r.FEE_RATE + j]
-        spent = x - fee
-        got = spent * w[r.KEEP + j] - spent * w[r.SWAP_FEE + j]
-        makes = (w[r.GOING + j] > 0.0) & (cap > 0.0) & (supply + got > supply)
-        grown, debt = supply + got, borrow + x
-        lowest = min(w[r.LOWEST + j], weighted / debt)
-        made = w[r.MADE + j] + 1.0
-        w[r.NOW_SUPPLY + j] = grown if makes else supply
-        w[r.NOW_BORROW + j] = debt if makes else borrow
-        w[r.LOWEST + j] = lowest if makes else w[r.LOWEST + j]
-        w[r.MOVED + j] += x if makes else 0.0
-        w[r.GAINED + j] += got if makes else 0.0
-        w[r.PAID + j] += fee if makes else 0.0
-        w[r.LOST + j] += spent - got if makes else 0.0
-        distance = (w[r.AIM + j] + w[r.PER_SUPPLY + j] * grown) - w[r.PER_BORROW + j] * debt
-        w[r.MISSING + j] = distance if makes else missing
-        w[r.FITTED + j] = 1.0 if makes & fits else w[r.FITTED + j]
-        follows = makes & (not fits) & (made < w[r.ROUNDS + j])
-        w[r.MADE + j] = made if makes else w[r.MADE + j]
-        w[r.GOING + j] = 1.0 if follows else 0.0
-        going += 1 if follows else 0
-    return going
-
-
-@helper
-def _bought(columns: Floats, market: Market, i: int, spent: float) -> float:
-    """Collateral that a purchase brings."""
-    keep = kept(int(columns[c.CURVE, i]), columns[c.KEEP, i], market, spent)
-    return spent * keep - spent * columns[c.SWAP_FEE, i]
+        supply, borrow = w[r.SUPPLY + j] + w[r.EQUITY + j], w[r.BORROW + j]
+        fee_rate, keep, swap_fee = w[r.FEE_RATE + j], w[r.KEEP + j], w[r.SWAP_FEE + j]
+        threshold, top, growth, small = w[r.LIQUIDATION_THRESHOLD + j], w[r.TOP + j], w[r.GROWTH + j], w[r.SMALL + j]
+        missing, made, reach = w[r.MISSING + j], w[r.MADE + j], w[r.REACH + j]
+        fitted = w[r.FITTED + j] > 0.0
+        drawn = w[r.TOTAL + j] if fitted else reach
+        fees = drawn * fee_rate
+        spent = drawn - fees
+        bought = spent * keep - spent * swap_fee
+        final, debt = supply + bought, borrow + drawn
+        ended = final * threshold / debt
+        ended = math.inf if debt == 0.0 else ended
+        at_limit = threshold / w[r.LIMIT + j]
+        full = made - w[r.FITTED + j]
+        lowest = min(ended, at_limit) if full > 0.0 else ended
+        before = reach - reach * fee_rate
+        last = (supply + (before * keep - before * swap_fee)) * threshold / debt
+        lowest = min(lowest, last) if fitted else lowest
+        room = supply * top - borrow
+        flash = 1.0 + w[r.FLASH_FEE + j]
+        growth_flash = growth / flash
+        most = room / (1.0 - top * growth_flash)
+        most = most if room > 0.0 else 0.0
+        most_loan = (most - most * fee_rate) / flash
+        most_got = most_loan * keep - most_loan * swap_fee
+        needed = missing / (w[r.PER_BORROW + j] - w[r.PER_SUPPLY + j] * growth_flash)
+        loan = (needed - needed * fee_rate) / flash
+        got = loan * keep - loan * swap_fee
+        within = (borrow + needed <= top * (supply + got) * SLACK) & (missing < math.inf)
+        wanted = missing > small
+        x = needed if within else most
+        loan = loan if within else most_loan
+        got = got if within else most_got
+        x, loan, got = (x if wanted else 0.0), (loan if wanted else 0.0), (got if wanted else 0.0)
+        reachable = within | (not wanted)
+        operations = ROUND_OPERATIONS * made + (1.0 if w[r.EQUITY + j] > 0.0 else 0.0)
+        endless, spent_all = w[r.AIM + j] == math.inf, made >= w[r.ROUNDS + j]
+        status = status_of(missing, small, fitted, w[r.POSSIBLE + j] > 0.0, endless, spent_all)
+        both = (status == st.REACHED) & reachable
+        lost = spent - bought
+        difference = ((x - loan) + (loan - got)) - (fees + lost)
+        bound = growth * room / (1.0 - top * growth)
+        w[o.FINAL_SUPPLY + j] = final
+        w[o.FINAL_BORROW + j] = debt
+        w[o.LOWEST_HEALTH_FACTOR + j] = lowest
+        w[o.FEES + j] = fees
+        w[o.SWAP_COST + j] = lost
+        w[o.DRAWN + j] = drawn
+        w[o.BOUGHT + j] = bought
+        w[o.SUPPLY_BOUND + j] = supply + (bound if room > 0.0 else 0.0)
+        w[o.FLASH_LOAN + j] = loan
+        w[o.FLASH_SUPPLY + j] = supply + got
+        w[o.FLASH_BORROW + j] = borrow + x
+        w[o.FLASH_FEES + j] = x - loan
+        w[o.FLASH_SWAP_COST + j] = loan - got
+        w[o.BREAK_EVEN_GAS + j] = break_even(both, operations - w[r.FLASH_STEPS + j], difference)
+        w[o.FLASH_SUPPLY_BOUND + j] = supply + most_got
+        w[o.STATUS + j] = status
+        w[o.ROUNDS_MADE + j] = made
+        w[o.OPERATIONS_MADE + j] = operations
+        w[o.FLASH_REACHABLE + j] = 1.0 if reachable else 0.0
 
 
 @routine
-def _gain(
-    columns: Floats, market: Market, i: int, x: float, per_supply: float,
-    per_borrow: float, flash: float,
-) -> float:  # fmt: skip
+def _first_deposit(w: Floats, table: Floats) -> int:
+    """Write the deposit that a plan begins with, if any; gives the place of the next operation."""
+    if w[r.EQUITY] > 0.0:
+        supply, threshold = w[r.SUPPLY] + w[r.EQUITY], w[r.LIQUIDATION_THRESHOLD]
+        return record(table, 0, plan_actions.DEPOSIT, w[r.EQUITY], 0.0, supply, w[r.BORROW], 0.0, threshold)
+    return 0
+
+
+@routine
+def _round(
+    w: Floats, table: Floats, row: int, x: float, got: float, supply: float, debt: float, grown: float
+) -> int:  # fmt: skip
+    """Write the operations of a round that draws x and buys `got`."""
+    threshold, fee = w[r.LIQUIDATION_THRESHOLD], x * w[r.FEE_RATE]
+    spent = x - fee
+    row = record(table, row, plan_actions.BORROW, x, fee, supply, debt, spent, threshold)
+    row = record(table, row, plan_actions.BUY, got, spent - got, supply, debt, got, threshold)
+    return record(table, row, plan_actions.DEPOSIT, got, 0.0, grown, debt, 0.0, threshold)
+
+
+@routine
+def _operations(w: Floats, table: Floats) -> None:
+    """Write the operations of the plan in the first lane, whose rounds are counted."""
+    start, borrow = w[r.SUPPLY] + w[r.EQUITY], w[r.BORROW]
+    fee_rate, keep, swap_fee = w[r.FEE_RATE], w[r.KEEP], w[r.SWAP_FEE]
+    step, reach, supply = start * w[r.LIMIT] - borrow, 0.0, start
+    made = int(w[r.MADE])
+    row = _first_deposit(w, table)
+    for k in range(made):
+        cut = (k == made - 1) & (w[r.FITTED] > 0.0)
+        further = w[r.TOTAL] if cut else reach + step
+        x = w[r.TOTAL] - reach if cut else step
+        own, spent = x - x * fee_rate, further - further * fee_rate
+        grown = start + (spent * keep - spent * swap_fee)
+        row = _round(w, table, row, x, own * keep - own * swap_fee, supply, borrow + further, grown)
+        step, reach, supply = step * w[r.FACTOR], further, grown
+
+
+@helper
+def _bought(w: Floats, market: Market, spent: float) -> float:
+    """Collateral that a purchase brings."""
+    return spent * kept(int(w[r.CURVE]), w[r.KEEP], market, spent) - spent * w[r.SWAP_FEE]
+
+
+@routine
+def _gain(w: Floats, market: Market, x: float, per_supply: float, per_borrow: float, flash: float) -> float:
     """How far debt of x, and what is bought with it, moves a position towards its target."""
-    spent = (x - x * columns[c.FEE_RATE, i]) / flash
-    return per_borrow * x - per_supply * _bought(columns, market, i, spent)
+    return per_borrow * x - per_supply * _bought(w, market, (x - x * w[r.FEE_RATE]) / flash)
 
 
 @routine
 def _cut(
-    columns: Floats, market: Market, i: int, missing: float, per_supply: float,
-    per_borrow: float, flash: float, slope: float, high: float,
+    w: Floats, market: Market, missing: float, per_supply: float, per_borrow: float, flash: float, high: float
 ) -> float:  # fmt: skip
     """Debt up to `high` that moves a position as far as is missing."""
-    if columns[c.CURVE, i] < 0.0:
-        return missing / slope
     low = 0.0
     for _ in range(HALVINGS):
         mid = 0.5 * (low + high)
         if not (low < mid < high):
             break
-        if _gain(columns, market, i, mid, per_supply, per_borrow, flash) < missing:
+        if _gain(w, market, mid, per_supply, per_borrow, flash) < missing:
             low = mid
         else:
             high = mid
@@ -152,141 +225,104 @@ def _cut(
 
 
 @routine
-def _walk(
-    columns: Floats, market: Market, i: int, w: Floats, table: Floats
-) -> int:  # fmt: skip
-    """Plan i alone, in the first lane; gives how many operations it has."""
-    fee_rate, threshold, aim = columns[c.FEE_RATE, i], columns[c.LIQUIDATION_THRESHOLD, i], columns[c.AIM, i]
-    per_supply, per_borrow = columns[c.PER_SUPPLY, i], columns[c.PER_BORROW, i]
-    flat = columns[c.CURVE, i] < 0.0
-    largest = columns[c.MOST, i] / (1.0 - fee_rate)
-    top, slope = w[r.LIMIT], w[r.SLOPE]
-    row = 0
-    if columns[c.EQUITY, i] > 0.0:
-        supply, borrow = w[r.NOW_SUPPLY], w[r.NOW_BORROW]
-        row = record(table, row, plan_actions.DEPOSIT, columns[c.EQUITY, i], 0.0, supply, borrow, 0.0, threshold)
+def _one_shot(w: Floats, market: Market, missing: float, per_supply: float, per_borrow: float) -> float:
+    """Debt that one transaction with a flash loan draws to move a position as far as is missing."""
+    flash = 1.0 + w[r.FLASH_FEE]
+    most = w[r.MOST] * flash / (1.0 - w[r.FEE_RATE])
+    high = min(missing, most)
+    for _ in range(HALVINGS):  # trades may have no largest size: double until it is enough
+        if _gain(w, market, high, per_supply, per_borrow, flash) >= missing:
+            break
+        high = min(2.0 * high, most)
+    return min(_cut(w, market, missing, per_supply, per_borrow, flash, high), most)
+
+
+@routine
+def _walk(w: Floats, market: Market, table: Floats) -> None:
+    """Plan alone, in the first lane, what trades by a curve, round by round."""
+    fee_rate, threshold, aim = w[r.FEE_RATE], w[r.LIQUIDATION_THRESHOLD], w[r.AIM]
+    per_supply, per_borrow, top = w[r.PER_SUPPLY], w[r.PER_BORROW], w[r.TOP]
+    largest = w[r.MOST] / (1.0 - fee_rate)
+    supply, borrow, missing = w[r.SUPPLY] + w[r.EQUITY], w[r.BORROW], w[r.MISSING]
+    drawn = bought = fees = lost = 0.0
+    lowest = math.inf
+    row = _first_deposit(w, table)
     while w[r.GOING] > 0.0:
-        supply, borrow, missing = w[r.NOW_SUPPLY], w[r.NOW_BORROW], w[r.MISSING]
         cap = supply * top - borrow
         debt = borrow + cap
-        if (supply * threshold / debt < columns[c.MIN_HEALTH_FACTOR, i]) | (debt / supply > columns[c.MAX_LTV, i]):
+        if (supply * threshold / debt < w[r.MIN_HEALTH_FACTOR]) | (debt / supply > w[r.MAX_LTV]):
             cap = supply * (top * SHRINK) - borrow
         cap = min(cap, largest)
-        if flat:
-            fits = missing <= cap * slope
-        else:
-            fits = missing <= _gain(columns, market, i, cap, per_supply, per_borrow, 1.0)
-        fits = fits & (w[r.POSSIBLE] > 0.0)
+        fits = (missing <= _gain(w, market, cap, per_supply, per_borrow, 1.0)) & (w[r.POSSIBLE] > 0.0)
         x = cap
         if fits:
-            x = min(
-                _cut(columns, market, i, missing, per_supply, per_borrow, 1.0, slope, cap), cap
-            )  # fmt: skip
+            x = min(_cut(w, market, missing, per_supply, per_borrow, 1.0, cap), cap)
         fee = x * fee_rate
         spent = x - fee
-        got = _bought(columns, market, i, spent)
+        got = _bought(w, market, spent)
         w[r.GOING] = 0.0
         if (cap > 0.0) & (supply + got > supply):
             grown, debt = supply + got, borrow + x
-            row = record(table, row, plan_actions.BORROW, x, fee, supply, debt, spent, threshold)
-            row = record(table, row, plan_actions.BUY, got, spent - got, supply, debt, got, threshold)
-            row = record(table, row, plan_actions.DEPOSIT, got, 0.0, grown, debt, 0.0, threshold)
-            w[r.LOWEST] = min(w[r.LOWEST], supply * threshold / debt)
-            w[r.NOW_SUPPLY] = grown
-            w[r.NOW_BORROW] = debt
-            w[r.MOVED] += x
-            w[r.GAINED] += got
-            w[r.PAID] += fee
-            w[r.LOST] += spent - got
-            w[r.MISSING] = (aim + per_supply * grown) - per_borrow * debt
+            row = _round(w, table, row, x, got, supply, debt, grown)
+            lowest = min(lowest, supply * threshold / debt)
+            supply, borrow = grown, debt
+            drawn, bought, fees, lost = drawn + x, bought + got, fees + fee, lost + (spent - got)
+            missing = (aim + per_supply * supply) - per_borrow * borrow
             w[r.MADE] += 1.0
             w[r.FITTED] = 1.0 if fits else 0.0
-            w[r.GOING] = 1.0 if (not fits) & (w[r.MADE] < columns[c.ROUNDS, i]) else 0.0
-    return row
+            w[r.GOING] = 1.0 if (not fits) & (w[r.MADE] < w[r.ROUNDS]) else 0.0
+    w[o.FINAL_SUPPLY] = supply
+    w[o.FINAL_BORROW] = borrow
+    w[o.LOWEST_HEALTH_FACTOR] = min(lowest, health_factor(supply, borrow, threshold))
+    w[o.DRAWN] = drawn
+    w[o.BOUGHT] = bought
+    w[o.FEES] = fees
+    w[o.SWAP_COST] = lost
 
 
 @routine
-def _one_shot(
-    columns: Floats, market: Market, i: int, missing: float, per_supply: float,
-    per_borrow: float, growth: float,
-) -> float:  # fmt: skip
-    """Debt that one transaction with a flash loan draws to move a position as far as is missing."""
-    flash = 1.0 + columns[c.FLASH_FEE, i]
-    most = columns[c.MOST, i] * flash / (1.0 - columns[c.FEE_RATE, i])
-    high = most
-    if columns[c.CURVE, i] >= 0.0:
-        high = min(missing, most)
-        for _ in range(HALVINGS):  # trades may have no largest size: double until it is enough
-            if _gain(columns, market, i, high, per_supply, per_borrow, flash) >= missing:
-                break
-            high = min(2.0 * high, most)
-    slope = per_borrow - per_supply * (growth / flash)
-    return min(
-        _cut(columns, market, i, missing, per_supply, per_borrow, flash, slope, high), most
-    )  # fmt: skip
-
-
-@routine
-def _store(
-    columns: Floats, market: Market, i: int, w: Floats, j: int, values: Floats,
-    counts: Integers, at: int,
-) -> None:  # fmt: skip
-    """Write what became of the plan in lane j, and the one-shot beside it."""
-    supply, borrow = columns[c.SUPPLY, i] + columns[c.EQUITY, i], columns[c.BORROW, i]
-    per_supply, per_borrow, aim = columns[c.PER_SUPPLY, i], columns[c.PER_BORROW, i], columns[c.AIM, i]
-    top, growth = w[r.LIMIT + j], w[r.GROWTH + j]
-    flash, fee_rate = 1.0 + columns[c.FLASH_FEE, i], columns[c.FEE_RATE, i]
-    first = (aim + per_supply * supply) - per_borrow * borrow
-    small = SMALL * (abs(per_supply) * supply + per_borrow * borrow)
+def _beside(w: Floats, market: Market) -> None:
+    """Give the one-shot beside a plan that was walked alone, and how it ends."""
+    supply, borrow, missing = w[r.SUPPLY] + w[r.EQUITY], w[r.BORROW], w[r.MISSING]
+    per_supply, per_borrow, top, growth = w[r.PER_SUPPLY], w[r.PER_BORROW], w[r.TOP], w[r.GROWTH]
+    flash, fee_rate = 1.0 + w[r.FLASH_FEE], w[r.FEE_RATE]
     room = supply * top - borrow
-    x = spent = got = 0.0
+    x = loan = got = 0.0
     if room > 0.0:
-        x = _one_shot(columns, market, i, room, top, 1.0, growth)
-        spent = (x - x * fee_rate) / flash
-        got = _bought(columns, market, i, spent)
-    values[v.FLASH_SUPPLY_BOUND, at] = supply + got
-    reachable = True
-    if first > small:
-        reachable = False
-        if first < math.inf:
-            needed = _one_shot(columns, market, i, first, per_supply, per_borrow, growth)
-            traded = (needed - needed * fee_rate) / flash
-            brought = _bought(columns, market, i, traded)
-            moved = per_borrow * needed - per_supply * brought
-            within = borrow + needed <= top * (supply + brought) * SLACK
-            reachable = within & (moved * SLACK >= first) & (brought > 0.0)
-            if reachable:
-                x, spent, got = needed, traded, brought
-    else:
-        x = spent = got = 0.0
-    made = int(w[r.MADE + j])
-    operations = ROUND_OPERATIONS * made + (1 if columns[c.EQUITY, i] > 0.0 else 0)
-    status = status_of(
-        first, small, w[r.FITTED + j] > 0.0, w[r.POSSIBLE + j] > 0.0, aim == math.inf,
-        w[r.MADE + j] >= columns[c.ROUNDS, i],
-    )  # fmt: skip
-    ended = health_factor(w[r.NOW_SUPPLY + j], w[r.NOW_BORROW + j], columns[c.LIQUIDATION_THRESHOLD, i])
-    values[v.FINAL_SUPPLY, at] = w[r.NOW_SUPPLY + j]
-    values[v.FINAL_BORROW, at] = w[r.NOW_BORROW + j]
-    values[v.LOWEST_HEALTH_FACTOR, at] = min(w[r.LOWEST + j], ended)
-    values[v.FEES, at] = w[r.PAID + j]
-    values[v.SWAP_COST, at] = w[r.LOST + j]
-    values[v.DRAWN, at] = w[r.MOVED + j]
-    values[v.BOUGHT, at] = w[r.GAINED + j]
-    values[v.SUPPLY_BOUND, at] = supply + growth * max(room, 0.0) / (1.0 - top * growth)
-    values[v.FLASH_LOAN, at] = spent
-    values[v.FLASH_SUPPLY, at] = supply + got
-    values[v.FLASH_BORROW, at] = borrow + x
-    values[v.FLASH_FEES, at] = x - spent
-    values[v.FLASH_SWAP_COST, at] = spent - got
-    values[v.BREAK_EVEN_GAS, at] = break_even(
-        (status == st.REACHED) & reachable, operations - columns[c.FLASH_STEPS, i],
-        ((x - spent) + (spent - got)) - (w[r.PAID + j] + w[r.LOST + j]),
-    )  # fmt: skip
-    counts[n.STATUS, at] = status
-    counts[n.ROUNDS_MADE, at] = made
-    counts[n.OPERATIONS_MADE, at] = operations
-    counts[n.FLASH_REACHABLE, at] = 1 if reachable else 0
+        x = _one_shot(w, market, room, top, 1.0)
+        loan = (x - x * fee_rate) / flash
+        got = _bought(w, market, loan)
+    w[o.FLASH_SUPPLY_BOUND] = supply + got
+    wanted = missing > w[r.SMALL]
+    reachable = not wanted
+    if wanted & (missing < math.inf):
+        needed = _one_shot(w, market, missing, per_supply, per_borrow)
+        traded = (needed - needed * fee_rate) / flash
+        brought = _bought(w, market, traded)
+        moved = per_borrow * needed - per_supply * brought
+        within = borrow + needed <= top * (supply + brought) * SLACK
+        reachable = within & (moved * SLACK >= missing) & (brought > 0.0)
+        if reachable:
+            x, loan, got = needed, traded, brought
+    if not wanted:
+        x = loan = got = 0.0
+    made = w[r.MADE]
+    operations = ROUND_OPERATIONS * made + (1.0 if w[r.EQUITY] > 0.0 else 0.0)
+    fitted, possible = w[r.FITTED] > 0.0, w[r.POSSIBLE] > 0.0
+    status = status_of(missing, w[r.SMALL], fitted, possible, w[r.AIM] == math.inf, made >= w[r.ROUNDS])
+    difference = ((x - loan) + (loan - got)) - (w[o.FEES] + w[o.SWAP_COST])
+    bound = growth * room / (1.0 - top * growth)
+    w[o.SUPPLY_BOUND] = supply + (bound if room > 0.0 else 0.0)
+    w[o.FLASH_LOAN] = loan
+    w[o.FLASH_SUPPLY] = supply + got
+    w[o.FLASH_BORROW] = borrow + x
+    w[o.FLASH_FEES] = x - loan
+    w[o.FLASH_SWAP_COST] = loan - got
+    w[o.BREAK_EVEN_GAS] = break_even((status == st.REACHED) & reachable, operations - w[r.FLASH_STEPS], difference)
+    w[o.STATUS] = status
+    w[o.ROUNDS_MADE] = made
+    w[o.OPERATIONS_MADE] = operations
+    w[o.FLASH_REACHABLE] = 1.0 if reachable else 0.0
 
 
 @kernel(
@@ -294,8 +330,8 @@ def _store(
     floats_out, integer, integer,
 )  # fmt: skip
 def leverage(
-    columns: Floats, family: Codes, params: Floats, origin: Floats, steps: Floats, table: Floats,
-    values: Floats, counts: Integers, work: Floats, start: int, stop: int,
+    columns: Floats, family: Codes, params: Floats, origin: Floats, steps: Floats, table: Floats, values: Floats,
+    counts: Integers, work: Floats, start: int, stop: int,
 ) -> None:  # fmt: skip
     """Plan how any number of positions reach their targets.
 
@@ -306,9 +342,9 @@ def leverage(
     family, params, origin, steps : (curves,), (curves, PARAMS), (curves,), (any,)
         Curves that say what trades keep; the row ``curve`` has the place of each plan's.
     table : (operations' columns, m) float64
-        Output: the first m operations of the last plan that was walked alone. With m > 0 every plan is.
+        Output: the first m operations of the last plan. With m > 0 plans go one after the other.
     values, counts : (outputs, at least stop) float64 and int64
-        Outputs, a row for each of ``leverage_value`` and ``leverage_count``.
+        Outputs, a row for each of ``LEVERAGE_VALUES`` and ``LEVERAGE_COUNTS``.
     work : (PLAN_WORK_SIZE,) float64
     start, stop : int
         Range of the plans.
@@ -318,16 +354,18 @@ def leverage(
     first = 0
     while first < stop - start:
         count = min(lanes, stop - start - first)
-        flat = all_flat(columns, first, count) & (lanes > 1)
-        if not flat:
-            count = 1
+        flat = all_flat(columns, first, count)
+        count = count if flat else 1
         load(work, columns, first, count)
         _begin(work)
-        if flat:
-            while _sweep(work) > 0:
+        if columns[c.CURVE, first] < 0.0:
+            while climb(work) > 0:
                 pass
+            _finish(work)
+            if table.shape[1] > 0:
+                _operations(work, table)
         else:
-            _walk(columns, market, first, work, table)
-        for j in range(count):
-            _store(columns, market, first + j, work, j, values, counts, start + first + j)
+            _walk(work, market, table)
+            _beside(work, market)
+        put(work, o.FINAL_SUPPLY, values, counts, start + first, count)
         first += count

@@ -16,22 +16,22 @@ _ORIGIN = p.DEPTH_ORIGIN - p.DEPTH_FORM
 
 
 @routine
-def _share(form: int, a: float, b: float, c: float, d: float, origin: float, v: float) -> float:
+def _share(form: int, a: float, b: float, c: float, d: float, origin: float, steps: Floats, v: float) -> float:
     """Give what a pool or a curve keeps; numbers, not rows: an array takes seven registers of a call."""
     if form == depths.CONSTANT_PRODUCT:
         return a / (a + v)
-    return dispatch.value(form, (a, b, c, d), origin, v)
+    return dispatch.value(form, (a, b, c, d), origin, steps, v)
 
 
 @helper
-def kept(position: Floats, first: int, v: float) -> float:
-    """Give the share of a value `v` that trading it keeps, of the depth whose form is at `first`."""
+def kept(position: Floats, first: int, steps: Floats, v: float) -> float:
+    """Give the share of `v` that trading it keeps, of the depth whose form is at `first`; `steps` are of ladders."""
     form = int(position[first])
     a = position[first + _A]
     if form == depths.FLAT:
         eta = 1.0 - a
     else:
         b, c, d = position[first + _B], position[first + _C], position[first + _D]
-        eta = _share(form, a, b, c, d, position[first + _ORIGIN], v)
+        eta = _share(form, a, b, c, d, position[first + _ORIGIN], steps, v)
     eta = 0.0 if eta < 0.0 else eta
     return 1.0 if eta > 1.0 else eta

@@ -46,15 +46,16 @@ def _ends(lane: Floats) -> bool:
 
 
 @helper
-def _bought(position: Floats, growth: float) -> float:
+def _bought(position: Floats, steps: Floats, growth: float) -> float:
     """Give what the growth of a supply buys."""
-    return growth * eta(position, growth) - position[p.GAS] if growth > 0.0 else 0.0
+    return growth * eta(position, steps, growth) - position[p.GAS] if growth > 0.0 else 0.0
 
 
 @routine
 def grow(
     state: Floats,
     position: Floats,
+    steps: Floats,
     series: Floats,
     places: Integers,
     events: Floats,
@@ -83,14 +84,14 @@ def grow(
     done = lane[r.LAST_EXECUTED] == 1.0
     debt = lane[r.BORROW]
     growth = lane[r.SUPPLY] - before
-    bought = _bought(position, growth)
+    bought = _bought(position, steps, growth)
     units = state[h.COLLATERAL] + bought / price if growth > 0.0 else state[h.COLLATERAL]
     if done:
         health = ((units * lane[r.LIQUIDATION_THRESHOLD]) * counted) / debt if debt != 0.0 else math.inf
         if not health > lane[r.MIN_HEALTH_FACTOR]:
             done = False
             growth = funded - before
-            bought = _bought(position, growth)
+            bought = _bought(position, steps, growth)
             units = state[h.COLLATERAL] + bought / price if growth > 0.0 else state[h.COLLATERAL]
     refused = growth > 0.0 and not bought > 0.0
     done = done and not refused
@@ -112,7 +113,7 @@ def grow(
         state[w.OUT_OPERATIONS] += 1.0
     if growth > 0.0:
         state[w.OUT_GAS] += position[p.GAS]
-        state[w.OUT_SLIPPAGE] += growth - growth * eta(position, growth)
+        state[w.OUT_SLIPPAGE] += growth - growth * eta(position, steps, growth)
     books.weigh(state, 1)
     owed = debt if done else state[w.DEBT] * rate
     books.record(state, events, t, event.LOOP, growth, owed, state[w.BUFFER])

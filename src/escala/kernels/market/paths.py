@@ -189,7 +189,7 @@ def _lows(
     low, high = setting[s.SEED_LOW], setting[s.SEED_HIGH]
     fill_uniforms(row, flipped, move.stream_of(j, draw.BRIDGE), group, low, high, first, n, u)
     for i in range(n):
-        v[i] = price * exp(move.clipped(move.lowest(x[i], before[i], v[i], u[i])))
+        v[i] = move.price_of(price, move.lowest(x[i], before[i], v[i], u[i]))
 
 
 @routine
@@ -256,12 +256,14 @@ def _extremes(setting: Integers, series: Floats, small: Floats, large: Floats, p
         for b in range(blocks):
             begin, end = b * size + 1, min(steps, (b + 1) * size) + 1
             low, high = math.inf, -math.inf
-            for t in range(begin, end):
-                low = ratio[t] if ratio[t] < low else low
-                high = ratio[t] if ratio[t] > high else high
+            piece = ratio[begin:end]
+            for i in range(piece.size):
+                low = piece[i] if piece[i] < low else low
+                high = piece[i] if piece[i] > high else high
             if places[where.LOW + j] != q.RATIO * count + j:
-                for t in range(begin, end):
-                    low = lows[t] if lows[t] < low else low
+                under = lows[begin:end]
+                for i in range(under.size):
+                    low = under[i] if under[i] < low else low
             low_of[b], high_of[b] = low, high
         for b in range((blocks + per_large - 1) // per_large):
             low, high = math.inf, -math.inf
@@ -285,11 +287,57 @@ def _start(
         work[carry.LOG_PRICE + j] = begin
         work[carry.VARIANCE + j] = assets[j, a.VARIANCE]
         work[carry.YIELD_EARNED + j] = 0.0
-        market = assets[j, a.PRICE] * exp(move.clipped(begin))
+        market = move.price_of(assets[j, a.PRICE], begin)
         series[q.MARKET_VALUE * count + j, 0] = market
         protocol = assets[j, a.PRICE] if oracle[j] == oracles.INDEX else market
         series[q.RATIO * count + j, 0] = protocol
         series[places[where.LOW + j], 0] = protocol
+
+
+@routine
+def _diffuse(
+    setting: Integers, row: int, flipped: int, group: int, first: int, n: int, series: Floats, work: Floats,
+    places: Integers,
+) -> None:  # fmt: skip
+    """Draw the normals of all assets for a chunk, where their market values will be."""
+    count = setting[s.ASSETS]
+    low, high = setting[s.SEED_LOW], setting[s.SEED_HIGH]
+    for j in range(count):
+        z = series[q.MARKET_VALUE * count + j, first : first + n]
+        fill_normals(row, flipped, move.stream_of(j, draw.DIFFUSION), group, low, high, first, n, z, work, places)
+
+
+@routine
+def _pin_all(
+    setting: Integers, points: Floats, row: int, flipped: int, group: int, series: Floats, work: Floats,
+    places: Integers,
+) -> None:  # fmt: skip
+    """Draw the normals of a whole path, and give them the coarse shape that a Sobol point says."""
+    count, steps, width = setting[s.ASSETS], setting[s.STEPS], setting[s.SOBOL]
+    for first in range(1, steps + 1, CHUNK):
+        _diffuse(setting, row, flipped, group, first, min(CHUNK, steps + 1 - first), series, work, places)
+    for j in range(count):
+        z = series[q.MARKET_VALUE * count + j, 1 : steps + 1]
+        pin(points[j * width : (j + 1) * width], z, work[lane.LOG_PRICE : lane.BEFORE_JUMP])
+
+
+@routine
+def _resample(table: Floats, j: int, n: int, work: Floats, places: Integers) -> None:
+    """Add the past returns of the rows that were drawn."""
+    x = work[lane.LOG_PRICE : lane.LOG_PRICE + n + 1]
+    here = work[carry.LOG_PRICE + j]
+    for i in range(n):
+        here = here + table[places[place.OF_STEP + i], j]
+        x[i + 1] = here
+    work[carry.LOG_PRICE + j] = here
+
+
+@helper
+def _price(start: float, n: int, work: Floats) -> None:
+    """Turn the log prices of a chunk into prices."""
+    x, price = work[lane.LOG_PRICE + 1 : lane.LOG_PRICE + n + 1], work[lane.PRICE : lane.PRICE + n]
+    for i in range(n):
+        price[i] = move.price_of(start, x[i])
 
 
 @routine
@@ -315,7 +363,6 @@ def make_path(
 ) -> None:
     """Make one path of one market: its series, and the extremes of their blocks."""
     count, steps, joint = setting[s.ASSETS], setting[s.STEPS], setting[s.JOINT]
-    low, high = setting[s.SEED_LOW], setting[s.SEED_HIGH]
     row, flipped = path, 0
     if setting[s.ANTITHETIC]:
         row, flipped = path // 2, path % 2
@@ -325,57 +372,37 @@ def make_path(
     own = joint < 0
     pinned = own and setting[s.SOBOL] > 0
     if pinned:
-        for j in range(count):
-            for first in range(1, steps + 1, CHUNK):
-                n = min(CHUNK, steps + 1 - first)
-                z = series[q.MARKET_VALUE * count + j, first : first + n]
-                fill_normals(
-                    row, flipped, move.stream_of(j, draw.DIFFUSION), group, low, high, first, n, z, work, places
-                )
-            coordinates = points[j * setting[s.SOBOL] : (j + 1) * setting[s.SOBOL]]
-            pin(coordinates, series[q.MARKET_VALUE * count + j, 1 : steps + 1], work[lane.LOG_PRICE : lane.BEFORE_JUMP])
+        _pin_all(setting, points, row, flipped, group, series, work, places)
     for first in range(1, steps + 1, CHUNK):
         n = min(CHUNK, steps + 1 - first)
         if setting[s.MOVING]:
             out = series[q.GROWTH * count, first : first + n]
             _moving_growth(setting, m, row, flipped, group, first, n, out, work, places)
         if own and not pinned:
-            for j in range(count):
-                z = series[q.MARKET_VALUE * count + j, first : first + n]
-                fill_normals(
-                    row, flipped, move.stream_of(j, draw.DIFFUSION), group, low, high, first, n, z, work, places
-                )
+            _diffuse(setting, row, flipped, group, first, n, series, work, places)
         if own and setting[s.CORRELATED]:
             _correlate(factor, count, first, n, series)
         if joint in (processes.BOOTSTRAP, processes.BLOCKS):
             _draw_rows(setting, m, table.shape[0], row, flipped, group, first, n, work, places)
         for j in range(count):
-            start_price = assets[j, a.PRICE]
+            start = assets[j, a.PRICE]
             index = oracle[j] == oracles.INDEX
             with_low = setting[s.BARRIER] == 1 and not index
-            price = work[lane.PRICE : lane.PRICE + n]
-            low_price = work[lane.VARIANCE : lane.VARIANCE + n]
+            price, low_price = work[lane.PRICE : lane.PRICE + n], work[lane.VARIANCE : lane.VARIANCE + n]
             if joint == processes.REPLAY:
-                base = table[start_row, j]
-                _replay(start_price, base, table, j, start_row + first, price)
+                _replay(start, table[start_row, j], table, j, start_row + first, price)
                 if with_low:
-                    _replay(start_price, base, lows, j, start_row + first, low_price)
+                    _replay(start, table[start_row, j], lows, j, start_row + first, low_price)
+            elif own:
+                z = series[q.MARKET_VALUE * count + j, first : first + n]
+                _move(setting, m, assets[j], kinds[j], j, row, flipped, group, first, n, z, work, places)
+                if with_low:
+                    _lows(setting, start, j, row, flipped, group, first, n, work)
+                _price(start, n, work)
             else:
-                x = work[lane.LOG_PRICE : lane.LOG_PRICE + n + 1]
-                if own:
-                    z = series[q.MARKET_VALUE * count + j, first : first + n]
-                    _move(setting, m, assets[j], kinds[j], j, row, flipped, group, first, n, z, work, places)
-                else:
-                    here = work[carry.LOG_PRICE + j]
-                    for i in range(n):
-                        here = here + table[places[place.OF_STEP + i], j]
-                        x[i + 1] = here
-                    work[carry.LOG_PRICE + j] = here
-                if with_low and own:
-                    _lows(setting, start_price, j, row, flipped, group, first, n, work)
-                for i in range(n):
-                    price[i] = start_price * exp(move.clipped(x[i + 1]))
-                if with_low and not own:
+                _resample(table, j, n, work, places)
+                _price(start, n, work)
+                if with_low:  # what happened within a past step is not known
                     for i in range(n):
                         low_price[i] = price[i]
             _values(count, j, first, n, index, assets[j, a.SUPPLY_YIELD] != 0.0, with_low, series, work)

@@ -15,9 +15,9 @@ from escala.kernels.market.depth import kept
 
 
 @helper
-def eta(position: Floats, v: float) -> float:
+def eta(position: Floats, steps: Floats, v: float) -> float:
     """Give the share of a value that the owner's trade keeps."""
-    return kept(position, p.DEPTH_FORM, v)
+    return kept(position, p.DEPTH_FORM, steps, v)
 
 
 @helper
@@ -42,14 +42,14 @@ def _largest(state: Floats, series: Floats, count: int, t: int) -> tuple[int, fl
 
 
 @routine
-def _stop(state: Floats, position: Floats, series: Floats, events: Floats, count: int, t: int) -> bool:
+def _stop(state: Floats, position: Floats, steps: Floats, series: Floats, events: Floats, count: int, t: int) -> bool:
     """Sell everything and repay; tell whether that was possible."""
     debt = state[w.DEBT] * books.growth_of_debt(series, count, t)
     fee, gas = position[p.FEE_RATE], position[p.GAS]
     net = 0.0
     for j in range(count):
         v = state[h.COLLATERAL + j] * books.market_value(series, count, j, t)
-        proceeds = v * eta(position, v) - v * fee
+        proceeds = v * eta(position, steps, v) - v * fee
         net = proceeds if j == 0 else net + proceeds
     net = net - gas
     left = (net + state[w.WALLET]) - debt
@@ -60,7 +60,7 @@ def _stop(state: Floats, position: Floats, series: Floats, events: Floats, count
     for j in range(count):
         v = state[h.COLLATERAL + j] * books.market_value(series, count, j, t)
         state[w.OUT_FEES] += v * fee
-        state[w.OUT_SLIPPAGE] += v - v * eta(position, v)
+        state[w.OUT_SLIPPAGE] += v - v * eta(position, steps, v)
         state[h.COLLATERAL + j] = 0.0
     state[w.OUT_GAS] += gas
     state[w.WALLET] = left
@@ -94,7 +94,15 @@ def _top_up(
 
 @helper
 def _deleverage(
-    state: Floats, position: Floats, series: Floats, places: Integers, events: Floats, count: int, t: int, health: float
+    state: Floats,
+    position: Floats,
+    steps: Floats,
+    series: Floats,
+    places: Integers,
+    events: Floats,
+    count: int,
+    t: int,
+    health: float,
 ) -> None:
     """Sell of the largest asset and repay, as much as leads to the target."""
     growth = books.growth_of_debt(series, count, t)
@@ -106,7 +114,7 @@ def _deleverage(
     counted = state[h.LIQUIDATION_THRESHOLD + j] * (books.protocol_value(series, places, j, t) / price)
     v = 0.0
     for _ in range(TRADE_ROUNDS):
-        divisor = target * (eta(position, v) - fee) - counted
+        divisor = target * (eta(position, steps, v) - fee) - counted
         if not divisor > 0.0:
             v = value
             break
@@ -117,7 +125,7 @@ def _deleverage(
             break
         if v == last:  # and so it would stay
             break
-    net = (v * eta(position, v) - v * fee) - gas
+    net = (v * eta(position, steps, v) - v * fee) - gas
     if not net > 0.0:
         books.flag(state, flags.REFUSED)
         return
@@ -139,7 +147,7 @@ def _deleverage(
     state[h.COLLATERAL + j], state[w.DEBT] = left, owed
     state[w.WALLET] += net - repaid
     state[w.OUT_FEES] += v * fee
-    state[w.OUT_SLIPPAGE] += v - v * eta(position, v)
+    state[w.OUT_SLIPPAGE] += v - v * eta(position, steps, v)
     state[w.OUT_GAS] += gas
     state[w.OUT_DELEVERAGES] += 1.0
     books.record(state, events, t, event.DELEVERAGE, v, repaid, owed * growth)
@@ -148,7 +156,7 @@ def _deleverage(
 
 @helper
 def _boost(
-    state: Floats, position: Floats, series: Floats, places: Integers, events: Floats, count: int, t: int
+    state: Floats, position: Floats, steps: Floats, series: Floats, places: Integers, events: Floats, count: int, t: int
 ) -> None:
     """Borrow and buy of the largest asset, as much as leads to the target and may be borrowed."""
     growth = books.growth_of_debt(series, count, t)
@@ -162,7 +170,7 @@ def _boost(
     counted, lent = state[h.LIQUIDATION_THRESHOLD + j] * weight, state[h.LOAN_TO_VALUE + j] * weight
     b = 0.0
     for _ in range(TRADE_ROUNDS):
-        keeps = eta(position, b) - fee
+        keeps = eta(position, steps, b) - fee
         first, second = target - counted * keeps, 1.0 - lent * keeps
         if not first > 0.0 or not second > 0.0:
             b = 0.0
@@ -174,7 +182,7 @@ def _boost(
             break
         if b == last:
             break
-    bought = (b * eta(position, b) - b * fee) - gas
+    bought = (b * eta(position, steps, b) - b * fee) - gas
     if not b > 0.0 or not bought > 0.0:
         books.flag(state, flags.REFUSED)
         return
@@ -182,7 +190,7 @@ def _boost(
     state[w.DEBT] += b / growth
     state[h.COLLATERAL + j] += bought / price
     state[w.OUT_FEES] += b * fee
-    state[w.OUT_SLIPPAGE] += b - b * eta(position, b)
+    state[w.OUT_SLIPPAGE] += b - b * eta(position, steps, b)
     state[w.OUT_GAS] += gas
     state[w.OUT_BOOSTS] += 1.0
     books.weigh(state, count)
@@ -191,10 +199,12 @@ def _boost(
 
 
 @helper
-def act(state: Floats, position: Floats, series: Floats, places: Integers, events: Floats, count: int, t: int) -> None:
+def act(
+    state: Floats, position: Floats, steps: Floats, series: Floats, places: Integers, events: Floats, count: int, t: int
+) -> None:
     """Let the policy look at a position with debt; what is refused lets the next act."""
     health = books.health_at_close(state, series, count, t)
-    if health < position[p.STOP_HEALTH] and _stop(state, position, series, events, count, t):
+    if health < position[p.STOP_HEALTH] and _stop(state, position, steps, series, events, count, t):
         return
     if health < position[p.TOPUP_HEALTH] and state[w.WALLET] > 0.0:
         _top_up(state, position, series, places, events, count, t)
@@ -202,6 +212,6 @@ def act(state: Floats, position: Floats, series: Floats, places: Integers, event
             return
         health = books.health_at_close(state, series, count, t)
     if health < position[p.DELEVERAGE_HEALTH]:
-        _deleverage(state, position, series, places, events, count, t, health)
+        _deleverage(state, position, steps, series, places, events, count, t, health)
     elif health > position[p.BOOST_HEALTH]:
-        _boost(state, position, series, places, events, count, t)
+        _boost(state, position, steps, series, places, events, count, t)

@@ -14,7 +14,7 @@ from escala.kernels.layout import market_asset as a
 from escala.kernels.layout import market_draw as draw
 from escala.kernels.layout import market_stream as stream
 from escala.kernels.market.normals import uniform_at
-from escala.kernels.special import exp, expm1, log, normal_quantile
+from escala.kernels.special import exp, exp_within, expm1, log, normal_quantile
 
 _FURTHEST = 300.0  # of a log price that counts
 
@@ -24,6 +24,12 @@ def clipped(x: float) -> float:
     """Bring a log price to where its exponential is a number."""
     x = -_FURTHEST if x < -_FURTHEST else x
     return _FURTHEST if x > _FURTHEST else x
+
+
+@helper
+def price_of(start: float, x: float) -> float:
+    """Give the price of a log price over a start price."""
+    return start * exp_within(clipped(x))
 
 
 @helper

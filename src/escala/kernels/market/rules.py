@@ -110,7 +110,15 @@ def _absorb(state: Floats, series: Floats, events: Floats, count: int, t: int, k
 
 @routine
 def _finds_share(
-    state: Floats, position: Floats, rule: int, j: int, debt: float, value: float, repaid: float, seized: float
+    state: Floats,
+    position: Floats,
+    steps: Floats,
+    rule: int,
+    j: int,
+    debt: float,
+    value: float,
+    repaid: float,
+    seized: float,
 ) -> bool:
     """Look for the first share that pays for a liquidator, who sells what he gets for what it is worth."""
     careful = rule in (rules.AAVE_V33, rules.AAVE_V4)
@@ -119,7 +127,7 @@ def _finds_share(
         if not (halving > 0 and careful and (debt - repaid < dust or value - seized < dust)):
             units = state[h.COLLATERAL + j] if seized == value else seized / state[h.PRICE + j]
             v = units * state[h.WORTH + j]
-            if v * kept(position, p.LIQUIDATOR_FORM, v) - repaid - position[p.LIQUIDATOR_GAS] >= 0.0:
+            if v * kept(position, p.LIQUIDATOR_FORM, steps, v) - repaid - position[p.LIQUIDATOR_GAS] >= 0.0:
                 state[w.SOLD], state[w.TAKEN], state[w.UNITS], state[w.PROCEEDS] = repaid, seized, units, v
                 return True
         repaid = 0.5 * repaid
@@ -129,7 +137,8 @@ def _finds_share(
 
 @routine
 def _liquidate(
-    state: Floats, position: Floats, series: Floats, events: Floats, rule: int, count: int, t: int, kind: int,
+    state: Floats, position: Floats, steps: Floats,
+    series: Floats, events: Floats, rule: int, count: int, t: int, kind: int,
     health: float,
 ) -> bool:  # fmt: skip
     """Let a liquidator act at the prices in the state; tell whether one did."""
@@ -147,7 +156,7 @@ def _liquidate(
     repaid, seized = _asked(
         rule, position, health, debt, value, state[h.BONUS + j], state[h.LIQUIDATION_THRESHOLD + j]
     )  # fmt: skip
-    if not _finds_share(state, position, rule, j, debt, value, repaid, seized):
+    if not _finds_share(state, position, steps, rule, j, debt, value, repaid, seized):
         books.flag(state, flags.WAITED)
         return False
     repaid, seized = state[w.SOLD], state[w.TAKEN]
@@ -166,7 +175,15 @@ def _liquidate(
 
 @helper
 def low_phase(
-    state: Floats, position: Floats, series: Floats, places: Integers, events: Floats, rule: int, count: int, t: int
+    state: Floats,
+    position: Floats,
+    steps: Floats,
+    series: Floats,
+    places: Integers,
+    events: Floats,
+    rule: int,
+    count: int,
+    t: int,
 ) -> None:
     """Liquidate on the way down to the low of a step, where the health factor passes 1 − overshoot."""
     apart = False
@@ -199,7 +216,7 @@ def low_phase(
             index = places[where.PROTOCOL + j] != q.MARKET_VALUE * count + j
             state[h.WORTH + j] = books.market_value(series, count, j, t) if index else price
         books.see(state, health)
-        if not _liquidate(state, position, series, events, rule, count, t, event.LIQUIDATION_LOW, health):
+        if not _liquidate(state, position, steps, series, events, rule, count, t, event.LIQUIDATION_LOW, health):
             books.see(state, lowest)
             return
         done += 1
@@ -207,7 +224,15 @@ def low_phase(
 
 @helper
 def close_phase(
-    state: Floats, position: Floats, series: Floats, places: Integers, events: Floats, rule: int, count: int, t: int
+    state: Floats,
+    position: Floats,
+    steps: Floats,
+    series: Floats,
+    places: Integers,
+    events: Floats,
+    rule: int,
+    count: int,
+    t: int,
 ) -> None:
     """Liquidate at the end of a step."""
     done = 0
@@ -222,6 +247,6 @@ def close_phase(
         for j in range(count):
             state[h.PRICE + j] = books.protocol_value(series, places, j, t)
             state[h.WORTH + j] = books.market_value(series, count, j, t)
-        if not _liquidate(state, position, series, events, rule, count, t, event.LIQUIDATION_CLOSE, health):
+        if not _liquidate(state, position, steps, series, events, rule, count, t, event.LIQUIDATION_CLOSE, health):
             return
         done += 1

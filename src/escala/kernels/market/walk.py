@@ -16,6 +16,7 @@ from escala.kernels.jit import (
     codes_in,
     float_rows_in,
     float_rows_out,
+    floats_in,
     floats_out,
     helper,
     integer,
@@ -105,6 +106,7 @@ def walk_path(
     position: Floats,
     holdings: Floats,
     loops: Floats,
+    steps_of_ladders: Floats,
     i: int,
     series: Floats,
     small: Floats,
@@ -135,12 +137,12 @@ def walk_path(
             t = steps
             break
         if setting[s.BARRIER] == 1:
-            low_phase(state, position, series, places, events, rule, count, t)
-        close_phase(state, position, series, places, events, rule, count, t)
+            low_phase(state, position, steps_of_ladders, series, places, events, rule, count, t)
+        close_phase(state, position, steps_of_ladders, series, places, events, rule, count, t)
         if state[w.OUT_STATUS] == status.OPEN and t % every == 0 and state[w.DEBT] > 0.0:
-            act(state, position, series, places, events, count, t)
+            act(state, position, steps_of_ladders, series, places, events, count, t)
         if state[w.OUT_STATUS] == status.OPEN and state[w.LOOPING] > 0.0 and t % loop_every == 0:
-            loop.grow(state, position, series, places, events, lane, loops, t)
+            loop.grow(state, position, steps_of_ladders, series, places, events, lane, loops, t)
     books.close_books(state, series, count, t)
 
 
@@ -179,6 +181,7 @@ def _keep(state: Floats, values: Floats, column: int) -> None:
     float_rows_in,
     float_rows_in,
     float_rows_in,
+    floats_in,
     float_rows_out,
     float_rows_out,
     float_rows_out,
@@ -207,6 +210,7 @@ def walk(
     positions: Floats,
     holdings: Floats,
     loops: Floats,
+    steps: Floats,
     values: Floats,
     events: Floats,
     series: Floats,
@@ -231,6 +235,8 @@ def walk(
     holdings : (n·A, market_holding.END) float64
     loops : (inputs of the lending loop, n) float64
         Strategies; no column where no loop runs.
+    steps : (s,) float64
+        Those of the ladders among the depths.
     values : (outputs, n·stride) float64
         Output; zeros before. The one of position k on path q of its market is in column k·stride + q.
     events : (market_event_row.END, most) float64
@@ -249,6 +255,6 @@ def walk(
         for k in range(members[market], members[market + 1]):
             held = holdings[k * count : (k + 1) * count]
             walk_path(
-                setting, positions[k], held, loops, k, series, small, large, places, events, lane, state
+                setting, positions[k], held, loops, steps, k, series, small, large, places, events, lane, state
             )  # fmt: skip
             _keep(state, values, k * setting[s.STRIDE] + path)

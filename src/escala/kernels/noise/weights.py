@@ -12,7 +12,7 @@ analysis, Annals of Statistics 15, 610–625.
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
 from escala.kernels.jit import Floats, helper, routine
 from escala.kernels.special import exp, log
@@ -33,9 +33,13 @@ NOTHING = 1e-300
 
 @helper
 def power_of_four(smallest: float) -> float:
-    """Give the power of four that brings a capital into [1, 4): a change of unit by one changes no bit."""
-    _, exponent = math.frexp(smallest)
-    return math.ldexp(1.0, -2 * ((exponent - 1) >> 1))
+    """Give the power of four that brings a capital into [1, 4): a change of unit by one changes no bit.
+
+    By its bits: `frexp` and `ldexp` are functions of numba's own, which a C library does not have.
+    """
+    exponent = ((np.float64(smallest).view(np.int64) >> 52) - 1023) & -2
+    result: float = np.int64((1023 - exponent) << 52).view(np.float64)
+    return result
 
 
 @helper
