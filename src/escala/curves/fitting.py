@@ -89,6 +89,13 @@ def fit(
         Times of the records and after how long one counts half: weights are multiplied by 2^(−age/half_life), age
         before the instrument's newest record. Both numbers of one unit, or datetimes (UTC where they have no zone) and
         a timedelta.
+    group : shaped like efficiency, optional
+        Numbers, texts or dates: records of an instrument that belong together, as those of one sweep or order, which
+        are not independent. They are left out together, and standard errors are those of clusters.
+    noise : {"auto", "even", "local"}
+        ``"local"`` lets noise change along capital, estimated from what neighbouring records differ by (from 14
+        distinct capitals on): points count by it, and intervals go by the scores of records that were left out.
+        ``"even"`` takes residuals to be equally large everywhere; ``"auto"`` is local from 40 distinct capitals on.
     loss : {"squares", "student"}
         ``"student"`` keeps one absurd record, such as a fill of 0.01 among 0.95, from moving a curve: squares are
         weighed again three times by (ν + 1)/(ν + t²), ν = 4, t the residual in units of what neighbours are off by
