@@ -142,7 +142,7 @@ def test_the_best_split_takes_the_steepest_steps_first(seed: int) -> None:
     assert math.fsum(found.amounts.tolist()) <= total
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(SEEDS, st.booleans())
 def test_no_feasible_allocation_exceeds_the_bound(seed: int, others: bool) -> None:
     rng = np.random.default_rng(seed)
