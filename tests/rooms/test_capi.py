@@ -500,7 +500,7 @@ def test_allocations_over_ladders_have_the_same_bits(settings: dict[str, Any], l
     params = curves.params * factors[:, None] if given.pop("drawn", False) else None
     totals = np.linspace(0.0, 3.1e6, 70)
     words = {
-        "method": "greedy" if given.get("greedy") else "optimal",
+        "method": "greedy" if given.get("greedy") else "exact",
         "spend": "exactly" if given.get("exactly") else "at_most",
     }
     plain = {name: value for name, value in given.items() if name not in ("greedy", "exactly")}
@@ -777,11 +777,20 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
         row
         for function in ("efficiency", "threshold", "check_curves", "allocate")
         for row in [
-            (function, "curves.steps", None, NULL_POINTER, "steps", -1),
-            (function, "curves.steps_size", -1, BAD_SIZE, "steps_size", -1),
-            (function, "curves.steps_size", 2**62, BAD_SIZE, "steps_size", -1),
-            (function, "curves.steps_size", 6, BAD_VALUE, "params", 15),
-            (function, "curves.steps_size", 1, BAD_VALUE, "params", 14),
+            (function, f"{'problem.' * (function == 'allocate')}{path}", value, status, argument, index)
+            for path, value, status, argument, index in [
+                ("curves.steps", None, NULL_POINTER, "steps", -1),
+                ("curves.steps_size", -1, BAD_SIZE, "steps_size", -1),
+                ("curves.steps_size", 2**62, BAD_SIZE, "steps_size", -1),
+                ("curves.steps_size", 6, BAD_VALUE, "params", 15),
+                ("curves.steps_size", 1, BAD_VALUE, "params", 14),
+            ]
+        ]
+    ),
+    *(
+        row
+        for function in ("efficiency", "threshold", "check_curves", "allocate")
+        for row in [
             (function, "params[14]", 0.0, BAD_VALUE, "params", 14),
             (function, "params[14]", 1.5, BAD_VALUE, "params", 14),
             (function, "params[14]", 3.0, BAD_VALUE, "params", 15),
@@ -800,7 +809,7 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
             (function, "params[12]", 1.2, BAD_VALUE, "params", 12),  # the first slope is 0.9
             (function, "params[12]", -0.1, BAD_VALUE, "params", 12),
             (function, "params[13]", 0.0, BAD_VALUE, "params", 13),
-            (function, "params[15]", 0.0, BAD_VALUE, "steps", 0),  # the first knot is not 0 there
+            (function, "params[15]", 0.0, BAD_VALUE, "params", 12),  # what would be the first slope there is none
             (function, "steps[1]", 1.0, BAD_VALUE, "steps", 1),
             (function, "steps[2]", 0.0, BAD_VALUE, "steps", 2),
             (function, "steps[2]", -1.0, BAD_VALUE, "steps", 2),

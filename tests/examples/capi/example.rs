@@ -138,7 +138,7 @@ fn print(name: &str, values: &[f64]) {
 }
 
 fn main() -> Result<(), String> {
-    checked(unsafe { escala_check_abi(2) })?;
+    checked(unsafe { escala_check_abi(3) })?;
     println!("version {}", text(unsafe { escala_version() }));
     print("efficiency", &efficiency(&[0, 2], &[-1e-6, 1.0, 0.0, 0.0, 0.7, 3e-6, 0.2, 0.0], &[0.0, 1e5, 2e6])?);
     let targets: Vec<f64> = (0..1000).map(|i| 1000.0 + 3.0 * i as f64).collect();

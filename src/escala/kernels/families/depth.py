@@ -225,7 +225,9 @@ def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
         work[own.BEST_D + lane], work[own.BEST_H + lane] = 0.0, 0.0
         work[own.STARTS + lane], work[own.START_ERROR + lane] = 0.0, -math.inf
         work[own.START_D + lane] = work[own.START_H + lane] = -1.0
-    _search_grid(work, _gather(work, points, rows, folded), folded)
+        work[own.G_D + lane], work[own.G_H + lane] = 0.0, 0.0  # of lanes that never begin
+        work[own.H_DD + lane], work[own.H_DH + lane], work[own.H_HH + lane] = 1.0, 0.0, 1.0
+    _search_grid(work, _gather(work, points, folded), folded)
     _descend(work, points, rows, folded)
     _polish(work, points, rows, folded)
     for lane in range(LANES):
@@ -237,7 +239,7 @@ def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
 
 
 @routine
-def _gather(work: Floats, points: Floats, rows: int, folded: bool) -> int:  # noqa: ARG001
+def _gather(work: Floats, points: Floats, folded: bool) -> int:
     """Put the points, or the means of bins where there are many, where the grid is scanned; returns the rows used."""
     for i in range(SHARED, SHARED + MOST_SCANNED * scan.END):
         work[i] = 0.0
