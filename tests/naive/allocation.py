@@ -178,14 +178,15 @@ def market_terms(p: Problem, capital: Floats) -> tuple[Floats, Floats, Floats, F
 
 
 def ladders(p: Problem, capital: Floats) -> tuple[Floats, Floats]:
-    """Give U of the ladders, added up step by step, and the slope of the next unit; 0 for other families."""
+    """Give U of the ladders, the sum over their steps, and the slope of the next unit; 0 for other families."""
     whole, slope = np.zeros(capital.shape), np.zeros(capital.shape)
     for i, step in enumerate(p.steps):
         if step is None:
             continue
-        for begin, end, returned in zip(step[0], np.append(step[0][1:], np.inf), step[1], strict=True):
-            whole[i] += returned * np.clip(capital[i] - begin, 0.0, end - begin)
-            slope[i] = np.where(capital[i] >= begin, returned, slope[i])
+        begin, returned = step[0][:, None], step[1]
+        width = np.append(np.diff(step[0]), np.inf)[:, None]
+        whole[i] = (returned[:, None] * np.minimum(np.maximum(capital[i] - begin, 0.0), width)).sum(axis=0)
+        slope[i] = returned[np.maximum(np.searchsorted(step[0], capital[i], side="right") - 1, 0)]
     return whole, slope
 
 

@@ -191,7 +191,7 @@ def test_confidence_falls_with_distance_noise_and_few_points(family: str) -> Non
 
 def test_confidence_and_interval_agree_where_efficiencies_end() -> None:
     """What lies beyond 0 or 1 is observed at 0 or 1: there an interval may be a point, and that point is sure."""
-    curve = fit(["A"] * 5, [1e3, 2e3, 4e3, 8e3, 16e3], [1.0, 0.999, 0.96, 0.91, 0.79])
+    curve = fit(["A"] * 5, [1e3, 2e3, 4e3, 8e3, 16e3], [1.0, 0.999, 0.96, 0.91, 0.79], family="linear")
     found = curve.predict([1.0, 1e3, 3e4, 1e6], tolerance=0.005)
     assert found.efficiency[0] == 1.0
     assert found.low[0] >= 0.995
@@ -509,7 +509,7 @@ def test_sets_can_be_pickled_shown_and_tabled() -> None:
     assert np.array_equal(again.efficiency(5e5), curves.efficiency(5e5))
     assert repr(curves) == "<CurveSet of 3 curves: exponential 3>"
     frame = curves.to_dataframe()
-    assert frame.shape == (3, 25)
+    assert frame.shape == (3, 27)
     assert frame["family"].tolist() == ["exponential"] * 3
     text = curves.summary(rows=2)
     assert "3 instruments, 36 points: exponential 3" in text

@@ -203,7 +203,7 @@ SUMS = {
 
 
 @given(market_scenarios())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_equity_changes_by_what_the_books_say(spec: Spec) -> None:
     outputs, events, _ = walked(spec)
     change = outputs["end_equity"] - outputs["start_equity"]
@@ -214,7 +214,7 @@ def test_equity_changes_by_what_the_books_say(spec: Spec) -> None:
 
 
 @given(market_scenarios())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_nobody_is_liquidated_above_a_health_factor_of_one(spec: Spec) -> None:
     outputs, events, series = walked(spec)
     assert outputs["lowest_health"] <= outputs["health"]

@@ -90,11 +90,19 @@ def fit(
         Times of the records and after how long one counts half: weights are multiplied by 2^(−age/half_life), age
         before the instrument's newest record. Both numbers of one unit, or datetimes (UTC where they have no zone) and
         a timedelta.
+    group : shaped like efficiency, optional
+        Numbers, texts or dates: records of an instrument that belong together, as those of one sweep or order, which
+        are not independent. They are left out together, and standard errors are those of clusters.
+    noise : {"auto", "even", "local"}
+        ``"local"`` lets noise change along capital, estimated from what neighbouring records differ by (from 14
+        distinct capitals on): points count by it, and intervals go by the scores of records that were left out.
+        ``"even"`` takes residuals to be equally large everywhere; ``"auto"`` is local from 40 distinct capitals on.
     loss : {"squares", "student"}
         ``"student"`` keeps one absurd record, such as a fill of 0.01 among 0.95, from moving a curve: squares are
         weighed again three times by (ν + 1)/(ν + t²), ν = 4, t the residual in units of what neighbours are off by
-        (from 8 records on). Each fit finds its global optimum. On real quotes the mean error falls by a twentieth and
-        the median one by a quarter, the root of the mean square grows by half a percent; it takes four times as long.
+        (from 8 records on). Each fit finds its global optimum. On complete sets without absurd records the mean
+        absolute error falls by 5 %, the root of the mean square grows by 2 % (0.01043 against 0.01024); it takes four
+        times as long.
     clip : bool
         Move efficiencies outside [0, 1] to its ends instead of refusing them; `CurveSet.clipped` counts them. More than
         a fifth are refused all the same: such numbers are no efficiencies.
