@@ -56,7 +56,7 @@ def open_engine(
     ...     engine.add_efficiency_records(batch)
     ...     round(engine.predict_efficiency("A", 2e4).efficiency, 2)
     3
-    0.97
+    0.96
     """
     loop = _LoopThread()
     opened: list[PredictiveScalingEngine] = []
