@@ -3,7 +3,7 @@
 Prints:
 2000 records
 BTC/USDT: efficiency 0.68 at 300,000, saturation 98,001
-ETH/USDT: efficiency 0.38 at 300,000, saturation 48,997
+ETH/USDT: efficiency 0.38 at 300,000, saturation 49,000
 """
 
 import asyncio

@@ -33,7 +33,10 @@ def test_a_prediction_knows_symbols_and_capitals() -> None:
     assert columns["capital"].tolist() == [1e5, 2e5, 3e5] * 2
     assert columns["efficiency"].tolist() == found.efficiency.reshape(-1).tolist()
     frame = found.to_dataframe()
-    assert list(frame.columns) == ["symbol", "capital", "efficiency", "low", "high", "confidence", "extrapolated"]
+    assert list(frame.columns) == [
+        "symbol", "capital", "efficiency", "low", "high", "confidence", "marginal", "marginal_low", "marginal_high",
+        "extrapolated",
+    ]  # fmt: skip
     assert len(frame) == len(found) == 6
     one = CURVES["A"].predict(1e5)
     assert repr(one) == "<Prediction of A at 100,000: 0.9000, 0.0000 to 1.0000>"

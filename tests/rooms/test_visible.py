@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from escala import RecordError, Store, sources
+from escala import CurveSet, FitError, RecordError, Store, allocate, fit, sources
 from escala.files import table
 from escala.text import html, visible
 from tests.engines import CAPITAL, line
@@ -109,6 +109,32 @@ def test_notes_and_notebooks_show_escapes() -> None:
     found = sources.read({"symbol": ["A", "A"], "capital": [1.0, 2.0], "efficiency": [0.5, 0.4], EVIL: [1, 2]})
     assert harmless(found.summary())
     assert SHOWN in html.table({EVIL: [EVIL]}, EVIL)
+
+
+def test_no_symbol_forges_a_row_of_a_summary() -> None:
+    curves = CurveSet.from_params([EVIL, "C"], "linear", [[-1e-6, 1.0], [-1e-6, 0.5]], trusted_to=1e6)
+    answers = (allocate(curves, 1e5), allocate(curves, 1e5, upper=[0.0, 1e6]))  # in the table, and below it
+    for shown in (curves.summary(), *(found.summary() for found in answers)):
+        assert harmless(shown)
+        assert SHOWN in shown
+        assert not any(row.startswith("B 1,000") for row in shown.splitlines())
+    one = curves[EVIL]
+    for shown in (repr(one.predict(1e5)), repr(one.saturation())):
+        assert SHOWN in shown
+        assert harmless(shown)
+        assert "\n" not in shown
+
+
+def test_no_symbol_forges_a_row_of_notes_and_errors() -> None:
+    capital = [float(k) for k in range(1, 61)]
+    symbols = [EVIL] * 60 + ["C"] * 2
+    values = [0.9 - 0.001 * k + 0.01 * (k % 3) for k in range(60)] + [0.9, 0.8]
+    curves = fit(symbols, capital + capital[:2], values)
+    note = curves.predict(5.0, level=0.999).note
+    assert note.startswith("an interval of level")
+    assert SHOWN in note
+    with pytest.raises(FitError, match=re.escape(f"no curve for {SHOWN}: too few")):
+        fit([EVIL], [1.0], [0.5], on_error="raise")
 
 
 def test_formulas_are_text_where_that_is_asked_for(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from escala.tables import POSITIVE
 from escala.text import html
 from escala.text.numerals import capital as money
 from escala.text.numerals import counted
+from escala.text.visible import in_line
 
 if TYPE_CHECKING:
     import pandas
@@ -124,7 +125,7 @@ class Validation:
             lines.append(f"{money(total):>16}{shares}{apart:>21}{float(means['contradicted'][k]):>14.1%}")
         if self.left_out:
             more = len(self.left_out) - _SHOWN
-            names = ", ".join(self.left_out[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+            names = ", ".join(map(in_line, self.left_out[:_SHOWN])) + (f" and {more:,} more" if more > 0 else "")
             lines.append(
                 f"without {counted(len(self.left_out), 'instrument')} that a split leaves no records of: {names}"
             )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
 from escala.text.numerals import capital, counted
+from escala.text.visible import in_line
 
 
 class _Answer(Protocol):
@@ -156,15 +157,16 @@ def _table(found: _Answer, rows: int) -> list[str]:
     order = [i for i in np.argsort(-found.amounts, kind="stable").tolist() if found.amounts[i] > 0.0]
     if not order or not rows:
         return []
-    width = max([len("symbol"), *(len(found.symbols[i]) for i in order[:rows])])
+    symbols = {i: in_line(found.symbols[i]) for i in order[:rows]}
+    width = max(map(len, ["symbol", *symbols.values()]))
     weighted = bool((found.priority != 1.0).any())
     marginal = found.marginal * found.priority
     header = "w·marginal" if weighted else "marginal"
     lines = [f"{'symbol':<{width}}{'capital':>16}{'of total':>10}{'efficiency':>12}{header:>12}  stops because"]
-    for i in order[:rows]:
+    for i, symbol in symbols.items():
         mark = "*" if found.below_threshold[i] else " "
         lines.append(
-            f"{found.symbols[i]:<{width}}{capital(float(found.amounts[i])):>16}{_of_total(found, i):>10.2%}"
+            f"{symbol:<{width}}{capital(float(found.amounts[i])):>16}{_of_total(found, i):>10.2%}"
             f"{_four(found.efficiency[i]):>11}{mark}{_four(marginal[i]):>12}  {_reason(found, i)}"
         )
     if len(order) > rows:
@@ -204,7 +206,9 @@ def _without(found: _Answer) -> list[str]:
     lines = []
     for reason in dict.fromkeys(found.binding_names[empty].tolist()):
         symbols = found.symbols[empty & (found.binding_names == reason)].tolist()
-        shown = ", ".join(symbols[:_SHOWN]) + (f" and {len(symbols) - _SHOWN:,} more" if len(symbols) > _SHOWN else "")
+        shown = ", ".join(map(in_line, symbols[:_SHOWN])) + (
+            f" and {len(symbols) - _SHOWN:,} more" if len(symbols) > _SHOWN else ""
+        )
         why = NO_MORE_STEPS if found.greedy and reason == "none" else WHY_NOTHING.get(reason, REASONS[reason])
         lines.append(f"nothing for {len(symbols):,}, {why}: {shown}")
     return lines

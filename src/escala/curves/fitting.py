@@ -38,6 +38,7 @@ from escala.files import frames
 from escala.ragged import Ragged
 from escala.tables import FIT_STATS, PARAMS, Interval
 from escala.text.numerals import counted
+from escala.text.visible import in_line
 
 _HALF_LIFE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
 _STEP_POINTS: Final = 200_000  # points between two looks at Ctrl-C
@@ -554,7 +555,7 @@ def _raise_without_curve(curves: CurveSet) -> None:
     if without.size == 0:
         return
     shown = "; ".join(
-        f"{curves.symbols[i]}: {curve_summary.REASONS[curves.status_names[i]]} "
+        f"{in_line(curves.symbols[i])}: {curve_summary.REASONS[curves.status_names[i]]} "
         f"({counted(int(curves.n_points[i]), 'point')})"
         for i in without[:_SHOWN]
     )

@@ -14,6 +14,7 @@ from escala.files import table as table_file
 from escala.tables import LIMITS, names
 from escala.text import html
 from escala.text.numerals import capital, counted
+from escala.text.visible import in_line
 
 if TYPE_CHECKING:
     import pandas
@@ -91,7 +92,7 @@ class Prediction:
         short = np.flatnonzero((self.points > 0) & ~self.enough)
         if short.size == 0:
             return ""
-        names = [f"{self.symbols[i]} has {self.points[i]:,}" for i in short[:_SHOWN]]
+        names = [f"{in_line(self.symbols[i])} has {self.points[i]:,}" for i in short[:_SHOWN]]
         more = f" and {short.size - _SHOWN:,} more have fewer" if short.size > _SHOWN else ""
         least = math.ceil(self.level / (1.0 - self.level) * (1.0 - _ROUNDING))
         needs = f"an interval of level {self.level:g} needs {least:,} scores"
@@ -105,7 +106,7 @@ class Prediction:
             at, efficiency, low, high = shown
             note = f"; {self.note}" if self.note else ""
             shown_ends = f"{efficiency:.4f}, {low:.4f} to {high:.4f}"
-            return f"<Prediction of {self.symbols[0]} at {capital(at)}: {shown_ends}{note}>"
+            return f"<Prediction of {in_line(self.symbols[0])} at {capital(at)}: {shown_ends}{note}>"
         outside = int(self.extrapolated.sum())
         beyond = f", {outside:,} extrapolated" if outside else ""
         note = f"; {self.note}" if self.note else ""
@@ -180,7 +181,7 @@ class Saturation:
         """Say in a line where the curves saturate, or how many do."""
         if len(self) == 1:
             ends = f"saturation {capital(float(self.saturation[0]))}, capacity {capital(float(self.capacity[0]))}"
-            return f"<Saturation of {self.symbols[0]}: {ends}>"
+            return f"<Saturation of {in_line(self.symbols[0])}: {ends}>"
         ends = f"{int(np.isfinite(self.saturation).sum()):,} saturate within their limit"
         return f"<Saturation of {counted(len(self), 'curve')}: {ends}>"
 

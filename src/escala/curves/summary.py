@@ -13,6 +13,7 @@ from escala.arrays import Floats
 from escala.curves.families import FORMS, Family
 from escala.curves.prediction import Saturation
 from escala.text.numerals import capital, counted
+from escala.text.visible import in_line
 
 
 class _Curves(Protocol):
@@ -92,7 +93,8 @@ def coefficients(curves: _Curves) -> list[str]:
     if not found.size:
         return []
     errors = curves.standard_errors
-    width = max(len("symbol"), *(len(symbol) for symbol in curves.symbols))
+    symbols = [in_line(symbol) for symbol in curves.symbols]
+    width = max(map(len, ["symbol", *symbols]))
     lines = ["", f"{'symbol':<{width}}  coefficients and their standard errors"]
     for i in found.tolist():
         if curves.family[i] == Family.LADDER:
@@ -100,7 +102,7 @@ def coefficients(curves: _Curves) -> list[str]:
         else:
             rows = FORMS[int(curves.family[i])].coefficients
             shown = [_coefficient(row.name, curves.params[i, k], errors[i, k]) for k, row in enumerate(rows)]
-        lines.append(f"{curves.symbols[i]:<{width}}  {', '.join(shown)}")
+        lines.append(f"{symbols[i]:<{width}}  {', '.join(shown)}")
     return lines
 
 
@@ -143,12 +145,13 @@ def _family(curves: _Curves, i: int) -> str:
 def table(curves: _Curves, more: int) -> list[str]:
     """Give one line a curve: family, fit, and how far capital can grow; `more` curves are not among them."""
     found = curves.saturation()
-    width = max(len("symbol"), *(len(symbol) for symbol in curves.symbols))
+    symbols = [in_line(symbol) for symbol in curves.symbols]
+    width = max(map(len, ["symbol", *symbols]))
     lines = [
         f"{'symbol':<{width}}  {'family':<11}{'points':>8}{'R²':>8}{'resid. sd':>11}{'largest':>14}"
         f"{'10 % lost at':>14}{'capacity':>14}{'ceiling':>14}"
     ]
-    for i, symbol in enumerate(curves.symbols):
+    for i, symbol in enumerate(symbols):
         start = f"{symbol:<{width}}  {_family(curves, i):<11}{curves.n_points[i]:>8,}"
         if not curves.has_curve[i]:
             lines.append(f"{start}  no curve: {REASONS[curves.status_names[i]]}")
