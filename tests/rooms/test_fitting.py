@@ -30,7 +30,7 @@ HOUR = datetime.timedelta(hours=1)
 NAMES = ("linear", "quadratic", "exponential", "sqrt", "auto", "hill", "depth", "power", "ladder")
 
 #: Instruments that are compared with the twin, where it is slow.
-MANY = {"hill": 25, "depth": 40, "power": 40, "auto": 40, "ladder": 60}
+MANY = {"hill": 12, "depth": 40, "power": 40, "auto": 40, "ladder": 60}
 
 
 def digits(value: float, reference: Any) -> float:
