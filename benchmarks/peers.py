@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import clarabel
 import cvxpy as cp
@@ -200,11 +201,13 @@ def _depth(x, a, log_d, log_h):
 def scipy_depths(capital, efficiency, start):
     """Fit a, ln D and ln h of one instrument after the other with scipy's Levenberg-Marquardt."""
     out = np.full((len(capital), 3), np.nan)
-    for i in range(len(capital)):
-        try:
-            out[i], _ = curve_fit(_depth, capital[i], efficiency[i], p0=start[i])
-        except RuntimeError:  # it gives up after 800 evaluations
-            continue
+    with warnings.catch_warnings():  # where it wanders off to an h that overflows
+        warnings.simplefilter("ignore")
+        for i in range(len(capital)):
+            try:
+                out[i], _ = curve_fit(_depth, capital[i], efficiency[i], p0=start[i])
+            except RuntimeError:  # it gives up after 800 evaluations
+                continue
     return out
 
 
