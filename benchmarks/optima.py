@@ -113,10 +113,16 @@ def lowest(error: Callable[..., Floats], ranges: list[tuple[float, float, int]])
     return best, list(place)
 
 
+def lowest_power(x: Floats, y: Floats) -> float:
+    """Lowest squared error of a power."""
+    return lowest(lambda b: power_error(x, y, b), [(np.log(1.0 / 50.0), np.log(8.0), 600)])[0]
+
+
 def excess(family: str, records: list[Records]) -> tuple[Floats, npt.NDArray[np.int8]]:
     """By which share each fit's error is above the lowest found, and its status.
 
-    NaN where the lowest error found has its depth too far out, which is no depth, or where all efficiencies are equal.
+    NaN where the lowest error found has its depth too far out or is not below that of a power, which is no depth, or
+    where all efficiencies are equal.
     """
     ours = fit(
         [str(i) for i in range(len(records))],
@@ -136,8 +142,10 @@ def excess(family: str, records: list[Records]) -> tuple[Floats, npt.NDArray[np.
             best, place = lowest(lambda d, h, x=x, y=y: depth_error(x, y, d, h), box)
             if place[0] > top + 12.0 - 1e-6:
                 continue
+            if ours.status[i] == FitStatus.DEGENERATE and lowest_power(x, y) <= best:  # its limit is better still
+                continue
         else:
-            best, _ = lowest(lambda b, x=x, y=y: power_error(x, y, b), [(np.log(1.0 / 50.0), np.log(8.0), 600)])
+            best = lowest_power(x, y)
         spread = float(((y - y.mean()) ** 2).sum())
         error = ours.rmse[i] ** 2 * c.size if ours.status[i] == FitStatus.OK else spread
         over[i] = (error - best) / (best + ROUNDING * float((y * y).sum()) + 1e-9 * spread * (ours.status[i] != 0))
