@@ -202,7 +202,7 @@ def test_a_place_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> Non
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
     assert "they could not be kept in" in done.stdout
     assert done.stderr.startswith("escala: warning: compiled kernels are not kept in")
-    assert done.stderr.splitlines()[1:] == ["compiling the kernels, once: about a minute"]
+    assert done.stderr.splitlines()[1:] == ["compiling the kernels, once: a few minutes"]
 
 
 @pytest.mark.slow
@@ -252,7 +252,7 @@ def test_compiling_is_told_once_with_a_terminal_and_without(
     assert capsys.readouterr().err == ""
     jit._announce()
     jit._announce()
-    assert capsys.readouterr() == ("", "compiling the kernels, once: about a minute\n")
+    assert capsys.readouterr() == ("", "compiling the kernels, once: a few minutes\n")
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ def announce_compilation() -> None:
     """Say why the first run takes its time, on a terminal or not: a log that stands still for a minute looks broken."""
     from escala.kernels import jit
 
-    jit.before_compiling = lambda: say("compiling the kernels, once: about a minute", file=sys.stderr)
+    jit.before_compiling = lambda: say("compiling the kernels, once: a few minutes", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ Operations = Mapping[str, npt.NDArray[Any]]
 _Step = tuple[PlanAction, float, float, float, float, float]
 
 
-class Planned(NamedArrays):
+class Planned(NamedArrays, ABC):
     """A plan, or any number of them."""
 
     NOUN = "plan"
@@ -170,11 +171,13 @@ class Planned(NamedArrays):
         threshold = float(self.terms.number("liquidation_threshold")[place])
         return _table(self._flash_steps(place), threshold)
 
+    @abstractmethod
     def _flash_steps(self, place: tuple[int, ...]) -> list[_Step]:
-        raise NotImplementedError
+        """Give the steps of one plan by flash loan."""
 
+    @abstractmethod
     def _traced(self, place: tuple[int, ...], count: int) -> Floats:
-        raise NotImplementedError
+        """Walk one plan again, and give its operations as the kernel writes them."""
 
     def _place(self, index: int | tuple[int, ...]) -> tuple[int, ...]:
         place = index if isinstance(index, tuple) else (index,)
