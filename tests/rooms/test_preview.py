@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from escala import EMODES, Emode, Refusal, ScenarioError, plan_leverage, plan_unwind, preview, tables
 from escala.lending.preview_summary import WORDS
 
-pytestmark = pytest.mark.nojit
+pytestmark = [pytest.mark.nojit, pytest.mark.kernel]
 
 PAIR = {"ETH": 10.0, "BTC": 0.5}
 PRICES = {"BTC": 60_000.0, "ETH": 2000.0}
