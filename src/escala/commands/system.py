@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from escala import __version__
 from escala.commands.lending import stops
 from escala.commands.terminal import UsageError, announce_compilation, print_json, say, stopped
+from escala.errors import BuildError
 from escala.text import progress
 
 
@@ -134,18 +136,23 @@ _EXTRAS = {
 
 
 def warm() -> None:
-    """Compile every kernel once, so that no later run has to."""
+    """Compile every kernel once, in two processes, so that no later run has to."""
     import time
 
     from escala import kernels
     from escala.kernels import jit
 
-    announce_compilation()
     before = set(kernels.compiled())
+    if not jit.keeps():
+        raise BuildError(f"no kernel was compiled: none could be kept in {jit.cache_dir()}")
     started = time.perf_counter()
+    if missing := set(kernels.names()) - before:
+        say(f"compiling {len(missing)} kernels in two processes, once: a minute or more", file=sys.stderr)
     with stopped("kernels that were compiled are kept"):
-        kernels.load_all()
-    fresh = len(set(kernels.compiled()) - before)
-    say(f"{fresh} kernels compiled, {len(before)} were there already, {time.perf_counter() - started:.1f} s")
-    kept = set(kernels.names()) <= set(kernels.compiled())
-    say(f"{'kept' if kept else 'they could not be kept'} in {jit.cache_dir()}")
+        kernels.compile_all() if missing else kernels.load_all()
+    seconds = time.perf_counter() - started
+    kept = set(kernels.compiled())
+    say(f"{len(kept - before)} kernels compiled, {len(before)} were there already, {seconds:.1f} s")
+    if len(kept) < len(kernels.names()):
+        raise BuildError(f"not all kernels could be kept in {jit.cache_dir()}")
+    say(f"kept in {jit.cache_dir()}")
