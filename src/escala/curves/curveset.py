@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from escala import keyed, parallel
 from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, to_floats
+from escala.curves import draws as drawing
 from escala.curves import exact
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
@@ -32,7 +33,6 @@ from escala.curves.families import (
     coefficient_rule,
     family_code,
     forbidden_coefficients,
-    most_amplitude,
 )
 from escala.curves.prediction import Prediction, Saturation
 from escala.curves.predictor import Predictor, predictor
@@ -59,12 +59,6 @@ NEUMANN: Final = ("neumann", "neumann_mean", "neumann_variance")
 _SMALL: Final = 1 << 12  # points that are not worth a thread
 
 _STEP: Final = 1 << 17  # points between two looks at Ctrl-C
-
-_HILL_SHAPES: Final = (1.0, 20.0)
-
-_MOST_CHANGE: Final = 8.0 * np.log(2.0)  # of ln K in a draw: how far beyond the data a fit looks
-
-_SHOWN: Final = 3  # symbols that a message lists
 
 _LEVELS: Final = 8  # whose predictions a set of curves stays ready for
 
@@ -773,59 +767,9 @@ class CurveSet:
         >>> bool(abs(efficiency.mean() - curves.efficiency(1e5)[0]) < 0.001)
         True
         """
-        from escala.kernels.fitting.scan import HIGHEST_RATE, LOWEST_RATE
-
         if isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 1:
             raise CurveError(f"draws must be an integer of at least 1, not {draws!r}", arguments=("draws",))
-        self._refuse_unknown_errors()
-        entropy = _entropy(seed)
-        normal = np.empty((len(self), int(draws), 3))
-        for row, symbol in zip(normal, self.symbols.tolist(), strict=True):
-            _stream(entropy, symbol).standard_normal(out=row)
-        mean, factor = self._nearly_normal()
-        out = np.empty((int(draws), len(self), PARAMS))
-        for k in range(PARAMS):
-            # Term by term: a matrix product would round as its library, and the number of draws, please.
-            error = factor[:, k, :1] * normal[:, :, 0]
-            for j in (1, 2):
-                error += factor[:, k, j : j + 1] * normal[:, :, j]
-            error += mean[:, k, None]
-            out[:, :, k] = error.T
-        bent = self._bent
-        if bent.any():
-            span = (self.observed[:, 1] - self.origin)[bent]
-            rate = self.params[bent, 1]
-            first, last, change, _ = np.moveaxis(out[:, bent], -1, 0)
-            lowest, highest = np.log(LOWEST_RATE / (rate * span)), np.log(HIGHEST_RATE / (rate * span))
-            b = rate * np.exp(np.clip(change, lowest, highest))
-            a = (last - first) / np.expm1(-b * span)
-            out[:, bent, :3] = np.stack([a, b, first - a], axis=-1)
-        hill = self.family == Family.HILL
-        if hill.any():
-            a, change, s, _ = np.moveaxis(out[:, hill], -1, 0)
-            s = np.clip(s, *_HILL_SHAPES)
-            b = self.params[hill, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
-            out[:, hill, :3] = np.stack([np.clip(a, 0.0, most_amplitude(s)), b, s], axis=-1)
-        depth = self.family == Family.DEPTH
-        if depth.any():
-            a, change, sharper, _ = np.moveaxis(out[:, depth], -1, 0)
-            b = self.params[depth, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
-            h = self.params[depth, 2] * np.exp(np.clip(sharper, -_MOST_CHANGE, _MOST_CHANGE))
-            kept = FORMS[Family.DEPTH].coefficients[2].values
-            out[:, depth, :3] = np.stack([np.clip(a, 0.0, 1.0), b, np.clip(h, kept.low, kept.high)], axis=-1)
-        power = self.family == Family.POWER
-        if power.any():
-            a, b, change, scale = np.moveaxis(out[:, power], -1, 0)
-            exponent = self.params[power, 2] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
-            kept = FORMS[Family.POWER].coefficients[2].values
-            fixed = [np.clip(a, 0.0, 1.0), np.maximum(b, 0.0), np.clip(exponent, kept.low, kept.high), scale]
-            out[:, power] = np.stack(fixed, axis=-1)
-        ladder = self._ladders
-        if ladder.any():
-            a, change, _, _ = np.moveaxis(out[:, ladder], -1, 0)
-            b = self.params[ladder, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
-            out[:, ladder, :2] = np.stack([np.clip(a, 0.0, self._most_level(ladder)), b], axis=-1)
-        return out
+        return drawing.draw(self, int(draws), seed)
 
     def to_dict(self) -> dict[str, npt.NDArray[Any]]:
         """Give every array by name, one entry a curve; ``a_se`` is the standard error of a."""
@@ -927,57 +871,6 @@ class CurveSet:
     @functools.cached_property
     def _roots(self) -> Floats:
         return np.ascontiguousarray(self._root)
-
-    @property
-    def _bent(self) -> npt.NDArray[np.bool_]:
-        """Tell which exponentials have residuals."""
-        bent: npt.NDArray[np.bool_] = (self.family == Family.EXPONENTIAL) & (self.residual_sd > 0.0)
-        return bent
-
-    def _refuse_unknown_errors(self) -> None:
-        unknown = np.flatnonzero(self.has_curve & ~np.isfinite(self.covariance).all(axis=(1, 2)))
-        if unknown.size:
-            shown = ", ".join(repr(self.symbols[i]) for i in unknown[:_SHOWN])
-            more = f" and {unknown.size - _SHOWN:,} more" if unknown.size > _SHOWN else ""
-            message = f"nothing is known of the errors of {shown}{more}: there are no data, or no degrees of freedom"
-            raise CurveError(message, indexes=tuple((int(i),) for i in unknown[:_SHOWN]))
-
-    def _nearly_normal(self) -> tuple[Floats, Floats]:
-        """Give means and factors, (n, 4) and (n, 4, 3): mean + factor·(three standard normal numbers) is a draw.
-
-        Of a, b, c, d; for exponentials with residuals of η at both ends of the data and of the change of log b. The
-        factors come from the inverse root of the normal matrix, not from `covariance`, of which small numbers are
-        differences of large ones.
-        """
-        none = np.where(self.has_curve, 0.0, np.nan)
-        constant, first, second = (_effects(self._root, *weights) for weights in np.eye(3))
-        mean = self.params.copy()
-        unused = np.stack([none] * 3, axis=-1)
-        factor = np.stack([first, constant, unused, unused], axis=1)
-        square = self.family == Family.QUADRATIC
-        factor[square, :3] = np.stack([second, first, constant], axis=1)[square]
-        bent = self._bent
-        a, b, c = self.params[bent, :3].T
-        span = (self.observed[:, 1] - self.origin)[bent]
-        left = np.exp(-b * span)  # of a, at the largest capital
-        mean[bent, :3] = np.stack([a + c, a * left + c, np.zeros_like(a)], axis=-1)
-        at_smallest = _effects(self._root[bent], 1.0, 1.0, 0.0)
-        at_largest = _effects(self._root[bent], 1.0, left, left * span)
-        factor[bent, :3] = np.stack([at_smallest, at_largest, second[bent] / (-a * b)[:, None]], axis=1)
-        hill = self.family == Family.HILL
-        mean[hill, 1] = np.where(self.has_curve[hill], 0.0, np.nan)
-        amplitude = self.params[hill, :1]
-        factor[hill, :3] = np.stack([constant[hill], first[hill] / amplitude, second[hill] / amplitude], axis=1)
-        depth, power = self.family == Family.DEPTH, self.family == Family.POWER
-        mean[depth, 1:3], mean[power, 2] = none[depth, None], none[power]
-        amplitude = np.where(self.params[depth, :1] > 0.0, self.params[depth, :1], 1.0)
-        factor[depth, :3] = np.stack([constant[depth], first[depth] / amplitude, second[depth] / amplitude], axis=1)
-        falls = np.where(self.params[power, 1:2] > 0.0, -self.params[power, 1:2] * self.params[power, 2:3], 1.0)
-        factor[power, :3] = np.stack([constant[power], -first[power], second[power] / falls], axis=1)
-        ladder = self._ladders
-        mean[ladder, 1] = 0.0
-        factor[ladder, :3] = np.stack([constant[ladder], first[ladder], unused[ladder]], axis=1)
-        return mean, factor * self.residual_sd[:, None, None]
 
     def _given_capital(self, capital: PerSymbol) -> Floats:
         """Bring capital to an array in the order of the curves."""
@@ -1103,26 +996,3 @@ def _coefficients(params: PerSymbol, symbols: npt.NDArray[np.object_], family: n
 
 def _name(code: int) -> str:
     return FORMS[int(code)].name
-
-
-def _effects(root: Floats, one: float, f1: float | Floats, f2: float | Floats) -> Floats:
-    """Give the effects of three uncorrelated parts of equal variance on one·c₀ + f₁·c₁ + f₂·c₂, a sum of the basis."""
-    i0, m1, i1, m2, k, i2 = root.T
-    first = f1 - one * m1
-    return np.stack([one * i0, first * i1, (f2 - one * m2 - k * first) * i2], axis=-1)
-
-
-def _entropy(seed: int | np.random.Generator) -> int:
-    """Check a seed; a generator gives one."""
-    if isinstance(seed, np.random.Generator):
-        return int(seed.integers(1 << 63))
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
-        message = f"seed must be an integer of at least 0 or a numpy.random.Generator, not {seed!r}"
-        raise CurveError(message, arguments=("seed",))
-    return int(seed)
-
-
-def _stream(entropy: int, symbol: str) -> np.random.Generator:
-    """Make the random numbers of one instrument."""
-    key = int.from_bytes(symbol.encode("utf-8", "surrogatepass"), "little")
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy, spawn_key=(key,))))
