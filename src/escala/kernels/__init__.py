@@ -42,7 +42,8 @@ _KERNELS = {
     "sequences": ("halton", "jitter", "sobol", "strata"),
     "market.paths": ("paths",),
     "market.walk": ("walk",),
-    "curves.evaluate": ("evaluate", "marginal_interval", "predict"),
+    "curves.answer": ("answer",),
+    "curves.evaluate": ("evaluate", "marginal_interval"),
     "curves.limits": ("limits", "threshold"),
     "allocation.solve": ("allocate",),
 }
