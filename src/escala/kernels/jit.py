@@ -383,11 +383,14 @@ def kernel(*arguments: Any) -> Callable[[Function], Function]:
 
 
 class _Linked(JITCodeLibrary):
-    """What a helper is compiled to: code that goes into those who call it, and is optimized there with theirs."""
+    """What a helper is compiled to: code that goes into those who call it, and is optimized there once more."""
 
     def finalize(self) -> None:
         for library in dict.fromkeys(self._linking_libraries):
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        # Loops are vectorized here: inside a kernel some no longer are, and fits took up to a third longer.
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
         self._finalize_dynamic_globals()
         self._finalized = True
 
