@@ -330,14 +330,25 @@ market_block = rows("low", "high")
 #: Steps that a path is made of at a time: what belongs to them fits a first-level cache.
 MARKET_CHUNK: Final = 512
 #: Workspace of a path: what belongs to the steps of a chunk,
-market_lane = rows("uniform", "tail", "normal", "log_price", "before_jump", "variance", "price", lanes=MARKET_CHUNK + 8)
+market_lane = rows(
+    "uniform",
+    "tail",
+    "normal",
+    "log_price",
+    "before_jump",
+    "variance",
+    "price",
+    "rest",  # what the stages of a long expression leave for each other
+    "part",
+    lanes=MARKET_CHUNK + 8,
+)
 #: what the last step left for the next, one an asset,
 market_carry = rows("log_price", "variance", "yield_earned", first=market_lane.END, lanes=tables.MOST_ASSETS)
 #: and of all assets.
 market_carried = rows("usage", "growth", first=market_carry.END)
 MARKET_PATH_SIZE: Final = market_carried.END
 #: Integers of a path: one a step of a chunk, then in which rows the walk finds an asset's numbers.
-market_place = rows("of_step", lanes=MARKET_CHUNK + 8)
+market_place = rows("of_step", "in_tail", lanes=MARKET_CHUNK + 8)
 market_where = rows("low", "protocol", first=market_place.END, lanes=tables.MOST_ASSETS)
 #: And what it was prepared for: the market, and the row of past returns.
 market_memo = rows("market", "row", first=market_where.END)
