@@ -379,6 +379,8 @@ market_state = rows(
     "buffer",
     "growth_mark",
     "looping",
+    "step",  # that it has come to
+    "under_way",  # 1: it may meet another event
     "counted",  # events so far
     "sold",  # what the last liquidator repaid, took, in units and at market prices
     "taken",
@@ -387,5 +389,8 @@ market_state = rows(
     *(f"out_{name}" for name in tables.names(tables.MARKET_OUTPUTS)),
     first=market_held.END,
 )
+#: Positions that take turns along a path: while one waits for a division, the next looks for its trigger.
+MARKET_TURNS: Final = 8
+MARKET_STATE_SIZE: Final = MARKET_TURNS * market_state.END
 #: Rows of the table of events.
 market_event_row = rows("step", "kind", "a", "b", "c")

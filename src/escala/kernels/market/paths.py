@@ -11,6 +11,7 @@ How it is fast
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from escala.kernels.jit import (
     Codes,
@@ -47,6 +48,10 @@ from escala.kernels.market.normals import ROOM, fill_normals, fill_uniforms, pin
 from escala.kernels.market.rates import growth, kinked_rate
 from escala.kernels.market.stages import prices
 from escala.kernels.special import exp
+
+_EIGHT: Final = (
+    8  # steps of a block whose extremes are found side by side with those of others; a chunk is whole blocks
+)
 
 
 @routine
@@ -254,27 +259,60 @@ def _values(
 
 
 @routine
+def _halve(low: Floats, high: Floats, low_of: Floats, high_of: Floats) -> None:
+    """Give the lowest and the highest of each two neighbours."""
+    n = low_of.size
+    low, high, high_of = low[0 : 2 * n], high[0 : 2 * n], high_of[0:n]
+    for i in range(n):
+        low_of[i] = low[2 * i] if low[2 * i] < low[2 * i + 1] else low[2 * i + 1]
+    for i in range(n):
+        high_of[i] = high[2 * i] if high[2 * i] > high[2 * i + 1] else high[2 * i + 1]
+
+
+@routine
+def _eighths(ratio: Floats, lows: Floats, apart: bool, low_of: Floats, high_of: Floats, work: Floats) -> None:
+    """Note the extremes of blocks of eight steps: three times those of two neighbours, all blocks side by side."""
+    n = low_of.size
+    low, high = work[lane.REST : lane.REST + 4 * n], work[lane.PART : lane.PART + 4 * n]
+    other, other_high = work[lane.UNIFORM : lane.UNIFORM + 2 * n], work[lane.TAIL : lane.TAIL + 2 * n]
+    _halve(ratio, ratio, low, high)
+    _halve(low, high, other, other_high)
+    _halve(other, other_high, low_of, high_of)
+    if apart:
+        _halve(lows, lows, low, high)
+        _halve(low, high, other, other_high)
+        _halve(other, other_high, low[0:n], high[0:n])
+        for i in range(n):
+            low_of[i] = low[i] if low[i] < low_of[i] else low_of[i]
+
+
+@routine
 def _small_extremes(
-    setting: Integers, first: int, n: int, series: Floats, small: Floats, places: Integers
-) -> None:  # fmt: skip
+    setting: Integers, first: int, n: int, series: Floats, small: Floats, work: Floats, places: Integers
+) -> None:
     """Note the lowest and the highest ratio of the blocks that end in a chunk; block b begins at step b·size + 1."""
     count, steps, size = setting[s.ASSETS], setting[s.STEPS], setting[s.SMALL]
     last = first + n - 1
     begin, end = (first - 1) // size, last // size
-    if last == steps:
-        end = (steps + size - 1) // size
     for j in range(count):
-        row = series[q.RATIO * count + j]
+        row, lows = series[q.RATIO * count + j], series[places[where.LOW + j]]
         low_of, high_of = small[block.LOW * count + j], small[block.HIGH * count + j]
         apart = places[where.LOW + j] != q.RATIO * count + j
-        for b in range(begin, end):
+        if size == _EIGHT:
+            from_step, to_step = begin * size + 1, end * size + 1
+            closes, under = row[from_step:to_step], lows[from_step:to_step]
+            _eighths(closes, under, apart, low_of[begin:end], high_of[begin:end], work)
+            begin_here = end
+        else:
+            begin_here = begin
+        for b in range(begin_here, (steps + size - 1) // size if last == steps else end):
             piece = row[b * size + 1 : min(steps, (b + 1) * size) + 1]
             low, high = math.inf, -math.inf
             for i in range(piece.size):
                 low = piece[i] if piece[i] < low else low
                 high = piece[i] if piece[i] > high else high
             if apart:
-                under = series[places[where.LOW + j], b * size + 1 : min(steps, (b + 1) * size) + 1]
+                under = lows[b * size + 1 : min(steps, (b + 1) * size) + 1]
                 for i in range(under.size):
                     low = under[i] if under[i] < low else low
             low_of[b], high_of[b] = low, high
@@ -436,7 +474,7 @@ def make_path(
                         low_price[i] = price[i]
             _values(count, j, first, n, index, assets[j, a.SUPPLY_YIELD] != 0.0, with_low, series, work)
         if setting[s.SMALL] > 0:
-            _small_extremes(setting, first, n, series, small, places)
+            _small_extremes(setting, first, n, series, small, work, places)
     if setting[s.SMALL] > 0:
         _large_extremes(setting, small, large)
 
