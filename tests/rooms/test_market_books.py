@@ -97,4 +97,4 @@ def test_health_factors_are_those_that_the_protocol_reports() -> None:
     protocol = Protocol.aave_v3(held["liquidation_threshold"], held["loan_to_value"], 0.0)
     rows = simulate_market(held["supply"], held["borrow"], market=market, protocol=protocol, keep="rows").rows
     assert len(held["supply"]) == 374
-    assert np.abs(rows["health"][:, 0] / held["health_factor"] - 1.0).max() <= 2.0**-49
+    assert np.abs(rows["lowest_health"][:, 0] / held["health_factor"] - 1.0).max() <= 2.0**-49

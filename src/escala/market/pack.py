@@ -22,7 +22,7 @@ from escala.market.protocol import Protocol
 Integers = npt.NDArray[np.int64]
 _WORD: Final = 2**32
 #: Blocks of steps that may be skipped, small and large.
-BLOCKS: Final = (8, 1024)
+BLOCKS: Final = (16, 1024)
 
 
 @dataclass(frozen=True)

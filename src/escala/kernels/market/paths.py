@@ -49,9 +49,7 @@ from escala.kernels.market.rates import growth, kinked_rate
 from escala.kernels.market.stages import prices
 from escala.kernels.special import exp
 
-_EIGHT: Final = (
-    8  # steps of a block whose extremes are found side by side with those of others; a chunk is whole blocks
-)
+_SIXTEEN: Final = 16  # steps of blocks whose extremes are found side by side: a chunk is a whole number of them
 
 
 @routine
@@ -270,20 +268,22 @@ def _halve(low: Floats, high: Floats, low_of: Floats, high_of: Floats) -> None:
 
 
 @routine
-def _eighths(ratio: Floats, lows: Floats, apart: bool, low_of: Floats, high_of: Floats, work: Floats) -> None:
-    """Note the extremes of blocks of eight steps: three times those of two neighbours, all blocks side by side."""
+def _sixteenths(ratio: Floats, lows: Floats, apart: bool, low_of: Floats, high_of: Floats, work: Floats) -> None:
+    """Note the extremes of blocks of sixteen steps: four times those of two neighbours, all blocks side by side."""
     n = low_of.size
-    low, high = work[lane.REST : lane.REST + 4 * n], work[lane.PART : lane.PART + 4 * n]
-    other, other_high = work[lane.UNIFORM : lane.UNIFORM + 2 * n], work[lane.TAIL : lane.TAIL + 2 * n]
+    low, high = work[lane.REST : lane.REST + 8 * n], work[lane.PART : lane.PART + 8 * n]
+    other, other_high = work[lane.UNIFORM : lane.UNIFORM + 4 * n], work[lane.TAIL : lane.TAIL + 4 * n]
     _halve(ratio, ratio, low, high)
     _halve(low, high, other, other_high)
-    _halve(other, other_high, low_of, high_of)
+    _halve(other, other_high, low[0 : 2 * n], high[0 : 2 * n])
+    _halve(low, high, low_of, high_of)
     if apart:
         _halve(lows, lows, low, high)
         _halve(low, high, other, other_high)
-        _halve(other, other_high, low[0:n], high[0:n])
+        _halve(other, other_high, low[0 : 2 * n], high[0 : 2 * n])
+        _halve(low, high, other[0:n], other_high[0:n])
         for i in range(n):
-            low_of[i] = low[i] if low[i] < low_of[i] else low_of[i]
+            low_of[i] = other[i] if other[i] < low_of[i] else low_of[i]
 
 
 @routine
@@ -298,10 +298,10 @@ def _small_extremes(
         row, lows = series[q.RATIO * count + j], series[places[where.LOW + j]]
         low_of, high_of = small[block.LOW * count + j], small[block.HIGH * count + j]
         apart = places[where.LOW + j] != q.RATIO * count + j
-        if size == _EIGHT:
+        if size == _SIXTEEN:
             from_step, to_step = begin * size + 1, end * size + 1
             closes, under = row[from_step:to_step], lows[from_step:to_step]
-            _eighths(closes, under, apart, low_of[begin:end], high_of[begin:end], work)
+            _sixteenths(closes, under, apart, low_of[begin:end], high_of[begin:end], work)
             begin_here = end
         else:
             begin_here = begin

@@ -69,12 +69,9 @@ def _next_of_one(
     steps, size, larger = setting[s.STEPS], setting[s.SMALL], setting[s.LARGE]
     kappa, lowest = state[h.KAPPA], state[w.OUT_LOWEST_HEALTH]
     lower = max(1.0, wanted)
-    low_of, high_of, low_of_large, high_of_large = (
-        small[block.LOW],
-        small[block.HIGH],
-        large[block.LOW],
-        large[block.HIGH],
-    )
+    low_of, high_of = small[block.LOW], small[block.HIGH]
+    low_of_large, high_of_large = large[block.LOW], large[block.HIGH]
+    closes, under = series[q.RATIO], series[places[where.LOW]]
     found = 0
     while t <= last and found == 0:
         end = last
@@ -100,20 +97,15 @@ def _next_of_one(
                     t = inner + 1
                     continue
                 inner = min(inner, last)
-            closes = series[q.RATIO, t : inner + 1]
-            under = series[places[where.LOW], t : inner + 1]
-            met = -1
-            for i in range(closes.size):
+            for i in range(max(t, 1), inner + 1):  # of an index that is above 0 no sign is looked at
                 health, low = kappa * closes[i], kappa * under[i]
-                if low < lower or health < lower or health > upper:
-                    acts = (health < wanted or health > upper) and (every == 1 or (t + i) % every == 0)
+                if (low < lower) | (health < lower) | (health > upper):
+                    acts = (health < wanted or health > upper) and (every == 1 or i % every == 0)
                     if low < 1.0 or health < 1.0 or acts:
-                        met = i
+                        found = i
                         break
                 lowest = low if low < lowest else lowest
                 lowest = health if health < lowest else lowest
-            if met >= 0:
-                found = t + met
             t = inner + 1
     state[w.OUT_LOWEST_HEALTH] = lowest
     return found if found > 0 else last + 1
