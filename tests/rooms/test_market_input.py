@@ -219,7 +219,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: run(policy=3), "policy must be a Policy, not 3"),
     (lambda: run(threads=0), "threads must be an integer of at least 1, not 0"),
     (lambda: run().rows, "rows were not kept: simulate with keep='rows'"),
-    (lambda: run().mean("profit"), "return, not 'profit'"),
+    (lambda: run().mean("profit"), "return, equity_in_asset, not 'profit'"),
     (
         lambda: run().quantiles("fees"),
         "name must be one of end_equity, return, lowest_health, first_liquidation, not 'fees'",
