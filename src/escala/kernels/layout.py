@@ -328,7 +328,7 @@ market_series = rows(
 #: Extremes of the ratios in a block of steps, a row an asset each.
 market_block = rows("low", "high")
 #: Steps that a path is made of at a time: what belongs to them fits a first-level cache.
-MARKET_CHUNK: Final = 512
+MARKET_CHUNK: Final = 384
 #: Workspace of a path: what belongs to the steps of a chunk,
 market_lane = rows(
     "uniform",
