@@ -66,9 +66,10 @@ class ExactPosition(NaivePosition):
     def __init__(self, spec: Spec, path: NaivePath) -> None:
         for name in ("M", "G", "K", "X", "X_low"):
             setattr(path, name, [[Exact(one) for one in row] for row in getattr(path, name)])
-        path.B = [Exact(one) for one in path.B]
+        exact: Any = Exact  # beside floats it is as good as one
+        path.B = [exact(one) for one in path.B]
         super().__init__(spec, path)
-        self.c = [Exact(one) for one in self.c]
+        self.c = [exact(one) for one in self.c]
         for name in ("d", "wallet", "buffer", *BOOKED):
             setattr(self, name, Exact(getattr(self, name)))
         self.start_equity = self.equity()

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 
 from escala import Asset, FixedRate, Market, MarketError, MarketStatus, Protocol, Replay, simulate_market
 from tests.markets import Spec
-from tests.naive.exact import BOOKED, Exact, ExactPosition, naive_path, unbooked
+from tests.naive.exact import BOOKED, Exact, ExactPosition, unbooked
+from tests.naive.market import naive_path
 from tests.strategies import market_scenarios
 
 
