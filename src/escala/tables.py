@@ -1075,6 +1075,7 @@ MARKET_OUTPUTS: Final[tuple[Output, ...]] = (
     Output("seized", "Collateral seized, at the protocol's prices", "amount", FROM_ZERO, kernel=True),
     Output("end_debt", "Debt at the end", "amount", FROM_ZERO, kernel=True),
     Output("end_wallet", "Free cash at the end", "amount", FROM_ZERO, kernel=True),
+    Output("end_price", "Market price of the first asset at the end", "amount", FROM_ZERO, kernel=True),
 )  # fmt: skip
 
 #: Columns of the table of a recorded path, one row a step and asset.

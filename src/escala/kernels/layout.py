@@ -328,16 +328,27 @@ market_series = rows(
 #: Extremes of the ratios in a block of steps, a row an asset each.
 market_block = rows("low", "high")
 #: Steps that a path is made of at a time: what belongs to them fits a first-level cache.
-MARKET_CHUNK: Final = 512
+MARKET_CHUNK: Final = 384
 #: Workspace of a path: what belongs to the steps of a chunk,
-market_lane = rows("uniform", "tail", "normal", "log_price", "before_jump", "variance", "price", lanes=MARKET_CHUNK + 8)
+market_lane = rows(
+    "uniform",
+    "tail",
+    "normal",
+    "log_price",
+    "before_jump",
+    "variance",
+    "price",
+    "rest",  # what the stages of a long expression leave for each other
+    "part",
+    lanes=MARKET_CHUNK + 8,
+)
 #: what the last step left for the next, one an asset,
 market_carry = rows("log_price", "variance", "yield_earned", first=market_lane.END, lanes=tables.MOST_ASSETS)
 #: and of all assets.
 market_carried = rows("usage", "growth", first=market_carry.END)
 MARKET_PATH_SIZE: Final = market_carried.END
 #: Integers of a path: one a step of a chunk, then in which rows the walk finds an asset's numbers.
-market_place = rows("of_step", lanes=MARKET_CHUNK + 8)
+market_place = rows("of_step", "in_tail", lanes=MARKET_CHUNK + 8)
 market_where = rows("low", "protocol", first=market_place.END, lanes=tables.MOST_ASSETS)
 #: And what it was prepared for: the market, and the row of past returns.
 market_memo = rows("market", "row", first=market_where.END)
@@ -368,6 +379,8 @@ market_state = rows(
     "buffer",
     "growth_mark",
     "looping",
+    "step",  # that it has come to
+    "under_way",  # 1: it may meet another event
     "counted",  # events so far
     "sold",  # what the last liquidator repaid, took, in units and at market prices
     "taken",
@@ -376,5 +389,8 @@ market_state = rows(
     *(f"out_{name}" for name in tables.names(tables.MARKET_OUTPUTS)),
     first=market_held.END,
 )
+#: Positions that take turns along a path: while one waits for a division, the next looks for its trigger.
+MARKET_TURNS: Final = 8
+MARKET_STATE_SIZE: Final = MARKET_TURNS * market_state.END
 #: Rows of the table of events.
 market_event_row = rows("step", "kind", "a", "b", "c")

@@ -18,7 +18,7 @@ from escala.moments import merged
 Integers = npt.NDArray[np.int64]
 
 #: Outputs of which means are given: all that are no codes.
-AVERAGED: Final = (*(row.name for row in tables.MARKET_OUTPUTS if row.unit != "code"), "return")
+AVERAGED: Final = (*(row.name for row in tables.MARKET_OUTPUTS if row.unit != "code"), "return", "equity_in_asset")
 #: Those of which there are quantiles too.
 RANKED: Final = ("end_equity", "return", "lowest_health", "first_liquidation")
 #: Shares of paths.
@@ -123,8 +123,8 @@ def rank_of(share: float, count: int) -> int:
     return min(count, max(1, math.ceil(share * count))) - 1
 
 
-def wilson(share: float, count: int, level: float) -> tuple[float, float]:
-    """Give Wilson's interval of a probability that was seen as a share.
+def wilson(share: Floats, count: int, level: float) -> tuple[Floats, Floats]:
+    """Give Wilson's intervals of probabilities that were seen as shares.
 
     References
     ----------
@@ -132,8 +132,8 @@ def wilson(share: float, count: int, level: float) -> tuple[float, float]:
     """
     z = NormalDist().inv_cdf(0.5 + 0.5 * level)
     middle = (share + z * z / (2.0 * count)) / (1.0 + z * z / count)
-    half = z * math.sqrt(share * (1.0 - share) / count + z * z / (4.0 * count * count)) / (1.0 + z * z / count)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    half = z * np.sqrt(share * (1.0 - share) / count + z * z / (4.0 * count * count)) / (1.0 + z * z / count)
+    return np.maximum(0.0, middle - half), np.minimum(1.0, middle + half)
 
 
 def describe(
@@ -157,6 +157,7 @@ def describe(
     derived = {
         "first_liquidation": np.where(first < 0.0, math.inf, first),
         "return": returned,
+        "equity_in_asset": end / rows[o.END_PRICE, :, :m],
         "liquidation_probability": (first >= 0.0).astype(np.float64),
         "ruin_probability": (end <= 0.0).astype(np.float64),
     }
@@ -169,9 +170,9 @@ def describe(
         else:
             _describe_mean(into, name, places, found)
     for name in PROBABILITIES:
-        for i in places:
-            share, error = float(into.probability[name][i]), float(into.error[name][i])
-            into.probability_low[name][i], into.probability_high[name][i] = _interval(share, error, sampling, level)
+        share, error = into.probability[name][places], into.error[name][places]
+        low, high = _interval(share, error, sampling, level)
+        into.probability_low[name][places], into.probability_high[name][places] = low, high
     _describe_ranks(into, places, derived["first_liquidation"], rows, sampling, level, quantiles)
 
 
@@ -183,11 +184,11 @@ def _describe_mean(into: Statistics, name: str, places: Integers, found: Floats)
         into.sd[name][places] = np.where(count > 1.0, np.sqrt(found[:, 2] / (count - 1.0)), math.nan)
 
 
-def _interval(share: float, error: float, sampling: Sampling, level: float) -> tuple[float, float]:
+def _interval(share: Floats, error: Floats, sampling: Sampling, level: float) -> tuple[Floats, Floats]:
     if sampling.kind == "random":
         return wilson(share, sampling.paths, level)
     reach = NormalDist().inv_cdf(0.5 + 0.5 * level) * error
-    return max(0.0, share - reach), min(1.0, share + reach)
+    return np.maximum(0.0, share - reach), np.minimum(1.0, share + reach)
 
 
 def _describe_ranks(
