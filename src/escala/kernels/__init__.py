@@ -28,7 +28,7 @@ _KERNELS = {
     "allocation.solve": ("allocate",),
     "broadcast": ("take",),
     "curves.evaluate": ("evaluate", "marginal_interval", "predict"),
-    "curves.limits": ("limits", "threshold"),
+    "curves.limits": ("limits", "threshold", "trades"),
     "fitting.fit": ("decay", "fit"),
     "fitting.ladder": ("ladders",),
     "grouping": ("order", "rank"),

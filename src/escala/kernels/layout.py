@@ -187,6 +187,7 @@ unwind_value = of(tables.UNWIND_VALUES)
 unwind_count = of(tables.UNWIND_COUNTS)
 plan_operation = of(tables.PLAN_TRACE)
 plan_status = codes(tables.PLAN_STATUS)
+plan_targets = codes(tables.PLAN_TARGETS)
 plan_actions = codes(tables.PLAN_ACTIONS)
 #: A lane of plans: what was given, and the state. A plan that goes alone uses the first lane.
 plan_lane = rows(

@@ -77,8 +77,8 @@ class Emode:
 
 #: Categories of Aave v3, as the DAO's own record of its proposals shows them: the states before and after each, under
 #: ``diffs/`` of github.com/bgd-labs/aave-proposals-v3 (``wsteth_eth``: AaveChan/aave-proposals-v3). Each says which
-#: proposal, of what day; governance changes them, so look them up before relying on them. The stablecoins' had an LTV of
-#: 97 % and a threshold of 97.5 % at first (governance.aave.com/t/10981, 2022-12-11), until governance lowered them.
+#: proposal, of what day; governance changes them, so look them up before relying on them. At first the stablecoins had
+#: an LTV of 97 % and a threshold of 97.5 % (governance.aave.com/t/10981, 2022-12-11), until governance lowered them.
 EMODES: Final[Mapping[str, Emode]] = {
     "eth_correlated": Emode(
         max_ltv=0.93,
