@@ -46,8 +46,8 @@ def test_one_scenario_has_the_bits_that_it_has_in_an_array(
 def test_other_plain_numbers_count_as_what_they_are(kind: Any) -> None:
     one = simulate(*map(kind, START))
     assert_same(one, simulate([1000.0], *START[1:]))
-    assert type(one.final_supply) is np.float64
-    assert type(one.stop) is np.int64
+    assert isinstance(one.final_supply, np.float64)
+    assert isinstance(one.stop, np.int64)
 
 
 def test_results_keep_their_numbers_when_others_are_made() -> None:

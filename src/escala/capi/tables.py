@@ -153,7 +153,7 @@ def _form(code: int) -> str:
 
 
 def _goal(row: Target) -> str:
-    values = "{0}" if row.values is None else _range(row.values)
+    values = "{0.0, 0.0, 0, 0}" if row.values is None else _range(row.values)
     return f"{{{values}, {int(row.values is not None)}, {int(row.up)}, {int(row.down)}}}"
 
 

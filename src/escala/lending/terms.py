@@ -161,7 +161,7 @@ def _market(curves: CurveSet | None, share: Floats) -> dict[str, Floats]:
     from escala.kernels.curves.limits import trades
 
     best, most = np.empty(len(curves)), np.empty(len(curves))
-    trades(*curves._arrays(), curves._limits(), best, most, 0, len(curves))
+    trades(*curves._arrays(), curves._limits, best, most, 0, len(curves))
     places = np.arange(len(curves), dtype=np.float64)
     if len(curves) == 1:
         return {"keep": best[0], "most": most[0], "curve": places[0]}
