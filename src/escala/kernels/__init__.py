@@ -44,7 +44,7 @@ _KERNELS = {
     "market.walk": ("walk",),
     "curves.answer": ("answer",),
     "curves.evaluate": ("evaluate", "marginal_interval"),
-    "curves.limits": ("limits", "threshold"),
+    "curves.limits": ("limits", "threshold", "trades"),
     "allocation.solve": ("allocate",),
 }
 

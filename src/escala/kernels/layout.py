@@ -187,6 +187,7 @@ unwind_value = of(tables.UNWIND_VALUES)
 unwind_count = of(tables.UNWIND_COUNTS)
 plan_operation = of(tables.PLAN_TRACE)
 plan_status = codes(tables.PLAN_STATUS)
+plan_targets = codes(tables.PLAN_TARGETS)
 plan_actions = codes(tables.PLAN_ACTIONS)
 #: A lane of plans: what was given, and the state. A plan that goes alone uses the first lane.
 plan_lane = rows(
@@ -197,13 +198,13 @@ plan_lane = rows(
     "slope",  # how fast the distance to the target falls with it
     "missing",  # distance to the target
     "small",  # distance that counts as none
-    "total",  # what must be drawn or sold in all
-    "step",  # the largest that the next round may draw or sell
+    "total",  # what must be drawn or sold in all, NaN where no number of rounds reaches the target
+    "step",  # the largest that the next round may draw or sell; 0: none follows
     "factor",  # from one largest step to the next
     "reach",  # drawn or sold so far
     "possible",  # 1 where some number of rounds reaches the target
     "fitted",  # 1 once the last step was cut to size
-    "going",  # 1 while rounds follow
+    "going",  # 1 while rounds follow, of a plan that goes alone
     "made",  # rounds made
     lanes=PLAN_LANES,
 )
