@@ -38,8 +38,9 @@ class PredictiveScalingEngine:
     """Coordinator of a running trading system over one :class:`escala.Store`.
 
     Made by :meth:`open`: ``async with await PredictiveScalingEngine.open("escala.db") as engine:``. New records mark a
-    symbol's model stale; all stale models are trained together, in one call of :func:`escala.fit`, when one of them is
-    used next. Tasks may use one engine, and processes one store, at the same time.
+    symbol's model stale. It is trained when it is used next, together with what others ask for at that moment, in one
+    call of :func:`escala.fit`; other stale models are trained beside, after the answer. Tasks may use one engine, and
+    processes one store, at the same time.
     """
 
     def __init__(self, store: Store, config: EngineConfig) -> None:
@@ -133,6 +134,7 @@ class PredictiveScalingEngine:
         )
         self._state.mark(symbol, number)
         self._state.move(symbol, float(capital))
+        self._train_what_is_followed()
         return number
 
     async def add_efficiency_records(self, batch: Any, *, identity: str | None = None) -> int:
@@ -162,7 +164,13 @@ class PredictiveScalingEngine:
         for symbol, number, capital in zip(checked.names, numbers.tolist(), amounts, strict=True):
             self._state.mark(symbol, number)
             self._state.move(symbol, capital)
+        self._train_what_is_followed()
         return len(checked)
+
+    def _train_what_is_followed(self) -> None:
+        """Go on training those symbols whose answers wait for nothing."""
+        if self.config.max_staleness:
+            self._trainer.train_beside()
 
     async def delete_records(
         self,
@@ -223,18 +231,28 @@ class PredictiveScalingEngine:
         state = self._state
         if isinstance(capital, float) and isinstance(symbol, str) and time.monotonic() < state.refresh_at:
             found = self._remembered(symbol, capital)
-            if found is not None:
+            if found is not None and self._holds(symbol):
                 return found
         amount = one_number("capital", capital, FINITE_FROM_ZERO, CurveError) + 0.0  # no −0
         [symbol] = listed([symbol])
         await self._trainer.ready([symbol])
         found = self._remembered(symbol, amount)
         if found is None:
-            found = state.predictions.predict(state.models, symbol, amount, self.config)
+            found = state.predictions.predict(state.models[symbol], symbol, amount, self.config)
             # If a record came in meanwhile, what it changes must be seen by whoever asks next.
-            if not state.outrun(symbol):
+            if self.config.max_staleness or not state.outrun(symbol):
                 state.predictions.put(found)
         return found
+
+    def _holds(self, symbol: str) -> bool:
+        """Tell whether a prediction that is remembered still counts; records that it misses are trained beside."""
+        if not self.config.max_staleness:
+            return True  # else it would have been forgotten
+        if not self._state.answers(symbol, time.time()):
+            return False
+        if self._state.outrun(symbol):
+            self._trainer.train_beside()
+        return True
 
     def _remembered(self, symbol: str, capital: float) -> EfficiencyPrediction | None:
         predictions = self._state.predictions
@@ -386,6 +404,7 @@ class PredictiveScalingEngine:
         """Give where each symbol saturates, by models that are up to date."""
         await self._state.refresh_if_due()  # first: who came in meanwhile belongs to it
         await self._all_ready()
+        await self._trainer.written()  # they have the numbers of their trainings
         return self._state.models.saturation_points(self.config.drop)
 
     async def model_info(self, symbol: str) -> ModelInfo:
@@ -398,8 +417,9 @@ class PredictiveScalingEngine:
         """
         state = self._state
         await state.refresh_if_due()
+        await self._trainer.written()  # it has the number of its training
         await state.known([symbol])
-        if symbol not in state.models.place:
+        if symbol not in state.models:
             raise UnknownSymbolError(f"{symbol!r} was not trained yet", symbol=symbol)
         return state.models.info(symbol, stale=state.stale(symbol))
 
@@ -409,13 +429,14 @@ class PredictiveScalingEngine:
         await state.refresh_if_due()
         return {
             "symbols": len(state.newest),
-            "models": len(state.models.place),
+            "models": len(state.models),
             "stale": sum(map(state.stale, state.newest)),
             "cached": state.predictions.count,
             "cache_hits": state.predictions.hits,
             "cache_misses": state.predictions.misses,
             "trainings": self._trainer.trainings,
             "models_trained": self._trainer.models_trained,
+            "records": self._trainer.memory.count,
             "store": await self.store.stats(),
         }
 

@@ -6,12 +6,13 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
 
-from sqlalchemy import ARRAY, Select, Table, Text, any_, bindparam, event, func, inspect, select, text
+from sqlalchemy import ARRAY, Select, Table, Text, TextClause, any_, bindparam, event, func, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.elements import ColumnElement
@@ -68,6 +69,9 @@ class Database:
         self._engine = _sqlite_engine(location) if self.is_sqlite else _postgres_engine(location)
         self._writers = self._engine.execution_options(writes=True)
         self._turn = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        self._reader: sqlite3.Connection | None = None  # a connection to SQLite beside those of the drivers
+        self._compiled: dict[Any, tuple[str, list[str]]] = {}
         self._closed = False
 
     @classmethod
@@ -94,7 +98,14 @@ class Database:
         """Close all connections."""
         self._closed = True
         async with self._turn:  # the transaction that has begun ends first; those in line find it closed
-            await to_the_end(self._engine.dispose())
+            await to_the_end(self._dispose())
+
+    async def _dispose(self) -> None:
+        async with self._reading:
+            if self._reader is not None:
+                await asyncio.to_thread(self._reader.close)
+                self._reader = None
+        await self._engine.dispose()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -109,6 +120,60 @@ class Database:
         with self._translated("read"):
             async with self._engine.begin() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Begin a transaction that reads, all of whose statements see the database as it was at the first of them.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        self._refuse_closed()
+        with self._translated("read"):
+            async with self._snapshots().begin() as connection:
+                yield connection
+
+    def _snapshots(self) -> AsyncEngine:
+        # Every transaction of SQLite sees one moment.
+        return self._engine if self.is_sqlite else self._engine.execution_options(isolation_level="REPEATABLE READ")
+
+    async def rows(self, *questions: tuple[Select[Any] | TextClause, Mapping[str, Any]]) -> list[list[Any]]:
+        """Give the rows of some statements with their parameters; all of them see the database at one moment.
+
+        For what is asked often, with statements that are kept: SQLite answers all of it in one turn of a thread.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        self._refuse_closed()
+        with self._translated("read"):
+            if self.is_sqlite:
+                spelt = [self._spelt(statement, values) for statement, values in questions]
+                async with self._reading:
+                    self._refuse_closed()
+                    return await asyncio.to_thread(self._answers, spelt)
+            async with self._snapshots().begin() as connection:
+                return [list((await connection.execute(statement, values)).all()) for statement, values in questions]
+
+    def _spelt(self, statement: Select[Any] | TextClause, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        if statement not in self._compiled:
+            compiled = statement.compile(dialect=self._engine.dialect)
+            self._compiled[statement] = str(compiled), list(getattr(compiled, "positiontup", None) or ())
+        sql, names = self._compiled[statement]
+        return sql, [values[name] for name in names]
+
+    def _answers(self, spelt: Sequence[tuple[str, list[Any]]]) -> list[list[Any]]:
+        if self._reader is None:
+            self._reader = _sqlite_reader(self.location)
+        self._reader.execute("BEGIN")
+        try:
+            return [self._reader.execute(sql, values).fetchall() for sql, values in spelt]
+        finally:
+            self._reader.rollback()
 
     @asynccontextmanager
     async def writing(self, signature: Signature | None = None) -> AsyncIterator[AsyncConnection]:
@@ -215,10 +280,11 @@ class Database:
 
     def one_of(self, column: ColumnElement[str], values: list[str]) -> ColumnElement[bool]:
         """Say that a column is one of many texts, with one parameter: databases limit their number."""
-        if self.is_sqlite:
-            rows = func.json_each(bindparam(None, json.dumps(values))).table_valued("value")
-            return column.in_(select(rows.c.value))
-        return column == any_(bindparam(None, values, type_=ARRAY(Text)))
+        return one_of(column, None, self.many(values), is_sqlite=self.is_sqlite)
+
+    def many(self, values: list[str]) -> Any:
+        """Give many texts as one parameter."""
+        return json.dumps(values) if self.is_sqlite else values
 
     async def revision(self) -> str | None:
         """Give the schema's revision; None where there are no tables.
@@ -358,6 +424,15 @@ def migrate(connection: Any, revision: str = schema.REVISIONS[-1]) -> None:
         connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
 
 
+def one_of(column: ColumnElement[str], name: str | None, values: Any = None, *, is_sqlite: bool) -> ColumnElement[bool]:
+    """Say that a column is one of the texts of a parameter, whose value is made by :meth:`Database.many`."""
+    given: dict[str, Any] = {} if values is None else {"value": values}
+    if is_sqlite:
+        rows = func.json_each(bindparam(name, **given)).table_valued("value")
+        return column.in_(select(rows.c.value))
+    return column == any_(bindparam(name, type_=ARRAY(Text), **given))
+
+
 def _not_there(location: Location) -> StoreError:
     return StoreError(f"there is no store at {location.path or location} yet")
 
@@ -394,6 +469,20 @@ def _sqlite_engine(location: Location) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _sqlite_reader(location: Location) -> sqlite3.Connection:
+    # Each reading waits for the one before, in whichever thread it was.
+    url = location.url
+    reader = sqlite3.connect(
+        str(url.database) if not url.query else f"{url.database}?{urlencode({**url.query, 'uri': ''})}",
+        timeout=_PATIENCE_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=bool(url.query),
+    )
+    reader.execute("PRAGMA query_only=ON")
+    return reader
 
 
 def _postgres_engine(location: Location) -> AsyncEngine:

@@ -1,0 +1,97 @@
+"""Trainings on their way into the store: each symbol's at most once a second, for a busy system has many more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import warnings
+from contextlib import suppress
+from typing import Final
+
+import numpy as np
+
+from escala.curves.curveset import CurveSet
+from escala.curves.prediction import Saturation
+from escala.engine.models import Model
+from escala.engine.state import EngineState
+from escala.errors import StoreError
+
+#: Seconds between two writes of a symbol's training.
+_INTERVAL: Final = 1.0
+
+
+class ModelKeeper:
+    """Writes the current models of symbols that were trained.
+
+    Parameters
+    ----------
+    state : EngineState
+        What is known; it gets the numbers of the trainings.
+    """
+
+    def __init__(self, state: EngineState) -> None:
+        self._state = state
+        self._waiting: dict[str, None] = {}
+        self._written: dict[str, float] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+        self._warned = False
+
+    def keep(self, symbols: list[str]) -> None:
+        """Write the models of some symbols soon."""
+        self._waiting.update(dict.fromkeys(symbols))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write_all())
+
+    async def finish(self) -> None:
+        """Write what waits to be written, now."""
+        while self._task is not None and not self._task.done():
+            self._hurry.set()
+            await asyncio.wait([self._task])
+        self._hurry.clear()
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            due = {symbol: self._written.get(symbol, 0.0) + _INTERVAL for symbol in self._waiting}
+            now = time.monotonic()
+            pause = min(due.values()) - now
+            if pause > 0.0 and not self._hurry.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), pause)
+                continue
+            hurry = self._hurry.is_set()
+            await self._write([symbol for symbol, at in due.items() if hurry or at <= now], now)
+
+    async def _write(self, symbols: list[str], now: float) -> None:
+        state = self._state
+        for symbol in symbols:
+            self._waiting.pop(symbol, None)
+            self._written[symbol] = now
+        models = {symbol: state.models[symbol] for symbol in symbols if symbol in state.models}
+        if not models:
+            return
+        try:
+            # Beside the event loop, which has others to serve.
+            curves, limits = await asyncio.to_thread(_joined, list(models.values()), state.config.drop)
+            versions = await state.store.save_models(
+                curves,
+                last_record_id=[model.seen for model in models.values()],
+                saturation=limits,
+                trained_at=np.array([model.trained_at for model in models.values()]).astype("datetime64[us]"),
+                keep=state.config.history_size,
+            )
+        except StoreError as error:
+            self._warn_once(error)
+        else:
+            state.kept(list(models), versions)
+
+    def _warn_once(self, error: StoreError) -> None:
+        if not self._warned:
+            self._warned = True
+            message = f"models are trained and answer, but cannot be kept: {error}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+
+def _joined(models: list[Model], drop: float) -> tuple[CurveSet, Saturation]:
+    curves = CurveSet.concatenate([model.curve for model in models])
+    return curves, curves.saturation(drop)
