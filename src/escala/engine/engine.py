@@ -20,6 +20,7 @@ from escala.engine import batches, rebalancing
 from escala.engine import limits as allocation_limits
 from escala.engine.config import EngineConfig
 from escala.engine.events import EventStream
+from escala.engine.models import Model
 from escala.engine.predictions import points_of, predict_points
 from escala.engine.results import EfficiencyPrediction, ModelInfo, RebalancePlan
 from escala.engine.state import EngineState
@@ -32,6 +33,8 @@ from escala.tables import FINITE_FROM_ZERO
 
 #: Points that are predicted before a thread would have started.
 _AT_ONCE: Final = 1000
+#: Records of a curve whose scores a prediction goes through in less than a millisecond.
+_QUICK: Final = 2000
 
 
 class PredictiveScalingEngine:
@@ -48,6 +51,7 @@ class PredictiveScalingEngine:
         self.config = config
         self._state = EngineState(store, config)
         self._trainer = Trainer(self._state)
+        self._loaded = False
 
     # --- opening and closing --------------------------------------------------------------------------------------
 
@@ -238,10 +242,24 @@ class PredictiveScalingEngine:
         await self._trainer.ready([symbol])
         found = self._remembered(symbol, amount)
         if found is None:
-            found = state.predictions.predict(state.models[symbol], symbol, amount, self.config)
-            # If a record came in meanwhile, what it changes must be seen by whoever asks next.
-            if self.config.max_staleness or not state.outrun(symbol):
-                state.predictions.put(found)
+            model = state.models[symbol]
+            if self._loaded and model.curve.n_points[0] <= _QUICK:
+                found = self._predicted(symbol, model, state.predictions.predict(model, symbol, amount, self.config))
+            else:
+                found = await self._trainer.to_the_end(self._predict_beside(symbol, model, amount))
+        return found
+
+    async def _predict_beside(self, symbol: str, model: Model, capital: float) -> EfficiencyPrediction:
+        """Predict in a thread: kernels are loaded once, and the scores of many records take a while."""
+        found = await asyncio.to_thread(self._state.predictions.predict, model, symbol, capital, self.config)
+        self._loaded = True
+        return self._predicted(symbol, model, found)
+
+    def _predicted(self, symbol: str, model: Model, found: EfficiencyPrediction) -> EfficiencyPrediction:
+        """Remember a prediction, but not one that a record or a training that came meanwhile has changed."""
+        state = self._state
+        if state.models.get(symbol) is model and (self.config.max_staleness or not state.outrun(symbol)):
+            state.predictions.put(found)
         return found
 
     def _holds(self, symbol: str) -> bool:
@@ -250,6 +268,7 @@ class PredictiveScalingEngine:
             return True  # else it would have been forgotten
         if not self._state.answers(symbol, time.time()):
             return False
+        self._state.follow((symbol,))
         if self._state.outrun(symbol):
             self._trainer.train_beside()
         return True
@@ -310,7 +329,7 @@ class PredictiveScalingEngine:
         curves = self._state.models.take(once)
         places = {symbol: k for k, symbol in enumerate(once)}
         owner = np.fromiter(map(places.__getitem__, chosen), dtype=np.int64, count=len(chosen))
-        if points.size <= _AT_ONCE:  # quicker than a thread starts
+        if points.size <= _AT_ONCE and self._loaded and curves.n_points.sum() <= _QUICK:  # quicker than a thread starts
             return predict_points(curves, owner, points, shape, self.config)
         return await asyncio.to_thread(predict_points, curves, owner, points, shape, self.config)
 

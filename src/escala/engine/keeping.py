@@ -13,11 +13,13 @@ import numpy as np
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
 from escala.engine.models import Model
-from escala.engine.state import EngineState
+from escala.engine.state import EngineState, looked_at
 from escala.errors import StoreError
 
-#: Seconds between two writes of a symbol's training.
+#: Seconds between two writes of a symbol's training, and how often as long as the last write took they are at least:
+#: whoever adds records waits for writers.
 _INTERVAL: Final = 1.0
+_SHARE: Final = 20.0
 
 
 class ModelKeeper:
@@ -32,7 +34,7 @@ class ModelKeeper:
     def __init__(self, state: EngineState) -> None:
         self._state = state
         self._waiting: dict[str, None] = {}
-        self._written: dict[str, float] = {}
+        self._due: dict[str, float] = {}  # when each may be written again
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self._warned = False
@@ -42,6 +44,7 @@ class ModelKeeper:
         self._waiting.update(dict.fromkeys(symbols))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write_all())
+            self._task.add_done_callback(looked_at)
 
     async def finish(self) -> None:
         """Write what waits to be written, now."""
@@ -52,7 +55,7 @@ class ModelKeeper:
 
     async def _write_all(self) -> None:
         while self._waiting:
-            due = {symbol: self._written.get(symbol, 0.0) + _INTERVAL for symbol in self._waiting}
+            due = {symbol: self._due.get(symbol, 0.0) for symbol in self._waiting}
             now = time.monotonic()
             pause = min(due.values()) - now
             if pause > 0.0 and not self._hurry.is_set():
@@ -60,13 +63,15 @@ class ModelKeeper:
                     await asyncio.wait_for(self._hurry.wait(), pause)
                 continue
             hurry = self._hurry.is_set()
-            await self._write([symbol for symbol, at in due.items() if hurry or at <= now], now)
+            chosen = [symbol for symbol, at in due.items() if hurry or at <= now]
+            await self._write(chosen)
+            again = now + max(_INTERVAL, _SHARE * (time.monotonic() - now))
+            self._due.update(dict.fromkeys(chosen, again))
 
-    async def _write(self, symbols: list[str], now: float) -> None:
+    async def _write(self, symbols: list[str]) -> None:
         state = self._state
         for symbol in symbols:
             self._waiting.pop(symbol, None)
-            self._written[symbol] = now
         models = {symbol: state.models[symbol] for symbol in symbols if symbol in state.models}
         if not models:
             return

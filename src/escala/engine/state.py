@@ -140,14 +140,16 @@ class EngineState:
         """
         if not isinstance(symbol, str) or symbol not in self.models or symbol not in self.newest:
             return False
-        now = time.monotonic()
-        lately = now - self._asked.get(symbol, -math.inf) <= _FOLLOWED
-        self._asked[symbol] = now
         if self.outrun(symbol):
-            limit = self.config.max_staleness
+            now, limit = time.monotonic(), self.config.max_staleness
+            lately = now - self._asked.get(symbol, -math.inf) <= _FOLLOWED
             if not limit or not (lately or now - self._unseen.get(symbol, -math.inf) <= limit):
                 return False
         return not self._expired(symbol, at)
+
+    def follow(self, symbols: Iterable[str]) -> None:
+        """Take note that symbols were asked for, and answered."""
+        self._asked.update(dict.fromkeys(symbols, time.monotonic()))
 
     def followed(self) -> list[str]:
         """Give the symbols that were asked for lately."""
@@ -213,7 +215,7 @@ class EngineState:
             await self.refresh()  # which says so
         if self._beside is None or self._beside.done():
             self._beside = asyncio.create_task(self.refresh_if_due())
-            self._beside.add_done_callback(_looked_at)
+            self._beside.add_done_callback(looked_at)
             self._beside_until = time.monotonic() + self.config.refresh_timeout
         if self.config.max_staleness:
             return
@@ -253,7 +255,7 @@ class EngineState:
         self.refresh_at = -math.inf if self._closed else due
 
 
-def _looked_at(task: asyncio.Task[None]) -> None:
+def looked_at(task: asyncio.Task[None]) -> None:
     """Look at what became of a task, so that nobody complains: whoever waited for it knows."""
     if not task.cancelled():
         task.exception()

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from escala import parallel
 from escala.curves.fitting import fit
@@ -18,6 +18,8 @@ from escala.engine.models import Model, parted
 from escala.engine.state import EngineState
 from escala.errors import ConfigError
 from escala.store import News
+
+_Found = TypeVar("_Found")
 
 #: Seconds between two trainings beside, at least.
 _PAUSE: Final = 1.0
@@ -48,7 +50,7 @@ class Trainer:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._beside: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def ready(self, symbols: Sequence[str], *, missing: bool = False) -> None:
         """Make sure that the models of some symbols are up to date; with `missing` some may have been deleted.
@@ -68,15 +70,17 @@ class Trainer:
             await state.known(symbols)
         stale = [symbol for symbol in symbols if self._must_train(symbol, asked)]
         if stale:
-            await self._shielded(self._train_asked(stale, asked))
+            await self.to_the_end(self._train_asked(stale, asked))
             if not missing:
                 await state.known(symbols)  # once more: the records of one may have been deleted
+        if state.config.max_staleness:
+            state.follow(symbols)
         if stale or (state.config.max_staleness and any(map(state.behind, symbols))):
             self.train_beside()
 
     async def train(self, symbols: Sequence[str]) -> None:
         """Train the models of some symbols, whether they are stale or not, and write them."""
-        await self._shielded(self._train(symbols))
+        await self.to_the_end(self._train(symbols))
         await self._keeper.finish()
         await self._state.known(symbols)
 
@@ -203,17 +207,17 @@ class Trainer:
         self.models_trained += len(models)
         self._keeper.keep(list(models))
 
-    async def _shielded(self, work: Coroutine[Any, Any, None]) -> None:
-        """Finish what others wait for too, even if who asked for it is cancelled."""
-        await asyncio.shield(self._begun(work))
+    async def to_the_end(self, work: Coroutine[Any, Any, _Found]) -> _Found:
+        """Finish what others may need too, even if who asked for it is cancelled."""
+        return await asyncio.shield(self._begun(work))
 
-    def _begun(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _begun(self, work: Coroutine[Any, Any, _Found]) -> asyncio.Task[_Found]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # who asked has it; or was cancelled, and nobody needs it

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import RowMapping, func, select, text
+from sqlalchemy import LargeBinary, RowMapping, bindparam, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from escala.curves.curveset import CurveSet
@@ -28,6 +28,11 @@ _PRUNE: Final = text(
     "DELETE FROM model_training WHERE symbol = :symbol AND id <"
     " (SELECT id FROM model_training WHERE symbol = :symbol ORDER BY id DESC LIMIT 1 OFFSET :older)"
 )
+#: A curve is read as long as it is the current one, and is as large as its records are many.
+_EMPTY: Final = text(
+    "UPDATE model_training SET curve = :nothing WHERE id ="
+    " (SELECT max(id) FROM model_training WHERE symbol = :symbol AND id < :first)"
+).bindparams(bindparam("nothing", type_=LargeBinary))
 
 
 async def insert(
@@ -59,6 +64,9 @@ async def insert(
         changed = {name: insertion.excluded[name] for name in current[0] if name != "symbol"}
         await connection.execute(insertion.on_conflict_do_update(index_elements=["symbol"], set_=changed), current)
         if keep is not None:
+            await connection.execute(
+                _EMPTY, [{"symbol": row["symbol"], "first": first, "nothing": b""} for row in trainings]
+            )
             await connection.execute(_PRUNE, [{"symbol": row["symbol"], "older": keep - 1} for row in trainings])
         await signature.sign(connection, first)
     return np.arange(first, first + len(curves), dtype=np.int64)

@@ -541,7 +541,8 @@ class Store:
             Text that is this call's alone: a call that is repeated with it keeps nothing twice, and gives the answer
             of the first time. By default one is made; :class:`escala.StoreUncertainError` has it.
         keep : int, optional
-            How many trainings of each of these symbols stay, this one counted; by default all.
+            How many trainings of each of these symbols stay in :meth:`history`, this one counted, and the curve of the
+            last alone; by default all of them, whole.
 
         Returns
         -------
