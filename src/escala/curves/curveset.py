@@ -5,14 +5,23 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, parallel
-from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, to_floats
+from escala.arrays import (
+    FloatLike,
+    Floats,
+    check_interval,
+    is_integer,
+    known_word,
+    no_symbol,
+    one_number,
+    to_floats,
+    whole_number,
+)
 from escala.curves import exact, noise
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
@@ -37,6 +46,7 @@ from escala.curves.families import (
 from escala.curves.prediction import Prediction, Saturation
 
 #: Capital that a curve can be asked for.
+_MOST_DRAWS: Final = 2**31 - 1
 _CAPITAL: Final = Interval(0.0, np.inf, high_open=True)
 
 _POSITIVE: Final = Interval(0.0, np.inf, low_open=True)
@@ -636,7 +646,7 @@ class CurveSet:
 
     def _methods(self, level: float, interval: str) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.bool_]]:
         """Say how each curve's interval comes about, and whether its scores are enough for a level."""
-        if interval not in ("auto", "forward"):
+        if not known_word(interval, {"auto", "forward"}):
             raise CurveError(f"interval must be 'auto' or 'forward', not {interval!r}", arguments=("interval",))
         ahead = interval == "forward"
         scores = (self._forward if ahead else self._scores).sizes
@@ -820,11 +830,10 @@ class CurveSet:
         """
         from escala.kernels.fitting.scan import HIGHEST_RATE, LOWEST_RATE
 
-        if isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 1:
-            raise CurveError(f"draws must be an integer of at least 1, not {draws!r}", arguments=("draws",))
+        draws = _checked_draws(draws)
         self._refuse_unknown_errors()
         entropy = _entropy(seed)
-        normal = np.empty((len(self), int(draws), 3))
+        normal = np.empty((len(self), draws, 3))
         for row, symbol in zip(normal, self.symbols.tolist(), strict=True):
             _stream(entropy, symbol).standard_normal(out=row)
         mean, factor = self._nearly_normal()
@@ -908,8 +917,14 @@ class CurveSet:
         return table_file.dataframe(self.to_dict())
 
     def summary(self, *, rows: int = 20) -> str:
-        """Say how many curves of which kind there are; show the first `rows` of them and their coefficients."""
-        return curve_summary.of_curves(self, rows)
+        """Say how many curves of which kind there are; show the first `rows` of them and their coefficients.
+
+        Raises
+        ------
+        CurveError
+            If `rows` is no integer of at least 0.
+        """
+        return curve_summary.of_curves(self, whole_number("rows", rows, 0, error=CurveError))
 
     def _repr_html_(self) -> str:
         """Show the first curves as a table in a notebook."""
@@ -1164,11 +1179,19 @@ def _effects(root: Floats, one: float, f1: float | Floats, f2: float | Floats) -
     return np.stack([one * i0, first * i1, (f2 - one * m2 - k * first) * i2], axis=-1)
 
 
+def _checked_draws(draws: int) -> int:
+    if not is_integer(draws) or draws < 1:
+        raise CurveError(f"draws must be an integer of at least 1, not {draws!r}", arguments=("draws",))
+    if draws > _MOST_DRAWS:
+        raise CurveError(f"draws must be at most {_MOST_DRAWS:,}, not {draws:,}", arguments=("draws",))
+    return int(draws)
+
+
 def _entropy(seed: int | np.random.Generator) -> int:
     """Check a seed; a generator gives one."""
     if isinstance(seed, np.random.Generator):
         return int(seed.integers(1 << 63))
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+    if not is_integer(seed) or seed < 0:
         message = f"seed must be an integer of at least 0 or a numpy.random.Generator, not {seed!r}"
         raise CurveError(message, arguments=("seed",))
     return int(seed)

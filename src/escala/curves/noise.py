@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import parallel
-from escala.arrays import Floats
+from escala.arrays import Floats, known_word
 from escala.errors import RecordError
 from escala.ragged import Ragged
 
@@ -54,7 +54,7 @@ def noise_from(noise: str) -> int:
     from escala.kernels.noise.rows import NEVER
     from escala.kernels.noise.weights import FEWEST, USUAL
 
-    if noise not in NOISES:
+    if not known_word(noise, NOISES) or noise is None:
         shown = ", ".join(map(repr, NOISES[:-1])) + f" or {NOISES[-1]!r}"
         raise RecordError(f"noise must be {shown}, not {noise!r}", arguments=("noise",))
     return int({"auto": USUAL, "even": NEVER, "local": FEWEST}[noise])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from escala import keyed
 from escala.allocation.result import Allocation
-from escala.arrays import check_interval, one_number, to_floats
+from escala.arrays import check_flag, check_interval, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
 from escala.errors import AllocationError, ConfigError, CurveError, RecordError
@@ -296,6 +296,7 @@ class Store:
             If the connection broke while it was being confirmed, and the database cannot be asked.
         """
         file = checks.file_name(file)
+        check_flag("allow_duplicates", allow_duplicates, RecordError)
         batch = checks.batch(
             symbols, capital, efficiency, weights=weights, observed_at=observed_at, sources=file, metrics=None
         )
@@ -366,6 +367,7 @@ class Store:
         given = {"symbols": symbols, "imports": imports, "since": since, "before": before}
         if all(value is None for value in given.values()):
             raise RecordError(f"delete_records must be told which: {', '.join(given)}", arguments=tuple(given))
+        check_flag("dry_run", dry_run, RecordError)
         from escala.store import import_rows
 
         work = import_rows.delete(
