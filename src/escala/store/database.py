@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -70,7 +71,11 @@ class Database:
         self._writers = self._engine.execution_options(writes=True)
         self._turn = asyncio.Lock()
         self._reading = asyncio.Lock()
-        self._reader: sqlite3.Connection | None = None  # a connection to SQLite beside those of the drivers
+        # Connections to SQLite beside those of the driver: it takes a turn of its thread for every step.
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._one_reads = threading.Lock()  # also where whoever asked has been cancelled
+        self._one_writes = threading.Lock()
         self._compiled: dict[Any, tuple[str, list[str]]] = {}
         self._closed = False
 
@@ -102,10 +107,15 @@ class Database:
 
     async def _dispose(self) -> None:
         async with self._reading:
-            if self._reader is not None:
-                await asyncio.to_thread(self._reader.close)
-                self._reader = None
+            await asyncio.to_thread(self._close_beside)
         await self._engine.dispose()
+
+    def _close_beside(self) -> None:
+        with self._one_reads, self._one_writes:
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._reader = self._writer = None
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -167,13 +177,14 @@ class Database:
         return sql, [values[name] for name in names]
 
     def _answers(self, spelt: Sequence[tuple[str, list[Any]]]) -> list[list[Any]]:
-        if self._reader is None:
-            self._reader = _sqlite_reader(self.location)
-        self._reader.execute("BEGIN")
-        try:
-            return [self._reader.execute(sql, values).fetchall() for sql, values in spelt]
-        finally:
-            self._reader.rollback()
+        with self._one_reads:
+            if self._reader is None:
+                self._reader = _sqlite_connection(self.location, ("query_only=ON",))
+            self._reader.execute("BEGIN")
+            try:
+                return [self._reader.execute(sql, values).fetchall() for sql, values in spelt]
+            finally:
+                self._reader.rollback()
 
     @asynccontextmanager
     async def writing(self, signature: Signature | None = None) -> AsyncIterator[AsyncConnection]:
@@ -192,9 +203,7 @@ class Database:
         StoreUncertainError
             If it fails while it confirms, and cannot be asked.
         """
-        self._refuse_closed()
-        if self.location.read_only:
-            raise StoreError(f"cannot write to {self.location}: it is read-only")
+        self._refuse_what_is_read_only()
         async with self._turn:  # in line, where the database would have us try again and again
             self._refuse_closed()  # while this stood in line
             with self._translated("write to"):
@@ -202,6 +211,57 @@ class Database:
                     await self._begin(connection)
                     yield connection
                     await self._commit(connection, signature)
+
+    async def write_at_once(self, signature: Signature, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Do a short piece of work as :meth:`writing` does, in one turn of a thread; of SQLite alone.
+
+        Parameters
+        ----------
+        signature : Signature
+            What `work` signs with.
+        work : callable
+            Writes what it is to write; no more may go wrong once it returns than the commit.
+
+        Raises
+        ------
+        StoreError, StoreUncertainError
+            As :meth:`writing`.
+        """
+        self._refuse_what_is_read_only()
+        async with self._turn:
+            self._refuse_closed()  # while this stood in line
+            with self._translated("write to"):
+                found, error = await asyncio.to_thread(self._write_now, work)
+                if error is not None:
+                    reason = self.location.hide(_reason(error))
+                    if not await self._kept(signature, reason):
+                        raise StoreError(f"cannot write to {self.location}: {reason}; it was not kept")
+                return found
+
+    def _write_now(self, work: Callable[[sqlite3.Connection], Answer]) -> tuple[Answer, sqlite3.Error | None]:
+        """Give what the work gives, and the error of the commit if there was one."""
+        with self._one_writes:
+            if self._writer is None:
+                self._writer = _sqlite_connection(self.location, _SQLITE_SETTINGS)
+            connection, self._writer = self._writer, None  # whatever fails, nobody goes on with it
+            failed: sqlite3.Error | None = None
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                found = work(connection)
+                try:
+                    connection.execute("COMMIT")
+                    self._writer = connection
+                except sqlite3.Error as error:
+                    failed = error
+            finally:
+                if self._writer is None:
+                    connection.close()
+            return found, failed
+
+    def _refuse_what_is_read_only(self) -> None:
+        self._refuse_closed()
+        if self.location.read_only:
+            raise StoreError(f"cannot write to {self.location}: it is read-only")
 
     async def _begin(self, connection: AsyncConnection, patience: float | None = None) -> None:
         await connection.begin()
@@ -258,7 +318,10 @@ class Database:
 
     def insertion(self, table: Table) -> str:
         """Spell the statement that inserts rows of values in the order of the table's columns."""
-        return str(table.insert().compile(dialect=self._engine.dialect, column_keys=table.columns.keys()))
+        if table not in self._compiled:
+            compiled = table.insert().compile(dialect=self._engine.dialect, column_keys=table.columns.keys())
+            self._compiled[table] = str(compiled), []
+        return self._compiled[table][0]
 
     async def blocks(self, connection: AsyncConnection, statement: Select[Any]) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Read rows many at a time and as the driver gives them: SQLAlchemy's own rows take three times as long."""
@@ -471,18 +534,18 @@ def _sqlite_engine(location: Location) -> AsyncEngine:
     return engine
 
 
-def _sqlite_reader(location: Location) -> sqlite3.Connection:
-    # Each reading waits for the one before, in whichever thread it was.
+def _sqlite_connection(location: Location, settings: Iterable[str]) -> sqlite3.Connection:
     url = location.url
-    reader = sqlite3.connect(
-        str(url.database) if not url.query else f"{url.database}?{urlencode({**url.query, 'uri': ''})}",
+    connection = sqlite3.connect(
+        f"{url.database}?{urlencode({**url.query, 'uri': ''})}" if url.query else str(url.database),
         timeout=_PATIENCE_SECONDS,
         isolation_level=None,
-        check_same_thread=False,
+        check_same_thread=False,  # a lock sees to it that one thread uses it at a time
         uri=bool(url.query),
     )
-    reader.execute("PRAGMA query_only=ON")
-    return reader
+    for setting in settings:
+        connection.execute(f"PRAGMA {setting}").close()
+    return connection
 
 
 def _postgres_engine(location: Location) -> AsyncEngine:

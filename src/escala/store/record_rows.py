@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from escala.store.checks import Batch
 from escala.store.database import Database, one_of
 from escala.store.identities import Signature
 from escala.store.results import Overview, RecordNews, RecordRange, StoredRecords
-from escala.store.schema import RECORD, REMOVAL, date
+from escala.store.schema import RECORD, REMOVAL, WRITE, date
 from escala.store.settings import ScalingConfig, SymbolConfig
 
 #: symbol, capital, efficiency, weight, observed_at, source, metrics as JSON
@@ -61,6 +62,9 @@ async def insert_rows(database: Database, rows: Sequence[tuple[Row, str | None]]
         With the shared identity; the places are those among the rows without one.
     """
     signature = Signature.of(_SINGLE, None)
+    if database.is_sqlite and all(identity is None for _, identity in rows):
+        first = await database.write_at_once(signature, functools.partial(_insert_now, database, rows, signature))
+        return list(range(first, first + len(rows)))
     async with database.writing(signature) as connection:
         known = await identities.known(connection, [identity for _, identity in rows if identity is not None])
         mistaken = {
@@ -79,6 +83,19 @@ async def insert_rows(database: Database, rows: Sequence[tuple[Row, str | None]]
             await signature.sign(connection, first, [(identity, numbers[identity]) for identity in own])
     fresh = iter(range(first, first + len(shared)) if kept else ())
     return [next(fresh) if identity is None else mistaken.get(identity, numbers[identity]) for _, identity in rows]
+
+
+def _insert_now(
+    database: Database, rows: Sequence[tuple[Row, str | None]], signature: Signature, connection: sqlite3.Connection
+) -> int:
+    """Insert rows whose caller gave no identity; give the number of the first."""
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (RECORD.name,)).fetchone()
+    first = int(found[0]) + 1 if found else 1
+    numbered = [(number, *row, None, None) for number, (row, _) in enumerate(rows, first)]
+    connection.executemany(database.insertion(RECORD), numbered)
+    connection.execute(database.insertion(WRITE), (signature.identity, signature.kind, first))
+    signature.signed = True
+    return first
 
 
 async def insert_batch(database: Database, batch: Batch, given_up: asyncio.Event, identity: str | None = None) -> int:
