@@ -33,8 +33,6 @@ from escala.tables import FINITE_FROM_ZERO
 
 #: Points that are predicted before a thread would have started.
 _AT_ONCE: Final = 1000
-#: Records of a curve whose scores a prediction goes through in less than a millisecond.
-_QUICK: Final = 2000
 
 
 class PredictiveScalingEngine:
@@ -243,14 +241,14 @@ class PredictiveScalingEngine:
         found = self._remembered(symbol, amount)
         if found is None:
             model = state.models[symbol]
-            if self._loaded and model.curve.n_points[0] <= _QUICK:
+            if self._loaded:
                 found = self._predicted(symbol, model, state.predictions.predict(model, symbol, amount, self.config))
             else:
                 found = await self._trainer.to_the_end(self._predict_beside(symbol, model, amount))
         return found
 
     async def _predict_beside(self, symbol: str, model: Model, capital: float) -> EfficiencyPrediction:
-        """Predict in a thread: kernels are loaded once, and the scores of many records take a while."""
+        """Predict in a thread: kernels are loaded the first time."""
         found = await asyncio.to_thread(self._state.predictions.predict, model, symbol, capital, self.config)
         self._loaded = True
         return self._predicted(symbol, model, found)
@@ -329,7 +327,7 @@ class PredictiveScalingEngine:
         curves = self._state.models.take(once)
         places = {symbol: k for k, symbol in enumerate(once)}
         owner = np.fromiter(map(places.__getitem__, chosen), dtype=np.int64, count=len(chosen))
-        if points.size <= _AT_ONCE and self._loaded and curves.n_points.sum() <= _QUICK:  # quicker than a thread starts
+        if points.size <= _AT_ONCE and self._loaded:  # quicker than a thread starts
             return predict_points(curves, owner, points, shape, self.config)
         return await asyncio.to_thread(predict_points, curves, owner, points, shape, self.config)
 

@@ -252,4 +252,7 @@ def fitted(
         threads=threads,
         **aged,
     )
-    return parted(curves, curves.saturation(config.drop), version=version, seen=seen, trained_at=[at] * len(curves))
+    models = parted(curves, curves.saturation(config.drop), version=version, seen=seen, trained_at=[at] * len(curves))
+    for model in models.values():  # what predictions of this level have in common is made here
+        model.curve.predict(1.0, level=config.level, tolerance=config.tolerance)
+    return models
