@@ -54,8 +54,8 @@ class Load:
         stood = np.quantile(self.stood, [0.99, 1.0]) * 1e3
         return (
             f"answers {asked[0]:.3g} ms, 99 % within {asked[1]:.3g} ms ({len(self.asked):,}); models "
-            f"{np.median(self.missed):.2g} s old; records {added[0]:.3g} ms, 99 % within {added[1]:.3g} ms; loop held up "
-            f"{stood[0]:.2g} ms in 1 % of beats, at most {stood[1]:.3g} ms; {self.grown / 2**20:+.0f} MB; "
+            f"{np.median(self.missed):.2g} s old; records {added[0]:.3g} ms, 99 % within {added[1]:.3g} ms; "
+            f"loop held up {stood[0]:.2g} ms in 1 % of beats, at most {stood[1]:.3g} ms; {self.grown / 2**20:+.0f} MB; "
             f"{self.trainings} trainings kept"
         )
 

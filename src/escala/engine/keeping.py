@@ -20,6 +20,8 @@ from escala.errors import StoreError
 #: whoever adds records waits for writers.
 _INTERVAL: Final = 1.0
 _SHARE: Final = 20.0
+#: Records whose curves are written in one transaction: whoever adds waits for one of them at most.
+_TOGETHER: Final = 50_000
 
 
 class ModelKeeper:
@@ -64,9 +66,24 @@ class ModelKeeper:
                 continue
             hurry = self._hurry.is_set()
             chosen = [symbol for symbol, at in due.items() if hurry or at <= now]
-            await self._write(chosen)
+            for group in self._groups(chosen):
+                await self._write(group)
             again = now + max(_INTERVAL, _SHARE * (time.monotonic() - now))
             self._due.update(dict.fromkeys(chosen, again))
+
+    def _groups(self, symbols: list[str]) -> list[list[str]]:
+        """Part symbols by the size of their curves, which grows with their records."""
+        groups: list[list[str]] = []
+        room = 0
+        for symbol in symbols:
+            model = self._state.models.get(symbol)
+            size = 0 if model is None else int(model.curve.n_points[0])
+            if not groups or size > room:
+                groups.append([])
+                room = _TOGETHER
+            groups[-1].append(symbol)
+            room -= size
+        return groups
 
     async def _write(self, symbols: list[str]) -> None:
         state = self._state
