@@ -133,10 +133,20 @@ _EXTRAS = {
 }
 
 
-def warm() -> None:
-    """Compile every kernel once, so that no later run has to."""
+def warm(*, shared: Path | None = None) -> None:
+    """Compile every kernel once, so that no later run has to.
+
+    Parameters
+    ----------
+    shared
+        Keep them in this folder, for all users: used by root, who alone may write there. Others name it in
+        ESCALA_CACHE_DIR.
+    """
     import time
 
+    from escala.commands import shared as shared_kernels
+
+    place = None if shared is None else shared_kernels.prepare(shared)
     from escala import kernels
     from escala.kernels import jit
 
@@ -149,3 +159,6 @@ def warm() -> None:
     say(f"{fresh} kernels compiled, {len(before)} were there already, {time.perf_counter() - started:.1f} s")
     kept = set(kernels.names()) <= set(kernels.compiled())
     say(f"{'kept' if kept else 'they could not be kept'} in {jit.cache_dir()}")
+    if place is not None and kept:
+        shared_kernels.give(jit.cache_dir())
+        say(f"for all users who set ESCALA_CACHE_DIR={place}")
