@@ -56,16 +56,15 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 def test_others_load_what_root_has_compiled(kept: Path) -> None:
     shared.give(kept)
-    ran = [sys.executable, "-W", "error", "-c", _LOAD]
+    ran = [sys.executable, "-c", _LOAD]
     env = {**os.environ, "ESCALA_CACHE_DIR": str(kept.parent)}
     done = subprocess.run(ran, capture_output=True, text=True, cwd=ROOT, check=False, env=env)
-    assert (done.stdout, done.returncode) == ("2\n", 0), done.stderr
+    assert (done.stdout, done.stderr) == ("2\n", "")
     assert {file.stat().st_mode & 0o777 for file in kept.iterdir()} == {0o644}
     for file in kept.iterdir():
         file.chmod(0o666)
     done = subprocess.run(ran, capture_output=True, text=True, cwd=ROOT, check=False, env=env)
-    assert "others may write to" in done.stderr
-    assert done.returncode != 0
+    assert "others may write to" in done.stderr  # so it compiles for itself
 
 
 @root
