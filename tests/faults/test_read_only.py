@@ -63,6 +63,12 @@ async def test_commands_that_read_work_on_a_read_only_medium(tmp_path: Path) -> 
         for words in (["records", "list"], ["analyze"], ["records", "export", str(tmp_path / "all.csv")]):
             done = command(*words, "--db", db)
             assert done.returncode == 0, done.stderr
+        for words in ([], ["--family", "linear"]):
+            done = command("optimize", "--total", "1e5", "--db", db, "--json", *words)
+            assert done.returncode == 0, done.stderr
+            assert json.loads(done.stdout)
+            kept = f"escala: warning: the allocation is not kept in the history: sqlite:///{db} is read-only\n"
+            assert done.stderr.count(kept) == 1, done.stderr
         done = command("records", "import", tmp_path / "all.csv", "--db", db, "--allow-duplicates")
         assert (done.returncode, done.stderr) == (1, f"escala: {reason}\n")
         assert os.listdir(folder) == ["store.db"]

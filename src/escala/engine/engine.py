@@ -20,6 +20,7 @@ from escala.engine import batches, rebalancing
 from escala.engine import limits as allocation_limits
 from escala.engine.config import EngineConfig
 from escala.engine.events import EventStream
+from escala.engine.keeping import keep_allocation
 from escala.engine.models import Model
 from escala.engine.predictions import points_of, predict_points
 from escala.engine.results import EfficiencyPrediction, ModelInfo, RebalancePlan
@@ -336,7 +337,7 @@ class PredictiveScalingEngine:
     async def optimize_allocation(
         self, symbols: str | Sequence[str], total_capital: float, **limits: Any
     ) -> Allocation:
-        """Allocate a total over symbols at the global optimum, and record it in the history.
+        """Allocate a total over symbols at the global optimum, and record it in the history, unless that is read-only.
 
         Parameters
         ----------
@@ -357,7 +358,7 @@ class PredictiveScalingEngine:
         """
         total = rebalancing.checked_total(total_capital)
         found, *_ = await self._allocated(distinct(listed(symbols)), total, limits)
-        await self.store.save_allocation(found)
+        await keep_allocation(self.store, found)
         return found
 
     async def _allocated(

@@ -10,11 +10,13 @@ from typing import Final
 
 import numpy as np
 
+from escala.allocation.result import Allocation
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
 from escala.engine.models import Model
 from escala.engine.state import EngineState, looked_at
 from escala.errors import StoreError
+from escala.store import Store
 
 #: Seconds between two writes of a symbol's training, and how often as long as the last write took they are at least:
 #: whoever adds records waits for writers.
@@ -22,6 +24,21 @@ _INTERVAL: Final = 1.0
 _SHARE: Final = 20.0
 #: Records whose curves are written in one transaction: whoever adds waits for one of them at most.
 _TOGETHER: Final = 50_000
+
+
+async def keep_allocation(store: Store, allocation: Allocation) -> None:
+    """Record an allocation in the history; where the store is read-only a warning says that there is none.
+
+    Raises
+    ------
+    StoreError
+        If the database fails; nothing was recorded.
+    """
+    if store.read_only:
+        message = f"the allocation is not kept in the history: {store.url} is read-only"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    else:
+        await store.save_allocation(allocation)
 
 
 class ModelKeeper:

@@ -113,6 +113,11 @@ class Store:
         """Where the store lies, without password and options."""
         return str(self._database.location)
 
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written: the file is on a read-only medium, or another user's."""
+        return self._database.location.read_only
+
     # --- records --------------------------------------------------------------------------------------------------
 
     async def add_record(
