@@ -38,7 +38,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with two kernels that root has compiled, as they lie in this process' cache."""
     from escala.kernels import philox
 
-    assert philox.words
+    assert callable(philox.words)
     monkeypatch.setenv("ESCALA_CACHE_DIR", "unset")  # put back at the end
     before = os.umask(0o077)
     os.umask(before)

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from escala import parallel
 from escala.allocation.result import Allocation
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
@@ -111,7 +112,7 @@ class ModelKeeper:
             return
         try:
             # Beside the event loop, which has others to serve.
-            curves, limits = await asyncio.to_thread(_joined, list(models.values()), state.config.drop)
+            curves, limits = await parallel.beside(_joined, list(models.values()), state.config.drop)
             versions = await state.store.save_models(
                 curves,
                 last_record_id=[model.seen for model in models.values()],

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from escala import parallel
 from escala.engine.config import EngineConfig
 from escala.engine.events import Regimes
 from escala.engine.models import Model, Models, stored
@@ -242,7 +243,7 @@ class EngineState:
             self.settings, self.symbol_settings = there.config, there.symbol_config
         if there.version > self._seen_version:
             found = await self.store.models(newer_than=self._seen_version)
-            self.adopt(await asyncio.to_thread(stored, found, self.config.drop))
+            self.adopt(await parallel.beside(stored, found, self.config.drop))
             # Not before they are ours: this may be cancelled.
             self._seen_version = max(self._seen_version, there.version)
         for symbol, number in there.removals.items():

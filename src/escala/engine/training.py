@@ -192,7 +192,7 @@ class Trainer:
         if not records:
             return
         # Beside the event loop, which has others to serve.
-        models = await asyncio.to_thread(
+        models = await parallel.beside(
             fitted,
             records,
             news,

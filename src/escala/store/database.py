@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.elements import ColumnElement
 
+from escala import parallel
 from escala.errors import EscalaError, StoreError, StoreUncertainError
 from escala.store import identities, schema
 from escala.store.identities import Signature
@@ -88,7 +89,7 @@ class Database:
         StoreError
             If that is not possible.
         """
-        if location.path is not None and await asyncio.to_thread(is_new, location.path) and not create:
+        if location.path is not None and await parallel.beside(is_new, location.path) and not create:
             raise _not_there(location)
         database = cls(location)
         try:
@@ -107,7 +108,7 @@ class Database:
 
     async def _dispose(self) -> None:
         async with self._reading:
-            await asyncio.to_thread(self._close_beside)
+            await parallel.beside(self._close_beside)
         await self._engine.dispose()
 
     def _close_beside(self) -> None:
@@ -165,7 +166,7 @@ class Database:
                 spelt = [self._spelt(statement, values) for statement, values in questions]
                 async with self._reading:
                     self._refuse_closed()
-                    return await asyncio.to_thread(self._answers, spelt)
+                    return await parallel.beside(self._answers, spelt)
             async with self._snapshots().begin() as connection:
                 return [list((await connection.execute(statement, values)).all()) for statement, values in questions]
 
@@ -231,7 +232,7 @@ class Database:
         async with self._turn:
             self._refuse_closed()  # while this stood in line
             with self._translated("write to"):
-                found, error = await asyncio.to_thread(self._write_now, work)
+                found, error = await parallel.beside(self._write_now, work)
                 if error is not None:
                     reason = self.location.hide(_reason(error))
                     if not await self._kept(signature, reason):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sqlalchemy import Select, bindparam, false, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from escala import parallel
 from escala.errors import RecordError, StoreError
 from escala.store import identities, model_rows, setting_rows
 from escala.store.checks import Batch
@@ -170,7 +171,7 @@ async def _read(
 
     async for block in database.blocks(connection, statement.order_by(RECORD.c.id)):
         if len(block) > _AT_ONCE:  # beside the event loop, which has others to serve
-            await asyncio.to_thread(take, block)
+            await parallel.beside(take, block)
         else:
             take(block)
     codes, *columns = (np.concatenate(part) for part in parts)
@@ -235,7 +236,7 @@ async def _by_symbol(
                 parts[row[0]].append(row[1:])
         return {symbol: _news(_columns(part), removals.get(symbol, 0)) for symbol, part in parts.items()}
 
-    return await asyncio.to_thread(part) if len(rows) > _AT_ONCE else part()
+    return await parallel.beside(part) if len(rows) > _AT_ONCE else part()
 
 
 async def _whole(database: Database, symbols: Sequence[str]) -> dict[str, RecordNews]:
