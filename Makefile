@@ -61,6 +61,9 @@ bench: $(READY) ## run the benchmarks and print ratios
 gate: $(READY) ## say whether this tree is slower than a revision, or that it cannot tell: make gate REV=main
 	$(BIN)/python -m benchmarks.gate $(REV)
 
+fuzz: $(READY) ## draw properties and calls of the C library with fresh seeds: make fuzz MINUTES=10
+	$(BIN)/python -m tests.fuzz $(MINUTES)
+
 format: $(READY) ## format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -68,4 +71,4 @@ format: $(READY) ## format the sources
 clean: ## remove the environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache dist build
 
-.PHONY: help demo test test-kernels test-suite test-lanes lint room kernels docs bench gate format clean
+.PHONY: help demo test test-kernels test-suite test-lanes lint room kernels docs bench gate fuzz format clean

@@ -256,6 +256,9 @@ ENGINE_SETTINGS: Final[Table] = (
     Quantity("refresh_interval", "time after which other processes are seen", "seconds", FINITE_FROM_ZERO, 5.0),
     Quantity("refresh_timeout", "longest wait for that where the answer is known", "seconds", FINITE_FROM_ZERO, 1.0),
     Quantity("cache_size", "predictions that are remembered", "count", Interval(0, 2.0**53, integer=True), 100_000),
+    Quantity("record_cache", "records that stay in memory", "count", Interval(0, 2.0**53, integer=True), 5_000_000),
+    Quantity("max_staleness", "age of records that an answer may miss", "seconds", FINITE_FROM_ZERO, 0.0),
+    Quantity("history_size", "trainings of a symbol that stay", "count", Interval(1, 2.0**31 - 1, integer=True), 1000),
 )
 
 #: Coefficients that a curve has room for: the width of every array of them. Those that a family does not use are 0.

@@ -59,10 +59,12 @@ class Ladder:
         z = self.forward if ahead else self.z
         places = [np.array([0, part.size]) for part in (self.bins, self.windows, z)]
         params = np.array([[1.0, 1.0, steps.size // 3, 0.0]])
+        ranked, whole, local = np.empty(z.size), np.empty(1), np.empty((1, WINDOWS))
+        intervals.rank(places[2], z, level, int(ahead), ranked, whole, local, np.empty(WINDOW), 0, 1)
         intervals.reach(
             np.array([Family.LADDER], np.int8), params, np.zeros(1), steps, np.array([self.smallest]), self.levels,
-            places[0], self.bins, places[1], self.windows, places[2], z, level, int(ahead), np.array([within]),
-            capital.reshape(1, -1), out[0], out[1], np.empty(z.size + WINDOW + WINDOWS), 0, 1,
+            places[0], self.bins, places[1], self.windows, places[2], ranked, whole, local, level, int(ahead),
+            np.array([within]), capital.reshape(1, -1), out[0], out[1], 0, 1,
         )  # fmt: skip
         return out[0, 0], out[1, 0]
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.allocation.solve import allocate
-from escala.arrays import FloatLike, Floats, check_interval, to_floats, whole_number
+from escala.arrays import FloatLike, Floats, check_interval, known_word, to_floats, whole_number
 from escala.curves.curveset import CurveSet
 from escala.curves.fitting import fit
 from escala.curves.grouping import grouped
@@ -210,7 +210,7 @@ def validate(
     >>> bool(np.all(np.abs(found.claimed - found.realised) < 1e-3 * found.total))
     True
     """
-    if by not in WAYS:
+    if not known_word(by, WAYS):
         raise AllocationError(f"by must be 'fold' or 'time', not {by!r}", arguments=("by",))
     parts = whole_number("folds", folds, 2, error=AllocationError)
     deals = whole_number("repeats", repeats, 1, error=AllocationError)

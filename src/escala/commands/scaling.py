@@ -319,6 +319,7 @@ async def _allocation(
 ) -> tuple[Allocation, ScalingConfig]:
     from escala.allocation.solve import allocate
     from escala.engine.engine import PredictiveScalingEngine
+    from escala.engine.keeping import keep_allocation
     from escala.engine.limits import completed
     from escala.engine.rebalancing import checked_total
     from escala.store import Store
@@ -329,7 +330,7 @@ async def _allocation(
             settings, own = await store.config(), await store.symbol_config()
             chosen = completed(limits, curves.symbols.tolist(), settings, own)
             found = await asyncio.to_thread(allocate, curves, checked_total(total), **chosen)
-            await store.save_allocation(found)
+            await keep_allocation(store, found)
             return found, settings
     async with await PredictiveScalingEngine.open(db, create=False) as engine:
         names = list(await engine.store.symbols()) if symbols is None else symbols

@@ -135,10 +135,20 @@ _EXTRAS = {
 }
 
 
-def warm() -> None:
-    """Compile every kernel once, in two processes, so that no later run has to."""
+def warm(*, shared: Path | None = None) -> None:
+    """Compile every kernel once, in two processes, so that no later run has to.
+
+    Parameters
+    ----------
+    shared
+        Keep them in this folder, for all users: used by root, who alone may write there. Others name it in
+        ESCALA_CACHE_DIR.
+    """
     import time
 
+    from escala.commands import shared as shared_kernels
+
+    place = None if shared is None else shared_kernels.prepare(shared)
     from escala import kernels
     from escala.kernels import jit
 
@@ -156,3 +166,6 @@ def warm() -> None:
     if len(kept) < len(kernels.names()):
         raise BuildError(f"not all kernels could be kept in {jit.cache_dir()}")
     say(f"kept in {jit.cache_dir()}")
+    if place is not None:
+        shared_kernels.give(jit.cache_dir())
+        say(f"for all users who set ESCALA_CACHE_DIR={place}")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, parallel
-from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, to_floats
+from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, to_floats, whole_number
 from escala.curves import draws as drawing
 from escala.curves import exact
 from escala.curves import summary as curve_summary
@@ -767,9 +766,7 @@ class CurveSet:
         >>> bool(abs(efficiency.mean() - curves.efficiency(1e5)[0]) < 0.001)
         True
         """
-        if isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 1:
-            raise CurveError(f"draws must be an integer of at least 1, not {draws!r}", arguments=("draws",))
-        return drawing.draw(self, int(draws), seed)
+        return drawing.draw(self, drawing.checked_count(draws), seed)
 
     def to_dict(self) -> dict[str, npt.NDArray[Any]]:
         """Give every array by name, one entry a curve; ``a_se`` is the standard error of a."""
@@ -807,8 +804,14 @@ class CurveSet:
         return table_file.dataframe(self.to_dict())
 
     def summary(self, *, rows: int = 20) -> str:
-        """Say how many curves of which kind there are; show the first `rows` of them and their coefficients."""
-        return curve_summary.of_curves(self, rows)
+        """Say how many curves of which kind there are; show the first `rows` of them and their coefficients.
+
+        Raises
+        ------
+        CurveError
+            If `rows` is no integer of at least 0.
+        """
+        return curve_summary.of_curves(self, whole_number("rows", rows, 0, error=CurveError))
 
     def _repr_html_(self) -> str:
         """Show the first curves as a table in a notebook."""

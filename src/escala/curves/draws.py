@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats
+from escala.arrays import Floats, is_integer
 from escala.curves.families import FORMS, Family, most_amplitude
 from escala.curves.view import Curves
 from escala.errors import CurveError
@@ -18,6 +17,7 @@ from escala.tables import PARAMS
 #: Which curves of a set are meant.
 Mask = npt.NDArray[np.bool_]
 
+_MOST: Final = 2**31 - 1
 _NORMALS: Final = 3  # standard normal numbers that a draw of a curve takes
 
 _HILL_SHAPES: Final = (1.0, 20.0)
@@ -220,11 +220,26 @@ def _refuse_unknown_errors(curves: Curves) -> None:
         raise CurveError(message, indexes=tuple((int(i),) for i in unknown[:_SHOWN]))
 
 
+def checked_count(draws: int) -> int:
+    """Check a number of draws.
+
+    Raises
+    ------
+    CurveError
+        Names it.
+    """
+    if not is_integer(draws) or draws < 1:
+        raise CurveError(f"draws must be an integer of at least 1, not {draws!r}", arguments=("draws",))
+    if draws > _MOST:
+        raise CurveError(f"draws must be at most {_MOST:,}, not {draws:,}", arguments=("draws",))
+    return int(draws)
+
+
 def _entropy(seed: int | np.random.Generator) -> int:
     """Check a seed; a generator gives one."""
     if isinstance(seed, np.random.Generator):
         return int(seed.integers(1 << 63))
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+    if not is_integer(seed) or seed < 0:
         message = f"seed must be an integer of at least 0 or a numpy.random.Generator, not {seed!r}"
         raise CurveError(message, arguments=("seed",))
     return int(seed)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import keyed
-from escala.arrays import FloatLike, Floats, check_interval, to_floats
+from escala.arrays import FloatLike, Floats, check_interval, known_word, to_floats
 from escala.errors import CurveError
 from escala.keyed import PerSymbol
 from escala.ragged import Ragged
@@ -132,7 +132,7 @@ def order_books(
     CurveError
         Names the book, the level and the value that is wrong.
     """
-    if side not in SIDES:
+    if not known_word(side, SIDES) or side is None:
         raise CurveError(f"side must be 'buy' or 'sell', not {side!r}", arguments=("side",))
     given = _of_snapshots(books) if isinstance(books, Snapshots) else books
     if not isinstance(given, Mapping):

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, parallel
-from escala.arrays import Floats, aligned, one_number
+from escala.arrays import Floats, aligned, check_flag, known_word, one_number
 from escala.curves import noise as curve_noise
 from escala.curves import robust
 from escala.curves import summary as curve_summary
@@ -30,6 +30,7 @@ from escala.curves.records import (
     listed,
     said_of_scales,
     to_column,
+    together,
     unhashable,
     values_at_small_size,
 )
@@ -162,15 +163,17 @@ def fit(
     >>> curves.efficiency(300_000.0).round(6)
     array([0.805])
     """
-    if on_error not in ("mark", "raise"):
+    if not known_word(on_error, {"mark", "raise"}):
         raise RecordError(f"on_error must be 'mark' or 'raise', not {on_error!r}", arguments=("on_error",))
     if capital is None and efficiency is None:
         symbols, capital, efficiency, weights, observed_at, group = _columns_of(symbols, weights, observed_at, group)
     elif capital is None or efficiency is None:
         raise RecordError("fit needs symbols, capital and efficiency, or a data frame or mapping alone")
     _check_units(observed_at, half_life)
-    if loss not in ("squares", "student"):
+    if not known_word(loss, {"squares", "student"}):
         raise RecordError(f"loss must be 'squares' or 'student', not {loss!r}", arguments=("loss",))
+    check_flag("clip", clip, RecordError)
+    check_flag("normalise", normalise, RecordError)
     least = curve_noise.noise_from(noise)
     crew = parallel.checked_threads(threads, RecordError)
     given = {
@@ -218,6 +221,9 @@ def _columns_of(frame: Any, weights: Any, observed_at: Any, group: Any) -> tuple
         there = [name for name in columns if name in names]
         if extra[argument] is None and there:
             extra[argument] = frame[there[0]]
+    for name in ("symbol", "capital", "efficiency"):
+        if frame[name] is None:
+            raise RecordError(f"column {name!r} must hold values, not None", arguments=(name,))
     return frame["symbol"], frame["capital"], frame["efficiency"], *extra.values()
 
 
@@ -403,7 +409,7 @@ def _check_units(observed_at: Any, half_life: Any) -> None:
         observed_at = list(observed_at.values())
     if observed_at is None:
         raise RecordError("half_life needs observed_at", arguments=both)
-    parts = [np.asarray(part) for part in (observed_at if _is_ragged(observed_at) else [observed_at])]
+    parts = [together("observed_at", part) for part in (observed_at if _is_ragged(observed_at) else [observed_at])]
     dates = any(map(holds_dates, parts))
     length = isinstance(half_life, datetime.timedelta | np.timedelta64)
     if dates and not length:

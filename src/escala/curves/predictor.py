@@ -65,7 +65,11 @@ def predictor(curves: Curves, level: float, interval: str) -> Predictor:
         half=np.where(known, quantile * curves.residual_sd, np.nan),
         observed=np.ascontiguousarray(curves.observed),
         smallest=np.ascontiguousarray(curves.observed[:, 0]),
-        noise=noise.Noise(curves._noise, curves.misfit, curves._scores, curves._bins, curves._windows, curves._forward),
+        noise=noise.ranked(
+            noise.Noise(curves._noise, curves.misfit, curves._scores, curves._bins, curves._windows, curves._forward),
+            level,
+            ahead=ahead,
+        ),
         level=level,
         ahead=ahead,
         student=stdtr if (method == code.STUDENT).any() else None,
@@ -94,7 +98,7 @@ class Predictor:
     half: Floats  # of the marginal's interval, in units of its standard deviation; NaN where nothing is known
     observed: Floats
     smallest: Floats
-    noise: noise.Noise
+    noise: noise.Ranked
     level: float
     ahead: bool
     scored: npt.NDArray[np.int64]
@@ -153,7 +157,7 @@ class Predictor:
         """Give how far intervals by scores reach, and how sure the distance is; nothing where none are by scores."""
         if self.scored.size == 0:
             return _NONE, _NONE
-        return noise.reach(self.curves, self.smallest, self.noise, rows, self.level, within, ahead=self.ahead)
+        return noise.reach(self.curves, self.smallest, self.noise, rows, within)
 
     def _confidence(self, ends: Floats, sure: Floats) -> Floats:
         """Give the probability of what lies between two ends in standard errors, or what scores say of it."""

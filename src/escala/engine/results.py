@@ -26,7 +26,8 @@ class EfficiencyPrediction:
     extrapolated : bool
         Whether the capital lies outside the observed ones.
     as_of : datetime
-        When the model was trained, UTC. Where the store cannot be written to, models are trained in memory alone.
+        When the records of the model were read, UTC: it knows those that were kept by then. Where the store cannot be
+        written to, models are trained in memory alone.
     """
 
     symbol: str

@@ -29,7 +29,7 @@ if not os.environ.get("NUMBA_NUM_THREADS", "1").isdecimal() or os.environ.get("N
 _KERNELS = {
     "fitting.fit": ("decay", "fit"),
     "noise.scores": ("score",),
-    "noise.intervals": ("reach",),
+    "noise.intervals": ("rank", "reach"),
     "fitting.ladder": ("ladders",),
     "lending.lanes": ("lending", "trace"),
     "lending.plan_leverage": ("leverage",),

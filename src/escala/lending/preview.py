@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, tables
-from escala.arrays import FloatLike, Floats, broadcast_shape, check_interval, check_order, to_floats
+from escala.arrays import FloatLike, Floats, broadcast_shape, check_interval, check_order, known_word, to_floats
 from escala.errors import ScenarioError, did_you_mean
 from escala.lending import preview_summary
 from escala.lending.named import NamedArrays
@@ -357,8 +357,8 @@ def _checked(place: int, action: Any, names: tuple[str, ...]) -> tuple[str, Floa
         raise ScenarioError(f"{where} must be (action, value) or (action, value, asset), not {action!r}",
                             arguments=("actions",))  # fmt: skip
     kind, value = action[:2]
-    if kind not in _KINDS:
-        known = did_you_mean(kind, _KINDS, f": there are {', '.join(_KINDS)}")
+    if not known_word(kind, _KINDS):
+        known = did_you_mean(str(kind), _KINDS, f": there are {', '.join(_KINDS)}")
         raise ScenarioError(f"{where}: no action {kind!r}{known}", arguments=("actions",))
     array = to_floats(where, value)
     check_interval(where, array, _VALUES[kind])

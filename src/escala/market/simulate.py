@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import parallel, tables
-from escala.arrays import FloatLike, Floats, one_number, to_floats, whole_number
+from escala.arrays import FloatLike, Floats, check_flag, known_word, one_number, to_floats, whole_number
 from escala.design.points import SobolPoints
 from escala.errors import MarketError
 from escala.kernels import layout
@@ -130,7 +130,8 @@ def simulate_market(
     seed = whole_number("seed", seed, 0, _SEEDS - 1, MarketError)
     level = one_number("level", level, INSIDE_ONE, MarketError)
     wanted = _checked_quantiles(quantiles)
-    if keep not in ("summary", "rows"):
+    check_flag("common", common, MarketError)
+    if not known_word(keep, {"summary", "rows"}):
         raise MarketError(f"keep must be 'summary' or 'rows', not {keep!r}", arguments=("keep",))
     threads = parallel.checked_threads(threads, MarketError)
     scenarios = scenarios_of(collateral, debt, wallet, market, protocol, policy, common=common)
@@ -158,7 +159,7 @@ def _check_types(market: Any, protocol: Any, policy: Any) -> None:
 
 def _sampling(kind: str, paths: int | None, replicates: int, market: Market) -> Sampling:
     """Check how many paths there are, and of which kind."""
-    if kind not in _SAMPLINGS:
+    if not known_word(kind, _SAMPLINGS):
         raise MarketError(f"sampling must be one of {', '.join(_SAMPLINGS)}, not {kind!r}", arguments=("sampling",))
     if kind != "random" and market.joint is not None:
         message = f"sampling must be 'random' where all assets move together, not {kind!r}"

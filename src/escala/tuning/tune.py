@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from escala import parallel
-from escala.arrays import to_floats, whole_number
+from escala.arrays import check_flag, to_floats, whole_number
 from escala.design.design import Design
 from escala.design.scenarios import check_columns, model_of
 from escala.errors import ScenarioError
@@ -91,7 +91,7 @@ def tune(
     bounds = _checked_fields(fields, design, chosen)
     search = Search(
         objective, chosen, _scalar(strategy, chosen), bounds, design,
-        reach=reach, threads=parallel.checked_threads(threads, ScenarioError),
+        reach=check_flag("reach", reach, ScenarioError), threads=parallel.checked_threads(threads, ScenarioError),
     )  # fmt: skip
     whole_number("scenarios", scenarios, 1)
     whole_number("evaluations", evaluations, LEAST_CROWD)
