@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from statistics import NormalDist
@@ -73,6 +73,7 @@ class MarketRecord:
     outputs: dict[str, float]
     series: dict[str, npt.NDArray[Any]]
     events: dict[str, npt.NDArray[Any]]
+    _held_after: Callable[[list[int]], Floats] | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         """Say how it ended and how many events there are."""
@@ -80,8 +81,54 @@ class MarketRecord:
         count = len(self.events["step"])
         return f"<MarketRecord: {status} after step {self.outputs['end_step']:.0f}, {count} events>"
 
+    @functools.cached_property
+    def position(self) -> dict[str, Floats]:
+        """Give the position after each step: worked out when it is first asked for.
+
+        Returns
+        -------
+        dict of str to array
+            ``collateral`` (T + 1, A) in units supplied at the start, ``debt``, ``wallet``, ``buffer`` and ``equity``
+            (T + 1,) in the unit of account, ``health`` (T + 1,), inf without debt, and ``low_health``, that at the low
+            of a step, of what was held before it.
+
+        Raises
+        ------
+        MarketError
+            If paths were drawn with Sobol sampling: a path to an earlier end would be another one.
+        """
+        if self._held_after is None:
+            message = "position is not known of Sobol's paths: record paths of random sampling"
+            raise MarketError(message, arguments=("sampling",))
+        steps = np.unique(np.append(0, self.events["step"]))
+        held = self._held_after([int(step) for step in steps])
+        place = np.searchsorted(steps, self.series["step"], side="right") - 1
+        count = self.series["ratio"].shape[1]
+        collateral, threshold = held[:, :count], held[:, count : 2 * count]
+        debt, wallet, buffer = held[:, -3:].T
+        q = self.series
+        owed = debt[place] * q["debt_growth"]
+        equity = (collateral[place] * q["market_value"]).sum(axis=1) - owed + wallet[place] + buffer[place]
+        before = np.append(0, place[:-1])
+        return {
+            "collateral": collateral[place],
+            "debt": owed,
+            "wallet": wallet[place],
+            "buffer": buffer[place],
+            "equity": equity,
+            "health": _health(collateral * threshold, debt, place, q["ratio"]),
+            "low_health": _health(collateral * threshold, debt, before, q["low_ratio"]),
+        }
+
     @classmethod
-    def of(cls, room: Room, outputs: Floats, count: int, setting: Integers) -> MarketRecord:
+    def of(
+        cls,
+        room: Room,
+        outputs: Floats,
+        count: int,
+        setting: Integers,
+        held_after: Callable[[list[int]], Floats] | None = None,
+    ) -> MarketRecord:
         """Copy what a thread's room holds of its last path."""
         q, where, s = layout.market_series, layout.market_where, layout.market_setting
         end = int(setting[s.STEPS]) + 1
@@ -108,7 +155,8 @@ class MarketRecord:
             **{name: room.events[getattr(e, name.upper())].copy() for name in ("a", "b", "c")},
         }
         names = tables.names(tables.MARKET_OUTPUTS)
-        return cls({name: float(value) for name, value in zip(names, outputs, strict=True)}, series, events)
+        told = {name: float(value) for name, value in zip(names, outputs, strict=True)}
+        return cls(told, series, events, held_after)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Give the events, one row each.
@@ -119,6 +167,13 @@ class MarketRecord:
             If pandas is not installed.
         """
         return table_file.dataframe(self.events)
+
+
+def _health(counted: Floats, debt: Floats, place: Integers, ratio: Floats) -> Floats:
+    """Give the health factor at some steps, of the holdings that each step has."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        health = (counted[place] * ratio).sum(axis=1) / debt[place]
+    return np.where(debt[place] > 0.0, health, np.inf)
 
 
 @dataclass(frozen=True)
@@ -158,6 +213,8 @@ class MarketResult:
     quantile_levels : tuple of float
     common : bool
         Whether parameter sets share their paths.
+    seed : int
+        Of the paths.
     record : dict of (int, int) to MarketRecord
         By parameter set and path.
     """
@@ -170,6 +227,7 @@ class MarketResult:
     level: float
     quantile_levels: tuple[float, ...]
     common: bool
+    seed: int
     _statistics: Statistics = field(repr=False)
     _ends: Floats = field(repr=False)
     _rows: Floats | None = field(repr=False)
@@ -294,24 +352,33 @@ class MarketResult:
             found[row.name] = self._shaped(values.astype(np.int64) if row.values.integer else values)
         return found
 
-    def compare(self, i: int, j: int) -> Comparison:
+    def compare(self, i: int, j: int, other: MarketResult | None = None) -> Comparison:
         """Compare two parameter sets path by path, which tells more than two means do.
 
         Parameters
         ----------
         i, j : int
             Places of the parameter sets, in C order of the common shape.
+        other : MarketResult, optional
+            The result that `j` is of, over the same paths: under another rule, say. By default this one.
 
         Raises
         ------
         MarketError
             If one of them is not there, or paths are not shared.
         """
-        for name, place in (("i", i), ("j", j)):
-            whole_number(name, place, 0, self.size - 1, MarketError)
-        if not self.common:
+        second = self if other is None else other
+        if not isinstance(second, MarketResult):
+            raise MarketError(f"other must be a MarketResult, not {other!r}", arguments=("other",))
+        for name, place, result in (("i", i, self), ("j", j, second)):
+            whole_number(name, place, 0, result.size - 1, MarketError)
+        if not (self.common and second.common):
             raise MarketError("compare needs paths in common: simulate with common=True", arguments=("common",))
-        difference = np.ascontiguousarray((self._ends[i] - self._ends[j])[None, :])
+        for name in ("market", "sampling", "seed"):
+            if getattr(self, name) != getattr(second, name):
+                message = f"other must be over the same paths, but its {name} is another"
+                raise MarketError(message, arguments=("other",))
+        difference = np.ascontiguousarray((self._ends[i] - second._ends[j])[None, :])
         mean = float(moments_of(difference)[0, 1])
         error = float(errors_of(difference, self.sampling)[0])
         reach = NormalDist().inv_cdf(0.5 + 0.5 * self.level) * error

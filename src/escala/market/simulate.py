@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -146,7 +148,7 @@ def simulate_market(
         del values  # before the next block takes as much
     records = {place: job.record(*place) for place in recorded}
     return MarketResult(
-        scenarios.shape, market, protocol, policy, sample, level, wanted, common, found, ends, rows, records
+        scenarios.shape, market, protocol, policy, sample, level, wanted, common, seed, found, ends, rows, records
     )
 
 
@@ -322,7 +324,34 @@ class _Job:
         if counted:  # how many there are is known only now
             walked.room = Room.for_market(self.setting, loops=inputs.has_loops, events=counted)
             walked.advance(path, path + 1)
-        return MarketRecord.of(walked.room, values[:, path], self.scenarios.count, self.setting)
+        held_after = None if self.sobol else functools.partial(self.held_after, i, path)
+        return MarketRecord.of(walked.room, values[:, path], self.scenarios.count, self.setting, held_after)
+
+    def held_after(self, i: int, path: int, steps: list[int]) -> Floats:
+        """Give what a parameter set holds on a path after some steps.
+
+        Returns
+        -------
+        (steps, 2·A + 3) float64
+            Collateral and liquidation thresholds of the assets; debt at the start's worth, wallet, buffer.
+        """
+        h, w, count = layout.market_held, layout.market_state, self.scenarios.count
+        sets = np.array([i])
+        block = _Block(sets, self.scenarios.group[sets], np.array([0, 1], dtype=np.int64))
+        inputs = self._inputs(block)
+        setting = self.setting.copy()
+        values = np.zeros((len(tables.MARKET_OUTPUTS), int(setting[layout.market_setting.STRIDE])))
+        room = Room.for_market(setting, loops=inputs.has_loops)
+        walked = _Walked(dataclasses.replace(self, setting=setting), inputs, values, room)
+        found = np.zeros((len(steps), 2 * count + 3))
+        held = (h.COLLATERAL, h.LIQUIDATION_THRESHOLD)
+        for row in np.argsort(steps)[::-1]:  # a market is prepared once, for the longest walk
+            setting[layout.market_setting.STEPS] = steps[row]  # a path does not depend on how long it goes on
+            walked.advance(path, path + 1)
+            state = room.state
+            found[row, : 2 * count] = np.concatenate([state[first : first + count] for first in held])
+            found[row, 2 * count :] = state[w.DEBT], state[w.WALLET], state[w.BUFFER]
+        return found
 
 
 @dataclass(frozen=True)
