@@ -21,6 +21,7 @@ from escala.market import summary as market_summary
 from escala.market.market import Market
 from escala.market.pack import Integers, Room
 from escala.market.policy import Policy
+from escala.market.processes import Replay
 from escala.market.protocol import Protocol
 from escala.market.statistics import AVERAGED, PROBABILITIES, RANKED, Sampling, Statistics, errors_of, moments_of
 
@@ -423,7 +424,8 @@ class MarketResult:
         """Say in words what happened: to one parameter set, or to the safest and the riskiest of many."""
         numbers = {name: np.reshape(column, -1) for name, column in self.to_dict().items()}
         hours = self.market.steps * self.market.dt / _HOUR
-        frame = market_summary.Frame(self.sampling.paths, hours, self.level, self.market.dt / _HOUR)
+        overlapping = isinstance(self.market.joint, Replay) and self.sampling.paths > 1
+        frame = market_summary.Frame(self.sampling.paths, hours, self.level, self.market.dt / _HOUR, overlapping)
         if self.size == 1:
             return market_summary.of_one({name: float(column[0]) for name, column in numbers.items()}, frame)
         return market_summary.of_many(numbers, frame)
