@@ -330,7 +330,9 @@ def plan_figure(plan: Planned, *, currency: str | None = None) -> Figure:
 
 
 def market_figure(result: MarketResult, *, currency: str | None = None) -> Figure:
-    """Draw a position in a market: price and equity above; below survival, and its worst recorded path.
+    """Draw a position in a market: price and equity above; below survival, and the worst recorded path.
+
+    Of one path there is no survival to draw.
 
     Parameters
     ----------
@@ -352,9 +354,12 @@ def market_figure(result: MarketResult, *, currency: str | None = None) -> Figur
         If matplotlib is not installed.
     """
     figure = canvas.new_figure(scale=_FOUR)
-    (upper_left, upper_right), (lower_left, lower_right) = figure.subplots(2, 2)
-    price_fan(result, currency=currency, ax=upper_left)
-    equity_fan(result, currency=currency, ax=upper_right)
-    survival(result, ax=lower_left)
-    market_health(result, ax=lower_right)
+    grid = figure.add_gridspec(2, 2)
+    price_fan(result, currency=currency, ax=figure.add_subplot(grid[0, 0]))
+    equity_fan(result, currency=currency, ax=figure.add_subplot(grid[0, 1]))
+    if result.sampling.paths == 1:
+        market_health(result, ax=figure.add_subplot(grid[1, :]))
+    else:
+        survival(result, ax=figure.add_subplot(grid[1, 0]))
+        market_health(result, ax=figure.add_subplot(grid[1, 1]))
     return figure

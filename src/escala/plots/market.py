@@ -459,7 +459,8 @@ def risk_map(
             message = f"{name} of shape {array.shape} does not broadcast to the result's shape {shape}"
             raise InputError(message, arguments=(name, "result")) from None
     share = 100.0 * np.asarray(result.liquidation_probability)
-    heat_map(columns[0], columns[1], share, labels=(*labels, "liquidated, % of paths"), ax=ax)
+    names = [str(label).replace("_", " ") for label in labels]
+    heat_map(columns[0], columns[1], share, labels=(*names, "liquidated, % of paths"), ax=ax)
     worst = 100.0 * float(np.max(result.error("liquidation_probability"), initial=0.0))
     same = "the same " if result.common else ""
     ax.set_title(
