@@ -183,7 +183,7 @@ def test_a_position_without_debt_has_no_line() -> None:
 def test_a_map_has_the_probabilities() -> None:
     ax = plots.risk_map(many(), DEBTS, SIGMAS, labels=("debt", "sigma"))
     (mesh,) = [one for one in ax.collections if isinstance(one, QuadMesh)]
-    drawn = np.ma.getdata(np.ma.asarray(mesh.get_array())).reshape(3, 7)
+    drawn: Any = np.ma.getdata(np.ma.asarray(mesh.get_array())).reshape(3, 7)
     assert np.allclose(drawn, 100.0 * many().liquidation_probability)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("debt", "sigma")
     assert "the same 100 paths" in ax.get_title(loc="left")

@@ -340,8 +340,7 @@ def market_health(result: MarketResult, place: tuple[int, int] | None = None, *,
         ax.axhline(level, color=colour, linestyle=dash, linewidth=1.3, zorder=2)
         handles.append(canvas.sample(name, color=colour, linestyle=dash, linewidth=1.3))
     ax.set_xlim(0.0, max(result.market.steps, 1) * scale)
-    lowest = float(np.min(np.append(low[np.isfinite(low)], 1.0)))
-    ax.set_ylim(max(0.0, lowest - 0.1), top)
+    ax.set_ylim(max(0.0, _bottom(record, health, low if with_lows else health) - 0.1), top)
     canvas.number_axis(ax, "x")
     canvas.number_axis(ax, "y")
     finite = health[np.isfinite(health)]
@@ -382,6 +381,14 @@ def _top(health: Floats, levels: Sequence[tuple[float, str, str, Any]]) -> float
     return 1.05 * min(highest, max(_HIGH, 1.3 * float(finite[0]) if finite.size else 0.0, *(x[0] for x in levels)))
 
 
+def _bottom(record: MarketRecord, health: Floats, low: Floats) -> float:
+    """Find the lowest of what is drawn; lows of steps with events are not."""
+    quiet = np.ones(low.size, dtype=np.bool_)
+    quiet[record.events["step"]] = False
+    falls = [kind.startswith("liquidation") for kind in record.events["kind"].tolist()]
+    return float(np.min(np.concatenate([[1.0], health, low[quiet], record.events["a"][falls]])))
+
+
 def _health_lines(
     ax: Axes, at: npt.NDArray[Any], health: Floats, low: Floats, record: MarketRecord, with_lows: bool
 ) -> list[Artist]:
@@ -408,7 +415,12 @@ def _events(ax: Axes, record: MarketRecord, health: Floats, scale: float) -> lis
         look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 8, "linestyle": "none"}
         look |= {"markeredgecolor": canvas.BLACK, "markeredgewidth": 0.7}
         after = np.where(np.isfinite(health[steps]), health[steps], level)
-        ax.vlines(steps * scale, level, after, color=colour, linewidth=1.0, linestyle=":", zorder=2.8)
+        for t, at, end in zip(steps.tolist(), level.tolist(), after.tolist(), strict=True):
+            way = [(t - 1, health[t - 1]), (t, at), (t, end)] if kind.startswith("liquidation") else [(t, at), (t, end)]
+            ax.plot(
+                [step * scale for step, _ in way], [value for _, value in way], color=colour, linewidth=1.0,
+                linestyle=":", zorder=2.8, label="_way",
+            )  # fmt: skip
         ax.plot(steps * scale, level, zorder=5, label=f"_{kind}", **look)
         handles.append(canvas.sample(f"{name}: {int(chosen.sum()):,}", **look))
     return handles
