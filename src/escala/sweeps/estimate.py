@@ -47,7 +47,7 @@ class SweepEstimate:
 def estimate(
     design: Design,
     *,
-    model: Model | None = None,
+    model: Model | str | None = None,
     strategy: Any = None,
     outputs: Sequence[str] | str | None = None,
     best: int = 5,

@@ -27,15 +27,17 @@ class Worker:
     ----------
     plan : Plan
         The sweep.
+    threads : int, default 1
+        Threads that help it where scenarios take long: all of those that have no part of their own.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, threads: int = 1) -> None:
         from escala.kernels.accumulate import BINS, WORK_SIZE
 
         m = len(plan.outputs)
         self.plan = plan
         self._checks = _rows_may_be_bad(plan)
-        self._slices = plan.model.slices(plan.names, plan.strategy, _SLICE)
+        self._slices = plan.model.slices(plan.names, plan.strategy, _SLICE, plan.outputs, threads)
         # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
         self._columns = np.empty((len(plan.names), _SLICE + 8))
         self._table = np.empty((m, _SLICE + 8))
@@ -78,7 +80,10 @@ class Worker:
         for first in range(start, stop, _SLICE):
             n = min(_SLICE, stop - first)
             columns = self._make(first, first + n)
-            yield from self._slices.run(columns, n)
+            try:
+                yield from self._slices.run(columns, n)
+            except InputError as error:
+                raise _by_row(columns, first, error) from None
             result = self._slices.result(columns, n)
             self._take_in(result, first, n, moments[(first - start) // BLOCK :])
             self._keep_sample(columns, first, n)
@@ -209,14 +214,15 @@ def on_threads(plan: Plan, threads: int, progress: Callable[[int], object] | Non
 
     workers: list[Worker] = []
     hired = threading.Lock()
+    part = parallel.chunk_size(plan.n, threads, largest=plan.chunk, multiple=BLOCK)
+    helpers = max(1, threads // -(-plan.n // part))
 
     def make_part() -> parallel.Part:
-        worker = Worker(plan)
+        worker = Worker(plan, helpers)
         with hired:
             workers.append(worker)
         return worker.run
 
-    part = parallel.chunk_size(plan.n, threads, largest=plan.chunk, multiple=BLOCK)
     try:
         parallel.run(make_part, plan.n, chunk=part, threads=threads, progress=progress)
     except KeyboardInterrupt:
@@ -257,7 +263,7 @@ def to_files(plan: Plan, sink: Sink, threads: int, progress: Callable[[int], obj
     done = 0
 
     def make_part() -> parallel.Part:
-        worker = Worker(plan)
+        worker = Worker(plan, max(1, threads // plan.chunks))
         files = Files(sink)
 
         def part(start: int, stop: int) -> Iterator[None]:
