@@ -70,6 +70,8 @@ class Model(abc.ABC):
         Outputs that mislead alone: which one must be beside them, and what is said where it is not.
     errors : mapping of str to str, optional
         Outputs that are estimates, and which output is the standard error of each.
+    unseen : str, optional
+        What is kept back by tuning beside scenarios, see :meth:`halves`; empty where nothing is.
     sections : tuple of str, optional
         Tables of a file that hold settings.
     error : type, optional
@@ -90,6 +92,7 @@ class Model(abc.ABC):
     misleading: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     strict: tuple[tuple[str, str], ...] = ()
+    unseen: str = ""
     sections: tuple[str, ...] = ("strategy",)
     error: type[InputError] = ScenarioError
 

@@ -109,7 +109,7 @@ class MarketModel(Model):
 
 def _outputs() -> Table:
     """Name everything that a parameter set gives, in the order of :meth:`escala.MarketResult.to_dict`."""
-    rows = {row.name: row for row in tables.MARKET_OUTPUTS}
+    rows: dict[str, Quantity] = {row.name: row for row in tables.MARKET_OUTPUTS}
     rows["return"] = Quantity("return", "End equity over start equity, less 1", "ratio")
     shares = {
         "liquidation_probability": "Share of paths with at least one liquidation",
@@ -168,6 +168,7 @@ MODEL: Final = MarketModel(
         **{f"{name}_mean": f"{name}_error" for name in AVERAGED},
         "cvar": "cvar_error",
     },
+    unseen="other paths",
     sections=SECTIONS,
     error=MarketError,
 )  # fmt: skip

@@ -54,12 +54,12 @@ def market_in(content: Mapping[str, Any]) -> Market:
 
 def _asset(given: Any, where: str, together: bool) -> Asset:
     own = (*names(tables.MARKET_ASSET), "oracle")
-    kind = given.get("process") if isinstance(given, Mapping) else None
+    kind: Any = given.get("process") if isinstance(given, Mapping) else None
     if together:
         table = _checked(given, where, own, required=("price",))
         with _named(where):
             return Asset(**table)
-    if kind not in _PROCESSES:
+    if not isinstance(kind, str) or kind not in _PROCESSES:
         message = f"{where}: process must be one of {', '.join(_PROCESSES)}, not {kind!r}"
         raise MarketError(f"{message}{did_you_mean(kind, _PROCESSES)}", arguments=("process",))
     process = _PROCESSES[kind]
@@ -83,8 +83,8 @@ def _rate(given: Any) -> FixedRate | KinkedRate:
 
 
 def _joint(given: Any) -> Bootstrap | Replay:
-    kind = given.get("kind") if isinstance(given, Mapping) else None
-    if kind not in _JOINT:
+    kind: Any = given.get("kind") if isinstance(given, Mapping) else None
+    if not isinstance(kind, str) or kind not in _JOINT:
         message = f"market.joint: kind must be one of {', '.join(_JOINT)}, not {kind!r}"
         raise MarketError(message, arguments=("kind",))
     make, keys = _JOINT[kind]
@@ -103,9 +103,9 @@ def protocol_in(content: Mapping[str, Any]) -> Protocol:
         If a key is missing or unknown, or a value not allowed; names the table and the key.
     """
     given = content.get("protocol")
-    rule = given.get("rule") if isinstance(given, Mapping) else None
+    rule: Any = given.get("rule") if isinstance(given, Mapping) else None
     rules = names(tables.RULES)
-    if given is not None and rule not in rules:
+    if given is not None and not (isinstance(rule, str) and rule in rules):
         message = f"protocol: rule must be one of {', '.join(rules)}, not {rule!r}{did_you_mean(rule, rules)}"
         raise MarketError(message, arguments=("rule",))
     make = getattr(Protocol, str(rule), Protocol.aave_v3)
@@ -187,8 +187,8 @@ def section_of_market(market: Market) -> dict[str, Any]:
     assets = []
     for asset in market.assets:
         process = None if market.joint is not None else asset.process
-        kind = {} if process is None else {"process": process.kind, **_numbers(process, process.rows)}
-        assets.append({**_numbers(asset, asset.rows), "oracle": asset.oracle, **kind})
+        moved = {} if process is None else {"process": process.kind, **_numbers(process, process.rows)}
+        assets.append({**_numbers(asset, asset.rows), "oracle": asset.oracle, **moved})
     rate = {**_numbers(market.rate, market.rate.rows), "compounding": market.rate.compounding}
     found = {"dt": market.dt, "steps": market.steps, "barrier": market.barrier, "assets": assets, "rate": rate}
     if market.correlation is not None:

@@ -221,7 +221,11 @@ class MarketSettings:
             If a key is missing or unknown, or a value not allowed; names the table and the key.
         """
         check_keys(content, SECTIONS, "table", MarketError)
-        parts = {"market": market_in(content), "protocol": protocol_in(content), "policy": policy_in(content)}
+        parts: dict[str, Any] = {
+            "market": market_in(content),
+            "protocol": protocol_in(content),
+            "policy": policy_in(content),
+        }
         given: dict[str, Any] = {}
         for section, keys in _SECTIONS.items():
             given |= table_of(content, section, keys, MarketError)

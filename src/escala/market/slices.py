@@ -27,7 +27,7 @@ LEVELS: Final = (0.01, 0.05, 0.5, 0.95, 0.99)
 _SETS_AT_ONCE: Final = 1024  # that share a path
 _ROOM: Final = 1 << 25  # bytes of outputs of all paths of a block of parameter sets
 _KEPT: Final = 1 << 26  # bytes of what is asked for alone
-_TILE: Final = 64  # paths that sets are walked along before what is asked for of them is taken
+_TILE: Final = 32  # paths that sets are walked along before what is asked for of them is taken
 _PATHS_IN_PIECE: Final = 512
 _DESCRIBED: Final = 1 << 18  # paths of parameter sets whose statistics are worked out together
 
@@ -65,7 +65,8 @@ class MarketSlices:
         self._found = Statistics.of(n, len(LEVELS))
         shared, size = self._cut(job, n)
         for block in job.blocks(size):
-            walked = (_Shared if shared else _Whole)(job, block, self._wanted.sources)
+            names, threads = self._wanted.sources, self._threads
+            walked = _Shared(job, block, names) if shared else _Whole(job, block, names, threads)
             yield from _spread(walked.part, walked.pieces, walked.chunk, self._threads)
             yield from self._describe(block, walked.rows())
 
@@ -127,16 +128,18 @@ class _Whole:
         Some of its sets.
     names : tuple of str
         Outputs that are asked for.
+    threads : int
+        That take part.
     """
 
-    def __init__(self, job: Job, block: Block, names: tuple[str, ...]) -> None:
+    def __init__(self, job: Job, block: Block, names: tuple[str, ...], threads: int) -> None:
         self._job, self._inputs, self._names = job, job.inputs(block), names
         stride = int(job.setting[layout.market_setting.STRIDE])
         # outputs a power of two apart would compete for the same cache lines: one parameter set more than there are
         self._values = np.zeros((len(OUTPUTS), len(block.sets) + 1, stride))
         self._at_once = job.at_once(len(block.sets) / len(block.groups))
         self.pieces = len(block.groups) * job.sample.paths
-        self.chunk = min(self.pieces, _PATHS_IN_PIECE)
+        self.chunk = parallel.chunk_size(self.pieces, threads, largest=_PATHS_IN_PIECE, multiple=1)
 
     def part(self) -> parallel.Part:
         """Give what walks along a range of paths, market by market."""
