@@ -68,7 +68,7 @@ def each_asset(part: str, name: str, value: Any, count: int) -> Iterator[Number]
     """Give a number that may have a last axis of assets, asset by asset."""
     array = to_floats(name, value, MarketError)
     for j in range(count):
-        one = array if count == 1 or array.ndim == 0 else np.ascontiguousarray(array[..., j])
+        one = array if count == 1 or array.ndim == 0 else np.array(array[..., j], order="C")
         yield columns.of_asset(name, j, count), Place(part, name, j), one
 
 

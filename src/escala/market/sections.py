@@ -72,11 +72,11 @@ def _asset(given: Any, where: str, together: bool) -> Asset:
 
 
 def _rate(given: Any) -> FixedRate | KinkedRate:
-    if isinstance(given, Mapping) and "rate" in given:
-        table = _checked(given, "market.rate", ("rate", "compounding"))
+    rows = names(tables.KINKED_RATE_FIELDS)
+    if isinstance(given, Mapping) and given.keys().isdisjoint(rows):
+        table = _checked(given, "market.rate", ("rate", "compounding"), required=("rate",))
         with _named("market.rate"):
             return FixedRate(**table)
-    rows = names(tables.KINKED_RATE_FIELDS)
     table = _checked(given, "market.rate", (*rows, "compounding"), required=rows[:5])
     with _named("market.rate"):
         return KinkedRate(**table)

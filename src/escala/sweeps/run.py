@@ -184,14 +184,16 @@ def _rows_may_be_bad(plan: Plan) -> bool:
     if plan.design.free or type(model).check is not Model.check:
         return True
     numbers = model.numbers(plan.strategy)
-    return any(numbers[name] != model.defaults.get(name) for name in model.field_names if name not in plan.names)
+    return any(value != model.defaults.get(name) for name, value in numbers.items() if name not in plan.names)
 
 
 def _by_row(columns: Mapping[str, Floats], start: int, error: InputError) -> InputError:
     """Say of an error which rows of the design it is about."""
-    if not error.indexes:
-        message = f"the design breaks a rule at row {start:,} or soon after: {error}"
-        return type(error)(message, arguments=error.arguments)
+    if not error.indexes or not error.requirement:
+        row = start + error.indexes[0][0] if error.indexes and error.indexes[0] else None
+        place = f"{start:,} or soon after" if row is None else f"{row:,}"
+        message = f"the design breaks a rule at row {place}: {error}"
+        return type(error)(message, arguments=error.arguments, indexes=() if row is None else ((row,),))
     shown = "; ".join(
         f"row {start + index[0]:,}: "
         + " and ".join(f"{name} = {float(columns[name][index])!r}" for name in error.arguments if name in columns)
