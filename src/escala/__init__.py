@@ -48,6 +48,7 @@ _ROOMS = {
     "MarketFlag": "market.result",
     "MarketRecord": "market.result",
     "MarketResult": "market.result",
+    "MarketSettings": "market.settings",
     "MarketStatus": "market.result",
     "Merton": "market.processes",
     "OU": "market.processes",

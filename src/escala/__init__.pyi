@@ -84,6 +84,7 @@ from escala.market.result import MarketFlag as MarketFlag
 from escala.market.result import MarketRecord as MarketRecord
 from escala.market.result import MarketResult as MarketResult
 from escala.market.result import MarketStatus as MarketStatus
+from escala.market.settings import MarketSettings as MarketSettings
 from escala.market.simulate import simulate_market as simulate_market
 from escala.sources import EfficiencyRecords as EfficiencyRecords
 from escala.store import AllocationLine as AllocationLine

@@ -23,7 +23,7 @@ from escala.market.pack import Integers, Room
 from escala.market.policy import Policy
 from escala.market.processes import Replay
 from escala.market.protocol import Protocol
-from escala.market.statistics import AVERAGED, PROBABILITIES, RANKED, Sampling, Statistics, errors_of, moments_of
+from escala.market.statistics import Sampling, Statistics, errors_of, moments_of
 
 if TYPE_CHECKING:
     import pandas
@@ -393,22 +393,8 @@ class MarketResult:
         dict
             Of arrays of the common shape.
         """
-        s = self._statistics
-        found: dict[str, Any] = {}
-        for name in PROBABILITIES:
-            low, high = self.interval(name)
-            found |= {name: self._shaped(s.probability[name]), f"{name}_error": self.error(name)}
-            found |= {f"{name}_low": low, f"{name}_high": high}
-        for name in AVERAGED:
-            found[f"{name}_mean"] = self.mean(name)
-            found[f"{name}_sd"] = self.sd(name)
-            found[f"{name}_error"] = self.error(name)
-        for name in ("health", "lowest_health", "first_liquidation", "return"):
-            found[f"{name}_finite"] = self.finite(name)
-        for name in RANKED:
-            for k, q in enumerate(self.quantile_levels):
-                found[f"{name}_q{100.0 * q:g}"] = self.quantiles(name)[..., k]
-        return {**found, "var": self.var, "cvar": self.cvar, "cvar_error": self.cvar_error}
+        found = self._statistics.by_name(self.quantile_levels)
+        return {name: self._shaped(array) for name, array in found.items()}
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Give one row a parameter set (in C order of the common shape), one column a statistic.
