@@ -356,12 +356,12 @@ class Job:
         """
         h, w, count = layout.market_held, layout.market_state, self.scenarios.count
         sets = np.array([i])
-        block = _Block(sets, self.scenarios.group[sets], np.array([0, 1], dtype=np.int64))
-        inputs = self._inputs(block)
+        block = Block(sets, self.scenarios.group[sets], np.array([0, 1], dtype=np.int64))
+        inputs = self.inputs(block)
         setting = self.setting.copy()
         values = np.zeros((len(tables.MARKET_OUTPUTS), int(setting[layout.market_setting.STRIDE])))
         room = Room.for_market(setting, loops=inputs.has_loops)
-        walked = _Walked(dataclasses.replace(self, setting=setting), inputs, values, room)
+        walked = Walked(dataclasses.replace(self, setting=setting), inputs, values, room)
         found = np.zeros((len(steps), 2 * count + 3))
         held = (h.COLLATERAL, h.LIQUIDATION_THRESHOLD)
         for row in np.argsort(steps)[::-1]:  # a market is prepared once, for the longest walk
