@@ -181,6 +181,13 @@ def test_positions_on_sobols_paths_are_refused() -> None:
         _ = found.record[0, 0].position
 
 
+def test_returns_are_given_as_apr_and_apy() -> None:
+    found = lived()
+    apr = (found.rows["end_equity"].mean() / 7000.0 - 1.0) * 365.0 / 40.0
+    assert found.mean_apr == pytest.approx(apr)
+    assert found.mean_apy == pytest.approx((1.0 + apr / 8760.0) ** 8760.0 - 1.0)
+
+
 # --- the same paths under other rules --------------------------------------------------------------------------------
 
 

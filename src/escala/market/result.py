@@ -332,6 +332,13 @@ class MarketResult:
         return self.mean("return") / self.market.years
 
     @property
+    def mean_apy(self) -> Any:
+        """That APR with its gains put back each step: (1 + APR·h)^(1/h) − 1, h the years of a step."""
+        h = self.market.step_years
+        with np.errstate(invalid="ignore"):
+            return np.power(1.0 + self.mean_apr * h, 1.0 / h) - 1.0
+
+    @property
     def mean_hours_to_liquidation(self) -> Any:
         """Mean hours until the first liquidation, over the paths that have one."""
         return self.mean("first_liquidation") * (self.market.dt / _HOUR)
