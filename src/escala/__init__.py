@@ -99,6 +99,7 @@ _ROOMS = {
     "SweepSummary": "sweeps.summary",
     "sweep": "sweeps.sweep",
     "Tuning": "tuning.result",
+    "TuningLimit": "tuning.result",
     "tune": "tuning.tune",
     "AllocationError": "errors",
     "BuildError": "errors",

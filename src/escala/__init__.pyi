@@ -105,6 +105,7 @@ from escala.sweeps.statistics import OutputStatistics as OutputStatistics
 from escala.sweeps.summary import SweepSummary as SweepSummary
 from escala.sweeps.sweep import sweep as sweep
 from escala.tuning.result import Tuning as Tuning
+from escala.tuning.result import TuningLimit as TuningLimit
 from escala.tuning.tune import tune as tune
 
 __version__: str

@@ -18,9 +18,9 @@ from escala.errors import MarketError
 from escala.market import columns
 from escala.market.settings import SECTIONS, MarketSettings
 from escala.market.slices import LEVELS, MarketSlices
-from escala.market.statistics import AVERAGED, PARTIAL, PROBABILITIES, RANKED, quantile_name
+from escala.market.statistics import AVERAGED, DERIVED, PARTIAL, PROBABILITIES, RANKED, SHARES, quantile_name
 from escala.model import Model
-from escala.tables import FRACTION, FROM_ZERO, MANY, Quantity, Table
+from escala.tables import FROM_ZERO, MANY, Quantity, Table
 
 __all__ = ["MODEL", "MarketModel"]
 
@@ -110,17 +110,15 @@ class MarketModel(Model):
 def _outputs() -> Table:
     """Name everything that a parameter set gives, in the order of :meth:`escala.MarketResult.to_dict`."""
     rows: dict[str, Quantity] = {row.name: row for row in tables.MARKET_OUTPUTS}
-    rows["return"] = Quantity("return", "End equity over start equity, less 1", "ratio")
-    shares = {
-        "liquidation_probability": "Share of paths with at least one liquidation",
-        "ruin_probability": "Share of paths that end with no equity",
-    }
+    rows |= {name: row for name, (row, _) in DERIVED.items()}
     found: list[Quantity] = []
-    for name in PROBABILITIES:
-        found.append(Quantity(name, shares[name], "fraction", FRACTION))
-        found.append(Quantity(f"{name}_error", f"Standard error of {name}", "fraction", FROM_ZERO))
-        found += [Quantity(f"{name}_{end}", f"{end.capitalize()} end of its interval", "fraction", FRACTION)
-                  for end in ("low", "high")]  # fmt: skip
+    for name, (row, _) in SHARES.items():
+        found.append(row)
+        found.append(Quantity(f"{name}_error", f"Standard error of {name}", row.unit, FROM_ZERO))
+        found += [
+            Quantity(f"{name}_{end}", f"{end.capitalize()} end of its interval", row.unit, row.values)
+            for end in ("low", "high")
+        ]
     for name in AVERAGED:
         row, mean = rows[name], f"Mean over paths: {rows[name].doc[:1].lower()}{rows[name].doc[1:]}"
         found.append(Quantity(f"{name}_mean", mean, row.unit))

@@ -91,7 +91,7 @@ class MarketSettings:
     >>> design = Design.grid({"debt": [8e3, 12e3, 14e3], "bonus": (0.04, 0.1, 4)}, model="market")
     >>> summary = sweep(design, strategy=settings, outputs=["liquidation_probability"])
     >>> round(summary.statistics["liquidation_probability"].highest, 3)
-    0.526
+    0.478
     """
 
     market: Market

@@ -14,25 +14,35 @@ import numpy.typing as npt
 from escala import tables
 from escala.arrays import Floats
 from escala.moments import merged
+from escala.tables import FRACTION, Quantity
 
 Integers = npt.NDArray[np.int64]
 
+#: What is worked out of each path beside the outputs, and from which of them; then what is so of a path or not.
+DERIVED: Final[Mapping[str, tuple[Quantity, tuple[str, ...]]]] = {
+    "return": (Quantity("return", "End equity over start equity, less 1", "ratio"), ("start_equity", "end_equity")),
+}
+SHARES: Final[Mapping[str, tuple[Quantity, tuple[str, ...]]]] = {
+    "liquidation_probability": (
+        Quantity("liquidation_probability", "Share of paths with at least one liquidation", "fraction", FRACTION),
+        ("first_liquidation",),
+    ),
+    "ruin_probability": (
+        Quantity("ruin_probability", "Share of paths that end with no equity", "fraction", FRACTION),
+        ("end_equity",),
+    ),
+}
+_SOURCES: Final = {name: sources for name, (_, sources) in (*DERIVED.items(), *SHARES.items())}
 #: Outputs of which means are given: all that are no codes.
-AVERAGED: Final = (*(row.name for row in tables.MARKET_OUTPUTS if row.unit != "code"), "return")
+AVERAGED: Final = (*(row.name for row in tables.MARKET_OUTPUTS if row.unit != "code"), *DERIVED)
 #: Those of which there are quantiles too.
 RANKED: Final = ("end_equity", "return", "lowest_health", "first_liquidation")
 #: Shares of paths.
-PROBABILITIES: Final = ("liquidation_probability", "ruin_probability")
+PROBABILITIES: Final = tuple(SHARES)
 #: Averaged outputs that a path may not have: of them it is told how many paths do.
 PARTIAL: Final = ("health", "lowest_health", "first_liquidation", "return")
 #: Statistics of the tail of losses.
 TAIL: Final = ("var", "cvar", "cvar_error")
-#: What is worked out from other outputs than the one of its name.
-_SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
-    "return": ("start_equity", "end_equity"),
-    "liquidation_probability": ("first_liquidation",),
-    "ruin_probability": ("end_equity",),
-}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ _SURE: Final = 3.0  # standard errors from which on what was claimed is more tha
 
 
 @dataclass(frozen=True)
-class Limit:
+class TuningLimit:
     """What was asked of an output, and what became of it: means over the scenarios.
 
     Attributes
@@ -76,7 +76,7 @@ class Tuning:
     error, start_error, held_out_error, held_out_start_error : float
         Standard errors of the four values, where the objective is an estimate from many paths; else NaN. Of several
         scenarios, which share their paths, it is the mean of theirs: no less than that of the mean.
-    limits : dict of str to Limit
+    limits : dict of str to TuningLimit
         What was asked of other outputs.
     unseen : str
         What was kept back beside scenarios: ``"other paths"``.
@@ -99,7 +99,7 @@ class Tuning:
     start_error: float = math.nan
     held_out_error: float = math.nan
     held_out_start_error: float = math.nan
-    limits: Mapping[str, Limit] = field(default_factory=dict)
+    limits: Mapping[str, TuningLimit] = field(default_factory=dict)
     unseen: str = ""
 
     @property
@@ -169,7 +169,7 @@ def _errors(start: float, found: float) -> list[str]:
     return [f"  {'  standard error':<38}{shown:>14}{found:>14.2g}"]
 
 
-def _asked(limit: Limit) -> str:
+def _asked(limit: TuningLimit) -> str:
     if math.isinf(limit.low):
         return f"at most {limit.high:g}"
     return f"at least {limit.low:g}" if math.isinf(limit.high) else f"in [{limit.low:g}, {limit.high:g}]"

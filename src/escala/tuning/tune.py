@@ -15,7 +15,7 @@ from escala.design.design import Design
 from escala.design.scenarios import check_columns, model_of
 from escala.errors import ScenarioError, did_you_mean
 from escala.model import Model
-from escala.tuning.result import Limit, Tuning
+from escala.tuning.result import Tuning, TuningLimit
 from escala.tuning.scenarios import two_sets
 from escala.tuning.search import LEAST_CROWD, Objective, Search, Worth
 
@@ -145,9 +145,9 @@ def _rows(design: Design, scenarios: int, seed: int, *, whole: bool) -> tuple[di
     return two_sets(design, scenarios, seed)
 
 
-def _told(limits: Mapping[str, tuple[float, float]], worth: Worth, held_out: Worth) -> dict[str, Limit]:
+def _told(limits: Mapping[str, tuple[float, float]], worth: Worth, held_out: Worth) -> dict[str, TuningLimit]:
     return {
-        name: Limit(
+        name: TuningLimit(
             low=low,
             high=high,
             value=float(worth.limited[k, 1]),
