@@ -98,8 +98,9 @@ class GBM:
         Examples
         --------
         >>> from escala import GBM
-        >>> GBM.from_prices([100.0, 110.0, 99.0, 104.0], dt=365 * 86400).sigma.__round__(4)
-        0.1042
+        >>> found = GBM.from_prices([100.0, 110.0, 99.0, 104.0], dt=365 * 86400)
+        >>> round(found.mu, 4), round(found.sigma, 4)
+        (0.0186, 0.1051)
         """
         returns, h = _log_returns(prices, dt)
         sigma = float(np.std(returns, ddof=1)) / math.sqrt(h)
