@@ -6,14 +6,13 @@ import sys
 from pathlib import Path
 
 from escala import __version__
-from escala.commands.lending import stops
 from escala.commands.terminal import UsageError, announce_compilation, print_json, say, stopped
 from escala.errors import BuildError
 from escala.text import progress
 
 
 def demo(*, files: Path | None = None, threads: int | None = None, json: bool = False) -> None:
-    """Run the main job: curves of 56 token pairs, 50 M USD over them, 374 Aave accounts in 300,000 combinations.
+    """Run the main job: curves of 56 token pairs, 50 M USD over them, 374 Aave accounts through six years of prices.
 
     Parameters
     ----------
@@ -22,17 +21,18 @@ def demo(*, files: Path | None = None, threads: int | None = None, json: bool = 
     threads
         Threads to use; by default all processors.
     json
-        Print JSON: the curves with saturation, capacity and prediction; the allocation; counts by stop reason and the
-        best strategies.
+        Print JSON: the curves with saturation, capacity and prediction; the allocation; what becomes of the accounts.
     """
     if files is not None:
         if threads is not None or json:
             raise UsageError("--files only writes the input files: leave out --threads and --json")
         _write_files(files)
         return
+    from escala.demo import accounts as demo_accounts
     from escala.demo import allocation as demo_allocation
     from escala.demo import curves as demo_curves
-    from escala.demo import lending as demo_lending
+    from escala.demo import market as demo_market
+    from escala.demo import prices as demo_prices
     from escala.parallel import default_threads
 
     announce_compilation()
@@ -45,9 +45,9 @@ def demo(*, files: Path | None = None, threads: int | None = None, json: bool = 
     if not json:
         say(demo_allocation.report(plan), flush=True)
         say()
-    accounts = demo_lending.load_accounts()
-    with progress.bar("simulating", demo_lending.scenarios(accounts)) as told:
-        study = demo_lending.run(accounts, threads=threads, progress=told)
+    accounts, prices = demo_accounts.load_accounts(), demo_prices.load_prices()
+    with progress.bar("simulating", demo_market.scenarios(accounts, prices), unit="paths") as told:
+        study = demo_market.run(accounts, prices, threads=threads, progress=told)
     if json:
         prediction, saturation = vars(curves.prediction), vars(curves.saturation)
         print_json(
@@ -58,14 +58,11 @@ def demo(*, files: Path | None = None, threads: int | None = None, json: bool = 
                     **{f"at_1m_{name}": prediction[name] for name in ("efficiency", "low", "high", "confidence")},
                 },
                 "allocation": demo_allocation.content(plan),
-                "scenarios": study.result.size,
-                "seconds": study.seconds,
-                "stops": stops(study.result),
-                "strategies": [vars(ranked) for ranked in demo_lending.rank(study)],
+                "market": demo_market.content(study),
             }
         )
     else:
-        say(demo_lending.report(study, threads or default_threads()))
+        say(demo_market.report(study, threads or default_threads()))
 
 
 def _write_files(folder: Path) -> None:
