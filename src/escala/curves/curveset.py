@@ -64,6 +64,13 @@ _MOST_CHANGE: Final = 8.0 * np.log(2.0)  # of ln K in a draw: how far beyond the
 _SHOWN: Final = 3  # symbols that a message lists
 
 
+class Aside(NamedTuple):
+    """Records that were set aside, in order of capital."""
+
+    capital: Floats
+    efficiency: Floats
+
+
 class Ladder(NamedTuple):
     """Steps of one curve: utility rises by ``slopes[j]`` a unit of capital from ``knots[j]`` on, the last for ever."""
 
@@ -147,6 +154,7 @@ class CurveSet:
     _bins: Ragged
     _windows: Ragged
     _forward: Ragged
+    _aside: Ragged
 
     @classmethod
     def from_params(
@@ -228,6 +236,7 @@ class CurveSet:
             _bins=Ragged.empty(n),
             _windows=Ragged.empty(n),
             _forward=Ragged.empty(n),
+            _aside=Ragged.empty(n),
         )
 
     @classmethod
@@ -485,6 +494,32 @@ class CurveSet:
         patterned = self.lack_of_fit < curve_summary.DISTRUST
         marked: npt.NDArray[np.bool_] = patterned & ~(self.misfit <= curve_summary.MISFIT)
         return marked
+
+    @property
+    def set_aside(self) -> npt.NDArray[np.int64]:
+        """Count the records of each instrument that no curve explains, and that were left out: see :meth:`aside`."""
+        return self._aside.sizes // len(Aside._fields)
+
+    def aside(self, symbol: str) -> Aside:
+        """Give the records of one instrument that were set aside as absurd, see `loss` of :func:`escala.fit`.
+
+        Raises
+        ------
+        CurveError
+            If there is no such symbol.
+
+        Examples
+        --------
+        >>> from escala import fit
+        >>> capital = np.linspace(1e4, 1e5, 10)
+        >>> efficiency = 0.99 - 1e-7 * capital
+        >>> efficiency[4] = 0.01
+        >>> curves = fit(["A"], [capital], [efficiency], family="linear")
+        >>> curves.aside("A")
+        Aside(capital=array([50000.]), efficiency=array([0.01]))
+        """
+        pairs = self._aside.row(self.index(symbol)).reshape(-1, len(Aside._fields))
+        return Aside(pairs[:, 0].copy(), pairs[:, 1].copy())
 
     def ladder(self, symbol: str) -> Ladder:
         """Give the steps of one ladder: from ``knots[j]`` on another unit of capital returns ``slopes[j]``.
@@ -895,7 +930,7 @@ class CurveSet:
             "rmse",
             "aicc",
         )
-        return small | {name: getattr(self, name) for name in (*same, "lack_of_fit", "misfit", "marked", "clipped")}
+        return small | {name: getattr(self, name) for name in (*same, "lack_of_fit", "misfit", "marked", "clipped", "set_aside")}
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Give one row a curve, one column a number.

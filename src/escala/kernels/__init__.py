@@ -36,6 +36,7 @@ _KERNELS = {
     "lending.plan_leverage": ("leverage",),
     "lending.plan_unwind": ("unwind",),
     "noise.intervals": ("reach",),
+    "noise.outliers": ("outliers",),
     "noise.scores": ("score",),
     "market.paths": ("paths",),
     "market.walk": ("walk",),
