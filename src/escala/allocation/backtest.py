@@ -151,6 +151,7 @@ def validate(
     half_life: Any = None,
     family: str | Mapping[str, str] = "auto",
     noise: str = "auto",
+    loss: str = "auto",
     threads: int | None = None,
     **rules: Any,
 ) -> Validation:
@@ -172,7 +173,7 @@ def validate(
         Times that the records are dealt.
     seed : int
         Of the deals, at least 0.
-    weights, observed_at, group, half_life, family, noise
+    weights, observed_at, group, half_life, family, noise, loss
         As for :func:`escala.fit`.
     threads : int, optional
         As for :func:`escala.fit`.
@@ -229,7 +230,7 @@ def validate(
     if not kept.any():
         message = "no instrument has records on both sides of every split: fewer folds, or more records, are needed"
         raise RecordError(message, arguments=("folds",))
-    asked = {"family": family, "noise": noise, "half_life": half_life, "threads": threads}
+    asked = {"family": family, "noise": noise, "loss": loss, "half_life": half_life, "threads": threads}
     scored = [_score(records, held, used & ~held, kept, totals, asked, rules) for held, used in sides]
     figures = {name: np.array([one[name] for one in scored]) for name in _FIGURES}
     return Validation(

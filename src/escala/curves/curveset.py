@@ -930,7 +930,9 @@ class CurveSet:
             "rmse",
             "aicc",
         )
-        return small | {name: getattr(self, name) for name in (*same, "lack_of_fit", "misfit", "marked", "clipped", "set_aside")}
+        return small | {
+            name: getattr(self, name) for name in (*same, "lack_of_fit", "misfit", "marked", "clipped", "set_aside")
+        }
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Give one row a curve, one column a number.

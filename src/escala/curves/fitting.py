@@ -100,8 +100,9 @@ def fit(
     loss : {"auto", "squares", "student"}
         ``"auto"`` are least squares without absurd records, such as a fill of 0.01 among 0.95: those that stand alone,
         far off what the records before and behind them allow and the curve fitted without them, by more than noise
-        with heavy tails explains (from 8 records on). They are set aside, and told: see `CurveSet.set_aside` and
-        :meth:`CurveSet.aside`. Where there is none, nothing changes. ``"squares"`` sets nothing aside. ``"student"``
+        with heavy tails explains (from 8 records on; of Hill, which rises at first, not at the smallest capital). They
+        are set aside, and told: see `CurveSet.set_aside` and :meth:`CurveSet.aside`. Where there is none, nothing
+        changes. ``"squares"`` sets nothing aside. ``"student"``
         does, and weighs the squares of the others again three times by (ν + 1)/(ν + t²), ν = 4, t the residual in
         units of what neighbours are off by; each fit finds its global optimum. It takes four times as long.
     clip : bool
@@ -550,7 +551,8 @@ def _absurd(
         fired = _counts(suspect, part.offsets) > 0
         inside = np.repeat(fired, np.diff(part.offsets))
         part, family, places, suspect = _taken(part, fired, inside), family[fired], places[inside], suspect[inside]
-        absurd = _confirmed(part, suspect, family, least, threads)
+        without = _fit(_taken(part, None, ~suspect), family, least, threads, None, scored=False)
+        absurd = _confirmed(part, family, suspect, without)
         found[places[absurd]] = True
         fired = _counts(absurd, part.offsets) > 0  # others would be asked the same again
         kept = np.repeat(fired, np.diff(part.offsets)) & ~absurd
@@ -562,28 +564,14 @@ def _absurd(
 
 
 def _confirmed(
-    records: _Records, suspect: npt.NDArray[np.bool_], family: npt.NDArray[np.int8], least: int, threads: int
+    records: _Records, family: npt.NDArray[np.int8], suspect: npt.NDArray[np.bool_], without: CurveSet
 ) -> npt.NDArray[np.bool_]:
-    """Mark the suspects that curves fitted without them are far off.
+    """Mark the suspects that the curves fitted without them are far off.
 
-    Where the family is free, one whose utility never falls is asked too: beyond the last record without suspects others
-    may fall to 0, and so agree with anything.
+    Hill, whose efficiency rises at first, is asked for by name: that it is low at the smallest capital is no surprise.
     """
-    from escala.kernels.layout import LEAST_FOR_AUTO, families
+    from escala.kernels.layout import families
 
-    found = _far_off(records, suspect, _fit(_taken(records, None, ~suspect), family, least, threads, None, scored=False))
-    again = (family == families.AUTO) & (_counts(suspect & ~found, records.offsets) > 0)
-    if again.any():
-        inside = np.repeat(again, np.diff(records.offsets))
-        part = _taken(records, again, inside)
-        many = np.diff(part.offsets) >= LEAST_FOR_AUTO[families.LADDER]
-        steady = np.where(many, families.LADDER, families.DEPTH).astype(np.int8)
-        without = _fit(_taken(part, None, ~suspect[inside]), steady, least, threads, None, scored=False)
-        found[inside] |= _far_off(part, suspect[inside], without)
-    return found
-
-
-def _far_off(records: _Records, suspect: npt.NDArray[np.bool_], without: CurveSet) -> npt.NDArray[np.bool_]:
     found = np.zeros(suspect.size, dtype=bool)
     for i, (start, stop) in enumerate(itertools.pairwise(records.offsets.tolist())):
         there = np.arange(start, stop)
@@ -591,7 +579,10 @@ def _far_off(records: _Records, suspect: npt.NDArray[np.bool_], without: CurveSe
             there = there[records.weights[start:stop] > 0.0]
         capital, efficiency = records.capital[there], records.efficiency[there]
         curve = without[i].efficiency(capital.reshape(1, -1), threads=1)[0]
-        found[there] = robust.confirmed(capital, efficiency, suspect[there], curve)
+        asked = suspect[there]
+        if family[i] == families.HILL:
+            asked &= capital > capital.min()
+        found[there] = robust.confirmed(capital, efficiency, asked, curve)
     return found
 
 

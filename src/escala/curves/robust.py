@@ -4,9 +4,10 @@ Records that stand alone, far off what their neighbours allow (:mod:`escala.kern
 curve fitted without them has the last word: those that it is far off too are set aside. Neither depends on a fit that
 the suspects had a part in, so none hides itself or another by moving it.
 
-Student's t loss: least squares of weights w·(ν + 1)/(ν + t²), t = r/s with r the residual and s the scale of residuals at that capital,
-repeated, maximise the likelihood of errors of Student's distribution with ν degrees of freedom. Each time the global
-optimum of the weighted squares is found anew, so no step depends on where the one before ended but by its weights.
+Student's t loss: least squares of weights w·(ν + 1)/(ν + t²), t = r/s with r the residual and s the scale of residuals
+at that capital, repeated, maximise the likelihood of errors of Student's distribution with ν degrees of freedom. Each
+time the global optimum of the weighted squares is found anew, so no step depends on where the one before ended but by
+its weights.
 
 References
 ----------

@@ -1,11 +1,12 @@
 """Records that stand alone, far off what their neighbours along capital allow: no curve is needed to see them.
 
-Efficiency does not rise with capital and utility does not fall, so a record lies between what the three records before
-it and the three behind it say; the first and the last lie between a neighbour's efficiency and what a neighbour's
-utility leaves of it. How far records depart from between their two neighbours, by the median of the nearest 21, is the
-noise there. A record is suspect if it lies outside by more than any of n errors with tails as heavy as those of
-Student's distribution with four degrees of freedom would: that tail is at most 3/k⁴ (its density is at most 12/t⁵), so
-that one of n exceeds k = (6·n/RARE)^¼ in either direction with a probability of at most RARE.
+Efficiency does not rise with capital and utility does not fall. So a record is not below the median of the three behind
+it, nor below what the median utility of the three before it leaves at its capital, and not above the median of the
+three before it; near the ends it may be as high as any before it or the median behind it, the first one as utility
+allows. How far records depart from between their two neighbours, by the median of the nearest 21, is the noise there.
+A record is suspect if it lies outside by more than any of n errors would whose tails are as heavy as those of Student's
+distribution with four degrees of freedom: that tail is at most 3/k⁴ (its density is at most 12/t⁵), so that one of n
+exceeds k = (6·n/RARE)^¼ in either direction with a probability of at most RARE, were the noise known.
 
 References
 ----------
@@ -49,30 +50,14 @@ MEDIAN = 0.3136
 #: Noise below this is not told from rounding.
 FLOOR = 1e-5
 
-#: Records in order of capital, and how far each departs from between its two neighbours.
-along = rows("capital", "efficiency", "departure")
+#: Records in order of capital, their utilities, and how far each departs from between its two neighbours.
+along = rows("capital", "efficiency", "utility", "departure")
 
 
 @helper
 def _between(a: float, b: float, c: float) -> float:
     """Give the middle one of three numbers."""
     return max(min(a, b), min(max(a, b), c))
-
-
-@helper
-def _before(y: Floats, i: int) -> float:
-    """Give the median of up to three records before one."""
-    if i >= 3:
-        return _between(y[i - 1], y[i - 2], y[i - 3])
-    return 0.5 * (y[0] + y[1]) if i == 2 else y[0]
-
-
-@helper
-def _behind(y: Floats, i: int, n: int) -> float:
-    """Give the median of up to three records behind one."""
-    if i + 3 < n:
-        return _between(y[i + 1], y[i + 2], y[i + 3])
-    return 0.5 * (y[n - 2] + y[n - 1]) if i + 3 == n else y[n - 1]
 
 
 @helper
@@ -84,17 +69,23 @@ def off(y: float, low: float, high: float) -> float:
 
 
 @helper
-def _distance(c: Floats, y: Floats, i: int, n: int) -> float:
+def _distance(c: Floats, y: Floats, u: Floats, i: int, n: int) -> float:
     """Give how far a record is off what its neighbours allow."""
-    if i == 0:
-        low = max(_behind(y, 0, n), y[1])
-        return off(y[0], low, max(low, min(c[1] * y[1], min(c[2] * y[2], c[3] * y[3])) / c[0]))
+    low = 0.0
+    if i + 3 < n:
+        low = _between(y[i + 1], y[i + 2], y[i + 3])
+        if i > 0:  # at a knee the next one says more than those behind it
+            low = max(low, y[i + 1])
+    if i < 3:
+        high = _between(y[i + 1], y[i + 2], y[i + 3])
+        for k in range(i):
+            high = max(high, y[k])
+        return off(y[i], low, high if i > 0 else max(low, _between(u[1], u[2], u[3]) / c[0]))
+    high = _between(y[i - 1], y[i - 2], y[i - 3])
+    utility = _between(u[i - 1], u[i - 2], u[i - 3])
     if i == n - 1:
-        high = min(_before(y, i), y[i - 1])
-        utility = max(c[i - 1] * y[i - 1], max(c[i - 2] * y[i - 2], c[i - 3] * y[i - 3]))
-        return off(y[i], min(high, utility / c[i]), high)
-    before, behind = _before(y, i), _behind(y, i, n)
-    return off(y[i], min(before, max(behind, y[i + 1])), max(behind, min(before, y[i - 1])))
+        utility = max(u[i - 1], max(u[i - 2], u[i - 3]))
+    return off(y[i], max(low, min(high, utility / c[i])), high)
 
 
 @routine
@@ -112,15 +103,17 @@ def _noise(departure: Floats, i: int, n: int, near: Floats) -> float:
 
 
 @routine
-def _suspects(c: Floats, y: Floats, n: int, departure: Floats, near: Floats, found: Integers) -> int:
+def _suspects(c: Floats, y: Floats, u: Floats, n: int, departure: Floats, near: Floats, found: Integers) -> int:
     """Find the suspects among records in order of capital; returns how many, and their places in `found`."""
+    for i in range(n):
+        u[i] = c[i] * y[i]
     for i in range(1, n - 1):
         below, above = min(y[i - 1], y[i + 1]), max(y[i - 1], y[i + 1])
         departure[i] = max(0.0, max(below - y[i], y[i] - above))
     most = math.sqrt(math.sqrt(6.0 * n / RARE))
     m = 0
     for i in range(n):
-        distance = _distance(c, y, i, n)
+        distance = _distance(c, y, u, i, n)
         if distance > 0.0 and distance > most * _noise(departure, i, n, near):
             found[m] = i
             m += 1
@@ -131,22 +124,19 @@ def _suspects(c: Floats, y: Floats, n: int, departure: Floats, near: Floats, fou
 def _is_smooth(capital: Floats, efficiency: Floats, weight: Floats, start: int, stop: int) -> bool:
     """Tell whether no record can be a suspect: cheap, and true of most records that come in order of capital.
 
-    A suspect other than the last lies below one of the three behind it, or above one of the three before it, by a step:
-    one rise among these three is at least a third of it.
+    A suspect lies below or above one of three records beside it by a step, in efficiency or in what utility leaves: on
+    the way to that one a rise of efficiency, or a fall of utility, is at least a third of the step.
     """
     lowest = highest = efficiency[start]
     rough = 0
     for k in range(start + 1, stop):
         lowest, highest = min(lowest, efficiency[k]), max(highest, efficiency[k])
+        fall = capital[k - 1] * efficiency[k - 1] - capital[k] * efficiency[k]
         rough |= int(capital[k] <= capital[k - 1]) | int(efficiency[k] - efficiency[k - 1] > STEP / 4.0)
-    if highest - lowest <= STEP:
-        return True
+        rough |= int(fall > STEP / 4.0 * capital[k])
     for k in range(start, stop if weight.size > 0 else start):
         rough |= int(weight[k] == 0.0)
-    if rough != 0:
-        return False
-    c, y, n = capital[start:stop], efficiency[start:stop], stop - start
-    return _distance(c, y, 0, n) == 0.0 and _distance(c, y, n - 1, n) == 0.0
+    return rough == 0 or highest - lowest <= STEP
 
 
 @kernel(
@@ -199,7 +189,12 @@ def outliers(
     tags : (tag.END, most) int64
         Work, for the most records that an instrument has.
     """
-    c, y, departure = table[along.CAPITAL], table[along.EFFICIENCY], table[along.DEPARTURE]
+    c, y, u, departure = (
+        table[along.CAPITAL],
+        table[along.EFFICIENCY],
+        table[along.UTILITY],
+        table[along.DEPARTURE],
+    )
     places, found = tags[tag.PLACE], tags[tag.FOLD]
     for i in range(start, stop):
         counts[i] = 0
@@ -211,7 +206,7 @@ def outliers(
             continue
         for k in range(n):
             c[k], y[k] = points[3 * k], points[3 * k + 1]
-        counts[i] = _suspects(c, y, n, departure, near, found)
+        counts[i] = _suspects(c, y, u, n, departure, near, found)
         if counts[i] > 0:
             for k in range(begin, end):
                 marks[k] = 0
