@@ -109,6 +109,12 @@ class Request:
         return int(np.prod(self.shape, dtype=np.int64))
 
     @functools.cached_property
+    def limits(self) -> Floats:
+        """Most capital that records stand for; what is forced in stays possible as far as curves are trusted."""
+        forced = np.maximum(self.curves._supported, self.setting("lower"))
+        return np.minimum(self.curves._limits(), forced)
+
+    @functools.cached_property
     def money(self) -> Floats:
         """Money of each problem, flat."""
         whole = np.broadcast_to(self.total, self.shape).reshape(-1)

@@ -23,7 +23,7 @@ def run(request: Request, threads: int) -> tuple[Answers, Answers]:
     n, m = len(request.curves), request.problems
     answers, first = Answers.empty(m, n), Answers.empty(m if request.solves == 2 else 0, n)
     family, _, origin, steps = request.curves._arrays()
-    trusted_to, totals = request.curves._limits(), request.total.reshape(-1)
+    trusted_to, totals = request.limits, request.total.reshape(-1)
     most = 0 if request.greedy else int(request.controls["max_nodes"])
     controls = np.array(list(request.controls.values()))
 

@@ -61,6 +61,9 @@ _HILL_SHAPES: Final = (1.0, 20.0)
 
 _MOST_CHANGE: Final = 8.0 * np.log(2.0)  # of ln K in a draw: how far beyond the data a fit looks
 
+_GRID: Final = 512  # capitals at which a curve is held against what its records returned
+_HALVINGS: Final = 50  # of a step of it
+
 _SHOWN: Final = 3  # symbols that a message lists
 
 
@@ -155,6 +158,7 @@ class CurveSet:
     _windows: Ragged
     _forward: Ragged
     _aside: Ragged
+    _returned: Floats
 
     @classmethod
     def from_params(
@@ -237,6 +241,7 @@ class CurveSet:
             _windows=Ragged.empty(n),
             _forward=Ragged.empty(n),
             _aside=Ragged.empty(n),
+            _returned=nothing,
         )
 
     @classmethod
@@ -1000,6 +1005,32 @@ class CurveSet:
 
     def _limits(self) -> Floats:
         return np.ascontiguousarray(self.trusted_to)
+
+    @functools.cached_property
+    def _supported(self) -> Floats:
+        """Capital from which on curves claim more than any of the records that contradict them returned; inf of others.
+
+        A curve that is `marked` says more than its records somewhere; what none of them returned it cannot promise.
+        """
+        out = np.full(len(self), np.inf)
+        known = np.isfinite(self._returned)
+        if not known.any():
+            return out
+        doubtful = np.flatnonzero(known & self.marked & self.has_curve)
+        if doubtful.size == 0:
+            return out
+        some, most = self[doubtful], self._returned[doubtful]
+        grid = np.geomspace(some.observed[:, 0], some.trusted_to, _GRID, axis=1)
+        over = some.utility(grid) > most[:, None]
+        place = np.argmax(over, axis=1)
+        each = np.arange(doubtful.size)
+        low, high = grid[each, np.maximum(place - 1, 0)], grid[each, place]
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            beyond = some.utility(middle) > most
+            low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
+        out[doubtful] = np.where(over.any(axis=1), low, np.inf)
+        return out
 
     def _roots(self) -> Floats:
         return np.ascontiguousarray(self._root)

@@ -514,7 +514,20 @@ def _fit(
         _windows=known.windows,
         _forward=known.forward,
         _aside=Ragged.empty(n),
+        _returned=_most_returned(records),
     )
+
+
+def _most_returned(records: _Records) -> Floats:
+    """Give the most that a record of each instrument returned, capital × efficiency; NaN where there are none."""
+    out = np.full(records.symbols.size, np.nan)
+    there = np.diff(records.offsets) > 0
+    if there.any():
+        utility = records.capital * records.efficiency
+        if records.weights.size:
+            utility = np.where(records.weights > 0.0, utility, 0.0)
+        out[there] = np.maximum.reduceat(utility, records.offsets[:-1][there])
+    return out
 
 
 def _room_for_steps(sizes: npt.NDArray[np.int64], choice: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
