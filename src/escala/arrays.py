@@ -28,6 +28,10 @@ def to_floats(name: str, value: Any, error: type[InputError] = ScenarioError) ->
     InputError
         The class given, if it is not made of real numbers.
     """
+    if type(value) is float:
+        return np.array(value)
+    if type(value) is np.ndarray and value.dtype == np.float64 and value.flags.carray and value.ndim <= _MOST_AXES:
+        return value
     try:
         given = np.asarray(value)
         _refuse_what_is_no_number(value, given)
@@ -257,7 +261,7 @@ def _blocks(arrays: Sequence[Floats]) -> Iterator[tuple[npt.NDArray[Any], ...]]:
         flags=["external_loop", "buffered"],
         op_flags=[["readonly"]] * len(arrays),
         order="C",
-        buffersize=_BLOCK,
+        buffersize=min(_BLOCK, max(array.size for array in arrays)),  # it is allocated whole
     )
     with walk:
         for block in walk:

@@ -26,6 +26,11 @@ class Ragged:
     values: Floats
     offsets: npt.NDArray[np.int64]
 
+    def __post_init__(self) -> None:
+        """Let nobody write into them."""
+        self.values.setflags(write=False)
+        self.offsets.setflags(write=False)
+
     @classmethod
     def empty(cls, n: int) -> Ragged:
         """Make n rows without numbers."""

@@ -30,9 +30,11 @@ class Interval:
 
     def has(self, value: float) -> bool:
         """Tell quickly that a single number is allowed; False may also mean that this cannot tell."""
+        if self.or_zero and value == 0.0:
+            return True
         inside = self.low < value < self.high
         edge = (value == self.low and not self.low_open) or (value == self.high and not self.high_open)
-        return not self.integer and (inside or edge)
+        return (inside or edge) and (not self.integer or float(value).is_integer())
 
     def contains(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """Tell for each value whether it is allowed; NaN never is."""
@@ -47,10 +49,12 @@ class Interval:
 
     def holds_all(self, values: npt.NDArray[Any]) -> bool:
         """Tell quickly, by the extremes, that all values are allowed; False may also mean that this cannot tell."""
-        if self.integer or values.size == 0:
+        if values.size <= 1:
+            return values.size == 1 and self.has(values.item())
+        if self.integer or (self.or_zero and values.min() <= 0.0):
             return False
-        extremes = np.array([values.min(), values.max()])  # NaN if there is one
-        return bool(self.contains(extremes).all()) and (extremes[0] > 0.0 or not self.or_zero)
+        # NaN if there is one; what lies between two numbers that are allowed is
+        return self.has(float(values.min())) and self.has(float(values.max()))
 
     def __str__(self) -> str:
         shown = int if self.integer else float

@@ -20,41 +20,42 @@ _STATUS = {row.value: row.name for row in ALLOCATION_STATUS}
 
 def raise_infeasible(request: Request, answers: Answers) -> None:
     """Raise for the first problem without an allocation, naming the bounds that conflict."""
-    failed = np.flatnonzero(answers.status >= len(ALLOCATION_ANSWERED))
-    if failed.size == 0:
+    status = answers.column("status")
+    if (status[0] if status.size == 1 else status.max(initial=0.0)) < len(ALLOCATION_ANSWERED):
         return
+    failed = np.flatnonzero(answers.status >= len(ALLOCATION_ANSWERED))
     problem = int(failed[0])
     if answers.column("phases")[problem] > 1.0:  # a second solve has no threshold
         request = request.without_threshold()
-    status, excess = _STATUS[int(answers.status[problem])], float(answers.column("excess")[problem])
+    ended, excess = _STATUS[int(answers.status[problem])], float(answers.column("excess")[problem])
     culprit = int(answers.column("culprit")[problem])
     place = tuple(int(k) for k in np.unravel_index(problem, request.shape)) if request.shape else ()
     total = float(request.total.reshape(-1)[problem % request.total.size])
     symbol = request.curves.symbols[culprit] if culprit >= 0 else None
     money = float(request.money[problem])
-    if status == "no_curve_forced":
+    if ended == "no_curve_forced":
         forced = float(request.setting("lower")[culprit])
         message = f"lower[{culprit}] = {forced!r} forces {symbol!r} in, "
         message += _without_stretch(request, problem, culprit)
-    elif status == "no_room":
+    elif ended == "no_room":
         message = f"{symbol!r} must hold at least {_least(request, problem, culprit)}: {capital(excess)} too much"
-    elif status == "lower_above_money":
+    elif ended == "lower_above_money":
         message = (
             f"what the forced instruments must hold (lower, min_ticket, min_efficiency) adds up to "
             f"{capital(money + excess)}, {capital(excess)} above the money {capital(money)} (total·(1 − reserve))"
         )
-    elif status == "too_little_room":
+    elif ended == "too_little_room":
         message = (
             f'spend="exactly" must place {capital(money)}, but upper, max_share, min_ticket, min_efficiency and the '
             f"limits of the curves leave room for {capital(money - excess)}: {capital(excess)} too little"
         )
-    elif status == "no_combination":
+    elif ended == "no_combination":
         excess = money - _most_that_fits(request, problem)
         message = (
             f'spend="exactly": no combination of instruments adds up to {capital(money)} between lower bounds (lower, '
             f"min_ticket, min_efficiency) and upper ones; the nearest below is {capital(excess)} short"
         )
-    elif status == "not_found":
+    elif ended == "not_found":
         left = "" if math.isnan(excess) else f"; {capital(excess)} would be left"
         message = (
             f'spend="exactly": no allocation was found that adds up to {capital(money)}{left}. '
@@ -131,7 +132,7 @@ def _most_that_fits(request: Request, problem: int) -> float:
             shape=(1,),
             params=same._arrays()[1],
             settings=settings,
-            controls={**request.controls, "reserve": 0.0, "hurdle": 0.0, "exactly": 0.0, "greedy": 0.0},
+            controls=request.controls.but(reserve=0.0, hurdle=0.0, exactly=0.0, greedy=0.0),
         ),
         1,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
@@ -16,6 +17,7 @@ from escala.curves.curveset import CurveSet
 from escala.curves.families import coefficient_rules, widest
 from escala.errors import AllocationError
 from escala.keyed import PerSymbol
+from escala.made import made
 from escala.tables import (
     ALLOCATION_CHOICES,
     ALLOCATION_CONTROLS,
@@ -27,15 +29,40 @@ from escala.tables import (
     MOST_USUAL_GAP,
     PARAMS,
     USUAL_GAP,
-    Interval,
     Quantity,
     intervals,
     names,
 )
 
-_SETTINGS = names(ALLOCATION_SETTINGS)
+_SETTING = {name: place for place, name in enumerate(names(ALLOCATION_SETTINGS))}
+_ALLOWED = intervals(ALLOCATION_SETTINGS)
+_FEW = 1024  # instruments whose settings are remembered
+_FLOAT = frozenset({float})
+_PLAIN = frozenset({float, int, str, type(None)})
 _CONTROLS = {row.name: row for row in ALLOCATION_CONTROLS}
-_COLUMNS = names(ALLOCATION_SOLUTION)
+_COLUMN = {name: place for place, name in enumerate(names(ALLOCATION_SOLUTION))}
+
+
+@dataclass(frozen=True, eq=False)
+class Controls:
+    """What holds for all problems: controls and switches in the order of their tables."""
+
+    values: dict[str, float]
+    packed: Floats  # as kernels take them
+
+    @classmethod
+    def of(cls, values: dict[str, float]) -> Controls:
+        """Pack values; nobody writes into them afterwards."""
+        packed = np.array(list(values.values()))
+        packed.setflags(write=False)
+        return cls(values, packed)
+
+    def __getitem__(self, name: str) -> float:
+        return self.values[name]
+
+    def but(self, **others: float) -> Controls:
+        """Give the same with other values of some."""
+        return Controls.of({**self.values, **others})
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +74,7 @@ class Request:
     shape: tuple[int, ...]
     params: Floats  # (draws·n, PARAMS)
     settings: Floats  # (len(ALLOCATION_SETTINGS), n)
-    controls: dict[str, float]  # and switches, in the order of their tables
+    controls: Controls
 
     @classmethod
     def checked(
@@ -65,32 +92,27 @@ class Request:
         n = len(curves)
         totals = to_floats("total", total, AllocationError)
         check_interval("total", totals, FINITE_FROM_ZERO, AllocationError)
-        rows = np.empty((len(_SETTINGS), n))
-        for row, (name, interval) in zip(rows, intervals(ALLOCATION_SETTINGS).items(), strict=True):
-            row[:] = _setting(name, settings[name], curves, interval)
         given = None if params is None else _drawn(curves, params)
         draws = 1 if given is None else given.shape[0]
-        return cls(
+        return made(
+            cls,
             curves=curves,
             total=totals,
             shape=totals.shape if given is None else (draws, *totals.shape),
             params=curves._arrays()[1] if given is None else curves._placed(given).reshape(draws * n, PARAMS),
-            settings=rows,
-            controls={
-                **{name: _control(row, controls[name], n, totals) for name, row in _CONTROLS.items()},
-                **{name: _choice(word, choices[word], known) for name, (word, known) in ALLOCATION_CHOICES.items()},
-            },
+            settings=_settings(curves, settings),
+            controls=_controls(n, totals, controls, choices),
         )
 
     def setting(self, name: str) -> Floats:
         """Give one setting of every instrument."""
-        row: Floats = self.settings[_SETTINGS.index(name)]
+        row: Floats = self.settings[_SETTING[name]]
         return row
 
     def without_threshold(self) -> Request:
         """Give the same without a least efficiency."""
         settings = self.settings.copy()
-        settings[_SETTINGS.index("min_efficiency")] = 0.0
+        settings[_SETTING["min_efficiency"]] = 0.0
         return replace(self, settings=settings)
 
     @property
@@ -106,13 +128,16 @@ class Request:
     @property
     def problems(self) -> int:
         """Count the problems."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @functools.cached_property
     def limits(self) -> Floats:
         """Most capital that records stand for; what is forced in stays possible as far as curves are trusted."""
-        forced = np.maximum(self.curves._supported, self.setting("lower"))
-        return np.minimum(self.curves._limits(), forced)
+        supported = self.curves._supported
+        if supported is None:
+            return self.curves._limits
+        most: Floats = np.minimum(self.curves._limits, np.maximum(supported, self.setting("lower")))
+        return most
 
     @functools.cached_property
     def money(self) -> Floats:
@@ -153,11 +178,20 @@ class Answers:
     @classmethod
     def empty(cls, problems: int, n: int) -> Answers:
         """Make room for answers."""
-        return cls(np.empty((problems, n)), np.empty((problems, n), dtype=np.int8), np.empty((problems, len(_COLUMNS))))
+        return made(
+            cls,
+            amounts=np.empty((problems, n)),
+            binding=np.empty((problems, n), dtype=np.int8),
+            solution=np.empty((problems, len(_COLUMN))),
+        )
 
     def column(self, name: str) -> Floats:
         """Give one figure of every problem."""
-        return self.solution[:, _COLUMNS.index(name)]
+        return self.solution[:, _COLUMN[name]]
+
+    def figure(self, name: str, shape: tuple[int, ...]) -> Any:
+        """Give one figure of every problem in their shape; of a single one as a number."""
+        return self.column(name).reshape(shape) if shape else self.solution[0, _COLUMN[name]]
 
     @property
     def status(self) -> npt.NDArray[np.int64]:
@@ -165,11 +199,48 @@ class Answers:
         return self.column("status").astype(np.int64)
 
 
-def _setting(name: str, value: PerSymbol, curves: CurveSet, interval: Interval) -> FloatLike:
-    """Check one value for all instruments, or one for each."""
-    if type(value) is float and interval.has(value):
-        return value
-    return keyed.per_symbol(name, value, curves.symbols, interval, AllocationError)
+def _settings(curves: CurveSet, given: dict[str, PerSymbol]) -> Floats:
+    """Check the settings of all instruments; what was one number each, and asked for before, is remembered."""
+    if len(curves) <= _FEW and _FLOAT.issuperset(map(type, given.values())):
+        return _plain_settings(len(curves), *given.items())
+    rows = np.empty((len(_ALLOWED), len(curves)))
+    for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
+        row[:] = keyed.per_symbol(name, given[name], curves.symbols, interval, AllocationError)
+    return rows
+
+
+@functools.lru_cache(maxsize=64)
+def _plain_settings(n: int, *items: tuple[str, Any]) -> Floats:
+    given = dict(items)
+    rows = np.empty((len(_ALLOWED), n))
+    for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
+        row[:] = one_number(name, given[name], interval, AllocationError)
+    rows.setflags(write=False)
+    return rows
+
+
+def _controls(n: int, totals: Floats, controls: dict[str, Any], choices: dict[str, Any]) -> Controls:
+    """Check what holds for all problems; what was asked for before and does not depend on the totals is remembered."""
+    plain = controls["step"] is None and _PLAIN.issuperset(map(type, controls.values()))
+    if plain and _PLAIN.issuperset(map(type, choices.values())):
+        return _plain_controls(n, (*controls, *choices), *controls.values(), *choices.values())
+    return _checked_controls(n, totals, controls, choices)
+
+
+@functools.lru_cache(maxsize=256, typed=True)
+def _plain_controls(n: int, names: tuple[str, ...], *values: Any) -> Controls:
+    """Check what holds for all problems of n instruments, whatever their totals; nobody writes into what comes back."""
+    given = dict(zip(names, values, strict=True))
+    return _checked_controls(n, np.empty(0), given, given)
+
+
+def _checked_controls(n: int, totals: Floats, controls: dict[str, Any], choices: dict[str, Any]) -> Controls:
+    return Controls.of(
+        {
+            **{name: _control(row, controls[name], n, totals) for name, row in _CONTROLS.items()},
+            **{name: _choice(word, choices[word], known) for name, (word, known) in ALLOCATION_CHOICES.items()},
+        }
+    )
 
 
 def _control(row: Quantity, value: Any, n: int, totals: Floats) -> float:

@@ -2,55 +2,94 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from escala import parallel
 from escala.allocation.problem import Answers, Request
 from escala.arrays import aligned
+from escala.errors import AllocationError
 from escala.tables import WARM
 
 _CHUNK: Final = 4096
 
 
-def run(request: Request, threads: int) -> tuple[Answers, Answers]:
-    """Solve all problems; gives the answers, and (else no rows) those of the first solve where there may be two."""
+_MOST_KEPT: Final = 1 << 17  # numbers of a workspace that a thread keeps for its next call
+_KEPT = threading.local()
+
+
+def _room(n: int, solves: int, steps: int, most: int) -> tuple[Any, ...]:
+    """Make the workspaces of a thread."""
     from escala.kernels import layout
     from escala.kernels.allocation import solve as kernels
 
+    return (
+        aligned(kernels.work_size(n, solves, steps)),
+        np.empty((layout.marks.END, n), dtype=np.int64),
+        np.empty(kernels.integers_size(n, most), dtype=np.int64),
+        np.empty((most + 2, layout.node.END), dtype=np.int64),
+        np.empty((most + 2, layout.node_bound.END)),
+        np.empty((layout.solves.END, layout.trail.END)),
+        np.empty((layout.drafts.END, n)),
+        np.empty((layout.drafts.END, n), dtype=np.int8),
+        np.empty((layout.drafts.END, layout.solution.END)),
+    )
+
+
+def _kept_room(*sizes: int) -> tuple[Any, ...]:
+    """Give this thread's workspaces: those of its last call, if they are of these sizes and not large."""
+    last = getattr(_KEPT, "last", None)
+    if last is not None and last[0] == sizes:
+        return last[1]  # type: ignore[no-any-return]
+    room = _room(*sizes)
+    if sum(array.size for array in room) <= _MOST_KEPT:
+        _KEPT.last = sizes, room
+    return room
+
+
+@functools.lru_cache(maxsize=64)
+def _no_answers(n: int) -> Answers:
+    """Give room for no answer: arrays without elements, which nobody can write into."""
+    return Answers.empty(0, n)
+
+
+def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
+    """Solve all problems, on all processors if nobody says.
+
+    Gives the answers, and (else no rows) those of the first solve where there may be two.
+    """
+    from escala.kernels.allocation import solve as kernels
+
+    solve: Any = kernels.allocate
     n, m = len(request.curves), request.problems
-    answers, first = Answers.empty(m, n), Answers.empty(m if request.solves == 2 else 0, n)
+    answers = Answers.empty(m, n)
+    first = Answers.empty(m, n) if request.solves == 2 else _no_answers(n)
     family, _, origin, steps = request.curves._arrays()
     trusted_to, totals = request.limits, request.total.reshape(-1)
     most = 0 if request.greedy else int(request.controls["max_nodes"])
-    controls = np.array(list(request.controls.values()))
+    controls = request.controls.packed
+    given = (family, request.params, origin, steps, trusted_to, request.settings, totals, controls)
+    found = (answers.amounts, answers.binding, answers.solution, first.amounts, first.binding, first.solution)
 
     def make_part() -> parallel.Part:
-        room = (
-            aligned(kernels.work_size(n, request.solves, steps.size)),
-            np.empty((layout.marks.END, n), dtype=np.int64),
-            np.empty(kernels.integers_size(n, most), dtype=np.int64),
-            np.empty((most + 2, layout.node.END), dtype=np.int64),
-            np.empty((most + 2, layout.node_bound.END)),
-            np.empty((layout.solves.END, layout.trail.END)),
-            np.empty((layout.drafts.END, n)),
-            np.empty((layout.drafts.END, n), dtype=np.int8),
-            np.empty((layout.drafts.END, layout.solution.END)),
-        )
+        arrays = (*given, *found, *_room(n, request.solves, steps.size, most))
 
         def part(start: int, stop: int) -> Iterator[None]:
             for begin in range(start, stop, WARM):
-                kernels.allocate(
-                    family, request.params, origin, steps, trusted_to, request.settings, totals, controls,
-                    answers.amounts, answers.binding, answers.solution, first.amounts, first.binding, first.solution,
-                    *room, begin, min(begin + WARM, stop),
-                )  # fmt: skip
+                solve(*arrays, begin, min(begin + WARM, stop))
                 yield
 
         return part
 
-    chunk = parallel.chunk_size(m, threads, largest=_CHUNK, multiple=WARM)
-    parallel.run(make_part, m, chunk=chunk, threads=threads)
+    if 0 < m <= WARM:
+        arrays = (*given, *found, *_kept_room(n, request.solves, steps.size, most))
+        solve(*arrays, 0, m)
+        return answers, first
+    crew = parallel.checked_threads(threads, AllocationError)
+    chunk = parallel.chunk_size(m, crew, largest=_CHUNK, multiple=WARM)
+    parallel.run(make_part, m, chunk=chunk, threads=crew)
     return answers, first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from escala.arrays import FloatLike
 from escala.curves.curveset import CurveSet
 from escala.errors import AllocationError
 from escala.keyed import PerSymbol
+from escala.made import made
+
+_FIGURES: Final = ("utility", "upper_bound", "gap", "dual_price", "dual_bound", "shadow_price")
 
 
 def allocate(
@@ -135,9 +138,10 @@ def allocate(
         {"reserve": reserve, "hurdle": hurdle, "tolerance": tolerance, "step": step, "max_nodes": max_nodes},
         {"spend": spend, "remainder": remainder, "method": method},
     )  # fmt: skip
-    answers, first = run(request, parallel.checked_threads(threads, AllocationError))
+    crew = None if threads is None else parallel.checked_threads(threads, AllocationError)
+    answers, first = run(request, crew)
     infeasible.raise_infeasible(request, answers)
-    again = bool((answers.column("phases") > 1.0).any())
+    again = bool(first.solution.size) and bool((answers.column("phases") > 1.0).any())
     return _named(request, answers, _named(request, first, None) if again else None)
 
 
@@ -145,24 +149,23 @@ def _named(request: Request, answers: Answers, first: Allocation | None) -> Allo
     """Give the kernel's answers their names and shapes."""
     shape = request.shape
     for array in (answers.amounts, answers.binding):  # the figures belong to these amounts
-        array.flags.writeable = False
-
-    def figure(name: str) -> Any:
-        return answers.column(name).reshape(shape)[()]
-
-    return Allocation(
+        array.setflags(write=False)
+    n = len(request.curves)
+    figures = {name: answers.figure(name, shape) for name in _FIGURES}
+    return made(
+        Allocation,
         symbols=request.curves.symbols,
-        total=np.broadcast_to(request.total, shape)[()],
-        amounts=answers.amounts.reshape(*shape, len(request.curves)),
-        utility=figure("utility"),
-        upper_bound=figure("upper_bound"),
-        gap=figure("gap"),
-        dual_price=figure("dual_price"),
-        dual_bound=figure("dual_bound"),
-        shadow_price=figure("shadow_price"),
-        binding=answers.binding.reshape(*shape, len(request.curves)),
-        status=answers.status.astype(np.int8).reshape(shape)[()],
-        nodes=answers.column("nodes").astype(np.int64).reshape(shape)[()],
+        total=np.broadcast_to(request.total, shape)[()] if request.total.shape != shape else request.total[()],
+        amounts=answers.amounts.reshape(*shape, n),
+        binding=answers.binding.reshape(*shape, n),
+        status=_of_type(np.int8, answers.figure("status", shape)),
+        nodes=_of_type(np.int64, answers.figure("nodes", shape)),
         first=first,
         _request=request,
+        **figures,
     )
+
+
+def _of_type(kind: Any, figure: Any) -> Any:
+    """Bring a number, or an array, to integers of a type."""
+    return figure.astype(kind) if isinstance(figure, np.ndarray) else kind(figure)

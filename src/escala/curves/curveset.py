@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from escala import keyed, parallel
 from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, to_floats
-from escala.curves import exact, noise
+from escala.curves import draws as drawing
+from escala.curves import exact
 from escala.curves import summary as curve_summary
 from escala.errors import CurveError, did_you_mean
 from escala.files import table as table_file
@@ -32,9 +33,9 @@ from escala.curves.families import (
     coefficient_rule,
     family_code,
     forbidden_coefficients,
-    most_amplitude,
 )
 from escala.curves.prediction import Prediction, Saturation
+from escala.curves.predictor import Predictor, predictor
 
 #: Capital that a curve can be asked for.
 _CAPITAL: Final = Interval(0.0, np.inf, high_open=True)
@@ -55,16 +56,14 @@ _LIMITS_LEVEL: Final = 0.90
 #: Statistics that the test for patterns in the residuals comes from, in the order in which a set of curves keeps them.
 NEUMANN: Final = ("neumann", "neumann_mean", "neumann_variance")
 
+_SMALL: Final = 1 << 12  # points that are not worth a thread
+
 _STEP: Final = 1 << 17  # points between two looks at Ctrl-C
 
-_HILL_SHAPES: Final = (1.0, 20.0)
-
-_MOST_CHANGE: Final = 8.0 * np.log(2.0)  # of ln K in a draw: how far beyond the data a fit looks
+_LEVELS: Final = 8  # whose predictions a set of curves stays ready for
 
 _GRID: Final = 512  # capitals at which a curve is held against what its records returned
 _HALVINGS: Final = 50  # of a step of it
-
-_SHOWN: Final = 3  # symbols that a message lists
 
 
 class Aside(NamedTuple):
@@ -160,6 +159,20 @@ class CurveSet:
     _aside: Ragged
     _returned: Floats
 
+    def __post_init__(self) -> None:
+        """Let nobody write into the arrays: what predictions and allocations keep of them would no longer be true."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()
+
     @classmethod
     def from_params(
         cls,
@@ -209,7 +222,7 @@ class CurveSet:
             message = f"families[{place}] is 'ladder', whose steps are given to CurveSet.from_ladders"
             raise CurveError(message, arguments=("families",), indexes=((place,),))
         values = _coefficients(params, names, family)
-        limits = keyed.per_symbol("trusted_to", trusted_to, names, _POSITIVE, CurveError)
+        limits = keyed.per_symbol("trusted_to", trusted_to, names, _POSITIVE, CurveError).copy()
         origins = keyed.per_symbol("origin", origin, names, _FINITE, CurveError)
         anchored = np.isin(family, [code for code, form in FORMS.items() if form.anchored])
         nothing = np.full(n, np.nan)
@@ -636,106 +649,42 @@ class CurveSet:
         level and depth are moved by theirs, since between two steps its slope has no error of its own.
         """
         share = one_number("level", level, _LEVEL, CurveError)
-        tolerances = keyed.per_symbol("tolerance", tolerance, self.symbols, _TOLERANCE, CurveError)
-        method, enough = self._methods(share, interval)
+        tolerances = self._tolerances.get(tolerance) if type(tolerance) is float else None
+        if tolerances is None:
+            tolerances = self._kept_tolerance(tolerance)
+        ready = self._predictors.get((share, interval)) if isinstance(interval, str) else None
+        if ready is None:
+            ready = self._prepared(share, interval)
         rows, shape = self._capital_rows(capital)
-        eta, spread = self._raw_predictions(rows, capital)
-        low, high, confidence = self._by_student(eta, spread, share, tolerances)
-        scored = (method == "conformal") | (method == "forward")
-        if scored.any():
-            known = noise.Noise(self._noise, self.misfit, self._scores, self._bins, self._windows, self._forward)
-            smallest = self.observed[:, 0]
-            ends = noise.reach(self._arrays(), smallest, known, rows, share, tolerances, ahead=interval == "forward")
-            chosen = scored[:, None]
-            low = np.where(chosen, np.clip(eta - ends[0], 0.0, 1.0), low)
-            high = np.where(chosen, np.clip(eta + ends[0], 0.0, 1.0), high)
-            confidence = np.where(chosen, ends[1], confidence)
-        unknown = (method == "none")[:, None]
-        low, high = np.where(unknown, 0.0, low), np.where(unknown, 1.0, high)
-        inside = (rows >= self.observed[:, :1]) & (rows <= self.observed[:, 1:])
-        asked = np.empty(eta.shape)
-        asked[:] = rows
-        columns = {
-            "efficiency": np.clip(eta, 0.0, 1.0),
-            "low": low,
-            "high": high,
-            "confidence": np.where(unknown, 0.0, confidence),
-            "extrapolated": ~inside,
-            "capital": asked,
-            **self._marginals(rows, share),
-        }
-        return Prediction(
-            **{name: column.reshape(shape) for name, column in columns.items()},
-            level=share,
-            tolerance=tolerances,
-            symbols=self.symbols,
-            method=method,
-            enough=enough,
-            points=(self._forward if interval == "forward" else self._scores).sizes,
-        )
+        return ready.predict(rows, shape, tolerances, self._check_capital, capital)
 
-    def _methods(self, level: float, interval: str) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.bool_]]:
-        """Say how each curve's interval comes about, and whether its scores are enough for a level."""
-        if interval not in ("auto", "forward"):
-            raise CurveError(f"interval must be 'auto' or 'forward', not {interval!r}", arguments=("interval",))
-        ahead = interval == "forward"
-        scores = (self._forward if ahead else self._scores).sizes
-        if ahead and len(self) and not scores.any():
-            message = (
-                "interval='forward' needs curves that were fitted with observed_at= or group=, the records before the "
-                "last ones of 40 distinct capitals or more"
-            )
-            raise CurveError(message, arguments=("interval",))
-        method = np.full(len(self), "none", dtype=object)
-        if not ahead:
-            method[(self.df_resid > 0.0) & self.has_curve] = "student"
-        method[scores > 0] = interval if ahead else "conformal"
-        enough = (scores == 0) & (method != "none") | ((scores + 1) * level <= scores) & (scores > 0)
-        return method, enough
+    @functools.cached_property
+    def _predictors(self) -> dict[tuple[float, str], Predictor]:
+        """Keep what predictions need, by level and interval."""
+        return {}
 
-    def _by_student(
-        self, eta: Floats, spread: Floats, share: float, tolerances: Floats
-    ) -> tuple[Floats, Floats, Floats]:  # fmt: skip
-        """Give Student's intervals, and the probability of a distance; 0, 1 and 0 where nothing is known."""
-        from scipy.special import stdtr, stdtrit
+    @functools.cached_property
+    def _tolerances(self) -> dict[float, Floats]:
+        """Keep tolerances that were one number, an array each."""
+        return {}
 
-        within = tolerances[:, None]
-        known = (self.df_resid > 0.0) & self.has_curve
-        df_resid = np.where(known, self.df_resid, 1.0)[:, None]
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            error = self.residual_sd[:, None] * spread
-            reach = stdtrit(df_resid, 0.5 + 0.5 * share) * error
-            efficiency = np.clip(eta, 0.0, 1.0)
-            hit = 2.0 * stdtr(df_resid, within / error) - 1.0
-            ends = (efficiency - within <= 0.0) | (efficiency + within >= 1.0)
-            if ends.any():  # what would lie beyond an end is observed at that end
-                hit[ends] = _hit_near_an_end(
-                    *(np.broadcast_to(a, eta.shape)[ends] for a in (eta, error, within, df_resid))
-                )
-        known_rows = known[:, None]
-        exact = (error == 0.0) & known_rows
-        known_rows = known_rows & np.isfinite(error)  # far off an error may exceed all numbers
-        low = np.where(known_rows, np.clip(eta - reach, 0.0, 1.0), 0.0)
-        high = np.where(known_rows, np.clip(eta + reach, 0.0, 1.0), 1.0)
-        return low, high, np.where(exact, 1.0, np.where(known_rows, hit, 0.0))
+    def _kept_tolerance(self, tolerance: PerSymbol) -> Floats:
+        """Check tolerances; those of the last few numbers are kept."""
+        checked = keyed.per_symbol("tolerance", tolerance, self.symbols, _TOLERANCE, CurveError)
+        if type(tolerance) is float:
+            if len(self._tolerances) >= _LEVELS:
+                self._tolerances.clear()
+            checked.setflags(write=False)
+            self._tolerances[tolerance] = checked
+        return checked
 
-    def _marginals(self, rows: Floats, share: float) -> dict[str, Floats]:
-        """Give the marginal utility with its interval, within [0, 1] where the marginal itself is."""
-        from scipy.special import stdtrit
-
-        from escala.kernels.curves import evaluate as kernels
-
-        known = (self.df_resid > 0.0) & self.has_curve
-        quantile = stdtrit(np.where(known, self.df_resid, 1.0), 0.5 + 0.5 * share)
-        half = np.where(known, quantile * self.residual_sd, np.nan)
-        middle, low, high = (np.empty((len(self), rows.shape[1])) for _ in range(3))
-        kernels.marginal_interval(*self._arrays(), self._roots(), half, np.ascontiguousarray(rows), middle, low, high,
-                                  0, middle.size)  # fmt: skip
-        return {
-            "marginal": middle,
-            "marginal_low": np.fmin(np.clip(np.where(np.isnan(low), 0.0, low), 0.0, 1.0), middle),
-            "marginal_high": np.fmax(np.clip(np.where(np.isnan(high), 1.0, high), 0.0, 1.0), middle),
-        }
+    def _prepared(self, level: float, interval: str) -> Predictor:
+        """Prepare predictions of a level; those of the last few levels are kept."""
+        made = predictor(self, level, interval)
+        if len(self._predictors) >= _LEVELS:
+            self._predictors.clear()
+        self._predictors[level, interval] = made
+        return made
 
     def saturation(self, drop: PerSymbol = 0.10) -> Saturation:
         """Find peak, saturation and capacity of every curve on [0, trusted_to].
@@ -770,7 +719,7 @@ class CurveSet:
         reach = np.where(fitted, reach, np.nan)
         out = np.empty((len(self), len(LIMITS)))
         span = np.subtract(self.observed[:, 1], self.observed[:, 0])
-        kernels.limits(drops, reach, *self._arrays(), self._limits(), self._roots(), span, out, 0, len(self))
+        kernels.limits(drops, reach, *self._arrays(), self._limits, self._roots, span, out, 0, len(self))
         return Saturation(
             **{row.name: out[:, place] for place, row in enumerate(LIMITS)}, drop=drops, symbols=self.symbols
         )
@@ -803,7 +752,7 @@ class CurveSet:
 
         least = keyed.per_symbol("min_efficiency", min_efficiency, self.symbols, _FINITE, CurveError)
         first, last = np.empty(len(self)), np.empty(len(self))
-        kernels.threshold(least, *self._arrays(), self._limits(), first, last, 0, len(self))
+        kernels.threshold(least, *self._arrays(), self._limits, first, last, 0, len(self))
         return last
 
     def draw_params(self, draws: int, *, seed: int | np.random.Generator) -> Floats:
@@ -858,59 +807,9 @@ class CurveSet:
         >>> bool(abs(efficiency.mean() - curves.efficiency(1e5)[0]) < 0.001)
         True
         """
-        from escala.kernels.fitting.scan import HIGHEST_RATE, LOWEST_RATE
-
         if isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 1:
             raise CurveError(f"draws must be an integer of at least 1, not {draws!r}", arguments=("draws",))
-        self._refuse_unknown_errors()
-        entropy = _entropy(seed)
-        normal = np.empty((len(self), int(draws), 3))
-        for row, symbol in zip(normal, self.symbols.tolist(), strict=True):
-            _stream(entropy, symbol).standard_normal(out=row)
-        mean, factor = self._nearly_normal()
-        out = np.empty((int(draws), len(self), PARAMS))
-        for k in range(PARAMS):
-            # Term by term: a matrix product would round as its library, and the number of draws, please.
-            error = factor[:, k, :1] * normal[:, :, 0]
-            for j in (1, 2):
-                error += factor[:, k, j : j + 1] * normal[:, :, j]
-            error += mean[:, k, None]
-            out[:, :, k] = error.T
-        bent = self._bent
-        if bent.any():
-            span = (self.observed[:, 1] - self.origin)[bent]
-            rate = self.params[bent, 1]
-            first, last, change, _ = np.moveaxis(out[:, bent], -1, 0)
-            lowest, highest = np.log(LOWEST_RATE / (rate * span)), np.log(HIGHEST_RATE / (rate * span))
-            b = rate * np.exp(np.clip(change, lowest, highest))
-            a = (last - first) / np.expm1(-b * span)
-            out[:, bent, :3] = np.stack([a, b, first - a], axis=-1)
-        hill = self.family == Family.HILL
-        if hill.any():
-            a, change, s, _ = np.moveaxis(out[:, hill], -1, 0)
-            s = np.clip(s, *_HILL_SHAPES)
-            b = self.params[hill, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
-            out[:, hill, :3] = np.stack([np.clip(a, 0.0, most_amplitude(s)), b, s], axis=-1)
-        depth = self.family == Family.DEPTH
-        if depth.any():
-            a, change, sharper, _ = np.moveaxis(out[:, depth], -1, 0)
-            b = self.params[depth, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
-            h = self.params[depth, 2] * np.exp(np.clip(sharper, -_MOST_CHANGE, _MOST_CHANGE))
-            kept = FORMS[Family.DEPTH].coefficients[2].values
-            out[:, depth, :3] = np.stack([np.clip(a, 0.0, 1.0), b, np.clip(h, kept.low, kept.high)], axis=-1)
-        power = self.family == Family.POWER
-        if power.any():
-            a, b, change, scale = np.moveaxis(out[:, power], -1, 0)
-            exponent = self.params[power, 2] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
-            kept = FORMS[Family.POWER].coefficients[2].values
-            fixed = [np.clip(a, 0.0, 1.0), np.maximum(b, 0.0), np.clip(exponent, kept.low, kept.high), scale]
-            out[:, power] = np.stack(fixed, axis=-1)
-        ladder = self._ladders
-        if ladder.any():
-            a, change, _, _ = np.moveaxis(out[:, ladder], -1, 0)
-            b = self.params[ladder, 1] * np.exp(np.clip(change, -_MOST_CHANGE, _MOST_CHANGE))
-            out[:, ladder, :2] = np.stack([np.clip(a, 0.0, self._most_level(ladder)), b], axis=-1)
-        return out
+        return drawing.draw(self, int(draws), seed)
 
     def to_dict(self) -> dict[str, npt.NDArray[Any]]:
         """Give every array by name, one entry a curve; ``a_se`` is the standard error of a."""
@@ -962,6 +861,10 @@ class CurveSet:
 
     def _arrays(self) -> tuple[npt.NDArray[np.int8], Floats, Floats, Floats]:
         """Give what kernels take of curves: families, coefficients, origins and the steps of ladders."""
+        return self._packed
+
+    @functools.cached_property
+    def _packed(self) -> tuple[npt.NDArray[np.int8], Floats, Floats, Floats]:
         return (
             np.ascontiguousarray(self.family),
             self._placed(np.ascontiguousarray(self.params)),
@@ -1003,22 +906,22 @@ class CurveSet:
             wrong[..., ladder, 2] |= (steps != self.params[ladder, 2]) & ~np.isnan(steps)
         return wrong
 
+    @functools.cached_property
     def _limits(self) -> Floats:
         return np.ascontiguousarray(self.trusted_to)
 
     @functools.cached_property
-    def _supported(self) -> Floats:
+    def _supported(self) -> Floats | None:
         """Capital from which on curves claim more than any of the records that contradict them returned; inf of others.
 
-        A curve that is `marked` says more than its records somewhere; what none of them returned it cannot promise.
+        None where records contradict no curve. A curve that is `marked` says more than its records somewhere; what none
+        of them returned it cannot promise.
         """
-        out = np.full(len(self), np.inf)
         known = np.isfinite(self._returned)
-        if not known.any():
-            return out
-        doubtful = np.flatnonzero(known & self.marked & self.has_curve)
+        doubtful = np.flatnonzero(known & self.marked & self.has_curve) if known.any() else np.empty(0, dtype=np.int64)
         if doubtful.size == 0:
-            return out
+            return None
+        out = np.full(len(self), np.inf)
         some, most = self[doubtful], self._returned[doubtful]
         grid = np.geomspace(some.observed[:, 0], some.trusted_to, _GRID, axis=1)
         over = some.utility(grid) > most[:, None]
@@ -1032,59 +935,9 @@ class CurveSet:
         out[doubtful] = np.where(over.any(axis=1), low, np.inf)
         return out
 
+    @functools.cached_property
     def _roots(self) -> Floats:
         return np.ascontiguousarray(self._root)
-
-    @property
-    def _bent(self) -> npt.NDArray[np.bool_]:
-        """Tell which exponentials have residuals."""
-        bent: npt.NDArray[np.bool_] = (self.family == Family.EXPONENTIAL) & (self.residual_sd > 0.0)
-        return bent
-
-    def _refuse_unknown_errors(self) -> None:
-        unknown = np.flatnonzero(self.has_curve & ~np.isfinite(self.covariance).all(axis=(1, 2)))
-        if unknown.size:
-            shown = ", ".join(repr(self.symbols[i]) for i in unknown[:_SHOWN])
-            more = f" and {unknown.size - _SHOWN:,} more" if unknown.size > _SHOWN else ""
-            message = f"nothing is known of the errors of {shown}{more}: there are no data, or no degrees of freedom"
-            raise CurveError(message, indexes=tuple((int(i),) for i in unknown[:_SHOWN]))
-
-    def _nearly_normal(self) -> tuple[Floats, Floats]:
-        """Give means and factors, (n, 4) and (n, 4, 3): mean + factor·(three standard normal numbers) is a draw.
-
-        Of a, b, c, d; for exponentials with residuals of η at both ends of the data and of the change of log b. The
-        factors come from the inverse root of the normal matrix, not from `covariance`, of which small numbers are
-        differences of large ones.
-        """
-        none = np.where(self.has_curve, 0.0, np.nan)
-        constant, first, second = (_effects(self._root, *weights) for weights in np.eye(3))
-        mean = self.params.copy()
-        unused = np.stack([none] * 3, axis=-1)
-        factor = np.stack([first, constant, unused, unused], axis=1)
-        square = self.family == Family.QUADRATIC
-        factor[square, :3] = np.stack([second, first, constant], axis=1)[square]
-        bent = self._bent
-        a, b, c = self.params[bent, :3].T
-        span = (self.observed[:, 1] - self.origin)[bent]
-        left = np.exp(-b * span)  # of a, at the largest capital
-        mean[bent, :3] = np.stack([a + c, a * left + c, np.zeros_like(a)], axis=-1)
-        at_smallest = _effects(self._root[bent], 1.0, 1.0, 0.0)
-        at_largest = _effects(self._root[bent], 1.0, left, left * span)
-        factor[bent, :3] = np.stack([at_smallest, at_largest, second[bent] / (-a * b)[:, None]], axis=1)
-        hill = self.family == Family.HILL
-        mean[hill, 1] = np.where(self.has_curve[hill], 0.0, np.nan)
-        amplitude = self.params[hill, :1]
-        factor[hill, :3] = np.stack([constant[hill], first[hill] / amplitude, second[hill] / amplitude], axis=1)
-        depth, power = self.family == Family.DEPTH, self.family == Family.POWER
-        mean[depth, 1:3], mean[power, 2] = none[depth, None], none[power]
-        amplitude = np.where(self.params[depth, :1] > 0.0, self.params[depth, :1], 1.0)
-        factor[depth, :3] = np.stack([constant[depth], first[depth] / amplitude, second[depth] / amplitude], axis=1)
-        falls = np.where(self.params[power, 1:2] > 0.0, -self.params[power, 1:2] * self.params[power, 2:3], 1.0)
-        factor[power, :3] = np.stack([constant[power], -first[power], second[power] / falls], axis=1)
-        ladder = self._ladders
-        mean[ladder, 1] = 0.0
-        factor[ladder, :3] = np.stack([constant[ladder], first[ladder], unused[ladder]], axis=1)
-        return mean, factor * self.residual_sd[:, None, None]
 
     def _given_capital(self, capital: PerSymbol) -> Floats:
         """Bring capital to an array in the order of the curves."""
@@ -1119,6 +972,12 @@ class CurveSet:
         out = result.reshape(len(self), rows.shape[1])
         family, params, origin, steps = self._arrays()
         code = getattr(kernels, wanted)
+        if out.size <= _SMALL:
+            bad = np.empty(1, dtype=np.int64)
+            kernels.evaluate(code, family, params, origin, steps, rows, out, bad, 0, out.size)
+            if bad[0]:
+                self._check_capital(capital)
+            return result
         invalid: list[int] = []
 
         def make_part() -> parallel.Part:
@@ -1137,19 +996,12 @@ class CurveSet:
         chunk = parallel.chunk_size(out.size, crew, largest=_STEP, multiple=8192)
         parallel.run(make_part, out.size, chunk=chunk, threads=crew)
         if invalid:
-            check_interval("capital", self._given_capital(capital), _CAPITAL, CurveError)
+            self._check_capital(capital)
         return result
 
-    def _raw_predictions(self, rows: Floats, capital: PerSymbol) -> tuple[Floats, Floats]:
-        from escala.kernels.curves import evaluate as kernels
-
-        eta = np.empty((len(self), rows.shape[1]))
-        spread = np.empty_like(eta)
-        bad = np.zeros(1, dtype=np.int64)
-        kernels.predict(*self._arrays(), self._roots(), rows, eta, spread, bad, 0, eta.size)
-        if bad[0]:
-            check_interval("capital", self._given_capital(capital), _CAPITAL, CurveError)
-        return eta, spread
+    def _check_capital(self, capital: PerSymbol) -> None:
+        """Raise what is wrong with capital."""
+        check_interval("capital", self._given_capital(capital), _CAPITAL, CurveError)
 
 
 def _names(symbols: Sequence[str]) -> npt.NDArray[np.object_]:
@@ -1211,38 +1063,3 @@ def _coefficients(params: PerSymbol, symbols: npt.NDArray[np.object_], family: n
 
 def _name(code: int) -> str:
     return FORMS[int(code)].name
-
-
-def _hit_near_an_end(eta: Floats, error: Floats, within: Floats, df_resid: Floats) -> Floats:
-    """Give the probability that an observation clipped to [0, 1] lies within a tolerance of the curve, so clipped."""
-    from scipy.special import stdtr
-
-    centre = np.clip(eta, 0.0, 1.0)
-    low, high = centre - within, centre + within
-    above = np.where(high >= 1.0, 1.0, stdtr(df_resid, (high - eta) / error))
-    below = np.where(low <= 0.0, 0.0, stdtr(df_resid, (low - eta) / error))
-    hit: Floats = above - below
-    return hit
-
-
-def _effects(root: Floats, one: float, f1: float | Floats, f2: float | Floats) -> Floats:
-    """Give the effects of three uncorrelated parts of equal variance on one·c₀ + f₁·c₁ + f₂·c₂, a sum of the basis."""
-    i0, m1, i1, m2, k, i2 = root.T
-    first = f1 - one * m1
-    return np.stack([one * i0, first * i1, (f2 - one * m2 - k * first) * i2], axis=-1)
-
-
-def _entropy(seed: int | np.random.Generator) -> int:
-    """Check a seed; a generator gives one."""
-    if isinstance(seed, np.random.Generator):
-        return int(seed.integers(1 << 63))
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
-        message = f"seed must be an integer of at least 0 or a numpy.random.Generator, not {seed!r}"
-        raise CurveError(message, arguments=("seed",))
-    return int(seed)
-
-
-def _stream(entropy: int, symbol: str) -> np.random.Generator:
-    """Make the random numbers of one instrument."""
-    key = int.from_bytes(symbol.encode("utf-8", "surrogatepass"), "little")
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy, spawn_key=(key,))))

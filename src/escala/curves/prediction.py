@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,8 +48,6 @@ class Prediction:
         The instrument of each curve.
     capital : float64
         As asked for, in the shape of `efficiency`.
-    marginal, marginal_low, marginal_high : float64
-        What the next unit of capital returns, U′, and the interval of the curve's own error, clipped to [0, 1].
     method : (n,) object array of str
         How the interval of each curve came about: ``"conformal"`` or ``"forward"`` by scores of points that were left
         out, ``"student"`` by the residual standard deviation, ``"none"``: nothing is known.
@@ -66,15 +66,32 @@ class Prediction:
     tolerance: Floats
     symbols: npt.NDArray[np.object_]
     capital: Floats
-    marginal: Floats
-    marginal_low: Floats
-    marginal_high: Floats
     method: npt.NDArray[np.object_]
     enough: npt.NDArray[np.bool_]
     points: npt.NDArray[np.int64]
+    _marginals: Callable[[], tuple[Floats, Floats, Floats]]
 
     def __len__(self) -> int:
         return int(self.efficiency.size)
+
+    @property
+    def marginal(self) -> Floats:
+        """What the next unit of capital returns, U′ (float64)."""
+        return self._marginal_and_ends[0]
+
+    @property
+    def marginal_low(self) -> Floats:
+        """Low end of the interval of U′ by the curve's own error, clipped to [0, 1] (float64)."""
+        return self._marginal_and_ends[1]
+
+    @property
+    def marginal_high(self) -> Floats:
+        """High end of the interval of U′ (float64)."""
+        return self._marginal_and_ends[2]
+
+    @functools.cached_property
+    def _marginal_and_ends(self) -> tuple[Floats, Floats, Floats]:
+        return self._marginals()
 
     @property
     def note(self) -> str:

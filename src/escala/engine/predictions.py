@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -12,6 +13,7 @@ from escala import keyed, parallel
 from escala.arrays import Floats, check_interval, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Prediction
+from escala.curves.predictor import marginals
 from escala.engine.config import EngineConfig
 from escala.engine.models import Models, utc
 from escala.engine.results import EfficiencyPrediction
@@ -20,9 +22,7 @@ from escala.keyed import PerSymbol
 from escala.tables import FINITE_FROM_ZERO
 
 #: Columns of numbers in a prediction.
-_PREDICTED: Final = (
-    "efficiency", "low", "high", "confidence", "marginal", "marginal_low", "marginal_high",
-)  # fmt: skip
+_PREDICTED: Final = ("efficiency", "low", "high", "confidence")
 
 #: Points that one call of :meth:`CurveSet.predict` is given: its arrays fit into the cache.
 _BLOCK: Final = 16384
@@ -148,6 +148,7 @@ def predict_points(
         tolerance=np.full(n, config.tolerance),
         symbols=curves.symbols[owner],
         capital=points.reshape(shape),
+        _marginals=functools.partial(marginals, curves, owner, points, config.level, shape),
     )
 
 

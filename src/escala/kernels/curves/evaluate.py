@@ -1,4 +1,4 @@
-"""Efficiency curves over arrays of capital: efficiency, utility, marginal utility, and the spread of predictions.
+"""Efficiency curves over arrays of capital: efficiency, utility, marginal utility, and its interval.
 
 Every family's functions are in its file of :mod:`escala.kernels.families`; loops are written once and inlined with the
 family as a constant, so that each is vectorised.
@@ -48,7 +48,8 @@ def clipped_to(wanted: int, c: float, eta: float, marginal: float) -> float:
 
 
 @helper
-def _invalid(c: float) -> int:
+def invalid(c: float) -> int:
+    """Count a capital that is negative or not finite."""
     return 0 if (c >= 0.0) & (c < math.inf) else 1
 
 
@@ -60,7 +61,7 @@ def _along(wanted: int, family: int, p: Params, origin: float, steps: Floats, ca
         x = capital[j]
         eta, slope = dispatch.value_and_marginal(family, p, origin, steps, x)
         out[j] = clipped_to(wanted, x, eta, slope)
-        bad += _invalid(x)
+        bad += invalid(x)
     return bad
 
 
@@ -86,7 +87,7 @@ def _along_steps(wanted: int, p: Params, steps: Floats, capital: Floats, out: Fl
             utility = steps[at + step.UTILITY * count]
         eta = ladder.within(first, knot, slope, utility, u)
         out[j] = clipped_to(wanted, x, p[k.A] * eta, p[k.A] * slope)
-        bad += _invalid(x)
+        bad += invalid(x)
     return bad
 
 
@@ -168,50 +169,6 @@ def evaluate(
         at += last - first
 
 
-@kernel(
-    codes_in,
-    float_rows_in,
-    floats_in,
-    floats_in,
-    float_rows_in,
-    float_rows_in,
-    float_rows_out,
-    float_rows_out,
-    integers_out,
-    integer,
-    integer,
-)
-def predict(
-    family: Codes,
-    params: Floats,
-    origin: Floats,
-    steps: Floats,
-    root: Floats,
-    capital: Floats,
-    eta: Floats,
-    spread: Floats,
-    bad: Integers,
-    start: int,
-    stop: int,
-) -> None:
-    """Efficiency without clipping, and the standard deviation of a new observation in units of the residual one.
-
-    Parameters as in :func:`evaluate`; `root` is (n, ROOT), `eta` and `spread` are the (n, m) outputs.
-    """
-    m = eta.shape[1]
-    bad[0] = 0
-    for at in range(start, stop):
-        i = at // m
-        j = at - i * m
-        x = capital[i if capital.shape[0] > 1 else 0, j]
-        p = of_row(params[i])
-        bad[0] += _invalid(x)
-        eta[i, j] = dispatch.value(family[i], p, origin[i], steps, x)
-        f0, f1, f2 = dispatch.basis(family[i], p, origin[i], steps, x)
-        v = deviation(root[i], f0, f1, f2)
-        spread[i, j] = math.sqrt(1.0 + v) if v >= 0.0 else math.inf  # far off, the basis overflows
-
-
 @helper
 def _ladder_ends(
     p: Params, origin: float, steps: Floats, root: Floats, half: float, x: float
@@ -258,8 +215,9 @@ def marginal_interval(
 ) -> None:
     """Marginal utility as :func:`evaluate` clips it, and the ends of its interval, not clipped.
 
-    Parameters as in :func:`predict`; `half` is (n,), a quantile times the residual standard deviation, NaN where
-    nothing is known of errors; `marginal`, `low` and `high` are the (n, m) outputs, the last two NaN there.
+    Parameters as in :func:`evaluate`, `root` is (n, ROOT); `half` is (n,), a quantile times the residual standard
+    deviation, NaN where nothing is known of errors; `marginal`, `low` and `high` are the (n, m) outputs, the last two
+    NaN there.
     """
     m = marginal.shape[1]
     for at in range(start, stop):
