@@ -100,11 +100,11 @@ def fit(
     loss : {"auto", "squares", "student"}
         ``"auto"`` are least squares without absurd records, such as a fill of 0.01 among 0.95: those that stand alone,
         far off what the records before and behind them allow and the curve fitted without them, by more than noise
-        with heavy tails explains (from 8 records on; of Hill, which rises at first, not at the smallest capital). They
-        are set aside, and told: see `CurveSet.set_aside` and :meth:`CurveSet.aside`. Where there is none, nothing
-        changes. ``"squares"`` sets nothing aside. ``"student"``
-        does, and weighs the squares of the others again three times by (ν + 1)/(ν + t²), ν = 4, t the residual in
-        units of what neighbours are off by; each fit finds its global optimum. It takes four times as long.
+        with heavy tails explains (from 8 records on; of Hill, which rises and falls, only below both sides). They are
+        set aside, and told: see `CurveSet.set_aside` and :meth:`CurveSet.aside`. Where there is none, nothing changes.
+        ``"squares"`` sets nothing aside. ``"student"`` does, and weighs the squares of the others again three times by
+        (ν + 1)/(ν + t²), ν = 4, t the residual in units of what neighbours are off by; each fit finds its global
+        optimum. It takes four times as long.
     clip : bool
         Move efficiencies outside [0, 1] to its ends instead of refusing them; `CurveSet.clipped` counts them. More than
         a fifth are refused all the same: such numbers are no efficiencies.
@@ -581,7 +581,7 @@ def _confirmed(
 ) -> npt.NDArray[np.bool_]:
     """Mark the suspects that the curves fitted without them are far off.
 
-    Hill, whose efficiency rises at first, is asked for by name: that it is low at the smallest capital is no surprise.
+    Hill, whose efficiency rises at first, is asked for by name: there a record must lie below both of its sides.
     """
     from escala.kernels.layout import families
 
@@ -594,7 +594,7 @@ def _confirmed(
         curve = without[i].efficiency(capital.reshape(1, -1), threads=1)[0]
         asked = suspect[there]
         if family[i] == families.HILL:
-            asked &= capital > capital.min()
+            asked = robust.below_both_sides(capital, efficiency, asked)
         found[there] = robust.confirmed(capital, efficiency, asked, curve)
     return found
 

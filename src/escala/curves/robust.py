@@ -133,6 +133,23 @@ def confirmed(capital: Floats, efficiency: Floats, suspect: Marks, curve: Floats
     return np.zeros(suspect.size, dtype=bool)
 
 
+def below_both_sides(capital: Floats, efficiency: Floats, suspect: Marks) -> Marks:
+    """Keep the suspects far below what stands before and what stands behind them: holes in what rises and falls."""
+    found = suspect.copy()
+    others = np.flatnonzero(~suspect)
+    others = others[np.lexsort((efficiency[others], capital[others]))]
+    ranks = np.searchsorted(capital[others], capital[suspect])
+    for place, rank in zip(np.flatnonzero(suspect).tolist(), ranks.tolist(), strict=True):
+        sides = [efficiency[others[max(rank - 3, 0) : rank]], efficiency[others[rank : rank + 3]]]
+        if min(side.size for side in sides) == 0:
+            found[place] = False
+            continue
+        least = np.array([min(float(np.median(side)) for side in sides)])
+        own = efficiency[place : place + 1]
+        found[place] = own[0] < least[0] and _are_absurd(own, least)[0]
+    return found
+
+
 def _stand_alone(capital: Floats, efficiency: Floats, chosen: Marks, curve: Floats) -> Marks:
     """Tell which of the chosen records are far off, by what the others near them are off."""
     from escala.kernels.noise.outliers import RARE
@@ -146,7 +163,7 @@ def _stand_alone(capital: Floats, efficiency: Floats, chosen: Marks, curve: Floa
     first = np.clip(ranks - width // 2, 0, others.size - width)
     near = sizes[others[first[:, None] + np.arange(width)]]
     scale = np.maximum(np.median(near, axis=1) / _MEDIAN, _FLOOR)
-    alone = sizes[chosen] > np.maximum(most * scale, ALONE * near.max(axis=1))
+    alone: Marks = sizes[chosen] > np.maximum(most * scale, ALONE * near.max(axis=1))
     return alone & _are_absurd(efficiency[chosen], curve[chosen])
 
 
