@@ -130,6 +130,15 @@ class Request:
         return math.prod(self.shape)
 
     @functools.cached_property
+    def limits(self) -> Floats:
+        """Most capital that records stand for; what is forced in stays possible as far as curves are trusted."""
+        supported = self.curves._supported
+        if supported is None:
+            return self.curves._limits
+        most: Floats = np.minimum(self.curves._limits, np.maximum(supported, self.setting("lower")))
+        return most
+
+    @functools.cached_property
     def money(self) -> Floats:
         """Money of each problem, flat."""
         whole = np.broadcast_to(self.total, self.shape).reshape(-1)

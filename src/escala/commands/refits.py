@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 #: Options of commands that may fit anew.
 Family = Annotated[str | None, Parameter()]
 Noise = Annotated[Literal["auto", "even", "local"] | None, Parameter()]
+Loss = Annotated[Literal["auto", "squares", "student"] | None, Parameter()]
 Group = Annotated[Literal["time", "hour", "day"] | None, Parameter()]
 Interval = Annotated[Literal["auto", "forward"], Parameter()]
 
@@ -30,6 +31,8 @@ class Refit:
         Of all symbols.
     noise : {"auto", "even", "local"}, optional
         As in :func:`escala.fit`.
+    loss : {"auto", "squares", "student"}, optional
+        As in :func:`escala.fit`.
     group : {"time", "hour", "day"}, optional
         Which records belong together: those observed at one time, in one hour or on one day.
     times : bool
@@ -38,6 +41,7 @@ class Refit:
 
     family: str | None = None
     noise: Literal["auto", "even", "local"] | None = None
+    loss: Literal["auto", "squares", "student"] | None = None
     group: Literal["time", "hour", "day"] | None = None
     times: bool = False
 
@@ -94,5 +98,6 @@ def _fit(records: StoredRecords, families: dict[str, str], wanted: Refit) -> Cur
         weights=records.weight,
         family=[families[symbol] for symbol in order],
         noise=wanted.noise or "auto",
+        loss=wanted.loss or "auto",
         **more,
     )

@@ -60,7 +60,7 @@ def fit(
     half_life: float | datetime.timedelta | np.timedelta64 | None = None,
     group: Any = None,
     noise: Literal["auto", "even", "local"] = "auto",
-    loss: Literal["squares", "student"] = "squares",
+    loss: Literal["auto", "squares", "student"] = "auto",
     clip: bool = False,
     normalise: bool = False,
     on_error: Literal["mark", "raise"] = "mark",
@@ -98,12 +98,14 @@ def fit(
         ``"local"`` lets noise change along capital, estimated from what neighbouring records differ by (from 14
         distinct capitals on): points count by it, and intervals go by the scores of records that were left out.
         ``"even"`` takes residuals to be equally large everywhere; ``"auto"`` is local from 40 distinct capitals on.
-    loss : {"squares", "student"}
-        ``"student"`` keeps one absurd record, such as a fill of 0.01 among 0.95, from moving a curve: squares are
-        weighed again three times by (ν + 1)/(ν + t²), ν = 4, t the residual in units of what neighbours are off by
-        (from 8 records on). Each fit finds its global optimum. On complete sets without absurd records the mean
-        absolute error falls by 5 %, the root of the mean square grows by 2 % (0.01043 against 0.01024); it takes four
-        times as long.
+    loss : {"auto", "squares", "student"}
+        ``"auto"`` are least squares without absurd records, such as a fill of 0.01 among 0.95: those that stand alone,
+        far off what the records before and behind them allow and the curve fitted without them, by more than noise
+        with heavy tails explains (from 8 records on; of Hill, which rises and falls, only below both sides). They are
+        set aside, and told: see `CurveSet.set_aside` and :meth:`CurveSet.aside`. Where there is none, nothing changes.
+        ``"squares"`` sets nothing aside. ``"student"`` does, and weighs the squares of the others again three times by
+        (ν + 1)/(ν + t²), ν = 4, t the residual in units of what neighbours are off by; each fit finds its global
+        optimum. It takes four times as long.
     clip : bool
         Move efficiencies outside [0, 1] to its ends instead of refusing them; `CurveSet.clipped` counts them. More than
         a fifth are refused all the same: such numbers are no efficiencies.
@@ -170,8 +172,7 @@ def fit(
     elif capital is None or efficiency is None:
         raise RecordError("fit needs symbols, capital and efficiency, or a data frame or mapping alone")
     _check_units(observed_at, half_life)
-    if not known_word(loss, {"squares", "student"}):
-        raise RecordError(f"loss must be 'squares' or 'student', not {loss!r}", arguments=("loss",))
+    robust.check(loss)
     check_flag("clip", clip, RecordError)
     check_flag("normalise", normalise, RecordError)
     least = curve_noise.noise_from(noise)
@@ -187,9 +188,16 @@ def fit(
     if half_life is not None:
         records.weights = _decayed(records, half_life)
     choice = _choices(family, records.symbols)
+    absurd = None if loss == "squares" else _absurd(records, choice, least, crew)
+    aside = Ragged.empty(choice.size)
+    if absurd is not None:
+        aside = _listed(records, absurd)
+        records = _taken(records, None, ~absurd)
     if loss == "student":
         records.weights = _robust_weights(records, choice, least, crew)
     curves = _fit(records, choice, least, crew, progress)
+    if absurd is not None:
+        curves = dataclasses.replace(curves, _aside=aside)
     if on_error == "raise":
         _raise_without_curve(curves)
     return curves
@@ -511,7 +519,21 @@ def _fit(
         _bins=known.bins,
         _windows=known.windows,
         _forward=known.forward,
+        _aside=Ragged.empty(n),
+        _returned=_most_returned(records),
     )
+
+
+def _most_returned(records: _Records) -> Floats:
+    """Give the most that a record of each instrument returned, capital × efficiency; NaN where there are none."""
+    out = np.full(records.symbols.size, np.nan)
+    there = np.diff(records.offsets) > 0
+    if there.any():
+        utility = records.capital * records.efficiency
+        if records.weights.size:
+            utility = np.where(records.weights > 0.0, utility, 0.0)
+        out[there] = np.maximum.reduceat(utility, records.offsets[:-1][there])
+    return out
 
 
 def _room_for_steps(sizes: npt.NDArray[np.int64], choice: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
@@ -533,6 +555,86 @@ def _kept_steps(steps: Floats, room: npt.NDArray[np.int64], n_steps: npt.NDArray
     if not n_steps.any():
         return Ragged.empty(n_steps.size)
     return Ragged.of([steps[at : at + ladder_step.END * count] for at, count in zip(room, n_steps, strict=False)])
+
+
+def _absurd(
+    records: _Records, choice: npt.NDArray[np.int8], least: int, threads: int
+) -> npt.NDArray[np.bool_] | None:  # fmt: skip
+    """Mark the records that are set aside; None where there are none."""
+    part, family, places = records, choice, np.arange(records.capital.size)
+    found = np.zeros(places.size, dtype=bool)
+    for _ in range(robust.LOOKS):
+        suspect = robust.suspects(part.offsets, part.capital, part.efficiency, part.weights, threads)
+        if suspect is None:
+            break
+        fired = _counts(suspect, part.offsets) > 0
+        inside = np.repeat(fired, np.diff(part.offsets))
+        part, family, places, suspect = _taken(part, fired, inside), family[fired], places[inside], suspect[inside]
+        without = _fit(_taken(part, None, ~suspect), family, least, threads, None, scored=False)
+        absurd = _confirmed(part, family, suspect, without)
+        found[places[absurd]] = True
+        fired = _counts(absurd, part.offsets) > 0  # others would be asked the same again
+        kept = np.repeat(fired, np.diff(part.offsets)) & ~absurd
+        part, family, places = _taken(part, fired, kept), family[fired], places[kept]
+    sizes = np.diff(records.offsets)
+    few = _counts(found, records.offsets) <= np.maximum(robust.ALWAYS, sizes // robust.ONE_IN)
+    found &= np.repeat(few, sizes)
+    return found if found.any() else None
+
+
+def _confirmed(
+    records: _Records, family: npt.NDArray[np.int8], suspect: npt.NDArray[np.bool_], without: CurveSet
+) -> npt.NDArray[np.bool_]:
+    """Mark the suspects that the curves fitted without them are far off.
+
+    Hill, whose efficiency rises at first, is asked for by name: there a record must lie below both of its sides.
+    """
+    from escala.kernels.layout import families
+
+    found = np.zeros(suspect.size, dtype=bool)
+    for i, (start, stop) in enumerate(itertools.pairwise(records.offsets.tolist())):
+        there = np.arange(start, stop)
+        if records.weights.size:
+            there = there[records.weights[start:stop] > 0.0]
+        capital, efficiency = records.capital[there], records.efficiency[there]
+        curve = without[i].efficiency(capital.reshape(1, -1), threads=1)[0]
+        asked = suspect[there]
+        if family[i] == families.HILL:
+            asked = robust.below_both_sides(capital, efficiency, asked)
+        found[there] = robust.confirmed(capital, efficiency, asked, curve)
+    return found
+
+
+def _counts(marks: npt.NDArray[np.bool_], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Count marked records of each instrument."""
+    running = np.concatenate([[0], np.cumsum(marks, dtype=np.int64)])
+    counts: npt.NDArray[np.int64] = running[offsets[1:]] - running[offsets[:-1]]
+    return counts
+
+
+def _taken(records: _Records, chosen: npt.NDArray[np.bool_] | None, kept: npt.NDArray[np.bool_]) -> _Records:
+    """Take some instruments, all where none are chosen, and some of the records, which are all of chosen ones."""
+    sizes = _counts(kept, records.offsets)
+    instruments = slice(None) if chosen is None else chosen
+    return _Records(
+        symbols=records.symbols[instruments],
+        offsets=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes[instruments])]),
+        capital=records.capital[kept],
+        efficiency=records.efficiency[kept],
+        weights=records.weights[kept] if records.weights.size else records.weights,
+        times=None if records.times is None else records.times[kept],
+        groups=None if records.groups is None else records.groups[kept],
+        clipped=records.clipped[instruments],
+    )
+
+
+def _listed(records: _Records, marks: npt.NDArray[np.bool_]) -> Ragged:
+    """List capital and efficiency of marked records by instrument, in order of capital."""
+    instrument = np.repeat(np.arange(records.symbols.size), np.diff(records.offsets))[marks]
+    capital, efficiency = records.capital[marks], records.efficiency[marks]
+    order = np.lexsort((efficiency, capital, instrument))
+    pairs = np.stack([capital[order], efficiency[order]], axis=-1).reshape(-1)
+    return Ragged.sized(pairs, 2 * _counts(marks, records.offsets))
 
 
 def _robust_weights(records: _Records, choice: npt.NDArray[np.int8], least: int, threads: int) -> Floats:

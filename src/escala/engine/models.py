@@ -141,6 +141,7 @@ class Models:
             status=one.status_names[0],
             params=tuple(one.params[0].tolist()),
             n_points=int(one.n_points[0]),
+            set_aside=int(one.set_aside[0]),
             r_squared=float(one.r_squared[0]),
             rmse=float(one.rmse[0]),
             lack_of_fit=float(one.lack_of_fit[0]),

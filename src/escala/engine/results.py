@@ -97,6 +97,8 @@ class ModelInfo:
     family, status : str
     params : tuple of float
     n_points : int
+    set_aside : int
+        Records that were left out as absurd.
     r_squared, rmse, lack_of_fit : float
     observed : tuple of float
         Smallest and largest capital seen.
@@ -112,6 +114,7 @@ class ModelInfo:
     status: str
     params: tuple[float, ...]
     n_points: int
+    set_aside: int
     r_squared: float
     rmse: float
     lack_of_fit: float

@@ -29,6 +29,7 @@ if not os.environ.get("NUMBA_NUM_THREADS", "1").isdecimal() or os.environ.get("N
 _KERNELS = {
     "fitting.fit": ("decay", "fit"),
     "noise.scores": ("score",),
+    "noise.outliers": ("outliers",),
     "noise.intervals": ("rank", "reach"),
     "fitting.ladder": ("ladders",),
     "lending.lanes": ("lending", "trace"),
