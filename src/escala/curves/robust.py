@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import parallel
-from escala.arrays import Floats
+from escala.arrays import Floats, known_word
 from escala.errors import RecordError
 
 Integers = npt.NDArray[np.int64]
@@ -63,7 +63,7 @@ def check(loss: str) -> None:
     RecordError
         If `loss` is none of them.
     """
-    if loss not in LOSSES:
+    if not known_word(loss, LOSSES):
         shown = ", ".join(map(repr, LOSSES[:-1])) + f" or {LOSSES[-1]!r}"
         raise RecordError(f"loss must be {shown}, not {loss!r}", arguments=("loss",))
 
