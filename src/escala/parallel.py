@@ -107,6 +107,18 @@ def checked_threads(threads: int | None, error: type[InputError]) -> int:
     return int(threads)
 
 
+def check_threads(threads: int | None, error: type[InputError]) -> None:
+    """Check a number of threads that nothing is going to use: what :func:`checked_threads` refuses is refused.
+
+    Raises
+    ------
+    InputError
+        As there.
+    """
+    if threads is not None or os.environ.get("ESCALA_THREADS"):
+        checked_threads(threads, error)
+
+
 def chunk_size(n: int, threads: int, *, largest: int, multiple: int) -> int:
     """Size of the parts of a range of `n`: at least eight a thread while that leaves `multiple` elements in each."""
     wanted = -(-n // (8 * threads))

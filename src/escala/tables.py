@@ -183,6 +183,23 @@ class Form(Code):
         return self.fitted + 2
 
 
+@dataclass(frozen=True)
+class Target(Code):
+    """Where a plan of a position ends.
+
+    Parameters
+    ----------
+    values : Interval, optional
+        What its number may be; None where it has none.
+    up, down : bool
+        Whether plans that build leverage, and such as take it off, may have it.
+    """
+
+    values: Interval | None = None
+    up: bool = False
+    down: bool = False
+
+
 Table = tuple[Quantity, ...]
 Codes = tuple[Code, ...]
 
@@ -566,6 +583,15 @@ PLAN_ACTIONS: Final[Codes] = (
 )
 
 _RATIO_FROM_ONE: Final = Interval(1.0, 1e6)
+#: Where a plan ends.
+PLAN_TARGETS: Final = (
+    Target("rounds", 0, "nowhere: all rounds are made, up to the limit", up=True),
+    Target("leverage", 1, "supply/(supply − borrow)", _RATIO_FROM_ONE, up=True, down=True),
+    Target("ltv", 2, "borrow/supply", BELOW_ONE, up=True, down=True),
+    Target("supply", 3, "the supply", AMOUNT, up=True),
+    Target("repay", 4, "how much debt is repaid, at most what there is", AMOUNT_OR_NONE, down=True),
+    Target("close", 5, "without debt: what collateral is left is taken out", down=True),
+)
 #: Where a position stands before its plan.
 PLAN_POSITION: Final[Table] = (
     Quantity("equity", "New collateral that is deposited first", "amount", AMOUNT_OR_NONE, 0.0),
@@ -599,12 +625,9 @@ PLAN_TERMS: Final[Table] = (
     Quantity("most", "Largest trade", "amount", FROM_ZERO),
     Quantity("curve", "Place of the curve that says what a trade keeps, −1: it keeps the same at every size"),
 )  # fmt: skip
-PLAN_INPUTS: Final[Table] = (
-    *PLAN_POSITION,
-    *PLAN_LIMITS,
-    *(row for row in PLAN_COSTS if row.kernel),
-    *PLAN_TERMS,
-)
+#: What a kernel is given as it was given; gas is paid beside the position.
+PLAN_GIVEN: Final[Table] = (*PLAN_POSITION, *PLAN_LIMITS, *(row for row in PLAN_COSTS if row.kernel))
+PLAN_INPUTS: Final[Table] = (*PLAN_GIVEN, *PLAN_TERMS)
 
 _PLAN_ENDS: Final[tuple[Output, ...]] = (
     Output("status", "How it ends", "code", Interval(0, 5, integer=True), kernel=True),
@@ -1078,6 +1101,7 @@ MARKET_OUTPUTS: Final[tuple[Output, ...]] = (
     Output("seized", "Collateral seized, at the protocol's prices", "amount", FROM_ZERO, kernel=True),
     Output("end_debt", "Debt at the end", "amount", FROM_ZERO, kernel=True),
     Output("end_wallet", "Free cash at the end", "amount", FROM_ZERO, kernel=True),
+    Output("end_price", "Market price of the first asset at the end", "amount", FROM_ZERO, kernel=True),
 )  # fmt: skip
 
 #: Columns of the table of a recorded path, one row a step and asset.

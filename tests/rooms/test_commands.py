@@ -47,7 +47,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path: Path = tmp_path_factory.mktemp("desk")
     done = escala("demo", "--files", ".", cwd=path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["aave_positions.csv.gz", "dex_quotes.csv.gz", "order_book_ethusdt_spot.csv.gz"]
+    assert done.stdout.split() == [
+        "aave_positions.csv.gz", "daily_prices_eth_btc_sol.csv.gz", "dex_quotes.csv.gz",
+        "order_book_ethusdt_spot.csv.gz",
+    ]  # fmt: skip
     done = escala("records", "import", "dex_quotes.csv.gz", cwd=path)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"added to {path / 'escala.db'}" in done.stdout

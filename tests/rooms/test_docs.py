@@ -85,7 +85,7 @@ def test_no_example_was_lost() -> None:
         "c-library",
     }
     assert [page.stem for page in those_with("toml")] == ["sweeps"]
-    assert [page.stem for page in those_with("c")] == ["c-library"]  # compiled and run by the C library's tests
+    assert [page.stem for page in those_with("c")] == ["c-library", "plan"]  # compiled and run by the C library's tests
 
 
 def test_rows_of_the_tables_become_rows_of_the_reference() -> None:

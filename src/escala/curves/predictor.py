@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,10 @@ import numpy.typing as npt
 from escala.arrays import Floats
 from escala.curves import noise
 from escala.curves.prediction import Prediction
+from escala.curves.view import Curves
 from escala.errors import CurveError
 from escala.keyed import PerSymbol
 from escala.made import made
-
-if TYPE_CHECKING:
-    from escala.curves.curveset import CurveSet
 
 #: What an interval may be of: observations of the records' own time, or of the next.
 INTERVALS: Final = ("auto", "forward")
@@ -26,7 +24,7 @@ INTERVALS: Final = ("auto", "forward")
 _NONE: Final = np.empty((0, 0))
 
 
-def predictor(curves: CurveSet, level: float, interval: str) -> Predictor:
+def predictor(curves: Curves, level: float, interval: str) -> Predictor:
     """Prepare predictions of a level.
 
     Raises
@@ -176,7 +174,7 @@ class Predictor:
 
 
 def marginals(
-    curves: CurveSet, owner: npt.NDArray[np.int64], rows: Floats, level: float, shape: tuple[int, ...]
+    curves: Curves, owner: npt.NDArray[np.int64], rows: Floats, level: float, shape: tuple[int, ...]
 ) -> tuple[Floats, Floats, Floats]:
     """Give the marginal utility at a row of capitals for each curve in `owner`, and its interval: within [0, 1]."""
     ready = predictor(curves, level, "auto")

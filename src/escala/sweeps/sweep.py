@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def sweep(
     design: Design,
     *,
-    model: Model | None = None,
+    model: Model | str | None = None,
     strategy: Any = None,
     outputs: Sequence[str] | str | None = None,
     best: int = 5,
