@@ -11,6 +11,7 @@ import pytest
 
 from escala import (
     AllocationError,
+    AllocationStatus,
     CurveError,
     CurveSet,
     InputError,
@@ -128,3 +129,26 @@ async def test_flags_of_a_store(tmp_path: Path) -> None:
         with pytest.raises(RecordError, match="allow_duplicates must be True or False, not 'no'"):
             await store.import_records(["A"], [1.0], [0.5], file="x.csv", allow_duplicates=wrong)
         assert await store.symbols() == {"A": 1}
+
+
+def test_a_bound_that_no_number_can_say_is_no_proof() -> None:
+    """Rate times capital lies beyond all numbers: the best that was found was called optimal beside a bound of NaN."""
+    steep = CurveSet.from_params(["A"], "exponential", [[0.5, 1e250, 0.1]])
+    found = allocate(steep, 1e100, reserve=0.0)
+    assert (found.utility, found.upper_bound, found.gap) == (1.0000000000000001e99, np.inf, 1.0)
+    assert found.status == AllocationStatus.GAP_OPEN
+    assert "(gap 100.0%, not closed)" in found.summary()
+
+
+def test_at_a_kink_the_slope_is_the_one_before_it() -> None:
+    rising = CurveSet.from_params(["A"], "linear", [[1e-5, 0.5]])
+    assert rising.marginal(5e4)[0] == 1.5
+    assert rising.marginal(5.1e4)[0] == 1.0
+    found = allocate(rising, 5e4, reserve=0.0)
+    assert (found.marginal[0], found.shadow_price) == (1.5, 1.0)
+
+
+@pytest.mark.parametrize("row", [None, [99.0, None], (None, 1.0)])
+def test_a_null_in_a_book_names_its_level(row: Any) -> None:
+    with pytest.raises(CurveError, match=r"books\['A'\] bids\[1\] must be a price and a size, not "):
+        CurveSet.from_order_books({"A": {"bids": [[100.0, 1.0], row], "asks": [[101.0, 1.0]]}})

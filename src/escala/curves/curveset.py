@@ -597,6 +597,7 @@ class CurveSet:
     def marginal(self, capital: PerSymbol, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate η + C·η′, what the next unit of capital returns: 1 where η > 1, 0 where η < 0.
 
+        Where η is 1 or 0 and it has a kink, the slope is that of η itself, to the side where it lies within [0, 1].
         Arguments as in :meth:`efficiency`.
         """
         return self._evaluate("MARGINAL", capital, out, threads)
