@@ -133,7 +133,8 @@ def test_days_that_are_not_there_are_refused(arguments: tuple[str, ...], message
 def test_curves_of_the_real_quotes() -> None:
     found = demo_curves.run(demo_curves.load_quotes())
     assert len(found.curves) == 56
-    assert found.curves.n_points.sum() == 19_278
+    assert found.curves.n_points.sum() == 19_276
+    assert found.curves.set_aside.sum() == 2
     assert found.curves.has_curve.all()
     text = demo_curves.report(found)
     assert len(text.splitlines()) == 63

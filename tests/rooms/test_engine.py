@@ -27,6 +27,7 @@ from escala import (
     UnknownSymbolError,
     fit,
 )
+from escala.curves.fitting import fit_seen
 from escala.engine.models import utc
 from escala.tables import ENGINE_SETTINGS
 from tests.engines import CAPITAL, FREE, LONG, UTC, add_line, add_noise, counted, listen, same
@@ -212,7 +213,9 @@ async def test_whoever_asks_may_give_up(url: str) -> None:
             assert isinstance(answers[0], asyncio.CancelledError | escala.EfficiencyPrediction)
             assert len({repr(answer) for answer in answers[1:]}) == 1
             records = await engine.store.records("A")
-            expected = fit(records.symbol, records.capital, records.efficiency).efficiency(5e4)[0]
+            seen = records.observed_at.astype(np.int64) * 1e-6
+            curves = fit_seen(records.symbol, records.capital, records.efficiency, seen, family="auto", weights=None)
+            expected = curves.efficiency(5e4)[0]
             assert (await engine.predict_efficiency("A", 5e4)).efficiency == expected
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from escala import CurveSet, EngineConfig, PredictiveScalingEngine, ScalingConfig, Store, fit
+from escala import CurveSet, EngineConfig, PredictiveScalingEngine, ScalingConfig, Store
+from escala.curves.fitting import fit_seen
 from escala.engine import memory as engine_memory
 from escala.engine.memory import RecordMemory
 from escala.errors import RecordError
@@ -32,10 +33,14 @@ async def until(reached: Any) -> None:
     raise AssertionError("it was not reached")
 
 
-async def from_the_store(engine: PredictiveScalingEngine, symbol: str, **more: Any) -> CurveSet:
+async def from_the_store(engine: PredictiveScalingEngine, symbol: str) -> CurveSet:
     """Fit all records of a symbol as they are in the store."""
     records = await engine.store.records(symbol)
-    return fit([symbol], [records.capital], [records.efficiency], weights=[records.weight], **more)
+    columns, seconds = (
+        ([symbol], [records.capital], [records.efficiency]),
+        [records.observed_at.astype(np.int64) * 1e-6],
+    )
+    return fit_seen(*columns, seconds, weights=[records.weight], family="auto")
 
 
 # --- records in memory ------------------------------------------------------------------------------------------------

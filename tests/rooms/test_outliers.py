@@ -230,6 +230,21 @@ def test_weights_times_and_groups_go_with_the_records_that_stay() -> None:
     assert fit(["A"], [c], [y], **whole).set_aside[0] == 0
 
 
+def test_the_youngest_records_may_be_a_market_that_has_changed() -> None:
+    """An absurd record is set aside once ten others came since."""
+    c, y = market(40)
+    y[20] = 0.01
+    for later, aside in ((0, 0), (9, 0), (10, 1), (30, 1)):
+        times = np.arange(40.0)
+        times[20] = 100.0
+        times[[k for k in range(40) if k != 20][:later]] = 101.0 + np.arange(later)
+        found = fit(["A"], [c], [y], observed_at=[times], family="depth")
+        assert found.set_aside[0] == aside
+    y[:3] = 0.01  # with the one before four of forty, and the youngest
+    times = np.where(y == 0.01, 100.0, np.arange(40.0))
+    assert fit(["A"], [c], [y], observed_at=[times], family="depth").set_aside[0] == 0
+
+
 def test_a_suspect_that_the_curve_without_it_confirms_not_stays() -> None:
     c, y = market(10)
     suspect = np.zeros(10, dtype=bool)

@@ -82,22 +82,13 @@ async def fitted(store: Store, symbols: list[str] | None, wanted: Refit) -> tupl
 def _fit(records: StoredRecords, families: dict[str, str], wanted: Refit) -> CurveSet:
     import numpy as np
 
-    from escala.curves.fitting import fit
+    from escala.curves.fitting import fit, fit_seen
 
     moments = records.observed_at.astype(np.int64)
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"noise": wanted.noise or "auto", "loss": wanted.loss or "auto", "weights": records.weight}
     if wanted.group is not None:
         more["group"] = moments // _MICROSECONDS[wanted.group]
-    if wanted.times:
-        more["observed_at"] = moments * 1e-6
     order = dict.fromkeys(records.symbol.tolist())
-    return fit(
-        records.symbol,
-        records.capital,
-        records.efficiency,
-        weights=records.weight,
-        family=[families[symbol] for symbol in order],
-        noise=wanted.noise or "auto",
-        loss=wanted.loss or "auto",
-        **more,
-    )
+    more["family"] = [families[symbol] for symbol in order]
+    columns, seconds = (records.symbol, records.capital, records.efficiency), moments * 1e-6
+    return fit(*columns, observed_at=seconds, **more) if wanted.times else fit_seen(*columns, seconds, **more)

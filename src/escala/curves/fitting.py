@@ -103,6 +103,8 @@ def fit(
         far off what the records before and behind them allow and the curve fitted without them, by more than noise
         with heavy tails explains (from 8 records on; of Hill, which rises and falls, only below both sides). They are
         set aside, and told: see `CurveSet.set_aside` and :meth:`CurveSet.aside`. Where there is none, nothing changes.
+        With `observed_at` they stay as long as they are a tenth of the records since the first of them: the market may
+        have changed, which the next records tell.
         ``"squares"`` sets nothing aside. ``"student"`` does, and weighs the squares of the others again three times by
         (ν + 1)/(ν + t²), ν = 4, t the residual in units of what neighbours are off by; each fit finds its global
         optimum. It takes four times as long.
@@ -187,20 +189,68 @@ def fit(
     records = _records(symbols, given, clip=clip, normalise=normalise)
     if half_life is not None:
         records.weights = _decayed(records, half_life)
-    choice = _choices(family, records.symbols)
-    absurd = None if loss == "squares" else _absurd(records, choice, least, crew)
-    aside = Ragged.empty(choice.size)
-    if absurd is not None:
-        aside = _listed(records, absurd)
-        records = _taken(records, None, ~absurd)
-    if loss == "student":
-        records.weights = _robust_weights(records, choice, least, crew)
-    curves = _fit(records, choice, least, crew, progress)
-    if absurd is not None:
-        curves = dataclasses.replace(curves, _aside=aside)
+    curves = _fit_what_counts(records, family, loss, least, crew, progress, forward=True)
     if on_error == "raise":
         _raise_without_curve(curves)
     return curves
+
+
+def fit_seen(
+    symbols: Any,
+    capital: Any,
+    efficiency: Any,
+    seen_at: Any,
+    *,
+    family: Any,
+    weights: Any,
+    group: Any = None,
+    noise: str = "auto",
+    loss: str = "auto",
+    threads: int | None = None,
+) -> CurveSet:
+    """Fit as :func:`fit` does; when records were seen (seconds) tells absurd ones from a changed market, no more.
+
+    Raises
+    ------
+    RecordError
+        As :func:`fit`.
+    """
+    given = {
+        "capital": capital,
+        "efficiency": efficiency,
+        "weights": weights,
+        "observed_at": seen_at,
+        "group": group,
+    }
+    robust.check(loss)
+    least = curve_noise.noise_from(noise)
+    records = _records(symbols, given, clip=False, normalise=False)
+    crew = parallel.checked_threads(threads, RecordError)
+    return _fit_what_counts(records, family, loss, least, crew, None, forward=False)
+
+
+def _fit_what_counts(
+    records: _Records,
+    family: Any,
+    loss: str,
+    least: int,
+    threads: int,
+    progress: Callable[[int], object] | None,
+    *,
+    forward: bool,
+) -> CurveSet:
+    """Fit records but for absurd ones; `forward` asks for scores of later times too, where there are times."""
+    choice = _choices(family, records.symbols)
+    absurd = None if loss == "squares" else _absurd(records, choice, least, threads)
+    if not forward:
+        records.times = None
+    aside = None if absurd is None else _listed(records, absurd)
+    if absurd is not None:
+        records = _taken(records, None, ~absurd)
+    if loss == "student":
+        records.weights = _robust_weights(records, choice, least, threads)
+    curves = _fit(records, choice, least, threads, progress)
+    return curves if aside is None else dataclasses.replace(curves, _aside=aside)
 
 
 @dataclass
@@ -579,6 +629,10 @@ def _absurd(
     sizes = np.diff(records.offsets)
     few = _counts(found, records.offsets) <= np.maximum(robust.ALWAYS, sizes // robust.ONE_IN)
     found &= np.repeat(few, sizes)
+    if records.times is not None:
+        for start, stop in itertools.pairwise(records.offsets.tolist()):
+            if found[start:stop].any():
+                found[start:stop] &= ~robust.changed(records.times[start:stop], found[start:stop])
     return found if found.any() else None
 
 

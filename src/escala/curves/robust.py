@@ -35,7 +35,8 @@ Marks = npt.NDArray[np.bool_]
 LOSSES: Final = ("auto", "squares", "student")
 #: Times that records are looked at: suspects may hide behind suspects.
 LOOKS: Final = 5
-#: Absurd is at most one of so many records of an instrument, and always so few: more are a market of their own.
+#: Absurd is at most one of so many records of an instrument, and always so few: more are a market of their own. Where
+#: times are known, so it is of the records since an absurd one: more may be a market that has changed.
 ONE_IN: Final = 10
 ALWAYS: Final = 2
 
@@ -131,6 +132,19 @@ def confirmed(capital: Floats, efficiency: Floats, suspect: Marks, curve: Floats
             return found
         found[found] = kept
     return np.zeros(suspect.size, dtype=bool)
+
+
+def changed(times: Floats, absurd: Marks) -> Marks:
+    """Mark the absurd records of an instrument that may be the beginning of another market: the youngest are.
+
+    The first of them is the earliest from which on, in time, no fewer than one in :data:`ONE_IN` records is absurd.
+    """
+    for first in np.unique(times[absurd]):
+        since = times >= first
+        if ONE_IN * int(absurd[since].sum()) >= int(since.sum()):
+            young: Marks = absurd & since
+            return young
+    return np.zeros_like(absurd)
 
 
 def below_both_sides(capital: Floats, efficiency: Floats, suspect: Marks) -> Marks:

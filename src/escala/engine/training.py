@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from escala import parallel
-from escala.curves.fitting import fit
+from escala.curves.fitting import fit, fit_seen
 from escala.engine.config import EngineConfig
 from escala.engine.keeping import ModelKeeper
 from escala.engine.memory import RecordMemory, SymbolRecords
@@ -234,24 +234,23 @@ def fitted(
     beside: bool = False,
 ) -> dict[str, Model]:
     """Fit records. Beside the work of others one processor is left to them."""
-    aged: dict[str, Any] = {}
-    if config.half_life is not None:
-        # A timedelta could not hold every half-life.
-        seconds = [one.observed_at * 1e-6 for one in records.values()]
-        aged = {"observed_at": seconds, "half_life": config.half_life}
     threads = config.threads
     if beside:
         threads = max(1, parallel.checked_threads(threads, ConfigError) - 1)
     own = {symbol: setting.family for symbol, setting in settings.symbol_config.items()}
-    curves = fit(
-        list(records),
-        [one.capital for one in records.values()],
-        [one.efficiency for one in records.values()],
-        family=[own.get(symbol) or settings.config.default_family for symbol in records],
-        weights=[one.weight for one in records.values()],
-        threads=threads,
-        **aged,
-    )
+    families = [own.get(symbol) or settings.config.default_family for symbol in records]
+    weights = [one.weight for one in records.values()]
+    capital, efficiency = ([getattr(one, name) for one in records.values()] for name in ("capital", "efficiency"))
+    seconds = [one.observed_at * 1e-6 for one in records.values()]  # a timedelta could not hold every half-life
+    if config.half_life is None:
+        curves = fit_seen(
+            list(records), capital, efficiency, seconds, family=families, weights=weights, threads=threads
+        )  # fmt: skip
+    else:
+        curves = fit(
+            list(records), capital, efficiency, family=families, weights=weights, threads=threads,
+            observed_at=seconds, half_life=config.half_life,
+        )  # fmt: skip
     models = parted(curves, curves.saturation(config.drop), version=version, seen=seen, trained_at=[at] * len(curves))
     for model in models.values():  # what predictions of this level have in common is made here
         model.curve.predict(1.0, level=config.level, tolerance=config.tolerance)
