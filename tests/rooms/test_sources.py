@@ -650,7 +650,7 @@ def test_real_quotes_become_the_records_that_they_are() -> None:
     assert made.observed_at is not None
     assert made.observed_at.tolist() == [float(row["unix_time"]) for row in rows]
     curves = escala.fit(made.to_dict())
-    direct = escala.fit(made.symbol, made.capital, made.efficiency)
+    direct = escala.fit(made.symbol, made.capital, made.efficiency, observed_at=made.observed_at)
     np.testing.assert_array_equal(curves.params, direct.params)
     frame = made.to_dataframe()
     np.testing.assert_array_equal(escala.fit(frame).params, direct.params)
