@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-KERNEL_TESTS := $(addprefix tests/rooms/test_,lending.py fitting.py curves.py allocation.py sources.py design.py)
+# Only these are read without the compiler: others fit curves while they are imported.
+NOJIT_TESTS = $(shell grep -l mark.nojit tests/rooms/*.py)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -21,8 +22,7 @@ demo: $(READY) ## run the main job: curves of 56 token pairs, 374 real Aave acco
 	@$(BIN)/escala demo
 
 test: $(READY) ## run all checks: lint, docs, tests on all and one thread, with bounds checks, without compiler
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory docs
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-kernels docs
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-suite test-lanes
 
 lint: $(READY) ## check style, format, types and which room may import which
@@ -42,21 +42,27 @@ docs: $(READY) ## build the site in build/site; any warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/site
 	@echo "build/site/index.html"
 
+# Compiled before anything waits for them, with bounds checks too: these processes share the work and no test pays it.
+test-kernels: kernels
+	NUMBA_BOUNDSCHECK=1 $(BIN)/escala warm
+
 # The whole suite beside its lanes: each leaves a core idle for much of its time.
 test-suite: $(READY)
 	$(BIN)/python -m pytest
 
 test-lanes: $(READY)
-	ESCALA_THREADS=1 $(BIN)/python -m pytest -q $(KERNEL_TESTS)
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q tests/rooms/test_arrays.py $(KERNEL_TESTS)
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q -m nojit tests/rooms/test_sweeps.py
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit $(KERNEL_TESTS) tests/rooms/test_sweeps.py
+	HYPOTHESIS_PROFILE=lane ESCALA_THREADS=1 $(BIN)/python -m pytest -q -m "kernel and not slow" tests/rooms
+	HYPOTHESIS_PROFILE=lane NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q -m "kernel and not slow" tests/rooms
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit $(NOJIT_TESTS)
 
 bench: $(READY) ## run the benchmarks and print ratios
 	$(BIN)/python -m benchmarks
 
 gate: $(READY) ## say whether this tree is slower than a revision, or that it cannot tell: make gate REV=main
 	$(BIN)/python -m benchmarks.gate $(REV)
+
+fuzz: $(READY) ## draw properties and calls of the C library with fresh seeds: make fuzz MINUTES=10
+	$(BIN)/python -m tests.fuzz $(MINUTES)
 
 format: $(READY) ## format the sources
 	$(BIN)/ruff check --fix .
@@ -65,4 +71,4 @@ format: $(READY) ## format the sources
 clean: ## remove the environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache dist build
 
-.PHONY: help demo test test-suite test-lanes lint room kernels docs bench gate format clean
+.PHONY: help demo test test-kernels test-suite test-lanes lint room kernels docs bench gate fuzz format clean

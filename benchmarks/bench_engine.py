@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import running
 from benchmarks.compare import compare
-from escala import EngineConfig, PredictiveScalingEngine
+from escala import EngineConfig, PredictiveScalingEngine, ScalingConfig, Store
 
 SYMBOLS = [f"S{k}" for k in range(1000)]
 CALLS = 1000
@@ -162,3 +164,24 @@ def test_open(benchmark: Any, tmp_path: Path) -> None:
         unit="call",
     )
     big.close()
+
+
+@pytest.mark.benchmark(group="engine")
+@pytest.mark.parametrize(
+    ("records", "staleness", "family"), [(200_000, 0.0, "auto"), (200_000, 0.0, "sqrt"), (1_000_000, 1.0, "auto")]
+)
+def test_running(benchmark: Any, tmp_path: Path, records: int, staleness: float, family: str) -> None:
+    """500 records a second over 20 symbols come in while questions are asked, one after the other."""
+    path, config = tmp_path / "engine.db", EngineConfig(max_staleness=staleness)
+
+    async def prepared() -> None:
+        async with await Store.open(path) as store:
+            await store.set_config(ScalingConfig(default_family=family))
+
+    asyncio.run(prepared())
+    seconds = float(os.environ.get("ESCALA_BENCH_SECONDS", "20"))
+    load = benchmark.pedantic(lambda: asyncio.run(running.measure(path, records, config, seconds)), rounds=1)
+    what = (
+        f"500 records a second over 20 symbols beside questions, {records:,} records, {family}, staleness {staleness:g}"
+    )
+    benchmark.extra_info.update(what=what, figure=load.figure())

@@ -44,7 +44,7 @@ def compare(
     peer_work: float,
     unit: str,
     what: str,
-    rounds: int = 3,
+    rounds: int = 5,
 ) -> None:
     """Run both in turn and record the minima of a unit of work, and their ratio."""
     ours()
@@ -99,7 +99,7 @@ def test_many_positions_on_a_shared_path(benchmark: Any, scale: float, share: st
 @pytest.mark.benchmark(group="market")
 @pytest.mark.parametrize("band", [0.2, 0.1, 0.05])
 def test_positions_that_keep_a_band(benchmark: Any, band: float) -> None:
-    paths, sets = 16, 256
+    paths, sets = 64, 256
     policy = Policy(
         deleverage_health=2.0 - band, deleverage_target=2.0, boost_health=2.0 + band, boost_target=2.0,
         depth=Depth.flat(0.001),
@@ -118,7 +118,7 @@ def test_positions_that_keep_a_band(benchmark: Any, band: float) -> None:
 
 @pytest.mark.benchmark(group="market")
 def test_nothing_shared(benchmark: Any) -> None:
-    paths, sets = 40, 20
+    paths, sets = 100, 40
     debts = np.linspace(2_000.0, 12_000.0, sets)
     compare(
         benchmark,
@@ -127,7 +127,7 @@ def test_nothing_shared(benchmark: Any) -> None:
         work=float(paths) * YEAR_OF_HOURS * sets,
         peer_work=20.0 * YEAR_OF_HOURS,
         unit="position-step",
-        what="20 positions on 40 paths of their own each, one thread / scalar Numba loop",
+        what="40 positions on 100 paths of their own each, one thread / scalar Numba loop",
     )
 
 

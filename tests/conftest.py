@@ -1,10 +1,12 @@
 """Settings that every test shares."""
 
 import asyncio
+import functools
 import importlib
 import inspect
 import itertools
 import os
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.register_profile("long", settings.get_profile("escala"), derandomize=False, max_examples=2000)
+# Where the same tests run once more under another setting of the compiler or of threads.
+settings.register_profile("lane", settings.get_profile("escala"), max_examples=15)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "escala"))
 
 
@@ -52,10 +56,19 @@ _SLOW = {"postgres", "client", "native", "pieces"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests as slow that need what takes its time to make."""
+    """Mark tests as slow that need what takes its time to make, and as tests of kernels those beside a twin."""
     for item in items:
         if _SLOW & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+        if isinstance(item, pytest.Function) and _has_twins(item.module):
+            item.add_marker(pytest.mark.kernel)
+
+
+@functools.cache
+def _has_twins(module: types.ModuleType) -> bool:
+    """Tell whether a file imports from tests.naive: nobody needs to put a new file of kernel tests into a list."""
+    names = (one.__name__ if inspect.ismodule(one) else getattr(one, "__module__", "") for one in vars(module).values())
+    return any(str(name).startswith("tests.naive") for name in names)
 
 
 @pytest.fixture(scope="session")

@@ -91,13 +91,18 @@ class Logistic(Model):
         self.check(self.numbers(replaced), replaced)
         return replaced
 
-    def slices(self, varied: Sequence[str], settings: Any, rows: int) -> Slices:
+    def slices(self, varied: Sequence[str], settings: Any, rows: int, outputs: Sequence[str], threads: int) -> Slices:
         assert set(varied) >= {"stock"}
         assert rows % 2048 == 0
+        assert threads >= 1
+        assert set(outputs) <= {"final", "harvested", "lived"}
         return Slices(settings)
 
-    def evaluate(self, columns: Mapping[str, Floats], settings: Any, threads: int) -> Stocks:
+    def evaluate(
+        self, columns: Mapping[str, Floats], settings: Any, threads: int, outputs: Sequence[str] | None = None
+    ) -> Stocks:
         assert threads >= 1
+        assert set(outputs or ()) <= {"final", "harvested", "lived"}
         return grow(**{**self.numbers(settings), **columns})
 
 

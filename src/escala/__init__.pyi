@@ -84,6 +84,7 @@ from escala.market.result import MarketFlag as MarketFlag
 from escala.market.result import MarketRecord as MarketRecord
 from escala.market.result import MarketResult as MarketResult
 from escala.market.result import MarketStatus as MarketStatus
+from escala.market.settings import MarketSettings as MarketSettings
 from escala.market.simulate import simulate_market as simulate_market
 from escala.sources import EfficiencyRecords as EfficiencyRecords
 from escala.store import AllocationLine as AllocationLine
@@ -104,6 +105,7 @@ from escala.sweeps.statistics import OutputStatistics as OutputStatistics
 from escala.sweeps.summary import SweepSummary as SweepSummary
 from escala.sweeps.sweep import sweep as sweep
 from escala.tuning.result import Tuning as Tuning
+from escala.tuning.result import TuningLimit as TuningLimit
 from escala.tuning.tune import tune as tune
 
 __version__: str

@@ -126,6 +126,12 @@ def one_number(name: str, value: Any, interval: Interval, error: type[InputError
     return float(given)
 
 
+def plain_number(value: Any, interval: Interval) -> float | None:
+    """Give a plain number that is allowed, or None: then :func:`to_floats` and :func:`check_interval` know more."""
+    kind = type(value)
+    return float(value) if (kind is float or kind is int or kind is np.float64) and interval.has(value) else None
+
+
 def is_integer(value: object) -> bool:
     """Tell an integer of any type; NumPy calls a span of time one too."""
     return isinstance(value, Integral) and not isinstance(value, bool | np.timedelta64)

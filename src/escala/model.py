@@ -1,4 +1,4 @@
-"""A model: what a design, a sweep, tuning, pictures and commands take; the lending loop is one.
+"""A model: what a design, a sweep, tuning, pictures and commands take; the lending loop is one, the market another.
 
 A model says which columns a scenario has, what it gives, how it ends, and how many scenarios are worked through. What
 takes a model knows no more of it than this, so another one needs no change there.
@@ -13,20 +13,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from escala.arrays import FloatLike, Floats, check_interval, check_order
+import numpy as np
+
+from escala.arrays import FloatLike, Floats, check_interval, check_order, check_together
 from escala.errors import InputError, ScenarioError, did_you_mean
 from escala.tables import Code, Codes, Interval, Table, intervals, names
 
-__all__ = ["DEFAULT", "Model", "Slices", "default", "named"]
+__all__ = ["DEFAULT", "Model", "Slices", "check_keys", "chosen", "default", "named", "table_of"]
 
 #: The model that is meant where none is named: what was kept before there were others says nothing of it.
 DEFAULT: Final = "lending"
 #: Where models are that can be named in files: loaded when they are asked for.
-_MODULES: Final[Mapping[str, str]] = {DEFAULT: "escala.lending.model"}
+_MODULES: Final[Mapping[str, str]] = {DEFAULT: "escala.lending.model", "market": "escala.market.model"}
 
 
 class Slices(Protocol):
-    """Scenarios in slices, in memory that is used again: one thread's alone."""
+    """Scenarios in slices, in memory that is used again: one thread's alone, though others may help it."""
 
     def run(self, columns: Mapping[str, Floats], n: int) -> Iterator[None]:
         """Work through a slice of n scenarios, in steps of some milliseconds."""
@@ -54,7 +56,9 @@ class Model(abc.ABC):
     kept : tuple of str
         Outputs that a sweep keeps when nobody says.
     ordered : tuple of pairs of str, optional
-        Arguments and fields of which the first must not exceed the second.
+        Arguments and fields of which the first must not exceed the second. Tuning lowers them in this order.
+    strict : tuple of pairs of str, optional
+        Those of `ordered` of which the first must be below the second.
     stops : codes, optional
         How a scenario may end, numbered from 0; ``doc`` is how a summary says it. None where scenarios do not end, but
         are, say, statistics over many paths.
@@ -64,6 +68,12 @@ class Model(abc.ABC):
         Fields that are tuned when nobody says.
     misleading : mapping of str to (str, str), optional
         Outputs that mislead alone: which one must be beside them, and what is said where it is not.
+    errors : mapping of str to str, optional
+        Outputs that are estimates, and which output is the standard error of each.
+    unseen : str, optional
+        What is kept back by tuning beside scenarios, see :meth:`halves`; empty where nothing is.
+    sections : tuple of str, optional
+        Tables of a file that hold settings.
     error : type, optional
         Of a scenario that is not allowed.
     """
@@ -80,6 +90,10 @@ class Model(abc.ABC):
     goal: Code | None = None
     tuned: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     misleading: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+    strict: tuple[tuple[str, str], ...] = ()
+    unseen: str = ""
+    sections: tuple[str, ...] = ("strategy",)
     error: type[InputError] = ScenarioError
 
     def __reduce__(self) -> str | tuple[Any, ...]:
@@ -151,6 +165,45 @@ class Model(abc.ABC):
         """Give settings of one number a field as JSON knows them: all that results depend on beside the columns."""
         return {name: float(array) for name, array in self.numbers(settings).items()}
 
+    def read(self, content: Mapping[str, Any]) -> Any:
+        """Give the settings that a file's tables describe.
+
+        Parameters
+        ----------
+        content : mapping
+            The file; of its tables those of `sections`, which may be missing.
+
+        Raises
+        ------
+        InputError
+            If a key is not known or a value not allowed; names the table and the key.
+        """
+        (section,) = self.sections
+        return self.replaced(self.settings(None), table_of(content, section, self.field_names, self.error))
+
+    def check_names(self, given: Sequence[str], settings: Any) -> None:  # noqa: B027  # most have nothing to check
+        """Check that names of columns go with settings; those of arguments and fields always do.
+
+        Raises
+        ------
+        InputError
+            The class `error`; names the column.
+        """
+
+    def tuned_with(self, settings: Any) -> Mapping[str, tuple[float, float]]:  # noqa: ARG002
+        """Give the fields that are tuned when nobody says, as far as they mean something with these settings."""
+        return self.tuned
+
+    def halves(self, settings: Any) -> tuple[Any, Any] | None:  # noqa: ARG002
+        """Give settings to tune on, and others of chances that were not seen there; None if scenarios have no chances.
+
+        Raises
+        ------
+        InputError
+            If there are too few for two.
+        """
+        return None
+
     def check(self, columns: Mapping[str, Floats], settings: Any) -> None:
         """Check columns, alone and against each other and the settings.
 
@@ -162,12 +215,17 @@ class Model(abc.ABC):
         fixed = self.numbers(settings)
         for name, column in columns.items():
             check_interval(name, column, self.allowed[name], self.error)
+        known = {**fixed, **columns}
         for low, high in self.ordered:
-            if low in columns or high in columns:
-                check_order(low, columns.get(low, fixed[low]), high, columns.get(high, fixed[high]), self.error)
+            if (low in columns or high in columns) and low in known and high in known:
+                check_order(low, known[low], high, known[high], self.error)
+        for low, high in self.strict:
+            if (low in columns or high in columns) and low in known and high in known:
+                pair = {low: known[low], high: known[high]}
+                check_together(pair, np.less, f"{low} must be below {high}", self.error)
 
     @abc.abstractmethod
-    def slices(self, varied: Sequence[str], settings: Any, rows: int) -> Slices:
+    def slices(self, varied: Sequence[str], settings: Any, rows: int, outputs: Sequence[str], threads: int) -> Slices:
         """Give what works through slices of at most so many rows, for one thread.
 
         Parameters
@@ -178,10 +236,16 @@ class Model(abc.ABC):
             The other fields, one number each.
         rows : int
             Most rows of a slice.
+        outputs : sequence of str
+            What is asked of the results: others need not be worked out.
+        threads : int
+            Threads that may help where a scenario takes long.
         """
 
     @abc.abstractmethod
-    def evaluate(self, columns: Mapping[str, Floats], settings: Any, threads: int) -> Any:
+    def evaluate(
+        self, columns: Mapping[str, Floats], settings: Any, threads: int, outputs: Sequence[str] | None = None
+    ) -> Any:
         """Work through scenarios that are there as arrays; the bits are those of :meth:`slices`.
 
         Parameters
@@ -192,6 +256,8 @@ class Model(abc.ABC):
             The other fields, one number each.
         threads : int
             Threads to use.
+        outputs : sequence of str, optional
+            What is asked of the results, by default everything: others need not be worked out.
 
         Returns
         -------
@@ -223,3 +289,50 @@ def named(name: str) -> Model:
 def default() -> Model:
     """Load the model that is meant where none is named."""
     return named(DEFAULT)
+
+
+def chosen(given: Any, error: type[InputError]) -> Model:
+    """Check what a caller gave as a model: itself, or its name.
+
+    Raises
+    ------
+    InputError
+        The class given, if it is none.
+    """
+    if isinstance(given, str):
+        try:
+            return named(given)
+        except InputError as problem:
+            raise error(str(problem), arguments=("model",)) from None
+    if not isinstance(given, Model):
+        raise error(f"model must be a Model or the name of one, not {given!r}", arguments=("model",))
+    return given
+
+
+def table_of(content: Mapping[str, Any], name: str, keys: Sequence[str], error: type[InputError]) -> dict[str, Any]:
+    """Give a table of a file, which may be missing.
+
+    Raises
+    ------
+    InputError
+        The class given, if it is no table or has other keys; names the table and the key.
+    """
+    table = content.get(name, {})
+    if not isinstance(table, dict):
+        raise error(f"{name} must be a table, not {table!r}", arguments=(name,))
+    check_keys(table, keys, f"key of [{name}]", error)
+    return table
+
+
+def check_keys(given: Mapping[str, Any], known: Sequence[str], what: str, error: type[InputError]) -> None:
+    """Check that a file has no keys but some.
+
+    Raises
+    ------
+    InputError
+        The class given; names the first other one.
+    """
+    for key in given:
+        if key not in known:
+            hint = did_you_mean(key, known, f"; there are {', '.join(known)}")
+            raise error(f"{key!r} is no {what}{hint}", arguments=(key,))

@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterator
 from numbers import Integral
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TypeAlias
+from typing import ParamSpec, TypeAlias, TypeVar
 
 from escala.errors import InputError
 
 _MOST_THREADS = 256  # more would only wait for each other
+
+Result = TypeVar("Result")
+_Given = ParamSpec("_Given")
 
 #: Computes ``start <= i < stop`` in steps of some milliseconds, and yields after each of them.
 Part: TypeAlias = Callable[[int, int], Iterator[None]]
@@ -102,6 +105,18 @@ def checked_threads(threads: int | None, error: type[InputError]) -> int:
     if isinstance(threads, bool) or is_span or not isinstance(threads, Integral) or threads < 1:
         raise error(f"threads must be an integer of at least 1, not {threads!r}", arguments=("threads",))
     return int(threads)
+
+
+def check_threads(threads: int | None, error: type[InputError]) -> None:
+    """Check a number of threads that nothing is going to use: what :func:`checked_threads` refuses is refused.
+
+    Raises
+    ------
+    InputError
+        As there.
+    """
+    if threads is not None or os.environ.get("ESCALA_THREADS"):
+        checked_threads(threads, error)
 
 
 def chunk_size(n: int, threads: int, *, largest: int, multiple: int) -> int:
@@ -224,3 +239,18 @@ def _run_here(make_part: Callable[[], Part], n: int, chunk: int, progress: Progr
             pass
         if progress is not None:
             progress(stop)
+
+
+async def beside(function: Callable[_Given, Result], *arguments: _Given.args, **named: _Given.kwargs) -> Result:
+    """Run a function in a thread beside the event loop, which has others to serve; at the program's end within it.
+
+    Once the main thread has ended there are no more threads to be had, and nobody else to serve.
+    """
+    import asyncio
+
+    try:
+        return await asyncio.to_thread(function, *arguments, **named)
+    except RuntimeError:
+        if threading.main_thread().is_alive():
+            raise
+        return function(*arguments, **named)

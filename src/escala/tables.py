@@ -183,6 +183,23 @@ class Form(Code):
         return self.fitted + 2
 
 
+@dataclass(frozen=True)
+class Target(Code):
+    """Where a plan of a position ends.
+
+    Parameters
+    ----------
+    values : Interval, optional
+        What its number may be; None where it has none.
+    up, down : bool
+        Whether plans that build leverage, and such as take it off, may have it.
+    """
+
+    values: Interval | None = None
+    up: bool = False
+    down: bool = False
+
+
 Table = tuple[Quantity, ...]
 Codes = tuple[Code, ...]
 
@@ -239,6 +256,9 @@ ENGINE_SETTINGS: Final[Table] = (
     Quantity("refresh_interval", "time after which other processes are seen", "seconds", FINITE_FROM_ZERO, 5.0),
     Quantity("refresh_timeout", "longest wait for that where the answer is known", "seconds", FINITE_FROM_ZERO, 1.0),
     Quantity("cache_size", "predictions that are remembered", "count", Interval(0, 2.0**53, integer=True), 100_000),
+    Quantity("record_cache", "records that stay in memory", "count", Interval(0, 2.0**53, integer=True), 5_000_000),
+    Quantity("max_staleness", "age of records that an answer may miss", "seconds", FINITE_FROM_ZERO, 0.0),
+    Quantity("history_size", "trainings of a symbol that stay", "count", Interval(1, 2.0**31 - 1, integer=True), 1000),
 )
 
 #: Coefficients that a curve has room for: the width of every array of them. Those that a family does not use are 0.
@@ -563,6 +583,15 @@ PLAN_ACTIONS: Final[Codes] = (
 )
 
 _RATIO_FROM_ONE: Final = Interval(1.0, 1e6)
+#: Where a plan ends.
+PLAN_TARGETS: Final = (
+    Target("rounds", 0, "nowhere: all rounds are made, up to the limit", up=True),
+    Target("leverage", 1, "supply/(supply − borrow)", _RATIO_FROM_ONE, up=True, down=True),
+    Target("ltv", 2, "borrow/supply", BELOW_ONE, up=True, down=True),
+    Target("supply", 3, "the supply", AMOUNT, up=True),
+    Target("repay", 4, "how much debt is repaid, at most what there is", AMOUNT_OR_NONE, down=True),
+    Target("close", 5, "without debt: what collateral is left is taken out", down=True),
+)
 #: Where a position stands before its plan.
 PLAN_POSITION: Final[Table] = (
     Quantity("equity", "New collateral that is deposited first", "amount", AMOUNT_OR_NONE, 0.0),
@@ -596,12 +625,9 @@ PLAN_TERMS: Final[Table] = (
     Quantity("most", "Largest trade", "amount", FROM_ZERO),
     Quantity("curve", "Place of the curve that says what a trade keeps, −1: it keeps the same at every size"),
 )  # fmt: skip
-PLAN_INPUTS: Final[Table] = (
-    *PLAN_POSITION,
-    *PLAN_LIMITS,
-    *(row for row in PLAN_COSTS if row.kernel),
-    *PLAN_TERMS,
-)
+#: What a kernel is given as it was given; gas is paid beside the position.
+PLAN_GIVEN: Final[Table] = (*PLAN_POSITION, *PLAN_LIMITS, *(row for row in PLAN_COSTS if row.kernel))
+PLAN_INPUTS: Final[Table] = (*PLAN_GIVEN, *PLAN_TERMS)
 
 _PLAN_ENDS: Final[tuple[Output, ...]] = (
     Output("status", "How it ends", "code", Interval(0, 5, integer=True), kernel=True),
@@ -1075,6 +1101,7 @@ MARKET_OUTPUTS: Final[tuple[Output, ...]] = (
     Output("seized", "Collateral seized, at the protocol's prices", "amount", FROM_ZERO, kernel=True),
     Output("end_debt", "Debt at the end", "amount", FROM_ZERO, kernel=True),
     Output("end_wallet", "Free cash at the end", "amount", FROM_ZERO, kernel=True),
+    Output("end_price", "Market price of the first asset at the end", "amount", FROM_ZERO, kernel=True),
 )  # fmt: skip
 
 #: Columns of the table of a recorded path, one row a step and asset.

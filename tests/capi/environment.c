@@ -24,6 +24,8 @@ typedef struct {
     double amounts[N], solution[ESCALA_SOLUTION_SIZE];
     int8_t binding[N];
     double profit[N], supply[N];
+    double final_supply[N], bound[N], cash_out[N], amount[64 * N], health[64 * N];
+    int64_t action[64 * N], plan_offsets[N + 1];
 } numbers;
 
 static char room[ROOM];
@@ -105,6 +107,45 @@ static void work(numbers *x) {
     memset(&outcomes, 0, sizeof outcomes);
     outcomes.profit = x->profit;
     check(escala_simulate(&scenarios, &outcomes, room, ROOM, NULL), "simulate");
+    escala_plans plans;
+    escala_plans_defaults(&plans);
+    plans.n = N;
+    plans.kind = ESCALA_PLAN_TO_LEVERAGE;
+    plans.target.value = 3.0;
+    plans.equity.values = x->supply;
+    plans.max_ltv.value = 0.8;
+    plans.liquidation_threshold.value = 0.85;
+    plans.min_health_factor.value = 1.01;
+    plans.swap_fee.value = 1e-3;
+    escala_leverage up;
+    memset(&up, 0, sizeof up);
+    up.final_supply = x->final_supply;
+    up.supply_bound = x->bound;
+    escala_operations operations;
+    memset(&operations, 0, sizeof operations);
+    operations.capacity = 64 * N;
+    operations.offsets = x->plan_offsets;
+    operations.action = x->action;
+    operations.amount = x->amount;
+    operations.health_factor = x->health;
+    needed = escala_plan_workspace(&plans);
+    check(needed < 0 || needed > ROOM, "room for plans");
+    check(escala_plan_leverage(&plans, &up, &operations, room, ROOM, NULL), "plan_leverage");
+    static const int8_t family = ESCALA_EXPONENTIAL;
+    static const double params[ESCALA_PARAMS] = {0.05, 1e-5, 0.949, 0.0}, origin = 0.0, trusted_to = 1e6;
+    plans.curves.n = 1;
+    plans.curves.family = &family;
+    plans.curves.params = params;
+    plans.curves.origin = &origin;
+    plans.curves.trusted_to = &trusted_to;
+    plans.kind = ESCALA_PLAN_TO_CLOSE;
+    plans.equity.values = NULL;
+    plans.supply.values = x->supply;
+    plans.borrow.value = 700.0;
+    escala_unwind down;
+    memset(&down, 0, sizeof down);
+    down.cash_out = x->cash_out;
+    check(escala_plan_unwind(&plans, &down, NULL, room, ROOM, NULL), "plan_unwind");
     /* what depends on the clock is not a result */
 }
 

@@ -80,9 +80,9 @@ static void fail(const char *what, int status) {
     exit(4);
 }
 
-enum { EVALUATE, THRESHOLD, CURVES, FIT, DECAY, ALLOCATE, SIMULATE, CALLS };
+enum { EVALUATE, THRESHOLD, CURVES, FIT, DECAY, ALLOCATE, SIMULATE, PLAN, CALLS };
 static const char *const NAMES[CALLS] = {"evaluate", "threshold", "check_curves", "fit",
-                                         "decay",    "allocate",  "simulate"};
+                                         "decay",    "allocate",  "simulate",     "plan"};
 static int64_t counted[CALLS][ESCALA_INFEASIBLE + 1];
 
 static void check(int call, int status, const escala_fault *fault) {
@@ -299,6 +299,60 @@ static void simulate(void) {
     check(SIMULATE, escala_simulate(&s, &o, last(areas[14], (size_t)given), given, &fault), &fault);
 }
 
+static void plan(void) {
+    escala_fault fault;
+    int64_t n = 1 + (int64_t)below(MOST), up = (int64_t)below(2);
+    escala_plans p;
+    escala_plans_defaults(&p);
+    if (!below(4)) {
+        p.curves = curves(below(2) ? 1 : n, 1);
+    } else {
+        p.depth = input(4, n, 0.0, 0.1);
+    }
+    static const int32_t ups[] = {ESCALA_PLAN_TO_ROUNDS, ESCALA_PLAN_TO_LEVERAGE, ESCALA_PLAN_TO_LTV,
+                                  ESCALA_PLAN_TO_SUPPLY};
+    static const int32_t downs[] = {ESCALA_PLAN_TO_CLOSE, ESCALA_PLAN_TO_LEVERAGE, ESCALA_PLAN_TO_LTV,
+                                    ESCALA_PLAN_TO_REPAY};
+    p.n = size(n);
+    p.kind = strange && !below(16) ? (int32_t)next() : (up ? ups : downs)[below(4)];
+    p.target = p.kind == ESCALA_PLAN_TO_LEVERAGE ? input(5, n, 1.0, 9.0)
+               : p.kind == ESCALA_PLAN_TO_LTV    ? input(5, n, 0.0, 0.9)
+                                                 : input(5, n, 1.0, 900.0);
+    p.equity = up ? input(6, n, 1.0, 1e4) : p.equity;
+    p.supply = input(7, n, 1.0, 1e4);
+    p.borrow = input(8, n, 900.0, 9e3);
+    p.max_ltv = up || below(2) ? input(9, n, 0.1, 0.8) : p.max_ltv;
+    p.liquidation_threshold = input(10, n, 0.8, 1.0);
+    p.min_health_factor = input(11, n, 1.0, 1.2);
+    p.rounds.value = (double)below(below(64) ? 30 : 10002);
+    p.fee_rate = input(15, n, 0.0, 0.1);
+    p.swap_fee = input(16, n, 0.0, 0.1);
+    escala_leverage a;
+    escala_unwind b;
+    char *rows = up ? (char *)&a : (char *)&b; /* of pointers alone */
+    for (size_t k = 0; k < (up ? sizeof a : sizeof b); k += sizeof(double *)) {
+        double *row = below(4) ? (double *)areas[12].end - n : NULL;
+        memcpy(rows + k, &row, sizeof row);
+    }
+    int64_t most = (int64_t)below(1024);
+    escala_operations o = {size(most), below(8) ? (int64_t *)areas[13].end - (n + 1) : NULL, NULL, NULL, NULL, NULL,
+                           NULL,       NULL,                                                 NULL, NULL};
+    for (char *at = (char *)&o.action; at < (char *)&o + sizeof o; at += sizeof(double *)) {
+        double *row = below(4) ? (double *)areas[17].end - most : NULL;
+        memcpy(at, &row, sizeof row);
+    }
+    if (o.capacity > most) { /* there is no room for what it says */
+        o.capacity = most;
+    }
+    const escala_operations *operations = below(2) ? &o : NULL;
+    int64_t needed = escala_plan_workspace(&p), given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
+    given = strange && !below(16) ? given / 2 : given;
+    void *workspace = last(areas[14], (size_t)given);
+    int status = up ? escala_plan_leverage(&p, &a, operations, workspace, given, &fault)
+                    : escala_plan_unwind(&p, &b, operations, workspace, given, &fault);
+    check(PLAN, status, &fault);
+}
+
 int main(int count, char **arguments) {
     if (count != 3) {
         return 2;
@@ -307,10 +361,10 @@ int main(int count, char **arguments) {
     for (size_t k = 0; k < sizeof areas / sizeof *areas; k++) {
         areas[k] = map(k == 14 ? WORKSPACE : 1 << 17);
     }
-    static void (*const calls[])(void) = {evaluate, fit, allocate, simulate};
+    static void (*const calls[])(void) = {evaluate, fit, allocate, simulate, plan};
     for (int64_t i = 0; i < atoll(arguments[2]); i++) {
         strange = !below(2);
-        calls[below(4)]();
+        calls[below(5)]();
     }
     for (int call = 0; call < CALLS; call++) {
         printf("%s", NAMES[call]);

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from escala import LendingStrategy, allocate, fit, simulate
+from escala import CurveSet, LendingStrategy, allocate, fit, plan_leverage, plan_unwind, simulate
 from escala.capi import Library, load
 
 _PAGE = mmap.PAGESIZE
@@ -121,6 +121,21 @@ def compare(library: Library, seed: int) -> None:
     result = simulate(supply, 0.6 * supply, 1.5 * supply, 10.0, strategy=LendingStrategy(repay=repay))
     for name, values in library.simulate(supply, 0.6 * supply, 1.5 * supply, 10.0, repay=repay).items():
         same(values, getattr(result, name))
+    up: dict[str, Any] = {"max_ltv": 0.8, "liquidation_threshold": 0.85, "min_health_factor": 1.01, "swap_fee": 1e-3}
+    down: dict[str, Any] = {name: value for name, value in up.items() if name != "max_ltv"}
+    depth = CurveSet.from_params(["A"], "exponential", [[0.4, 1e-6, 0.6]], trusted_to=5e4)
+    for given in (0.01, depth):
+        wanted_leverage = rng.uniform(1.0, 4.0, 131)
+        plan = plan_leverage(supply[:131], leverage=wanted_leverage, depth=given, **up)
+        theirs = library.plan_leverage("leverage", wanted_leverage, equity=supply[:131], depth=given, **up)
+        for name, values in theirs.outcomes.items():
+            same(values, getattr(plan, name))
+        closed = plan_unwind(plan.final_supply, plan.final_borrow, close=True, depth=given, **down)
+        theirs = library.plan_unwind(
+            "close", supply=plan.final_supply, borrow=plan.final_borrow, depth=given, **down
+        )  # fmt: skip
+        for name, values in theirs.outcomes.items():
+            same(values, getattr(closed, name))
 
 
 if __name__ == "__main__":

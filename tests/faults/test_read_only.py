@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from escala import EngineConfig, PredictiveScalingEngine, Store, StoreError
+from escala import EfficiencyPrediction, EngineConfig, PredictiveScalingEngine, Store, StoreError
 from tests.engines import CAPITAL, LONG, add_line, line
 from tests.places import DATA, ROOT
 from tests.postgres import NOBODY
@@ -63,6 +63,12 @@ async def test_commands_that_read_work_on_a_read_only_medium(tmp_path: Path) -> 
         for words in (["records", "list"], ["analyze"], ["records", "export", str(tmp_path / "all.csv")]):
             done = command(*words, "--db", db)
             assert done.returncode == 0, done.stderr
+        for words in ([], ["--family", "linear"]):
+            done = command("optimize", "--total", "1e5", "--db", db, "--json", *words)
+            assert done.returncode == 0, done.stderr
+            assert json.loads(done.stdout)
+            kept = f"escala: warning: the allocation is not kept in the history: sqlite:///{db} is read-only\n"
+            assert done.stderr.count(kept) == 1, done.stderr
         done = command("records", "import", tmp_path / "all.csv", "--db", db, "--allow-duplicates")
         assert (done.returncode, done.stderr) == (1, f"escala: {reason}\n")
         assert os.listdir(folder) == ["store.db"]
@@ -108,10 +114,17 @@ async def test_models_that_cannot_be_kept_answer_all_the_same(url: str) -> None:
     async with await PredictiveScalingEngine.open(url, config) as engine:
         await add_line(engine, "A", 0.9, 1e-6)
         first = await engine.predict_efficiency("A", 1e5)
+        assert (await engine.model_info("A")).version == 1  # written
         await refuse_trainings(url)
         await add_line(engine, "A", 0.8, 1e-6, np.array([1e5, 1.5e5]))
+
+        async def ask_until_written() -> EfficiencyPrediction:
+            answer = await engine.predict_efficiency("A", 1e5)
+            assert (await engine.model_info("A")).version == 1
+            return answer
+
         with pytest.warns(RuntimeWarning, match="models are trained and answer, but cannot be kept: .*no room") as told:
-            found = await engine.predict_efficiency("A", 1e5)
+            found = await ask_until_written()
         assert len(told) == 1
         assert found.as_of > first.as_of
         assert found.efficiency < first.efficiency
@@ -120,7 +133,7 @@ async def test_models_that_cannot_be_kept_answer_all_the_same(url: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # once is enough
             assert abs((await engine.predict_efficiency("B", 1e5)).efficiency - 0.6) < 1e-6
-        assert (await engine.model_info("B")).version == 0
+            assert (await engine.model_info("B")).version == 0
         assert await engine.store.latest_version() == 1
 
 

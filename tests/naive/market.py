@@ -217,6 +217,7 @@ class NaivePath:
     X: list[list[float]] = field(default_factory=list)
     X_low: list[list[float]] = field(default_factory=list)
     B: list[float] = field(default_factory=list)
+    Y: list[list[float]] = field(default_factory=list)
 
 
 def _prices(spec: Spec, draws: NaiveDraws) -> Callable[[int], tuple[list[float], list[float]]]:
@@ -309,6 +310,7 @@ def naive_path(spec: Spec) -> NaivePath:
         path.B.append(B)
         path.M.append([p * y for p, y in zip(price, Y, strict=True)])
         path.K.append(list(K))
+        path.Y.append(list(Y))
         index = [a.get("oracle", "market") == "index" for a in assets]
         path.G.append([a["price"] * Y[j] if index[j] else path.M[-1][j] for j, a in enumerate(assets)])
         path.X.append([g / B for g in path.G[-1]])
@@ -323,6 +325,7 @@ def naive_depth(d: Spec | None, v: float) -> float:
     """The share of a value that trading it keeps."""
     if d is None:
         return 1.0
+    v = float(v)  # an exact one, too: what a curve keeps is a rounded number
     kind = d["kind"]
     if kind == "flat":
         eta = 1.0 - d["cost"]
@@ -403,6 +406,7 @@ class NaivePosition:
             "end_equity": self.equity(),
             "end_debt": self.d * self.path.B[self.t],
             "end_wallet": self.wallet,
+            "end_price": self.path.M[self.t][0] / self.path.Y[self.t][0],
             "gross": self.gross,
         }
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from escala import ScenarioError, apr_to_apy, apy_to_apr, looped_apy, net_apy, plan_leverage, tables
 
-pytestmark = pytest.mark.nojit
+pytestmark = [pytest.mark.nojit, pytest.mark.kernel]
 
 
 def test_a_position_of_public_record_loses_a_quarter_a_year() -> None:

@@ -24,6 +24,8 @@ from escala.arrays import (
 from escala.errors import ScenarioError
 from escala.tables import Interval
 
+pytestmark = pytest.mark.kernel
+
 
 @pytest.mark.parametrize(
     "value",

@@ -34,6 +34,7 @@ from escala.errors import BuildError, InfeasibleError, InputError
 from escala.kernels.curves import evaluate as curve_kernels
 from escala.tables import FIT_STATS, PARAMS, WISHES, names
 from tests.capi.guarded import compare, same
+from tests.capi.libraries import native_library
 from tests.places import ROOT, TESTS
 
 EXAMPLES = TESTS / "examples" / "capi"
@@ -52,7 +53,7 @@ SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 @pytest.fixture(scope="session")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return build(tmp_path_factory.mktemp("native"))
+    return native_library(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -199,10 +199,10 @@ def test_a_place_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     command = [sys.executable, "-m", "escala", "warm"]
     env = {**os.environ, "ESCALA_CACHE_DIR": str(tmp_path / "file" / "below")}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
-    assert "they could not be kept in" in done.stdout
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("escala: warning: compiled kernels are not kept in")
-    assert done.stderr.splitlines()[1:] == ["compiling the kernels, once: a few minutes"]
+    assert done.stderr.splitlines()[1].startswith("escala: no kernel was compiled: none could be kept in ")
 
 
 @pytest.mark.slow

@@ -47,7 +47,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path: Path = tmp_path_factory.mktemp("desk")
     done = escala("demo", "--files", ".", cwd=path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["aave_positions.csv.gz", "dex_quotes.csv.gz", "order_book_ethusdt_spot.csv.gz"]
+    assert done.stdout.split() == [
+        "aave_positions.csv.gz", "daily_prices_eth_btc_sol.csv.gz", "dex_quotes.csv.gz",
+        "order_book_ethusdt_spot.csv.gz",
+    ]  # fmt: skip
     done = escala("records", "import", "dex_quotes.csv.gz", cwd=path)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"added to {path / 'escala.db'}" in done.stdout
@@ -331,7 +334,7 @@ def test_predict_answers_as_the_library(folder: Path, command: str) -> None:
     assert found["misfit"] == curve.misfit[0]
     assert list(found) == [
         "symbol", "family", "status", "n_points", "r_squared", "lack_of_fit", "trained_at", "trusted_to", "misfit",
-        "level", "tolerance", "interval", "points", "note", "capital", *points,
+        "set_aside", "level", "tolerance", "interval", "points", "note", "capital", *points,
     ]  # fmt: skip
 
 
@@ -430,7 +433,7 @@ def test_analyze_answers_as_the_library(folder: Path, command: str) -> None:
         expected = [None if not np.isfinite(value) else value for value in getattr(limits, name).tolist()]
         assert found[name] == expected, name
     text = escala(command, cwd=folder).stdout
-    assert text.startswith("56 symbols, 19,278 records: ladder 55")
+    assert text.startswith("56 symbols, 19,277 records: ladder 55")
     assert "66,753,727  64.5 M to 69 M" in text
     one = escala(command, "--symbol", "USDC/WBTC", cwd=folder).stdout
     assert "10 % of it lost at    66,753,727, 90 % interval 64.5 M to 69 M" in one

@@ -509,7 +509,7 @@ def test_sets_can_be_pickled_shown_and_tabled() -> None:
     assert np.array_equal(again.efficiency(5e5), curves.efficiency(5e5))
     assert repr(curves) == "<CurveSet of 3 curves: exponential 3>"
     frame = curves.to_dataframe()
-    assert frame.shape == (3, 27)
+    assert frame.shape == (3, 28)
     assert frame["family"].tolist() == ["exponential"] * 3
     text = curves.summary(rows=2)
     assert "3 instruments, 36 points: exponential 3" in text

@@ -2,47 +2,80 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 
 import numpy as np
 import pytest
 
+from escala import GBM, Asset, Depth, FixedRate, Market, MarketError, simulate_market
 from escala.demo import allocation as demo_allocation
 from escala.demo import curves as demo_curves
-from escala.demo import lending as demo
+from escala.demo import market as demo
+from escala.demo.accounts import load_accounts
+from escala.demo.prices import load_prices
 from tests.rooms.test_cli import escala
 
 
 def test_accounts_are_those_that_can_be_simulated() -> None:
-    accounts = demo.load_accounts()
+    accounts = load_accounts()
     assert accounts.supply.size == 374
     assert accounts.left_over.tolist() == [0.04866954911749]
-    assert demo.scenarios(accounts) >= 300_000
+
+
+def test_health_factors_equal_the_protocols() -> None:
+    a = load_accounts()
+    still = Market([Asset(1.0, GBM(0.0, 0.0))], FixedRate(0.0), dt=1.0, steps=1)
+    found = simulate_market(
+        a.supply, a.borrow, market=still, protocol=demo.protocol(a, Depth.flat(1.0)), paths=1, keep="rows"
+    )  # fmt: skip
+    assert np.max(np.abs(found.rows["health"][:, 0] / a.reported_health_factor - 1.0)) < 1e-12
 
 
 @pytest.fixture(scope="module")
 def study() -> demo.Study:
-    return demo.run(demo.load_accounts())
+    return demo.run(load_accounts(), load_prices(), paths=256)
 
 
-def test_health_factors_equal_the_protocols(study: demo.Study) -> None:
-    ours = study.result.start_health_factor[0, :, 0, 0]
-    assert np.max(np.abs(ours / study.accounts.reported_health_factor - 1.0)) < 1e-12
+def test_every_window_of_the_past_is_lived_through(study: demo.Study) -> None:
+    assert len(study.prices) == 2091
+    for outcome in study.past.values():
+        assert outcome.end.shape == (374, 2061)
+    assert study.position_steps < 374 * (2 * 2061 * 30 + 3 * 256 * 720)
+    assert study.position_steps > 0.8 * 374 * (2 * 2061 * 30 + 3 * 256 * 720)
 
 
-def test_ltv_limits_are_capped_at_the_accounts_own(study: demo.Study) -> None:
-    own = study.accounts.loan_to_value[:, None, None]
-    for name in ("target_ltv", "target_ltv_stalled", "ltv_floor", "ltv_ceiling"):
-        assert np.all(getattr(study.result.strategy, name) <= own)
+def test_the_known_crashes_are_among_the_worst_windows(study: demo.Study) -> None:
+    worst = demo.worst_windows(study)
+    assert len(worst) == 5
+    spans = [(window.first, window.last) for window in worst]
+    assert any(first < "2020-03-12" <= last for first, last in spans)
+    assert any(first < "2021-05-19" <= last for first, last in spans)
+    hurt = [window.liquidated[0] for window in worst]
+    assert hurt == sorted(hurt, reverse=True)
+    assert hurt[0] == study.past["doing nothing"].liquidated.sum(axis=0).max()
+    for (first, last), (other, end) in itertools.combinations(spans, 2):
+        assert last < other or end < first
 
 
-def test_strategies_are_ranked_by_targets_reached_then_equity(study: demo.Study) -> None:
-    ranked = demo.rank(study)
-    assert len(ranked) == len(study.strategies)
-    keys = [(-r.reached, -r.equity_change, -r.lowest_health_factor) for r in ranked]
-    assert keys == sorted(keys)
-    best = study.strategies.index(ranked[0].fields)
-    assert ranked[0].reached == np.mean(study.result.stop[best] == 0)
+def test_automation_lowers_the_probability_and_has_its_price(study: demo.Study) -> None:
+    found = demo.content(study)
+    for name in ("past", "drawn"):
+        without, with_it = found[name]["doing nothing"], found[name]["deleveraging"]
+        assert with_it["probability"] < without["probability"]
+        assert 0.0 < with_it["probability_error"] < 0.05
+        assert found[name]["automation"]["saved"] > 5.0 * found[name]["automation"]["saved_error"] > 0.0
+        assert found[name]["automation"]["paid"] > 0.0
+    assert found["rehearsal"]["aave_v4_better"] > 3.0 * found["rehearsal"]["error"]
+
+
+def test_errors_of_windows_that_overlap_are_those_of_stretches() -> None:
+    draws = np.random.default_rng(1).normal(size=60_000)
+    moving = np.convolve(draws, np.ones(30), "valid")
+    honest, naive = (demo.error_of(moving, overlapping=overlapping) for overlapping in (True, False))
+    assert honest == pytest.approx(30.0 / np.sqrt(draws.size), rel=0.2)  # the mean of sums of 30
+    assert naive < 0.3 * honest
 
 
 def test_the_report_says_what_a_newcomer_needs(study: demo.Study) -> None:
@@ -50,19 +83,58 @@ def test_the_report_says_what_a_newcomer_needs(study: demo.Study) -> None:
     for part in (
         "375 real Aave accounts; 1 has no collateral and a debt of 0.0486695 left over: not simulated",
         "health factors equal the protocol's own to",
-        "302,940 scenarios",
-        "target reached by operations",
-        "could be liquidated at the start",
-        "net equity change, %",
-        "best strategies by targets reached",
+        "collateral taken as ETH and debt as dollars",
+        "all 2,061 windows of the past, daily",
+        "256 drawn paths, hourly",
+        "liquidated, of 100 accounts",
+        "for the first time after (median)",
+        "95 % of them less than",
+        "deleveraging in the past saves",
+        "rehearsal: under Aave 4",
+        "the 5 windows that hurt most",
+        "billion position-steps in",
+        "on 2 threads",
     ):
         assert part in text
+    assert max(map(len, text.splitlines())) <= 130
+
+
+def test_prices_are_chosen_by_symbol_and_day() -> None:
+    prices = load_prices()
+    assert prices.symbols == ("ETH", "BTC", "SOL")
+    march = prices.between("ETH", "2020-03-01", "2020-03-31")
+    assert len(march) == 31
+    crash = march.day == np.datetime64("2020-03-12")
+    assert march.close["ETH"][crash][0] / march.close["ETH"][np.roll(crash, -1)][0] - 1.0 == pytest.approx(
+        -0.423, abs=1e-3
+    )
+    sun = prices.between("SOL")
+    assert str(sun.day[0]) == "2020-04-10"
+    replay = prices.replay("SOL", last="2020-05-01")
+    assert replay.table.shape == (22, 1)
+    assert np.all(replay.low <= replay.prices)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("DOGE",), "symbol must be one of ETH, BTC, SOL, not 'DOGE'"),
+        (("ETH", "yesterday"), "first must be a day such as 2020-03-12, not 'yesterday'"),
+        (("ETH", None, "2024-01-01"), "last must be a day from 2017-11-09 to 2023-07-31, not 2024-01-01"),
+        (("SOL", "2019-01-01"), "first must be a day from 2020-04-10 to 2023-07-31, not 2019-01-01"),
+        (("ETH", "2020-02-01", "2020-01-01"), "first must not be after last, but 2020-02-01 is after 2020-01-01"),
+    ],
+)
+def test_days_that_are_not_there_are_refused(arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(MarketError, match=f"^{re.escape(message)}$"):
+        load_prices().between(*arguments)
 
 
 def test_curves_of_the_real_quotes() -> None:
     found = demo_curves.run(demo_curves.load_quotes())
     assert len(found.curves) == 56
-    assert found.curves.n_points.sum() == 19_278
+    assert found.curves.n_points.sum() == 19_276
+    assert found.curves.set_aside.sum() == 2
     assert found.curves.has_curve.all()
     text = demo_curves.report(found)
     assert len(text.splitlines()) == 63
@@ -113,6 +185,10 @@ def test_the_command_speaks_json() -> None:
     assert plan["gap"] <= 1e-10
     assert len(plan["path"]["amount"]) == 9
     assert plan["scored"]["total"] == [50e6, 500e6]
-    assert content["scenarios"] == 302_940
-    assert sum(content["stops"].values()) == content["scenarios"]
-    assert set(content["strategies"][0]) == {"fields", "reached", "equity_change", "lowest_health_factor"}
+    market = content["market"]
+    assert 0.1 < market["past"]["doing nothing"]["probability"] < 0.3
+    assert set(market["drawn"]["automation"]) == {
+        "saved", "saved_error", "paid", "paid_error", "better", "better_error"
+    }  # fmt: skip
+    assert len(market["worst_windows"]) == 5
+    assert market["position_steps"] > 3e9

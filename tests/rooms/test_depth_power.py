@@ -21,6 +21,8 @@ from escala.kernels.families import depth as depth_kernel
 from escala.kernels.families import power as power_kernel
 from tests.places import DATA
 
+pytestmark = pytest.mark.kernel
+
 Floats = npt.NDArray[np.float64]
 GOLDEN = json.loads((DATA / "depth_power_ladder.json").read_text())
 #: Names of the coefficients in the references, in the order of a curve's.

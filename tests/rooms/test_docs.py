@@ -54,7 +54,8 @@ def test_commands(page: Path, tmp_path: Path) -> None:
     """Commands run in an empty folder, one block after the other, beside the sweep that the page has."""
     bin_dir = Path(sys.executable).parent
     for sweep in blocks(page, "toml"):
-        (tmp_path / "sweep.toml").write_text(sweep)
+        named = re.match(r"# (\S+\.toml)\n", sweep)
+        (tmp_path / (named[1] if named else "sweep.toml")).write_text(sweep)
     for block in blocks(page, "console"):
         for line in block.splitlines():
             if not line.startswith("$ ") or line.startswith(NOT_RUN):
@@ -85,7 +86,7 @@ def test_no_example_was_lost() -> None:
         "c-library",
     }
     assert [page.stem for page in those_with("toml")] == ["sweeps"]
-    assert [page.stem for page in those_with("c")] == ["c-library"]  # compiled and run by the C library's tests
+    assert [page.stem for page in those_with("c")] == ["c-library", "plan"]  # compiled and run by the C library's tests
 
 
 def test_rows_of_the_tables_become_rows_of_the_reference() -> None:

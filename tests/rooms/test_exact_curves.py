@@ -16,6 +16,8 @@ from escala import CurveError, CurveSet, allocate
 from escala.sources import order_book
 from escala.sources.books import book
 
+pytestmark = pytest.mark.kernel
+
 Floats = npt.NDArray[np.float64]
 SEEDS = st.integers(0, 2**32)
 

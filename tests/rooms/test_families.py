@@ -259,6 +259,20 @@ def test_one_hill_alone_is_filled_from_its_tangent_on() -> None:
     assert np.allclose(rich.amounts, 3.0, rtol=1e-6)
 
 
+def test_responses_that_rise_slowly_at_first_are_found_exactly_and_split_as_their_formula_says() -> None:
+    """V·C^s/(K^s + C^s) with one V/K and one s: marginals are equal where all C/K are, on the branch where they fall."""
+    half, s = np.array([5.0, 2.0, 9.0, 30.0]), 2.5
+    capital = half[:, None] * np.geomspace(0.1, 12.0, 14)
+    a = 0.8 * largest_a(s)
+    curves = fit(
+        list("ABCD"), capital, np.stack([hill_eta(a, k, s, capital[i]) for i, k in enumerate(half)]), family="hill"
+    )
+    assert np.allclose(curves.params[:, 1], half, rtol=1e-9)
+    assert np.allclose(curves.params[:, 2], s, rtol=1e-9)
+    for money in (80.0, 150.0, 400.0):
+        assert np.allclose(allocate(curves, money).amounts, money * half / half.sum(), rtol=0.0, atol=1e-6 * money)
+
+
 def test_hills_are_drawn() -> None:
     pytest.importorskip("matplotlib")
     from escala import plots

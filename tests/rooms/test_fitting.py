@@ -41,7 +41,7 @@ def raw_fit(
     capital: list[Floats], efficiency: list[Floats], family: str, weights: list[Floats] | None = None
 ) -> CurveSet:
     names = [f"i{k}" for k in range(len(capital))]
-    return fit(names, capital, efficiency, family=family, weights=weights, noise="even")
+    return fit(names, capital, efficiency, family=family, weights=weights, noise="even", loss="squares")
 
 
 # --- reference values --------------------------------------------------------------------------------------------

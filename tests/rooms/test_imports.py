@@ -561,7 +561,7 @@ def _stop(*_: Any, **__: Any) -> None:
 def test_what_is_stopped_says_what_is_left(
     place: tuple[Any, str], arguments: tuple[str, ...], said: str, desk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels, "compiled", list)
+    monkeypatch.setattr(kernels, "compiled", kernels.names)
     monkeypatch.setattr(*place, _stop)
     done = escala(*arguments, cwd=desk)
     assert (done.returncode, done.stdout) == (130, "")

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numba
 import pytest
 
 from escala import kernels
@@ -297,3 +298,56 @@ def test_asking_what_is_compiled_compiles_nothing(tmp_path: Path) -> None:
     code = "from escala import kernels; print(kernels.compiled())"
     assert use(tmp_path / "cache", code).stdout == "[]\n"
     assert not list((tmp_path / "cache").glob("*/*.nbi"))
+
+
+def test_two_processes_share_what_is_to_be_compiled(tmp_path: Path) -> None:
+    """From both ends of the list; each leaves to the other what that one is at, and says nothing of it."""
+    code = (
+        "import sys; from escala import kernels\n"
+        "kernels._KERNELS = {name: kernels._KERNELS[name] for name in ('philox', 'broadcast', 'grouping')}\n"
+        "kernels.compile_free(int(sys.argv[1]))\n"
+        "from escala.kernels import jit; print(*jit.kept_kernels())\n"
+    )
+    env = {**os.environ, "ESCALA_CACHE_DIR": str(tmp_path)}
+    crew = [
+        subprocess.Popen([sys.executable, "-c", code, step], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for step in ("1", "-1")
+    ]
+    said = [process.communicate() for process in crew]
+    assert [process.returncode for process in crew] == [0, 0]
+    assert [err for _, err in said] == [b"", b""]
+    everything = "broadcast.take grouping.order grouping.rank philox.uniforms philox.words"
+    assert everything in {out.decode().strip() for out, _ in said}
+    assert len(list(place(tmp_path).glob("*.nbc"))) == len(everything.split())
+
+
+def test_a_kernel_that_another_process_is_at_is_left_to_it(tmp_path: Path) -> None:
+    code = (
+        "from escala.kernels import jit\n"
+        "with jit.only_defined(): from escala.kernels import philox\n"
+        "jit.waiting['escala.kernels.philox.words'](wait=False)\n"
+        "print(jit.kept_kernels())\n"
+    )
+    directory = Path(
+        use(tmp_path, "from escala.kernels import jit; jit.keeps(); print(jit.cache_dir())").stdout.strip()
+    )
+    with (directory / "escala.kernels.philox.words.lock").open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert use(tmp_path, code).stdout == "[]\n"
+    assert use(tmp_path, code).stdout == "['philox.words']\n"
+
+
+def test_a_number_that_is_written_out_makes_no_overload_of_its_own() -> None:
+    if os.environ.get("NUMBA_DISABLE_JIT") == "1":
+        return
+
+    @jit.helper
+    def scaled(x: float, times: int) -> float:
+        return x * times
+
+    def both(x: Any, times: Any, out: Any) -> None:
+        out[0] = scaled(x, 3) + scaled(x, times)
+
+    numba.njit(numba.void(numba.float64, numba.int64, numba.float64[::1]))(both)
+    assert len(scaled.overloads) == 1  # type: ignore[attr-defined]
+    assert scaled(2.0, 4) == 8.0  # called from Python it is compiled for it

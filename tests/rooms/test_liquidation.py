@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from escala import ScenarioError, tables, what_liquidation_takes
 
-pytestmark = pytest.mark.nojit
+pytestmark = [pytest.mark.nojit, pytest.mark.kernel]
 
 AAVE: dict[str, Any] = {"protocol": "aave_v33", "bonus": 0.05, "dust": 1000, "liquidation_threshold": 0.8}
 

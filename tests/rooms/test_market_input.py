@@ -219,7 +219,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: run(policy=3), "policy must be a Policy, not 3"),
     (lambda: run(threads=0), "threads must be an integer of at least 1, not 0"),
     (lambda: run().rows, "rows were not kept: simulate with keep='rows'"),
-    (lambda: run().mean("profit"), "return, not 'profit'"),
+    (lambda: run().mean("profit"), "return, equity_in_asset, not 'profit'"),
     (
         lambda: run().quantiles("fees"),
         "name must be one of end_equity, return, lowest_health, first_liquidation, not 'fees'",
@@ -227,6 +227,66 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: run().interval("ruin"), "name must be one of liquidation_probability, ruin_probability, not 'ruin'"),
     (lambda: run().compare(0, 1), "j must be an integer in [0, 0], not 1"),
     (lambda: run(common=False).compare(0, 0), "compare needs paths in common: simulate with common=True"),
+    (lambda: GBM(0, np.nan), "sigma must be in [0, 20], but sigma = nan"),
+    (lambda: OU(0, 1, 21), "sigma must be in [0, 20], but sigma = 21.0"),
+    (lambda: Merton(0, 0.5, 1, 0, -1), "jump_sd must be in [0, 2], but jump_sd = -1.0"),
+    (lambda: Heston(0, -1, 1, 0.5, 0.5, 0), "variance must be in [0, 400], but variance = -1.0"),
+    (lambda: Heston(0, 1, 0, 0.5, 0.5, 0), "reversion must be in (0, 1000000.0], but reversion = 0.0"),
+    (lambda: Heston(0, 1, 1, -1, 0.5, 0), "long_variance must be in [0, 400], but long_variance = -1.0"),
+    (lambda: Heston(0, 1, 1, 0.5, -1, 0), "vol_of_vol must be in [0, 20], but vol_of_vol = -1.0"),
+    (lambda: Asset(1.0, GBM(0, 1), 11.0), "supply_yield must be in [-0.99, 10], but supply_yield = 11.0"),
+    (lambda: Asset(1.0, GBM(0, 1), [0.1, -1.0]), "supply_yield must be in [-0.99, 10], but supply_yield[1] = -1.0"),
+    (
+        lambda: Market([Asset(1.0, GBM(0, 1), 9.0)], FixedRate(0.0), dt=31536000, steps=6),
+        "supply_yield must be in [-8.33333, 8.33333], but supply_yield = 9.0",
+    ),
+    (lambda: KinkedRate(11, 0, 0, 0.8, 0.5), "base must be in [-0.99, 10], but base = 11.0"),
+    (lambda: KinkedRate(0, 11, 0, 0.8, 0.5), "slope1 must be in [-0.99, 10], but slope1 = 11.0"),
+    (lambda: KinkedRate(0, 0, 11, 0.8, 0.5), "slope2 must be in [-0.99, 10], but slope2 = 11.0"),
+    (
+        lambda: Market([ETH], KinkedRate(0.0, 5.0, 9.0, 0.8, 0.5), dt=31536000, steps=6),
+        "slope2 must be in [-8.33333, 8.33333], but slope2 = 9.0",
+    ),
+    (lambda: KinkedRate(0, 0, 0, 0.8, 0.5, 2.0, 1.0, 0.1), "usage_mean must be in [0, 1], but usage_mean = 2.0"),
+    (
+        lambda: KinkedRate(0, 0, 0, 0.8, 0.5, 0.5, 0.0, 0.1),
+        "usage_reversion must be in (0, 1000000.0], but usage_reversion = 0.0",
+    ),
+    (lambda: KinkedRate(0, 0, 0, 0.8, 0.5, 0.5, 1.0, -0.1), "usage_sigma must be in [0, 20], but usage_sigma = -0.1"),
+    (lambda: Asset(1e31, GBM(0, 1)), "price must be in [1e-30, 1e+30], but price = 1e+31"),
+    (lambda: Bootstrap([np.nan], block=1), "returns must be in [-5, 5], but returns[0, 0] = nan"),
+    (lambda: Replay([1.0, 2.0], [0.0, 1.0]), "low must be above 0 and at most prices, but low[0, 0] = 0.0"),
+    (
+        lambda: Protocol.aave_v3(0.0, 0.5, 0.05),
+        "liquidation_threshold must be in (0, 1], but liquidation_threshold = 0.0",
+    ),
+    (lambda: Protocol.morpho(1.2), "liquidation_threshold must be in (0, 1], but liquidation_threshold = 1.2"),
+    (lambda: Protocol.aave_v3(0.8, 0.0, 0.05), "loan_to_value must be in (0, 1], but loan_to_value = 0.0"),
+    (
+        lambda: Protocol.aave_v3(0.8, 0.75, 0.05, overshoot=-0.01),
+        "overshoot must be in [0, 0.05], but overshoot = -0.01",
+    ),
+    (
+        lambda: Protocol.aave_v4(0.8, 0.7, 0.05, dust=1.0, bonus_factor=1.1),
+        "bonus_factor must be in [0, 1], but bonus_factor = 1.1",
+    ),
+    (
+        lambda: Protocol.aave_v4(0.8, 0.7, 0.05, dust=1.0, target_health=0.9),
+        "target_health must be in [1, 1000000.0], but target_health = 0.9",
+    ),
+    (lambda: Protocol.aave_v33(0.8, 0.7, 0.05, dust=-1.0), "dust must be 0 or in [1e-30, 1e+30], but dust = -1.0"),
+    (
+        lambda: Protocol.aave_v3(0.8, 0.7, 0.05, liquidator_gas=-1.0),
+        "liquidator_gas must be 0 or in [1e-30, 1e+30], but liquidator_gas = -1.0",
+    ),
+    (lambda: Policy(gas=-1.0), "gas must be 0 or in [1e-30, 1e+30], but gas = -1.0"),
+    (lambda: Policy(stop_health=-1.0), "stop_health must be in [0, inf], but stop_health = -1.0"),
+    (lambda: Policy(topup_health=1.0), "topup_health needs topup_target"),
+    (lambda: Policy(boost_health=2.0), "boost_health needs boost_target"),
+    (
+        lambda: Policy(loop=LendingStrategy(), loop_every=0.5, loop_target=9.0),
+        "loop_every must be an integer in [0, 4194304], but loop_every = 0.5",
+    ),
 ]
 
 

@@ -49,8 +49,10 @@ def test_a_design_knows_the_columns_of_its_model() -> None:
     for ranges, message in bad:
         with pytest.raises(DesignError, match=message.replace("?", r"\?")):
             Design.random(ranges, 10, model=MODEL)
-    with pytest.raises(DesignError, match="model must be a Model, not 'logistic'"):
-        Design.random(RANGES, 10, model="logistic")  # type: ignore[arg-type]
+    with pytest.raises(DesignError, match="model 'logistic' is not known; there are lending, market"):
+        Design.random(RANGES, 10, model="logistic")
+    with pytest.raises(DesignError, match="model must be a Model or the name of one, not 3"):
+        Design.random(RANGES, 10, model=3)  # type: ignore[arg-type]
 
 
 def test_a_design_as_plain_data_names_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +61,7 @@ def test_a_design_as_plain_data_names_its_model(monkeypatch: pytest.MonkeyPatch)
         data = json.loads(json.dumps(design.to_dict()))
         assert data["model"] == "logistic"
         assert Design.from_dict(data, model=MODEL) == design
-        with pytest.raises(DesignError, match="model 'logistic' is not known; there are lending"):
+        with pytest.raises(DesignError, match="model 'logistic' is not known; there are lending, market"):
             Design.from_dict(data)
         with pytest.raises(DesignError, match="model is 'logistic', not 'lending'"):
             Design.from_dict(data, model=LENDING)
@@ -170,8 +172,8 @@ def test_a_model_may_have_rules_that_no_design_knows_of() -> None:
 def test_only_a_free_design_leaves_the_choice_of_the_model() -> None:
     with pytest.raises(ScenarioError, match="the design is one of the model logistic: make it with that of lending"):
         sweep(stocks(10), model=LENDING)
-    with pytest.raises(ScenarioError, match="model must be a Model, not 'logistic'"):
-        sweep(stocks(10), model="logistic")  # type: ignore[arg-type]
+    with pytest.raises(ScenarioError, match="model 'logistic' is not known; there are lending, market"):
+        sweep(stocks(10), model="logistic")
     with pytest.raises(GrowthError, match="strategy must be a Growth, not Lending"):
         sweep(stocks(10), strategy=LendingStrategy())
     with pytest.raises(ScenarioError, match=r"'profit' is no output: there are final, harvested, lived"):
@@ -235,7 +237,7 @@ outputs = ["lived"]
     assert summary.plan.strategy == Growth(harvest=0.3)
     assert summary.outputs == ("lived",)
     path.write_text(path.read_text().replace("harvest", "repay"))
-    with pytest.raises(ScenarioError, match=r"'repay' is no key of \[strategy\]; there are rate, harvest, years"):
+    with pytest.raises(GrowthError, match=r"'repay' is no key of \[strategy\]; there are rate, harvest, years"):
         from_toml(path)
 
 

@@ -65,7 +65,7 @@ def test_preview_answers_what_python_does() -> None:
     assert told["health_factor"] == shown.health_factor.tolist()
     assert told["liquidation_price_ETH"] == shown.liquidation_price[:, 0].tolist()
     assert escala(*words).stdout == shown.summary() + "\n"
-    one = answer("preview", "--supply", "10", "--borrow", "9.35", "--emode", "eth_correlated")
+    one = answer("preview", "--supply", "10", "--borrow", "9.35", "--emode", "wsteth_eth")
     assert one["health_factor"] == pytest.approx([0.955 / 0.935])
 
 

@@ -904,13 +904,14 @@ def test_importing_pictures_loads_no_matplotlib() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_the_picture_of_the_readme_is_up_to_date(tmp_path: Path) -> None:
+def test_the_pictures_of_readme_and_guide_are_up_to_date(tmp_path: Path) -> None:
     runpy.run_path(str(ROOT / "docs/pictures.py"))["draw"](tmp_path)
-    kept = ROOT / "docs/guide/efficiency_curve.png"
-    assert kept.stat().st_size <= 250_000
-    now, then = imread(tmp_path / "efficiency_curve.png"), imread(kept)
-    assert now.shape == then.shape == (1320, 1440, 4)
-    assert np.abs(now - then).mean() < 0.02  # other versions of matplotlib shift letters a little
+    for name in ("efficiency_curve.png", "market.png"):
+        kept = ROOT / "docs/guide" / name
+        assert kept.stat().st_size <= 250_000
+        now, then = imread(tmp_path / name), imread(kept)
+        assert now.shape == then.shape == (1320, 1440, 4)
+        assert np.abs(now - then).mean() < 0.02  # other versions of matplotlib shift letters a little
 
 
 def test_a_result_without_skipped_operations_says_nothing_of_them() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from escala import EMODES, Emode, Refusal, ScenarioError, plan_leverage, plan_unwind, preview, tables
 from escala.lending.preview_summary import WORDS
 
-pytestmark = pytest.mark.nojit
+pytestmark = [pytest.mark.nojit, pytest.mark.kernel]
 
 PAIR = {"ETH": 10.0, "BTC": 0.5}
 PRICES = {"BTC": 60_000.0, "ETH": 2000.0}
@@ -179,13 +180,24 @@ def test_collaterals_lie_along_the_last_axis() -> None:
 
 
 def test_an_emode_takes_the_place_of_limits() -> None:
-    shown = preview(10, 9.35, emode="eth_correlated")
+    shown = preview(10, 9.35, emode="wsteth_eth")
     assert float(shown.health_factor[0]) == pytest.approx(0.955 / 0.935)
     assert float(shown.borrow_room[0]) == pytest.approx(0, abs=1e-12)
     mode = Emode(0.9, 0.93, assets=("ETH",))
     pair = preview(PAIR, 20_000, price=PRICES, liquidation_threshold=THRESHOLDS, emode=mode)
     assert float(pair.health_factor[0]) == pytest.approx((20_000 * 0.93 + 30_000 * 0.78) / 20_000)
-    assert set(EMODES) == {"eth_correlated", "stablecoins"}
+
+
+def test_presets_of_emodes_say_where_they_are_from() -> None:
+    """Values of the proposals that their sources name."""
+    assert {name: (mode.max_ltv, mode.liquidation_threshold) for name, mode in EMODES.items()} == {
+        "eth_correlated": (0.93, 0.95),
+        "wsteth_eth": (0.935, 0.955),
+        "stablecoins": (0.93, 0.95),
+    }
+    for mode in EMODES.values():
+        assert re.search(r"^Aave v3 \w+, category .* of 20\d\d-\d\d-\d\d$", mode.source)
+    assert Emode(0.9, 0.93).source == ""
 
 
 # --- what is said and refused -----------------------------------------------------------------------------------------

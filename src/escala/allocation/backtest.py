@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.allocation.solve import allocate
-from escala.arrays import FloatLike, Floats, check_interval, to_floats, whole_number
+from escala.arrays import FloatLike, Floats, check_interval, known_word, to_floats, whole_number
 from escala.curves.curveset import CurveSet
 from escala.curves.fitting import fit
 from escala.curves.grouping import grouped
@@ -151,6 +151,8 @@ def validate(
     half_life: Any = None,
     family: str | Mapping[str, str] = "auto",
     noise: str = "auto",
+    loss: str = "auto",
+    extrapolate: bool = False,
     threads: int | None = None,
     **rules: Any,
 ) -> Validation:
@@ -172,8 +174,10 @@ def validate(
         Times that the records are dealt.
     seed : int
         Of the deals, at least 0.
-    weights, observed_at, group, half_life, family, noise
+    weights, observed_at, group, half_life, family, noise, loss
         As for :func:`escala.fit`.
+    extrapolate : bool
+        Whether amounts may exceed the largest capital that was fitted, as far as curves are trusted.
     threads : int, optional
         As for :func:`escala.fit`.
     **rules
@@ -194,7 +198,8 @@ def validate(
     -----
     Efficiency held out is what a non-increasing (isotonic) regression of the records held out says, each weighted by
     one over its variance as neighbours tell it; utility is straight between their capitals. No amount exceeds the
-    largest capital held out: nobody knows what it would return. Best in hindsight is the allocation over the smallest
+    largest capital held out: nobody knows what it would return. Nor does any the largest one fitted, unless asked for:
+    what is beyond is no claim of the records. Best in hindsight is the allocation over the smallest
     concave functions above these utilities, so it is at least what any amounts realise under the same rules.
 
     References
@@ -210,7 +215,7 @@ def validate(
     >>> bool(np.all(np.abs(found.claimed - found.realised) < 1e-3 * found.total))
     True
     """
-    if by not in WAYS:
+    if not known_word(by, WAYS):
         raise AllocationError(f"by must be 'fold' or 'time', not {by!r}", arguments=("by",))
     parts = whole_number("folds", folds, 2, error=AllocationError)
     deals = whole_number("repeats", repeats, 1, error=AllocationError)
@@ -229,8 +234,8 @@ def validate(
     if not kept.any():
         message = "no instrument has records on both sides of every split: fewer folds, or more records, are needed"
         raise RecordError(message, arguments=("folds",))
-    asked = {"family": family, "noise": noise, "half_life": half_life, "threads": threads}
-    scored = [_score(records, held, used & ~held, kept, totals, asked, rules) for held, used in sides]
+    asked = {"family": family, "noise": noise, "loss": loss, "half_life": half_life, "threads": threads}
+    scored = [_score(records, held, used & ~held, kept, totals, asked, rules, extrapolate) for held, used in sides]
     figures = {name: np.array([one[name] for one in scored]) for name in _FIGURES}
     return Validation(
         total=totals,
@@ -313,7 +318,14 @@ class _Records:
 
 
 def _score(
-    records: _Records, held: Any, used: Any, kept: Any, totals: Floats, asked: dict[str, Any], rules: dict[str, Any]
+    records: _Records,
+    held: Any,
+    used: Any,
+    kept: Any,
+    totals: Floats,
+    asked: dict[str, Any],
+    rules: dict[str, Any],
+    extrapolate: bool,
 ) -> dict[str, Floats]:
     """Fit one side of a split, allocate by it, and say what the other side makes of the amounts."""
     known = used & kept[records.code]
@@ -323,7 +335,8 @@ def _score(
     curves = fit((records.code[known], records.names), **columns, **asked)[records.names[kept].tolist()]
     returns = [_Returns.of(records, held & (records.code == i)) for i in np.flatnonzero(kept).tolist()]
     ends = np.array([one.capital[-1] for one in returns])
-    given = rules | {"upper": np.minimum(rules.get("upper", np.inf), ends), "threads": asked["threads"]}
+    most = ends if extrapolate else np.fmin(ends, curves.observed[:, 1])
+    given = rules | {"upper": np.minimum(rules.get("upper", np.inf), most), "threads": asked["threads"]}
     found = allocate(curves, totals, **given)
     amounts = found.amounts
     realised = sum(np.interp(amounts[:, i], one.capital, one.utility) for i, one in enumerate(returns))

@@ -97,7 +97,7 @@ def _least(request: Request, problem: int, i: int) -> str:
     high, high_name = min(
         (upper, f"upper[{i}]"),
         (share * total if share < 1.0 else np.inf, f"max_share[{i}] = {share!r}"),
-        (float(request.curves.trusted_to[i]), "the limit of its curve"),
+        (float(request.limits[i]), "the limit of its curve"),
         (last, end),
     )
     return f"{capital(low)} ({low_name}) and at most {capital(high)} ({high_name})"
@@ -119,7 +119,7 @@ def _most_that_fits(request: Request, problem: int) -> float:
     bounds = {
         "lower": np.where(there, np.where(lower > 0.0, np.maximum(lower, first), 0.0), 0.0),
         "min_ticket": np.where(there, np.maximum(ticket, first), 0.0),
-        "upper": np.where(there, np.min([upper, shared, last, request.curves.trusted_to], axis=0), 0.0),
+        "upper": np.where(there, np.min([upper, shared, last, request.limits], axis=0), 0.0),
     }
     settings = np.empty((len(ALLOCATION_SETTINGS), n))
     for row, setting in zip(settings, ALLOCATION_SETTINGS, strict=True):
@@ -148,6 +148,6 @@ def _stretch(request: Request, draw: int, i: int, least: float) -> tuple[float, 
     first, last = np.empty(1), np.empty(1)
     kernels.threshold(
         np.array([max(least, _ABOVE_ZERO)]), family[i : i + 1], request.params[place : place + 1], origin[i : i + 1],
-        steps, request.curves._limits[i : i + 1], first, last, 0, 1,
+        steps, request.limits[i : i + 1], first, last, 0, 1,
     )  # fmt: skip
     return float(first[0]), float(last[0])

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from escala import keyed
-from escala.arrays import FloatLike, Floats, check_interval, one_number, to_floats
+from escala.arrays import FloatLike, Floats, check_interval, is_integer, known_word, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.families import coefficient_rules, widest
 from escala.errors import AllocationError
@@ -129,6 +128,15 @@ class Request:
     def problems(self) -> int:
         """Count the problems."""
         return math.prod(self.shape)
+
+    @functools.cached_property
+    def limits(self) -> Floats:
+        """Most capital that records stand for; what is forced in stays possible as far as curves are trusted."""
+        supported = self.curves._supported
+        if supported is None:
+            return self.curves._limits
+        most: Floats = np.minimum(self.curves._limits, np.maximum(supported, self.setting("lower")))
+        return most
 
     @functools.cached_property
     def money(self) -> Floats:
@@ -251,7 +259,7 @@ def _control(row: Quantity, value: Any, n: int, totals: Floats) -> float:
 def checked_count(name: str, value: Any) -> int:
     """Check a number of nodes or rows."""
     allowed = _CONTROLS["max_nodes"].values
-    if isinstance(value, bool) or not isinstance(value, Integral) or not allowed.low <= int(value) <= allowed.high:
+    if not is_integer(value) or not allowed.low <= int(value) <= allowed.high:
         most = int(allowed.high)
         raise AllocationError(f"{name} must be an integer in [0, {most:,}], not {value!r}", arguments=(name,))
     return int(value)
@@ -259,7 +267,7 @@ def checked_count(name: str, value: Any) -> int:
 
 def _choice(name: str, value: Any, allowed: dict[str, int]) -> float:
     """Give the number of a word."""
-    if value not in allowed:
+    if not known_word(value, allowed):
         known = " or ".join(repr(one) for one in allowed)
         raise AllocationError(f"{name} must be {known}, not {value!r}", arguments=(name,))
     return float(allowed[value])

@@ -171,7 +171,11 @@ class Allocation:
 
     @functools.cached_property
     def marginal(self) -> Floats:
-        """Marginal utility U′ of each instrument at its capital, without its priority, P + (n,)."""
+        """Marginal utility U′ of each instrument at its capital, without its priority, P + (n,).
+
+        At a kink, where a curve that rises reaches 1, it is the slope before it; `binding` tells of the next unit,
+        which returns 1.
+        """
         return self._request.evaluate("MARGINAL", self.amounts)
 
     @functools.cached_property

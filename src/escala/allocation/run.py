@@ -69,7 +69,7 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
     answers = Answers.empty(m, n)
     first = Answers.empty(m, n) if request.solves == 2 else _no_answers(n)
     family, _, origin, steps = request.curves._arrays()
-    trusted_to, totals = request.curves._limits, request.total.reshape(-1)
+    trusted_to, totals = request.limits, request.total.reshape(-1)
     most = 0 if request.greedy else int(request.controls["max_nodes"])
     controls = request.controls.packed
     given = (family, request.params, origin, steps, trusted_to, request.settings, totals, controls)

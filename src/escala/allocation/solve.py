@@ -100,8 +100,10 @@ def allocate(
     Notes
     -----
     U(C) = C·min(η(C), 1). Capital is 0 or in [L, H], H = min(upper, max_share·total, trusted_to, end of the stretch),
-    L = max(lower, min_ticket, begin of the stretch); only the latter where `lower` is positive. In the bounds H is also
-    at most what the L of the forced instruments leave of the money T = total·(1 − reserve).
+    L = max(lower, min_ticket, begin of the stretch); only the latter where `lower` is positive. Where its records
+    contradict a curve (`CurveSet.marked`) H is also at most what `lower` demands, or where U comes to more than any of
+    them returned. In the bounds H is also at most what the L of the forced instruments leave of the money
+    T = total·(1 − reserve).
 
     For every λ ≥ 0 (any λ if all must be spent) D(λ) = λT + Σ max(w·U(C) − (hurdle + λ)·C), the maxima over each
     instrument's own bounds, is at least the value of every feasible allocation (weak Lagrangian duality). The λ used is

@@ -25,22 +25,32 @@ from escala.kernels.layout import (
     FIT_STATS,
     LENDING_WORK_SIZE,
     PARAMS,
+    PLAN_WORK_SIZE,
     ROOT,
     drafts,
     lending_count,
     lending_cursor,
     lending_input,
     lending_value,
+    leverage_count,
+    leverage_value,
     marks,
     node,
     node_bound,
+    plan_input,
+    plan_operation,
     solves,
     trail,
+    unwind_count,
+    unwind_value,
 )
 from escala.kernels.layout import controls as control
 from escala.kernels.layout import settings as setting
 from escala.kernels.layout import solution as figure
 from escala.kernels.lending import lanes as lending
+from escala.kernels.lending import plan_leverage as up
+from escala.kernels.lending import plan_unwind as down
+from escala.kernels.lending.target import condition
 from escala.kernels.noise.weights import USUAL
 
 _ALL = 1 << 30  # operations in one call: nobody waits for a key
@@ -204,6 +214,65 @@ def simulate(columns, width, values, stride, counts, work, cursor, n):
         )  # fmt: skip
         if room[lending_cursor.ACTIVE] == 0:
             return 0
+
+
+@_entry(_codes, _floats, _floats, _integer, _floats, _integer, _floats, _floats, _floats, calls=(limits.trades,))
+def trades(family, params, origin, n, steps, steps_size, trusted_to, best, most):
+    """Find the highest efficiency of n curves, and the largest trade by each."""
+    limits.trades(
+        carray(family, n), carray(params, (n, PARAMS)), carray(origin, n), carray(steps, steps_size),
+        carray(trusted_to, n), carray(best, n), carray(most, n), 0, n,
+    )  # fmt: skip
+    return 0
+
+
+_PLANS = (
+    _floats, _integer, _codes, _floats, _floats, _integer, _floats, _integer, _floats, _integer, _floats, _integers,
+    _integer, _floats, _integer,
+)  # fmt: skip
+
+
+@_entry(*_PLANS, calls=(up.leverage,))
+def plan_leverage(
+    columns, width, family, params, origin, curves, steps, steps_size, table, operations, values, counts, stride, work,
+    n,
+):  # fmt: skip
+    """Plan n positions up; with room for operations only one."""
+    up.leverage(
+        carray(columns, (plan_input.END, width)), carray(family, curves), carray(params, (curves, PARAMS)),
+        carray(origin, curves), carray(steps, steps_size), carray(table, (plan_operation.END, operations)),
+        carray(values, (leverage_value.END, stride)), carray(counts, (leverage_count.END, stride)),
+        carray(work, PLAN_WORK_SIZE), 0, n,
+    )  # fmt: skip
+    return 0
+
+
+@_entry(*_PLANS, calls=(down.unwind,))
+def plan_unwind(
+    columns, width, family, params, origin, curves, steps, steps_size, table, operations, values, counts, stride, work,
+    n,
+):  # fmt: skip
+    """Plan n positions down; with room for operations only one."""
+    down.unwind(
+        carray(columns, (plan_input.END, width)), carray(family, curves), carray(params, (curves, PARAMS)),
+        carray(origin, curves), carray(steps, steps_size), carray(table, (plan_operation.END, operations)),
+        carray(values, (unwind_value.END, stride)), carray(counts, (unwind_count.END, stride)),
+        carray(work, PLAN_WORK_SIZE), 0, n,
+    )  # fmt: skip
+    return 0
+
+
+_condition = routine(condition)
+
+
+@_entry(_integer, _floats, _floats, _integer, _floats, _floats, _floats, _floats)
+def plan_conditions(kind, target, borrow, n, aim, per_supply, per_borrow, close):
+    """Write the targets of n plans as kernels take them."""
+    targets, debts = carray(target, n), carray(borrow, n)
+    aims, supplies, debits, ends = carray(aim, n), carray(per_supply, n), carray(per_borrow, n), carray(close, n)
+    for j in range(n):
+        aims[j], supplies[j], debits[j], ends[j] = _condition(kind, targets[j], debts[j])
+    return 0
 
 
 _fit_work = routine(fit_work_size_of)

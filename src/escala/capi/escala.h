@@ -412,6 +412,159 @@ int64_t escala_simulate_workspace(int64_t n);
 int escala_simulate(const escala_scenarios *scenarios, const escala_outcomes *outcomes, void *workspace,
                     int64_t workspace_size, escala_fault *fault);
 
+/* ---- Plans of a position: escala.plan_leverage and escala.plan_unwind ---- */
+
+/* Where plans end: ROUNDS, LEVERAGE, LTV and SUPPLY of such that build leverage, LEVERAGE, LTV, REPAY and CLOSE of such
+ * that take it off. */
+/* generated: plan_target */
+enum escala_plan_target {
+    ESCALA_PLAN_TO_ROUNDS = 0,   /* nowhere: all rounds are made, up to the limit */
+    ESCALA_PLAN_TO_LEVERAGE = 1, /* supply/(supply - borrow) */
+    ESCALA_PLAN_TO_LTV = 2,      /* borrow/supply */
+    ESCALA_PLAN_TO_SUPPLY = 3,   /* the supply */
+    ESCALA_PLAN_TO_REPAY = 4,    /* how much debt is repaid, at most what there is */
+    ESCALA_PLAN_TO_CLOSE = 5     /* without debt: what collateral is left is taken out */
+};
+/* end of plan_target */
+
+/* n plans: arguments of escala.plan_leverage and escala.plan_unwind, whose ranges, units and defaults hold. Fill with
+ * escala_plans_defaults first; the target and the limits have no default. */
+typedef struct escala_plans {
+    int64_t n;
+    int32_t kind;        /* of all targets: escala_plan_target; default ESCALA_PLAN_TO_ROUNDS */
+    escala_input target; /* their values: leverage in [1, 1e6], LTV in [0, 1), amounts; not read of ROUNDS, CLOSE */
+    /* max_ltv: to take leverage off NaN, its default, leaves it to the health factor; equity must then be 0 */
+    /* generated: plans */
+    escala_input equity;                /* new collateral that is deposited first;
+                                         * amount, 0 or in [1e-100, 1e+100], default 0 */
+    escala_input supply;                /* collateral before the plan; amount, 0 or in [1e-100, 1e+100], default 0 */
+    escala_input borrow;                /* debt before the plan; amount, 0 or in [1e-100, 1e+100], default 0 */
+    escala_input max_ltv;               /* most debt/supply that a borrowing or a withdrawal may leave;
+                                         * ratio, in (0, 1) */
+    escala_input liquidation_threshold; /* share of the supply that counts against the debt; fraction, in (0, 1] */
+    escala_input min_health_factor;     /* least health factor that a step may leave; ratio, in [1, 1000000.0] */
+    escala_input rounds;                /* most rounds of three operations;
+                                         * count, an integer in [0, 10000], default 100 */
+    escala_input fee_rate;              /* cost of what is borrowed or repaid, as a share of it;
+                                         * fraction, in [0, 1), default 0 */
+    escala_input swap_fee;              /* fee of the exchange, as a share of what is traded;
+                                         * fraction, in [0, 1), default 0 */
+    escala_input flash_fee;             /* fee of a flash loan, as a share of it; fraction, in [0, 1), default 0 */
+    escala_input flash_steps;           /* operations that cost as much gas as the one transaction of a flash loan;
+                                         * count, in [0, 1e+100], default 3 */
+    /* end of plans */
+    escala_input depth;   /* what a trade loses to the market; fraction, in [0, 1), default 0; 0 if there are curves */
+    escala_curves curves; /* efficiencies of a trade by its size: n curves, one for all plans, or none, the default */
+} escala_plans;
+
+/* generated: plan_status */
+enum escala_plan_status {
+    ESCALA_PLAN_REACHED = 0,     /* target reached */
+    ESCALA_PLAN_MET = 1,         /* no round is needed: the position is there already */
+    ESCALA_PLAN_BEYOND = 2,      /* no round is made: the position is beyond the target */
+    ESCALA_PLAN_ROUNDS = 3,      /* all rounds that were allowed are made */
+    ESCALA_PLAN_UNREACHABLE = 4, /* no number of rounds reaches the target */
+    ESCALA_PLAN_STUCK = 5        /* another round would move nothing */
+};
+/* end of plan_status */
+
+/* Arrays of n; those that are NULL are not wanted. */
+typedef struct escala_leverage {
+    /* generated: leverage */
+    double *final_supply;         /* collateral at the end */
+    double *final_borrow;         /* debt at the end */
+    double *lowest_health_factor; /* lowest after any operation of the plan; inf without debt */
+    double *fees;                 /* cost of what was borrowed or repaid */
+    double *swap_cost;            /* what the trades lost: fee of the exchange and depth of the market */
+    double *drawn;                /* debt drawn in all */
+    double *bought;               /* collateral bought in all */
+    double *supply_bound;         /* supply that no number of rounds exceeds, by proof, with costs */
+    double *flash_loan;           /* its flash loan */
+    double *flash_supply;         /* collateral after it */
+    double *flash_borrow;         /* debt after it */
+    double *flash_fees;           /* its fees: of the flash loan and of what was borrowed or repaid */
+    double *flash_swap_cost;      /* what its trade lost */
+    double *break_even_gas;       /* cost of an operation from which on the flash loan is the cheaper way; NaN where
+                                   * only one way leads there */
+    double *flash_supply_bound;   /* most supply that a flash loan reaches within the limits */
+    int64_t *status;              /* how it ends; escala_plan_status */
+    int64_t *rounds_made;         /* rounds of three operations */
+    int64_t *operations_made;     /* operations */
+    int64_t *flash_reachable;     /* 1 if one transaction with a flash loan reaches the target within the limits */
+    /* end of leverage */
+} escala_leverage;
+
+/* Arrays of n; those that are NULL are not wanted. */
+typedef struct escala_unwind {
+    /* generated: unwind */
+    double *final_supply;         /* collateral at the end */
+    double *final_borrow;         /* debt at the end */
+    double *cash_out;             /* collateral taken out at the end, not sold */
+    double *lowest_health_factor; /* lowest after any operation of the plan; inf without debt */
+    double *fees;                 /* cost of what was borrowed or repaid */
+    double *swap_cost;            /* what the trades lost: fee of the exchange and depth of the market */
+    double *sold;                 /* collateral sold in all */
+    double *repaid;               /* debt repaid in all */
+    double *first_step;           /* most that can be withdrawn at first */
+    double *shortfall;            /* debt that a sale of all collateral would not cover */
+    double *flash_loan;           /* its flash loan */
+    double *flash_supply;         /* collateral after it */
+    double *flash_borrow;         /* debt after it */
+    double *flash_fees;           /* its fees: of the flash loan and of what was borrowed or repaid */
+    double *flash_swap_cost;      /* what its trade lost */
+    double *break_even_gas;       /* cost of an operation from which on the flash loan is the cheaper way; NaN where
+                                   * only one way leads there */
+    double *flash_cash_out;       /* collateral taken out at the end of the one transaction, not sold */
+    int64_t *status;              /* how it ends; escala_plan_status */
+    int64_t *rounds_made;         /* rounds of three operations */
+    int64_t *operations_made;     /* operations */
+    int64_t *flash_reachable;     /* 1 if one transaction with a flash loan reaches the target within the limits */
+    /* end of unwind */
+} escala_unwind;
+
+/* generated: plan_action */
+enum escala_plan_action {
+    ESCALA_ACTION_DEPOSIT = 0,         /* supply collateral */
+    ESCALA_ACTION_BORROW = 1,          /* draw debt */
+    ESCALA_ACTION_BUY = 2,             /* buy collateral with what was borrowed */
+    ESCALA_ACTION_WITHDRAW = 3,        /* take collateral out */
+    ESCALA_ACTION_SELL = 4,            /* sell the collateral that was taken out */
+    ESCALA_ACTION_REPAY = 5,           /* pay debt back */
+    ESCALA_ACTION_FLASH_LOAN = 6,      /* borrow for the length of one transaction */
+    ESCALA_ACTION_REPAY_FLASH_LOAN = 7 /* pay that and its fee back */
+};
+/* end of plan_action */
+
+/* The operations of all plans, one after the other: plan i has those from offsets[i] on, below offsets[i + 1]. Arrays
+ * that are NULL are not wanted, but offsets must be there. */
+typedef struct escala_operations {
+    int64_t capacity; /* of each array: at least what operations_made of all plans adds up to */
+    int64_t *offsets; /* n + 1 */
+    /* generated: operations */
+    int64_t *action;       /* what is done; escala_plan_action */
+    double *amount;        /* how much: of a purchase or a sale what comes out of it */
+    double *fee;           /* what it costs, without gas */
+    double *supply;        /* collateral after it */
+    double *borrow;        /* debt after it */
+    double *cash;          /* money or collateral in hand after it */
+    double *health_factor; /* supply*liquidation_threshold/borrow after it; inf without debt */
+    double *ltv;           /* borrow/supply after it; 0 without debt */
+    /* end of operations */
+} escala_operations;
+
+void escala_plans_defaults(escala_plans *plans);
+/* Size for either of the two; `rounds` is looked at. */
+int64_t escala_plan_workspace(const escala_plans *plans);
+
+/* Plan how every position reaches its target. `operations`, if not NULL, gets what is to be done. If its capacity is
+ * too small the answer is ESCALA_BAD_SIZE, and all outcomes and offsets are written: the last offset is the capacity
+ * that is needed. Of the operations there are then those of the first plans, as far as there is room. */
+int escala_plan_leverage(const escala_plans *plans, const escala_leverage *outcomes,
+                         const escala_operations *operations, void *workspace, int64_t workspace_size,
+                         escala_fault *fault);
+int escala_plan_unwind(const escala_plans *plans, const escala_unwind *outcomes, const escala_operations *operations,
+                       void *workspace, int64_t workspace_size, escala_fault *fault);
+
 /* end of declarations */
 
 #ifdef __cplusplus

@@ -18,6 +18,11 @@ from escala.text import stretches
 from escala.text.tables import details
 
 _WIDTH: Final = 120
+#: Where an output's codes are not called as it is.
+_ENUMERATIONS: Final[Mapping[Quantity, str]] = {
+    **{row: "plan_status" for row in (*tables.LEVERAGE_COUNTS, *tables.UNWIND_COUNTS) if row.name == "status"},
+    **{row: "plan_action" for row in tables.PLAN_TRACE if row.name == "action"},
+}
 
 
 def enumeration(name: str, rows: Iterable[Code], prefix: str) -> str:
@@ -56,7 +61,7 @@ def arrays(rows: Iterable[Quantity]) -> str:
 
 def _code(row: Quantity) -> list[str]:
     """Name the enumeration of a code."""
-    return [f"escala_{row.name}"] if row.unit == "code" else []
+    return [f"escala_{_ENUMERATIONS.get(row, row.name)}"] if row.unit == "code" else []
 
 
 def beside(entries: Sequence[str], remarks: Sequence[Sequence[str]]) -> str:
@@ -111,6 +116,13 @@ STRETCHES: Final[Mapping[str, Callable[[], str]]] = {
     "scenarios": lambda: inputs((*tables.LENDING_ARGUMENTS, *(row for row in tables.LENDING_STRATEGY if row.kernel))),
     "stop": lambda: enumeration("escala_stop", tables.STOPS, "ESCALA_"),
     "outcomes": lambda: arrays((*tables.LENDING_VALUES, *tables.LENDING_COUNTS)),
+    "plan_target": lambda: enumeration("escala_plan_target", tables.PLAN_TARGETS, "ESCALA_PLAN_TO_"),
+    "plan_status": lambda: enumeration("escala_plan_status", tables.PLAN_STATUS, "ESCALA_PLAN_"),
+    "plan_action": lambda: enumeration("escala_plan_action", tables.PLAN_ACTIONS, "ESCALA_ACTION_"),
+    "plans": lambda: inputs(tables.PLAN_GIVEN),
+    "leverage": lambda: arrays((*tables.LEVERAGE_VALUES, *tables.LEVERAGE_COUNTS)),
+    "unwind": lambda: arrays((*tables.UNWIND_VALUES, *tables.UNWIND_COUNTS)),
+    "operations": lambda: arrays(tables.PLAN_TRACE),
 }
 
 

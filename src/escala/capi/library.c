@@ -872,19 +872,14 @@ static int check_scenarios(escala_fault *fault, const escala_scenarios *scenario
     return ESCALA_OK;
 }
 
-/* Copy the results of a chunk to the arrays that are wanted. */
-static void hand_over(const escala_outcomes *outcomes, const lending_room *r, int64_t start, int64_t stop) {
-    size_t bytes = (size_t)(stop - start) * sizeof(double);
-    for (int64_t k = 0; k < COUNT_OF(VALUES); k++) {
-        double *const *out = (double *const *)((const char *)outcomes + VALUES[k]);
+/* Copy rows of results of a chunk to the arrays that are wanted, whose pointers lie at these offsets. Real numbers and
+ * integers have eight bytes. */
+static void hand_over(const void *outcomes, const size_t *offsets, int64_t count, const void *rows, int64_t width,
+                      int64_t start, int64_t stop) {
+    for (int64_t k = 0; k < count; k++) {
+        char *const *out = (char *const *)((const char *)outcomes + offsets[k]);
         if (*out) {
-            memcpy(*out + start, r->values + k * r->width, bytes);
-        }
-    }
-    for (int64_t k = 0; k < COUNT_OF(COUNTS); k++) {
-        int64_t *const *out = (int64_t *const *)((const char *)outcomes + COUNTS[k]);
-        if (*out) {
-            memcpy(*out + start, r->counts + k * r->width, bytes);
+            memcpy(*out + 8 * start, (const char *)rows + 8 * k * width, (size_t)(8 * (stop - start)));
         }
     }
 }
@@ -911,7 +906,291 @@ EXPORT int escala_simulate(const escala_scenarios *scenarios, const escala_outco
             }
         }
         entry_simulate(r.columns, r.width, r.values, r.width, r.counts, r.work, r.cursor, stop - start);
-        hand_over(outcomes, &r, start, stop);
+        hand_over(outcomes, VALUES, COUNT_OF(VALUES), r.values, r.width, start, stop);
+        hand_over(outcomes, COUNTS, COUNT_OF(COUNTS), r.counts, r.width, start, stop);
     }
     return succeed(fault);
+}
+
+/* ---- Plans of a position ---- */
+
+typedef int64_t (*plan_entry)(const double *, int64_t, const int8_t *, const double *, const double *, int64_t,
+                              const double *, int64_t, const double *, int64_t, const double *, const int64_t *,
+                              int64_t, const double *, int64_t);
+
+/* A direction: what plans it, what it gives, and in which row of counts the operations are counted. */
+typedef struct {
+    plan_entry entry;
+    const size_t *values, *counts;
+    int64_t value_count, count_count, operations;
+    int up;
+} plan_way;
+
+static const plan_way UP = {entry_plan_leverage,       LEVERAGE_VALUES,           LEVERAGE_COUNTS,    COUNT_OF(LEVERAGE_VALUES),
+                            COUNT_OF(LEVERAGE_COUNTS), LEVERAGE_OPERATIONS, 1};
+static const plan_way DOWN = {entry_plan_unwind,       UNWIND_VALUES,           UNWIND_COUNTS,    COUNT_OF(UNWIND_VALUES),
+                              COUNT_OF(UNWIND_COUNTS), UNWIND_OPERATIONS, 0};
+
+typedef struct {
+    double *columns, *target, *values, *work;
+    double *best, *most;                      /* of the curves */
+    double *one, *one_values, *table;         /* of a plan whose operations are written */
+    int64_t *counts, *one_counts;
+    int64_t width;
+} plan_room;
+
+/* Operations that a plan may have at most. */
+static int64_t most_operations(const escala_plans *plans) {
+    double most = 0.0;
+    for (int64_t i = 0; i < (plans->rounds.values ? plans->n : 1); i++) {
+        double rounds = element(&plans->rounds, i);
+        most = rounds > most ? rounds : most;
+    }
+    return ROUND_OPERATIONS * (int64_t)(most < MOST_ROUNDS ? most : MOST_ROUNDS) + 1;
+}
+
+static plan_room lay_out_plans(room *space, const escala_plans *plans) {
+    plan_room r;
+    r.width = (plans->n < CHUNK ? plans->n : CHUNK) + 8; /* as of lending loops */
+    r.columns = carve_floats(space, PLAN_INPUTS * r.width);
+    r.target = carve_floats(space, r.width);
+    r.values = carve_floats(space, PLAN_VALUES * r.width);
+    r.counts = carve_integers(space, PLAN_COUNTS * r.width);
+    r.work = carve_floats(space, PLAN_WORK_SIZE);
+    r.best = carve_floats(space, plans->curves.n);
+    r.most = carve_floats(space, plans->curves.n);
+    r.one = carve_floats(space, PLAN_INPUTS);
+    r.one_values = carve_floats(space, PLAN_VALUES);
+    r.one_counts = carve_integers(space, PLAN_COUNTS);
+    r.table = carve_floats(space, PLAN_TRACE * most_operations(plans));
+    return r;
+}
+
+EXPORT void escala_plans_defaults(escala_plans *plans) {
+    if (!plans) {
+        return;
+    }
+    memset(plans, 0, sizeof *plans);
+    plans->target.value = NAN;
+    for (int64_t k = 0; k < COUNT_OF(GIVEN); k++) {
+        ((escala_input *)((char *)plans + GIVEN[k].offset))->value = GIVEN[k].usual;
+    }
+}
+
+static int check_plan_sizes(escala_fault *fault, const escala_plans *plans) {
+    TRY(check_size(fault, "n", plans->n));
+    int64_t curves = plans->curves.n;
+    return curves == 0 || curves == 1 || curves == plans->n ? ESCALA_OK : bad_size(fault, "curves.n", curves);
+}
+
+EXPORT int64_t escala_plan_workspace(const escala_plans *plans) {
+    OWN_ENVIRONMENT;
+    if (!plans || check_plan_sizes(NULL, plans)) {
+        return -1;
+    }
+    room space = {NULL, 0};
+    lay_out_plans(&space, plans);
+    return room_for(&space);
+}
+
+/* What trades are told of: curves, each of them known, or one share. */
+static int check_market(escala_fault *fault, const escala_plans *plans) {
+    const escala_curves *curves = &plans->curves;
+    if (!curves->n) {
+        return check_input(fault, "depth", &RANGE_DEPTH, &plans->depth, plans->n);
+    }
+    static const range none = {0.0, 0.0, 0, 0};
+    TRY(check_input(fault, "depth", &none, &plans->depth, plans->n));
+    TRY(check_shape(fault, curves, 1));
+    TRY(check_params(fault, curves, 1));
+    TRY(check_steps(fault, curves, 1));
+    TRY(check_limits(fault, curves, curves->params));
+    for (int64_t i = 0; i < curves->n; i++) {
+        if (isnan(curves->params[ESCALA_PARAMS * i])) {
+            return fail(fault, ESCALA_BAD_VALUE, "params", ESCALA_PARAMS * i, NAN);
+        }
+    }
+    return ESCALA_OK;
+}
+
+/* Where only the health factor counts, the limit is the threshold. */
+static const escala_input *given(const plan_way *way, const escala_plans *plans, int64_t k) {
+    const escala_input *input = input_at(plans, GIVEN[k].offset);
+    int left_out = !way->up && input == &plans->max_ltv && !input->values && isnan(input->value);
+    return left_out ? &plans->liquidation_threshold : input;
+}
+
+static int check_given(escala_fault *fault, const plan_way *way, const escala_plans *plans) {
+    int64_t n = plans->n;
+    for (int64_t k = 0; k < COUNT_OF(GIVEN); k++) {
+        const escala_input *input = input_at(plans, GIVEN[k].offset);
+        if (given(way, plans, k) == input) {
+            TRY(check_input(fault, GIVEN[k].name, &GIVEN[k].values, input, n));
+        }
+    }
+    if (plans->kind < 0 || plans->kind >= COUNT_OF(GOALS) ||
+        !(way->up ? GOALS[plans->kind].up : GOALS[plans->kind].down)) {
+        return fail(fault, ESCALA_BAD_CODE, "kind", -1, plans->kind);
+    }
+    const goal *wanted = &GOALS[plans->kind];
+    if (wanted->valued) {
+        TRY(check_input(fault, "target", &wanted->values, &plans->target, n));
+    }
+    if (plans->kind == ESCALA_PLAN_TO_REPAY) {
+        TRY(check_order(fault, "target", &plans->target, "borrow", &plans->borrow, n));
+    }
+    const escala_input *threshold = &plans->liquidation_threshold;
+    const escala_input *limit = isnan(plans->max_ltv.value) && !plans->max_ltv.values ? threshold : &plans->max_ltv;
+    return check_order(fault, "max_ltv", limit, "liquidation_threshold", threshold, n);
+}
+
+/* New collateral, or some before, to build leverage on; none that is new to take it off. */
+static int check_equity(escala_fault *fault, const plan_way *way, const escala_plans *plans) {
+    const escala_input *equity = &plans->equity, *supply = &plans->supply;
+    int each = equity->values || supply->values;
+    for (int64_t i = 0; i < (each ? plans->n : 1); i++) {
+        double new_one = element(equity, i);
+        if (way->up ? !(new_one + element(supply, i) > 0.0) : new_one != 0.0) {
+            return conflict(fault, ESCALA_BAD_VALUE, "equity", way->up ? "supply" : NULL, each ? i : -1, new_one);
+        }
+    }
+    return ESCALA_OK;
+}
+
+static double kept(const plan_room *r, const escala_plans *plans, int64_t i) {
+    int64_t curves = plans->curves.n;
+    return curves ? r->best[curves > 1 ? i : 0] : 1.0 - element(&plans->depth, i);
+}
+
+/* A trade must leave something. */
+static int check_swap_fee(escala_fault *fault, const plan_room *r, const escala_plans *plans) {
+    int each = plans->swap_fee.values || plans->depth.values || plans->curves.n > 1;
+    for (int64_t i = 0; i < (each ? plans->n : 1); i++) {
+        double fee = element(&plans->swap_fee, i);
+        if (!(fee < kept(r, plans, i))) {
+            return conflict(fault, ESCALA_BAD_ORDER, "swap_fee", "depth", each ? i : -1, fee);
+        }
+    }
+    return ESCALA_OK;
+}
+
+/* Write what the kernel reads of the plans start <= i < stop. */
+static void fill_plans(const plan_room *r, const plan_way *way, const escala_plans *plans, int64_t start, int64_t stop) {
+    int64_t n = stop - start, curves = plans->curves.n;
+    for (int64_t k = 0; k < COUNT_OF(GIVEN); k++) {
+        const escala_input *input = given(way, plans, k);
+        if (input->values || start == 0) { /* one value for all stays where the first chunk put it */
+            spread(r->columns + k * r->width, input, start, stop);
+        }
+    }
+    const escala_input endless = {INFINITY, NULL}, none = {0.0, NULL};
+    const escala_input *target = plans->kind == ESCALA_PLAN_TO_ROUNDS  ? &endless
+                                 : plans->kind == ESCALA_PLAN_TO_CLOSE ? &none
+                                                                       : &plans->target;
+    spread(r->target, target, start, stop);
+    entry_plan_conditions(plans->kind, r->target, r->columns + PLAN_BORROW * r->width, n,
+                          r->columns + PLAN_AIM * r->width, r->columns + PLAN_PER_SUPPLY * r->width,
+                          r->columns + PLAN_PER_BORROW * r->width, r->columns + PLAN_CLOSE * r->width);
+    double *keep = r->columns + PLAN_KEEP * r->width, *most = r->columns + PLAN_MOST * r->width;
+    double *curve = r->columns + PLAN_CURVE * r->width;
+    for (int64_t j = 0; j < n; j++) {
+        int64_t place = curves > 1 ? start + j : 0;
+        keep[j] = kept(r, plans, start + j);
+        most[j] = curves ? r->most[place] : INFINITY;
+        curve[j] = curves ? (double)place : -1.0;
+    }
+}
+
+/* Curves that no plan looks at, where there are none. */
+static const int8_t NO_FAMILY[1];
+static const double NO_PARAMS[ESCALA_PARAMS];
+static const escala_curves NO_CURVES = {1, NO_FAMILY, NO_PARAMS, NO_PARAMS, NO_PARAMS, NULL, 0};
+
+/* Plan one position of a chunk again, alone, and write its operations from `at` on. */
+static void write_operations(const plan_room *r, const plan_way *way, const escala_curves *c, int64_t j, int64_t count,
+                             const escala_operations *out, int64_t at) {
+    for (int64_t k = 0; k < PLAN_INPUTS; k++) {
+        r->one[k] = r->columns[k * r->width + j];
+    }
+    way->entry(r->one, 1, c->family, c->params, c->origin, c->n, c->steps, c->steps_size, r->table, count,
+               r->one_values, r->one_counts, 1, r->work, 1);
+    for (int64_t k = 0; k < COUNT_OF(OPERATIONS); k++) {
+        const double *row = r->table + k * count;
+        void *const *array = (void *const *)((const char *)out + OPERATIONS[k]);
+        if (*array && k == PLAN_ACTION) {
+            for (int64_t i = 0; i < count; i++) {
+                ((int64_t *)*array)[at + i] = (int64_t)row[i];
+            }
+        } else if (*array) {
+            memcpy((double *)*array + at, row, (size_t)count * sizeof *row);
+        }
+    }
+}
+
+/* Write the operations of a chunk's plans, and where each plan's begin, as long as there is room. */
+static void list_operations(const plan_room *r, const plan_way *way, const escala_curves *c,
+                            const escala_operations *out, int64_t start, int64_t stop) {
+    for (int64_t i = start; i < stop; i++) {
+        int64_t at = out->offsets[i], count = r->counts[way->operations * r->width + i - start];
+        out->offsets[i + 1] = at + count;
+        if (count && at + count <= out->capacity) {
+            write_operations(r, way, c, i - start, count, out, at);
+        }
+    }
+}
+
+static int plan(const plan_way *way, const escala_plans *plans, const void *outcomes,
+                const escala_operations *operations, void *workspace, int64_t workspace_size, escala_fault *fault) {
+    if (!plans || !outcomes) {
+        return without(fault, plans ? "outcomes" : "plans");
+    }
+    TRY(check_plan_sizes(fault, plans));
+    if (operations) {
+        TRY(check_size(fault, "operations->capacity", operations->capacity));
+        TRY(check_array(fault, "operations->offsets", operations->offsets, plans->n + 1));
+    }
+    TRY(check_market(fault, plans));
+    TRY(check_given(fault, way, plans));
+    TRY(check_equity(fault, way, plans));
+    room space = {NULL, 0};
+    lay_out_plans(&space, plans);
+    TRY(open_room(fault, &space, room_for(&space), workspace, workspace_size));
+    plan_room r = lay_out_plans(&space, plans);
+    const escala_curves *c = plans->curves.n ? &plans->curves : &NO_CURVES;
+    if (plans->curves.n) {
+        entry_trades(c->family, c->params, c->origin, c->n, c->steps, c->steps_size, c->trusted_to, r.best, r.most);
+    }
+    TRY(check_swap_fee(fault, &r, plans));
+    if (operations) {
+        operations->offsets[0] = 0;
+    }
+    for (int64_t start = 0; start < plans->n; start += CHUNK) {
+        int64_t stop = start + CHUNK < plans->n ? start + CHUNK : plans->n;
+        fill_plans(&r, way, plans, start, stop);
+        way->entry(r.columns, r.width, c->family, c->params, c->origin, c->n, c->steps, c->steps_size, r.table, 0,
+                   r.values, r.counts, r.width, r.work, stop - start);
+        hand_over(outcomes, way->values, way->value_count, r.values, r.width, start, stop);
+        hand_over(outcomes, way->counts, way->count_count, r.counts, r.width, start, stop);
+        if (operations) {
+            list_operations(&r, way, c, operations, start, stop);
+        }
+    }
+    if (operations && operations->offsets[plans->n] > operations->capacity) {
+        return bad_size(fault, "operations->capacity", operations->capacity);
+    }
+    return succeed(fault);
+}
+
+EXPORT int escala_plan_leverage(const escala_plans *plans, const escala_leverage *outcomes,
+                                const escala_operations *operations, void *workspace, int64_t workspace_size,
+                                escala_fault *fault) {
+    OWN_ENVIRONMENT;
+    return plan(&UP, plans, outcomes, operations, workspace, workspace_size, fault);
+}
+
+EXPORT int escala_plan_unwind(const escala_plans *plans, const escala_unwind *outcomes,
+                              const escala_operations *operations, void *workspace, int64_t workspace_size,
+                              escala_fault *fault) {
+    OWN_ENVIRONMENT;
+    return plan(&DOWN, plans, outcomes, operations, workspace, workspace_size, fault);
 }

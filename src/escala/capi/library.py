@@ -49,6 +49,25 @@ class Answers:
     first: Answers | None
 
 
+@dataclass(frozen=True, eq=False)
+class Plans:
+    """What :meth:`Library.plan_leverage` or :meth:`Library.plan_unwind` found.
+
+    Attributes
+    ----------
+    outcomes : dict of str to (n,) array
+        As in ``escala_leverage`` or ``escala_unwind``.
+    offsets : (n + 1,) int64
+        Plan i has the operations ``offsets[i] <= k < offsets[i + 1]``.
+    operations : dict of str to array
+        As in ``escala_operations``.
+    """
+
+    outcomes: dict[str, npt.NDArray[Any]]
+    offsets: Integers
+    operations: dict[str, npt.NDArray[Any]]
+
+
 def load(path: str | os.PathLike[str]) -> Library:
     """Load a built library.
 
@@ -237,15 +256,56 @@ class Library:
         scenarios.n = n
         for name, value in inputs.items():
             call.set(scenarios, name, value, n)
-        outcomes = call.new("escala_outcomes")
-        found: dict[str, npt.NDArray[Any]] = {}
-        for name, declared in self.ffi.typeof("escala_outcomes").fields:
-            c_name = declared.type.item.cname
-            found[name] = np.empty(n, dtype=np.float64 if c_name == "double" else np.int64)
-            setattr(outcomes, name, call.write(c_name, found[name]))
+        outcomes, found = call.results("escala_outcomes", n)
         size = self.functions.escala_simulate_workspace(n)
         call(self.functions.escala_simulate, scenarios, outcomes, *call.workspace(size))
         return found
+
+    def plan_leverage(
+        self, kind: str, target: FloatLike = np.nan, *, depth: FloatLike | CurveSet = 0.0, **fields: FloatLike
+    ) -> Plans:
+        """Plan positions up, as :func:`escala.plan_leverage` does, with the fields of ``escala_plans``.
+
+        `kind` is the end of a name of ``escala_plan_target``: ``"leverage"``, ``"ltv"``, ``"supply"`` or ``"rounds"``,
+        which has no target. Every other argument is a number or of shape (n,).
+        """
+        return self._plan("leverage", kind, {**fields, "target": target, "depth": depth})
+
+    def plan_unwind(
+        self, kind: str, target: FloatLike = np.nan, *, depth: FloatLike | CurveSet = 0.0, **fields: FloatLike
+    ) -> Plans:
+        """Plan positions down, as :func:`escala.plan_unwind` does; arguments as of :meth:`plan_leverage`.
+
+        `kind` is ``"leverage"``, ``"ltv"``, ``"repay"`` or ``"close"``, which has no target.
+        """
+        return self._plan("unwind", kind, {**fields, "target": target, "depth": depth})
+
+    def _plan(self, way: str, kind: str, fields: dict[str, Any]) -> Plans:
+        call = _Call(self)
+        plans = call.new("escala_plans")
+        self.functions.escala_plans_defaults(plans)
+        depth = fields["depth"]
+        if isinstance(depth, CurveSet):
+            plans.curves = call.curves(depth)[0]
+            fields = {name: value for name, value in fields.items() if name != "depth"}
+        n = max((np.size(value) for value in fields.values() if np.ndim(value)), default=max(1, plans.curves.n))
+        plans.n = n
+        code = getattr(self.functions, f"ESCALA_PLAN_TO_{kind.upper()}", None)
+        if code is None:
+            raise InputError(f"kind must be a target of escala.h, not {kind!r}", arguments=("kind",))
+        plans.kind = code
+        for name, value in fields.items():
+            call.set(plans, name, value, n)
+        function = getattr(self.functions, f"escala_plan_{way}")
+        room = call.workspace(self.functions.escala_plan_workspace(plans))
+        outcomes, found = call.results(f"escala_{way}", n)
+        call(function, plans, outcomes, self.ffi.NULL, *room)
+        size = int(found["operations_made"].sum())
+        listed, operations = call.results("escala_operations", size)
+        offsets = np.zeros(n + 1, dtype=np.int64)
+        listed.capacity, listed.offsets = size, call.write("int64_t", offsets)
+        call(function, plans, call.new(f"escala_{way}"), listed, *room)
+        return Plans(found, offsets, operations)
 
     def _evaluate(self, function: Any, curves: CurveSet, capital: FloatLike, out: Floats | None) -> Floats:
         rows = np.require(capital, np.float64, ["C", "A"])
@@ -267,7 +327,7 @@ class Library:
 
 
 _C_NAMES: Final = {"d": "double", "l": "int64_t", "q": "int64_t", "b": "int8_t"}
-_SIZES: Final = ("n", "draws", "totals")  # they follow from the arrays
+_SIZES: Final = ("n", "draws", "totals", "kind", "curves")  # they follow from the arguments
 _DTYPES: Final = {"double": np.float64, "int64_t": np.int64, "int8_t": np.int8}
 
 
@@ -357,6 +417,17 @@ class _Call:
             raise InputError(
                 f"{name} of shape {np.shape(value)} must be a number or of shape ({n},)", arguments=(name,)
             )
+
+    def results(self, structure: str, n: int) -> tuple[Any, dict[str, npt.NDArray[Any]]]:
+        """Make a structure of pointers at results, and the arrays of n that they point at; `offsets` is left out."""
+        made = self.new(structure)
+        found: dict[str, npt.NDArray[Any]] = {}
+        for name, declared in self._ffi.typeof(structure).fields:
+            if declared.type.kind == "pointer" and name != "offsets":
+                c_name = declared.type.item.cname
+                found[name] = np.empty(n, dtype=_DTYPES[c_name])
+                setattr(made, name, self.write(c_name, found[name]))
+        return made, found
 
     def workspace(self, size: int) -> tuple[Any, int]:
         """Give memory that is this call's alone."""

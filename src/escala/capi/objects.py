@@ -18,7 +18,10 @@ from escala.capi.entries import ENTRIES, Entry
 from escala.capi.tables import hidden, prototypes, tables
 
 #: The entries of the second part: half of the work.
-_SECOND = ("allocate", "allocate_work_size", "allocate_integers_size")
+_SECOND = (
+    "allocate", "allocate_work_size", "allocate_integers_size", "plan_leverage", "plan_unwind", "plan_conditions",
+    "trades",
+)  # fmt: skip
 
 
 def _target_machine() -> Any:

@@ -13,7 +13,7 @@ from escala.curves.families import FORMS
 from escala.kernels import layout
 from escala.kernels.curves import evaluate as curve_kernels
 from escala.kernels.layout import FAMILIES as FAMILY_CODES
-from escala.tables import Interval
+from escala.tables import Interval, Target
 
 #: Scenarios that are run together: their inputs, results and workspace fit a second-level cache.
 _CHUNK = 2048
@@ -26,6 +26,7 @@ _RANGES = {
     "WEIGHT": records.WEIGHT,
     "HALF_LIFE": fitting._HALF_LIFE,
     "TOTAL": table.FINITE_FROM_ZERO,
+    "DEPTH": table.BELOW_ONE,
     **{row.name.upper(): row.values for row in table.ALLOCATION_CONTROLS},
 }
 
@@ -70,6 +71,21 @@ def tables() -> str:
         "MOST_INCREMENTS": table.MOST_INCREMENTS,
         "LENDING_WORK_SIZE": layout.LENDING_WORK_SIZE,
         "LENDING_CURSOR_SIZE": layout.lending_cursor.END,
+        "PLAN_GIVEN": len(table.PLAN_GIVEN),
+        "PLAN_INPUTS": layout.plan_input.END,
+        **{
+            f"PLAN_{row.name.upper()}": getattr(layout.plan_input, row.name.upper())
+            for row in (*table.PLAN_POSITION, *table.PLAN_TERMS)
+        },
+        "PLAN_VALUES": max(layout.leverage_value.END, layout.unwind_value.END),
+        "PLAN_COUNTS": max(layout.leverage_count.END, layout.unwind_count.END),
+        "PLAN_WORK_SIZE": layout.PLAN_WORK_SIZE,
+        "PLAN_TRACE": layout.plan_operation.END,
+        "PLAN_ACTION": layout.plan_operation.ACTION,
+        "ROUND_OPERATIONS": layout.ROUND_OPERATIONS,
+        "MOST_ROUNDS": int(next(row for row in table.PLAN_LIMITS if row.name == "rounds").values.high),
+        "LEVERAGE_OPERATIONS": layout.leverage_count.OPERATIONS_MADE,
+        "UNWIND_OPERATIONS": layout.unwind_count.OPERATIONS_MADE,
         "CHUNK": _CHUNK,
         "WANTED_EFFICIENCY": curve_kernels.EFFICIENCY,
         "WANTED_UTILITY": curve_kernels.UTILITY,
@@ -83,6 +99,7 @@ def tables() -> str:
         "typedef struct { const char *name; size_t offset; range values; double usual; } column;",
         "typedef struct { int count; range coefficients[ESCALA_PARAMS]; } form; /* a family of curves, at its code */",
         "typedef struct { const char *low_name, *high_name; size_t low, high; } order;",
+        "typedef struct { range values; int valued, up, down; } goal; /* where a plan ends, at its code */",
     ]
     lines += [f"static const range RANGE_{name} = {_range(one)};" for name, one in _RANGES.items()]
     lines += _array("form", "FAMILIES", (_form(code) for code in range(FAMILY_CODES)))
@@ -106,8 +123,21 @@ def tables() -> str:
         f"{_offset('escala_scenarios', row.at_most)}}}"
         for row in table.LENDING_STRATEGY if row.at_most
     ))  # fmt: skip
-    for name, rows in (("VALUES", table.LENDING_VALUES), ("COUNTS", table.LENDING_COUNTS)):
-        lines += _array("size_t", name, (_offset("escala_outcomes", row.name) for row in rows))
+    lines += _array("column", "GIVEN", (
+        _column("escala_plans", row.name, row.values, float(math.nan if row.default is None else row.default))
+        for row in table.PLAN_GIVEN
+    ))  # fmt: skip
+    lines += _array("goal", "GOALS", (_goal(row) for row in sorted(table.PLAN_TARGETS, key=lambda row: row.value)))
+    for name, structure, rows in (
+        ("VALUES", "escala_outcomes", table.LENDING_VALUES),
+        ("COUNTS", "escala_outcomes", table.LENDING_COUNTS),
+        ("LEVERAGE_VALUES", "escala_leverage", table.LEVERAGE_VALUES),
+        ("LEVERAGE_COUNTS", "escala_leverage", table.LEVERAGE_COUNTS),
+        ("UNWIND_VALUES", "escala_unwind", table.UNWIND_VALUES),
+        ("UNWIND_COUNTS", "escala_unwind", table.UNWIND_COUNTS),
+        ("OPERATIONS", "escala_operations", table.PLAN_TRACE),
+    ):
+        lines += _array("size_t", name, (_offset(structure, row.name) for row in rows))
     lines += ["typedef struct { int code; const char *text; } word;"]
     lines += _array("word", "STATUSES", (f'{{{row.value}, "{row.doc}"}}' for row in table.LIBRARY_STATUS))
     return "\n".join(lines) + "\n"
@@ -120,6 +150,11 @@ def _array(kind: str, name: str, rows: Iterable[str]) -> list[str]:
 def _form(code: int) -> str:
     ranges = [_range(row.values) for row in FORMS[code].coefficients] if code in FORMS else []
     return f"{{{len(ranges)}, {{{', '.join(ranges) or '{0}'}}}}}"
+
+
+def _goal(row: Target) -> str:
+    values = "{0.0, 0.0, 0, 0}" if row.values is None else _range(row.values)
+    return f"{{{values}, {int(row.values is not None)}, {int(row.up)}, {int(row.down)}}}"
 
 
 def _column(structure: str, name: str, interval: Interval, usual: float) -> str:

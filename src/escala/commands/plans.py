@@ -233,7 +233,7 @@ def preview(
     min_health_factor
         Least health factor that a withdrawal or a borrowing may leave.
     emode
-        Limits by the name of a preset: eth_correlated or stablecoins.
+        Limits by the name of a preset: eth_correlated, wsteth_eth or stablecoins.
     json
         Print JSON: a list an entry, one value for the start and one after each action.
     """

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 #: Options of commands that may fit anew.
 Family = Annotated[str | None, Parameter()]
 Noise = Annotated[Literal["auto", "even", "local"] | None, Parameter()]
+Loss = Annotated[Literal["auto", "squares", "student"] | None, Parameter()]
 Group = Annotated[Literal["time", "hour", "day"] | None, Parameter()]
 Interval = Annotated[Literal["auto", "forward"], Parameter()]
 
@@ -30,6 +31,8 @@ class Refit:
         Of all symbols.
     noise : {"auto", "even", "local"}, optional
         As in :func:`escala.fit`.
+    loss : {"auto", "squares", "student"}, optional
+        As in :func:`escala.fit`.
     group : {"time", "hour", "day"}, optional
         Which records belong together: those observed at one time, in one hour or on one day.
     times : bool
@@ -38,6 +41,7 @@ class Refit:
 
     family: str | None = None
     noise: Literal["auto", "even", "local"] | None = None
+    loss: Literal["auto", "squares", "student"] | None = None
     group: Literal["time", "hour", "day"] | None = None
     times: bool = False
 
@@ -78,21 +82,13 @@ async def fitted(store: Store, symbols: list[str] | None, wanted: Refit) -> tupl
 def _fit(records: StoredRecords, families: dict[str, str], wanted: Refit) -> CurveSet:
     import numpy as np
 
-    from escala.curves.fitting import fit
+    from escala.curves.fitting import fit, fit_seen
 
     moments = records.observed_at.astype(np.int64)
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"noise": wanted.noise or "auto", "loss": wanted.loss or "auto", "weights": records.weight}
     if wanted.group is not None:
         more["group"] = moments // _MICROSECONDS[wanted.group]
-    if wanted.times:
-        more["observed_at"] = moments * 1e-6
     order = dict.fromkeys(records.symbol.tolist())
-    return fit(
-        records.symbol,
-        records.capital,
-        records.efficiency,
-        weights=records.weight,
-        family=[families[symbol] for symbol in order],
-        noise=wanted.noise or "auto",
-        **more,
-    )
+    more["family"] = [families[symbol] for symbol in order]
+    columns, seconds = (records.symbol, records.capital, records.efficiency), moments * 1e-6
+    return fit(*columns, observed_at=seconds, **more) if wanted.times else fit_seen(*columns, seconds, **more)

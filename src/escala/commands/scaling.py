@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
-from escala.commands.refits import Family, Group, Interval, Noise, Refit, fitted
+from escala.commands.refits import Family, Group, Interval, Loss, Noise, Refit, fitted
 from escala.commands.terminal import (
     Database,
     Plot,
@@ -45,6 +45,7 @@ def predict(
     interval: Interval = "auto",
     family: Family = None,
     noise: Noise = None,
+    loss: Loss = None,
     group: Group = None,
     plot: Plot = None,
     db: Database = "escala.db",
@@ -70,6 +71,9 @@ def predict(
     noise
         Whether noise grows with capital: "local" where the records tell so, "even" never; "auto" is local from 40
         distinct capitals on.
+    loss
+        "auto" sets absurd records aside, and says so; "squares" fits them too; "student" also has the others count by
+        how far off they are.
     group
         Records that belong together, of which errors count as one: those of one time, one hour or one day.
     plot
@@ -84,7 +88,7 @@ def predict(
     check_plot(plot)
     announce_compilation()
     config = EngineConfig(level=level, tolerance=tolerance)
-    wanted = Refit(family, noise, group, times=interval == "forward")
+    wanted = Refit(family, noise, loss, group, times=interval == "forward")
     curves, info, records = asyncio.run(_curve(db, config, symbol, wanted))
     at = curves.predict([capital], level=config.level, tolerance=config.tolerance, interval=interval)
     columns = {"capital": capital, **{name: getattr(at, name)[0] for name in _OF_A_POINT}}
@@ -93,7 +97,8 @@ def predict(
 
         save_plot(plots.prediction_figure(curves, symbol, records, capital, level=level), plot)
     if json:
-        about = {"trusted_to": curves.trusted_to[0], "misfit": curves.misfit[0], "level": level, "tolerance": tolerance}
+        about = {"trusted_to": curves.trusted_to[0], "misfit": curves.misfit[0], "set_aside": curves.set_aside[0]}
+        about |= {"level": level, "tolerance": tolerance}
         how = {"interval": at.method[0], "points": at.points[0], "note": at.note}
         print_json({**info, **about, **how, **columns})
     else:
@@ -188,7 +193,8 @@ def _of_curve(curve: CurveSet) -> str:
 
     records = counted(int(curve.n_points[0]), "record")
     seen = f"{capital(curve.observed[0, 0])} to {capital(curve.observed[0, 1])}"
-    start = f"{in_line(curve.symbols[0])}: {records} of capitals {seen}"
+    aside = f", {curve.set_aside[0]:,} more set aside as absurd" if curve.set_aside[0] else ""
+    start = f"{in_line(curve.symbols[0])}: {records} of capitals {seen}{aside}"
     if not curve.has_curve[0]:
         return f"{start}; no curve: {REASONS[curve.status_names[0]]}"
     doubt = ", but the records follow a pattern that it does not" if curve.marked[0] else ""
@@ -212,6 +218,7 @@ def optimize(
     method: Literal["exact", "greedy"] | None = None,
     family: Family = None,
     noise: Noise = None,
+    loss: Loss = None,
     group: Group = None,
     plot: Plot = None,
     db: Database = "escala.db",
@@ -256,6 +263,9 @@ def optimize(
     noise
         Whether noise grows with capital: "local" where the records tell so, "even" never; "auto" is local from 40
         distinct capitals on.
+    loss
+        "auto" sets absurd records aside, and says so; "squares" fits them too; "student" also has the others count by
+        how far off they are.
     group
         Records that belong together, of which errors count as one: those of one time, one hour or one day.
     plot
@@ -278,7 +288,7 @@ def optimize(
     limits |= {name: value for name, value in plain.items() if value is not None}
     check_plot(plot)
     announce_compilation()
-    found, settings = asyncio.run(_allocation(db, symbols, total, limits, Refit(family, noise, group)))
+    found, settings = asyncio.run(_allocation(db, symbols, total, limits, Refit(family, noise, loss, group)))
     if plot is not None:
         from escala import plots
 
@@ -319,6 +329,7 @@ async def _allocation(
 ) -> tuple[Allocation, ScalingConfig]:
     from escala.allocation.solve import allocate
     from escala.engine.engine import PredictiveScalingEngine
+    from escala.engine.keeping import keep_allocation
     from escala.engine.limits import completed
     from escala.engine.rebalancing import checked_total
     from escala.store import Store
@@ -329,7 +340,7 @@ async def _allocation(
             settings, own = await store.config(), await store.symbol_config()
             chosen = completed(limits, curves.symbols.tolist(), settings, own)
             found = await asyncio.to_thread(allocate, curves, checked_total(total), **chosen)
-            await store.save_allocation(found)
+            await keep_allocation(store, found)
             return found, settings
     async with await PredictiveScalingEngine.open(db, create=False) as engine:
         names = list(await engine.store.symbols()) if symbols is None else symbols
@@ -360,6 +371,7 @@ def _allocation_content(found: Allocation) -> dict[str, Any]:
         "binding": found.binding_names,
         "below_threshold": found.below_threshold,
         "lack_of_fit": found.curves.lack_of_fit,
+        "set_aside": found.curves.set_aside,
     }
 
 
@@ -369,6 +381,7 @@ def analyze(
     drop: float = 0.10,
     family: Family = None,
     noise: Noise = None,
+    loss: Loss = None,
     group: Group = None,
     plot: Plot = None,
     db: Database = "escala.db",
@@ -388,6 +401,9 @@ def analyze(
     noise
         Whether noise grows with capital: "local" where the records tell so, "even" never; "auto" is local from 40
         distinct capitals on.
+    loss
+        "auto" sets absurd records aside, and says so; "squares" fits them too; "student" also has the others count by
+        how far off they are.
     group
         Records that belong together, of which errors count as one: those of one time, one hour or one day.
     plot
@@ -401,7 +417,7 @@ def analyze(
     check_plot(plot)
     announce_compilation()
     with progress.bar("learning curves"):
-        curves, records = asyncio.run(_curves(db, symbols, Refit(family, noise, group)))
+        curves, records = asyncio.run(_curves(db, symbols, Refit(family, noise, loss, group)))
     found = curves.saturation(drop)
     if plot is not None:
         from escala import plots
@@ -488,10 +504,12 @@ def _on_or_more(curves: CurveSet, found: Saturation) -> list[str]:
 
 
 def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
-    from escala.curves.summary import REASONS, families
+    from escala.curves.summary import REASONS, families, of_records_aside
     from escala.text.numerals import capital
 
     say(f"{len(curves):,} symbols, {int(curves.n_points.sum()):,} records: {families(curves)}")
+    for line in of_records_aside(curves):
+        say(line)
     say()
     rows = []
     for k, symbol in enumerate(curves.symbols.tolist()):

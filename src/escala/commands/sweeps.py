@@ -65,7 +65,25 @@ def sweep(
     if scheduler is not None and threads is not None:
         raise UsageError("--threads is for this machine: leave it out with --scheduler")
     check_plot(plot)
-    settings = from_toml(file)
+    work_through(
+        from_toml(file), out=out, totals_only=totals_only, fresh=fresh, scheduler=scheduler, dry_run=dry_run, plot=plot,
+        threads=threads, json=json,
+    )  # fmt: skip
+
+
+def work_through(
+    settings: SweepSettings,
+    *,
+    out: Path | None = None,
+    totals_only: bool = False,
+    fresh: bool = False,
+    scheduler: str | None = None,
+    dry_run: bool = False,
+    plot: Path | None = None,
+    threads: int | None = None,
+    json: bool = False,
+) -> None:
+    """Sweep what a file describes, or estimate it, and print what was found; options are those of :func:`sweep`."""
     announce_compilation()
     if dry_run:
         _estimate(settings, out, totals_only, threads, json)

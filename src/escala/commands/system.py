@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from escala import __version__
-from escala.commands.lending import stops
 from escala.commands.terminal import UsageError, announce_compilation, print_json, say, stopped
+from escala.errors import BuildError
 from escala.text import progress
 
 
 def demo(*, files: Path | None = None, threads: int | None = None, json: bool = False) -> None:
-    """Run the main job: curves of 56 token pairs, 50 M USD over them, 374 Aave accounts in 300,000 combinations.
+    """Run the main job: curves of 56 token pairs, 50 M USD over them, 374 Aave accounts through six years of prices.
 
     Parameters
     ----------
@@ -20,17 +21,18 @@ def demo(*, files: Path | None = None, threads: int | None = None, json: bool = 
     threads
         Threads to use; by default all processors.
     json
-        Print JSON: the curves with saturation, capacity and prediction; the allocation; counts by stop reason and the
-        best strategies.
+        Print JSON: the curves with saturation, capacity and prediction; the allocation; what becomes of the accounts.
     """
     if files is not None:
         if threads is not None or json:
             raise UsageError("--files only writes the input files: leave out --threads and --json")
         _write_files(files)
         return
+    from escala.demo import accounts as demo_accounts
     from escala.demo import allocation as demo_allocation
     from escala.demo import curves as demo_curves
-    from escala.demo import lending as demo_lending
+    from escala.demo import market as demo_market
+    from escala.demo import prices as demo_prices
     from escala.parallel import default_threads
 
     announce_compilation()
@@ -43,9 +45,9 @@ def demo(*, files: Path | None = None, threads: int | None = None, json: bool = 
     if not json:
         say(demo_allocation.report(plan), flush=True)
         say()
-    accounts = demo_lending.load_accounts()
-    with progress.bar("simulating", demo_lending.scenarios(accounts)) as told:
-        study = demo_lending.run(accounts, threads=threads, progress=told)
+    accounts, prices = demo_accounts.load_accounts(), demo_prices.load_prices()
+    with progress.bar("simulating", demo_market.scenarios(accounts, prices), unit="paths") as told:
+        study = demo_market.run(accounts, prices, threads=threads, progress=told)
     if json:
         prediction, saturation = vars(curves.prediction), vars(curves.saturation)
         print_json(
@@ -56,14 +58,11 @@ def demo(*, files: Path | None = None, threads: int | None = None, json: bool = 
                     **{f"at_1m_{name}": prediction[name] for name in ("efficiency", "low", "high", "confidence")},
                 },
                 "allocation": demo_allocation.content(plan),
-                "scenarios": study.result.size,
-                "seconds": study.seconds,
-                "stops": stops(study.result),
-                "strategies": [vars(ranked) for ranked in demo_lending.rank(study)],
+                "market": demo_market.content(study),
             }
         )
     else:
-        say(demo_lending.report(study, threads or default_threads()))
+        say(demo_market.report(study, threads or default_threads()))
 
 
 def _write_files(folder: Path) -> None:
@@ -133,19 +132,37 @@ _EXTRAS = {
 }
 
 
-def warm() -> None:
-    """Compile every kernel once, so that no later run has to."""
+def warm(*, shared: Path | None = None) -> None:
+    """Compile every kernel once, in two processes, so that no later run has to.
+
+    Parameters
+    ----------
+    shared
+        Keep them in this folder, for all users: used by root, who alone may write there. Others name it in
+        ESCALA_CACHE_DIR.
+    """
     import time
 
+    from escala.commands import shared as shared_kernels
+
+    place = None if shared is None else shared_kernels.prepare(shared)
     from escala import kernels
     from escala.kernels import jit
 
-    announce_compilation()
     before = set(kernels.compiled())
+    if not jit.keeps():
+        raise BuildError(f"no kernel was compiled: none could be kept in {jit.cache_dir()}")
     started = time.perf_counter()
+    if missing := set(kernels.names()) - before:
+        say(f"compiling {len(missing)} kernels in two processes, once: a minute or more", file=sys.stderr)
     with stopped("kernels that were compiled are kept"):
-        kernels.load_all()
-    fresh = len(set(kernels.compiled()) - before)
-    say(f"{fresh} kernels compiled, {len(before)} were there already, {time.perf_counter() - started:.1f} s")
-    kept = set(kernels.names()) <= set(kernels.compiled())
-    say(f"{'kept' if kept else 'they could not be kept'} in {jit.cache_dir()}")
+        kernels.compile_all() if missing else kernels.load_all()
+    seconds = time.perf_counter() - started
+    kept = set(kernels.compiled())
+    say(f"{len(kept - before)} kernels compiled, {len(before)} were there already, {seconds:.1f} s")
+    if len(kept) < len(kernels.names()):
+        raise BuildError(f"not all kernels could be kept in {jit.cache_dir()}")
+    say(f"kept in {jit.cache_dir()}")
+    if place is not None:
+        shared_kernels.give(jit.cache_dir())
+        say(f"for all users who set ESCALA_CACHE_DIR={place}")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, parallel
-from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, to_floats
+from escala.arrays import FloatLike, Floats, check_interval, no_symbol, one_number, to_floats, whole_number
 from escala.curves import draws as drawing
 from escala.curves import exact
 from escala.curves import summary as curve_summary
@@ -61,6 +60,16 @@ _SMALL: Final = 1 << 12  # points that are not worth a thread
 _STEP: Final = 1 << 17  # points between two looks at Ctrl-C
 
 _LEVELS: Final = 8  # whose predictions a set of curves stays ready for
+
+_GRID: Final = 512  # capitals at which a curve is held against what its records returned
+_HALVINGS: Final = 50  # of a step of it
+
+
+class Aside(NamedTuple):
+    """Records that were set aside, in order of capital."""
+
+    capital: Floats
+    efficiency: Floats
 
 
 class Ladder(NamedTuple):
@@ -146,6 +155,8 @@ class CurveSet:
     _bins: Ragged
     _windows: Ragged
     _forward: Ragged
+    _aside: Ragged
+    _returned: Floats
 
     def __post_init__(self) -> None:
         """Let nobody write into the arrays: what predictions and allocations keep of them would no longer be true."""
@@ -241,6 +252,8 @@ class CurveSet:
             _bins=Ragged.empty(n),
             _windows=Ragged.empty(n),
             _forward=Ragged.empty(n),
+            _aside=Ragged.empty(n),
+            _returned=nothing,
         )
 
     @classmethod
@@ -499,6 +512,32 @@ class CurveSet:
         marked: npt.NDArray[np.bool_] = patterned & ~(self.misfit <= curve_summary.MISFIT)
         return marked
 
+    @property
+    def set_aside(self) -> npt.NDArray[np.int64]:
+        """Count the records of each instrument that no curve explains, and that were left out: see :meth:`aside`."""
+        return self._aside.sizes // len(Aside._fields)
+
+    def aside(self, symbol: str) -> Aside:
+        """Give the records of one instrument that were set aside as absurd, see `loss` of :func:`escala.fit`.
+
+        Raises
+        ------
+        CurveError
+            If there is no such symbol.
+
+        Examples
+        --------
+        >>> from escala import fit
+        >>> capital = np.linspace(1e4, 1e5, 10)
+        >>> efficiency = 0.99 - 1e-7 * capital
+        >>> efficiency[4] = 0.01
+        >>> curves = fit(["A"], [capital], [efficiency], family="linear")
+        >>> curves.aside("A")
+        Aside(capital=array([50000.]), efficiency=array([0.01]))
+        """
+        pairs = self._aside.row(self.index(symbol)).reshape(-1, len(Aside._fields))
+        return Aside(pairs[:, 0].copy(), pairs[:, 1].copy())
+
     def ladder(self, symbol: str) -> Ladder:
         """Give the steps of one ladder: from ``knots[j]`` on another unit of capital returns ``slopes[j]``.
 
@@ -558,6 +597,7 @@ class CurveSet:
     def marginal(self, capital: PerSymbol, *, out: Floats | None = None, threads: int | None = None) -> Floats:
         """Evaluate η + C·η′, what the next unit of capital returns: 1 where η > 1, 0 where η < 0.
 
+        Where η is 1 or 0 and it has a kink, the slope is that of η itself, to the side where it lies within [0, 1].
         Arguments as in :meth:`efficiency`.
         """
         return self._evaluate("MARGINAL", capital, out, threads)
@@ -767,9 +807,7 @@ class CurveSet:
         >>> bool(abs(efficiency.mean() - curves.efficiency(1e5)[0]) < 0.001)
         True
         """
-        if isinstance(draws, bool) or not isinstance(draws, Integral) or draws < 1:
-            raise CurveError(f"draws must be an integer of at least 1, not {draws!r}", arguments=("draws",))
-        return drawing.draw(self, int(draws), seed)
+        return drawing.draw(self, drawing.checked_count(draws), seed)
 
     def to_dict(self) -> dict[str, npt.NDArray[Any]]:
         """Give every array by name, one entry a curve; ``a_se`` is the standard error of a."""
@@ -794,7 +832,9 @@ class CurveSet:
             "rmse",
             "aicc",
         )
-        return small | {name: getattr(self, name) for name in (*same, "lack_of_fit", "misfit", "marked", "clipped")}
+        return small | {
+            name: getattr(self, name) for name in (*same, "lack_of_fit", "misfit", "marked", "clipped", "set_aside")
+        }
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Give one row a curve, one column a number.
@@ -807,8 +847,14 @@ class CurveSet:
         return table_file.dataframe(self.to_dict())
 
     def summary(self, *, rows: int = 20) -> str:
-        """Say how many curves of which kind there are; show the first `rows` of them and their coefficients."""
-        return curve_summary.of_curves(self, rows)
+        """Say how many curves of which kind there are; show the first `rows` of them and their coefficients.
+
+        Raises
+        ------
+        CurveError
+            If `rows` is no integer of at least 0.
+        """
+        return curve_summary.of_curves(self, whole_number("rows", rows, 0, error=CurveError))
 
     def _repr_html_(self) -> str:
         """Show the first curves as a table in a notebook."""
@@ -867,6 +913,31 @@ class CurveSet:
     @functools.cached_property
     def _limits(self) -> Floats:
         return np.ascontiguousarray(self.trusted_to)
+
+    @functools.cached_property
+    def _supported(self) -> Floats | None:
+        """Capital from which on curves claim more than any of the records that contradict them returned; inf of others.
+
+        None where records contradict no curve. A curve that is `marked` says more than its records somewhere; what none
+        of them returned it cannot promise.
+        """
+        known = np.isfinite(self._returned)
+        doubtful = np.flatnonzero(known & self.marked & self.has_curve) if known.any() else np.empty(0, dtype=np.int64)
+        if doubtful.size == 0:
+            return None
+        out = np.full(len(self), np.inf)
+        some, most = self[doubtful], self._returned[doubtful]
+        grid = np.geomspace(some.observed[:, 0], some.trusted_to, _GRID, axis=1)
+        over = some.utility(grid) > most[:, None]
+        place = np.argmax(over, axis=1)
+        each = np.arange(doubtful.size)
+        low, high = grid[each, np.maximum(place - 1, 0)], grid[each, place]
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (low + high)
+            beyond = some.utility(middle) > most
+            low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
+        out[doubtful] = np.where(over.any(axis=1), low, np.inf)
+        return out
 
     @functools.cached_property
     def _roots(self) -> Floats:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats
+from escala.arrays import Floats, is_integer
 from escala.curves.families import FORMS, Family, most_amplitude
+from escala.curves.view import Curves
 from escala.errors import CurveError
 from escala.tables import PARAMS
-
-if TYPE_CHECKING:
-    from escala.curves.curveset import CurveSet
 
 #: Which curves of a set are meant.
 Mask = npt.NDArray[np.bool_]
 
+_MOST: Final = 2**31 - 1
 _NORMALS: Final = 3  # standard normal numbers that a draw of a curve takes
 
 _HILL_SHAPES: Final = (1.0, 20.0)
@@ -29,7 +27,7 @@ _MOST_CHANGE: Final = 8.0 * np.log(2.0)  # of a logarithm in a draw: how far bey
 _SHOWN: Final = 3  # symbols that a message lists
 
 
-def draw(curves: CurveSet, draws: int, seed: int | np.random.Generator) -> Floats:
+def draw(curves: Curves, draws: int, seed: int | np.random.Generator) -> Floats:
     """Draw coefficients, (draws, n, 4), as :meth:`CurveSet.draw_params` says.
 
     Raises
@@ -58,13 +56,13 @@ def draw(curves: CurveSet, draws: int, seed: int | np.random.Generator) -> Float
     return out
 
 
-def _where(curves: CurveSet, family: Family) -> Mask:
+def _where(curves: Curves, family: Family) -> Mask:
     """Tell which curves are drawn as those of a family: exponentials without residuals are drawn as they are."""
     some: Mask = curves.family == family
     return some & (curves.residual_sd > 0.0) if family == Family.EXPONENTIAL else some
 
 
-def _nearly_normal(curves: CurveSet) -> tuple[Floats, Floats]:
+def _nearly_normal(curves: Curves) -> tuple[Floats, Floats]:
     """Give means and factors, (n, 4) and (n, 4, 3): mean + factor·(three standard normal numbers) is nearly normal.
 
     The factors come from the inverse root of the normal matrix, not from the covariance, of which small numbers are
@@ -85,7 +83,7 @@ def _nearly_normal(curves: CurveSet) -> tuple[Floats, Floats]:
 _Effects = tuple[Floats, Floats, Floats, Floats]
 
 
-def _zero(curves: CurveSet, some: Mask) -> Floats:
+def _zero(curves: Curves, some: Mask) -> Floats:
     """Give the mean of a change: 0, NaN where there is no curve."""
     zero: Floats = np.where(curves.has_curve[some], 0.0, np.nan)
     return zero
@@ -97,16 +95,16 @@ def _changed(values: Floats, change: Floats) -> Floats:
     return changed
 
 
-def _quadratic_parts(_curves: CurveSet, some: Mask, _mean: Floats, factor: Floats, effects: _Effects) -> None:
+def _quadratic_parts(_curves: Curves, some: Mask, _mean: Floats, factor: Floats, effects: _Effects) -> None:
     constant, first, second, _ = effects
     factor[some, :3] = np.stack([second, first, constant], axis=1)
 
 
-def _as_drawn(_curves: CurveSet, _some: Mask, drawn: Floats) -> Floats:
+def _as_drawn(_curves: Curves, _some: Mask, drawn: Floats) -> Floats:
     return drawn
 
 
-def _exponential_parts(curves: CurveSet, some: Mask, mean: Floats, factor: Floats, effects: _Effects) -> None:
+def _exponential_parts(curves: Curves, some: Mask, mean: Floats, factor: Floats, effects: _Effects) -> None:
     """η at both ends of the data and the change of log b."""
     a, b, c = curves.params[some, :3].T
     span = _span(curves, some)
@@ -117,7 +115,7 @@ def _exponential_parts(curves: CurveSet, some: Mask, mean: Floats, factor: Float
     factor[some, :3] = np.stack([at_smallest, at_largest, effects[2] / (-a * b)[:, None]], axis=1)
 
 
-def _exponential(curves: CurveSet, some: Mask, drawn: Floats) -> Floats:
+def _exponential(curves: Curves, some: Mask, drawn: Floats) -> Floats:
     from escala.kernels.fitting.scan import HIGHEST_RATE, LOWEST_RATE
 
     span, rate = _span(curves, some), curves.params[some, 1]
@@ -128,12 +126,12 @@ def _exponential(curves: CurveSet, some: Mask, drawn: Floats) -> Floats:
     return np.stack([a, b, first - a, unused], axis=-1)
 
 
-def _span(curves: CurveSet, some: Mask) -> Floats:
+def _span(curves: Curves, some: Mask) -> Floats:
     span: Floats = (curves.observed[:, 1] - curves.origin)[some]
     return span
 
 
-def _hill_parts(curves: CurveSet, some: Mask, mean: Floats, factor: Floats, effects: _Effects) -> None:
+def _hill_parts(curves: Curves, some: Mask, mean: Floats, factor: Floats, effects: _Effects) -> None:
     """a, the change of ln K and s."""
     constant, first, second, _ = effects
     mean[some, 1] = _zero(curves, some)
@@ -141,13 +139,13 @@ def _hill_parts(curves: CurveSet, some: Mask, mean: Floats, factor: Floats, effe
     factor[some, :3] = np.stack([constant, first / amplitude, second / amplitude], axis=1)
 
 
-def _hill(curves: CurveSet, some: Mask, drawn: Floats) -> Floats:
+def _hill(curves: Curves, some: Mask, drawn: Floats) -> Floats:
     a, change, shape, unused = np.moveaxis(drawn, -1, 0)
     s = np.clip(shape, *_HILL_SHAPES)
     return np.stack([np.clip(a, 0.0, most_amplitude(s)), _changed(curves.params[some, 1], change), s, unused], axis=-1)
 
 
-def _depth_parts(curves: CurveSet, some: Mask, mean: Floats, factor: Floats, effects: _Effects) -> None:
+def _depth_parts(curves: Curves, some: Mask, mean: Floats, factor: Floats, effects: _Effects) -> None:
     """a, and the changes of ln D and ln h."""
     constant, first, second, _ = effects
     mean[some, 1] = mean[some, 2] = _zero(curves, some)
@@ -155,14 +153,14 @@ def _depth_parts(curves: CurveSet, some: Mask, mean: Floats, factor: Floats, eff
     factor[some, :3] = np.stack([constant, first / amplitude, second / amplitude], axis=1)
 
 
-def _depth(curves: CurveSet, some: Mask, drawn: Floats) -> Floats:
+def _depth(curves: Curves, some: Mask, drawn: Floats) -> Floats:
     a, change, sharper, unused = np.moveaxis(drawn, -1, 0)
     kept = FORMS[Family.DEPTH].coefficients[2].values
     h = np.clip(_changed(curves.params[some, 2], sharper), kept.low, kept.high)
     return np.stack([np.clip(a, 0.0, 1.0), _changed(curves.params[some, 1], change), h, unused], axis=-1)
 
 
-def _power_parts(curves: CurveSet, some: Mask, mean: Floats, factor: Floats, effects: _Effects) -> None:
+def _power_parts(curves: Curves, some: Mask, mean: Floats, factor: Floats, effects: _Effects) -> None:
     """a, b and the change of the exponent's logarithm."""
     constant, first, second, _ = effects
     mean[some, 2] = _zero(curves, some)
@@ -171,28 +169,28 @@ def _power_parts(curves: CurveSet, some: Mask, mean: Floats, factor: Floats, eff
     factor[some, :3] = np.stack([constant, -first, second / falls], axis=1)
 
 
-def _power(curves: CurveSet, some: Mask, drawn: Floats) -> Floats:
+def _power(curves: Curves, some: Mask, drawn: Floats) -> Floats:
     a, b, change, scale = np.moveaxis(drawn, -1, 0)
     kept = FORMS[Family.POWER].coefficients[2].values
     exponent = np.clip(_changed(curves.params[some, 2], change), kept.low, kept.high)
     return np.stack([np.clip(a, 0.0, 1.0), np.maximum(b, 0.0), exponent, scale], axis=-1)
 
 
-def _ladder_parts(_curves: CurveSet, some: Mask, mean: Floats, factor: Floats, effects: _Effects) -> None:
+def _ladder_parts(_curves: Curves, some: Mask, mean: Floats, factor: Floats, effects: _Effects) -> None:
     """The level, and the change of the depth's logarithm."""
     constant, first, _, unused = effects
     mean[some, 1] = 0.0
     factor[some, :3] = np.stack([constant, first, unused], axis=1)
 
 
-def _ladder(curves: CurveSet, some: Mask, drawn: Floats) -> Floats:
+def _ladder(curves: Curves, some: Mask, drawn: Floats) -> Floats:
     a, change, steps, place = np.moveaxis(drawn, -1, 0)
     level = np.clip(a, 0.0, curves._most_level(some))
     return np.stack([level, _changed(curves.params[some, 1], change), steps, place], axis=-1)
 
 
-_Parts = Callable[["CurveSet", Mask, Floats, Floats, _Effects], None]
-_Coefficients = Callable[["CurveSet", Mask, Floats], Floats]
+_Parts = Callable[[Curves, Mask, Floats, Floats, _Effects], None]
+_Coefficients = Callable[[Curves, Mask, Floats], Floats]
 
 #: Of each family whose coefficients are not simply normal in the order (factor of f₁, constant): which of its numbers
 #: are nearly normal, written into means and factors, and how coefficients follow from such numbers.
@@ -213,7 +211,7 @@ def _effects(root: Floats, one: float, f1: float | Floats, f2: float | Floats) -
     return np.stack([one * i0, first * i1, (f2 - one * m2 - k * first) * i2], axis=-1)
 
 
-def _refuse_unknown_errors(curves: CurveSet) -> None:
+def _refuse_unknown_errors(curves: Curves) -> None:
     unknown = np.flatnonzero(curves.has_curve & ~np.isfinite(curves.covariance).all(axis=(1, 2)))
     if unknown.size:
         shown = ", ".join(repr(curves.symbols[i]) for i in unknown[:_SHOWN])
@@ -222,11 +220,26 @@ def _refuse_unknown_errors(curves: CurveSet) -> None:
         raise CurveError(message, indexes=tuple((int(i),) for i in unknown[:_SHOWN]))
 
 
+def checked_count(draws: int) -> int:
+    """Check a number of draws.
+
+    Raises
+    ------
+    CurveError
+        Names it.
+    """
+    if not is_integer(draws) or draws < 1:
+        raise CurveError(f"draws must be an integer of at least 1, not {draws!r}", arguments=("draws",))
+    if draws > _MOST:
+        raise CurveError(f"draws must be at most {_MOST:,}, not {draws:,}", arguments=("draws",))
+    return int(draws)
+
+
 def _entropy(seed: int | np.random.Generator) -> int:
     """Check a seed; a generator gives one."""
     if isinstance(seed, np.random.Generator):
         return int(seed.integers(1 << 63))
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+    if not is_integer(seed) or seed < 0:
         message = f"seed must be an integer of at least 0 or a numpy.random.Generator, not {seed!r}"
         raise CurveError(message, arguments=("seed",))
     return int(seed)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import keyed
-from escala.arrays import FloatLike, Floats, check_interval, to_floats
+from escala.arrays import FloatLike, Floats, check_interval, known_word, to_floats
 from escala.errors import CurveError
 from escala.keyed import PerSymbol
 from escala.ragged import Ragged
@@ -132,7 +132,7 @@ def order_books(
     CurveError
         Names the book, the level and the value that is wrong.
     """
-    if side not in SIDES:
+    if not known_word(side, SIDES) or side is None:
         raise CurveError(f"side must be 'buy' or 'sell', not {side!r}", arguments=("side",))
     given = _of_snapshots(books) if isinstance(books, Snapshots) else books
     if not isinstance(given, Mapping):
@@ -184,6 +184,14 @@ def _sides(symbol: str, given: Any, side: str) -> dict[str, Levels]:
     return found
 
 
+def _refuse_what_is_no_row(where: str, given: Any) -> None:
+    """Name the first level with something missing: a null in what an exchange has sent."""
+    for k, row in enumerate(given if isinstance(given, list | tuple) else ()):
+        if row is None or (isinstance(row, list | tuple) and any(one is None for one in row)):
+            message = f"{where}[{k}] must be a price and a size, not {row!r}"
+            raise CurveError(message, arguments=("books",), indexes=((k,),))
+
+
 def _levels(symbol: str, name: str, given: Any) -> Levels:
     """Check levels and bring them into order: those of one price are one, and those of size 0 are none."""
     where = f"books[{symbol!r}] {name}"
@@ -192,6 +200,7 @@ def _levels(symbol: str, name: str, given: Any) -> Levels:
             to_floats(f"{where} {what}", one, CurveError) for what, one in zip(("price", "size"), given, strict=True)
         )
     else:
+        _refuse_what_is_no_row(where, given)
         rows = to_floats(where, given, CurveError)
         if rows.ndim != 2 or rows.shape[1] < 2:
             message = f"{where} of shape {rows.shape} must be rows of price and size, or a tuple of the two"

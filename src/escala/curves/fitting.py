@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, parallel
-from escala.arrays import Floats, aligned, one_number
+from escala.arrays import Floats, aligned, check_flag, known_word, one_number
 from escala.curves import noise as curve_noise
 from escala.curves import robust
 from escala.curves import summary as curve_summary
@@ -30,6 +30,7 @@ from escala.curves.records import (
     listed,
     said_of_scales,
     to_column,
+    together,
     unhashable,
     values_at_small_size,
 )
@@ -59,7 +60,7 @@ def fit(
     half_life: float | datetime.timedelta | np.timedelta64 | None = None,
     group: Any = None,
     noise: Literal["auto", "even", "local"] = "auto",
-    loss: Literal["squares", "student"] = "squares",
+    loss: Literal["auto", "squares", "student"] = "auto",
     clip: bool = False,
     normalise: bool = False,
     on_error: Literal["mark", "raise"] = "mark",
@@ -97,12 +98,16 @@ def fit(
         ``"local"`` lets noise change along capital, estimated from what neighbouring records differ by (from 14
         distinct capitals on): points count by it, and intervals go by the scores of records that were left out.
         ``"even"`` takes residuals to be equally large everywhere; ``"auto"`` is local from 40 distinct capitals on.
-    loss : {"squares", "student"}
-        ``"student"`` keeps one absurd record, such as a fill of 0.01 among 0.95, from moving a curve: squares are
-        weighed again three times by (ν + 1)/(ν + t²), ν = 4, t the residual in units of what neighbours are off by
-        (from 8 records on). Each fit finds its global optimum. On complete sets without absurd records the mean
-        absolute error falls by 5 %, the root of the mean square grows by 2 % (0.01043 against 0.01024); it takes four
-        times as long.
+    loss : {"auto", "squares", "student"}
+        ``"auto"`` are least squares without absurd records, such as a fill of 0.01 among 0.95: those that stand alone,
+        far off what the records before and behind them allow and the curve fitted without them, by more than noise
+        with heavy tails explains (from 8 records on; of Hill, which rises and falls, only below both sides). They are
+        set aside, and told: see `CurveSet.set_aside` and :meth:`CurveSet.aside`. Where there is none, nothing changes.
+        With `observed_at` they stay as long as they are a tenth of the records since the first of them: the market may
+        have changed, which the next records tell.
+        ``"squares"`` sets nothing aside. ``"student"`` does, and weighs the squares of the others again three times by
+        (ν + 1)/(ν + t²), ν = 4, t the residual in units of what neighbours are off by; each fit finds its global
+        optimum. It takes four times as long.
     clip : bool
         Move efficiencies outside [0, 1] to its ends instead of refusing them; `CurveSet.clipped` counts them. More than
         a fifth are refused all the same: such numbers are no efficiencies.
@@ -162,15 +167,16 @@ def fit(
     >>> curves.efficiency(300_000.0).round(6)
     array([0.805])
     """
-    if on_error not in ("mark", "raise"):
+    if not known_word(on_error, {"mark", "raise"}):
         raise RecordError(f"on_error must be 'mark' or 'raise', not {on_error!r}", arguments=("on_error",))
     if capital is None and efficiency is None:
         symbols, capital, efficiency, weights, observed_at, group = _columns_of(symbols, weights, observed_at, group)
     elif capital is None or efficiency is None:
         raise RecordError("fit needs symbols, capital and efficiency, or a data frame or mapping alone")
     _check_units(observed_at, half_life)
-    if loss not in ("squares", "student"):
-        raise RecordError(f"loss must be 'squares' or 'student', not {loss!r}", arguments=("loss",))
+    robust.check(loss)
+    check_flag("clip", clip, RecordError)
+    check_flag("normalise", normalise, RecordError)
     least = curve_noise.noise_from(noise)
     crew = parallel.checked_threads(threads, RecordError)
     given = {
@@ -183,13 +189,68 @@ def fit(
     records = _records(symbols, given, clip=clip, normalise=normalise)
     if half_life is not None:
         records.weights = _decayed(records, half_life)
-    choice = _choices(family, records.symbols)
-    if loss == "student":
-        records.weights = _robust_weights(records, choice, least, crew)
-    curves = _fit(records, choice, least, crew, progress)
+    curves = _fit_what_counts(records, family, loss, least, crew, progress, forward=True)
     if on_error == "raise":
         _raise_without_curve(curves)
     return curves
+
+
+def fit_seen(
+    symbols: Any,
+    capital: Any,
+    efficiency: Any,
+    seen_at: Any,
+    *,
+    family: Any,
+    weights: Any,
+    group: Any = None,
+    noise: str = "auto",
+    loss: str = "auto",
+    threads: int | None = None,
+) -> CurveSet:
+    """Fit as :func:`fit` does; when records were seen (seconds) tells absurd ones from a changed market, no more.
+
+    Raises
+    ------
+    RecordError
+        As :func:`fit`.
+    """
+    given = {
+        "capital": capital,
+        "efficiency": efficiency,
+        "weights": weights,
+        "observed_at": seen_at,
+        "group": group,
+    }
+    robust.check(loss)
+    least = curve_noise.noise_from(noise)
+    records = _records(symbols, given, clip=False, normalise=False)
+    crew = parallel.checked_threads(threads, RecordError)
+    return _fit_what_counts(records, family, loss, least, crew, None, forward=False)
+
+
+def _fit_what_counts(
+    records: _Records,
+    family: Any,
+    loss: str,
+    least: int,
+    threads: int,
+    progress: Callable[[int], object] | None,
+    *,
+    forward: bool,
+) -> CurveSet:
+    """Fit records but for absurd ones; `forward` asks for scores of later times too, where there are times."""
+    choice = _choices(family, records.symbols)
+    absurd = None if loss == "squares" else _absurd(records, choice, least, threads)
+    if not forward:
+        records.times = None
+    aside = None if absurd is None else _listed(records, absurd)
+    if absurd is not None:
+        records = _taken(records, None, ~absurd)
+    if loss == "student":
+        records.weights = _robust_weights(records, choice, least, threads)
+    curves = _fit(records, choice, least, threads, progress)
+    return curves if aside is None else dataclasses.replace(curves, _aside=aside)
 
 
 @dataclass
@@ -218,6 +279,9 @@ def _columns_of(frame: Any, weights: Any, observed_at: Any, group: Any) -> tuple
         there = [name for name in columns if name in names]
         if extra[argument] is None and there:
             extra[argument] = frame[there[0]]
+    for name in ("symbol", "capital", "efficiency"):
+        if frame[name] is None:
+            raise RecordError(f"column {name!r} must hold values, not None", arguments=(name,))
     return frame["symbol"], frame["capital"], frame["efficiency"], *extra.values()
 
 
@@ -403,7 +467,7 @@ def _check_units(observed_at: Any, half_life: Any) -> None:
         observed_at = list(observed_at.values())
     if observed_at is None:
         raise RecordError("half_life needs observed_at", arguments=both)
-    parts = [np.asarray(part) for part in (observed_at if _is_ragged(observed_at) else [observed_at])]
+    parts = [together("observed_at", part) for part in (observed_at if _is_ragged(observed_at) else [observed_at])]
     dates = any(map(holds_dates, parts))
     length = isinstance(half_life, datetime.timedelta | np.timedelta64)
     if dates and not length:
@@ -505,7 +569,21 @@ def _fit(
         _bins=known.bins,
         _windows=known.windows,
         _forward=known.forward,
+        _aside=Ragged.empty(n),
+        _returned=_most_returned(records),
     )
+
+
+def _most_returned(records: _Records) -> Floats:
+    """Give the most that a record of each instrument returned, capital × efficiency; NaN where there are none."""
+    out = np.full(records.symbols.size, np.nan)
+    there = np.diff(records.offsets) > 0
+    if there.any():
+        utility = records.capital * records.efficiency
+        if records.weights.size:
+            utility = np.where(records.weights > 0.0, utility, 0.0)
+        out[there] = np.maximum.reduceat(utility, records.offsets[:-1][there])
+    return out
 
 
 def _room_for_steps(sizes: npt.NDArray[np.int64], choice: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
@@ -527,6 +605,90 @@ def _kept_steps(steps: Floats, room: npt.NDArray[np.int64], n_steps: npt.NDArray
     if not n_steps.any():
         return Ragged.empty(n_steps.size)
     return Ragged.of([steps[at : at + ladder_step.END * count] for at, count in zip(room, n_steps, strict=False)])
+
+
+def _absurd(
+    records: _Records, choice: npt.NDArray[np.int8], least: int, threads: int
+) -> npt.NDArray[np.bool_] | None:  # fmt: skip
+    """Mark the records that are set aside; None where there are none."""
+    part, family, places = records, choice, np.arange(records.capital.size)
+    found = np.zeros(places.size, dtype=bool)
+    for _ in range(robust.LOOKS):
+        suspect = robust.suspects(part.offsets, part.capital, part.efficiency, part.weights, threads)
+        if suspect is None:
+            break
+        fired = _counts(suspect, part.offsets) > 0
+        inside = np.repeat(fired, np.diff(part.offsets))
+        part, family, places, suspect = _taken(part, fired, inside), family[fired], places[inside], suspect[inside]
+        without = _fit(_taken(part, None, ~suspect), family, least, threads, None, scored=False)
+        absurd = _confirmed(part, family, suspect, without)
+        found[places[absurd]] = True
+        fired = _counts(absurd, part.offsets) > 0  # others would be asked the same again
+        kept = np.repeat(fired, np.diff(part.offsets)) & ~absurd
+        part, family, places = _taken(part, fired, kept), family[fired], places[kept]
+    sizes = np.diff(records.offsets)
+    few = _counts(found, records.offsets) <= np.maximum(robust.ALWAYS, sizes // robust.ONE_IN)
+    found &= np.repeat(few, sizes)
+    if records.times is not None:
+        for start, stop in itertools.pairwise(records.offsets.tolist()):
+            if found[start:stop].any():
+                found[start:stop] &= ~robust.changed(records.times[start:stop], found[start:stop])
+    return found if found.any() else None
+
+
+def _confirmed(
+    records: _Records, family: npt.NDArray[np.int8], suspect: npt.NDArray[np.bool_], without: CurveSet
+) -> npt.NDArray[np.bool_]:
+    """Mark the suspects that the curves fitted without them are far off.
+
+    Hill, whose efficiency rises at first, is asked for by name: there a record must lie below both of its sides.
+    """
+    from escala.kernels.layout import families
+
+    found = np.zeros(suspect.size, dtype=bool)
+    for i, (start, stop) in enumerate(itertools.pairwise(records.offsets.tolist())):
+        there = np.arange(start, stop)
+        if records.weights.size:
+            there = there[records.weights[start:stop] > 0.0]
+        capital, efficiency = records.capital[there], records.efficiency[there]
+        curve = without[i].efficiency(capital.reshape(1, -1), threads=1)[0]
+        asked = suspect[there]
+        if family[i] == families.HILL:
+            asked = robust.below_both_sides(capital, efficiency, asked)
+        found[there] = robust.confirmed(capital, efficiency, asked, curve)
+    return found
+
+
+def _counts(marks: npt.NDArray[np.bool_], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Count marked records of each instrument."""
+    running = np.concatenate([[0], np.cumsum(marks, dtype=np.int64)])
+    counts: npt.NDArray[np.int64] = running[offsets[1:]] - running[offsets[:-1]]
+    return counts
+
+
+def _taken(records: _Records, chosen: npt.NDArray[np.bool_] | None, kept: npt.NDArray[np.bool_]) -> _Records:
+    """Take some instruments, all where none are chosen, and some of the records, which are all of chosen ones."""
+    sizes = _counts(kept, records.offsets)
+    instruments = slice(None) if chosen is None else chosen
+    return _Records(
+        symbols=records.symbols[instruments],
+        offsets=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(sizes[instruments])]),
+        capital=records.capital[kept],
+        efficiency=records.efficiency[kept],
+        weights=records.weights[kept] if records.weights.size else records.weights,
+        times=None if records.times is None else records.times[kept],
+        groups=None if records.groups is None else records.groups[kept],
+        clipped=records.clipped[instruments],
+    )
+
+
+def _listed(records: _Records, marks: npt.NDArray[np.bool_]) -> Ragged:
+    """List capital and efficiency of marked records by instrument, in order of capital."""
+    instrument = np.repeat(np.arange(records.symbols.size), np.diff(records.offsets))[marks]
+    capital, efficiency = records.capital[marks], records.efficiency[marks]
+    order = np.lexsort((efficiency, capital, instrument))
+    pairs = np.stack([capital[order], efficiency[order]], axis=-1).reshape(-1)
+    return Ragged.sized(pairs, 2 * _counts(marks, records.offsets))
 
 
 def _robust_weights(records: _Records, choice: npt.NDArray[np.int8], least: int, threads: int) -> Floats:

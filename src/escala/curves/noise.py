@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import parallel
-from escala.arrays import Floats
+from escala.arrays import Floats, known_word
 from escala.errors import RecordError
 from escala.ragged import Ragged
 
@@ -54,7 +54,7 @@ def noise_from(noise: str) -> int:
     from escala.kernels.noise.rows import NEVER
     from escala.kernels.noise.weights import FEWEST, USUAL
 
-    if noise not in NOISES:
+    if not known_word(noise, NOISES) or noise is None:
         shown = ", ".join(map(repr, NOISES[:-1])) + f" or {NOISES[-1]!r}"
         raise RecordError(f"noise must be {shown}, not {noise!r}", arguments=("noise",))
     return int({"auto": USUAL, "even": NEVER, "local": FEWEST}[noise])
@@ -172,9 +172,50 @@ def _rows(values: Floats, starts: Integers, sizes: Integers) -> Ragged:
     return Ragged(values[np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)], offsets)
 
 
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """The noise of n curves with what one level needs of it, whatever the capital."""
+
+    known: Noise
+    level: float
+    ahead: bool
+    offsets: Integers  # of the scores that count
+    ranked: Floats
+    whole: Floats
+    local: Floats
+
+
+def ranked(known: Noise, level: float, *, ahead: bool) -> Ranked:
+    """Sort the scores of curves and take the quantiles of a level.
+
+    Parameters
+    ----------
+    known : Noise
+        Of n curves.
+    level : float
+        Of the interval.
+    ahead : bool
+        Whether for observations of later times.
+    """
+    from escala.kernels.noise import intervals as kernels
+    from escala.kernels.noise.rows import WINDOW, WINDOWS
+
+    scores = known.forward if ahead else known.scores
+    n = len(scores)
+    found = Ranked(
+        known, level, ahead, scores.offsets, np.empty(scores.values.size), np.empty(n), np.zeros((n, WINDOWS))
+    )
+    if scores.values.size:
+        kernels.rank(
+            scores.offsets, scores.values, level, int(ahead), found.ranked, found.whole, found.local,
+            np.empty(WINDOW), 0, n,
+        )  # fmt: skip
+    return found
+
+
 def reach(
-    curves: tuple[Any, ...], smallest: Floats, known: Noise, rows: Floats, level: float, within: Floats, *, ahead: bool
-) -> tuple[Floats, Floats]:  # fmt: skip
+    curves: tuple[Any, ...], smallest: Floats, noise: Ranked, rows: Floats, within: Floats
+) -> tuple[Floats, Floats]:
     """Give how far intervals reach to both sides of curves, and how sure a distance is; NaN where there are no scores.
 
     Parameters
@@ -183,24 +224,23 @@ def reach(
         Families, coefficients, origins and steps, as kernels take them.
     smallest : (n,) float64
         Smallest capital seen.
+    noise : Ranked
+        Of the curves.
     rows : (n, m) or (1, m) float64
         Capital.
-    level, within
-        Of the interval, and the distance that the confidence is of, (n,).
-    ahead : bool
-        Whether for observations of later times.
+    within : (n,) float64
+        Distance that the confidence is of.
     """
     from escala.kernels.noise import intervals as kernels
-    from escala.kernels.noise.rows import WINDOW, WINDOWS
 
-    scores = known.forward if ahead else known.scores
     out = np.empty((smallest.size, rows.shape[1]))
     confidence = np.empty_like(out)
-    work = np.empty(int(scores.sizes.max(initial=0)) + WINDOW + WINDOWS)
+    known = noise.known
     family, params, origin, steps = curves
     kernels.reach(
         family, params, origin, steps, np.ascontiguousarray(smallest), np.ascontiguousarray(known.levels),
-        known.bins.offsets, known.bins.values, known.windows.offsets, known.windows.values, scores.offsets,
-        scores.values, level, int(ahead), within, np.ascontiguousarray(rows), out, confidence, work, 0, smallest.size,
+        known.bins.offsets, known.bins.values, known.windows.offsets, known.windows.values, noise.offsets,
+        noise.ranked, noise.whole, noise.local, noise.level, int(noise.ahead), within, np.ascontiguousarray(rows),
+        out, confidence, 0, smallest.size,
     )  # fmt: skip
     return out, confidence

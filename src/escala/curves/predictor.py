@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,10 @@ import numpy.typing as npt
 from escala.arrays import Floats
 from escala.curves import noise
 from escala.curves.prediction import Prediction
+from escala.curves.view import Curves
 from escala.errors import CurveError
 from escala.keyed import PerSymbol
 from escala.made import made
-
-if TYPE_CHECKING:
-    from escala.curves.curveset import CurveSet
 
 #: What an interval may be of: observations of the records' own time, or of the next.
 INTERVALS: Final = ("auto", "forward")
@@ -26,7 +24,7 @@ INTERVALS: Final = ("auto", "forward")
 _NONE: Final = np.empty((0, 0))
 
 
-def predictor(curves: CurveSet, level: float, interval: str) -> Predictor:
+def predictor(curves: Curves, level: float, interval: str) -> Predictor:
     """Prepare predictions of a level.
 
     Raises
@@ -67,7 +65,11 @@ def predictor(curves: CurveSet, level: float, interval: str) -> Predictor:
         half=np.where(known, quantile * curves.residual_sd, np.nan),
         observed=np.ascontiguousarray(curves.observed),
         smallest=np.ascontiguousarray(curves.observed[:, 0]),
-        noise=noise.Noise(curves._noise, curves.misfit, curves._scores, curves._bins, curves._windows, curves._forward),
+        noise=noise.ranked(
+            noise.Noise(curves._noise, curves.misfit, curves._scores, curves._bins, curves._windows, curves._forward),
+            level,
+            ahead=ahead,
+        ),
         level=level,
         ahead=ahead,
         student=stdtr if (method == code.STUDENT).any() else None,
@@ -96,7 +98,7 @@ class Predictor:
     half: Floats  # of the marginal's interval, in units of its standard deviation; NaN where nothing is known
     observed: Floats
     smallest: Floats
-    noise: noise.Noise
+    noise: noise.Ranked
     level: float
     ahead: bool
     scored: npt.NDArray[np.int64]
@@ -155,7 +157,7 @@ class Predictor:
         """Give how far intervals by scores reach, and how sure the distance is; nothing where none are by scores."""
         if self.scored.size == 0:
             return _NONE, _NONE
-        return noise.reach(self.curves, self.smallest, self.noise, rows, self.level, within, ahead=self.ahead)
+        return noise.reach(self.curves, self.smallest, self.noise, rows, within)
 
     def _confidence(self, ends: Floats, sure: Floats) -> Floats:
         """Give the probability of what lies between two ends in standard errors, or what scores say of it."""
@@ -172,7 +174,7 @@ class Predictor:
 
 
 def marginals(
-    curves: CurveSet, owner: npt.NDArray[np.int64], rows: Floats, level: float, shape: tuple[int, ...]
+    curves: Curves, owner: npt.NDArray[np.int64], rows: Floats, level: float, shape: tuple[int, ...]
 ) -> tuple[Floats, Floats, Floats]:
     """Give the marginal utility at a row of capitals for each curve in `owner`, and its interval: within [0, 1]."""
     ready = predictor(curves, level, "auto")

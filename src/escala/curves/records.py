@@ -74,12 +74,27 @@ def labels(name: str, values: Any) -> Floats:
 
 def _seconds(name: str, times: Any) -> Floats:
     """Turn dates into seconds, leave numbers as they are; dates without a zone are UTC."""
-    given = np.asarray(times)
+    given = together(name, times)
     if given.dtype.kind == "O" and holds_dates(given):
         given = np.array([_timestamp(name, time) for time in given.flat]).reshape(given.shape)
     elif given.dtype.kind == "M":
         given = np.where(np.isnat(given), np.nan, given.astype("datetime64[us]").astype(np.int64) * 1e-6)
     return to_floats(name, given, RecordError)
+
+
+def together(name: str, times: Any) -> npt.NDArray[Any]:
+    """Put times into an array.
+
+    Raises
+    ------
+    RecordError
+        If they are ragged.
+    """
+    try:
+        return np.asarray(times)
+    except ValueError:  # of NumPy, for what is ragged
+        message = f"{name} must be one date or number a record, but its parts have different lengths"
+        raise RecordError(message, arguments=(name,)) from None
 
 
 def holds_dates(times: npt.NDArray[Any]) -> bool:
@@ -110,7 +125,7 @@ def to_microseconds(name: str, times: Any) -> npt.NDArray[np.int64]:
     """
     seconds = _seconds(name, times)
     check_interval(name, seconds, SECONDS, RecordError)
-    given = np.asarray(times)
+    given = together(name, times)
     if given.dtype.kind == "M":  # exactly: a float has not enough digits for far dates
         exact = given.astype("datetime64[us]").astype(np.int64)
     elif given.dtype.kind == "O" and holds_dates(given):

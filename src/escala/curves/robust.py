@@ -1,26 +1,47 @@
-"""Weights of Student's t loss: records far off their curve, by what their neighbours are off, hardly count.
+"""Absurd records, and what is done about them: they are set aside, or hardly count.
 
-Least squares of weights w·(ν + 1)/(ν + t²), t = r/s with r the residual and s the scale of residuals at that capital,
-repeated, maximise the likelihood of errors of Student's distribution with ν degrees of freedom. Each time the global
-optimum of the weighted squares is found anew, so no step depends on where the one before ended but by its weights.
+Records that stand alone, far off what their neighbours allow (:mod:`escala.kernels.noise.outliers`), are suspects. A
+curve fitted without them has the last word: those that it is far off too are set aside. Neither depends on a fit that
+the suspects had a part in, so none hides itself or another by moving it.
+
+Student's t loss: least squares of weights w·(ν + 1)/(ν + t²), t = r/s with r the residual and s the scale of residuals
+at that capital, repeated, maximise the likelihood of errors of Student's distribution with ν degrees of freedom. Each
+time the global optimum of the weighted squares is found anew, so no step depends on where the one before ended but by
+its weights.
 
 References
 ----------
 Lange, K. L., Little, R. J. A. and Taylor, J. M. G. (1989), Robust statistical modeling using the t distribution,
-Journal of the American Statistical Association 84, 881–896.
+Journal of the American Statistical Association 84, 881–896. Barnett, V. and Lewis, T. (1994), Outliers in Statistical
+Data, chapter 3 (masking).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats
+from escala import parallel
+from escala.arrays import Floats, known_word
+from escala.errors import RecordError
 
 Integers = npt.NDArray[np.int64]
+Marks = npt.NDArray[np.bool_]
 
+#: What may be said of the loss: squares of what is not absurd, squares of everything, Student's.
+LOSSES: Final = ("auto", "squares", "student")
+#: Times that records are looked at: suspects may hide behind suspects.
+LOOKS: Final = 5
+#: Absurd is at most one of so many records of an instrument, and always so few: more are a market of their own. Where
+#: times are known, so it is of the records since an absurd one: more may be a market that has changed.
+ONE_IN: Final = 10
+ALWAYS: Final = 2
+
+#: Times that a record set aside is farther off than any near it.
+ALONE: Final = 2.0
 #: Degrees of freedom of the errors.
 NU: Final = 4.0
 #: Fits after the first.
@@ -31,6 +52,144 @@ FEWEST: Final = 8
 #: The median of sizes is this share of a normal standard deviation; a smaller scale is not told from rounding.
 _MEDIAN: Final = 0.6744897501960817
 _FLOOR: Final = 1e-5
+#: Records between two looks at Ctrl-C.
+_STEP_POINTS: Final = 1 << 19
+
+
+def check(loss: str) -> None:
+    """Refuse a word that names no loss.
+
+    Raises
+    ------
+    RecordError
+        If `loss` is none of them.
+    """
+    if not known_word(loss, LOSSES):
+        shown = ", ".join(map(repr, LOSSES[:-1])) + f" or {LOSSES[-1]!r}"
+        raise RecordError(f"loss must be {shown}, not {loss!r}", arguments=("loss",))
+
+
+def suspects(offsets: Integers, capital: Floats, efficiency: Floats, weights: Floats, threads: int) -> Marks | None:
+    """Mark records that stand alone, far off what their neighbours allow; None where none does.
+
+    Parameters
+    ----------
+    offsets : (n + 1,) int64
+        Where each instrument's records begin.
+    capital, efficiency : (records,) float64
+    weights : (records,) or (0,) float64
+    """
+    from escala.kernels.noise import outliers as kernels
+    from escala.kernels.noise.rows import tag
+
+    sizes = np.diff(offsets)
+    most = int(sizes.max(initial=0))
+    if most < kernels.FEWEST:
+        return None
+    n = sizes.size
+    marks, counts = np.empty(capital.size, dtype=np.int8), np.empty(n, dtype=np.int64)
+    none = np.empty(0, dtype=np.int64)
+
+    def make_part() -> parallel.Part:
+        points, near = np.empty(3 * most), np.empty(kernels.NEIGHBOURS)
+        table, tags = np.empty((kernels.along.END, most)), np.empty((tag.END, most), dtype=np.int64)
+        step = max(1, _STEP_POINTS // most)
+
+        def part(start: int, stop: int) -> Iterator[None]:
+            for at in range(start, stop, step):
+                kernels.outliers(
+                    offsets, capital, efficiency, weights, none, marks, counts, points, table, near, tags,
+                    at, min(at + step, stop),
+                )  # fmt: skip
+                yield
+
+        return part
+
+    chunk = parallel.chunk_size(n, threads, largest=1 << 14, multiple=1)
+    parallel.run(make_part, n, chunk=chunk, threads=threads)
+    if not counts.any():
+        return None
+    found: Marks = np.repeat(counts > 0, sizes)
+    found[found] = marks[found] == 1
+    return found
+
+
+def confirmed(capital: Floats, efficiency: Floats, suspect: Marks, curve: Floats) -> Marks:
+    """Mark the suspects that a curve fitted without them is far off, by what it is off near them, and alone so.
+
+    Parameters
+    ----------
+    capital, efficiency : (m,) float64
+        Records of one instrument, of positive weight.
+    suspect : (m,) bool
+    curve : (m,) float64
+        Efficiencies of the curve; NaN where there is none, which confirms nothing.
+    """
+    found = suspect & bool(np.isfinite(curve).all())
+    while found.any() and not found.all():  # what is no absurd one after all is a neighbour that counts
+        kept = _stand_alone(capital, efficiency, found, curve)
+        if kept.all():
+            return found
+        found[found] = kept
+    return np.zeros(suspect.size, dtype=bool)
+
+
+def changed(times: Floats, absurd: Marks) -> Marks:
+    """Mark the absurd records of an instrument that may be the beginning of another market: the youngest are.
+
+    The first of them is the earliest from which on, in time, no fewer than one in :data:`ONE_IN` records is absurd.
+    """
+    for first in np.unique(times[absurd]):
+        since = times >= first
+        if ONE_IN * int(absurd[since].sum()) >= int(since.sum()):
+            young: Marks = absurd & since
+            return young
+    return np.zeros_like(absurd)
+
+
+def below_both_sides(capital: Floats, efficiency: Floats, suspect: Marks) -> Marks:
+    """Keep the suspects far below what stands before and what stands behind them: holes in what rises and falls."""
+    found = suspect.copy()
+    others = np.flatnonzero(~suspect)
+    others = others[np.lexsort((efficiency[others], capital[others]))]
+    ranks = np.searchsorted(capital[others], capital[suspect])
+    for place, rank in zip(np.flatnonzero(suspect).tolist(), ranks.tolist(), strict=True):
+        sides = [efficiency[others[max(rank - 3, 0) : rank]], efficiency[others[rank : rank + 3]]]
+        if min(side.size for side in sides) == 0:
+            found[place] = False
+            continue
+        least = np.array([min(float(np.median(side)) for side in sides)])
+        own = efficiency[place : place + 1]
+        found[place] = own[0] < least[0] and _are_absurd(own, least)[0]
+    return found
+
+
+def _stand_alone(capital: Floats, efficiency: Floats, chosen: Marks, curve: Floats) -> Marks:
+    """Tell which of the chosen records are far off, by what the others near them are off."""
+    from escala.kernels.noise.outliers import RARE
+
+    others = np.flatnonzero(~chosen)
+    others = others[np.lexsort((efficiency[others], capital[others]))]
+    sizes = np.abs(efficiency - curve)
+    width = min(NEIGHBOURS, others.size)
+    most = np.sqrt(np.sqrt(6.0 * chosen.size / RARE))
+    ranks = np.searchsorted(capital[others], capital[chosen])
+    first = np.clip(ranks - width // 2, 0, others.size - width)
+    near = sizes[others[first[:, None] + np.arange(width)]]
+    scale = np.maximum(np.median(near, axis=1) / _MEDIAN, _FLOOR)
+    alone: Marks = sizes[chosen] > np.maximum(most * scale, ALONE * near.max(axis=1))
+    return alone & _are_absurd(efficiency[chosen], curve[chosen])
+
+
+def _are_absurd(efficiency: Floats, curve: Floats) -> Marks:
+    """Tell which efficiencies are off as far as :func:`escala.kernels.noise.outliers.off` demands."""
+    from escala.kernels.noise.outliers import FAR, SHARE, STEP
+
+    distance = np.abs(efficiency - curve)
+    absurd: Marks = (distance > STEP) & (
+        (distance > FAR) | (efficiency < SHARE * curve) | (curve < SHARE * efficiency)
+    )  # fmt: skip
+    return absurd
 
 
 def factors(offsets: Integers, capital: Floats, efficiency: Floats, weights: Floats, residual: Floats) -> Floats:

@@ -48,6 +48,9 @@ class _Curves(Protocol):
     @property
     def clipped(self) -> npt.NDArray[np.int64]: ...
     @property
+    def set_aside(self) -> npt.NDArray[np.int64]: ...
+    def aside(self, symbol: str, /) -> tuple[Floats, Floats]: ...
+    @property
     def r_squared(self) -> Floats: ...
     @property
     def residual_sd(self) -> Floats: ...
@@ -60,6 +63,8 @@ REASONS = {
     "too_few_points": "too few distinct capitals",
     "degenerate": "the records do not determine it",
 }
+#: Records set aside that a line lists.
+_ASIDE = 3
 #: A lack of fit below this is marked.
 DISTRUST = 0.01
 #: Misfit, where noise is local, above which such a pattern matters.
@@ -81,10 +86,26 @@ def of_curves(curves: _Curves, rows: int) -> str:
     lines = [f"{many}: {families(curves)}"]
     if curves.clipped.sum():
         lines.append(f"{int(curves.clipped.sum()):,} efficiencies were clipped to [0, 1]")
+    lines += of_records_aside(curves)
     if len(curves):
         lines += ["", *table(curves[:rows], len(curves) - rows)]
         lines += coefficients(curves[:rows])
     return "\n".join(lines)
+
+
+def of_records_aside(curves: _Curves) -> list[str]:
+    """Say which records were set aside as absurd, in a line; nothing where none were."""
+    found = np.flatnonzero(curves.set_aside)
+    if not found.size:
+        return []
+    shown = [
+        f"{in_line(symbol)} {efficiency:.4g} at {capital(size)}"
+        for symbol in curves.symbols[found[:_ASIDE]].tolist()
+        for size, efficiency in zip(*curves.aside(symbol), strict=True)
+    ][:_ASIDE]
+    many = int(curves.set_aside.sum())
+    more = f" and {many - len(shown):,} more" if many > len(shown) else ""
+    return [f"set aside, far off all that is near them: {counted(many, 'record')}, {', '.join(shown)}{more}"]
 
 
 def coefficients(curves: _Curves) -> list[str]:

@@ -64,8 +64,9 @@ def run(quotes: Quotes, *, threads: int | None = None) -> Study:
 def report(study: Study) -> str:
     """One line a pair: family, fit, efficiency at 1 M USD, where 10 % are lost and the most that ever comes out."""
     curves, found, at = study.curves, study.saturation, study.prediction
+    many = int(curves.n_points.sum() + curves.set_aside.sum())
     lines = [
-        f"{int(curves.n_points.sum()):,} real swap quotes, 500 to {curves.observed.max():,.0f} USD; "
+        f"{many:,} real swap quotes, 500 to {curves.observed.max():,.0f} USD; "
         f"{len(curves)} pairs fitted in {study.seconds * 1e3:.0f} ms: {curve_summary.families(curves)}",
         "",
         f"{'':<16}{'':<9}{'':>8}  {'loss at 1 M USD':<25}{'10 % lost at, M USD':<24}at most comes",

@@ -82,7 +82,7 @@ class Design:
     points: Points = field(repr=False)
 
     @classmethod
-    def grid(cls, ranges: Mapping[str, Any], *, free: bool = False, model: Model | None = None) -> Design:
+    def grid(cls, ranges: Mapping[str, Any], *, free: bool = False, model: Model | str | None = None) -> Design:
         """Make all combinations of some values; the last column varies fastest.
 
         Parameters
@@ -92,8 +92,8 @@ class Design:
             values, a number, or a multiple of another column.
         free : bool, default False
             Allow any names, and check no values.
-        model : Model, optional
-            What the rows are scenarios of; by default the lending loop.
+        model : Model or str, optional
+            What the rows are scenarios of, ``"lending"`` or ``"market"``; by default the lending loop.
 
         Returns
         -------
@@ -115,7 +115,7 @@ class Design:
 
     @classmethod
     def random(
-        cls, ranges: Mapping[str, Any], n: int, seed: int = 0, *, free: bool = False, model: Model | None = None
+        cls, ranges: Mapping[str, Any], n: int, seed: int = 0, *, free: bool = False, model: Model | str | None = None
     ) -> Design:
         """Draw every number independently.
 
@@ -129,8 +129,8 @@ class Design:
             In [0, 2⁶⁴).
         free : bool, default False
             Allow any names, and check no values.
-        model : Model, optional
-            What the rows are scenarios of; by default the lending loop.
+        model : Model or str, optional
+            What the rows are scenarios of, ``"lending"`` or ``"market"``; by default the lending loop.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class Design:
 
     @classmethod
     def latin_hypercube(
-        cls, ranges: Mapping[str, Any], n: int, seed: int = 0, *, free: bool = False, model: Model | None = None
+        cls, ranges: Mapping[str, Any], n: int, seed: int = 0, *, free: bool = False, model: Model | str | None = None
     ) -> Design:
         """Draw a Latin hypercube: in each column, exactly one row in each of n strata of equal probability.
 
@@ -183,7 +183,7 @@ class Design:
         *,
         scramble: bool = True,
         free: bool = False,
-        model: Model | None = None,
+        model: Model | str | None = None,
     ) -> Design:
         """Take the first n points of a Sobol sequence.
 
@@ -199,8 +199,8 @@ class Design:
             Whether to scramble (a random linear map of the digits, and a shift).
         free : bool, default False
             Allow any names, and check no values.
-        model : Model, optional
-            What the rows are scenarios of; by default the lending loop.
+        model : Model or str, optional
+            What the rows are scenarios of, ``"lending"`` or ``"market"``; by default the lending loop.
 
         Raises
         ------
@@ -223,7 +223,7 @@ class Design:
         *,
         scramble: bool = True,
         free: bool = False,
-        model: Model | None = None,
+        model: Model | str | None = None,
     ) -> Design:
         """Take the first n points of a Halton sequence.
 
@@ -239,8 +239,8 @@ class Design:
             Whether to permute the digits.
         free : bool, default False
             Allow any names, and check no values.
-        model : Model, optional
-            What the rows are scenarios of; by default the lending loop.
+        model : Model or str, optional
+            What the rows are scenarios of, ``"lending"`` or ``"market"``; by default the lending loop.
 
         Raises
         ------
@@ -289,7 +289,7 @@ class Design:
         seed: Any = None,
         scramble: Any = None,
         free: bool = False,
-        model: Model | None = None,
+        model: Model | str | None = None,
     ) -> Design:
         if not isinstance(free, bool):
             raise DesignError(f"free must be true or false, not {free!r}", arguments=("free",))
@@ -456,7 +456,7 @@ class Design:
         return {"kind": self.kind, **given, **scramble, **free, **model, "columns": list(ranges), "ranges": ranges}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], *, model: Model | None = None) -> Design:
+    def from_dict(cls, data: Mapping[str, Any], *, model: Model | str | None = None) -> Design:
         """Make the design that :meth:`to_dict` gave, or that a file describes.
 
         Parameters
@@ -549,15 +549,12 @@ def design_in(content: Mapping[str, Any], path: str | PathLike[str]) -> Design:
 
 
 def _checked_model(model: Any) -> Model:
-    if model is None:
-        return models.default()
-    if not isinstance(model, Model):
-        raise DesignError(f"model must be a Model, not {model!r}", arguments=("model",))
-    return model
+    return models.default() if model is None else models.chosen(model, DesignError)
 
 
-def _of_name(name: Any, given: Model | None) -> Model | None:
+def _of_name(name: Any, given: Model | str | None) -> Model | None:
     """Find the model that a table names; what the caller gave has to be that one."""
+    given = None if given is None else models.chosen(given, DesignError)
     if name is None or (given is not None and name == given.name):
         return given
     if given is not None:

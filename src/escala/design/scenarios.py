@@ -6,7 +6,7 @@ from typing import Any
 
 from escala.design.design import Design
 from escala.errors import ScenarioError, did_you_mean
-from escala.model import Model
+from escala.model import Model, chosen
 
 
 def model_of(design: Any, model: Any) -> Model:
@@ -16,7 +16,7 @@ def model_of(design: Any, model: Any) -> Model:
     ----------
     design : Design
         Given by a caller.
-    model : Model, optional
+    model : Model or str, optional
         Given by a caller; by default what the design was made for.
 
     Raises
@@ -28,12 +28,11 @@ def model_of(design: Any, model: Any) -> Model:
         raise ScenarioError(f"design must be a Design, not {design!r}", arguments=("design",))
     if model is None:
         return design.model
-    if not isinstance(model, Model):
-        raise ScenarioError(f"model must be a Model, not {model!r}", arguments=("model",))
-    if model.name != design.model.name and not design.free:
-        message = f"the design is one of the model {design.model.name}: make it with that of {model.name}, or free"
+    found = chosen(model, ScenarioError)
+    if found.name != design.model.name and not design.free:
+        message = f"the design is one of the model {design.model.name}: make it with that of {found.name}, or free"
         raise ScenarioError(message, arguments=("design", "model"))
-    return model
+    return found
 
 
 def check_columns(design: Design, model: Model) -> None:

@@ -31,6 +31,18 @@ class EngineConfig:
         database that is silent or fails holds up no answer that is known.
     cache_size : int
         Predictions that are remembered.
+    record_cache : int
+        Records that stay in memory, 32 bytes each: a training reads those that are new. The symbols whose use is
+        longest ago go first.
+    max_staleness : float
+        Seconds. With 0 an answer knows every record that this engine has acknowledged, and waits for the training of
+        its symbol. Above 0 it waits for nothing: it may miss records that are younger than that, and its `as_of` says
+        which. A symbol is then trained beside as its records come, for a minute after each question; the first one
+        after a longer rest waits. Where more is added than the machine can train in that time, answers miss more, and
+        say so too.
+    history_size : int
+        Trainings of each symbol that stay in the store; those that come by themselves are written once a second at
+        most.
     threads : int, optional
         Threads of fits and predictions; by default all processors.
 
@@ -48,6 +60,9 @@ class EngineConfig:
     refresh_interval: float = 5.0
     refresh_timeout: float = 1.0
     cache_size: int = 100_000
+    record_cache: int = 5_000_000
+    max_staleness: float = 0.0
+    history_size: int = 1000
     threads: int | None = None
 
     def __post_init__(self) -> None:

@@ -20,6 +20,8 @@ from escala.engine import batches, rebalancing
 from escala.engine import limits as allocation_limits
 from escala.engine.config import EngineConfig
 from escala.engine.events import EventStream
+from escala.engine.keeping import keep_allocation
+from escala.engine.models import Model
 from escala.engine.predictions import points_of, predict_points
 from escala.engine.results import EfficiencyPrediction, ModelInfo, RebalancePlan
 from escala.engine.state import EngineState
@@ -38,8 +40,9 @@ class PredictiveScalingEngine:
     """Coordinator of a running trading system over one :class:`escala.Store`.
 
     Made by :meth:`open`: ``async with await PredictiveScalingEngine.open("escala.db") as engine:``. New records mark a
-    symbol's model stale; all stale models are trained together, in one call of :func:`escala.fit`, when one of them is
-    used next. Tasks may use one engine, and processes one store, at the same time.
+    symbol's model stale. It is trained when it is used next, together with what others ask for at that moment, in one
+    call of :func:`escala.fit`; other stale models are trained beside, after the answer. Tasks may use one engine, and
+    processes one store, at the same time.
     """
 
     def __init__(self, store: Store, config: EngineConfig) -> None:
@@ -47,6 +50,7 @@ class PredictiveScalingEngine:
         self.config = config
         self._state = EngineState(store, config)
         self._trainer = Trainer(self._state)
+        self._loaded = False
 
     # --- opening and closing --------------------------------------------------------------------------------------
 
@@ -133,6 +137,7 @@ class PredictiveScalingEngine:
         )
         self._state.mark(symbol, number)
         self._state.move(symbol, float(capital))
+        self._train_what_is_followed()
         return number
 
     async def add_efficiency_records(self, batch: Any, *, identity: str | None = None) -> int:
@@ -162,7 +167,13 @@ class PredictiveScalingEngine:
         for symbol, number, capital in zip(checked.names, numbers.tolist(), amounts, strict=True):
             self._state.mark(symbol, number)
             self._state.move(symbol, capital)
+        self._train_what_is_followed()
         return len(checked)
+
+    def _train_what_is_followed(self) -> None:
+        """Go on training those symbols whose answers wait for nothing."""
+        if self.config.max_staleness:
+            self._trainer.train_beside()
 
     async def delete_records(
         self,
@@ -223,18 +234,43 @@ class PredictiveScalingEngine:
         state = self._state
         if isinstance(capital, float) and isinstance(symbol, str) and time.monotonic() < state.refresh_at:
             found = self._remembered(symbol, capital)
-            if found is not None:
+            if found is not None and self._holds(symbol):
                 return found
         amount = one_number("capital", capital, FINITE_FROM_ZERO, CurveError) + 0.0  # no −0
         [symbol] = listed([symbol])
         await self._trainer.ready([symbol])
         found = self._remembered(symbol, amount)
         if found is None:
-            found = state.predictions.predict(state.models, symbol, amount, self.config)
-            # If a record came in meanwhile, what it changes must be seen by whoever asks next.
-            if not state.outrun(symbol):
-                state.predictions.put(found)
+            model = state.models[symbol]
+            if self._loaded:
+                found = self._predicted(symbol, model, state.predictions.predict(model, symbol, amount, self.config))
+            else:
+                found = await self._trainer.to_the_end(self._predict_beside(symbol, model, amount))
         return found
+
+    async def _predict_beside(self, symbol: str, model: Model, capital: float) -> EfficiencyPrediction:
+        """Predict in a thread: kernels are loaded the first time."""
+        found = await asyncio.to_thread(self._state.predictions.predict, model, symbol, capital, self.config)
+        self._loaded = True
+        return self._predicted(symbol, model, found)
+
+    def _predicted(self, symbol: str, model: Model, found: EfficiencyPrediction) -> EfficiencyPrediction:
+        """Remember a prediction, but not one that a record or a training that came meanwhile has changed."""
+        state = self._state
+        if state.models.get(symbol) is model and (self.config.max_staleness or not state.outrun(symbol)):
+            state.predictions.put(found)
+        return found
+
+    def _holds(self, symbol: str) -> bool:
+        """Tell whether a prediction that is remembered still counts; records that it misses are trained beside."""
+        if not self.config.max_staleness:
+            return True  # else it would have been forgotten
+        if not self._state.answers(symbol, time.time()):
+            return False
+        self._state.follow((symbol,))
+        if self._state.outrun(symbol):
+            self._trainer.train_beside()
+        return True
 
     def _remembered(self, symbol: str, capital: float) -> EfficiencyPrediction | None:
         predictions = self._state.predictions
@@ -292,7 +328,7 @@ class PredictiveScalingEngine:
         curves = self._state.models.take(once)
         places = {symbol: k for k, symbol in enumerate(once)}
         owner = np.fromiter(map(places.__getitem__, chosen), dtype=np.int64, count=len(chosen))
-        if points.size <= _AT_ONCE:  # quicker than a thread starts
+        if points.size <= _AT_ONCE and self._loaded:  # quicker than a thread starts
             return predict_points(curves, owner, points, shape, self.config)
         return await asyncio.to_thread(predict_points, curves, owner, points, shape, self.config)
 
@@ -301,7 +337,7 @@ class PredictiveScalingEngine:
     async def optimize_allocation(
         self, symbols: str | Sequence[str], total_capital: float, **limits: Any
     ) -> Allocation:
-        """Allocate a total over symbols at the global optimum, and record it in the history.
+        """Allocate a total over symbols at the global optimum, and record it in the history, unless that is read-only.
 
         Parameters
         ----------
@@ -322,7 +358,7 @@ class PredictiveScalingEngine:
         """
         total = rebalancing.checked_total(total_capital)
         found, *_ = await self._allocated(distinct(listed(symbols)), total, limits)
-        await self.store.save_allocation(found)
+        await keep_allocation(self.store, found)
         return found
 
     async def _allocated(
@@ -386,6 +422,7 @@ class PredictiveScalingEngine:
         """Give where each symbol saturates, by models that are up to date."""
         await self._state.refresh_if_due()  # first: who came in meanwhile belongs to it
         await self._all_ready()
+        await self._trainer.written()  # they have the numbers of their trainings
         return self._state.models.saturation_points(self.config.drop)
 
     async def model_info(self, symbol: str) -> ModelInfo:
@@ -398,8 +435,9 @@ class PredictiveScalingEngine:
         """
         state = self._state
         await state.refresh_if_due()
+        await self._trainer.written()  # it has the number of its training
         await state.known([symbol])
-        if symbol not in state.models.place:
+        if symbol not in state.models:
             raise UnknownSymbolError(f"{symbol!r} was not trained yet", symbol=symbol)
         return state.models.info(symbol, stale=state.stale(symbol))
 
@@ -409,13 +447,14 @@ class PredictiveScalingEngine:
         await state.refresh_if_due()
         return {
             "symbols": len(state.newest),
-            "models": len(state.models.place),
+            "models": len(state.models),
             "stale": sum(map(state.stale, state.newest)),
             "cached": state.predictions.count,
             "cache_hits": state.predictions.hits,
             "cache_misses": state.predictions.misses,
             "trainings": self._trainer.trainings,
             "models_trained": self._trainer.models_trained,
+            "records": self._trainer.memory.count,
             "store": await self.store.stats(),
         }
 

@@ -15,7 +15,7 @@ from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Prediction
 from escala.curves.predictor import marginals
 from escala.engine.config import EngineConfig
-from escala.engine.models import Models, utc
+from escala.engine.models import Model, utc
 from escala.engine.results import EfficiencyPrediction
 from escala.errors import CurveError
 from escala.keyed import PerSymbol
@@ -32,7 +32,7 @@ _Piece: TypeAlias = tuple[int, int, int]
 
 
 class PredictionCache:
-    """Single predictions by symbol and capital, and the curves they come from.
+    """Single predictions by symbol and capital.
 
     Parameters
     ----------
@@ -46,7 +46,6 @@ class PredictionCache:
         self.count = 0
         self.hits = 0
         self.misses = 0
-        self._curves: dict[str, CurveSet] = {}
 
     def get(self, symbol: str, capital: float) -> EfficiencyPrediction | None:
         """Give what was predicted before."""
@@ -63,21 +62,13 @@ class PredictionCache:
             of_symbol[prediction.capital] = prediction
 
     def forget(self, symbol: str) -> None:
-        """Forget what was predicted for a symbol: there are records that it does not know."""
+        """Forget what was predicted for a symbol: there are records that it does not know, or another curve."""
         self.count -= len(self.found.pop(symbol, ()))
 
-    def forget_curve(self, symbol: str) -> None:
-        """Forget the curve too: there is another one."""
-        self.forget(symbol)
-        self._curves.pop(symbol, None)
-
-    def predict(self, models: Models, symbol: str, capital: float, config: EngineConfig) -> EfficiencyPrediction:
+    def predict(self, model: Model, symbol: str, capital: float, config: EngineConfig) -> EfficiencyPrediction:
         """Predict anew."""
         self.misses += 1
-        place = models.place[symbol]
-        curve = self._curves.get(symbol)
-        if curve is None:
-            curve = self._curves[symbol] = models.curves[place]
+        curve = model.curve
         at = curve.predict(capital, level=config.level, tolerance=config.tolerance)
         return EfficiencyPrediction(
             symbol=symbol,
@@ -88,7 +79,7 @@ class PredictionCache:
             confidence=float(at.confidence[0]),
             family=curve.family_names[0],
             extrapolated=bool(at.extrapolated[0]),
-            as_of=utc(models.trained_at[place]),
+            as_of=utc(model.trained_at),
         )
 
 

@@ -26,7 +26,8 @@ class EfficiencyPrediction:
     extrapolated : bool
         Whether the capital lies outside the observed ones.
     as_of : datetime
-        When the model was trained, UTC. Where the store cannot be written to, models are trained in memory alone.
+        When the records of the model were read, UTC: it knows those that were kept by then. Where the store cannot be
+        written to, models are trained in memory alone.
     """
 
     symbol: str
@@ -96,6 +97,8 @@ class ModelInfo:
     family, status : str
     params : tuple of float
     n_points : int
+    set_aside : int
+        Records that were left out as absurd.
     r_squared, rmse, lack_of_fit : float
     observed : tuple of float
         Smallest and largest capital seen.
@@ -111,6 +114,7 @@ class ModelInfo:
     status: str
     params: tuple[float, ...]
     n_points: int
+    set_aside: int
     r_squared: float
     rmse: float
     lack_of_fit: float

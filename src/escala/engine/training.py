@@ -1,30 +1,36 @@
-"""Training: stale models together, once for all who ask, and to the end even if who asked has given up."""
+"""Training: what is asked for first, the rest beside; to the end even if who asked has given up."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime
+import itertools
 import time
-import warnings
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from escala.curves.curveset import CurveSet
-from escala.curves.fitting import fit
-from escala.curves.prediction import Saturation
-from escala.curves.records import coded
+from escala import parallel
+from escala.curves.fitting import fit, fit_seen
 from escala.engine.config import EngineConfig
-from escala.engine.models import Models
+from escala.engine.keeping import ModelKeeper
+from escala.engine.memory import RecordMemory, SymbolRecords
+from escala.engine.models import Model, parted
 from escala.engine.state import EngineState
-from escala.errors import StoreError
-from escala.store import ScalingConfig, StoredRecords, SymbolConfig
+from escala.errors import ConfigError
+from escala.store import News
+
+_Found = TypeVar("_Found")
+
+#: Seconds between two trainings beside, at least.
+_PAUSE: Final = 1.0
+#: Such trainings in the time that records may be missed for.
+_ROUNDS: Final = 3
+#: Records that are fitted together beside: the first models shall not wait for the last.
+_TOGETHER: Final = 200_000
 
 
 class Trainer:
-    """Trains models, one call of :func:`escala.fit` at a time.
+    """Trains models: those that are asked for together in one call of :func:`escala.fit`, the others beside.
 
     Parameters
     ----------
@@ -35,10 +41,16 @@ class Trainer:
     def __init__(self, state: EngineState) -> None:
         self.trainings = 0
         self.models_trained = 0
+        self.memory = RecordMemory(state.store, state.config.record_cache)
         self._state = state
-        self._warned = False
-        self._turn = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._keeper = ModelKeeper(state)
+        self._turns = itertools.count(1)
+        self._asked: dict[str, None] = {}  # what the next training is of
+        self._next: asyncio.Task[None] | None = None
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._beside: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def ready(self, symbols: Sequence[str], *, missing: bool = False) -> None:
         """Make sure that the models of some symbols are up to date; with `missing` some may have been deleted.
@@ -48,108 +60,198 @@ class Trainer:
         UnknownSymbolError
             If there are no records of a symbol.
         """
-        asked = time.time()
-        if all(self._state.fresh(symbol, asked) for symbol in symbols):
-            await self._state.refresh_soon()
+        state, asked = self._state, time.time()
+        answered = [state.answers(symbol, asked) for symbol in symbols]
+        if all(answered):
+            await state.refresh_soon()
         else:
-            await self._state.refresh_if_due()
+            await state.refresh_if_due()
         if not missing:
-            await self._state.known(symbols)
-        if self._any_stale(symbols, asked):
-            await self._shielded(self._train_stale(symbols, asked))
+            await state.known(symbols)
+        stale = [symbol for symbol in symbols if self._must_train(symbol, asked)]
+        if stale:
+            await self.to_the_end(self._train_asked(stale, asked))
             if not missing:
-                await self._state.known(symbols)  # once more: the records of one may have been deleted
+                await state.known(symbols)  # once more: the records of one may have been deleted
+        if state.config.max_staleness:
+            state.follow(symbols)
+        if stale or (state.config.max_staleness and any(map(state.behind, symbols))):
+            self.train_beside()
 
     async def train(self, symbols: Sequence[str]) -> None:
-        """Train the models of some symbols, whether they are stale or not."""
-        await self._shielded(self._train_alone(symbols))
+        """Train the models of some symbols, whether they are stale or not, and write them."""
+        await self.to_the_end(self._train(symbols))
+        await self._keeper.finish()
         await self._state.known(symbols)
 
+    async def written(self) -> None:
+        """Wait until the models that were trained are in the store, if it takes them."""
+        await self._keeper.finish()
+
+    def train_beside(self) -> None:
+        """Train models that are stale and that nobody waits for, if that is not done already."""
+        if (self._beside is None or self._beside.done()) and not self._closing.is_set() and self._waiting():
+            self._beside = self._begun(self._train_others())
+
     async def finish(self) -> None:
-        """Wait for what has begun."""
+        """Wait for what has begun, and write the models that are trained."""
+        self._closing.set()
         while self._tasks:
             await asyncio.wait(list(self._tasks))
+        await self._keeper.finish()
 
-    def _any_stale(self, symbols: Sequence[str], asked: float) -> bool:
-        return any(self._state.stale(symbol, asked) for symbol in symbols)
+    # --- what is asked for ----------------------------------------------------------------------------------------
 
-    async def _train_stale(self, symbols: Sequence[str], asked: float) -> None:
-        async with self._turn:
-            if self._any_stale(symbols, asked):  # not done by another task meanwhile
-                await self._train([symbol for symbol in self._state.newest if self._state.stale(symbol, asked)])
+    def _must_train(self, symbol: str, asked: float) -> bool:
+        return symbol in self._state.newest and not self._state.answers(symbol, asked)
 
-    async def _train_alone(self, symbols: Sequence[str]) -> None:
-        async with self._turn:
+    async def _train_asked(self, symbols: Sequence[str], asked: float) -> None:
+        """Train together with all who ask now; a training that has begun before does not know what they know."""
+        begun = {self._running[symbol] for symbol in symbols if symbol in self._running}
+        if begun:
+            await asyncio.wait(begun)
+        left = [symbol for symbol in symbols if self._must_train(symbol, asked)]
+        if left:
+            self._asked.update(dict.fromkeys(left))
+            if self._next is None:
+                self._next = self._begun(self._train_next())
+            await asyncio.shield(self._next)
+
+    async def _train_next(self) -> None:
+        task, symbols = self._next, list(self._asked)
+        self._next, self._asked = None, {}
+        assert task is not None
+        self._running.update(dict.fromkeys(symbols, task))
+        try:
             await self._train(symbols)
+        finally:
+            for symbol in symbols:
+                if self._running.get(symbol) is task:
+                    del self._running[symbol]
 
-    async def _train(self, symbols: Sequence[str]) -> None:
-        """Fit the records of some symbols, in one call, and keep the models."""
+    # --- what nobody waits for ------------------------------------------------------------------------------------
+
+    def _waiting(self) -> list[str]:
+        """Give the symbols to be trained beside: all stale ones, or with a staleness those that were asked for lately.
+
+        Those come first whose records have waited longest.
+        """
+        state, at = self._state, time.time()
+        symbols = state.followed() if state.config.max_staleness else list(state.newest)
+        return sorted((symbol for symbol in symbols if self._is_waiting(symbol, at)), key=state.unseen_since)
+
+    def _is_waiting(self, symbol: str, at: float) -> bool:
+        return symbol in self._state.newest and symbol not in self._running and self._state.stale(symbol, at)
+
+    async def _train_others(self) -> None:
+        """Train what is stale and nobody waits for, and go on as long as answers may rely on it."""
+        staleness = self._state.config.max_staleness
+        pause = min(_PAUSE, staleness / _ROUNDS) if staleness else _PAUSE
+        while not self._closing.is_set():
+            begun = time.monotonic()
+            for group in self._groups(self._waiting()):
+                if self._closing.is_set():
+                    return
+                at = time.time()
+                left = [symbol for symbol in group if self._is_waiting(symbol, at)]  # nobody asked for it meanwhile
+                try:
+                    await self._train(left, beside=True)
+                except BaseException:
+                    self._state.unfollow(group)  # whoever asks next gets the error
+                    raise
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), max(0.0, begun + pause - time.monotonic()))
+            if not (staleness and self._waiting()):
+                return
+
+    def _groups(self, symbols: Sequence[str]) -> list[list[str]]:
+        groups: list[list[str]] = []
+        room = 0
+        for symbol in symbols:
+            size = self.memory.size_of(symbol)
+            if not groups or size > room:
+                groups.append([])
+                room = _TOGETHER
+            groups[-1].append(symbol)
+            room -= size
+        return groups
+
+    # --- the training itself --------------------------------------------------------------------------------------
+
+    async def _train(self, symbols: Sequence[str], *, beside: bool = False) -> None:
+        """Fit the records of some symbols, in one call."""
         if not symbols:
             return
-        state = self._state
-        await state.read_settings()
+        state, turn = self._state, next(self._turns)
         known = {symbol: state.newest.get(symbol, 0) for symbol in symbols}  # before: what comes later is not seen
-        records = await state.store.records(list(symbols))
-        there = set(records.symbol.tolist())
+        begun, at = time.time(), time.monotonic()
+        records, news = await self.memory.read(symbols, state.config.name)
         for symbol in symbols:
-            if symbol not in there and known[symbol] > 0 and state.newest.get(symbol) == known[symbol]:
+            if symbol not in records and known[symbol] > 0 and state.newest.get(symbol) == known[symbol]:
                 state.forget(symbol)  # deleted meanwhile
-        if not len(records):
+        if not records:
             return
         # Beside the event loop, which has others to serve.
-        curves, seen, limits = await asyncio.to_thread(
-            fitted, records, state.settings, state.symbol_settings, state.config
+        models = await parallel.beside(
+            fitted,
+            records,
+            news,
+            state.config,
+            seen=[max(records[symbol].seen, known[symbol]) for symbol in records],
+            version=list(map(state.models.version_of, records)),
+            at=int(begun * 1e6),
+            beside=beside,
         )
-        seen = np.maximum(seen, [known[symbol] for symbol in curves.symbols.tolist()])
-        now = np.datetime64(datetime.datetime.now(datetime.UTC).replace(tzinfo=None), "us")
-        kept = True
-        try:
-            version = await state.store.save_models(curves, last_record_id=seen, saturation=limits, trained_at=now)
-        except StoreError as error:
-            kept, version = False, state.models.versions(curves.symbols.tolist())
-            self._warn_once(error)
-        times = np.full(len(curves), now)
-        state.adopt(Models(curves, version, seen, times, limits.saturation, limits.capacity), kept=kept)
+        state.adopt_own(models, turn, at)
         self.trainings += 1
-        self.models_trained += len(curves)
+        self.models_trained += len(models)
+        self._keeper.keep(list(models))
 
-    def _warn_once(self, error: StoreError) -> None:
-        if not self._warned:
-            self._warned = True
-            message = f"models are trained and answer, but cannot be kept: {error}"
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
+    async def to_the_end(self, work: Coroutine[Any, Any, _Found]) -> _Found:
+        """Finish what others may need too, even if who asked for it is cancelled."""
+        return await asyncio.shield(self._begun(work))
 
-    async def _shielded(self, work: Coroutine[Any, Any, None]) -> None:
-        """Finish what others wait for too, even if who asked for it is cancelled."""
+    def _begun(self, work: Coroutine[Any, Any, _Found]) -> asyncio.Task[_Found]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-        await asyncio.shield(task)
+        return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # who asked has it; or was cancelled, and nobody needs it
 
 
 def fitted(
-    records: StoredRecords, system: ScalingConfig, own: Mapping[str, SymbolConfig], config: EngineConfig
-) -> tuple[CurveSet, npt.NDArray[np.int64], Saturation]:
-    """Fit records; give the curves, the highest record that each has seen, and where they end."""
-    order, codes = coded(records.symbol)
-    aged: dict[str, Any] = {}
-    if config.half_life is not None:
-        seconds = records.observed_at.astype(np.int64) * 1e-6  # a timedelta could not hold every half-life
-        aged = {"observed_at": seconds, "half_life": config.half_life}
-    curves = fit(
-        records.symbol,
-        records.capital,
-        records.efficiency,
-        family=[(own[symbol].family if symbol in own else None) or system.default_family for symbol in order],
-        weights=records.weight,
-        threads=config.threads,
-        **aged,
-    )
-    seen = np.zeros(len(curves), dtype=np.int64)
-    np.maximum.at(seen, codes, records.id)
-    return curves, seen, curves.saturation(config.drop)
+    records: Mapping[str, SymbolRecords],
+    settings: News,
+    config: EngineConfig,
+    *,
+    seen: Sequence[int],
+    version: Sequence[int],
+    at: int,
+    beside: bool = False,
+) -> dict[str, Model]:
+    """Fit records. Beside the work of others one processor is left to them."""
+    threads = config.threads
+    if beside:
+        threads = max(1, parallel.checked_threads(threads, ConfigError) - 1)
+    own = {symbol: setting.family for symbol, setting in settings.symbol_config.items()}
+    families = [own.get(symbol) or settings.config.default_family for symbol in records]
+    weights = [one.weight for one in records.values()]
+    capital, efficiency = ([getattr(one, name) for one in records.values()] for name in ("capital", "efficiency"))
+    seconds = [one.observed_at * 1e-6 for one in records.values()]  # a timedelta could not hold every half-life
+    if config.half_life is None:
+        curves = fit_seen(
+            list(records), capital, efficiency, seconds, family=families, weights=weights, threads=threads
+        )  # fmt: skip
+    else:
+        curves = fit(
+            list(records), capital, efficiency, family=families, weights=weights, threads=threads,
+            observed_at=seconds, half_life=config.half_life,
+        )  # fmt: skip
+    models = parted(curves, curves.saturation(config.drop), version=version, seen=seen, trained_at=[at] * len(curves))
+    for model in models.values():  # what predictions of this level have in common is made here
+        model.curve.predict(1.0, level=config.level, tolerance=config.tolerance)
+    return models

@@ -14,47 +14,80 @@ The contract every kernel keeps
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 # Kernels use none of numba's threads, and numba cannot be imported where their number is no number of threads.
 if not os.environ.get("NUMBA_NUM_THREADS", "1").isdecimal() or os.environ.get("NUMBA_NUM_THREADS") == "0":
     del os.environ["NUMBA_NUM_THREADS"]
 
-#: The kernels of each module.
+#: The kernels of each module: those that take longest to compile at both ends, beside them what calls the same helpers.
 _KERNELS = {
-    "accumulate": ("accumulate", "moments"),
-    "allocation.solve": ("allocate",),
-    "broadcast": ("take",),
-    "curves.answer": ("answer",),
-    "curves.evaluate": ("evaluate", "marginal_interval"),
-    "curves.limits": ("limits", "threshold"),
     "fitting.fit": ("decay", "fit"),
+    "noise.scores": ("score",),
+    "noise.outliers": ("outliers",),
+    "noise.intervals": ("rank", "reach"),
     "fitting.ladder": ("ladders",),
-    "grouping": ("order", "rank"),
     "lending.lanes": ("lending", "trace"),
     "lending.plan_leverage": ("leverage",),
     "lending.plan_unwind": ("unwind",),
-    "noise.intervals": ("reach",),
-    "noise.scores": ("score",),
-    "market.paths": ("paths",),
-    "market.walk": ("walk",),
+    "accumulate": ("accumulate", "moments"),
+    "broadcast": ("take",),
+    "grouping": ("order", "rank"),
     "order_book": ("walk",),
     "philox": ("uniforms", "words"),
     "sequences": ("halton", "jitter", "sobol", "strata"),
+    "market.paths": ("paths",),
+    "market.walk": ("walk",),
+    "curves.answer": ("answer",),
+    "curves.evaluate": ("evaluate", "marginal_interval"),
+    "curves.limits": ("limits", "threshold", "trades"),
+    "allocation.solve": ("allocate",),
 }
 
 
 def names() -> list[str]:
     """Name every kernel."""
-    return [f"{module}.{name}" for module, kernels in _KERNELS.items() for name in kernels]
+    return sorted(f"{module}.{name}" for module, kernels in _KERNELS.items() for name in kernels)
 
 
 def load_all() -> None:
     """Compile every kernel, or load it from the cache."""
     for module in _KERNELS:
         importlib.import_module(f"{__name__}.{module}")
+
+
+def compile_all() -> None:
+    """Compile every kernel in two processes, one from each end of the list, and load them."""
+    package = os.fspath(Path(__file__).parent.parent.parent)
+    path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
+    with contextlib.ExitStack() as stack:
+        crew = []
+        for step in (1, -1):
+            command = [sys.executable, "-P", "-c", f"from {__name__} import compile_free; compile_free({step})"]
+            process = subprocess.Popen(
+                command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            crew.append(stack.enter_context(process))
+            stack.callback(process.kill)
+        for process in crew:
+            process.wait()
+    load_all()  # and whatever they left
+
+
+def compile_free(step: int) -> None:
+    """Compile the kernels that no other process is at, in the order of the list or, for −1, against it."""
+    from escala.kernels import jit
+
+    with jit.only_defined():
+        load_all()
+    for module, kernels in [*_KERNELS.items()][::step]:
+        for name in kernels:
+            jit.waiting[f"{__name__}.{module}.{name}"](wait=False)
 
 
 def compiled() -> list[str]:

@@ -7,6 +7,7 @@ import fcntl
 import functools
 import hashlib
 import math
+import operator
 import os
 import pickle
 import sys
@@ -24,6 +25,12 @@ import numpy.typing as npt
 from numba import types as nb
 from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.registry import CPUDispatcher, cpu_target
+from numba.core.typed_passes import NativeLowering
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Floats = npt.NDArray[np.float64]
@@ -40,6 +47,8 @@ OPTIONS: dict[str, Any] = {
     "fastmath": False,
     "_nrt": False,
 }
+
+_NO_CFUNC: dict[str, Any] = {"no_cfunc_wrapper": True}  # nothing takes a kernel's address
 
 _PATIENCE = 2.0  # seconds that a process waits for another's compilation before it says so
 _LONGEST_WAIT = 300.0  # and after which it compiles by itself
@@ -264,29 +273,40 @@ class KernelCache(FunctionCache):
 
 
 @contextlib.contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """One process compiles a kernel while others wait and then load it; without a writable place nobody waits."""
+def _alone(name: str, *, wait: bool = True) -> Iterator[bool]:
+    """One process compiles a kernel while others wait and then load it; without a writable place nobody waits.
+
+    Gives whether to go on: not where another process is at it and this one is not to wait.
+    """
     with contextlib.ExitStack() as stack:
+        free = True
         with contextlib.suppress(OSError):
             lock = stack.enter_context(open(cache_dir() / f"{name}.lock", "wb"))
-            _wait_for(lock, name)
-        yield
+            free = _wait_for(lock, name) if wait else _taken(lock)
+        yield free or wait
 
 
-def _wait_for(lock: Any, name: str) -> None:
+def _taken(lock: Any) -> bool:
+    """Take a lock that is free."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _wait_for(lock: Any, name: str) -> bool:
     """Take a lock, saying what is waited for where it takes long; in the end go on without it."""
     end = time.monotonic() + _LONGEST_WAIT
     patient_until = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > patient_until:
-                print(f"escala: another process compiles {name}, waiting for it", file=sys.stderr)
-                patient_until = math.inf
-            time.sleep(0.05)
-        else:
-            return
+        if _taken(lock):
+            return True
+        if time.monotonic() > patient_until:
+            print(f"escala: another process compiles {name}, waiting for it", file=sys.stderr)
+            patient_until = math.inf
+        time.sleep(0.05)
+    return False
 
 
 def _is_safe(path: Path) -> bool:
@@ -319,7 +339,7 @@ def _announce() -> None:
 #: Called once before anything is compiled: whoever waits may be told why.
 before_compiling: Callable[[], None] | None = None
 #: What compiles the kernels that were defined under ``ESCALA_COMPILE=later``, by module and name: builds need but some.
-waiting: dict[str, Callable[[], None]] = {}
+waiting: dict[str, Callable[..., None]] = {}
 _kept: dict[str, Callable[[], bool]] = {}  # whether the compiled code of a kernel is there
 _later = os.environ.get("ESCALA_COMPILE") == "later"
 
@@ -328,7 +348,7 @@ def kernel(*arguments: Any) -> Callable[[Function], Function]:
     """Compile a kernel for one exact signature, or load it from the cache."""
 
     def wrap(function: Function) -> Function:
-        dispatcher = numba.njit(**OPTIONS)(function)
+        dispatcher = numba.njit(**OPTIONS, **_NO_CFUNC)(function)
         if config.DISABLE_JIT:
             return cast(Function, dispatcher)
         name = f"{function.__module__}.{function.__qualname__}"
@@ -338,13 +358,18 @@ def kernel(*arguments: Any) -> Callable[[Function], Function]:
         def is_kept() -> bool:
             return code.is_file()
 
-        def compile_now() -> None:
+        def compile_now(*, wait: bool = True) -> None:
             if _open_cache():
                 dispatcher._cache = KernelCache(function)
-            with contextlib.nullcontext() if is_kept() else _alone(name):  # loading waits for nobody
+            with (
+                contextlib.nullcontext(True) if is_kept() else _alone(name, wait=wait) as go
+            ):  # loading waits for nobody
+                if not go:
+                    return
                 if not is_kept():
                     _announce()
-                dispatcher.compile(nb.void(*arguments))
+                with global_compiler_lock, _remembered():
+                    dispatcher.compile(nb.void(*arguments))
             dispatcher.disable_compile()
 
         _kept[name] = is_kept
@@ -357,14 +382,109 @@ def kernel(*arguments: Any) -> Callable[[Function], Function]:
     return wrap
 
 
+class _Linked(JITCodeLibrary):
+    """What a helper is compiled to: code that goes into those who call it, and is optimized there once more."""
+
+    def finalize(self) -> None:
+        for library in dict.fromkeys(self._linking_libraries):
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        # Loops are vectorized here: inside a kernel some no longer are, and fits took up to a third longer.
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _LinkedLowering(NativeLowering):
+    """Lowering that makes no machine code of a function, for nothing calls it from outside."""
+
+    _name = "linked_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _Linked(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        super().run_pass(state)
+        state.library.finalize()
+        # Callers know an overload by the built-in function that calls it: this one is nobody else's, and never called.
+        unique: list[Any] = []
+        key = unique.append
+        state.targetctx.insert_user_function(key, state.cr.fndesc, [state.library])
+        state.cr = state.cr._replace(cfunc=key)
+        return True
+
+
+class _LinkedCompiler(Compiler):
+    def define_pipelines(self) -> list[Any]:
+        (pipeline,) = super().define_pipelines()
+        passes = [(_LinkedLowering if step is NativeLowering else step, why) for step, why in pipeline.passes]
+        linked = PassManager("linked")
+        for step, why in passes:
+            linked.add_pass(step, why)
+        linked.finalize()
+        return [linked]
+
+
+class _Helper(CPUDispatcher):
+    """A function that kernels call. Machine code is made of it only where Python calls it, in tests."""
+
+    def __init__(self, py_func: Any, **options: Any) -> None:
+        inside = {"nopython": True, **options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+        super().__init__(py_func, targetoptions=inside, pipeline_class=_LinkedCompiler)
+        self._options = options
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        # A number that is written out has the type of one that is not: else there would be two overloads of the same.
+        named = {name: nb.unliteral(kind) for name, kind in kws.items()}
+        return super().get_call_template([nb.unliteral(kind) for kind in args], named)
+
+    @functools.cached_property
+    def _outside(self) -> Any:
+        return numba.njit(**self._options)(self.py_func)
+
+    def __call__(self, *args: Any, **kws: Any) -> Any:
+        return self._outside(*args, **kws)
+
+
+_OPERATORS = frozenset(one for one in vars(operator).values() if callable(one))
+_NUMBERS = (nb.Integer, nb.Float, nb.Boolean)
+
+
+@contextlib.contextmanager
+def _remembered() -> Iterator[None]:
+    """Look up only once what an operator gives for two kinds of numbers: numba tries up to 30 definitions each time."""
+    context = cpu_target.typing_context
+    plain = context.resolve_function_type
+    known: dict[Any, Any] = {}
+
+    def resolve(function: Any, args: Any, kws: Any) -> Any:
+        simple = isinstance(function, nb.Function) and function.typing_key in _OPERATORS and not kws
+        if not simple or not all(isinstance(kind, _NUMBERS) for kind in args):
+            return plain(function, args, kws)
+        key = function, tuple(args)
+        if key not in known:
+            known[key] = plain(function, args, kws)
+        return known[key]
+
+    context.resolve_function_type = resolve
+    try:
+        yield
+    finally:
+        context.resolve_function_type = plain
+
+
 def helper(function: Function) -> Function:
     """Declare a function of scalars and views that kernels call; it is compiled into each of them."""
-    return cast(Function, numba.njit(**OPTIONS, forceinline=True)(function))
+    return _inner(function, forceinline=True)
 
 
 def routine(function: Function) -> Function:
     """Declare a longer function that kernels call; inlined only where the compiler sees a gain."""
-    return cast(Function, numba.njit(**OPTIONS)(function))
+    return _inner(function)
+
+
+def _inner(function: Function, **options: Any) -> Function:
+    return function if config.DISABLE_JIT else cast(Function, _Helper(function, **OPTIONS, **options))
 
 
 def kept_kernels() -> list[str]:
@@ -381,6 +501,11 @@ def only_defined() -> Iterator[None]:
         yield
     finally:
         _later = before
+
+
+def keeps() -> bool:
+    """Tell whether compiled code is kept; where it is not, a warning says why."""
+    return _open_cache()
 
 
 def numba_version() -> str:

@@ -187,6 +187,7 @@ unwind_value = of(tables.UNWIND_VALUES)
 unwind_count = of(tables.UNWIND_COUNTS)
 plan_operation = of(tables.PLAN_TRACE)
 plan_status = codes(tables.PLAN_STATUS)
+plan_targets = codes(tables.PLAN_TARGETS)
 plan_actions = codes(tables.PLAN_ACTIONS)
 #: A lane of plans: what was given, and the state. A plan that goes alone uses the first lane.
 plan_lane = rows(
@@ -197,13 +198,13 @@ plan_lane = rows(
     "slope",  # how fast the distance to the target falls with it
     "missing",  # distance to the target
     "small",  # distance that counts as none
-    "total",  # what must be drawn or sold in all
-    "step",  # the largest that the next round may draw or sell
+    "total",  # what must be drawn or sold in all, NaN where no number of rounds reaches the target
+    "step",  # the largest that the next round may draw or sell; 0: none follows
     "factor",  # from one largest step to the next
     "reach",  # drawn or sold so far
     "possible",  # 1 where some number of rounds reaches the target
     "fitted",  # 1 once the last step was cut to size
-    "going",  # 1 while rounds follow
+    "going",  # 1 while rounds follow, of a plan that goes alone
     "made",  # rounds made
     lanes=PLAN_LANES,
 )
@@ -328,16 +329,27 @@ market_series = rows(
 #: Extremes of the ratios in a block of steps, a row an asset each.
 market_block = rows("low", "high")
 #: Steps that a path is made of at a time: what belongs to them fits a first-level cache.
-MARKET_CHUNK: Final = 512
+MARKET_CHUNK: Final = 384
 #: Workspace of a path: what belongs to the steps of a chunk,
-market_lane = rows("uniform", "tail", "normal", "log_price", "before_jump", "variance", "price", lanes=MARKET_CHUNK + 8)
+market_lane = rows(
+    "uniform",
+    "tail",
+    "normal",
+    "log_price",
+    "before_jump",
+    "variance",
+    "price",
+    "rest",  # what the stages of a long expression leave for each other
+    "part",
+    lanes=MARKET_CHUNK + 8,
+)
 #: what the last step left for the next, one an asset,
 market_carry = rows("log_price", "variance", "yield_earned", first=market_lane.END, lanes=tables.MOST_ASSETS)
 #: and of all assets.
 market_carried = rows("usage", "growth", first=market_carry.END)
 MARKET_PATH_SIZE: Final = market_carried.END
 #: Integers of a path: one a step of a chunk, then in which rows the walk finds an asset's numbers.
-market_place = rows("of_step", lanes=MARKET_CHUNK + 8)
+market_place = rows("of_step", "in_tail", lanes=MARKET_CHUNK + 8)
 market_where = rows("low", "protocol", first=market_place.END, lanes=tables.MOST_ASSETS)
 #: And what it was prepared for: the market, and the row of past returns.
 market_memo = rows("market", "row", first=market_where.END)
@@ -368,6 +380,8 @@ market_state = rows(
     "buffer",
     "growth_mark",
     "looping",
+    "step",  # that it has come to
+    "under_way",  # 1: it may meet another event
     "counted",  # events so far
     "sold",  # what the last liquidator repaid, took, in units and at market prices
     "taken",
@@ -376,5 +390,8 @@ market_state = rows(
     *(f"out_{name}" for name in tables.names(tables.MARKET_OUTPUTS)),
     first=market_held.END,
 )
+#: Positions that take turns along a path: while one waits for a division, the next looks for its trigger.
+MARKET_TURNS: Final = 8
+MARKET_STATE_SIZE: Final = MARKET_TURNS * market_state.END
 #: Rows of the table of events.
 market_event_row = rows("step", "kind", "a", "b", "c")

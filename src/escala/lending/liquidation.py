@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, tables
-from escala.arrays import FloatLike, Floats, broadcast_shape, check_interval, check_together, to_floats
+from escala.arrays import FloatLike, Floats, broadcast_shape, check_interval, check_together, known_word, to_floats
 from escala.errors import ScenarioError, did_you_mean
 from escala.lending.named import NamedArrays
 from escala.tables import Interval
@@ -145,8 +145,8 @@ def what_liquidation_takes(
     >>> int(taken.rounds), float(taken.repaid), float(taken.seized), round(float(taken.health_after), 4)
     (1, 7500.0, 7875.0, 1.0652)
     """
-    if protocol not in _RULES:
-        known = did_you_mean(protocol, _RULES, f": there are {', '.join(_RULES)}")
+    if not known_word(protocol, _RULES):
+        known = did_you_mean(str(protocol), _RULES, f": there are {', '.join(_RULES)}")
         raise ScenarioError(f"protocol: no rule {protocol!r}{known}", arguments=("protocol",))
     extra = {"bonus": bonus, "dust": dust, "liquidation_factor": liquidation_factor}
     for name, value in extra.items():

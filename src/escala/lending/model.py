@@ -39,12 +39,25 @@ class LendingModel(Model):
         strategy: LendingStrategy = settings
         return strategy.replace(**changes)
 
-    def slices(self, varied: Sequence[str], settings: Any, rows: int) -> LendingSlices:
-        """Give what works through slices of scenarios."""
+    def slices(
+        self,
+        varied: Sequence[str],
+        settings: Any,
+        rows: int,
+        outputs: Sequence[str],  # noqa: ARG002
+        threads: int,  # noqa: ARG002
+    ) -> LendingSlices:
+        """Give what works through slices of scenarios: all outputs, each scenario too short for several threads."""
         return LendingSlices(varied, settings, rows)
 
-    def evaluate(self, columns: Mapping[str, Floats], settings: Any, threads: int) -> LendingResult:
-        """Simulate scenarios."""
+    def evaluate(
+        self,
+        columns: Mapping[str, Floats],
+        settings: Any,
+        threads: int,
+        outputs: Sequence[str] | None = None,  # noqa: ARG002
+    ) -> LendingResult:
+        """Simulate scenarios, with all outputs."""
         arguments = (columns[name] for name in ARGUMENTS)
         fields = {name: column for name, column in columns.items() if name not in ARGUMENTS}
         return simulate(*arguments, strategy=self.replaced(settings, fields), threads=threads)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from escala import keyed, parallel, tables
-from escala.arrays import FloatLike, Floats, Rows, broadcast_shape, check_interval, to_floats
+from escala.arrays import FloatLike, Floats, Rows, broadcast_shape, check_interval, plain_number, to_floats
 from escala.errors import ScenarioError
 from escala.kernels import layout
 from escala.lending.result import LendingResult
 from escala.lending.strategy import ALLOWED, ARGUMENTS, LendingStrategy
+from escala.made import made
 
 LARGEST_CHUNK = 2048  # scenarios: inputs and workspace of a chunk fit a second-level cache
 
@@ -30,6 +32,17 @@ INPUTS: Final = tables.names(tables.LENDING_INPUTS)
 _VALUES: Final = tables.names(tables.LENDING_VALUES)
 
 _COUNTS: Final = tables.names(tables.LENDING_COUNTS)
+
+#: The arguments lie first among the inputs: what each may be, and how many they are.
+_RANGES: Final = tuple(ARGUMENTS[name] for name in INPUTS if name in ARGUMENTS)
+
+_STARTS: Final = len(_RANGES)
+
+_BOUNDS: Final = (INPUTS.index(BOUNDS_OF_WORK[0]), INPUTS.index(BOUNDS_OF_WORK[1]))
+
+_ACTIVE: Final = layout.lending_cursor.ACTIVE
+
+_RESULT: Final = (*INPUTS[:_STARTS], *_VALUES, *_COUNTS, "strategy", "operations")
 
 _COMMON_ATTEMPTS = 100  # attempts and tries of one operation that those two numbers are meant for
 
@@ -90,6 +103,11 @@ def simulate(
     array([0, 1, 1])
     """
     strategy = _checked_strategy(strategy)
+    if progress is None:
+        start = [plain_number(*pair) for pair in zip((supply, borrow, target, wallet), _RANGES, strict=True)]
+        if None not in start and strategy.column is not None:
+            parallel.check_threads(threads, ScenarioError)
+            return _one(start, strategy, strategy.column)
     arguments = _checked_arguments(supply, borrow, target, wallet)
     inputs = {**arguments, **strategy.arrays()}
     shape = broadcast_shape(inputs)
@@ -108,9 +126,15 @@ def _checked_arguments(supply: FloatLike, borrow: FloatLike, target: FloatLike, 
     return arrays
 
 
+@functools.cache
+def _usual() -> LendingStrategy:
+    """The strategy where nobody gives one: checked once."""
+    return LendingStrategy()
+
+
 def _checked_strategy(strategy: LendingStrategy | None) -> LendingStrategy:
     if strategy is None:
-        return LendingStrategy()
+        return _usual()
     if not isinstance(strategy, LendingStrategy):
         raise ScenarioError(f"strategy must be a LendingStrategy, not {strategy!r}", arguments=("strategy",))
     return strategy
@@ -119,7 +143,62 @@ def _checked_strategy(strategy: LendingStrategy | None) -> LendingStrategy:
 def at_once(inputs: Mapping[str, Floats], operations: int) -> int:
     """Lower a number of operations between two looks at Ctrl-C by what the longest of them may cost."""
     longest = sum(float(np.max(inputs[name], initial=ALLOWED[name].low)) for name in BOUNDS_OF_WORK)
+    return _sweeps(longest, operations)
+
+
+@functools.lru_cache(maxsize=64)
+def _sweeps(longest: float, operations: int) -> int:
     return max(1, int(operations * min(1.0, _COMMON_ATTEMPTS / longest)))
+
+
+@functools.cache
+def _kernel() -> Callable[..., None]:
+    from escala.kernels.lending import lanes
+
+    return lanes.lending
+
+
+class _Room:
+    """What a scenario of plain numbers is run in: arrays, and the same as kernels take them."""
+
+    def __init__(self) -> None:
+        self.inputs = np.empty(len(INPUTS))
+        self.columns = self.inputs.reshape(-1, 1)
+        self.numbers = np.empty(_STARTS + len(_VALUES))  # of the result: the arguments, then what is computed
+        self.values = self.numbers[_STARTS:].reshape(-1, 1)
+        self.whole = np.empty(len(_COUNTS), dtype=np.int64)
+        self.counts = self.whole.reshape(-1, 1)
+        self.work = np.empty(layout.LENDING_WORK_SIZE)
+        self.cursor = np.empty(layout.lending_cursor.END, dtype=np.int64)
+
+
+#: Rooms that nobody uses: one is taken out for the length of a call, so no two calls ever have the same.
+_ROOMS: Final[list[_Room]] = []
+
+_MOST_ROOMS: Final = 16
+
+
+def _one(start: Sequence[float | None], strategy: LendingStrategy, column: Floats) -> LendingResult:
+    """Run a scenario of plain numbers: by way of arrays it took a hundred times as long as its kernel."""
+    try:
+        room = _ROOMS.pop()
+    except IndexError:
+        room = _Room()
+    inputs, numbers, cursor = room.inputs, room.numbers, room.cursor
+    inputs[:] = column
+    for k, number in enumerate(start):
+        inputs[k] = numbers[k] = number
+    cursor.fill(0)
+    kernel, sweeps = _kernel(), _sweeps(column.item(_BOUNDS[0]) + column.item(_BOUNDS[1]), OPERATIONS_AT_ONCE)
+    while True:
+        kernel(room.columns, room.values, room.counts, room.work, cursor, 0, 1, sweeps)
+        if not cursor.item(_ACTIVE):
+            break
+    result = made(LendingResult)
+    result.__dict__.update(zip(_RESULT, (*numbers, *room.whole, strategy, None), strict=True))
+    if len(_ROOMS) < _MOST_ROOMS:
+        _ROOMS.append(room)
+    return result
 
 
 def _run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +11,15 @@ from typing import Final
 import numpy as np
 
 from escala import keyed, tables
-from escala.arrays import FloatLike, Floats, broadcast_shape, check_interval, check_order, to_floats
+from escala.arrays import (
+    FloatLike,
+    Floats,
+    broadcast_shape,
+    check_interval,
+    check_order,
+    plain_number,
+    to_floats,
+)
 from escala.errors import ScenarioError
 from escala.tables import Interval
 from escala.text.tables import documented
@@ -26,6 +35,8 @@ STRATEGY_FIELDS: Final = tuple(FIELDS)
 
 #: What each of them may be.
 ALLOWED: Final[Mapping[str, Interval]] = {**ARGUMENTS, **FIELDS}
+
+_INPUTS: Final = tables.names(tables.LENDING_INPUTS)
 
 #: Pairs of fields of which the first must not exceed the second.
 ORDERED_FIELDS: Final = tuple((row.name, row.at_most) for row in tables.LENDING_STRATEGY if row.at_most)
@@ -96,10 +107,12 @@ class LendingStrategy:
 
     def __post_init__(self) -> None:
         """Check every field, alone and against the fields it must agree with, and keep arrays as they were checked."""
+        if self._are_plain():
+            return
         keyed.check_aligned({name: getattr(self, name) for name in FIELDS}, ScenarioError)
         arrays = self.arrays()
         for name, array in arrays.items():
-            if array.ndim:
+            if array.ndim or isinstance(getattr(self, name), np.ndarray):
                 kept = array.copy()
                 kept.flags.writeable = False
                 object.__setattr__(self, name, kept)
@@ -108,6 +121,25 @@ class LendingStrategy:
         broadcast_shape(arrays)
         for low, high in ORDERED_FIELDS:
             check_order(low, arrays[low], high, arrays[high])
+
+    def _are_plain(self) -> bool:
+        """Tell quickly that all fields are plain numbers and allowed; False may also mean that this cannot tell."""
+        given = vars(self)
+        plain = all(plain_number(given[name], interval) is not None for name, interval in FIELDS.items())
+        return plain and all(given[low] <= given[high] for low, high in ORDERED_FIELDS)
+
+    @functools.cached_property
+    def column(self) -> Floats | None:
+        """What kernels read of one scenario, the arguments left open; None where a field is an array.
+
+        It is made once: fields never change.
+        """
+        arrays = self.arrays()
+        if any(array.ndim for array in arrays.values()):
+            return None
+        column = np.array([arrays.get(name, np.nan) for name in _INPUTS])
+        column.flags.writeable = False
+        return column
 
     def __eq__(self, other: object) -> bool:
         """Tell whether all fields have the same shapes and values."""

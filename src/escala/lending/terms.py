@@ -23,6 +23,7 @@ from escala.arrays import (
 from escala.curves.curveset import CurveSet
 from escala.errors import ScenarioError
 from escala.kernels import layout
+from escala.kernels.lending.target import condition
 from escala.tables import Interval
 
 _LARGEST_CHUNK: Final = 2048  # plans: inputs and lanes of a chunk fit a second-level cache
@@ -30,17 +31,22 @@ _RANGES: Final[Mapping[str, Interval]] = tables.intervals(
     (*tables.PLAN_POSITION, *tables.PLAN_LIMITS, *tables.PLAN_COSTS)
 )
 _INPUTS: Final = tables.names(tables.PLAN_INPUTS)
-_LEVERAGE: Final = Interval(1.0, 1e6)
-#: What each target may be.
-TARGETS: Final[Mapping[str, Interval]] = {
-    "leverage": _LEVERAGE,
-    "ltv": tables.BELOW_ONE,
-    "to_supply": tables.AMOUNT,
-    "to_leverage": _LEVERAGE,
-    "to_ltv": tables.BELOW_ONE,
-    "repay": tables.AMOUNT_OR_NONE,
+#: The target that each argument gives, and what a plan without one has.
+_KINDS: Final[Mapping[str, str]] = {
+    "leverage": "leverage",
+    "ltv": "ltv",
+    "to_supply": "supply",
+    "to_leverage": "leverage",
+    "to_ltv": "ltv",
+    "repay": "repay",
+    "rounds": "rounds",
+    "close": "close",
 }
-_SHARE: Final = Interval(0.0, 1.0, high_open=True)
+_TARGETS: Final = {row.name: row for row in tables.PLAN_TARGETS}
+#: What each argument that gives a target may be.
+TARGETS: Final[Mapping[str, Interval]] = {
+    name: values for name, kind in _KINDS.items() if (values := _TARGETS[kind].values) is not None
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +115,7 @@ def checked_terms(
         named["depth"] = depth
     arrays = _arrays(named, curves)
     for name, array in arrays.items():
-        check_interval(name, array, {**_RANGES, **TARGETS, "depth": _SHARE}[name])
+        check_interval(name, array, {**_RANGES, **TARGETS, "depth": tables.BELOW_ONE}[name])
     arrays.setdefault("equity", np.array(0.0))
     arrays.setdefault("max_ltv", arrays["liquidation_threshold"])  # where only the health factor counts
     market = _market(curves, arrays.pop("depth", np.array(0.0)))
@@ -152,9 +158,10 @@ def _market(curves: CurveSet | None, share: Floats) -> dict[str, Floats]:
         raise ScenarioError(
             f"depth must have a curve for each instrument, but {curves.symbols[place]!r} has none", arguments=("depth",)
         )
-    found = curves.saturation()
-    best = curves.efficiency(found.peak.reshape(-1, 1)).reshape(-1)
-    most = np.minimum(curves.trusted_to, found.capacity)
+    from escala.kernels.curves.limits import trades
+
+    best, most = np.empty(len(curves)), np.empty(len(curves))
+    trades(*curves._arrays(), curves._limits, best, most, 0, len(curves))
     places = np.arange(len(curves), dtype=np.float64)
     if len(curves) == 1:
         return {"keep": best[0], "most": most[0], "curve": places[0]}
@@ -163,18 +170,9 @@ def _market(curves: CurveSet | None, share: Floats) -> dict[str, Floats]:
 
 def _condition(kind: str, target: Floats, borrow: Floats) -> dict[str, Floats]:
     """Write the target as aim + per_supply·supply − per_borrow·borrow = 0."""
-    zero, one = np.array(0.0), np.array(1.0)
-    aim, per_supply, per_borrow = {
-        "leverage": (zero, target - 1.0, target),
-        "to_leverage": (zero, target - 1.0, target),
-        "ltv": (zero, target, one),
-        "to_ltv": (zero, target, one),
-        "to_supply": (target, -one, zero),
-        "rounds": (target, -one, zero),
-        "repay": (borrow - target if kind == "repay" else zero, zero, one),
-        "close": (zero, zero, one),
-    }[kind]
-    return {"aim": aim, "per_supply": per_supply, "per_borrow": per_borrow, "close": one if kind == "close" else zero}
+    terms = condition(_TARGETS[_KINDS[kind]].value, target, borrow)
+    names = ("aim", "per_supply", "per_borrow", "close")
+    return {name: np.asarray(value, dtype=np.float64) for name, value in zip(names, terms, strict=True)}
 
 
 Kernel = Callable[..., None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -122,10 +123,22 @@ class Depth:
             parts = {name: column.reshape(()) for name, column in parts.items()}
         return cls(**parts, steps=steps.copy())
 
+    @property
+    def name(self) -> str | None:
+        """Name of the form of a depth that one number describes; None of curves, and of several forms."""
+        return next((form for form in FORMS if self.form.ndim == 0 and int(self.form) == _FORMS[form]), None)
+
     def numbers(self, behind: int = 0) -> dict[str, Floats]:
         """Give form, coefficients and origin by name, for steps that lie behind so many of another depth's."""
         found = {"form": self.form, **{name: getattr(self, name) for name in COEFFICIENTS}, "origin": self.origin}
         return {**found, "d": np.where(self.form == _FORMS["ladder"], self.d + behind, self.d)}
+
+
+#: Depths that one number describes: its name, and what makes one of it.
+FORMS: Final[Mapping[str, tuple[str, Callable[[FloatLike], Depth]]]] = {
+    "flat": ("cost", Depth.flat),
+    "constant_product": ("reserve", Depth.constant_product),
+}
 
 
 def checked_depth(name: str, value: object) -> Depth:

@@ -22,7 +22,7 @@ from escala.market.protocol import Protocol
 Integers = npt.NDArray[np.int64]
 _WORD: Final = 2**32
 #: Blocks of steps that may be skipped, small and large.
-BLOCKS: Final = (32, 1024)
+BLOCKS: Final = (16, 1024)
 
 
 @dataclass(frozen=True)
@@ -277,6 +277,6 @@ class Room:
             work=np.zeros(layout.MARKET_PATH_SIZE),
             places=places,
             lane=np.zeros(layout.LENDING_WORK_SIZE if loops else 1),
-            state=np.zeros(layout.market_state.END),
+            state=np.zeros(layout.MARKET_STATE_SIZE),
             events=np.zeros((layout.market_event_row.END, events)),
         )

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from escala import tables
-from escala.arrays import FloatLike, Floats, broadcast_shape
+from escala.arrays import FloatLike, Floats, broadcast_shape, check_together
 from escala.errors import MarketError
 from escala.lending.strategy import LendingStrategy
 from escala.market.depth import Depth, checked_depth
@@ -74,7 +74,8 @@ class Policy:
         object.__setattr__(self, "depth", checked_depth("depth", self.depth))
         arrays = floats(self, self.rows)
         for target, health, idle in _TARGETS:
-            asked = bool(np.any(arrays[health] != idle))
+            # an array says what each parameter set does, be it nothing
+            asked = bool(np.any(arrays[health] != idle)) or (arrays[health].ndim > 0 and target in arrays)
             if asked != (target in arrays):
                 missing, given = (target, health) if asked else (health, target)
                 raise MarketError(f"{given} needs {missing}", arguments=(given, missing))
@@ -88,7 +89,8 @@ class Policy:
     def _check_loop(self, arrays: dict[str, Floats]) -> None:
         if self.loop is not None and not isinstance(self.loop, LendingStrategy):
             raise MarketError(f"loop must be a LendingStrategy, not {self.loop!r}", arguments=("loop",))
-        runs = bool(np.any(arrays["loop_every"] > 0.0))
+        every = arrays["loop_every"]
+        runs = bool(np.any(every > 0.0)) or (every.ndim > 0 and self.loop is not None)
         if runs and (self.loop is None or self.loop_target is None):
             raise MarketError("loop_every needs loop and loop_target", arguments=("loop_every", "loop", "loop_target"))
         if self.loop is not None and not runs:
@@ -103,13 +105,9 @@ def _check_below(arrays: dict[str, Floats], low: str, high: str) -> None:
     """Check that one field is below another; an unused deleverage (0) or boost (inf) contradicts nothing."""
     if low not in arrays or high not in arrays:
         return
+    pair = {low: arrays[low], high: arrays[high]}
     try:
-        below, above = np.broadcast_arrays(arrays[low], arrays[high])
+        np.broadcast_shapes(*(array.shape for array in pair.values()))
     except ValueError:
         return  # the common shape is checked at the end, with a message of its own
-    bad = np.argwhere(~(below < above))
-    if len(bad):  # of a scalar each row is empty
-        first = tuple(int(i) for i in bad[0])
-        place = f"[{', '.join(map(str, first))}]" if first else ""
-        shown = f"{low}{place} = {float(below[first])!r} and {high}{place} = {float(above[first])!r}"
-        raise MarketError(f"{low} must be below {high}, but {shown}", arguments=(low, high), indexes=(first,))
+    check_together(pair, np.less, f"{low} must be below {high}", MarketError)

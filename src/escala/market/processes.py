@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -10,13 +11,40 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import tables
-from escala.arrays import FloatLike, Floats, to_floats
+from escala.arrays import FloatLike, Floats, one_number, to_floats
 from escala.errors import MarketError
 from escala.market.fields import check_fields
-from escala.tables import Table
+from escala.tables import Interval, Table
 from escala.text.tables import documented
 
 _MOST_RETURN = 5.0  # of one step: a factor of 148
+_LEAST_PRICES = 3
+_MOST_ROUNDS = 10_000  # of the fit of jumps
+_CONVERGED = 1e-10  # relative change of the log likelihood
+_FAR = 2.5  # standard deviations from the mean beyond which a return is taken for a jump, to begin with
+_RARE = 1e-6  # share of steps with a jump below which there is none
+_STEP = Interval(0.0, tables.MOST_YEARS * tables.YEAR, low_open=True)
+
+
+def _log_returns(prices: Any, dt: Any) -> tuple[Floats, float]:
+    """Give the log returns of a table of one asset, and the years of a step.
+
+    Raises
+    ------
+    MarketError
+        If it is no table of at least three prices above 0, or `dt` no number of seconds.
+    """
+    table = to_floats("prices", prices, MarketError)
+    if table.ndim != 1 or table.size < _LEAST_PRICES:
+        message = f"prices must be a list of at least {_LEAST_PRICES} numbers, not of shape {table.shape}"
+        raise MarketError(message, arguments=("prices",))
+    bad = np.flatnonzero(~((table > 0.0) & (table < np.inf)))
+    if bad.size:
+        first = int(bad[0])
+        message = f"prices must be finite and above 0, but prices[{first}] = {float(table[first])!r}"
+        raise MarketError(message, arguments=("prices",), indexes=((first,),))
+    years = one_number("dt", dt, _STEP, MarketError) / tables.YEAR
+    return np.diff(np.log(table)), years
 
 
 @documented(fields=tables.GBM_FIELDS)
@@ -41,6 +69,42 @@ class GBM:
     def __post_init__(self) -> None:
         """Check the fields."""
         check_fields(self, self.rows)
+
+    @classmethod
+    def from_prices(cls, prices: Any, *, dt: float) -> GBM:
+        """Fit drift and volatility to past prices.
+
+        Parameters
+        ----------
+        prices : (rows,) array_like
+            Prices at the ends of steps, at least three, above 0.
+        dt : float
+            Seconds a step.
+
+        Returns
+        -------
+        GBM
+
+        Raises
+        ------
+        MarketError
+            If an argument is out of range, or what is found is.
+
+        Notes
+        -----
+        sigma is the standard deviation of the log returns over √h, mu their mean over h, plus sigma²/2. The drift of a
+        few years is hardly known: its standard error is sigma over the root of their number.
+
+        Examples
+        --------
+        >>> from escala import GBM
+        >>> found = GBM.from_prices([100.0, 110.0, 99.0, 104.0], dt=365 * 86400)
+        >>> round(found.mu, 4), round(found.sigma, 4)
+        (0.0186, 0.1051)
+        """
+        returns, h = _log_returns(prices, dt)
+        sigma = float(np.std(returns, ddof=1)) / math.sqrt(h)
+        return cls(float(np.mean(returns)) / h + 0.5 * sigma * sigma, sigma)
 
 
 @documented(fields=tables.MERTON_FIELDS)
@@ -73,6 +137,80 @@ class Merton:
     def __post_init__(self) -> None:
         """Check the fields."""
         check_fields(self, self.rows)
+
+    @classmethod
+    def from_prices(cls, prices: Any, *, dt: float) -> Merton:
+        """Fit drift, volatility and jumps to past prices by maximum likelihood.
+
+        Parameters
+        ----------
+        prices : (rows,) array_like
+            Prices at the ends of steps, at least three, above 0.
+        dt : float
+            Seconds a step.
+
+        Returns
+        -------
+        Merton
+            Without jumps (jump_rate 0) where the returns show none.
+
+        Raises
+        ------
+        MarketError
+            If an argument is out of range, or what is found is.
+
+        Notes
+        -----
+        A step has a jump or none, so that its log return is of one of two normal distributions: expectation and
+        maximisation in turn, from the returns beyond 2.5 standard deviations as jumps, until the likelihood stands
+        still. A market with quiet and wild days has many small "jumps"; the drift is hardly known, as of
+        :meth:`GBM.from_prices`.
+
+        References
+        ----------
+        Dempster, Laird, Rubin: Maximum likelihood from incomplete data via the EM algorithm. Journal of the Royal
+        Statistical Society B 39, 1977.
+        """
+        returns, h = _log_returns(prices, dt)
+        share, mean, variance, jump_mean, jump_variance = _two_normals(returns)
+        grown = math.log1p(share * math.expm1(jump_mean + 0.5 * jump_variance))
+        return cls(
+            mu=(mean + 0.5 * variance + grown) / h, sigma=math.sqrt(variance / h), jump_rate=-math.log1p(-share) / h,
+            jump_mean=jump_mean, jump_sd=math.sqrt(jump_variance),
+        )  # fmt: skip
+
+
+def _two_normals(returns: Floats) -> tuple[float, float, float, float, float]:
+    """Fit returns of which some have a jump: its probability, mean and variance without, and those of the jump."""
+    mean, variance = float(np.mean(returns)), float(np.var(returns))
+    jumped = (np.abs(returns - mean) > _FAR * math.sqrt(variance)).astype(np.float64)
+    if not jumped.any():
+        return 0.0, mean, variance, 0.0, 0.0
+    before = -math.inf
+    for _ in range(_MOST_ROUNDS):
+        weight = float(np.sum(jumped))
+        share = weight / returns.size
+        if share < _RARE or share > 1.0 - _RARE:
+            return 0.0, float(np.mean(returns)), float(np.var(returns)), 0.0, 0.0
+        quiet = 1.0 - jumped
+        mean = float(np.sum(quiet * returns)) / (returns.size - weight)
+        wild = float(np.sum(jumped * returns)) / weight
+        variance = float(np.sum(quiet * (returns - mean) ** 2)) / (returns.size - weight)
+        other = float(np.sum(jumped * (returns - wild) ** 2)) / weight
+        other = max(other, variance)  # a jump adds to the variance
+        if not variance > 0.0:
+            return share, mean, 0.0, wild - mean, other
+        densities = [
+            chance * np.exp(-0.5 * (returns - middle) ** 2 / spread) / math.sqrt(2.0 * math.pi * spread)
+            for chance, middle, spread in ((1.0 - share, mean, variance), (share, wild, other))
+        ]
+        together = densities[0] + densities[1]
+        jumped = densities[1] / together
+        likelihood = float(np.sum(np.log(together)))
+        if likelihood - before <= _CONVERGED * abs(likelihood):
+            break
+        before = likelihood
+    return share, mean, variance, wild - mean, other - variance
 
 
 @documented(fields=tables.OU_FIELDS)

@@ -159,12 +159,10 @@ class Protocol:
         The bonus is min(1.15, 1/(1 − 0.3·(1 − liquidation_threshold))) − 1; `loan_to_value` is the threshold unless
         given.
         """
-        lltv = to_floats("liquidation_threshold", liquidation_threshold, MarketError)
-        with np.errstate(divide="ignore"):
-            bonus = np.minimum(_MOST_INCENTIVE, 1.0 / (1.0 - _INCENTIVE_CURSOR * (1.0 - lltv))) - 1.0
         return cls(
             rule="morpho", liquidation_threshold=liquidation_threshold,
-            loan_to_value=liquidation_threshold if loan_to_value is None else loan_to_value, bonus=bonus[()],
+            loan_to_value=liquidation_threshold if loan_to_value is None else loan_to_value,
+            bonus=morpho_bonus(liquidation_threshold),
             overshoot=overshoot, liquidator_gas=liquidator_gas, liquidator_depth=liquidator_depth,
         )  # fmt: skip
 
@@ -175,3 +173,17 @@ class Protocol:
     def asset_numbers(self) -> dict[str, Floats]:
         """Give the fields of assets by name."""
         return floats(self, self.asset_rows)
+
+
+def morpho_bonus(liquidation_threshold: FloatLike) -> Floats:
+    """Give the bonus of Morpho Blue, which follows from the threshold.
+
+    Raises
+    ------
+    MarketError
+        If the threshold is made of no numbers.
+    """
+    lltv = to_floats("liquidation_threshold", liquidation_threshold, MarketError)
+    with np.errstate(divide="ignore"):
+        bonus: Floats = np.minimum(_MOST_INCENTIVE, 1.0 / (1.0 - _INCENTIVE_CURSOR * (1.0 - lltv))) - 1.0
+    return bonus[()]

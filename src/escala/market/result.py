@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from statistics import NormalDist
@@ -21,8 +21,9 @@ from escala.market import summary as market_summary
 from escala.market.market import Market
 from escala.market.pack import Integers, Room
 from escala.market.policy import Policy
+from escala.market.processes import Replay
 from escala.market.protocol import Protocol
-from escala.market.statistics import AVERAGED, PROBABILITIES, RANKED, Sampling, Statistics, errors_of, moments_of
+from escala.market.statistics import Sampling, Statistics, errors_of, moments_of
 
 if TYPE_CHECKING:
     import pandas
@@ -73,6 +74,7 @@ class MarketRecord:
     outputs: dict[str, float]
     series: dict[str, npt.NDArray[Any]]
     events: dict[str, npt.NDArray[Any]]
+    _held_after: Callable[[list[int]], Floats] | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         """Say how it ended and how many events there are."""
@@ -80,8 +82,54 @@ class MarketRecord:
         count = len(self.events["step"])
         return f"<MarketRecord: {status} after step {self.outputs['end_step']:.0f}, {count} events>"
 
+    @functools.cached_property
+    def position(self) -> dict[str, Floats]:
+        """Give the position after each step: worked out when it is first asked for.
+
+        Returns
+        -------
+        dict of str to array
+            ``collateral`` (T + 1, A) in units supplied at the start, ``debt``, ``wallet``, ``buffer`` and ``equity``
+            (T + 1,) in the unit of account, ``health`` (T + 1,), inf without debt, and ``low_health``, that at the low
+            of a step, of what was held before it.
+
+        Raises
+        ------
+        MarketError
+            If paths were drawn with Sobol sampling: a path to an earlier end would be another one.
+        """
+        if self._held_after is None:
+            message = "position is not known of Sobol's paths: record paths of random sampling"
+            raise MarketError(message, arguments=("sampling",))
+        steps = np.unique(np.append(0, self.events["step"]))
+        held = self._held_after([int(step) for step in steps])
+        place = np.searchsorted(steps, self.series["step"], side="right") - 1
+        count = self.series["ratio"].shape[1]
+        collateral, threshold = held[:, :count], held[:, count : 2 * count]
+        debt, wallet, buffer = held[:, -3:].T
+        q = self.series
+        owed = debt[place] * q["debt_growth"]
+        equity = (collateral[place] * q["market_value"]).sum(axis=1) - owed + wallet[place] + buffer[place]
+        before = np.append(0, place[:-1])
+        return {
+            "collateral": collateral[place],
+            "debt": owed,
+            "wallet": wallet[place],
+            "buffer": buffer[place],
+            "equity": equity,
+            "health": _health(collateral * threshold, debt, place, q["ratio"]),
+            "low_health": _health(collateral * threshold, debt, before, q["low_ratio"]),
+        }
+
     @classmethod
-    def of(cls, room: Room, outputs: Floats, count: int, setting: Integers) -> MarketRecord:
+    def of(
+        cls,
+        room: Room,
+        outputs: Floats,
+        count: int,
+        setting: Integers,
+        held_after: Callable[[list[int]], Floats] | None = None,
+    ) -> MarketRecord:
         """Copy what a thread's room holds of its last path."""
         q, where, s = layout.market_series, layout.market_where, layout.market_setting
         end = int(setting[s.STEPS]) + 1
@@ -108,7 +156,8 @@ class MarketRecord:
             **{name: room.events[getattr(e, name.upper())].copy() for name in ("a", "b", "c")},
         }
         names = tables.names(tables.MARKET_OUTPUTS)
-        return cls({name: float(value) for name, value in zip(names, outputs, strict=True)}, series, events)
+        told = {name: float(value) for name, value in zip(names, outputs, strict=True)}
+        return cls(told, series, events, held_after)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Give the events, one row each.
@@ -119,6 +168,13 @@ class MarketRecord:
             If pandas is not installed.
         """
         return table_file.dataframe(self.events)
+
+
+def _health(counted: Floats, debt: Floats, place: Integers, ratio: Floats) -> Floats:
+    """Give the health factor at some steps, of the holdings that each step has."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        health = (counted[place] * ratio).sum(axis=1) / debt[place]
+    return np.where(debt[place] > 0.0, health, np.inf)
 
 
 @dataclass(frozen=True)
@@ -158,6 +214,8 @@ class MarketResult:
     quantile_levels : tuple of float
     common : bool
         Whether parameter sets share their paths.
+    seed : int
+        Of the paths.
     record : dict of (int, int) to MarketRecord
         By parameter set and path.
     """
@@ -170,6 +228,7 @@ class MarketResult:
     level: float
     quantile_levels: tuple[float, ...]
     common: bool
+    seed: int
     _statistics: Statistics = field(repr=False)
     _ends: Floats = field(repr=False)
     _rows: Floats | None = field(repr=False)
@@ -273,6 +332,13 @@ class MarketResult:
         return self.mean("return") / self.market.years
 
     @property
+    def mean_apy(self) -> Any:
+        """That APR with its gains put back each step: (1 + APR·h)^(1/h) − 1, h the years of a step."""
+        h = self.market.step_years
+        with np.errstate(invalid="ignore"):
+            return np.power(1.0 + self.mean_apr * h, 1.0 / h) - 1.0
+
+    @property
     def mean_hours_to_liquidation(self) -> Any:
         """Mean hours until the first liquidation, over the paths that have one."""
         return self.mean("first_liquidation") * (self.market.dt / _HOUR)
@@ -294,24 +360,33 @@ class MarketResult:
             found[row.name] = self._shaped(values.astype(np.int64) if row.values.integer else values)
         return found
 
-    def compare(self, i: int, j: int) -> Comparison:
+    def compare(self, i: int, j: int, other: MarketResult | None = None) -> Comparison:
         """Compare two parameter sets path by path, which tells more than two means do.
 
         Parameters
         ----------
         i, j : int
             Places of the parameter sets, in C order of the common shape.
+        other : MarketResult, optional
+            The result that `j` is of, over the same paths: under another rule, say. By default this one.
 
         Raises
         ------
         MarketError
             If one of them is not there, or paths are not shared.
         """
-        for name, place in (("i", i), ("j", j)):
-            whole_number(name, place, 0, self.size - 1, MarketError)
-        if not self.common:
+        second = self if other is None else other
+        if not isinstance(second, MarketResult):
+            raise MarketError(f"other must be a MarketResult, not {other!r}", arguments=("other",))
+        for name, place, result in (("i", i, self), ("j", j, second)):
+            whole_number(name, place, 0, result.size - 1, MarketError)
+        if not (self.common and second.common):
             raise MarketError("compare needs paths in common: simulate with common=True", arguments=("common",))
-        difference = np.ascontiguousarray((self._ends[i] - self._ends[j])[None, :])
+        for name in ("market", "sampling", "seed"):
+            if getattr(self, name) != getattr(second, name):
+                message = f"other must be over the same paths, but its {name} is another"
+                raise MarketError(message, arguments=("other",))
+        difference = np.ascontiguousarray((self._ends[i] - second._ends[j])[None, :])
         mean = float(moments_of(difference)[0, 1])
         error = float(errors_of(difference, self.sampling)[0])
         reach = NormalDist().inv_cdf(0.5 + 0.5 * self.level) * error
@@ -325,22 +400,8 @@ class MarketResult:
         dict
             Of arrays of the common shape.
         """
-        s = self._statistics
-        found: dict[str, Any] = {}
-        for name in PROBABILITIES:
-            low, high = self.interval(name)
-            found |= {name: self._shaped(s.probability[name]), f"{name}_error": self.error(name)}
-            found |= {f"{name}_low": low, f"{name}_high": high}
-        for name in AVERAGED:
-            found[f"{name}_mean"] = self.mean(name)
-            found[f"{name}_sd"] = self.sd(name)
-            found[f"{name}_error"] = self.error(name)
-        for name in ("health", "lowest_health", "first_liquidation", "return"):
-            found[f"{name}_finite"] = self.finite(name)
-        for name in RANKED:
-            for k, q in enumerate(self.quantile_levels):
-                found[f"{name}_q{100.0 * q:g}"] = self.quantiles(name)[..., k]
-        return {**found, "var": self.var, "cvar": self.cvar, "cvar_error": self.cvar_error}
+        found = self._statistics.by_name(self.quantile_levels)
+        return {name: self._shaped(array) for name, array in found.items()}
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Give one row a parameter set (in C order of the common shape), one column a statistic.
@@ -356,7 +417,8 @@ class MarketResult:
         """Say in words what happened: to one parameter set, or to the safest and the riskiest of many."""
         numbers = {name: np.reshape(column, -1) for name, column in self.to_dict().items()}
         hours = self.market.steps * self.market.dt / _HOUR
-        frame = market_summary.Frame(self.sampling.paths, hours, self.level, self.market.dt / _HOUR)
+        overlapping = isinstance(self.market.joint, Replay) and self.sampling.paths > 1
+        frame = market_summary.Frame(self.sampling.paths, hours, self.level, self.market.dt / _HOUR, overlapping)
         if self.size == 1:
             return market_summary.of_one({name: float(column[0]) for name, column in numbers.items()}, frame)
         return market_summary.of_many(numbers, frame)

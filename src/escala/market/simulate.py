@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import parallel, tables
-from escala.arrays import FloatLike, Floats, one_number, to_floats, whole_number
+from escala.arrays import FloatLike, Floats, check_flag, known_word, one_number, to_floats, whole_number
 from escala.design.points import SobolPoints
 from escala.errors import MarketError
 from escala.kernels import layout
@@ -30,11 +32,14 @@ _PER_STEP: Final = 20.0  # of an asset on a path
 _PER_POSITION_STEP: Final = 0.2
 _PER_POSITION: Final = 400.0
 _PATHS_IN_PART: Final = 512
-_SETS_DESCRIBED: Final = 64  # parameter sets whose statistics are worked out together
+_SETS_DESCRIBED: Final = 256  # parameter sets whose statistics are worked out together
 _PATHS_DESCRIBED: Final = 1 << 18
 _MOST_SOBOL: Final = 64  # coordinates an asset of a Sobol point
 _LEAST_REPLICATES: Final = 8
-_SEEDS: Final = 2**64
+#: Largest seed.
+MOST_SEED: Final = 2**64 - 1
+#: Outputs of the kernel, row by row.
+OUTPUTS: Final = tables.names(tables.MARKET_OUTPUTS)
 _SAMPLINGS: Final = ("random", "antithetic", "sobol")
 
 
@@ -125,17 +130,18 @@ def simulate_market(
     array([0.001, 0.179])
     """
     policy = Policy() if policy is None else policy
-    _check_types(market, protocol, policy)
-    sample = _sampling(sampling, paths, replicates, market)
-    seed = whole_number("seed", seed, 0, _SEEDS - 1, MarketError)
+    check_types(market, protocol, policy)
+    sample = checked_sampling(sampling, paths, replicates, market)
+    seed = whole_number("seed", seed, 0, MOST_SEED, MarketError)
     level = one_number("level", level, INSIDE_ONE, MarketError)
     wanted = _checked_quantiles(quantiles)
-    if keep not in ("summary", "rows"):
+    check_flag("common", common, MarketError)
+    if not known_word(keep, {"summary", "rows"}):
         raise MarketError(f"keep must be 'summary' or 'rows', not {keep!r}", arguments=("keep",))
     threads = parallel.checked_threads(threads, MarketError)
     scenarios = scenarios_of(collateral, debt, wallet, market, protocol, policy, common=common)
     recorded = _checked_record(record, scenarios, sample.paths)
-    job = _Job.of(scenarios, market, protocol, sample, seed)
+    job = Job.of(scenarios, market, protocol, sample, seed)
     n = len(scenarios.positions)
     found = Statistics.of(n, len(wanted))
     ends = np.empty((n, sample.paths))
@@ -146,19 +152,32 @@ def simulate_market(
         del values  # before the next block takes as much
     records = {place: job.record(*place) for place in recorded}
     return MarketResult(
-        scenarios.shape, market, protocol, policy, sample, level, wanted, common, found, ends, rows, records
+        scenarios.shape, market, protocol, policy, sample, level, wanted, common, seed, found, ends, rows, records
     )
 
 
-def _check_types(market: Any, protocol: Any, policy: Any) -> None:
+def check_types(market: Any, protocol: Any, policy: Any) -> None:
+    """Check that each of the three is one.
+
+    Raises
+    ------
+    MarketError
+        Naming the argument.
+    """
     for name, value, kind in (("market", market, Market), ("protocol", protocol, Protocol), ("policy", policy, Policy)):
         if not isinstance(value, kind):
             raise MarketError(f"{name} must be a {kind.__name__}, not {value!r}", arguments=(name,))
 
 
-def _sampling(kind: str, paths: int | None, replicates: int, market: Market) -> Sampling:
-    """Check how many paths there are, and of which kind."""
-    if kind not in _SAMPLINGS:
+def checked_sampling(kind: str, paths: int | None, replicates: int, market: Market) -> Sampling:
+    """Check how many paths there are, and of which kind.
+
+    Raises
+    ------
+    MarketError
+        Naming the argument.
+    """
+    if not known_word(kind, _SAMPLINGS):
         raise MarketError(f"sampling must be one of {', '.join(_SAMPLINGS)}, not {kind!r}", arguments=("sampling",))
     if kind != "random" and market.joint is not None:
         message = f"sampling must be 'random' where all assets move together, not {kind!r}"
@@ -207,7 +226,7 @@ def _checked_record(record: Sequence[tuple[int, int]], scenarios: Scenarios, pat
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     """Some parameter sets, market by market.
 
     Attributes
@@ -226,7 +245,7 @@ class _Block:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A call, as the kernel takes it."""
 
     scenarios: Scenarios
@@ -236,7 +255,7 @@ class _Job:
     sobol: tuple[SobolPoints, ...]
 
     @classmethod
-    def of(cls, scenarios: Scenarios, market: Market, protocol: Protocol, sample: Sampling, seed: int) -> _Job:
+    def of(cls, scenarios: Scenarios, market: Market, protocol: Protocol, sample: Sampling, seed: int) -> Job:
         """Make it, with the points of a Sobol sequence where they are asked for."""
         coordinates, points = 0, []
         if sample.kind == "sobol":
@@ -253,29 +272,30 @@ class _Job:
         setting[layout.market_setting.STRIDE] = (sample.paths + 7) // 8 * 8 + 8
         return cls(scenarios, sample, setting, tables_of(market), tuple(points))
 
-    def blocks(self) -> Iterator[_Block]:
-        """Give the parameter sets in blocks whose outputs fit."""
+    def blocks(self, size: int | None = None) -> Iterator[Block]:
+        """Give the parameter sets in blocks of some size, or of one whose outputs fit."""
         group = self.scenarios.group
         order = np.argsort(group, kind="stable")
-        each = len(tables.MARKET_OUTPUTS) * int(self.setting[layout.market_setting.STRIDE]) * 8
-        size = max(1, min(_SETS_AT_ONCE, _MOST_KEPT // each))
+        if size is None:
+            each = len(tables.MARKET_OUTPUTS) * int(self.setting[layout.market_setting.STRIDE]) * 8
+            size = max(1, min(_SETS_AT_ONCE, _MOST_KEPT // each))
         for first in range(0, len(order), size):
             sets = order[first : first + size]
             groups, begins = np.unique(group[sets], return_index=True)
-            yield _Block(sets, groups, np.append(begins, len(sets)).astype(np.int64))
+            yield Block(sets, groups, np.append(begins, len(sets)).astype(np.int64))
 
-    def run(self, block: _Block, threads: int, progress: Callable[[int], object] | None) -> Floats:
+    def run(self, block: Block, threads: int, progress: Callable[[int], object] | None) -> Floats:
         """Walk the sets of a block along all paths of their markets: outputs (outputs, sets + 1, stride)."""
         stride = int(self.setting[layout.market_setting.STRIDE])
         # outputs a power of two apart would compete for the same cache lines: one parameter set more than there are
         kept = np.zeros((len(tables.MARKET_OUTPUTS), len(block.sets) + 1, stride))
         values = kept.reshape(len(kept), -1)
         total = len(block.groups) * self.sample.paths
-        at_once = self._at_once(len(block.sets) / len(block.groups))
-        inputs = self._inputs(block)
+        at_once = self.at_once(len(block.sets) / len(block.groups))
+        inputs = self.inputs(block)
 
         def make_part() -> parallel.Part:
-            walked = _Walked(self, inputs, values, Room.for_market(self.setting, loops=inputs.has_loops))
+            walked = Walked(self, inputs, values, Room.for_market(self.setting, loops=inputs.has_loops))
 
             def part(start: int, stop: int) -> Iterator[None]:
                 while start < stop:
@@ -288,17 +308,19 @@ class _Job:
         parallel.run(make_part, total, chunk=chunk, threads=threads, progress=progress)
         return kept
 
-    def _at_once(self, sets: float) -> int:
+    def at_once(self, sets: float) -> int:
+        """Say how many paths a call of the kernel takes, with so many parameter sets a path."""
         s = layout.market_setting
         steps, count = int(self.setting[s.STEPS]), int(self.setting[s.ASSETS])
         path = steps * count * _PER_STEP + sets * (steps * _PER_POSITION_STEP + _PER_POSITION)
         return max(1, int(_CALL / path))
 
-    def _inputs(self, block: _Block) -> _Inputs:
+    def inputs(self, block: Block) -> Inputs:
+        """Give what the kernel reads of a block."""
         a, count = self.scenarios, self.scenarios.count
         rows = (block.sets[:, None] * count + np.arange(count)).reshape(-1)
         asset_rows = (block.groups[:, None] * count + np.arange(count)).reshape(-1)
-        return _Inputs(
+        return Inputs(
             np.ascontiguousarray(a.markets[block.groups]),
             np.ascontiguousarray(a.assets[asset_rows]),
             np.ascontiguousarray(a.words[block.groups]),
@@ -311,22 +333,49 @@ class _Job:
     def record(self, i: int, path: int) -> MarketRecord:
         """Walk one parameter set along one path and keep the tables of steps and events."""
         sets = np.array([i])
-        block = _Block(sets, self.scenarios.group[sets], np.array([0, 1], dtype=np.int64))
-        inputs = self._inputs(block)
+        block = Block(sets, self.scenarios.group[sets], np.array([0, 1], dtype=np.int64))
+        inputs = self.inputs(block)
         stride = int(self.setting[layout.market_setting.STRIDE])
         values = np.zeros((len(tables.MARKET_OUTPUTS), stride))
         room = Room.for_market(self.setting, loops=inputs.has_loops)
-        walked = _Walked(self, inputs, values, room)
+        walked = Walked(self, inputs, values, room)
         walked.advance(path, path + 1)
         counted = int(room.state[layout.market_state.COUNTED])
         if counted:  # how many there are is known only now
             walked.room = Room.for_market(self.setting, loops=inputs.has_loops, events=counted)
             walked.advance(path, path + 1)
-        return MarketRecord.of(walked.room, values[:, path], self.scenarios.count, self.setting)
+        held_after = None if self.sobol else functools.partial(self.held_after, i, path)
+        return MarketRecord.of(walked.room, values[:, path], self.scenarios.count, self.setting, held_after)
+
+    def held_after(self, i: int, path: int, steps: list[int]) -> Floats:
+        """Give what a parameter set holds on a path after some steps.
+
+        Returns
+        -------
+        (steps, 2·A + 3) float64
+            Collateral and liquidation thresholds of the assets; debt at the start's worth, wallet, buffer.
+        """
+        h, w, count = layout.market_held, layout.market_state, self.scenarios.count
+        sets = np.array([i])
+        block = Block(sets, self.scenarios.group[sets], np.array([0, 1], dtype=np.int64))
+        inputs = self.inputs(block)
+        setting = self.setting.copy()
+        values = np.zeros((len(tables.MARKET_OUTPUTS), int(setting[layout.market_setting.STRIDE])))
+        room = Room.for_market(setting, loops=inputs.has_loops)
+        walked = Walked(dataclasses.replace(self, setting=setting), inputs, values, room)
+        found = np.zeros((len(steps), 2 * count + 3))
+        held = (h.COLLATERAL, h.LIQUIDATION_THRESHOLD)
+        for row in np.argsort(steps)[::-1]:  # a market is prepared once, for the longest walk
+            setting[layout.market_setting.STEPS] = steps[row]  # a path does not depend on how long it goes on
+            walked.advance(path, path + 1)
+            state = room.state
+            found[row, : 2 * count] = np.concatenate([state[first : first + count] for first in held])
+            found[row, 2 * count :] = state[w.DEBT], state[w.WALLET], state[w.BUFFER]
+        return found
 
 
 @dataclass(frozen=True)
-class _Inputs:
+class Inputs:
     """What the kernel reads of a block."""
 
     markets: Floats
@@ -339,15 +388,16 @@ class _Inputs:
 
     @property
     def has_loops(self) -> bool:
+        """Tell whether a lending loop runs."""
         return bool(self.loops.shape[1] > 0)
 
 
 @dataclass
-class _Walked:
+class Walked:
     """One thread's walk through the paths of a block."""
 
-    job: _Job
-    inputs: _Inputs
+    job: Job
+    inputs: Inputs
     values: Floats
     room: Room
 
@@ -385,7 +435,7 @@ def _describe_block(
     found: Statistics,
     ends: Floats,
     rows: Floats | None,
-    block: _Block,
+    block: Block,
     values: Floats,
     sample: Sampling,
     level: float,
@@ -398,7 +448,7 @@ def _describe_block(
         def part(start: int, stop: int) -> Iterator[None]:
             places = block.sets[start:stop]
             own = values[:, start:stop]
-            describe(found, places, own, sample, level, quantiles)
+            describe(found, places, dict(zip(OUTPUTS, own, strict=True)), sample, level, quantiles)
             ends[places] = own[layout.market_output.END_EQUITY, :, : sample.paths]
             if rows is not None:
                 rows[:, places] = own[:, :, : sample.paths]

@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from escala import tables
 from escala.arrays import Floats
-from escala.kernels import layout
 from escala.moments import merged
+from escala.tables import FRACTION, Quantity
 
 Integers = npt.NDArray[np.int64]
 
+#: What is worked out of each path beside the outputs, and from which of them; then what is so of a path or not.
+DERIVED: Final[Mapping[str, tuple[Quantity, tuple[str, ...]]]] = {
+    "return": (Quantity("return", "End equity over start equity, less 1", "ratio"), ("start_equity", "end_equity")),
+    "equity_in_asset": (
+        Quantity("equity_in_asset", "End equity in units of the first asset, at its end price", "amount"),
+        ("end_equity", "end_price"),
+    ),
+}
+SHARES: Final[Mapping[str, tuple[Quantity, tuple[str, ...]]]] = {
+    "liquidation_probability": (
+        Quantity("liquidation_probability", "Share of paths with at least one liquidation", "fraction", FRACTION),
+        ("first_liquidation",),
+    ),
+    "ruin_probability": (
+        Quantity("ruin_probability", "Share of paths that end with no equity", "fraction", FRACTION),
+        ("end_equity",),
+    ),
+}
+_SOURCES: Final = {name: sources for name, (_, sources) in (*DERIVED.items(), *SHARES.items())}
 #: Outputs of which means are given: all that are no codes.
-AVERAGED: Final = (*(row.name for row in tables.MARKET_OUTPUTS if row.unit != "code"), "return")
+AVERAGED: Final = (*(row.name for row in tables.MARKET_OUTPUTS if row.unit != "code"), *DERIVED)
 #: Those of which there are quantiles too.
 RANKED: Final = ("end_equity", "return", "lowest_health", "first_liquidation")
 #: Shares of paths.
-PROBABILITIES: Final = ("liquidation_probability", "ruin_probability")
+PROBABILITIES: Final = tuple(SHARES)
+#: Averaged outputs that a path may not have: of them it is told how many paths do.
+PARTIAL: Final = ("health", "lowest_health", "first_liquidation", "return")
+#: Statistics of the tail of losses.
+TAIL: Final = ("var", "cvar", "cvar_error")
 
 
 @dataclass(frozen=True)
@@ -85,6 +109,68 @@ class Statistics:
             cvar_error=np.full(n, math.nan),
         )
 
+    def by_name(self, levels: tuple[float, ...]) -> dict[str, npt.NDArray[Any]]:
+        """Give all of them by name, (n,) each: ``end_equity_mean``, ``end_equity_error``, ``end_equity_q5``."""
+        found: dict[str, npt.NDArray[Any]] = {}
+        for name in PROBABILITIES:
+            found |= {name: self.probability[name], f"{name}_error": self.error[name]}
+            found |= {f"{name}_low": self.probability_low[name], f"{name}_high": self.probability_high[name]}
+        for name in AVERAGED:
+            found |= {f"{name}_mean": self.mean[name], f"{name}_sd": self.sd[name], f"{name}_error": self.error[name]}
+        found |= {f"{name}_finite": self.finite[name] for name in PARTIAL}
+        for name in RANKED:
+            found |= {quantile_name(name, q): self.quantiles[name][:, k] for k, q in enumerate(levels)}
+        return {**found, "var": self.var, "cvar": self.cvar, "cvar_error": self.cvar_error}
+
+
+def quantile_name(name: str, q: float) -> str:
+    """Name a quantile of an output: ``end_equity_q5``."""
+    return f"{name}_q{100.0 * q:g}"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which statistics are worked out; the others stay NaN, or 0.
+
+    Attributes
+    ----------
+    averaged, probabilities, ranked : tuple of str
+        Outputs of which means are wanted, shares of paths, and outputs of which quantiles are.
+    tail : bool
+        Whether `var`, `cvar` and its error are.
+    """
+
+    averaged: tuple[str, ...] = AVERAGED
+    probabilities: tuple[str, ...] = PROBABILITIES
+    ranked: tuple[str, ...] = RANKED
+    tail: bool = True
+
+    @classmethod
+    def of(cls, names: Iterable[str], levels: tuple[float, ...]) -> Wanted:
+        """Find what statistics of these names need."""
+        given = frozenset(names)
+
+        def asked(known: tuple[str, ...], *ends: str) -> tuple[str, ...]:
+            return tuple(name for name in known if any(f"{name}{end}" in given for end in ends))
+
+        return cls(
+            asked(AVERAGED, "_mean", "_sd", "_error", "_finite"),
+            asked(PROBABILITIES, "", "_error", "_low", "_high"),
+            asked(RANKED, *(quantile_name("", q) for q in levels)),
+            not given.isdisjoint(TAIL),
+        )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Outputs of paths that all this is worked out from."""
+        needed = {source for name in (*self.averaged, *self.probabilities) for source in _SOURCES.get(name, (name,))}
+        needed |= {source for name in self.ranked for source in _SOURCES.get(name, (name,))}
+        needed |= {"start_equity", "end_equity"} if self.tail else set()
+        return tuple(name for name in tables.names(tables.MARKET_OUTPUTS) if name in needed)
+
+
+EVERYTHING: Final = Wanted()
+
 
 def moments_of(table: Floats, width: int | None = None) -> Floats:
     """Give count, mean and sum of squared deviations of the finite values of each row, (n, 3)."""
@@ -123,8 +209,8 @@ def rank_of(share: float, count: int) -> int:
     return min(count, max(1, math.ceil(share * count))) - 1
 
 
-def wilson(share: float, count: int, level: float) -> tuple[float, float]:
-    """Give Wilson's interval of a probability that was seen as a share.
+def wilson(share: Floats | float, count: int, level: float) -> tuple[Any, Any]:
+    """Give Wilson's intervals of probabilities that were seen as shares.
 
     References
     ----------
@@ -132,12 +218,18 @@ def wilson(share: float, count: int, level: float) -> tuple[float, float]:
     """
     z = NormalDist().inv_cdf(0.5 + 0.5 * level)
     middle = (share + z * z / (2.0 * count)) / (1.0 + z * z / count)
-    half = z * math.sqrt(share * (1.0 - share) / count + z * z / (4.0 * count * count)) / (1.0 + z * z / count)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    half = z * np.sqrt(share * (1.0 - share) / count + z * z / (4.0 * count * count)) / (1.0 + z * z / count)
+    return np.maximum(0.0, middle - half), np.minimum(1.0, middle + half)
 
 
 def describe(
-    into: Statistics, places: Integers, rows: Floats, sampling: Sampling, level: float, quantiles: tuple[float, ...]
+    into: Statistics,
+    places: Integers,
+    rows: Mapping[str, Floats],
+    sampling: Sampling,
+    level: float,
+    quantiles: tuple[float, ...],
+    wanted: Wanted = EVERYTHING,
 ) -> None:
     """Work out the statistics of some parameter sets.
 
@@ -147,32 +239,51 @@ def describe(
         Where they go.
     places : (k,) int64
         Which parameter sets they are.
-    rows : (outputs, k, at least paths) float64
-        What the kernel wrote of them.
+    rows : mapping of str to (k, at least paths) float64
+        What the kernel wrote of them, by the names of outputs; ``wanted.sources`` at least.
+    wanted : Wanted
+        What is worked out.
     """
-    o, m = layout.market_output, sampling.paths
-    start, end, first = rows[o.START_EQUITY, :, :m], rows[o.END_EQUITY, :, :m], rows[o.FIRST_LIQUIDATION, :, :m]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        returned = np.where(start > 0.0, end / start - 1.0, math.nan)
-    derived = {
-        "first_liquidation": np.where(first < 0.0, math.inf, first),
-        "return": returned,
-        "liquidation_probability": (first >= 0.0).astype(np.float64),
-        "ruin_probability": (end <= 0.0).astype(np.float64),
-    }
-    for name in (*AVERAGED, *PROBABILITIES):
-        table = derived[name] if name in derived else rows[getattr(o, name.upper())]
-        found = moments_of(table, m)
+    derived = _derived(rows, sampling.paths, wanted)
+    for name in (*wanted.averaged, *wanted.probabilities):
+        table = derived[name] if name in derived else rows[name]
+        found = moments_of(table, sampling.paths)
         into.error[name][places] = errors_of(table, sampling, found)
         if name in PROBABILITIES:
             into.probability[name][places] = found[:, 1]
         else:
             _describe_mean(into, name, places, found)
-    for name in PROBABILITIES:
-        for i in places:
-            share, error = float(into.probability[name][i]), float(into.error[name][i])
-            into.probability_low[name][i], into.probability_high[name][i] = _interval(share, error, sampling, level)
-    _describe_ranks(into, places, derived["first_liquidation"], rows, sampling, level, quantiles)
+    for name in wanted.probabilities:
+        share, error = into.probability[name][places], into.error[name][places]
+        low, high = _interval(share, error, sampling, level)
+        into.probability_low[name][places], into.probability_high[name][places] = low, high
+    if wanted.tail or not {"end_equity", "return"}.isdisjoint(wanted.ranked):
+        _describe_equity(into, places, rows, sampling, level, quantiles, wanted)
+    for name in ("lowest_health", "first_liquidation"):
+        if name in wanted.ranked:
+            ranks = [rank_of(q, sampling.paths) for q in quantiles]
+            values = derived.get(name, rows[name][:, : sampling.paths])
+            into.quantiles[name][places] = np.partition(values, sorted(set(ranks)), axis=1)[:, ranks]
+
+
+def _derived(rows: Mapping[str, Floats], m: int, wanted: Wanted) -> dict[str, Floats]:
+    """Give what the kernel does not write of each path, as far as it is wanted."""
+    asked = {*wanted.averaged, *wanted.probabilities, *wanted.ranked}
+    found: dict[str, Floats] = {}
+    if "return" in asked:
+        start, end = rows["start_equity"][:, :m], rows["end_equity"][:, :m]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found["return"] = np.where(start > 0.0, end / start - 1.0, math.nan)
+    if "equity_in_asset" in asked:
+        found["equity_in_asset"] = rows["end_equity"][:, :m] / rows["end_price"][:, :m]
+    if "first_liquidation" in asked:
+        first = rows["first_liquidation"][:, :m]
+        found["first_liquidation"] = np.where(first < 0.0, math.inf, first)
+    if "liquidation_probability" in asked:
+        found["liquidation_probability"] = (rows["first_liquidation"][:, :m] >= 0.0).astype(np.float64)
+    if "ruin_probability" in asked:
+        found["ruin_probability"] = (rows["end_equity"][:, :m] <= 0.0).astype(np.float64)
+    return found
 
 
 def _describe_mean(into: Statistics, name: str, places: Integers, found: Floats) -> None:
@@ -183,23 +294,23 @@ def _describe_mean(into: Statistics, name: str, places: Integers, found: Floats)
         into.sd[name][places] = np.where(count > 1.0, np.sqrt(found[:, 2] / (count - 1.0)), math.nan)
 
 
-def _interval(share: float, error: float, sampling: Sampling, level: float) -> tuple[float, float]:
+def _interval(share: Floats, error: Floats, sampling: Sampling, level: float) -> tuple[Floats, Floats]:
     if sampling.kind == "random":
         return wilson(share, sampling.paths, level)
     reach = NormalDist().inv_cdf(0.5 + 0.5 * level) * error
-    return max(0.0, share - reach), min(1.0, share + reach)
+    return np.maximum(0.0, share - reach), np.minimum(1.0, share + reach)
 
 
-def _describe_ranks(
+def _describe_equity(
     into: Statistics,
     places: Integers,
-    first: Floats,
-    rows: Floats,
+    rows: Mapping[str, Floats],
     sampling: Sampling,
     level: float,
     quantiles: tuple[float, ...],
+    wanted: Wanted,
 ) -> None:
-    """Give quantiles, value at risk and the mean of what is beyond it, of the loss of equity.
+    """Give quantiles of what is left, value at risk and the mean of what is beyond it, of the loss of equity.
 
     Equity at the start is one number a parameter set, so that losses and returns are in the order of what is left.
 
@@ -207,21 +318,29 @@ def _describe_ranks(
     ----------
     Rockafellar, Uryasev: Optimization of conditional value-at-risk. Journal of Risk 2, 2000.
     """
-    o, m = layout.market_output, sampling.paths
-    ranks = [rank_of(q, m) for q in quantiles]
-    start, ends = rows[o.START_EQUITY, :, :1], np.sort(rows[o.END_EQUITY, :, :m], axis=1)
-    left = ends[:, ranks]
-    into.quantiles["end_equity"][places] = left
-    with np.errstate(divide="ignore", invalid="ignore"):
-        into.quantiles["return"][places] = np.where(start > 0.0, left / start - 1.0, math.nan)
-    for name, values in (("lowest_health", rows[o.LOWEST_HEALTH, :, :m]), ("first_liquidation", first)):
-        into.quantiles[name][places] = np.partition(values, sorted(set(ranks)), axis=1)[:, ranks] if ranks else left
-    rank = rank_of(level, m)
+    m = sampling.paths
+    ends = np.sort(rows["end_equity"][:, :m], axis=1)
+    left = ends[:, [rank_of(q, m) for q in quantiles]]
+    if "end_equity" in wanted.ranked:
+        into.quantiles["end_equity"][places] = left
+    if "return" in wanted.ranked:
+        start = rows["start_equity"][:, :1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            into.quantiles["return"][places] = np.where(start > 0.0, left / start - 1.0, math.nan)
+    if wanted.tail:
+        _describe_tail(into, places, rows, ends, sampling, level)
+
+
+def _describe_tail(
+    into: Statistics, places: Integers, rows: Mapping[str, Floats], ends: Floats, sampling: Sampling, level: float
+) -> None:
+    m = sampling.paths
+    start, rank = rows["start_equity"][:, :1], rank_of(level, m)
     losses = np.ascontiguousarray((start - ends)[:, ::-1])
     var = losses[:, rank]
     beyond = np.ascontiguousarray(losses[:, rank + 1 :])
     total = moments_of(beyond)[:, 1] * beyond.shape[1] if beyond.shape[1] else np.zeros(len(losses))
     into.var[places] = var
     into.cvar[places] = (total + ((rank + 1) - level * m) * var) / ((1.0 - level) * m)
-    excess = np.maximum((start - rows[o.END_EQUITY, :, :m]) - var[:, None], 0.0) / (1.0 - level)
+    excess = np.maximum((start - rows["end_equity"][:, :m]) - var[:, None], 0.0) / (1.0 - level)
     into.cvar_error[places] = errors_of(excess, sampling)

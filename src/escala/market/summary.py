@@ -25,12 +25,13 @@ _COSTS = (
 
 @dataclass(frozen=True)
 class Frame:
-    """What numbers are over: paths, hours in all, the level of intervals, hours a step."""
+    """What numbers are over: paths, hours in all, the level of intervals, hours a step, past windows that overlap."""
 
     paths: int
     hours: float
     level: float
     step_hours: float
+    overlapping: bool = False
 
 
 def _span(hours: float) -> str:
@@ -43,6 +44,8 @@ def _several(count: int, what: str) -> str:
 
 def of_one(r: Mapping[str, float], frame: Frame) -> str:
     """Describe one parameter set by all its statistics."""
+    if frame.paths == 1:
+        return "\n".join([*_one_path(r, frame), *_changes(r, "the change of equity:")])
     start = r["start_equity_mean"]
     lines = [
         f"{_several(frame.paths, 'path')} of {_span(frame.hours)}",
@@ -59,13 +62,30 @@ def of_one(r: Mapping[str, float], frame: Frame) -> str:
         f"  in the worst {1.0 - frame.level:.0%} of paths it loses {amount(r['var'])} or more, {amount(r['cvar'])} on"
         f" average (standard error {amount(r['cvar_error'])})",
         f"  lowest health factor {ratio(r['lowest_health_mean'])} on average",
-        "  the change of equity, on average:",
+        *_changes(r, "the change of equity, on average:"),
     ]
-    for words, name, sign in _COSTS:
-        value = sign * r[f"{name}_mean"]
-        if value != 0.0:
-            lines.append(f"    {words:<30}{amount(value):>15}")
+    if frame.overlapping:
+        lines.append("  past windows share days: intervals and errors are too narrow")
     return "\n".join(lines)
+
+
+def _one_path(r: Mapping[str, float], frame: Frame) -> list[str]:
+    lines = [f"1 path of {_span(frame.hours)}"]
+    if r["liquidation_probability"] > 0.0:
+        count = _several(round(r["liquidations_mean"]), "liquidation")
+        lines.append(f"  {count}, the first after {_span(r['first_liquidation_mean'] * frame.step_hours)}")
+    else:
+        lines.append("  not liquidated")
+    return [
+        *lines,
+        f"  equity {amount(r['start_equity_mean'])} becomes {amount(r['end_equity_mean'])}",
+        f"  lowest health factor {ratio(r['lowest_health_mean'])}",
+    ]
+
+
+def _changes(r: Mapping[str, float], title: str) -> list[str]:
+    values = ((words, sign * r[f"{name}_mean"]) for words, name, sign in _COSTS)
+    return [f"  {title}", *(f"    {words:<30}{amount(value):>15}" for words, value in values if value != 0.0)]
 
 
 def _share(r: Mapping[str, float], name: str, level: float) -> str:

@@ -121,6 +121,8 @@ def plain(text: str, most: int = 28) -> str:
 
 def unit(name: str, currency: str | None) -> str:
     """Name an axis, with its currency if there is one."""
+    if currency is not None and not isinstance(currency, str):
+        raise InputError(f"currency must be text, not {currency!r}", arguments=("currency",))
     return name if currency is None else f"{name}, {plain(currency, 16)}"
 
 

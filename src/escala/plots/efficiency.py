@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats
+from escala.arrays import Floats, check_flag
 from escala.curves.curveset import CurveSet
 from escala.errors import InputError
 from escala.plots import canvas
@@ -105,6 +105,7 @@ def efficiency_curve(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['curve', '10 % lost at 100 k', 'capacity at 500 k', 'trust ends at 1 M']
     """
+    check_flag("log", log, InputError)
     ax = canvas.drawing_area(ax)
     curve = one_curve(curves, symbol)
     records = Records.checked(capital, efficiency, weights)
@@ -207,6 +208,7 @@ def efficiency_curves(
     Lines are solid within the observed capitals and dashed up to the end of trust, where they end. Of more than eight
     curves those are named that divide all of them evenly by the capital at which a tenth of the efficiency is lost.
     """
+    check_flag("log", log, InputError)
     ax = canvas.drawing_area(ax)
     drawn, edges, right = checked_curves(curves)
     canvas.dress(ax, f"{counted(len(curves), 'instrument')}", canvas.unit("capital", currency), "efficiency")

@@ -17,6 +17,7 @@ from escala.plots.curve import one_curve
 from escala.plots.efficiency import efficiency_curve, efficiency_curves
 from escala.plots.lending import health_path, lending_path
 from escala.plots.loss import loss_curve, loss_curves
+from escala.plots.market import equity_fan, market_health, price_fan, survival
 from escala.plots.plans import plan_health, plan_path
 from escala.plots.sweeps import distribution, heat_map
 from escala.plots.utility import marginal_curve, utility_curve
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from escala.curves.curveset import CurveSet
     from escala.lending.planned import Planned
     from escala.lending.result import LendingResult
+    from escala.market.result import MarketResult
     from escala.sweeps.summary import SweepSummary
 
 #: Of the size of one picture.
@@ -324,4 +326,40 @@ def plan_figure(plan: Planned, *, currency: str | None = None) -> Figure:
     above, below = figure.subplots(2, 1, height_ratios=(3, 2))
     plan_path(plan, currency=currency, ax=above)
     plan_health(plan, ax=below)
+    return figure
+
+
+def market_figure(result: MarketResult, *, currency: str | None = None) -> Figure:
+    """Draw a position in a market: price and equity above; below survival, and the worst recorded path.
+
+    Of one path there is no survival to draw.
+
+    Parameters
+    ----------
+    result : MarketResult
+        Of one parameter set, with the outputs of every path (``keep="rows"``) and some hundred recorded ones, not of
+        Sobol sampling.
+    currency : str, optional
+        Unit of account.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        If an argument is wrong; names it.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    figure = canvas.new_figure(scale=_FOUR)
+    grid = figure.add_gridspec(2, 2)
+    price_fan(result, currency=currency, ax=figure.add_subplot(grid[0, 0]))
+    equity_fan(result, currency=currency, ax=figure.add_subplot(grid[0, 1]))
+    if result.sampling.paths == 1:
+        market_health(result, ax=figure.add_subplot(grid[1, :]))
+    else:
+        survival(result, ax=figure.add_subplot(grid[1, 0]))
+        market_health(result, ax=figure.add_subplot(grid[1, 1]))
     return figure

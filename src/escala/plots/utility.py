@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from escala.arrays import check_flag
 from escala.curves.curveset import CurveSet
+from escala.errors import InputError
 from escala.plots import canvas
 from escala.plots.curve import draw_by_parts, grid_of, left_edge, one_curve, right_edge, warnings_of
 from escala.text.numerals import engineering
@@ -45,6 +47,7 @@ def utility_curve(
     MissingExtraError
         If matplotlib is not installed.
     """
+    check_flag("log", log, InputError)
     ax = canvas.drawing_area(ax)
     curve = one_curve(curves, symbol)
     found = curve.saturation()
@@ -118,6 +121,7 @@ def marginal_curve(
     MissingExtraError
         If matplotlib is not installed.
     """
+    check_flag("log", log, InputError)
     ax = canvas.drawing_area(ax)
     curve = one_curve(curves, symbol)
     right = right_edge(curve, curve.saturation(), up_to)

@@ -9,7 +9,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats
+from escala.arrays import Floats, check_flag
+from escala.errors import RecordError
 from escala.sources import tables
 from escala.sources.candidates import candidates
 from escala.sources.columns import Columns
@@ -124,6 +125,7 @@ def book(
     if isinstance(levels, OrderBook):
         return levels
     given = tables.table(levels, Conventions.of(**how))
+    check_flag("strict", strict, RecordError)
     return from_columns(tables.load(given, candidates(given, columns).columns, ROLES, time_unit), strict=strict)
 
 

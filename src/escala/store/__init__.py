@@ -5,7 +5,10 @@ Nothing here loads a database library before a store is opened.
 
 from escala.store.results import AllocationLine as AllocationLine
 from escala.store.results import Imported as Imported
+from escala.store.results import News as News
+from escala.store.results import Overview as Overview
 from escala.store.results import RecordImport as RecordImport
+from escala.store.results import RecordNews as RecordNews
 from escala.store.results import RecordRange as RecordRange
 from escala.store.results import SaturationPoint as SaturationPoint
 from escala.store.results import StoredAllocation as StoredAllocation

@@ -192,6 +192,20 @@ def microseconds(name: str, time: Any) -> int:
     return int(value)
 
 
+def some_microseconds(name: str, times: Any, n: int) -> npt.NDArray[np.int64]:
+    """Convert n times, or one for all, by default now.
+
+    Raises
+    ------
+    RecordError
+        If they are none, or not as many.
+    """
+    values = to_microseconds(name, now() if times is None else times)
+    if values.shape not in ((), (n,)):
+        raise RecordError(f"{name} of shape {values.shape} must be one time or of shape ({n},)", arguments=(name,))
+    return np.broadcast_to(values, (n,))
+
+
 def one_symbol(symbol: Any) -> str:
     """Check one symbol.
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
 
-from sqlalchemy import ARRAY, Select, Table, Text, any_, bindparam, event, func, inspect, select, text
+from sqlalchemy import ARRAY, Select, Table, Text, TextClause, any_, bindparam, event, func, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.elements import ColumnElement
 
+from escala import parallel
 from escala.errors import EscalaError, StoreError, StoreUncertainError
 from escala.store import identities, schema
 from escala.store.identities import Signature
@@ -68,6 +71,13 @@ class Database:
         self._engine = _sqlite_engine(location) if self.is_sqlite else _postgres_engine(location)
         self._writers = self._engine.execution_options(writes=True)
         self._turn = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        # Connections to SQLite beside those of the driver: it takes a turn of its thread for every step.
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._one_reads = threading.Lock()  # also where whoever asked has been cancelled
+        self._one_writes = threading.Lock()
+        self._compiled: dict[Any, tuple[str, list[str]]] = {}
         self._closed = False
 
     @classmethod
@@ -79,7 +89,7 @@ class Database:
         StoreError
             If that is not possible.
         """
-        if location.path is not None and await asyncio.to_thread(is_new, location.path) and not create:
+        if location.path is not None and await parallel.beside(is_new, location.path) and not create:
             raise _not_there(location)
         database = cls(location)
         try:
@@ -94,7 +104,19 @@ class Database:
         """Close all connections."""
         self._closed = True
         async with self._turn:  # the transaction that has begun ends first; those in line find it closed
-            await to_the_end(self._engine.dispose())
+            await to_the_end(self._dispose())
+
+    async def _dispose(self) -> None:
+        async with self._reading:
+            await parallel.beside(self._close_beside)
+        await self._engine.dispose()
+
+    def _close_beside(self) -> None:
+        with self._one_reads, self._one_writes:
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._reader = self._writer = None
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -109,6 +131,61 @@ class Database:
         with self._translated("read"):
             async with self._engine.begin() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Begin a transaction that reads, all of whose statements see the database as it was at the first of them.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        self._refuse_closed()
+        with self._translated("read"):
+            async with self._snapshots().begin() as connection:
+                yield connection
+
+    def _snapshots(self) -> AsyncEngine:
+        # Every transaction of SQLite sees one moment.
+        return self._engine if self.is_sqlite else self._engine.execution_options(isolation_level="REPEATABLE READ")
+
+    async def rows(self, *questions: tuple[Select[Any] | TextClause, Mapping[str, Any]]) -> list[list[Any]]:
+        """Give the rows of some statements with their parameters; all of them see the database at one moment.
+
+        For what is asked often, with statements that are kept: SQLite answers all of it in one turn of a thread.
+
+        Raises
+        ------
+        StoreError
+            If the database fails.
+        """
+        self._refuse_closed()
+        with self._translated("read"):
+            if self.is_sqlite:
+                spelt = [self._spelt(statement, values) for statement, values in questions]
+                async with self._reading:
+                    self._refuse_closed()
+                    return await parallel.beside(self._answers, spelt)
+            async with self._snapshots().begin() as connection:
+                return [list((await connection.execute(statement, values)).all()) for statement, values in questions]
+
+    def _spelt(self, statement: Select[Any] | TextClause, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        if statement not in self._compiled:
+            compiled = statement.compile(dialect=self._engine.dialect)
+            self._compiled[statement] = str(compiled), list(getattr(compiled, "positiontup", None) or ())
+        sql, names = self._compiled[statement]
+        return sql, [values[name] for name in names]
+
+    def _answers(self, spelt: Sequence[tuple[str, list[Any]]]) -> list[list[Any]]:
+        with self._one_reads:
+            if self._reader is None:
+                self._reader = _sqlite_connection(self.location, ("query_only=ON",))
+            self._reader.execute("BEGIN")
+            try:
+                return [self._reader.execute(sql, values).fetchall() for sql, values in spelt]
+            finally:
+                self._reader.rollback()
 
     @asynccontextmanager
     async def writing(self, signature: Signature | None = None) -> AsyncIterator[AsyncConnection]:
@@ -127,9 +204,7 @@ class Database:
         StoreUncertainError
             If it fails while it confirms, and cannot be asked.
         """
-        self._refuse_closed()
-        if self.location.read_only:
-            raise StoreError(f"cannot write to {self.location}: it is read-only")
+        self._refuse_what_is_read_only()
         async with self._turn:  # in line, where the database would have us try again and again
             self._refuse_closed()  # while this stood in line
             with self._translated("write to"):
@@ -137,6 +212,57 @@ class Database:
                     await self._begin(connection)
                     yield connection
                     await self._commit(connection, signature)
+
+    async def write_at_once(self, signature: Signature, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Do a short piece of work as :meth:`writing` does, in one turn of a thread; of SQLite alone.
+
+        Parameters
+        ----------
+        signature : Signature
+            What `work` signs with.
+        work : callable
+            Writes what it is to write; no more may go wrong once it returns than the commit.
+
+        Raises
+        ------
+        StoreError, StoreUncertainError
+            As :meth:`writing`.
+        """
+        self._refuse_what_is_read_only()
+        async with self._turn:
+            self._refuse_closed()  # while this stood in line
+            with self._translated("write to"):
+                found, error = await parallel.beside(self._write_now, work)
+                if error is not None:
+                    reason = self.location.hide(_reason(error))
+                    if not await self._kept(signature, reason):
+                        raise StoreError(f"cannot write to {self.location}: {reason}; it was not kept")
+                return found
+
+    def _write_now(self, work: Callable[[sqlite3.Connection], Answer]) -> tuple[Answer, sqlite3.Error | None]:
+        """Give what the work gives, and the error of the commit if there was one."""
+        with self._one_writes:
+            if self._writer is None:
+                self._writer = _sqlite_connection(self.location, _SQLITE_SETTINGS)
+            connection, self._writer = self._writer, None  # whatever fails, nobody goes on with it
+            failed: sqlite3.Error | None = None
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                found = work(connection)
+                try:
+                    connection.execute("COMMIT")
+                    self._writer = connection
+                except sqlite3.Error as error:
+                    failed = error
+            finally:
+                if self._writer is None:
+                    connection.close()
+            return found, failed
+
+    def _refuse_what_is_read_only(self) -> None:
+        self._refuse_closed()
+        if self.location.read_only:
+            raise StoreError(f"cannot write to {self.location}: it is read-only")
 
     async def _begin(self, connection: AsyncConnection, patience: float | None = None) -> None:
         await connection.begin()
@@ -193,7 +319,10 @@ class Database:
 
     def insertion(self, table: Table) -> str:
         """Spell the statement that inserts rows of values in the order of the table's columns."""
-        return str(table.insert().compile(dialect=self._engine.dialect, column_keys=table.columns.keys()))
+        if table not in self._compiled:
+            compiled = table.insert().compile(dialect=self._engine.dialect, column_keys=table.columns.keys())
+            self._compiled[table] = str(compiled), []
+        return self._compiled[table][0]
 
     async def blocks(self, connection: AsyncConnection, statement: Select[Any]) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Read rows many at a time and as the driver gives them: SQLAlchemy's own rows take three times as long."""
@@ -215,10 +344,11 @@ class Database:
 
     def one_of(self, column: ColumnElement[str], values: list[str]) -> ColumnElement[bool]:
         """Say that a column is one of many texts, with one parameter: databases limit their number."""
-        if self.is_sqlite:
-            rows = func.json_each(bindparam(None, json.dumps(values))).table_valued("value")
-            return column.in_(select(rows.c.value))
-        return column == any_(bindparam(None, values, type_=ARRAY(Text)))
+        return one_of(column, None, self.many(values), is_sqlite=self.is_sqlite)
+
+    def many(self, values: list[str]) -> Any:
+        """Give many texts as one parameter."""
+        return json.dumps(values) if self.is_sqlite else values
 
     async def revision(self) -> str | None:
         """Give the schema's revision; None where there are no tables.
@@ -358,6 +488,15 @@ def migrate(connection: Any, revision: str = schema.REVISIONS[-1]) -> None:
         connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
 
 
+def one_of(column: ColumnElement[str], name: str | None, values: Any = None, *, is_sqlite: bool) -> ColumnElement[bool]:
+    """Say that a column is one of the texts of a parameter, whose value is made by :meth:`Database.many`."""
+    given: dict[str, Any] = {} if values is None else {"value": values}
+    if is_sqlite:
+        rows = func.json_each(bindparam(name, **given)).table_valued("value")
+        return column.in_(select(rows.c.value))
+    return column == any_(bindparam(name, type_=ARRAY(Text), **given))
+
+
 def _not_there(location: Location) -> StoreError:
     return StoreError(f"there is no store at {location.path or location} yet")
 
@@ -394,6 +533,20 @@ def _sqlite_engine(location: Location) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _sqlite_connection(location: Location, settings: Iterable[str]) -> sqlite3.Connection:
+    url = location.url
+    connection = sqlite3.connect(
+        f"{url.database}?{urlencode({**url.query, 'uri': ''})}" if url.query else str(url.database),
+        timeout=_PATIENCE_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,  # a lock sees to it that one thread uses it at a time
+        uri=bool(url.query),
+    )
+    for setting in settings:
+        connection.execute(f"PRAGMA {setting}").close()
+    return connection
 
 
 def _postgres_engine(location: Location) -> AsyncEngine:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import RowMapping, func, select
+from sqlalchemy import LargeBinary, RowMapping, bindparam, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from escala.curves.curveset import CurveSet
@@ -21,6 +21,18 @@ from escala.store.schema import FIGURES, LIMITS, SATURATION, TRAINING, date
 #: Columns of the coefficients; those that no curve has yet stay NULL.
 _COEFFICIENTS: Final = "abcd"
 _DROP: Final = "saturation_drop"
+#: The highest number of a training.
+LATEST: Final = select(func.max(TRAINING.c.id))
+#: Walks the index back to the last one that stays.
+_PRUNE: Final = text(
+    "DELETE FROM model_training WHERE symbol = :symbol AND id <"
+    " (SELECT id FROM model_training WHERE symbol = :symbol ORDER BY id DESC LIMIT 1 OFFSET :older)"
+)
+#: A curve is read as long as it is the current one, and is as large as its records are many.
+_EMPTY: Final = text(
+    "UPDATE model_training SET curve = :nothing WHERE id ="
+    " (SELECT max(id) FROM model_training WHERE symbol = :symbol AND id < :first)"
+).bindparams(bindparam("nothing", type_=LargeBinary))
 
 
 async def insert(
@@ -28,11 +40,12 @@ async def insert(
     curves: CurveSet,
     saturation: Saturation,
     last_record_id: npt.NDArray[np.int64],
-    time: int,
+    times: npt.NDArray[np.int64],
     identity: str | None = None,
+    keep: int | None = None,
 ) -> npt.NDArray[np.int64]:
-    """Insert a training a curve, make it the symbol's current one, and give the numbers."""
-    trainings = _trainings(curves, saturation, last_record_id, time)
+    """Insert a training a curve, make it the symbol's current one, and give the numbers; with `keep` old ones go."""
+    trainings = _trainings(curves, saturation, last_record_id, times)
     signature = Signature.of("training", identity)
     async with database.writing(signature) as connection:
         before = await signature.kept_before(connection)
@@ -50,16 +63,21 @@ async def insert(
         insertion = (sqlite if database.is_sqlite else postgresql).insert(SATURATION)
         changed = {name: insertion.excluded[name] for name in current[0] if name != "symbol"}
         await connection.execute(insertion.on_conflict_do_update(index_elements=["symbol"], set_=changed), current)
+        if keep is not None:
+            await connection.execute(
+                _EMPTY, [{"symbol": row["symbol"], "first": first, "nothing": b""} for row in trainings]
+            )
+            await connection.execute(_PRUNE, [{"symbol": row["symbol"], "older": keep - 1} for row in trainings])
         await signature.sign(connection, first)
     return np.arange(first, first + len(curves), dtype=np.int64)
 
 
 def _trainings(
-    curves: CurveSet, saturation: Saturation, last_record_id: npt.NDArray[np.int64], time: int
+    curves: CurveSet, saturation: Saturation, last_record_id: npt.NDArray[np.int64], times: npt.NDArray[np.int64]
 ) -> list[dict[str, Any]]:
     columns: dict[str, list[Any]] = {
         "symbol": curves.symbols.tolist(),
-        "trained_at": [time] * len(curves),
+        "trained_at": times.tolist(),
         "last_record_id": last_record_id.tolist(),
         "family": curves.family_names,
         "status": curves.status_names,
@@ -106,7 +124,7 @@ async def models(database: Database, symbols: list[str] | None, newer_than: int)
 async def latest(database: Database) -> int:
     """Give the highest number of a training; 0 where there is none."""
     async with database.reading() as connection:
-        return int((await connection.execute(select(func.max(TRAINING.c.id)))).scalar() or 0)
+        return int((await connection.execute(LATEST)).scalar() or 0)
 
 
 async def history(database: Database, symbol: str) -> list[Training]:

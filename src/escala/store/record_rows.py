@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import functools
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import func, select, text
+import numpy.typing as npt
+from sqlalchemy import Select, bindparam, false, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from escala import parallel
 from escala.errors import RecordError, StoreError
-from escala.store import identities
+from escala.store import identities, model_rows, setting_rows
 from escala.store.checks import Batch
-from escala.store.database import Database
+from escala.store.database import Database, one_of
 from escala.store.identities import Signature
-from escala.store.results import RecordRange, StoredRecords
-from escala.store.schema import RECORD, REMOVAL, date
+from escala.store.results import Overview, RecordNews, RecordRange, StoredRecords
+from escala.store.schema import RECORD, REMOVAL, WRITE, date
+from escala.store.settings import ScalingConfig, SymbolConfig
 
 #: symbol, capital, efficiency, weight, observed_at, source, metrics as JSON
 Row = tuple[str, float, float, float, int, str, str | None]
@@ -25,6 +30,12 @@ Row = tuple[str, float, float, float, int, str, str | None]
 _SINGLE: Final = "record"
 _SLOWEST: Final = 1000.0  # rows a second that a server takes at least
 _CHUNK: Final = 20_000  # rows handed to the driver together: memory does not grow with the batch
+_AT_ONCE: Final = 2_000  # rows that are converted before a thread would have started
+_REMOVED: Final = select(REMOVAL.c.symbol, REMOVAL.c.number)
+#: Columns of numbers.
+_NUMBERS: Final[dict[str, type]] = {
+    "id": np.int64, "capital": np.float64, "efficiency": np.float64, "weight": np.float64, "observed_at": np.int64,
+}  # fmt: skip
 #: One step down the index a symbol, instead of a walk through all records.
 _HIGHEST: Final = text(
     "WITH RECURSIVE found(symbol) AS ("
@@ -52,6 +63,9 @@ async def insert_rows(database: Database, rows: Sequence[tuple[Row, str | None]]
         With the shared identity; the places are those among the rows without one.
     """
     signature = Signature.of(_SINGLE, None)
+    if database.is_sqlite and all(identity is None for _, identity in rows):
+        first = await database.write_at_once(signature, functools.partial(_insert_now, database, rows, signature))
+        return list(range(first, first + len(rows)))
     async with database.writing(signature) as connection:
         known = await identities.known(connection, [identity for _, identity in rows if identity is not None])
         mistaken = {
@@ -70,6 +84,19 @@ async def insert_rows(database: Database, rows: Sequence[tuple[Row, str | None]]
             await signature.sign(connection, first, [(identity, numbers[identity]) for identity in own])
     fresh = iter(range(first, first + len(shared)) if kept else ())
     return [next(fresh) if identity is None else mistaken.get(identity, numbers[identity]) for _, identity in rows]
+
+
+def _insert_now(
+    database: Database, rows: Sequence[tuple[Row, str | None]], signature: Signature, connection: sqlite3.Connection
+) -> int:
+    """Insert rows whose caller gave no identity; give the number of the first."""
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (RECORD.name,)).fetchone()
+    first = int(found[0]) + 1 if found else 1
+    numbered = [(number, *row, None, None) for number, (row, _) in enumerate(rows, first)]
+    connection.executemany(database.insertion(RECORD), numbered)
+    connection.execute(database.insertion(WRITE), (signature.identity, signature.kind, first))
+    signature.signed = True
+    return first
 
 
 async def insert_batch(database: Database, batch: Batch, given_up: asyncio.Event, identity: str | None = None) -> int:
@@ -114,27 +141,138 @@ def _numbered(batch: Batch, first: int, start: int, given_up: asyncio.Event) -> 
 
 async def records(database: Database, symbols: list[str] | None, after_id: int) -> StoredRecords:
     """Read records in order of their numbers."""
-    chosen = [RECORD.c[name] for name in ("id", "symbol", "capital", "efficiency", "weight", "observed_at")]
-    statement = select(*chosen).where(RECORD.c.id > after_id).order_by(RECORD.c.id)
-    if symbols is not None:
-        statement = statement.where(database.one_of(RECORD.c.symbol, symbols))
-    types = (np.int64, object, np.float64, np.float64, np.float64, np.int64)
-    parts: list[list[Any]] = [[np.empty(0, dtype)] for dtype in types]
-    names: dict[str, str] = {}  # one object a symbol instead of one a record
     async with database.reading() as connection:
-        async for block in database.blocks(connection, statement):
-            columns: list[Any] = list(zip(*block, strict=True))
-            columns[1] = [names.setdefault(symbol, symbol) for symbol in columns[1]]
-            for part, values, dtype in zip(parts, columns, types, strict=True):
-                part.append(np.array(values, dtype))
-    ids, symbol, capital, efficiency, weight, times = (np.concatenate(part) for part in parts)
+        codes, names, (ids, *columns, times) = await _read(database, connection, symbols, after_id)
     return StoredRecords(
         id=ids,
-        symbol=symbol,
-        capital=capital,
-        efficiency=efficiency,
-        weight=weight,
+        symbol=np.fromiter(names, dtype=object, count=len(names))[codes],
+        **dict(zip(list(_NUMBERS)[1:-1], columns, strict=True)),
         observed_at=times.view("datetime64[us]"),
+    )
+
+
+async def _read(
+    database: Database, connection: AsyncConnection, symbols: list[str] | None, after_id: int
+) -> tuple[npt.NDArray[np.int32], list[str], list[npt.NDArray[Any]]]:
+    """Read records in order of their numbers: of each the place of its symbol, the symbols, and columns of numbers."""
+    statement = select(*(RECORD.c[name] for name in ("symbol", *_NUMBERS))).where(RECORD.c.id > after_id)
+    if symbols is not None and len(symbols) == 1:
+        statement = statement.where(RECORD.c.symbol == symbols[0])
+    elif symbols is not None:
+        statement = statement.where(database.one_of(RECORD.c.symbol, symbols))
+    places: dict[str, int] = {}
+    parts: list[list[npt.NDArray[Any]]] = [[np.empty(0, dtype)] for dtype in (np.int32, *_NUMBERS.values())]
+
+    def take(block: list[tuple[Any, ...]]) -> None:
+        named, *columns = zip(*block, strict=True)
+        codes = [places.setdefault(symbol, len(places)) for symbol in named]
+        for part, values in zip(parts, (codes, *columns), strict=True):
+            part.append(np.array(values, part[0].dtype))
+
+    async for block in database.blocks(connection, statement.order_by(RECORD.c.id)):
+        if len(block) > _AT_ONCE:  # beside the event loop, which has others to serve
+            await parallel.beside(take, block)
+        else:
+            take(block)
+    codes, *columns = (np.concatenate(part) for part in parts)
+    return codes, list(places), columns
+
+
+async def news(
+    database: Database, known: Mapping[str, tuple[int, int]], name: str
+) -> tuple[dict[str, RecordNews], ScalingConfig, dict[str, SymbolConfig]]:
+    """Read of some symbols what is new beyond the numbers of a record and of a removal; and the settings."""
+    found: dict[str, RecordNews] = {}
+    wanted = dict(known)
+    while True:
+        # Whose records are all read, and they may be many, go by blocks.
+        whole = [symbol for symbol, (number, _) in wanted.items() if not number]
+        removed, rows, *settings = await database.rows(*_questions(database, wanted, name))
+        removals = {symbol: int(number) for symbol, number in removed}
+        held = {symbol: number for symbol, (number, removal) in wanted.items() if removals.get(symbol, 0) == removal}
+        found |= await _by_symbol(rows, {one: held[one] for one in held if held[one]}, removals)
+        if whole:
+            found |= await _whole(database, whole)
+        wanted = {symbol: (0, 0) for symbol in wanted if symbol not in found}
+        if not wanted:
+            return found, *setting_rows.understood(database, *settings)
+
+
+def _questions(
+    database: Database, known: Mapping[str, tuple[int, int]], name: str
+) -> list[tuple[Select[Any], dict[str, Any]]]:
+    removals, nothing, one, many = _news_statements(database.is_sqlite)
+    after = {symbol: number for symbol, (number, _) in known.items() if number}
+    if not after:
+        news: tuple[Select[Any], dict[str, Any]] = (nothing, {})
+    elif len(after) == 1:
+        news = (one, {"symbol": next(iter(after)), "after": min(after.values())})
+    else:
+        news = (many, {"symbols": database.many(list(after)), "after": min(after.values())})
+    return [(removals, {"symbols": database.many(list(known))}), news, *setting_rows.questions(name)]
+
+
+@functools.cache
+def _news_statements(is_sqlite: bool) -> tuple[Select[Any], ...]:
+    columns = [RECORD.c[name] for name in ("symbol", *_NUMBERS)]
+    newer = select(*columns).where(RECORD.c.id > bindparam("after")).order_by(RECORD.c.id)
+    return (
+        _REMOVED.where(one_of(REMOVAL.c.symbol, "symbols", is_sqlite=is_sqlite)),
+        select(*columns).where(false()),
+        newer.where(RECORD.c.symbol == bindparam("symbol")),
+        newer.where(one_of(RECORD.c.symbol, "symbols", is_sqlite=is_sqlite)),
+    )
+
+
+async def _by_symbol(
+    rows: Sequence[Any], after: Mapping[str, int], removals: Mapping[str, int]
+) -> dict[str, RecordNews]:
+    """Part rows by symbol; beside the event loop where they are many, for it has others to serve."""
+
+    def part() -> dict[str, RecordNews]:
+        parts: dict[str, list[Any]] = {symbol: [] for symbol in after}
+        for row in rows:
+            if row[1] > after.get(row[0], row[1]):
+                parts[row[0]].append(row[1:])
+        return {symbol: _news(_columns(part), removals.get(symbol, 0)) for symbol, part in parts.items()}
+
+    return await parallel.beside(part) if len(rows) > _AT_ONCE else part()
+
+
+async def _whole(database: Database, symbols: Sequence[str]) -> dict[str, RecordNews]:
+    """Read all records of some symbols, and the number of the last removal at that moment."""
+    found = {}
+    for symbol in symbols:
+        async with database.snapshot() as connection:
+            statement = select(REMOVAL.c.number).where(REMOVAL.c.symbol == symbol)
+            removal = int((await connection.execute(statement)).scalar() or 0)
+            _, _, columns = await _read(database, connection, [symbol], 0)
+        found[symbol] = _news(columns, removal, whole=True)
+    return found
+
+
+def _columns(rows: Sequence[Any]) -> list[npt.NDArray[Any]]:
+    columns = zip(*rows, strict=True) if rows else [()] * len(_NUMBERS)
+    return [np.array(values, dtype) for values, dtype in zip(columns, _NUMBERS.values(), strict=True)]
+
+
+def _news(columns: Sequence[npt.NDArray[Any]], removal: int, *, whole: bool = False) -> RecordNews:
+    return RecordNews(**dict(zip(_NUMBERS, columns, strict=True)), removal=removal, whole=whole)
+
+
+async def overview(database: Database, name: str) -> Overview:
+    """Read what tells whether there is anything new, all at one moment."""
+    removed, highest, version, *settings = await database.rows(
+        (_REMOVED, {}), (_HIGHEST, {}), (model_rows.LATEST, {}), *setting_rows.questions(name)
+    )
+    removals = {symbol: int(number) for symbol, number in removed}
+    config, own = setting_rows.understood(database, *settings)
+    return Overview(
+        symbols={symbol: max(int(number), removals.get(symbol, 0)) for symbol, number in highest},
+        removals=removals,
+        version=int(version[0][0] or 0),
+        config=config,
+        symbol_config=own,
     )
 
 
@@ -153,8 +291,7 @@ async def removals(database: Database) -> dict[str, int]:
 
 
 async def _removed(connection: AsyncConnection) -> dict[str, int]:
-    rows = await connection.execute(select(REMOVAL.c.symbol, REMOVAL.c.number))
-    return {symbol: int(number) for symbol, number in rows}
+    return {symbol: int(number) for symbol, number in await connection.execute(_REMOVED)}
 
 
 async def ranges(database: Database) -> dict[str, RecordRange]:

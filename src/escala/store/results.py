@@ -13,6 +13,7 @@ import numpy.typing as npt
 from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
 from escala.files import table as table_file
+from escala.store.settings import ScalingConfig, SymbolConfig
 from escala.text import html
 from escala.text.numerals import counted
 
@@ -71,6 +72,77 @@ class StoredRecords:
             If pandas is not installed.
         """
         return table_file.dataframe(self.to_dict())
+
+
+@dataclass(frozen=True, eq=False)
+class RecordNews:
+    """What is new of one symbol; arrays of shape (n,), in the order in which records were added.
+
+    Attributes
+    ----------
+    id : int64
+        Numbers of the records.
+    capital, efficiency, weight : float64
+        As added.
+    observed_at : int64
+        Microseconds since 1970.
+    removal : int
+        Number of the last removal of records; 0 if there was none.
+    whole : bool
+        Whether these are all records of the symbol, for some of those that were known are gone.
+    """
+
+    id: npt.NDArray[np.int64]
+    capital: Floats
+    efficiency: Floats
+    weight: Floats
+    observed_at: npt.NDArray[np.int64]
+    removal: int
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What tells whether there is anything new in a store, all of it of one moment.
+
+    Attributes
+    ----------
+    symbols : dict
+        As :meth:`Store.symbols`.
+    removals : dict
+        As :meth:`Store.removals`.
+    version : int
+        As :meth:`Store.latest_version`.
+    config : ScalingConfig
+        The settings of the whole system.
+    symbol_config : dict
+        Those of single symbols.
+    """
+
+    symbols: dict[str, int]
+    removals: dict[str, int]
+    version: int
+    config: ScalingConfig
+    symbol_config: dict[str, SymbolConfig]
+
+
+@dataclass(frozen=True)
+class News:
+    """What is new in a store of some symbols, with the settings that their trainings go by.
+
+    Attributes
+    ----------
+    records : dict
+        Symbol → :class:`RecordNews`.
+    config : ScalingConfig
+        The settings of the whole system.
+    symbol_config : dict
+        Those of single symbols.
+    """
+
+    records: dict[str, RecordNews]
+    config: ScalingConfig
+    symbol_config: dict[str, SymbolConfig]
 
 
 @dataclass(frozen=True)

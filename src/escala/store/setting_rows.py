@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Select, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from escala.errors import ConfigError, StoreError
@@ -16,13 +15,42 @@ from escala.store.identities import Signature
 from escala.store.schema import CONFIG, METADATA, SYMBOL
 from escala.store.settings import ScalingConfig, SymbolConfig
 
+#: Settings by name, and those of all symbols.
+_NAMED: Final = select(CONFIG).where(CONFIG.c.name == bindparam("name"))
+_OF_SYMBOLS: Final = select(SYMBOL).order_by(SYMBOL.c.symbol)
+
+
+def questions(name: str) -> list[tuple[Select[Any], dict[str, Any]]]:
+    """Spell what :func:`understood` takes the answers of."""
+    return [(_NAMED, {"name": name}), (_OF_SYMBOLS, {})]
+
+
+def understood(
+    database: Database, named: Sequence[Sequence[Any]], of_symbols: Sequence[Sequence[Any]]
+) -> tuple[ScalingConfig, dict[str, SymbolConfig]]:
+    """Take settings from rows; those that were never set are the defaults.
+
+    Raises
+    ------
+    StoreError
+        If nobody can have written them.
+    """
+    try:
+        system = [ScalingConfig(**_fields(CONFIG, row, "name")) for row in named]
+        own = {row[0]: SymbolConfig(**_fields(SYMBOL, row, "symbol")) for row in of_symbols}
+    except ConfigError as error:
+        raise StoreError(f"the settings in {database.location} are damaged: {error}") from None
+    return system[0] if system else ScalingConfig(), own
+
+
+def _fields(table: Table, row: Sequence[Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in zip(table.columns.keys(), row, strict=True) if name != key}
+
 
 async def config(database: Database, name: str) -> ScalingConfig:
     """Read settings; those never set are the defaults."""
-    async with database.reading() as connection:
-        row = (await connection.execute(select(CONFIG).where(CONFIG.c.name == name))).mappings().one_or_none()
-    with _understood(database):
-        return ScalingConfig(**{key: value for key, value in row.items() if key != "name"}) if row else ScalingConfig()
+    [named] = await database.rows((_NAMED, {"name": name}))
+    return understood(database, named, ())[0]
 
 
 async def set_config(database: Database, config: ScalingConfig, name: str) -> None:
@@ -32,12 +60,8 @@ async def set_config(database: Database, config: ScalingConfig, name: str) -> No
 
 async def symbol_configs(database: Database) -> dict[str, SymbolConfig]:
     """Read the settings of all symbols that have some."""
-    async with database.reading() as connection:
-        rows = (await connection.execute(select(SYMBOL).order_by(SYMBOL.c.symbol))).mappings().all()
-    with _understood(database):
-        return {
-            row["symbol"]: SymbolConfig(**{key: value for key, value in row.items() if key != "symbol"}) for row in rows
-        }
+    [rows] = await database.rows((_OF_SYMBOLS, {}))
+    return understood(database, (), rows)[1]
 
 
 async def set_symbol_config(database: Database, symbol: str, config: SymbolConfig) -> None:
@@ -61,15 +85,6 @@ async def counts(database: Database) -> dict[str, int]:
             name: int((await connection.execute(select(func.count()).select_from(table))).scalar_one())
             for name, table in METADATA.tables.items()
         }
-
-
-@contextmanager
-def _understood(database: Database) -> Iterator[None]:
-    """Say of settings that nobody can have written that they are the store's, and no argument."""
-    try:
-        yield
-    except ConfigError as error:
-        raise StoreError(f"the settings in {database.location} are damaged: {error}") from None
 
 
 async def _upsert(database: Database, table: Table, row: dict[str, Any]) -> None:

@@ -13,13 +13,15 @@ import numpy.typing as npt
 
 from escala import keyed
 from escala.allocation.result import Allocation
-from escala.arrays import check_interval, one_number, to_floats
+from escala.arrays import check_flag, check_interval, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
 from escala.errors import AllocationError, ConfigError, CurveError, RecordError
 from escala.store import checks
 from escala.store.results import (
     Imported,
+    News,
+    Overview,
     RecordImport,
     RecordRange,
     SaturationPoint,
@@ -110,6 +112,11 @@ class Store:
     def url(self) -> str:
         """Where the store lies, without password and options."""
         return str(self._database.location)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written: the file is on a read-only medium, or another user's."""
+        return self._database.location.read_only
 
     # --- records --------------------------------------------------------------------------------------------------
 
@@ -294,6 +301,7 @@ class Store:
             If the connection broke while it was being confirmed, and the database cannot be asked.
         """
         file = checks.file_name(file)
+        check_flag("allow_duplicates", allow_duplicates, RecordError)
         batch = checks.batch(
             symbols, capital, efficiency, weights=weights, observed_at=observed_at, sources=file, metrics=None
         )
@@ -364,6 +372,7 @@ class Store:
         given = {"symbols": symbols, "imports": imports, "since": since, "before": before}
         if all(value is None for value in given.values()):
             raise RecordError(f"delete_records must be told which: {', '.join(given)}", arguments=tuple(given))
+        check_flag("dry_run", dry_run, RecordError)
         from escala.store import import_rows
 
         work = import_rows.delete(
@@ -412,6 +421,51 @@ class Store:
 
         chosen = None if symbols is None else checks.some_symbols(symbols)
         return await self._to_the_end(record_rows.records(self._database, chosen, _number("after_id", after_id)))
+
+    async def overview(self, name: str = "default") -> Overview:
+        """Read what tells whether there is anything new, all of it of one moment, and the settings of this name.
+
+        Raises
+        ------
+        ConfigError
+            If `name` is no text.
+        StoreError
+            If the database fails.
+        """
+        from escala.store import record_rows
+
+        return await self._to_the_end(record_rows.overview(self._database, _name(name)))
+
+    async def news(self, known: Mapping[str, tuple[int, int]], name: str = "default") -> News:
+        """Read of some symbols the records that are new: for whoever has the others; with the settings of this name.
+
+        Parameters
+        ----------
+        known : mapping
+            Symbol → numbers of the last record and of the last removal that are known; 0 and 0 where nothing is.
+        name : str
+            As in :meth:`config`.
+
+        Returns
+        -------
+        News
+            Of each symbol the records with higher numbers; all of them where some have been removed since.
+
+        Raises
+        ------
+        RecordError, ConfigError
+            If an argument cannot be what it should.
+        StoreError
+            If the database fails.
+        """
+        from escala.store import record_rows
+
+        symbols = checks.some_symbols(list(known))
+        numbers = {
+            symbol: (_number(f"known[{symbol!r}]", record), _number(f"known[{symbol!r}]", removal))
+            for symbol, (record, removal) in zip(symbols, known.values(), strict=True)
+        }
+        return News(*await self._to_the_end(record_rows.news(self._database, numbers, _name(name))))
 
     async def record_ranges(self) -> dict[str, RecordRange]:
         """Give how many records of which capitals and times every symbol has, in order of symbols.
@@ -476,6 +530,7 @@ class Store:
         saturation: Saturation | None = None,
         trained_at: Any = None,
         identity: str | None = None,
+        keep: int | None = None,
     ) -> npt.NDArray[np.int64]:
         """Keep trainings, and make them the current ones of their symbols, in one transaction.
 
@@ -488,10 +543,13 @@ class Store:
         saturation : Saturation, optional
             By default that of the curves with its default drop.
         trained_at : datetime, datetime64 or float, optional
-            By default now.
+            One time, or n; by default now.
         identity : str, optional
             Text that is this call's alone: a call that is repeated with it keeps nothing twice, and gives the answer
             of the first time. By default one is made; :class:`escala.StoreUncertainError` has it.
+        keep : int, optional
+            How many trainings of each of these symbols stay in :meth:`history`, this one counted, and the curve of the
+            last alone; by default all of them, whole.
 
         Returns
         -------
@@ -525,14 +583,15 @@ class Store:
             raise CurveError(message, arguments=("saturation", "curves"))
         if limits.symbols.tolist() != symbols:
             raise CurveError("saturation is not of these curves in this order", arguments=("saturation", "curves"))
-        time = checks.microseconds("trained_at", trained_at)
+        times = checks.some_microseconds("trained_at", trained_at, n)
         identity = checks.identity(identity)
+        kept = None if keep is None else _number("keep", keep, _COUNT)
         if not n:
             return np.empty(0, np.int64)
         from escala.store import model_rows
 
         return await self._to_the_end(
-            model_rows.insert(self._database, curves, limits, last.astype(np.int64), time, identity)
+            model_rows.insert(self._database, curves, limits, last.astype(np.int64), times, identity, kept)
         )
 
     async def models(self, symbols: str | Sequence[str] | None = None, *, newer_than: int = 0) -> StoredModels:
@@ -570,7 +629,7 @@ class Store:
         return await self._to_the_end(model_rows.latest(self._database))
 
     async def history(self, symbol: str) -> list[Training]:
-        """Read all trainings of a symbol, oldest first.
+        """Read the trainings of a symbol that were kept, oldest first.
 
         Raises
         ------

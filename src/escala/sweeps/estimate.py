@@ -17,6 +17,9 @@ from escala.text.numerals import counted
 
 _TRIALS: Final = 8  # places at which rows are timed, spread over the plan
 _TRIAL_BLOCKS: Final = 2
+_TRIAL_SECONDS: Final = 4.0  # that all of them may take, roughly
+_FEW: Final = 16  # rows that are timed first
+_MORE: Final = 4
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class SweepEstimate:
 def estimate(
     design: Design,
     *,
-    model: Model | None = None,
+    model: Model | str | None = None,
     strategy: Any = None,
     outputs: Sequence[str] | str | None = None,
     best: int = 5,
@@ -73,27 +76,21 @@ def estimate(
         If rows are to be kept and pyarrow is not installed.
     """
     plan = plans.make(design, model=model, strategy=strategy, outputs=outputs, chunk=chunk, best=best)
-    crew = min(parallel.checked_threads(threads, ScenarioError), plan.chunks)
-    seconds, size = _trial(plan, files=files, rows=rows)
+    threads = parallel.checked_threads(threads, ScenarioError)
+    crew = min(threads, plan.chunks)
+    seconds, size = _trial(plan, threads // crew, files=files, rows=rows)
     return SweepEstimate(plan.n, plan.chunks, seconds * plan.n / crew, size)
 
 
-def _trial(plan: plans.Plan, *, files: bool, rows: bool) -> tuple[float, int]:
+def _trial(plan: plans.Plan, helpers: int, *, files: bool, rows: bool) -> tuple[float, int]:
     """Give seconds a row, and bytes of all files."""
     from escala.kernels.accumulate import BLOCK
     from escala.sweeps import sink
 
-    ranges = _spread(plan, BLOCK)
-    worker = Worker(plan)
-    for _ in worker.run(*ranges[0]):  # the first run compiles, or loads what was compiled
-        pass
-    worker.take()
-    began = time.perf_counter()
-    for start, stop in ranges:
-        for _ in worker.run(start, stop):
-            pass
-    count = sum(stop - start for start, stop in ranges)
-    seconds = (time.perf_counter() - began) / count
+    worker = Worker(plan, helpers)
+    ranges = _affordable(worker, _spread(plan, BLOCK))
+    seconds, count = _timed(worker, ranges), sum(stop - start for start, stop in ranges)
+    seconds /= count
     size = plan.chunks * len(worker.take().to_bytes()) if files else 0
     if files and rows:
         room = sink.blank_rows(plan, count)
@@ -104,6 +101,26 @@ def _trial(plan: plans.Plan, *, files: bool, rows: bool) -> tuple[float, int]:
         seconds += (time.perf_counter() - began) / count
         size += sink.bytes_of_rows(room, plan.n)
     return seconds, size
+
+
+def _affordable(worker: Worker, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Shorten ranges whose rows take too long; the first run compiles, or loads what was compiled."""
+    start, stop = ranges[0]
+    most = _FEW
+    _timed(worker, [(start, min(stop, start + most))])
+    # rows that share what is made once cost less together: as many as the time allows
+    while most < stop - start and _timed(worker, [(start, min(stop, start + most))]) * _MORE < _TRIAL_SECONDS / _TRIALS:
+        most *= _MORE
+    worker.take()
+    return [(start, min(stop, start + most)) for start, stop in ranges]
+
+
+def _timed(worker: Worker, ranges: list[tuple[int, int]]) -> float:
+    began = time.perf_counter()
+    for start, stop in ranges:
+        for _ in worker.run(start, stop):
+            pass
+    return time.perf_counter() - began
 
 
 def _spread(plan: plans.Plan, block: int) -> list[tuple[int, int]]:

@@ -124,7 +124,7 @@ class Plan:
 def make(
     design: Design,
     *,
-    model: Model | None = None,
+    model: Model | str | None = None,
     strategy: Any = None,
     outputs: Sequence[str] | str | None = None,
     chunk: int = 65_536,
@@ -156,6 +156,7 @@ def make(
 
 def _scalar_settings(given: Any, design: Design, model: Model) -> Any:
     settings = model.settings(given)
+    model.check_names(design.names, settings)
     scalars: dict[str, float] = {}
     for name, array in model.numbers(settings).items():
         if array.size == 1:

@@ -27,15 +27,17 @@ class Worker:
     ----------
     plan : Plan
         The sweep.
+    threads : int, default 1
+        Threads that help it where scenarios take long: all of those that have no part of their own.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, threads: int = 1) -> None:
         from escala.kernels.accumulate import BINS, WORK_SIZE
 
         m = len(plan.outputs)
         self.plan = plan
         self._checks = _rows_may_be_bad(plan)
-        self._slices = plan.model.slices(plan.names, plan.strategy, _SLICE)
+        self._slices = plan.model.slices(plan.names, plan.strategy, _SLICE, plan.outputs, threads)
         # Rows a power of two apart would all compete for the same cache lines: eight elements more keep them apart.
         self._columns = np.empty((len(plan.names), _SLICE + 8))
         self._table = np.empty((m, _SLICE + 8))
@@ -78,7 +80,10 @@ class Worker:
         for first in range(start, stop, _SLICE):
             n = min(_SLICE, stop - first)
             columns = self._make(first, first + n)
-            yield from self._slices.run(columns, n)
+            try:
+                yield from self._slices.run(columns, n)
+            except InputError as error:
+                raise _by_row(columns, first, error) from None
             result = self._slices.result(columns, n)
             self._take_in(result, first, n, moments[(first - start) // BLOCK :])
             self._keep_sample(columns, first, n)
@@ -179,14 +184,16 @@ def _rows_may_be_bad(plan: Plan) -> bool:
     if plan.design.free or type(model).check is not Model.check:
         return True
     numbers = model.numbers(plan.strategy)
-    return any(numbers[name] != model.defaults.get(name) for name in model.field_names if name not in plan.names)
+    return any(value != model.defaults.get(name) for name, value in numbers.items() if name not in plan.names)
 
 
 def _by_row(columns: Mapping[str, Floats], start: int, error: InputError) -> InputError:
     """Say of an error which rows of the design it is about."""
-    if not error.indexes:
-        message = f"the design breaks a rule at row {start:,} or soon after: {error}"
-        return type(error)(message, arguments=error.arguments)
+    if not error.indexes or not error.requirement:
+        row = start + error.indexes[0][0] if error.indexes and error.indexes[0] else None
+        place = f"{start:,} or soon after" if row is None else f"{row:,}"
+        message = f"the design breaks a rule at row {place}: {error}"
+        return type(error)(message, arguments=error.arguments, indexes=() if row is None else ((row,),))
     shown = "; ".join(
         f"row {start + index[0]:,}: "
         + " and ".join(f"{name} = {float(columns[name][index])!r}" for name in error.arguments if name in columns)
@@ -209,14 +216,15 @@ def on_threads(plan: Plan, threads: int, progress: Callable[[int], object] | Non
 
     workers: list[Worker] = []
     hired = threading.Lock()
+    part = parallel.chunk_size(plan.n, threads, largest=plan.chunk, multiple=BLOCK)
+    helpers = max(1, threads // -(-plan.n // part))
 
     def make_part() -> parallel.Part:
-        worker = Worker(plan)
+        worker = Worker(plan, helpers)
         with hired:
             workers.append(worker)
         return worker.run
 
-    part = parallel.chunk_size(plan.n, threads, largest=plan.chunk, multiple=BLOCK)
     try:
         parallel.run(make_part, plan.n, chunk=part, threads=threads, progress=progress)
     except KeyboardInterrupt:
@@ -257,7 +265,7 @@ def to_files(plan: Plan, sink: Sink, threads: int, progress: Callable[[int], obj
     done = 0
 
     def make_part() -> parallel.Part:
-        worker = Worker(plan)
+        worker = Worker(plan, max(1, threads // plan.chunks))
         files = Files(sink)
 
         def part(start: int, stop: int) -> Iterator[None]:

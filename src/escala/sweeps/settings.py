@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Final
 
 from escala.design.design import Design, design_in
-from escala.errors import DesignError, ScenarioError, did_you_mean
+from escala.errors import DesignError, InputError, ScenarioError
 from escala.files import toml
+from escala.model import check_keys, table_of
 from escala.sweeps import plan as plans
 
 _KEYS: Final = ("outputs", "chunk", "best")
-_TABLES: Final = ("design", "strategy", "sweep")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,50 +40,37 @@ def from_toml(path: str | PathLike[str]) -> SweepSettings:
     Parameters
     ----------
     path : path
-        ``[design]`` as in :meth:`escala.Design.from_toml`; ``[strategy]`` with numbers for fields, ``[sweep]`` with
-        ``outputs`` (a list of names, or ``"all"``), ``chunk`` and ``best``, both tables optional.
+        ``[design]`` as in :meth:`escala.Design.from_toml`; ``[sweep]`` with ``outputs`` (a list of names, or
+        ``"all"``), ``chunk`` and ``best``, and ``[strategy]`` with numbers for fields, both optional. The market has
+        other tables for its settings: ``[market]``, ``[protocol]``, ``[policy]``, ``[position]`` and ``[paths]``, see
+        :meth:`escala.MarketSettings.from_dict`.
 
     Raises
     ------
     DesignError
         If it is no TOML file, or its design is bad; names the file and the key.
-    ScenarioError
-        If another table, key or value is not known or not allowed; names the file and the key.
+    ScenarioError, MarketError
+        If another table, key or value is not known or not allowed; names the file, the table and the key.
     OSError
         If it cannot be read.
     """
     content = toml.read(path, DesignError)
     design = design_in(content, path)
+    model = design.model
     try:
-        _known(content, _TABLES, "table")
-        chosen = _table(content, "sweep", _KEYS)
-        model = design.model
-        strategy = model.replaced(model.settings(None), _table(content, "strategy", model.field_names))
+        check_keys(content, ("design", *model.sections, "sweep"), "table", ScenarioError)
+        chosen = table_of(content, "sweep", _KEYS, ScenarioError)
+        strategy = model.read(content)
         if "outputs" in chosen and not _is_names(chosen["outputs"]):
             message = f'sweep: outputs must be "all" or a list of names, not {chosen["outputs"]!r}'
             raise ScenarioError(message, arguments=("outputs",))
         options = {"strategy": strategy, **chosen}
         plans.make(design, **options)
-    except ScenarioError as error:
+    except InputError as error:
         message = f"{path}: {error}"
-        raise ScenarioError(message, arguments=error.arguments, indexes=error.indexes) from None
+        raise type(error)(message, arguments=error.arguments, indexes=error.indexes) from None
     return SweepSettings(design, strategy, options)
 
 
 def _is_names(given: object) -> bool:
     return isinstance(given, str) or (isinstance(given, list) and all(isinstance(name, str) for name in given))
-
-
-def _table(content: Mapping[str, Any], name: str, keys: Sequence[str]) -> dict[str, Any]:
-    table = content.get(name, {})
-    if not isinstance(table, dict):
-        raise ScenarioError(f"{name} must be a table, not {table!r}", arguments=(name,))
-    _known(table, keys, f"key of [{name}]")
-    return table
-
-
-def _known(given: Mapping[str, Any], known: Sequence[str], what: str) -> None:
-    for key in given:
-        if key not in known:
-            hint = did_you_mean(key, known, f"; there are {', '.join(known)}")
-            raise ScenarioError(f"{key!r} is no {what}{hint}", arguments=(key,))

@@ -131,7 +131,7 @@ class SweepSummary:
         rows = np.unique(self.state.best_rows[self.state.best_rows >= 0])
         made = [self.plan.design.rows(int(i), int(i) + 1) for i in rows]
         columns = {name: np.array([float(row[name][0]) for row in made]) for name in self.plan.names}
-        result = self.plan.model.evaluate(columns, self.plan.strategy, 1)
+        result = self.plan.model.evaluate(columns, self.plan.strategy, 1, self.outputs)
         given = (*(["stop"] if self.plan.model.stops else []), *self.outputs)
         return {"row": rows, **columns, **{name: np.asarray(getattr(result, name)) for name in given}}
 

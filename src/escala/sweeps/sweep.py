@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from escala import parallel
+from escala.arrays import check_flag
 from escala.errors import ScenarioError
 from escala.model import Model
 from escala.sweeps import cluster, plan, run, sink
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def sweep(
     design: Design,
     *,
-    model: Model | None = None,
+    model: Model | str | None = None,
     strategy: Any = None,
     outputs: Sequence[str] | str | None = None,
     best: int = 5,
@@ -102,6 +103,8 @@ def sweep(
     [3068, 652]
     """
     planned = plan.make(design, model=model, strategy=strategy, outputs=outputs, chunk=chunk, best=best)
+    check_flag("rows", rows, ScenarioError)
+    check_flag("resume", resume, ScenarioError)
     crew = parallel.checked_threads(threads, ScenarioError)
     with contextlib.ExitStack() as stack:
         files = None

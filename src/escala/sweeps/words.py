@@ -46,18 +46,19 @@ def of(
         f"  {code.doc:<24}{count:>14,}{count / scenarios:>9.2%}"
         for code, count in zip(model.stops, stops.values(), strict=True)
     ]
-    lines += ["", f"  {'output':<22}" + "".join(f"{head:>13}" for head in _HEADS)]
+    wide = max(22, *(1 + len(name) for name in statistics))
+    lines += ["", f"  {'output':<{wide}}" + "".join(f"{head:>13}" for head in _HEADS)]
     for name in statistics:
         partly = "*" if 0 < statistics[name].finite < scenarios else ""
         cells = _cells(statistics[name], quantiles[name], partly)
-        lines.append(f"  {name:<22}" + "".join(f"{cell:>13}" for cell in cells))
+        lines.append(f"  {name:<{wide}}" + "".join(f"{cell:>13}" for cell in cells))
     for name, one in statistics.items():
         left_out = scenarios - one.finite
         if left_out and one.finite:
             share = left_out / scenarios
             lines.append(f"  * mean and sd of {name} leave out {left_out:,} scenarios ({share:.2%}): not finite")
     lines += ["", f"  share of the variance that one input explains{'':<4}(the largest three)"]
-    lines += [f"  {name:<22}   {_largest(sensitivities[name])}" for name in statistics]
+    lines += [f"  {name:<{wide}}   {_largest(sensitivities[name])}" for name in statistics]
     lines += [
         f"  warning: {warning}"
         for name, (beside, warning) in model.misleading.items()

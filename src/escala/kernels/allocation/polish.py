@@ -159,6 +159,8 @@ def state_gap(
     found[f.UPPER_BOUND] = max(found[f.UPPER_BOUND], found[f.UTILITY])
     left = found[f.UPPER_BOUND] - found[f.UTILITY]
     found[f.GAP] = left / abs(found[f.UPPER_BOUND]) if left > ROUNDING * scale else 0.0
+    if left == math.inf:
+        found[f.GAP] = 1.0  # no bound is known
 
 
 @routine

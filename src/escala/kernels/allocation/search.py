@@ -384,6 +384,10 @@ def search(
             status = status_of.NO_COMBINATION if open_nodes == 0 else status_of.NOT_FOUND
     elif best == -math.inf:
         status = status_of.NO_COMBINATION
+    if math.isnan(upper):  # numbers beyond all that can be written: nothing is proven
+        upper = math.inf
+        if status == status_of.OPTIMAL:
+            status = status_of.GAP_OPEN
     found[f.EXCESS] = math.nan if status >= status_of.NO_ROOM else 0.0
     found[f.UPPER_BOUND] = max(upper, best)
     found[f.UTILITY] = best

@@ -323,3 +323,38 @@ def threshold(
             if 0.0 <= begins <= trusted_to[i] and begins < math.inf:
                 first[i] = begins
                 last[i] = falls if begins <= falls <= trusted_to[i] else math.inf
+
+
+@kernel(codes_in, float_rows_in, floats_in, floats_in, floats_in, floats_out, floats_out, integer, integer)
+def trades(
+    family: Codes,
+    params: Floats,
+    origin: Floats,
+    steps: Floats,
+    trusted_to: Floats,
+    best: Floats,
+    most: Floats,
+    start: int,
+    stop: int,
+) -> None:
+    """Highest efficiency of curves on [0, trusted_to], and the largest trade: the capacity, at most trusted_to.
+
+    Parameters
+    ----------
+    family, params, origin, steps, trusted_to
+        The curves; trust may reach to inf. NaN parameters give NaN.
+    best, most : (n,) float64
+        Outputs.
+    start, stop : int
+        Range of curves.
+    """
+    for i in range(start, stop):
+        kind = family[i]
+        p, o = of_row(params[i]), origin[i]
+        if math.isnan(p[k.A]):
+            best[i] = most[i] = math.nan
+            continue
+        end = min(trusted_to[i], FAR)
+        best[i] = _clipped(kind, p, o, steps, _peak(kind, p, o, steps, end))
+        capacity, _ = _capacity(kind, p, o, steps, end)
+        most[i] = min(trusted_to[i], capacity)

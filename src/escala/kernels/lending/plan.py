@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+import numpy as np
 
 from escala.kernels.families import dispatch
 from escala.kernels.families.params import of_row
-from escala.kernels.jit import Codes, Floats, Integers, helper, routine
+from escala.kernels.jit import (
+    Codes,
+    Floats,
+    Integers,
+    codes_in,
+    float_rows_in,
+    float_rows_out,
+    floats_in,
+    floats_out,
+    helper,
+    integer,
+    integer_rows_out,
+    routine,
+)
 from escala.kernels.layout import PLAN_LANES as LANES
 from escala.kernels.layout import plan_input as c
 from escala.kernels.layout import plan_lane as r
@@ -26,6 +41,13 @@ MOST_SHRINK = 2.0**-20
 SMALL = 2.0**-40
 SLACK = 1.0 + SMALL
 HALVINGS = 200
+#: Added to a whole number below 2^51, it leaves that in the low bits: vectors have no other way to an integer.
+WHOLE = 1.5 * 2.0**52
+#: Types of what kernels of plans are given: columns, curves (four arrays), table, values, counts, work, start, stop.
+PLAN_SIGNATURE: Final = (
+    float_rows_in, codes_in, float_rows_in, floats_in, floats_in, float_rows_out, float_rows_out, integer_rows_out,
+    floats_out, integer, integer,
+)  # fmt: skip
 
 
 @helper
@@ -105,27 +127,63 @@ def load(w: Floats, columns: Floats, first: int, count: int) -> None:
             lane[j] = column[count - 1]
 
 
+@routine
+def bring(w: Floats, columns: Floats, table: Floats, first: int, left: int) -> int:
+    """Bring the next plans to the lanes, one alone where it trades by a curve or its operations are asked for.
+
+    Gives how many plans that are.
+    """
+    count = min(LANES if table.shape[1] == 0 else 1, left)
+    count = count if all_flat(columns, first, count) else 1
+    load(w, columns, first, count)
+    return count
+
+
+@helper
+def ready(
+    w: Floats, j: int, top: float, limit: float, growth: float, slope: float, missing: float, small: float,
+    step: float, factor: float, possible: bool,
+) -> None:  # fmt: skip
+    """Write what a lane begins with."""
+    w[r.TOP + j] = top
+    w[r.LIMIT + j] = limit
+    w[r.GROWTH + j] = growth
+    w[r.SLOPE + j] = slope
+    w[r.MISSING + j] = missing
+    w[r.SMALL + j] = small
+    going = (missing > small) & (w[r.ROUNDS + j] > 0.0)
+    w[r.TOTAL + j] = missing / slope if possible else math.nan
+    w[r.STEP + j] = step if going else 0.0
+    w[r.FACTOR + j] = factor
+    w[r.REACH + j] = 0.0
+    w[r.POSSIBLE + j] = 1.0 if possible else 0.0
+    w[r.FITTED + j] = 0.0
+    w[r.GOING + j] = 1.0 if going else 0.0
+    w[r.MADE + j] = 0.0
+
+
 @helper
 def climb(w: Floats) -> int:
     """Make one round in every lane that goes on, as large as it may be or as is needed; gives how many go on after it.
+
+    A lane whose next step is 0 does not go on.
 
     Largest steps follow each other by a constant factor where trades keep the same at every size, so none of them needs
     to know the position.
     """
     going = 0
     for j in range(LANES):
-        step, reach, total = w[r.STEP + j], w[r.REACH + j], w[r.TOTAL + j]
+        step, reach = w[r.STEP + j], w[r.REACH + j]
         further = reach + step
-        makes = (w[r.GOING + j] > 0.0) & (further > reach)
-        fits = makes & (total <= further) & (w[r.POSSIBLE + j] > 0.0)
+        makes = further > reach
+        fits = makes & (w[r.TOTAL + j] <= further)
         advances = makes & (not fits)
         made = w[r.MADE + j] + (1.0 if makes else 0.0)
+        follows = advances & (made < w[r.ROUNDS + j])
         w[r.MADE + j] = made
         w[r.FITTED + j] = 1.0 if fits else w[r.FITTED + j]
         w[r.REACH + j] = further if advances else reach
-        w[r.STEP + j] = step * w[r.FACTOR + j] if advances else step
-        follows = advances & (made < w[r.ROUNDS + j])
-        w[r.GOING + j] = 1.0 if follows else 0.0
+        w[r.STEP + j] = step * w[r.FACTOR + j] if follows else 0.0
         going += 1 if follows else 0
     return going
 
@@ -139,8 +197,9 @@ def put(w: Floats, first: int, values: Floats, counts: Integers, at: int, count:
         out = values[row, at : at + count]
         for j in range(count):
             out[j] = lane[j]
+    none = np.float64(WHOLE).view(np.int64)
     for row in range(integers):
         lane = w[first + (reals + row) * LANES : first + (reals + row + 1) * LANES]
         whole = counts[row, at : at + count]
         for j in range(count):
-            whole[j] = int(lane[j])
+            whole[j] = np.float64(lane[j] + WHOLE).view(np.int64) - none

@@ -15,46 +15,15 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.jit import (
-    Codes,
-    Floats,
-    Integers,
-    codes_in,
-    float_rows_in,
-    float_rows_out,
-    floats_in,
-    floats_out,
-    helper,
-    integer,
-    integer_rows_out,
-    kernel,
-    routine,
-)
+from escala.kernels.jit import Codes, Floats, Integers, helper, kernel, routine
 from escala.kernels.layout import PLAN_LANES as LANES
 from escala.kernels.layout import ROUND_OPERATIONS, plan_actions
 from escala.kernels.layout import leverage_out as o
 from escala.kernels.layout import plan_input as c
 from escala.kernels.layout import plan_lane as r
 from escala.kernels.layout import plan_status as st
-from escala.kernels.lending.plan import (
-    AT_ALL,
-    EACH,
-    EPSILON,
-    HALVINGS,
-    SHRINK,
-    SLACK,
-    SMALL,
-    Market,
-    all_flat,
-    break_even,
-    climb,
-    health_factor,
-    kept,
-    load,
-    put,
-    record,
-    status_of,
-)
+from escala.kernels.lending import plan
+from escala.kernels.lending.plan import EPSILON, SLACK, SMALL, Market
 
 
 @helper
@@ -65,7 +34,7 @@ def _begin(w: Floats) -> None:
         per_supply, per_borrow = w[r.PER_SUPPLY + j], w[r.PER_BORROW + j]
         rounds = w[r.ROUNDS + j]
         top = min(w[r.MAX_LTV + j], w[r.LIQUIDATION_THRESHOLD + j] / w[r.MIN_HEALTH_FACTOR + j])
-        limit = top * (1.0 - (EACH * rounds + AT_ALL) * EPSILON)
+        limit = top * (1.0 - (plan.EACH * rounds + plan.AT_ALL) * EPSILON)
         growth = (1.0 - w[r.FEE_RATE + j]) * (w[r.KEEP + j] - w[r.SWAP_FEE + j])
         slope = per_borrow - per_supply * growth
         missing = (w[r.AIM + j] + per_supply * supply) - per_borrow * borrow
@@ -73,20 +42,8 @@ def _begin(w: Floats) -> None:
         unseen = EPSILON * supply * slope  # what moves the supply by less than its last digit
         small = unseen if unseen > small else small
         possible = missing * (1.0 - top * growth) * SLACK < (supply * top - borrow) * slope
-        w[r.TOP + j] = top
-        w[r.LIMIT + j] = limit
-        w[r.GROWTH + j] = growth
-        w[r.SLOPE + j] = slope
-        w[r.MISSING + j] = missing
-        w[r.SMALL + j] = small
-        w[r.TOTAL + j] = missing / slope
-        w[r.STEP + j] = supply * limit - borrow
-        w[r.FACTOR + j] = limit * growth
-        w[r.REACH + j] = 0.0
-        w[r.POSSIBLE + j] = 1.0 if possible else 0.0
-        w[r.FITTED + j] = 0.0
-        w[r.GOING + j] = 1.0 if (missing > small) & (rounds > 0.0) else 0.0
-        w[r.MADE + j] = 0.0
+        step, factor = supply * limit - borrow, limit * growth
+        plan.ready(w, j, top, limit, growth, slope, missing, small, step, factor, possible)
 
 
 @helper
@@ -130,7 +87,7 @@ def _finish(w: Floats) -> None:
         reachable = within | (not wanted)
         operations = ROUND_OPERATIONS * made + (1.0 if w[r.EQUITY + j] > 0.0 else 0.0)
         endless, spent_all = w[r.AIM + j] == math.inf, made >= w[r.ROUNDS + j]
-        status = status_of(missing, small, fitted, w[r.POSSIBLE + j] > 0.0, endless, spent_all)
+        status = plan.status_of(missing, small, fitted, w[r.POSSIBLE + j] > 0.0, endless, spent_all)
         both = (status == st.REACHED) & reachable
         lost = spent - bought
         difference = ((x - loan) + (loan - got)) - (fees + lost)
@@ -148,7 +105,7 @@ def _finish(w: Floats) -> None:
         w[o.FLASH_BORROW + j] = borrow + x
         w[o.FLASH_FEES + j] = x - loan
         w[o.FLASH_SWAP_COST + j] = loan - got
-        w[o.BREAK_EVEN_GAS + j] = break_even(both, operations - w[r.FLASH_STEPS + j], difference)
+        w[o.BREAK_EVEN_GAS + j] = plan.break_even(both, operations - w[r.FLASH_STEPS + j], difference)
         w[o.FLASH_SUPPLY_BOUND + j] = supply + most_got
         w[o.STATUS + j] = status
         w[o.ROUNDS_MADE + j] = made
@@ -161,7 +118,7 @@ def _first_deposit(w: Floats, table: Floats) -> int:
     """Write the deposit that a plan begins with, if any; gives the place of the next operation."""
     if w[r.EQUITY] > 0.0:
         supply, threshold = w[r.SUPPLY] + w[r.EQUITY], w[r.LIQUIDATION_THRESHOLD]
-        return record(table, 0, plan_actions.DEPOSIT, w[r.EQUITY], 0.0, supply, w[r.BORROW], 0.0, threshold)
+        return plan.record(table, 0, plan_actions.DEPOSIT, w[r.EQUITY], 0.0, supply, w[r.BORROW], 0.0, threshold)
     return 0
 
 
@@ -172,9 +129,9 @@ def _round(
     """Write the operations of a round that draws x and buys `got`."""
     threshold, fee = w[r.LIQUIDATION_THRESHOLD], x * w[r.FEE_RATE]
     spent = x - fee
-    row = record(table, row, plan_actions.BORROW, x, fee, supply, debt, spent, threshold)
-    row = record(table, row, plan_actions.BUY, got, spent - got, supply, debt, got, threshold)
-    return record(table, row, plan_actions.DEPOSIT, got, 0.0, grown, debt, 0.0, threshold)
+    row = plan.record(table, row, plan_actions.BORROW, x, fee, supply, debt, spent, threshold)
+    row = plan.record(table, row, plan_actions.BUY, got, spent - got, supply, debt, got, threshold)
+    return plan.record(table, row, plan_actions.DEPOSIT, got, 0.0, grown, debt, 0.0, threshold)
 
 
 @routine
@@ -198,7 +155,7 @@ def _operations(w: Floats, table: Floats) -> None:
 @helper
 def _bought(w: Floats, market: Market, spent: float) -> float:
     """Collateral that a purchase brings."""
-    return spent * kept(int(w[r.CURVE]), w[r.KEEP], market, spent) - spent * w[r.SWAP_FEE]
+    return spent * plan.kept(int(w[r.CURVE]), w[r.KEEP], market, spent) - spent * w[r.SWAP_FEE]
 
 
 @routine
@@ -213,7 +170,7 @@ def _cut(
 ) -> float:  # fmt: skip
     """Debt up to `high` that moves a position as far as is missing."""
     low = 0.0
-    for _ in range(HALVINGS):
+    for _ in range(plan.HALVINGS):
         mid = 0.5 * (low + high)
         if not (low < mid < high):
             break
@@ -230,7 +187,7 @@ def _one_shot(w: Floats, market: Market, missing: float, per_supply: float, per_
     flash = 1.0 + w[r.FLASH_FEE]
     most = w[r.MOST] * flash / (1.0 - w[r.FEE_RATE])
     high = min(missing, most)
-    for _ in range(HALVINGS):  # trades may have no largest size: double until it is enough
+    for _ in range(plan.HALVINGS):  # trades may have no largest size: double until it is enough
         if _gain(w, market, high, per_supply, per_borrow, flash) >= missing:
             break
         high = min(2.0 * high, most)
@@ -251,7 +208,7 @@ def _walk(w: Floats, market: Market, table: Floats) -> None:
         cap = supply * top - borrow
         debt = borrow + cap
         if (supply * threshold / debt < w[r.MIN_HEALTH_FACTOR]) | (debt / supply > w[r.MAX_LTV]):
-            cap = supply * (top * SHRINK) - borrow
+            cap = supply * (top * plan.SHRINK) - borrow
         cap = min(cap, largest)
         fits = (missing <= _gain(w, market, cap, per_supply, per_borrow, 1.0)) & (w[r.POSSIBLE] > 0.0)
         x = cap
@@ -273,7 +230,7 @@ def _walk(w: Floats, market: Market, table: Floats) -> None:
             w[r.GOING] = 1.0 if (not fits) & (w[r.MADE] < w[r.ROUNDS]) else 0.0
     w[o.FINAL_SUPPLY] = supply
     w[o.FINAL_BORROW] = borrow
-    w[o.LOWEST_HEALTH_FACTOR] = min(lowest, health_factor(supply, borrow, threshold))
+    w[o.LOWEST_HEALTH_FACTOR] = min(lowest, plan.health_factor(supply, borrow, threshold))
     w[o.DRAWN] = drawn
     w[o.BOUGHT] = bought
     w[o.FEES] = fees
@@ -309,7 +266,7 @@ def _beside(w: Floats, market: Market) -> None:
     made = w[r.MADE]
     operations = ROUND_OPERATIONS * made + (1.0 if w[r.EQUITY] > 0.0 else 0.0)
     fitted, possible = w[r.FITTED] > 0.0, w[r.POSSIBLE] > 0.0
-    status = status_of(missing, w[r.SMALL], fitted, possible, w[r.AIM] == math.inf, made >= w[r.ROUNDS])
+    status = plan.status_of(missing, w[r.SMALL], fitted, possible, w[r.AIM] == math.inf, made >= w[r.ROUNDS])
     difference = ((x - loan) + (loan - got)) - (w[o.FEES] + w[o.SWAP_COST])
     bound = growth * room / (1.0 - top * growth)
     w[o.SUPPLY_BOUND] = supply + (bound if room > 0.0 else 0.0)
@@ -318,17 +275,14 @@ def _beside(w: Floats, market: Market) -> None:
     w[o.FLASH_BORROW] = borrow + x
     w[o.FLASH_FEES] = x - loan
     w[o.FLASH_SWAP_COST] = loan - got
-    w[o.BREAK_EVEN_GAS] = break_even((status == st.REACHED) & reachable, operations - w[r.FLASH_STEPS], difference)
+    w[o.BREAK_EVEN_GAS] = plan.break_even((status == st.REACHED) & reachable, operations - w[r.FLASH_STEPS], difference)
     w[o.STATUS] = status
     w[o.ROUNDS_MADE] = made
     w[o.OPERATIONS_MADE] = operations
     w[o.FLASH_REACHABLE] = 1.0 if reachable else 0.0
 
 
-@kernel(
-    float_rows_in, codes_in, float_rows_in, floats_in, floats_in, float_rows_out, float_rows_out, integer_rows_out,
-    floats_out, integer, integer,
-)  # fmt: skip
+@kernel(*plan.PLAN_SIGNATURE)
 def leverage(
     columns: Floats, family: Codes, params: Floats, origin: Floats, steps: Floats, table: Floats, values: Floats,
     counts: Integers, work: Floats, start: int, stop: int,
@@ -350,16 +304,12 @@ def leverage(
         Range of the plans.
     """
     market = (family, params, origin, steps)
-    lanes = LANES if table.shape[1] == 0 else 1
     first = 0
     while first < stop - start:
-        count = min(lanes, stop - start - first)
-        flat = all_flat(columns, first, count)
-        count = count if flat else 1
-        load(work, columns, first, count)
+        count = plan.bring(work, columns, table, first, stop - start - first)
         _begin(work)
         if columns[c.CURVE, first] < 0.0:
-            while climb(work) > 0:
+            while plan.climb(work) > 0:
                 pass
             _finish(work)
             if table.shape[1] > 0:
@@ -367,5 +317,5 @@ def leverage(
         else:
             _walk(work, market, table)
             _beside(work, market)
-        put(work, o.FINAL_SUPPLY, values, counts, start + first, count)
+        plan.put(work, o.FINAL_SUPPLY, values, counts, start + first, count)
         first += count

@@ -9,47 +9,15 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.jit import (
-    Codes,
-    Floats,
-    Integers,
-    codes_in,
-    float_rows_in,
-    float_rows_out,
-    floats_in,
-    floats_out,
-    helper,
-    integer,
-    integer_rows_out,
-    kernel,
-    routine,
-)
+from escala.kernels.jit import Codes, Floats, Integers, helper, kernel, routine
 from escala.kernels.layout import PLAN_LANES as LANES
 from escala.kernels.layout import ROUND_OPERATIONS, plan_actions
 from escala.kernels.layout import plan_input as c
 from escala.kernels.layout import plan_lane as r
 from escala.kernels.layout import plan_status as st
 from escala.kernels.layout import unwind_out as o
-from escala.kernels.lending.plan import (
-    AT_ALL,
-    EACH,
-    EPSILON,
-    HALVINGS,
-    MOST_SHRINK,
-    SHRINK,
-    SLACK,
-    SMALL,
-    Market,
-    all_flat,
-    break_even,
-    climb,
-    health_factor,
-    kept,
-    load,
-    put,
-    record,
-    status_of,
-)
+from escala.kernels.lending import plan
+from escala.kernels.lending.plan import EPSILON, SLACK, SMALL, Market
 
 
 @helper
@@ -63,7 +31,7 @@ def _begin(w: Floats) -> None:
         # what is left of a large supply is as uncertain as the whole: the more leverage, the more digits go
         leverage = supply / (supply - borrow)
         leverage = leverage if leverage > 1.0 else 1.0
-        shrink = min((EACH * rounds + AT_ALL) * EPSILON * leverage, MOST_SHRINK)
+        shrink = min((plan.EACH * rounds + plan.AT_ALL) * EPSILON * leverage, plan.MOST_SHRINK)
         limit = top * (1.0 - shrink)
         growth = (w[r.KEEP + j] - w[r.SWAP_FEE + j]) / (1.0 + w[r.FEE_RATE + j])
         slope = per_borrow * growth - per_supply
@@ -71,20 +39,8 @@ def _begin(w: Floats) -> None:
         small = SMALL * (abs(per_supply) * supply + per_borrow * borrow)
         free = supply - borrow / top
         possible = (slope > 0.0) & (free > 0.0) & (missing * (1.0 - growth / top) * SLACK < free * slope)
-        w[r.TOP + j] = top
-        w[r.LIMIT + j] = limit
-        w[r.GROWTH + j] = growth
-        w[r.SLOPE + j] = slope
-        w[r.MISSING + j] = missing
-        w[r.SMALL + j] = small
-        w[r.TOTAL + j] = missing / slope
-        w[r.STEP + j] = supply - borrow / limit
-        w[r.FACTOR + j] = growth / limit
-        w[r.REACH + j] = 0.0
-        w[r.POSSIBLE + j] = 1.0 if possible else 0.0
-        w[r.FITTED + j] = 0.0
-        w[r.GOING + j] = 1.0 if (missing > small) & (rounds > 0.0) else 0.0
-        w[r.MADE + j] = 0.0
+        step, factor = supply - borrow / limit, growth / limit
+        plan.ready(w, j, top, limit, growth, slope, missing, small, step, factor, possible)
 
 
 @helper
@@ -115,7 +71,7 @@ def _finish(w: Floats) -> None:
         last = left * threshold / owed
         lowest = min(lowest, last) if fitted else lowest
         endless, spent = aim == math.inf, made >= w[r.ROUNDS + j]
-        status = status_of(missing, small, fitted, w[r.POSSIBLE + j] > 0.0, endless, spent)
+        status = plan.status_of(missing, small, fitted, w[r.POSSIBLE + j] > 0.0, endless, spent)
         closes = w[r.CLOSE + j] == 1.0
         out = left if closes & (status <= st.BEYOND) else 0.0
         flash = 1.0 + w[r.FLASH_FEE + j]
@@ -154,7 +110,7 @@ def _finish(w: Floats) -> None:
         w[o.FLASH_BORROW + j] = lower
         w[o.FLASH_FEES + j] = flash_got - flash_repaid
         w[o.FLASH_SWAP_COST + j] = flash_sold - flash_got
-        w[o.BREAK_EVEN_GAS + j] = break_even(both, operations - w[r.FLASH_STEPS + j], difference)
+        w[o.BREAK_EVEN_GAS + j] = plan.break_even(both, operations - w[r.FLASH_STEPS + j], difference)
         w[o.FLASH_CASH_OUT + j] = flash_out
         w[o.STATUS + j] = status
         w[o.ROUNDS_MADE + j] = made
@@ -168,9 +124,9 @@ def _round(
 ) -> int:  # fmt: skip
     """Write the operations of a round that sells collateral for `got` and repays."""
     threshold = w[r.LIQUIDATION_THRESHOLD]
-    row = record(table, row, plan_actions.WITHDRAW, sold, 0.0, left, borrow, sold, threshold)
-    row = record(table, row, plan_actions.SELL, got, sold - got, left, borrow, got, threshold)
-    return record(table, row, plan_actions.REPAY, repaid, repaid * w[r.FEE_RATE], left, debt, 0.0, threshold)
+    row = plan.record(table, row, plan_actions.WITHDRAW, sold, 0.0, left, borrow, sold, threshold)
+    row = plan.record(table, row, plan_actions.SELL, got, sold - got, left, borrow, got, threshold)
+    return plan.record(table, row, plan_actions.REPAY, repaid, repaid * w[r.FEE_RATE], left, debt, 0.0, threshold)
 
 
 @routine
@@ -178,7 +134,7 @@ def _last_withdrawal(w: Floats, table: Floats, row: int) -> None:
     """Write the withdrawal of what collateral is left, if any."""
     if w[o.CASH_OUT] > 0.0:
         out, debt, threshold = w[o.CASH_OUT], w[o.FINAL_BORROW], w[r.LIQUIDATION_THRESHOLD]
-        record(table, row, plan_actions.WITHDRAW, out, 0.0, w[o.FINAL_SUPPLY], debt, out, threshold)
+        plan.record(table, row, plan_actions.WITHDRAW, out, 0.0, w[o.FINAL_SUPPLY], debt, out, threshold)
 
 
 @routine
@@ -204,7 +160,7 @@ def _operations(w: Floats, table: Floats) -> None:
 @helper
 def _proceeds(w: Floats, market: Market, sold: float) -> float:
     """Money that a sale brings."""
-    return sold * kept(int(w[r.CURVE]), w[r.KEEP], market, sold) - sold * w[r.SWAP_FEE]
+    return sold * plan.kept(int(w[r.CURVE]), w[r.KEEP], market, sold) - sold * w[r.SWAP_FEE]
 
 
 @routine
@@ -218,7 +174,7 @@ def _gain(w: Floats, market: Market, sold: float, flash: float) -> float:
 def _cut(w: Floats, market: Market, missing: float, flash: float, high: float) -> float:
     """Collateral up to `high` whose sale moves a position as far as is missing."""
     low = 0.0
-    for _ in range(HALVINGS):
+    for _ in range(plan.HALVINGS):
         mid = 0.5 * (low + high)
         if not (low < mid < high):
             break
@@ -242,7 +198,7 @@ def _walk(w: Floats, market: Market, table: Floats) -> int:
         cap = supply - borrow / top
         left = supply - cap
         if (left * threshold / borrow < w[r.MIN_HEALTH_FACTOR]) | (borrow / left > w[r.MAX_LTV]):
-            cap = supply - borrow / (top * SHRINK)
+            cap = supply - borrow / (top * plan.SHRINK)
         cap = min(cap, w[r.MOST])
         fits = (missing <= _gain(w, market, cap, 1.0)) & (w[r.POSSIBLE] > 0.0)
         taken = cap
@@ -267,7 +223,7 @@ def _walk(w: Floats, market: Market, table: Floats) -> int:
             w[r.GOING] = 1.0 if (not fits) & (w[r.MADE] < w[r.ROUNDS]) else 0.0
     w[o.FINAL_SUPPLY] = supply
     w[o.FINAL_BORROW] = borrow
-    w[o.LOWEST_HEALTH_FACTOR] = min(lowest, health_factor(supply, borrow, threshold))
+    w[o.LOWEST_HEALTH_FACTOR] = min(lowest, plan.health_factor(supply, borrow, threshold))
     w[o.FEES] = fees
     w[o.SWAP_COST] = lost
     w[o.SOLD] = sold
@@ -281,7 +237,7 @@ def _beside(w: Floats, market: Market) -> None:
     supply, borrow, missing, aim = w[r.SUPPLY], w[r.BORROW], w[r.MISSING], w[r.AIM]
     to_debt, paying, top = w[r.PER_SUPPLY] == 0.0, 1.0 + w[r.FEE_RATE], w[r.TOP]
     made, fitted, possible = w[r.MADE], w[r.FITTED] > 0.0, w[r.POSSIBLE] > 0.0
-    status = status_of(missing, w[r.SMALL], fitted, possible, aim == math.inf, made >= w[r.ROUNDS])
+    status = plan.status_of(missing, w[r.SMALL], fitted, possible, aim == math.inf, made >= w[r.ROUNDS])
     closes = w[r.CLOSE] == 1.0
     out = w[o.FINAL_SUPPLY] if closes & (status <= st.BEYOND) else 0.0
     free, short = supply - borrow / top, borrow - w[r.GROWTH] * supply
@@ -315,17 +271,14 @@ def _beside(w: Floats, market: Market) -> None:
     w[o.FLASH_FEES] = got - repaid
     w[o.FLASH_SWAP_COST] = sold - got
     w[o.FLASH_CASH_OUT] = flash_out
-    w[o.BREAK_EVEN_GAS] = break_even((status == st.REACHED) & reachable, operations - w[r.FLASH_STEPS], difference)
+    w[o.BREAK_EVEN_GAS] = plan.break_even((status == st.REACHED) & reachable, operations - w[r.FLASH_STEPS], difference)
     w[o.STATUS] = status
     w[o.ROUNDS_MADE] = made
     w[o.OPERATIONS_MADE] = operations
     w[o.FLASH_REACHABLE] = 1.0 if reachable else 0.0
 
 
-@kernel(
-    float_rows_in, codes_in, float_rows_in, floats_in, floats_in, float_rows_out, float_rows_out, integer_rows_out,
-    floats_out, integer, integer,
-)  # fmt: skip
+@kernel(*plan.PLAN_SIGNATURE)
 def unwind(
     columns: Floats, family: Codes, params: Floats, origin: Floats, steps: Floats, table: Floats, values: Floats,
     counts: Integers, work: Floats, start: int, stop: int,
@@ -336,16 +289,12 @@ def unwind(
     ``UNWIND_VALUES`` and ``UNWIND_COUNTS``.
     """
     market = (family, params, origin, steps)
-    lanes = LANES if table.shape[1] == 0 else 1
     first = 0
     while first < stop - start:
-        count = min(lanes, stop - start - first)
-        flat = all_flat(columns, first, count)
-        count = count if flat else 1
-        load(work, columns, first, count)
+        count = plan.bring(work, columns, table, first, stop - start - first)
         _begin(work)
         if columns[c.CURVE, first] < 0.0:
-            while climb(work) > 0:
+            while plan.climb(work) > 0:
                 pass
             _finish(work)
             if table.shape[1] > 0:
@@ -354,5 +303,5 @@ def unwind(
             row = _walk(work, market, table)
             _beside(work, market)
             _last_withdrawal(work, table, row)
-        put(work, o.FINAL_SUPPLY, values, counts, start + first, count)
+        plan.put(work, o.FINAL_SUPPLY, values, counts, start + first, count)
         first += count

@@ -13,9 +13,11 @@ import numpy as np
 from escala.kernels.jit import Floats, Integers, helper, routine
 from escala.kernels.layout import market_lane as lane
 from escala.kernels.layout import market_place as place
-from escala.kernels.philox import block, uniform
-from escala.kernels.special import CENTRE, normal_centre, normal_quantile, normal_tail
+from escala.kernels.market.stages import normal_centres, normal_tails
+from escala.kernels.philox import block, two_blocks, uniform
+from escala.kernels.special import CENTRE, normal_quantile
 
+ROOM: Final = 3  # numbers that are written beyond those that were asked for
 _ONE: Final = 0x3FF0000000000000
 _HALF_CELL: Final = 2.0**-53
 _LEAST: Final = 2.0**-31  # what a coordinate of 0 counts as
@@ -32,13 +34,15 @@ def _spread(first: int, second: int) -> float:
 def fill_uniforms(
     row: int, flipped: int, stream: int, group: int, low: int, high: int, first: int, n: int, out: Floats
 ) -> None:
-    """Write the uniforms of the steps ``first <= t < first + n``, `first` odd; room for one more is needed."""
-    pairs = (n + 1) // 2
+    """Write the uniforms of the steps ``first <= t < first + n``, `first` odd; room for ROOM more is needed."""
     begin = (first - 1) // 2
-    for i in range(pairs):
-        w0, w1, w2, w3 = block(row, begin + i, stream, group, low, high)
-        out[2 * i] = _spread(w0, w1)
-        out[2 * i + 1] = _spread(w2, w3)
+    for i in range((n + ROOM) // 4):
+        here = begin + 2 * i
+        v0, v1, v2, v3, w0, w1, w2, w3 = two_blocks(row, here, here + 1, stream, group, low, high)
+        out[4 * i] = _spread(v0, v1)
+        out[4 * i + 1] = _spread(v2, v3)
+        out[4 * i + 2] = _spread(w0, w1)
+        out[4 * i + 3] = _spread(w2, w3)
     if flipped:
         for i in range(n):
             out[i] = 1.0 - out[i]
@@ -62,23 +66,24 @@ def fill_normals(
 
     The tails, a seventh of all, have another formula: they are gathered, computed side by side and put back.
     """
-    u = work[lane.UNIFORM : lane.UNIFORM + n + 1]
-    tail = work[lane.TAIL : lane.TAIL + n]
-    spots = places[place.OF_STEP : place.OF_STEP + n + 1]
+    u = work[lane.UNIFORM : lane.UNIFORM + n + ROOM]
+    rest, part = work[lane.REST : lane.REST + n], work[lane.PART : lane.PART + n]
+    spots, in_tail = places[place.OF_STEP : place.OF_STEP + n + 1], places[place.IN_TAIL : place.IN_TAIL + n]
     z = out[0:n]
     fill_uniforms(row, flipped, stream, group, low, high, first, n, u)
-    for i in range(n):
-        z[i] = normal_centre(u[i])
-    count = 0
+    normal_centres(u, z, rest, part)
+    for i in range(n):  # 1 where the difference has a sign
+        in_tail[i] = (np.float64(CENTRE - abs(2.0 * u[i] - 1.0)).view(np.int64) >> 63) & 1
+    count = np.uint64(0)  # an index without a sign needs no look at it
     for i in range(n):
         spots[count] = i
-        count += 1 if abs(2.0 * u[i] - 1.0) > CENTRE else 0
-    for i in range(count):
-        tail[i] = u[spots[i]]
-    for i in range(count):
-        tail[i] = normal_tail(tail[i])
-    for i in range(count):
-        z[spots[i]] = tail[i]
+        count += np.uint64(in_tail[i])
+    tails, values = work[lane.TAIL : lane.TAIL + int(count)], u[0 : int(count)]
+    for i in range(tails.size):
+        tails[i] = u[spots[i]]
+    normal_tails(tails, values, rest, part)
+    for i in range(values.size):
+        z[spots[i]] = values[i]
 
 
 @routine

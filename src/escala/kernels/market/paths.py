@@ -11,6 +11,7 @@ How it is fast
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from escala.kernels.jit import (
     Codes,
@@ -43,9 +44,12 @@ from escala.kernels.layout import market_setting as s
 from escala.kernels.layout import market_stream as stream
 from escala.kernels.layout import market_where as where
 from escala.kernels.market import processes as move
-from escala.kernels.market.normals import fill_normals, fill_uniforms, pin, uniform_at
+from escala.kernels.market.normals import ROOM, fill_normals, fill_uniforms, pin, uniform_at
 from escala.kernels.market.rates import growth, kinked_rate
+from escala.kernels.market.stages import prices
 from escala.kernels.special import exp
+
+_SIXTEEN: Final = 16  # steps of blocks whose extremes are found side by side: a chunk is a whole number of them
 
 
 @routine
@@ -125,7 +129,7 @@ def _draw_rows(
 ) -> None:  # fmt: skip
     """Choose the row of past returns of each step."""
     low, high = setting[s.SEED_LOW], setting[s.SEED_HIGH]
-    restart = work[lane.UNIFORM : lane.UNIFORM + n + 1]
+    restart = work[lane.UNIFORM : lane.UNIFORM + n + ROOM]
     if setting[s.JOINT] == processes.BOOTSTRAP:
         fill_uniforms(row, flipped, stream.RESTART, group, low, high, first, n, restart)
     here = places[memo.ROW]
@@ -162,7 +166,7 @@ def _move(
         if setting[s.BARRIER]:
             move.without_jumps(sd, x, before, v)
     elif kind == processes.MERTON:
-        u = work[lane.UNIFORM : lane.UNIFORM + n + 1]
+        u = work[lane.UNIFORM : lane.UNIFORM + n + ROOM]
         fill_uniforms(row, flipped, move.stream_of(j, draw.JUMP), group, low, high, first, n, u)
         move.jumping(p, h, u, row, flipped, j, group, low, high, first, z, x, before, v)
     elif kind == processes.OU:
@@ -182,14 +186,15 @@ def _lows(
     setting: Integers, price: float, j: int, row: int, flipped: int, group: int, first: int, n: int, work: Floats
 ) -> None:
     """Give the lowest price within each step of a chunk, in the place of its variance."""
-    u = work[lane.UNIFORM : lane.UNIFORM + n + 1]
+    u = work[lane.UNIFORM : lane.UNIFORM + n + ROOM]
     x = work[lane.LOG_PRICE : lane.LOG_PRICE + n]
     before = work[lane.BEFORE_JUMP : lane.BEFORE_JUMP + n]
     v = work[lane.VARIANCE : lane.VARIANCE + n]
     low, high = setting[s.SEED_LOW], setting[s.SEED_HIGH]
     fill_uniforms(row, flipped, move.stream_of(j, draw.BRIDGE), group, low, high, first, n, u)
-    for i in range(n):
-        v[i] = move.price_of(price, move.lowest(x[i], before[i], v[i], u[i]))
+    rest, part = work[lane.REST : lane.REST + n], work[lane.PART : lane.PART + n]
+    move.lowest(x, before, u, v, rest, part)
+    prices(price, v, v, rest, part)
 
 
 @routine
@@ -220,15 +225,22 @@ def _values(
     debt = series[q.GROWTH * count, first : first + n]
     market = series[q.MARKET_VALUE * count + j, first : first + n]
     ratio = series[q.RATIO * count + j, first : first + n]
-    for i in range(n):
-        market[i] = price[i] * supplied[i]
+    if earning:
+        for i in range(n):
+            market[i] = price[i] * supplied[i]
+    else:
+        for i in range(n):
+            market[i] = price[i]
     if index:
         protocol = series[q.PROTOCOL_VALUE * count + j, first : first + n]
         for i in range(n):
             ratio[i] = protocol[i] / debt[i]
-    else:
+    elif earning:
         for i in range(n):
             ratio[i] = market[i] / debt[i]
+    else:
+        for i in range(n):
+            ratio[i] = price[i] / debt[i]
     if with_low:
         low_price = work[lane.VARIANCE : lane.VARIANCE + n]
         low_ratio = series[q.LOW_RATIO * count + j, first : first + n]
@@ -245,26 +257,75 @@ def _values(
 
 
 @routine
-def _extremes(setting: Integers, series: Floats, small: Floats, large: Floats, places: Integers) -> None:
-    """Note the lowest and the highest ratio of each block of steps; block b holds the steps from b·size + 1 on."""
+def _halve(low: Floats, high: Floats, low_of: Floats, high_of: Floats) -> None:
+    """Give the lowest and the highest of each two neighbours."""
+    n = low_of.size
+    low, high, high_of = low[0 : 2 * n], high[0 : 2 * n], high_of[0:n]
+    for i in range(n):
+        low_of[i] = low[2 * i] if low[2 * i] < low[2 * i + 1] else low[2 * i + 1]
+    for i in range(n):
+        high_of[i] = high[2 * i] if high[2 * i] > high[2 * i + 1] else high[2 * i + 1]
+
+
+@routine
+def _sixteenths(ratio: Floats, lows: Floats, apart: bool, low_of: Floats, high_of: Floats, work: Floats) -> None:
+    """Note the extremes of blocks of sixteen steps: four times those of two neighbours, all blocks side by side."""
+    n = low_of.size
+    low, high = work[lane.REST : lane.REST + 8 * n], work[lane.PART : lane.PART + 8 * n]
+    other, other_high = work[lane.UNIFORM : lane.UNIFORM + 4 * n], work[lane.TAIL : lane.TAIL + 4 * n]
+    _halve(ratio, ratio, low, high)
+    _halve(low, high, other, other_high)
+    _halve(other, other_high, low[0 : 2 * n], high[0 : 2 * n])
+    _halve(low, high, low_of, high_of)
+    if apart:
+        _halve(lows, lows, low, high)
+        _halve(low, high, other, other_high)
+        _halve(other, other_high, low[0 : 2 * n], high[0 : 2 * n])
+        _halve(low, high, other[0:n], other_high[0:n])
+        for i in range(n):
+            low_of[i] = other[i] if other[i] < low_of[i] else low_of[i]
+
+
+@routine
+def _small_extremes(
+    setting: Integers, first: int, n: int, series: Floats, small: Floats, work: Floats, places: Integers
+) -> None:
+    """Note the lowest and the highest ratio of the blocks that end in a chunk; block b begins at step b·size + 1."""
     count, steps, size = setting[s.ASSETS], setting[s.STEPS], setting[s.SMALL]
-    per_large = setting[s.LARGE] // size
+    last = first + n - 1
+    begin, end = (first - 1) // size, last // size
     for j in range(count):
-        ratio, lows = series[q.RATIO * count + j], series[places[where.LOW + j]]
+        row, lows = series[q.RATIO * count + j], series[places[where.LOW + j]]
         low_of, high_of = small[block.LOW * count + j], small[block.HIGH * count + j]
-        blocks = (steps + size - 1) // size
-        for b in range(blocks):
-            begin, end = b * size + 1, min(steps, (b + 1) * size) + 1
+        apart = places[where.LOW + j] != q.RATIO * count + j
+        if size == _SIXTEEN:
+            from_step, to_step = begin * size + 1, end * size + 1
+            closes, under = row[from_step:to_step], lows[from_step:to_step]
+            _sixteenths(closes, under, apart, low_of[begin:end], high_of[begin:end], work)
+            begin_here = end
+        else:
+            begin_here = begin
+        for b in range(begin_here, (steps + size - 1) // size if last == steps else end):
+            piece = row[b * size + 1 : min(steps, (b + 1) * size) + 1]
             low, high = math.inf, -math.inf
-            piece = ratio[begin:end]
             for i in range(piece.size):
                 low = piece[i] if piece[i] < low else low
                 high = piece[i] if piece[i] > high else high
-            if places[where.LOW + j] != q.RATIO * count + j:
-                under = lows[begin:end]
+            if apart:
+                under = lows[b * size + 1 : min(steps, (b + 1) * size) + 1]
                 for i in range(under.size):
                     low = under[i] if under[i] < low else low
             low_of[b], high_of[b] = low, high
+
+
+@routine
+def _large_extremes(setting: Integers, small: Floats, large: Floats) -> None:
+    """Do so for blocks of blocks."""
+    count, steps, size = setting[s.ASSETS], setting[s.STEPS], setting[s.SMALL]
+    per_large = setting[s.LARGE] // size
+    blocks = (steps + size - 1) // size
+    for j in range(count):
+        low_of, high_of = small[block.LOW * count + j], small[block.HIGH * count + j]
         for b in range((blocks + per_large - 1) // per_large):
             low, high = math.inf, -math.inf
             for k in range(b * per_large, min(blocks, (b + 1) * per_large)):
@@ -336,8 +397,7 @@ def _resample(table: Floats, j: int, n: int, work: Floats, places: Integers) -> 
 def _price(start: float, n: int, work: Floats) -> None:
     """Turn the log prices of a chunk into prices."""
     x, price = work[lane.LOG_PRICE + 1 : lane.LOG_PRICE + n + 1], work[lane.PRICE : lane.PRICE + n]
-    for i in range(n):
-        price[i] = move.price_of(start, x[i])
+    prices(start, x, price, work[lane.REST : lane.REST + n], work[lane.PART : lane.PART + n])
 
 
 @routine
@@ -371,6 +431,7 @@ def make_path(
     _start(setting, m, assets, oracle, series, work, places)
     own = joint < 0
     pinned = own and setting[s.SOBOL] > 0
+    mixed = pinned or (own and setting[s.CORRELATED] == 1)  # normals of all assets are there before one moves
     if pinned:
         _pin_all(setting, points, row, flipped, group, series, work, places)
     for first in range(1, steps + 1, CHUNK):
@@ -378,7 +439,7 @@ def make_path(
         if setting[s.MOVING]:
             out = series[q.GROWTH * count, first : first + n]
             _moving_growth(setting, m, row, flipped, group, first, n, out, work, places)
-        if own and not pinned:
+        if mixed and not pinned:
             _diffuse(setting, row, flipped, group, first, n, series, work, places)
         if own and setting[s.CORRELATED]:
             _correlate(factor, count, first, n, series)
@@ -394,7 +455,13 @@ def make_path(
                 if with_low:
                     _replay(start, table[start_row, j], lows, j, start_row + first, low_price)
             elif own:
-                z = series[q.MARKET_VALUE * count + j, first : first + n]
+                if mixed:
+                    z = series[q.MARKET_VALUE * count + j, first : first + n]
+                else:
+                    z = work[lane.NORMAL : lane.NORMAL + n]
+                    kind = move.stream_of(j, draw.DIFFUSION)
+                    low, high = setting[s.SEED_LOW], setting[s.SEED_HIGH]
+                    fill_normals(row, flipped, kind, group, low, high, first, n, z, work, places)
                 _move(setting, m, assets[j], kinds[j], j, row, flipped, group, first, n, z, work, places)
                 if with_low:
                     _lows(setting, start, j, row, flipped, group, first, n, work)
@@ -406,8 +473,10 @@ def make_path(
                     for i in range(n):
                         low_price[i] = price[i]
             _values(count, j, first, n, index, assets[j, a.SUPPLY_YIELD] != 0.0, with_low, series, work)
+        if setting[s.SMALL] > 0:
+            _small_extremes(setting, first, n, series, small, work, places)
     if setting[s.SMALL] > 0:
-        _extremes(setting, series, small, large, places)
+        _large_extremes(setting, small, large)
 
 
 @helper

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from escala.kernels.jit import Floats, Integers, helper, routine
-from escala.kernels.layout import TRADE_ROUNDS
+from escala.kernels.layout import TRADE_ROUNDS, depths
 from escala.kernels.layout import market_events as event
 from escala.kernels.layout import market_flags as flags
 from escala.kernels.layout import market_held as h
@@ -111,7 +111,8 @@ def _deleverage(
     target = position[p.DELEVERAGE_TARGET]
     j, value = _largest(state, series, count, t)
     price = books.market_value(series, count, j, t)
-    counted = state[h.LIQUIDATION_THRESHOLD + j] * (books.protocol_value(series, places, j, t) / price)
+    counted = state[h.LIQUIDATION_THRESHOLD + j] * books.counted_per_worth(series, places, count, j, t)
+    flat = position[p.DEPTH_FORM] == depths.FLAT
     v = 0.0
     for _ in range(TRADE_ROUNDS):
         divisor = target * (eta(position, steps, v) - fee) - counted
@@ -123,9 +124,10 @@ def _deleverage(
         if not v < value:
             v = value
             break
-        if v == last:  # and so it would stay
+        if flat or v == last:  # and so it would stay
             break
-    net = (v * eta(position, steps, v) - v * fee) - gas
+    keeps = eta(position, steps, v)
+    net = (v * keeps - v * fee) - gas
     if not net > 0.0:
         books.flag(state, flags.REFUSED)
         return
@@ -147,7 +149,7 @@ def _deleverage(
     state[h.COLLATERAL + j], state[w.DEBT] = left, owed
     state[w.WALLET] += net - repaid
     state[w.OUT_FEES] += v * fee
-    state[w.OUT_SLIPPAGE] += v - v * eta(position, steps, v)
+    state[w.OUT_SLIPPAGE] += v - v * keeps
     state[w.OUT_GAS] += gas
     state[w.OUT_DELEVERAGES] += 1.0
     books.record(state, events, t, event.DELEVERAGE, v, repaid, owed * growth)
@@ -166,8 +168,9 @@ def _boost(
     target = position[p.BOOST_TARGET]
     j, _ = _largest(state, series, count, t)
     price = books.market_value(series, count, j, t)
-    weight = books.protocol_value(series, places, j, t) / price
+    weight = books.counted_per_worth(series, places, count, j, t)
     counted, lent = state[h.LIQUIDATION_THRESHOLD + j] * weight, state[h.LOAN_TO_VALUE + j] * weight
+    flat = position[p.DEPTH_FORM] == depths.FLAT
     b = 0.0
     for _ in range(TRADE_ROUNDS):
         keeps = eta(position, steps, b) - fee
@@ -180,9 +183,10 @@ def _boost(
         if not b > 0.0:
             b = 0.0
             break
-        if b == last:
+        if flat or b == last:
             break
-    bought = (b * eta(position, steps, b) - b * fee) - gas
+    share = eta(position, steps, b)
+    bought = (b * share - b * fee) - gas
     if not b > 0.0 or not bought > 0.0:
         books.flag(state, flags.REFUSED)
         return
@@ -190,7 +194,7 @@ def _boost(
     state[w.DEBT] += b / growth
     state[h.COLLATERAL + j] += bought / price
     state[w.OUT_FEES] += b * fee
-    state[w.OUT_SLIPPAGE] += b - b * eta(position, steps, b)
+    state[w.OUT_SLIPPAGE] += b - b * share
     state[w.OUT_GAS] += gas
     state[w.OUT_BOOSTS] += 1.0
     books.weigh(state, count)

@@ -29,6 +29,14 @@ def protocol_value(series: Floats, places: Integers, j: int, t: int) -> float:
 
 
 @helper
+def counted_per_worth(series: Floats, places: Integers, count: int, j: int, t: int) -> float:
+    """Give what the protocol counts for a unit of market value: 1 where it takes the market's price."""
+    if places[where.PROTOCOL + j] == q.MARKET_VALUE * count + j:
+        return 1.0
+    return protocol_value(series, places, j, t) / market_value(series, count, j, t)
+
+
+@helper
 def growth_of_debt(series: Floats, count: int, t: int) -> float:
     """Give what a unit of debt at the start has become."""
     return series[q.GROWTH * count, t]
@@ -147,6 +155,7 @@ def open_position(state: Floats, position: Floats, holdings: Floats, series: Flo
     state[w.WALLET] = position[p.WALLET]
     state[w.GROWTH_MARK] = 1.0
     state[w.LOOPING] = 1.0 if looping else 0.0
+    state[w.UNDER_WAY] = 1.0
     state[w.OUT_FIRST_LIQUIDATION] = -1.0
     for j in range(count):
         state[h.COLLATERAL + j] = holdings[j, holding.COLLATERAL]
@@ -170,6 +179,7 @@ def close_books(state: Floats, series: Floats, count: int, t: int) -> None:
     state[w.OUT_END_EQUITY] = equity(state, series, count, t)
     state[w.OUT_END_DEBT] = state[w.DEBT] * growth_of_debt(series, count, t)
     state[w.OUT_END_WALLET] = state[w.WALLET]
+    state[w.OUT_END_PRICE] = market_value(series, count, 0, t) / series[q.SUPPLIED * count, t]
     if state[w.OUT_STATUS] == status.OPEN and state[w.DEBT] == 0.0:
         state[w.OUT_STATUS] = float(status.DEBT_FREE)
     if state[w.OUT_BAD_DEBT] > 0.0:

@@ -14,16 +14,8 @@ from escala.kernels.layout import market_asset as a
 from escala.kernels.layout import market_draw as draw
 from escala.kernels.layout import market_stream as stream
 from escala.kernels.market.normals import uniform_at
+from escala.kernels.market.stages import clipped, logs
 from escala.kernels.special import exp, exp_within, expm1, log, normal_quantile
-
-_FURTHEST = 300.0  # of a log price that counts
-
-
-@helper
-def clipped(x: float) -> float:
-    """Bring a log price to where its exponential is a number."""
-    x = -_FURTHEST if x < -_FURTHEST else x
-    return _FURTHEST if x > _FURTHEST else x
 
 
 @helper
@@ -145,13 +137,20 @@ def heston(
     return variance
 
 
-@helper
-def lowest(start: float, end: float, v: float, u: float) -> float:
-    """Give the lowest log price of a Brownian bridge, as the u-quantile of its minimum.
+@routine
+def lowest(x: Floats, before: Floats, u: Floats, v: Floats, rest: Floats, part: Floats) -> None:
+    """Give the lowest log price within each step, in the place of its variance; `u` is overwritten.
+
+    It is that of a Brownian bridge from ``x[i]`` to ``before[i]``: the quantile ``u[i]`` of its minimum.
 
     References
     ----------
     Glasserman: Monte Carlo methods in financial engineering. Springer, 2003, 6.4.
     """
-    d = start - end
-    return 0.5 * ((start + end) - math.sqrt(d * d - 2.0 * v * log(u)))
+    n = v.size
+    x, before, u = x[0:n], before[0:n], u[0:n]
+    logs(u, u, rest, part)
+    for i in range(n):
+        start, end = x[i], before[i]
+        d = start - end
+        v[i] = 0.5 * ((start + end) - math.sqrt(d * d - 2.0 * v[i] * u[i]))

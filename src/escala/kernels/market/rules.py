@@ -173,7 +173,7 @@ def _liquidate(
     return True
 
 
-@helper
+@routine
 def low_phase(
     state: Floats,
     position: Floats,
@@ -222,7 +222,7 @@ def low_phase(
         done += 1
 
 
-@helper
+@routine
 def close_phase(
     state: Floats,
     position: Floats,

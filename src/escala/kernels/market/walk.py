@@ -9,6 +9,8 @@ looked for only where it could be lower than what was seen.
 
 from __future__ import annotations
 
+from typing import Final
+
 from escala.kernels.jit import (
     Codes,
     Floats,
@@ -24,13 +26,16 @@ from escala.kernels.jit import (
     integers_out,
     kernel,
 )
+from escala.kernels.layout import MARKET_TURNS as TURNS
 from escala.kernels.layout import market_block as block
 from escala.kernels.layout import market_held as h
 from escala.kernels.layout import market_output as o
 from escala.kernels.layout import market_position as p
+from escala.kernels.layout import market_series as q
 from escala.kernels.layout import market_setting as s
 from escala.kernels.layout import market_state as w
 from escala.kernels.layout import market_status as status
+from escala.kernels.layout import market_where as where
 from escala.kernels.market import loop
 from escala.kernels.market import position as books
 from escala.kernels.market.paths import make_path, row_of_replay
@@ -56,19 +61,66 @@ def _is_quiet(state: Floats, extremes: Floats, count: int, b: int, lower: float,
 
 
 @helper
+def _next_of_one(
+    state: Floats, series: Floats, small: Floats, large: Floats, setting: Integers, places: Integers, t: int, last: int,
+    wanted: float, upper: float, every: int,
+) -> int:  # fmt: skip
+    """Do what :func:`_next_trigger` does for one asset: what it looks at again and again stays in registers."""
+    steps, size, larger = setting[s.STEPS], setting[s.SMALL], setting[s.LARGE]
+    kappa, lowest = state[h.KAPPA], state[w.OUT_LOWEST_HEALTH]
+    lower = max(1.0, wanted)
+    low_of, high_of = small[block.LOW], small[block.HIGH]
+    low_of_large, high_of_large = large[block.LOW], large[block.HIGH]
+    closes, under = series[q.RATIO], series[places[where.LOW]]
+    found = 0
+    while t <= last and found == 0:
+        end = last
+        if size > 0:
+            b = (t - 1) // larger
+            end = min(steps, (b + 1) * larger)
+            low = kappa * low_of_large[b]
+            if t - 1 == b * larger and end <= last and not low < lower and not kappa * high_of_large[b] > upper:
+                lowest = low if low < lowest else lowest
+                t = end + 1
+                continue
+            end = min(end, last)
+        b = (t - 1) // size if size > 0 else 0
+        while t <= end and found == 0:
+            inner = end
+            if size > 0:
+                inner = min(steps, (b + 1) * size)
+                low = kappa * low_of[b]
+                quiet = t - 1 == b * size and inner <= last and not low < lower and not kappa * high_of[b] > upper
+                b += 1
+                if quiet:
+                    lowest = low if low < lowest else lowest
+                    t = inner + 1
+                    continue
+                inner = min(inner, last)
+            for i in range(max(t, 1), inner + 1):  # of an index that is above 0 no sign is looked at
+                health, low = kappa * closes[i], kappa * under[i]
+                if (low < lower) | (health < lower) | (health > upper):
+                    acts = (health < wanted or health > upper) and (every == 1 or i % every == 0)
+                    if low < 1.0 or health < 1.0 or acts:
+                        found = i
+                        break
+                lowest = low if low < lowest else lowest
+                lowest = health if health < lowest else lowest
+            t = inner + 1
+    state[w.OUT_LOWEST_HEALTH] = lowest
+    return found if found > 0 else last + 1
+
+
+@helper
 def _next_trigger(
-    state: Floats, position: Floats, series: Floats, small: Floats, large: Floats, setting: Integers, places: Integers,
-    t: int, last: int,
+    state: Floats, series: Floats, small: Floats, large: Floats, setting: Integers, places: Integers, count: int,
+    t: int, last: int, wanted: float, upper: float, every: int,
 ) -> int:  # fmt: skip
     """Give the first step from `t` on at which something happens, or the one after `last`."""
-    count, steps = setting[s.ASSETS], setting[s.STEPS]
+    steps = setting[s.STEPS]
     size, larger = setting[s.SMALL], setting[s.LARGE]
     barrier = setting[s.BARRIER] == 1
-    every = int(position[p.EVERY])
-    wanted = max(position[p.STOP_HEALTH], position[p.DELEVERAGE_HEALTH])
-    if state[w.WALLET] > 0.0:
-        wanted = max(wanted, position[p.TOPUP_HEALTH])
-    lower, upper = max(1.0, wanted), position[p.BOOST_HEALTH]
+    lower = max(1.0, wanted)
     while t <= last:
         end = last
         if size > 0:
@@ -100,14 +152,37 @@ def _next_trigger(
     return last + 1
 
 
+#: Outputs that most positions on most paths leave at 0.
+_SELDOM: Final = (o.STATUS, o.FLAGS, o.SUPPLY_YIELD, o.END_WALLET)
+_OFTEN: Final = (
+    o.END_STEP, o.FIRST_LIQUIDATION, o.LOWEST_HEALTH, o.HEALTH, o.START_EQUITY, o.END_EQUITY, o.PRICE_PNL, o.INTEREST,
+    o.END_DEBT, o.END_PRICE,
+)  # fmt: skip
+
+
 @helper
-def walk_path(
+def _keep(state: Floats, values: Floats, column: int) -> None:
+    """Write the outputs, each to a line of the cache of its own: what is 0 was so before."""
+    first = w.OUT_STATUS
+    for row in _OFTEN:
+        values[row, column] = state[first + row]
+    for row in _SELDOM:
+        if state[first + row] != 0.0:
+            values[row, column] = state[first + row]
+    if state[w.COUNTED] > 0.0:
+        for row in range(o.LIQUIDATIONS, o.LOWEST_HEALTH):
+            values[row, column] = state[first + row]
+        for row in range(o.FEES, o.END_DEBT):
+            values[row, column] = state[first + row]
+
+
+@helper
+def _advance(
     setting: Integers,
     position: Floats,
-    holdings: Floats,
     loops: Floats,
     steps_of_ladders: Floats,
-    i: int,
+    count: int,
     series: Floats,
     small: Floats,
     large: Floats,
@@ -115,54 +190,84 @@ def walk_path(
     events: Floats,
     lane: Floats,
     state: Floats,
-) -> None:
-    """Walk one position along a path; the state holds its outputs."""
-    count, steps, rule = setting[s.ASSETS], setting[s.STEPS], setting[s.RULE]
-    loop_every = int(position[p.LOOP_EVERY])
-    every = int(position[p.EVERY])
-    books.open_position(state, position, holdings, series, count, loop_every > 0)
-    if loop_every > 0:
-        loop.begin(lane, loops, i)
-    t = 0
-    while t < steps and state[w.OUT_STATUS] == status.OPEN:
-        t += 1
-        due = steps + 1
-        if state[w.LOOPING] > 0.0:
-            due = (t + loop_every - 1) // loop_every * loop_every
-        if state[w.DEBT] > 0.0:
-            t = _next_trigger(state, position, series, small, large, setting, places, t, min(steps, due - 1))
+) -> bool:
+    """Walk a position to the next step at which something happens, and let it; tell whether there may be another."""
+    steps, rule = setting[s.STEPS], setting[s.RULE]
+    loop_every, every = int(position[p.LOOP_EVERY]), int(position[p.EVERY])
+    t = int(state[w.STEP]) + 1
+    due = steps + 1
+    if state[w.LOOPING] > 0.0:
+        due = (t + loop_every - 1) // loop_every * loop_every
+    if state[w.DEBT] > 0.0:
+        wanted = max(position[p.STOP_HEALTH], position[p.DELEVERAGE_HEALTH])
+        if state[w.WALLET] > 0.0:
+            wanted = max(wanted, position[p.TOPUP_HEALTH])
+        last, upper = min(steps, due - 1), position[p.BOOST_HEALTH]
+        if count == 1:
+            t = _next_of_one(state, series, small, large, setting, places, t, last, wanted, upper, every)
         else:
-            t = min(steps + 1, due)
-        if t > steps:
-            t = steps
-            break
-        if setting[s.BARRIER] == 1:
-            low_phase(state, position, steps_of_ladders, series, places, events, rule, count, t)
-        close_phase(state, position, steps_of_ladders, series, places, events, rule, count, t)
-        if state[w.OUT_STATUS] == status.OPEN and t % every == 0 and state[w.DEBT] > 0.0:
-            act(state, position, steps_of_ladders, series, places, events, count, t)
-        if state[w.OUT_STATUS] == status.OPEN and state[w.LOOPING] > 0.0 and t % loop_every == 0:
-            loop.grow(state, position, steps_of_ladders, series, places, events, lane, loops, t)
-    books.close_books(state, series, count, t)
+            t = _next_trigger(state, series, small, large, setting, places, count, t, last, wanted, upper, every)
+    else:
+        t = due
+    state[w.STEP] = min(t, steps)
+    if t > steps:
+        return False
+    if setting[s.BARRIER] == 1:
+        low_phase(state, position, steps_of_ladders, series, places, events, rule, count, t)
+    if state[w.DEBT] > 0.0:
+        health = books.health_at_close(state, series, count, t)
+        books.see(state, health)
+        if health < 1.0:
+            close_phase(state, position, steps_of_ladders, series, places, events, rule, count, t)
+    if state[w.OUT_STATUS] == status.OPEN and state[w.DEBT] > 0.0 and (every == 1 or t % every == 0):
+        act(state, position, steps_of_ladders, series, places, events, count, t)
+    if state[w.OUT_STATUS] == status.OPEN and state[w.LOOPING] > 0.0 and t % loop_every == 0:
+        loop.grow(state, position, steps_of_ladders, series, places, events, lane, loops, t)
+    return t < steps and state[w.OUT_STATUS] == status.OPEN
 
 
 @helper
-def _keep(state: Floats, values: Floats, column: int) -> None:
-    """Write the outputs; what only events change was 0 before."""
-    first = w.OUT_STATUS
-    values[o.STATUS, column] = state[first + o.STATUS]
-    values[o.FLAGS, column] = state[first + o.FLAGS]
-    values[o.END_STEP, column] = state[first + o.END_STEP]
-    values[o.FIRST_LIQUIDATION, column] = state[first + o.FIRST_LIQUIDATION]
-    for row in range(o.LOWEST_HEALTH, o.FEES):
-        values[row, column] = state[first + row]
-    values[o.END_DEBT, column] = state[first + o.END_DEBT]
-    values[o.END_WALLET, column] = state[first + o.END_WALLET]
-    if state[w.COUNTED] > 0.0:
-        for row in range(o.LIQUIDATIONS, o.LOWEST_HEALTH):
-            values[row, column] = state[first + row]
-        for row in range(o.FEES, o.END_DEBT):
-            values[row, column] = state[first + row]
+def _walk_some(
+    setting: Integers,
+    positions: Floats,
+    holdings: Floats,
+    loops: Floats,
+    steps_of_ladders: Floats,
+    first: int,
+    last: int,
+    count: int,
+    series: Floats,
+    small: Floats,
+    large: Floats,
+    places: Integers,
+    events: Floats,
+    lane: Floats,
+    states: Floats,
+    values: Floats,
+    path: int,
+) -> None:
+    """Walk the positions ``first <= k < last`` along a path, one event of each in turn, and write their outputs."""
+    under_way = last - first
+    for k in range(last - first):
+        state, position = states[k * w.END : (k + 1) * w.END], positions[first + k]
+        held = holdings[(first + k) * count : (first + k + 1) * count]
+        books.open_position(state, position, held, series, count, position[p.LOOP_EVERY] > 0.0)
+        if position[p.LOOP_EVERY] > 0.0:
+            loop.begin(lane, loops, first + k)
+    while under_way > 0:
+        under_way = 0
+        for k in range(last - first):
+            state, position = states[k * w.END : (k + 1) * w.END], positions[first + k]
+            if state[w.UNDER_WAY] > 0.0:
+                on = _advance(
+                    setting, position, loops, steps_of_ladders, count, series, small, large, places, events, lane, state
+                )
+                state[w.UNDER_WAY] = 1.0 if on else 0.0
+                under_way += 1 if on else 0
+    for k in range(last - first):
+        state = states[k * w.END : (k + 1) * w.END]
+        books.close_books(state, series, count, int(state[w.STEP]))
+        _keep(state, values, (first + k) * setting[s.STRIDE] + path)
 
 
 @kernel(
@@ -241,7 +346,7 @@ def walk(
         Output; zeros before. The one of position k on path q of its market is in column k·stride + q.
     events : (market_event_row.END, most) float64
         Output, of the last position and path: it is meant for one. ``state[market_state.COUNTED]`` is their number.
-    lane : (LENDING_WORK_SIZE,) float64, state : (market_state.END,) float64
+    lane : (LENDING_WORK_SIZE,) float64, state : (MARKET_STATE_SIZE,) float64
         Workspace.
     """
     count = setting[s.ASSETS]
@@ -252,9 +357,16 @@ def walk(
             setting, markets[market], assets[market * count : (market + 1) * count], kinds, oracle, factor, table, lows,
             row_of_replay(starts, path), points[i], path, market, groups[market], series, small, large, work, places,
         )  # fmt: skip
-        for k in range(members[market], members[market + 1]):
-            held = holdings[k * count : (k + 1) * count]
-            walk_path(
-                setting, positions[k], held, loops, steps, k, series, small, large, places, events, lane, state
-            )  # fmt: skip
-            _keep(state, values, k * setting[s.STRIDE] + path)
+        turns = TURNS if loops.shape[1] == 0 else 1  # there is one workspace of the loop
+        for k in range(members[market], members[market + 1], turns):
+            end = min(members[market + 1], k + turns)
+            if count == 1:  # compiled a second time, for the number that most positions have
+                _walk_some(
+                    setting, positions, holdings, loops, steps, k, end, 1, series, small, large, places, events, lane,
+                    state, values, path,
+                )  # fmt: skip
+            else:
+                _walk_some(
+                    setting, positions, holdings, loops, steps, k, end, count, series, small, large, places, events,
+                    lane, state, values, path,
+                )  # fmt: skip

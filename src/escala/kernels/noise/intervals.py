@@ -32,21 +32,69 @@ from escala.kernels.special import log
 
 
 @routine
-def _window_quantiles(z: Floats, level: float, work: Floats) -> None:
-    """Quantiles of windows, into the first places of the workspace."""
-    some = work[WINDOWS : WINDOWS + WINDOW]
+def _window_quantiles(z: Floats, level: float, work: Floats, out: Floats) -> None:
+    """Quantiles of windows; the workspace has room for one."""
+    some = work[:WINDOW]
     for k in range(WINDOWS):
         start = quantiles.window_start(z.size, k)
         for i in range(WINDOW):
             some[i] = z[start + i]
         quantiles.sort(some)
-        work[k] = quantiles.quantile(some, level)
+        out[k] = quantiles.quantile(some, level)
+
+
+@kernel(
+    integers_in, floats_in, number, integer, floats_out, floats_out, float_rows_out, floats_out, integer, integer
+)  # fmt: skip
+def rank(
+    score_offsets: Integers,
+    scores: Floats,
+    level: float,
+    ahead: int,
+    ranked: Floats,
+    whole: Floats,
+    local: Floats,
+    work: Floats,
+    start: int,
+    stop: int,
+) -> None:
+    """Sort the scores of the curves ``start <= i < stop``, and take the quantiles of a level: once for all capitals.
+
+    Parameters
+    ----------
+    score_offsets, scores
+        What :func:`escala.kernels.noise.scores.score` wrote, row after row.
+    level : float
+        Share of new observations.
+    ahead : int
+        1 where scores are sorted, those of later blocks, which windows do not go with.
+    ranked : shaped like scores
+        Output.
+    whole : (n,) float64
+        Output: quantile of all scores; NaN for curves without.
+    local : (n, WINDOWS) float64
+        Output: those of windows, for curves with scores enough; the others' stay as they are.
+    work : (WINDOW,) float64
+    """
+    for i in range(start, stop):
+        z = scores[score_offsets[i] : score_offsets[i + 1]]
+        whole[i] = math.nan
+        if z.size == 0:
+            continue
+        if (ahead == 0) & quantiles.windows_hold(z.size, level):
+            _window_quantiles(z, level, work, local[i])
+        some = ranked[score_offsets[i] : score_offsets[i + 1]]
+        for k in range(z.size):
+            some[k] = z[k]
+        if ahead == 0:
+            quantiles.sort(some)
+        whole[i] = quantiles.quantile(some, level)
 
 
 @kernel(
     codes_in, float_rows_in, floats_in, floats_in, floats_in, float_rows_in,
-    integers_in, floats_in, integers_in, floats_in, integers_in, floats_in,
-    number, integer, floats_in, float_rows_in, float_rows_out, float_rows_out, floats_out, integer, integer,
+    integers_in, floats_in, integers_in, floats_in, integers_in, floats_out, floats_in, float_rows_out,
+    number, integer, floats_in, float_rows_in, float_rows_out, float_rows_out, integer, integer,
 )  # fmt: skip
 def reach(
     family: Codes,
@@ -60,14 +108,15 @@ def reach(
     window_offsets: Integers,
     windows: Floats,
     score_offsets: Integers,
-    scores: Floats,
+    ranked: Floats,
+    whole: Floats,
+    local: Floats,
     level: float,
     ahead: int,
     within: Floats,
     capital: Floats,
     out: Floats,
     confidence: Floats,
-    work: Floats,
     start: int,
     stop: int,
 ) -> None:
@@ -81,34 +130,23 @@ def reach(
         Smallest capital seen.
     noise_levels : (n, 2) float64
         σ₀² and τ².
-    bin_offsets, bins, window_offsets, windows, score_offsets, scores
+    bin_offsets, bins, window_offsets, windows, score_offsets
         What :func:`escala.kernels.noise.scores.score` wrote, row after row.
-    level : float
-        Share of new observations.
-    ahead : int
-        1 where scores are sorted, those of later blocks, which windows do not go with.
+    ranked, whole, local, level, ahead
+        As in :func:`rank`, which made the first three.
     within : (n,) float64
         Distance that the confidence is of.
     capital : (n, m) or (1, m) float64
     out, confidence : (n, m) float64
         Outputs; NaN for curves without scores.
-    work : (most scores of a curve + WINDOW + WINDOWS,) float64
     """
     for i in range(start, stop):
-        z = scores[score_offsets[i] : score_offsets[i + 1]]
-        if z.size == 0:
+        some = ranked[score_offsets[i] : score_offsets[i + 1]]
+        if some.size == 0:
             for j in range(out.shape[1]):
                 out[i, j] = confidence[i, j] = math.nan
             continue
-        local = ahead == 0 and quantiles.windows_hold(z.size, level)
-        if local:
-            _window_quantiles(z, level, work)
-        ranked = work[WINDOWS + WINDOW : WINDOWS + WINDOW + z.size]
-        for k in range(z.size):
-            ranked[k] = z[k]
-        if ahead == 0:
-            quantiles.sort(ranked)
-        whole = quantiles.quantile(ranked, level)
+        by_window = (ahead == 0) & quantiles.windows_hold(some.size, level)
         places = bins[bin_offsets[i] : bin_offsets[i + 1]]
         unit = weights.power_of_four(smallest[i])
         p = of_row(params[i])
@@ -118,8 +156,8 @@ def reach(
             slope = depth_slope(family[i], p, origin[i], steps, c)
             depth, flat = noise_levels[i, noise.DEPTH], noise_levels[i, noise.LEVEL]
             scale = levels.scale_at(flat, depth, places, places.size // 2, slope, x)
-            q = whole
-            if local:
-                q = max(q, levels.between(windows[window_offsets[i] : window_offsets[i + 1]], work[:WINDOWS], x))
+            q = whole[i]
+            if by_window:
+                q = max(q, levels.between(windows[window_offsets[i] : window_offsets[i + 1]], local[i], x))
             out[i, j] = q * scale
-            confidence[i, j] = quantiles.share_within(ranked, within[i] / scale)
+            confidence[i, j] = quantiles.share_within(some, within[i] / scale)
