@@ -545,18 +545,19 @@ class NaiveFit:
         return self.sum(w * u * v for w, u, v in zip(self.w, one, other, strict=True))
 
     def depth_starts(self, top: float) -> list[tuple[float, float]]:
-        """Where descents begin: the lowest minima of the errors of eleven sharpnesses, lowest first."""
+        """Where descents begin: the minima of the errors of eleven sharpnesses and a plateau's edge, lowest first."""
         errors, places = [0.0] * 11, [self.depth_knee()] * 11
         for k in range(10, -1, -1):
             h = 1.0 / 12.0 * float(1 << k)
             errors[k], places[k] = self.depth_refine(h, self.depth_scan(h, places[min(k + 1, 10)], top), top)
         found = []
-        around = [math.inf, *errors, math.inf]
+        around, level = [math.inf, *errors, math.inf], 1.01 * min(errors)
         for k, error in enumerate(errors):
             before, behind = around[k], around[k + 2]
-            if error <= before and error < behind:
+            lowest = error <= before and error < behind
+            if lowest or (error <= level < before):
                 log_d, part = places[k], 0.0
-                if 0 < k < 10:
+                if lowest and 0 < k < 10:
                     vertex = 0.5 * (before - behind) / (before - 2.0 * error + behind)
                     other = places[k + (1 if vertex > 0.0 else -1)]
                     if abs(vertex) <= 0.5 and abs(other - log_d) < 2.0:

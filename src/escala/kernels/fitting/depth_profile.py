@@ -34,6 +34,9 @@ PLACES = INSIDE + 2 * BEYOND
 FARTHEST_BEFORE = 20.0  # before the smallest capital, in ln D
 LOOKS = 3  # at the error and its derivatives at each sharpness, with a step of Newton between two
 REACH = 4.0  # of such a step, in units of 1/h, and a third of the range
+#: Where the error is nearly the same for all sharper ones (a knee between two points), a narrow minimum may lie before
+#: the softest of these: that whose error is within this factor of the lowest.
+PLATEAU = 1.01
 SAME_VALLEY = 2.0  # difference of ln D up to which two neighbouring sharpnesses have their minimum in one valley
 
 # --- the sharpest knee ------------------------------------------------------------------------------------------------
@@ -245,21 +248,26 @@ def _step_along(work: Floats, lane: int, inverse: float) -> None:
 def next_start(work: Floats, lane: int) -> bool:
     """Choose the next lowest sharpness of the profile that is lower than its neighbours, and a place near it to begin.
 
-    A parabola through the three tells where between two sharpnesses the error may be lowest.
+    A parabola through the three tells where between two sharpnesses the error may be lowest. The softest sharpness of a
+    plateau is one more.
     """
+    level = math.inf
+    for number in range(SHARPNESSES):
+        level = min(level, PLATEAU * work[number * PROFILE + profile.ERROR + lane])
     last, last_number = work[own.START_ERROR + lane], work[own.START + lane]
-    lowest, chosen = math.inf, -1
+    lowest, chosen, bent = math.inf, -1, False
     for number in range(SHARPNESSES):
         error = work[number * PROFILE + profile.ERROR + lane]
         untried = (error > last) | ((error == last) & (float(number) > last_number))
         is_minimum = (error <= _beside(work, number - 1, lane)) & (error < _beside(work, number + 1, lane))
-        if untried & (error < lowest) & is_minimum:
-            lowest, chosen = error, number
+        is_edge = (error <= level) & (_beside(work, number - 1, lane) > level)
+        if untried & (error < lowest) & (is_minimum | is_edge):
+            lowest, chosen, bent = error, number, is_minimum
     if chosen < 0:
         return False
     work[own.START_ERROR + lane], work[own.START + lane] = lowest, float(chosen)
     log_d, part = work[chosen * PROFILE + profile.D + lane], 0.0
-    if (chosen > 0) & (chosen < SHARPNESSES - 1):
+    if bent & (chosen > 0) & (chosen < SHARPNESSES - 1):
         before, behind = _beside(work, chosen - 1, lane), _beside(work, chosen + 1, lane)
         vertex = 0.5 * (before - behind) / (before - 2.0 * lowest + behind)
         other = work[(chosen + (1 if vertex > 0.0 else -1)) * PROFILE + profile.D + lane]
