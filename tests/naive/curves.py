@@ -6,6 +6,7 @@ first, because that is how the kernels keep their lanes busy, and rounding depen
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,6 +23,11 @@ ROOT_2 = math.sqrt(2.0)
 LN_2 = math.log(2.0)
 LN2_HI, LN2_LO = 0.6931471803691238, 1.9082149292705877e-10
 
+ROUGH_EXP = (
+    0.6931471880262288, 0.24022650760568137, 0.05550357114219118, 0.009618082557276217, 0.0013390863364648796,
+    0.0001545316294559266,
+)  # fmt: skip
+ROUGH_LOG = (0.6666664033669925, 0.40007560644910756, 0.28236619805321583, 0.26851498022771403)
 EXPM1 = (
     0.5000000000000001,
     0.16666666666666669,
@@ -69,6 +75,23 @@ def naive_exp(t: float) -> float:
     r = (t - k * LN2_HI) - k * LN2_LO
     half = math.ldexp(1.0, int(k) - 1)
     return (half * (r + r * r * horner(EXPM1, r)) + half) * 2.0
+
+
+def rough_exp(t: float) -> float:
+    scaled = max(t, -708.0) * 1.4426950408889634
+    k = (scaled + 6755399441055744.0) - 6755399441055744.0
+    r = scaled - k
+    z = r * r
+    c = ROUGH_EXP
+    p = (1.0 + r * c[0]) + z * ((c[1] + r * c[2]) + z * ((c[3] + r * c[4]) + z * c[5]))
+    return p * math.ldexp(1.0, int(k))
+
+
+def rough_log1p(q: float) -> float:
+    s = q / (2.0 + q)
+    z = s * s
+    c = ROUGH_LOG
+    return 2.0 * s + s * z * ((c[0] + z * c[1]) + z * z * (c[2] + z * c[3]))
 
 
 def rises_again(curve: NaiveCurve, begin: float, end: float) -> bool:
@@ -438,55 +461,111 @@ class NaiveFit:
         g = naive_exp(-(max(log_x, 0.0) + bend))
         return g, q * part if log_x > 0.0 else part, bend
 
-    def depth_places(self, top: float) -> list[tuple[float, float, float]]:
-        """What the grid sees: points, or means of 48 bins where there are more than 60."""
-        bins = [[0.0, 0.0, 0.0] for _ in range(48 if self.n > 60 else self.n)]
-        for i, (x, w, y) in enumerate(zip(self.log_c, self.w, self.whole, strict=True)):
-            j = min(int(x * (48 / top)) if top > 0.0 else 0, 47) if self.n > 60 else i
-            for place, term in enumerate((w * x, w, w * y)):
-                bins[j][place] += term
-        return [(x / w, w, y / w) if w > 0.0 else (0.0, 0.0, 0.0) for x, w, y in bins]
-
-    def depth_grid(self, top: float, step: float) -> list[list[float]]:
-        places = self.depth_places(top)
-        yy = self.sum(w * y * y for _, w, y in places)
-        errors = []
-        for k in range(14):
-            row = []
-            for across in range(10):
-                h = naive_exp(math.log(0.25) + across * ((math.log(64.0) - math.log(0.25)) / 9))
-                inverse = 1.0 / h
-                g = []
-                for x, _, _ in places:
-                    log_x = x - k * step
-                    rest = naive_log(1.0 + naive_exp(-h * abs(log_x))) * inverse
-                    g.append(naive_exp(-(max(log_x, 0.0) + rest)))
-                gg = self.sum(w * v * v for (_, w, _), v in zip(places, g, strict=True))
-                gy = self.sum(w * v * y for (_, w, y), v in zip(places, g, strict=True))
+    def depth_knee(self) -> float:
+        """ln D of the best curve that is level before its knee and falls as 1/C behind."""
+        r = [naive_exp(-x) for x in self.log_c]
+        tails = [(0.0, 0.0)]
+        for w, v, y in zip(self.w[::-1], r[::-1], self.whole[::-1], strict=True):
+            tails.append((tails[-1][0] + w * v * v, tails[-1][1] + w * v * y))
+        weight = level = 0.0
+        best, knee = math.inf, 1.0
+        for i in range(self.n - 1):
+            weight, level = weight + self.w[i], level + self.w[i] * self.whole[i]
+            rr, ry = tails[self.n - 1 - i]
+            if r[i + 1] < r[i] and rr > 0.0 and ry > 0.0:
+                inverse = max(min(min(level / weight, 1.0) * rr / ry, r[i]), r[i + 1])
+                gg, gy = weight + rr / inverse / inverse, level + ry / inverse
                 a = min(gy / gg, 1.0)
-                row.append(yy - a * (2.0 * gy - a * gg))
-            errors.append(row)
-        return errors
+                error = -a * (2.0 * gy - a * gg)
+                best, knee = (error, inverse) if error < best else (best, knee)
+        return -naive_log(knee)
 
-    @staticmethod
-    def grid_minima(errors: list[list[float]]) -> list[tuple[float, int, int]]:
-        """Places lower than those before them and no higher than those behind, the lowest first."""
+    def depth_error(self, g: list[float]) -> float:
+        """Squared error with the best a, from sums."""
+        gg = self.sum(w * v * v for w, v in zip(self.w, g, strict=True))
+        gy = self.sum(w * v * y for w, v, y in zip(self.w, g, self.whole, strict=True))
+        a = min(gy / gg, 1.0)
+        return self.sum(w * y * y for w, y in zip(self.w, self.whole, strict=True)) - a * (2.0 * gy - a * gg)
+
+    def depth_scan(self, h: float, known: float, top: float) -> float:
+        """The best ln D of one sharpness among eight places and one that is known."""
+        inverse = 1.0 / h
+        before = [-min(k * inverse, 20.0) + 0.0 * top for k in (9.0, 2.0)]
+        behind = [min(k * inverse, 12.0) + top for k in (2.0, 9.0)]
+        best, place = math.inf, known
+        for log_d in [known, *before, *(0.0 + k * (1.0 / 3) * top for k in range(4)), *behind]:
+            g = []
+            for x in self.log_c:
+                bend = rough_log1p(rough_exp(-h * abs(x - log_d))) * inverse
+                g.append(rough_exp(-(max(x - log_d, 0.0) + bend)))
+            error = self.depth_error(g)
+            best, place = (error, log_d) if error < best else (best, place)
+        return place
+
+    def depth_refine(self, h: float, place: float, top: float) -> tuple[float, float]:
+        """Two steps of Newton for ln D; gives the lowest error and its place."""
+        best, trial, step = math.inf, place, 0.0
+        inverse = 1.0 / h
+        for _ in range(3):
+            g, by_d, twice = [], [], []
+            for x in self.log_c:
+                log_x = x - trial
+                q = rough_exp(-h * abs(log_x))
+                part = 1.0 / (1.0 + q)
+                g.append(rough_exp(-(max(log_x, 0.0) + rough_log1p(q) * inverse)))
+                turn = q * part
+                filled = 1.0 - (turn if log_x > 0.0 else part)
+                by_d.append(g[-1] * filled)
+                twice.append(g[-1] * (filled * filled - h * (turn * part)))
+            error = self.depth_error(g)
+            if error < best:
+                best, place, step = error, trial, self.depth_along(g, by_d, twice)
+                reach = top * (1.0 / 3) + 4.0 * inverse
+                step = max(min(step, reach), -reach)
+            else:
+                step = 0.25 * step
+            trial = place + step
+        return best, place
+
+    def depth_along(self, g: list[float], by_d: list[float], twice: list[float]) -> float:
+        """Newton's step for ln D."""
+        w, y = self.w, self.whole
+        gg, gy = self.sum(u * v * v for u, v in zip(w, g, strict=True)), self.products(g, y)
+        gd = self.products(g, by_d)
+        yd, twice_y = (self.sum(u * z * v for u, z, v in zip(w, y, k, strict=True)) for k in (by_d, twice))
+        a = gy / gg
+        a_slope = (yd - 2.0 * a * gd) / gg if a < 1.0 else 0.0
+        a = min(a, 1.0)
+        falls = yd - a * gd
+        squares = self.sum(u * v * v for u, v in zip(w, by_d, strict=True)) + self.products(g, twice)
+        bend = -a_slope * falls - a * (twice_y - a_slope * gd - a * squares)
+        return a * falls / bend if bend > 0.0 else math.copysign(math.inf, 1.0 if a * falls > 0.0 else -1.0)
+
+    def products(self, one: list[float], other: list[float]) -> float:
+        return self.sum(w * u * v for w, u, v in zip(self.w, one, other, strict=True))
+
+    def depth_starts(self, top: float) -> list[tuple[float, float]]:
+        """Where descents begin: the minima of the errors of eleven sharpnesses and a plateau's edge, lowest first."""
+        errors, places = [0.0] * 11, [self.depth_knee()] * 11
+        for k in range(10, -1, -1):
+            h = 1.0 / 12.0 * float(1 << k)
+            errors[k], places[k] = self.depth_refine(h, self.depth_scan(h, places[min(k + 1, 10)], top), top)
         found = []
-        for i, row in enumerate(errors):
-            for j, here in enumerate(row):
-                before = after = math.inf
-                for di, dj in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
-                    inside = 0 <= i + di < len(errors) and 0 <= j + dj < len(row)
-                    value = errors[i + di][j + dj] if inside else math.inf
-                    if (di, dj) < (0, 0):
-                        before = min(before, value)
-                    else:
-                        after = min(after, value)
-                if here < before and here <= after:
-                    found.append((here, i, j))
-        return sorted(found)
+        around, level = [math.inf, *errors, math.inf], 1.01 * min(errors)
+        for k, error in enumerate(errors):
+            before, behind = around[k], around[k + 2]
+            lowest = error <= before and error < behind
+            if lowest or (error <= level < before):
+                log_d, part = places[k], 0.0
+                if lowest and 0 < k < 10:
+                    vertex = 0.5 * (before - behind) / (before - 2.0 * error + behind)
+                    other = places[k + (1 if vertex > 0.0 else -1)]
+                    if abs(vertex) <= 0.5 and abs(other - log_d) < 2.0:
+                        log_d, part = log_d + (other - log_d) * abs(vertex), vertex
+                found.append((error, k, (log_d, math.log(1.0 / 12.0) + (float(k) + part) * math.log(2.0))))
+        return [start for _, _, start in sorted(found)]
 
-    def depth_project(self, log_d: float, log_h: float) -> dict[str, Any]:
+    def depth_project(self, log_d: float, log_h: float, held: bool) -> dict[str, Any]:
         h = naive_exp(log_h)
         g, gd, gh, seconds = [], [], [], []
         for x in self.log_c:
@@ -503,10 +582,9 @@ class NaiveFit:
             seconds.append((value * (filled * filled - turn), both, twice_h))
         gg = self.sum(w * v * v for w, v in zip(self.w, g, strict=True))
         a = self.sum(w * y * v for w, v, y in zip(self.w, g, self.whole, strict=True)) / gg
-        held = a >= 1.0
         m1 = self.sum(w * v * u for w, v, u in zip(self.w, g, gd, strict=True)) / gg
         m2 = self.sum(w * v * u for w, v, u in zip(self.w, g, gh, strict=True)) / gg
-        free = not held
+        free, free_a = not held, a
         a = 1.0 if held else a
         rests = []
         for column in zip(*seconds, strict=True):
@@ -514,7 +592,7 @@ class NaiveFit:
             with_y = self.sum(w * y * u for w, y, u in zip(self.w, self.whole, column, strict=True))
             rests.append(with_y - a * with_g)
         return {
-            "a": a, "g": g, "gd": gd, "gh": gh, "rests": rests,
+            "a": a, "free": free_a, "g": g, "gd": gd, "gh": gh, "rests": rests,
             "n0": gg if free else 0.0, "m1": m1 if free else 0.0, "m2": m2 if free else 0.0,
         }  # fmt: skip
 
@@ -531,33 +609,41 @@ class NaiveFit:
         dd = sums[3] - a * d["rests"][0] + (2.0 * a * m1 * by_d - by_d * by_d * over)
         dh = sums[4] - a * d["rests"][1] + (a * (m1 * by_h + m2 * by_d) - by_d * by_h * over)
         hh = sums[5] - a * d["rests"][2] + (2.0 * a * m2 * by_h - by_h * by_h * over)
-        return [*sums[:3], *self.positive(dd, dh, hh, *sums[3:])]
+        return [*sums[:3], dd, dh, hh, *sums[3:]]
 
     @staticmethod
     def positive(
         dd: float, dh: float, hh: float, plain_dd: float, plain_dh: float, plain_hh: float
-    ) -> tuple[float, float, float]:
+    ) -> tuple[float, float, float, bool]:
         """The matrix with its eigenvalues' absolute values, in units of Gauss and Newton's diagonal."""
         if not (plain_dd > 0.0 and plain_hh > 0.0):
-            return plain_dd, plain_dh, plain_hh
+            return plain_dd, plain_dh, plain_hh, False
         if dd > 0.0 and dd * hh - dh * dh > 0.0:
-            return dd, dh, hh
+            return dd, dh, hh, True
         unit = math.sqrt(plain_dd) * math.sqrt(plain_hh)
         a, b, c = dd / plain_dd, dh / unit, hh / plain_hh
         half = 0.5 * (a + c)
         determinant = a * c - b * b
         if determinant >= 0.0:
-            return -dd, -dh, -hh
+            return -dd, -dh, -hh, False
         radius = math.sqrt(half * half - determinant)
         a, b, c = (half * a - determinant) / radius, half * b / radius, (half * c - determinant) / radius
-        return a * plain_dd, b * unit, c * plain_hh
+        return a * plain_dd, b * unit, c * plain_hh, False
 
-    @staticmethod
-    def depth_step(at: tuple[float, float], moments: list[float], damping: float, top: float) -> tuple[float, float]:
-        (log_d, log_h), (_, down_d, down_h, dd, dh, hh) = at, moments
+    def depth_step(
+        self, at: tuple[float, float], held: bool, moments: list[float], damping: float, top: float
+    ) -> tuple[tuple[float, float], float, float, bool]:
+        """The next place, how far away it is, by how much the error should fall, and whether that can be trusted."""
+        (log_d, log_h), (_, down_d, down_h, dd, dh, hh, plain_dd, plain_dh, plain_hh) = at, moments
         highest, softest, sharpest = top + 14.0, math.log(1.0 / 20.0), math.log(200.0)
         free_d = not ((log_d <= -60.0 and down_d < 0.0) or (log_d >= highest and down_d > 0.0))
         free_h = not ((log_h <= softest and down_h < 0.0) or (log_h >= sharpest and down_h > 0.0))
+        off = log_d - top if log_d > top else log_d if log_d < 0.0 and not held else 0.0
+        hh = hh - 2.0 * off * dh + off * off * dd - off * down_d
+        dh = dh - off * dd + down_d
+        plain_hh = plain_hh - 2.0 * off * plain_dh + off * off * plain_dd
+        dd, dh, hh, sound = self.positive(dd, dh, hh, plain_dd, plain_dh - off * plain_dd, plain_hh)
+        down_h = down_h - off * down_d if free_h else down_h
         dd, hh = dd * (1.0 + damping), hh * (1.0 + damping)
         determinant = dd * hh - dh * dh
         both = free_d and free_h and determinant > 0.0
@@ -566,55 +652,71 @@ class NaiveFit:
             step_d = (down_d * hh - down_h * dh) / determinant if both else down_d / dd
         if free_h and hh > 0.0:
             step_h = (down_h * dd - down_d * dh) / determinant if both else down_h / hh
-        longest = max(abs(step_d), abs(step_h))
-        share = 1.0 / longest if longest > 1.0 else 1.0
-        step_d, step_h = step_d * share, step_h * share
-        return min(max(log_d + step_d, -60.0), highest), min(max(log_h + step_h, softest), sharpest)
+        gain = step_d * down_d + step_h * down_h
+        times = max(abs(step_d) / max(1.0, 2.0 * naive_exp(-log_h)), abs(step_h))
+        if times > 1.0:
+            step_d, step_h, sound = step_d / times, step_h / times, False
+        try_h = min(max(log_h + step_h, softest), sharpest)
+        try_d = min(max(log_d - off + (off + step_d) * naive_exp(log_h - try_h), -60.0), highest)
+        return (try_d, try_h), max(abs(try_d - log_d), abs(try_h - log_h)), gain, sound
 
     def depth_descent(
-        self, start: tuple[float, float], best: tuple[float, float, float], top: float
-    ) -> tuple[float, float, float]:
-        """Levenberg–Marquardt from one start, until rounding or the best place of another start is met."""
-        at, moments, error, damping, moved = start, [NAN] * 6, math.inf, 1e-3, math.inf
-        trial = start
-        for _ in range(64):
-            found = self.depth_moments(self.depth_project(*trial))
+        self, start: tuple[float, float], best: tuple[float, float, float, bool], top: float
+    ) -> tuple[float, float, float, bool]:
+        """Levenberg–Marquardt from one start, with a free or 1; gives the better of its end and the best so far."""
+        at, trial, held, turns, kept = start, start, False, 0, 0.0
+        moments: list[float] = []
+        error, damping, moved = math.inf, 1e-3, math.inf
+        for steps in itertools.count(1):
+            d = self.depth_project(*trial, held)
+            found = self.depth_moments(d)
             better = found[0] < error
             if better:
-                at, moments, error = trial, found, found[0]
-            damping = 0.1 * damping if better else 10.0 * damping
-            again = abs(at[0] - best[1]) < 1e-3 and abs(at[1] - best[2]) < 1e-3 and error >= best[0]
-            if damping > 1e8 or again or not (better or moved > 1e-7):
+                at, moments, error, kept = trial, found, found[0], d["free"]
+                if not held and kept > 1.0:
+                    turns, held, error, damping, moved = turns + 1, True, math.inf, 1e-3, math.inf
+                    continue
+                damping = 0.1 * damping if damping > 1e-4 else 0.0
+            else:
+                damping = max(10.0 * damping, 0.1)
+            if abs(at[0] - best[1]) < 1e-3 and abs(at[1] - best[2]) < 1e-3 and error >= best[0]:
+                return best
+            if better or moved > 1e-7:
+                trial, moved, gain, sound = self.depth_step(at, held, moments, damping, top)
+                ended = better and sound and moved < 1e-3 and gain <= 1e-10 * error
+                if damping <= 1e8 and steps < 192 and moved > 1e-11 and not ended:
+                    continue
+            best = (error, *at, held) if error < best[0] else best
+            if not (held and kept < 1.0 and turns <= 2):
                 break
-            damping = max(damping, 1e-12)
-            trial = self.depth_step(at, moments, damping, top)
-            moved = max(abs(trial[0] - at[0]), abs(trial[1] - at[1]))
-            if not moved > 1e-11:
-                break
-        return (error, *at)
+            trial, held, error, damping, moved = at, False, math.inf, 1e-3, math.inf
+        return best
 
     def depth(self) -> None:
-        """The best ln D and ln h: from three minima of a grid downhill, then three steps more."""
+        """The best ln D and ln h: from three starts downhill, from four more if that is nearly exact, and three steps."""
         self.log_c = [naive_log(c / self.c[0]) for c in self.c]
         self.whole = [y + self.mean_y for y in self.y]
         top = naive_log(self.c[-1] / self.c[0])
-        step = (top + 4.0) * (1.0 / 13)
-        best = (math.inf, 0.0, 0.0)
+        best = (math.inf, 0.0, 0.0, False)
         if not self.flat:
-            low, across = math.log(0.25), (math.log(64.0) - math.log(0.25)) / 9
-            for _, i, j in self.grid_minima(self.depth_grid(top, step))[:3]:
-                found = self.depth_descent((i * step, low + j * across), best, top)
-                best = found if found[0] < best[0] else best
-        at = best[1:]
-        for _ in range(3):
-            trial = self.depth_step(at, self.depth_moments(self.depth_project(*at)), 0.0, top)
-            if abs(trial[0] - at[0]) <= 1e-3 and abs(trial[1] - at[1]) <= 1e-3:
-                at = trial
-        d = self.depth_project(*at)
-        error = self.depth_moments(d)[0]
+            for start in self.depth_starts(top)[:3]:
+                best = self.depth_descent(start, best, top)
+            for turn in (-1.0, -2.0, 1.0, -3.0):
+                if not best[0] < 1e-5 * self.syy:
+                    break
+                log_h = min(max(best[2] + turn, math.log(1.0 / 20.0)), math.log(200.0))
+                best = self.depth_descent((best[1], log_h), best, top)
+        at, bound = best[1:3], best[3]
+        for _ in range(0 if self.flat else 3):
+            trial, moved, _, _ = self.depth_step(
+                at, bound, self.depth_moments(self.depth_project(*at, bound)), 0.0, top
+            )
+            at = trial if moved <= 2e-3 else at
+        d = self.depth_project(*at, bound)
+        error = math.nan if self.flat else self.depth_moments(d)[0]
         if error > best[0] + 1e-9 * (best[0] + 1e-9 * 1e-9 * self.syy):
-            at = best[1:]
-            d = self.depth_project(*at)
+            at = best[1:3]
+            d = self.depth_project(*at, bound)
             error = self.depth_moments(d)[0]
         self.sse[DEPTH] = error
         self.depth_found = at[0] <= top + 12.0 and error < self.syy * (1.0 - 1e-9)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from escala.kernels import special
-from tests.naive.curves import horner, naive_exp, naive_expm1, naive_log
+from tests.naive.curves import horner, naive_exp, naive_expm1, naive_log, rough_exp, rough_log1p
 from tests.naive.market import naive_quantile
 
 Floats = npt.NDArray[np.float64]
@@ -32,6 +32,7 @@ def mapped(function: Callable[[float], float]) -> Callable[[Floats], Floats]:
 
 EXP, EXPM1, LOG = mapped(special.exp), mapped(special.expm1), mapped(special.log)
 LOG1P, LAMBERT_W0 = mapped(special.log1p), mapped(special.lambert_w0)
+ROUGH_EXP, ROUGH_LOG1P = mapped(special.rough_exp), mapped(special.rough_log1p)
 RNG = np.random.default_rng(5)
 EXPONENTS = np.concatenate([RNG.uniform(-708, 709.7, 5000), RNG.uniform(-1, 1, 3000), [0.0, -708.0, 1e-300]])
 DECAYS = np.concatenate([-RNG.uniform(0, 708, 3000), -(10.0 ** RNG.uniform(-18, 1, 3000)), [0.0, -5000.0]])
@@ -109,6 +110,16 @@ def test_errors_are_what_the_docstring_says(t: float) -> None:
             continue
         got = float(value(np.array([t]))[0])
         assert abs(Fraction(got) - reference) <= Fraction(math.ulp(got)) * Fraction(ulps)
+
+
+def test_rough_ones_equal_their_twins_and_err_by_what_their_docstrings_say() -> None:
+    fractions = np.concatenate([RNG.uniform(0.0, 1.0, 5000), 10.0 ** RNG.uniform(-300, 0, 500), [0.0, 1.0]])
+    assert ROUGH_EXP(DECAYS).tolist() == [rough_exp(float(t)) for t in DECAYS]
+    assert ROUGH_LOG1P(fractions).tolist() == [rough_log1p(float(q)) for q in fractions]
+    inside = DECAYS[DECAYS >= -708.0]
+    assert np.max(np.abs(ROUGH_EXP(inside) / np.exp(inside) - 1.0)) < 6e-9
+    assert np.max(np.abs(ROUGH_LOG1P(fractions) - np.log1p(fractions))) < 1.1e-8
+    assert ROUGH_EXP(np.array([-1e9]))[0] == pytest.approx(3.3e-308, rel=0.01)
 
 
 def test_log_undoes_exp() -> None:

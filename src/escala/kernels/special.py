@@ -47,6 +47,18 @@ L11 = 0.18182889455674947
 L13 = 0.15331710618210773
 L15 = 0.14616585424888623
 
+# for the starts of searches: (2^r − 1)/r on |r| ≤ ½ with six terms, and (2·artanh(s) − 2s)/s³ on 0 ≤ s ≤ 1/3 with four
+R1 = 0.6931471880262288
+R2 = 0.24022650760568137
+R3 = 0.05550357114219118
+R4 = 0.009618082557276217
+R5 = 0.0013390863364648796
+R6 = 0.0001545316294559266
+A3 = 0.6666664033669925
+A5 = 0.40007560644910756
+A7 = 0.28236619805321583
+A9 = 0.26851498022771403
+
 E = 2.718281828459045
 INVERSE_E = 0.36787944117144233  # z + INVERSE_E is exact near −1/e, so that z + 1/e is right to an ulp
 INVERSE_E_LO = -1.2428753672788363e-17
@@ -173,6 +185,25 @@ def log1p(x: float) -> float:
     """Compute ln(1 + x) for 0 ≤ x ≤ 1e300, small ones to full precision: what 1 + x loses is given back."""
     whole = 1.0 + x
     return log(whole) + (x - (whole - 1.0)) / whole
+
+
+@helper
+def rough_exp(t: float) -> float:
+    """Compute e^t for t ≤ 0 to 6e-9 of it, to begin a search with; 3.3e-308 below −708. Terms are paired, few wait."""
+    scaled = (EXP_LOWEST if t < EXP_LOWEST else t) * LOG2_E
+    rounded = scaled + ROUND
+    r = scaled - (rounded - ROUND)
+    z = r * r
+    p = (1.0 + r * R1) + z * ((R2 + r * R3) + z * ((R4 + r * R5) + z * R6))
+    return p * np.int64((np.float64(rounded).view(np.int64) << 52) + ONE).view(np.float64)
+
+
+@helper
+def rough_log1p(q: float) -> float:
+    """Compute ln(1 + q) for 0 ≤ q ≤ 1 with an error below 1.1e-8, to begin a search with."""
+    s = q / (2.0 + q)
+    z = s * s
+    return 2.0 * s + s * z * ((A3 + z * A5) + z * z * (A7 + z * A9))
 
 
 @helper

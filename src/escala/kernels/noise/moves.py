@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from escala.kernels.families import depth, hill, power
+from escala.kernels.families import hill, power
 from escala.kernels.families.params import Params
+from escala.kernels.fitting.depth_rows import SHARPEST, SOFTEST
 from escala.kernels.jit import helper
 from escala.kernels.layout import coefficients as k
 from escala.kernels.layout import families as f
@@ -62,7 +63,7 @@ def _of_hill(p: Params, c0: float, c1: float, c2: float) -> Params:
 def _of_depth(p: Params, c0: float, c1: float, c2: float) -> Params:
     """f₁ and f₂ are the derivatives with respect to ln D and ln h for a = 1."""
     a = p[k.A]
-    h = _within(_times(p[k.C], c2 / a if a > 0.0 else 0.0), depth.SOFTEST, depth.SHARPEST)
+    h = _within(_times(p[k.C], c2 / a if a > 0.0 else 0.0), SOFTEST, SHARPEST)
     return _within(a + c0, 0.0, 1.0), _times(p[k.B], c1 / a if a > 0.0 else 0.0), h, p[k.D]
 
 
