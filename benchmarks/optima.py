@@ -130,6 +130,7 @@ def excess(family: str, records: list[Records]) -> tuple[Floats, npt.NDArray[np.
         [y for _, y in records],
         family=family,
         noise="even",
+        loss="squares",
         threads=1,
     )
     over = np.full(len(records), np.nan)
