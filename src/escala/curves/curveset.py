@@ -34,7 +34,7 @@ from escala.curves.families import (
     forbidden_coefficients,
 )
 from escala.curves.prediction import Prediction, Saturation
-from escala.curves.predictor import Predictor, predictor
+from escala.curves.predictor import Predictor, predictor, student_quantiles
 
 #: Capital that a curve can be asked for.
 _CAPITAL: Final = Interval(0.0, np.inf, high_open=True)
@@ -488,7 +488,7 @@ class CurveSet:
         values mark curves that no family follows. NaN where fewer than coefficients + 2 capitals differ or all
         efficiencies are equal; 1 where the residuals are rounding.
         """
-        from scipy.special import betainc
+        from escala.kernels.distributions import beta_probabilities
 
         ratio, mean, variance = self._neumann.T
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -497,8 +497,9 @@ class CurveSet:
             alpha, beta = centre * size, (1.0 - centre) * size
             sound = (alpha > 0.0) & (beta > 0.0) & np.isfinite(size)
         bounded = np.clip(np.where(sound, ratio, 0.0), 0.0, 4.0) / 4.0
-        value = betainc(np.where(sound, alpha, 1.0), np.where(sound, beta, 1.0), bounded)
-        return np.where(sound, value, np.nan)
+        value = np.empty(len(self))
+        beta_probabilities(np.where(sound, alpha, np.nan), np.where(sound, beta, np.nan), bounded, value, 0, len(self))
+        return value
 
     @property
     def marked(self) -> npt.NDArray[np.bool_]:
@@ -711,13 +712,11 @@ class CurveSet:
         >>> found.capacity
         array([500000.,     inf])
         """
-        from scipy.special import stdtrit
-
         from escala.kernels.curves import limits as kernels
 
         drops = keyed.per_symbol("drop", drop, self.symbols, _SHARE, CurveError)
         fitted = np.isfinite(self._root[:, 0])
-        quantile = stdtrit(np.where(self.df_resid > 0.0, self.df_resid, 1.0), 0.5 + 0.5 * _LIMITS_LEVEL)
+        quantile = student_quantiles(np.where(self.df_resid > 0.0, self.df_resid, 1.0), _LIMITS_LEVEL)
         reach = np.where(self.df_resid > 0.0, self.residual_sd * quantile, np.inf)
         reach = np.where(fitted, reach, np.nan)
         out = np.empty((len(self), len(LIMITS)))

@@ -203,6 +203,15 @@ class Ranked:
     whole: Floats
     local: Floats
 
+    @functools.cached_property
+    def packed(self) -> tuple[Any, ...]:
+        """Give it as kernels take it."""
+        known = self.known
+        return (
+            np.ascontiguousarray(known.levels), known.bins.offsets, known.bins.values, known.windows.offsets,
+            known.windows.values, self.offsets, self.ranked, self.whole, self.local, self.level, int(self.ahead),
+        )  # fmt: skip
+
 
 def ranked(known: Noise, level: float, *, ahead: bool) -> Ranked:
     """Sort the scores of curves and take the quantiles of a level.
@@ -216,7 +225,6 @@ def ranked(known: Noise, level: float, *, ahead: bool) -> Ranked:
     ahead : bool
         Whether for observations of later times.
     """
-    from escala.kernels.noise import intervals as kernels
     from escala.kernels.noise.rows import WINDOW, WINDOWS
 
     scores = known.forward if ahead else known.scores
@@ -225,11 +233,18 @@ def ranked(known: Noise, level: float, *, ahead: bool) -> Ranked:
         known, level, ahead, scores.offsets, np.empty(scores.values.size), np.empty(n), np.zeros((n, WINDOWS))
     )
     if scores.values.size:
-        kernels.rank(
+        _intervals().rank(
             scores.offsets, scores.values, level, int(ahead), found.ranked, found.whole, found.local,
             np.empty(WINDOW), 0, n,
         )  # fmt: skip
     return found
+
+
+@functools.cache
+def _intervals() -> Any:
+    from escala.kernels.noise import intervals
+
+    return intervals
 
 
 def reach(
@@ -242,7 +257,7 @@ def reach(
     curves
         Families, coefficients, origins and steps, as kernels take them.
     smallest : (n,) float64
-        Smallest capital seen.
+        Smallest capital seen, contiguous as are the rows.
     noise : Ranked
         Of the curves.
     rows : (n, m) or (1, m) float64
@@ -250,16 +265,7 @@ def reach(
     within : (n,) float64
         Distance that the confidence is of.
     """
-    from escala.kernels.noise import intervals as kernels
-
-    out = np.empty((smallest.size, rows.shape[1]))
-    confidence = np.empty_like(out)
-    known = noise.known
-    family, params, origin, steps = curves
-    kernels.reach(
-        family, params, origin, steps, np.ascontiguousarray(smallest), np.ascontiguousarray(known.levels),
-        known.bins.offsets, known.bins.values, known.windows.offsets, known.windows.values, noise.offsets,
-        noise.ranked, noise.whole, noise.local, noise.level, int(noise.ahead), within, np.ascontiguousarray(rows),
-        out, confidence, 0, smallest.size,
-    )  # fmt: skip
+    shape = (smallest.size, rows.shape[1])
+    out, confidence = np.empty(shape), np.empty(shape)
+    _intervals().reach(*curves, smallest, *noise.packed, within, rows, out, confidence, 0, smallest.size)
     return out, confidence
