@@ -648,13 +648,12 @@ class CurveSet:
         The interval of the marginal is one of the curve, not of observations: U′ ± t·s·√v of its own v. A ladder's
         level and depth are moved by theirs, since between two steps its slope has no error of its own.
         """
-        share = one_number("level", level, _LEVEL, CurveError)
+        ready = self._predictors.get((level, interval)) if type(level) is float and type(interval) is str else None
+        if ready is None:
+            ready = self._prepared(level, interval)
         tolerances = self._tolerances.get(tolerance) if type(tolerance) is float else None
         if tolerances is None:
             tolerances = self._kept_tolerance(tolerance)
-        ready = self._predictors.get((share, interval)) if isinstance(interval, str) else None
-        if ready is None:
-            ready = self._prepared(share, interval)
         rows, shape = self._capital_rows(capital)
         return ready.predict(rows, shape, tolerances, self._check_capital, capital)
 
@@ -680,10 +679,14 @@ class CurveSet:
 
     def _prepared(self, level: float, interval: str) -> Predictor:
         """Prepare predictions of a level; those of the last few levels are kept."""
-        made = predictor(self, level, interval)
+        share = one_number("level", level, _LEVEL, CurveError)
+        known = self._predictors.get((share, interval)) if isinstance(interval, str) else None
+        if known is not None:
+            return known
+        made = predictor(self, share, interval)
         if len(self._predictors) >= _LEVELS:
             self._predictors.clear()
-        self._predictors[level, interval] = made
+        self._predictors[share, interval] = made
         return made
 
     def saturation(self, drop: PerSymbol = 0.10) -> Saturation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +24,7 @@ MOST_BLOCKS: Final = 24
 #: Points between two looks at Ctrl-C.
 _STEP_POINTS: Final = 20_000
 _NONE: Final = np.empty(0, dtype=np.int64)
+_FEW: Final = 64  # curves of which nothing is known once and for all
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,19 @@ class Noise:
     @classmethod
     def unknown(cls, n: int) -> Noise:
         """Say that nothing is known."""
-        none = Ragged.empty(n)
-        return cls(np.full((n, 2), np.nan), np.full(n, np.nan), none, none, none, none)
+        return _unknown_of_few(n) if n <= _FEW else _unknown(n)
+
+
+def _unknown(n: int) -> Noise:
+    """Say that nothing is known of n curves; nobody can write into it."""
+    none = Ragged.empty(n)
+    levels, misfit = np.full((n, 2), np.nan), np.full(n, np.nan)
+    levels.setflags(write=False)
+    misfit.setflags(write=False)
+    return Noise(levels, misfit, none, none, none, none)
+
+
+_unknown_of_few: Final = functools.lru_cache(maxsize=_FEW + 1)(_unknown)
 
 
 def noise_from(noise: str) -> int:
@@ -51,13 +64,18 @@ def noise_from(noise: str) -> int:
     RecordError
         If `noise` is none of the words for it.
     """
-    from escala.kernels.noise.rows import NEVER
-    from escala.kernels.noise.weights import FEWEST, USUAL
-
     if not known_word(noise, NOISES) or noise is None:
         shown = ", ".join(map(repr, NOISES[:-1])) + f" or {NOISES[-1]!r}"
         raise RecordError(f"noise must be {shown}, not {noise!r}", arguments=("noise",))
-    return int({"auto": USUAL, "even": NEVER, "local": FEWEST}[noise])
+    return _least_capitals()[noise]
+
+
+@functools.cache
+def _least_capitals() -> dict[str, int]:
+    from escala.kernels.noise.rows import NEVER
+    from escala.kernels.noise.weights import FEWEST, USUAL
+
+    return {"auto": int(USUAL), "even": int(NEVER), "local": int(FEWEST)}
 
 
 def ranks(offsets: Integers, values: Floats) -> Integers:
@@ -104,7 +122,7 @@ def score(
     block: Integers,
     least: int,
     fitted: tuple[Any, ...],
-    threads: int,
+    threads: int | None,
 ) -> Noise:
     """Score the records of curves that were fitted; where there are groups their errors change.
 
@@ -119,15 +137,15 @@ def score(
     fitted
         Families, statuses, coefficients, origins, inverse roots, covariances and statistics, as the fit wrote them.
     """
+    order, offsets, capital, efficiency, weights = records
+    n = offsets.size - 1
+    if group.size == 0 and (capital.size < least or np.diff(offsets).max() < least):
+        return Noise.unknown(n)
     from escala.kernels.noise import scores as kernels
     from escala.kernels.noise.rows import BINS, WINDOWS, WORK_SIZE, kept, noise, point, tag
 
-    order, offsets, capital, efficiency, weights = records
     family, status, params, origin, root, covariance, stats = fitted
-    n = offsets.size - 1
     sizes = np.diff(offsets)
-    if group.size == 0 and sizes.max(initial=0) < least:
-        return Noise.unknown(n)
     most = max(1, int(sizes.max(initial=1)))
     levels, misfit = np.empty((n, noise.END)), np.empty(n)
     bins, windows = np.empty((n, BINS)), np.empty((n, WINDOWS))
@@ -152,7 +170,8 @@ def score(
 
         return part
 
-    parallel.run(make_part, n, chunk=parallel.chunk_size(n, threads, largest=1024, multiple=1), threads=threads)
+    crew = parallel.checked_threads(threads, RecordError)
+    parallel.run(make_part, n, chunk=parallel.chunk_size(n, crew, largest=1024, multiple=1), threads=crew)
     return Noise(
         levels=levels,
         misfit=misfit,

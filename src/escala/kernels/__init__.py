@@ -39,6 +39,7 @@ _KERNELS = {
     "broadcast": ("take",),
     "grouping": ("order", "rank"),
     "order_book": ("walk",),
+    "fitting.survey": ("survey",),
     "philox": ("uniforms", "words"),
     "sequences": ("halton", "jitter", "sobol", "strata"),
     "market.paths": ("paths",),
