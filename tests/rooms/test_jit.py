@@ -16,7 +16,8 @@ import numba
 import pytest
 
 from escala import kernels
-from escala.kernels import jit
+from escala.kernels import compiler, jit
+from escala.kernels.identity import identity
 
 #: What the answer of `_USE` needs.
 NEEDED = [name for name in kernels.names() if name.startswith("lending.lanes.")]
@@ -126,20 +127,20 @@ def test_any_flipped_bit_is_noticed(tmp_path: Path, small: tuple[Path, str]) -> 
         content = bytearray(whole)
         content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
         copy.write_bytes(content)
-        with pytest.raises(jit._DamagedError, match="is damaged"):
-            jit._checked(str(copy))
+        with pytest.raises(compiler._DamagedError, match="is damaged"):
+            compiler._checked(str(copy))
     copy.write_bytes(whole)
-    assert jit._checked(str(copy)) == whole[: -jit._DIGEST]
+    assert compiler._checked(str(copy)) == whole[: -compiler._DIGEST]
 
 
 def test_a_wait_for_another_process_says_so_and_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "x.lock"
     with path.open("wb") as held, path.open("wb") as wanted, pytest.MonkeyPatch.context() as patch:
         fcntl.flock(held, fcntl.LOCK_EX)
-        patch.setattr(jit, "_PATIENCE", 0.1)
-        patch.setattr(jit, "_LONGEST_WAIT", 0.5)
+        patch.setattr(compiler, "_PATIENCE", 0.1)
+        patch.setattr(compiler, "_LONGEST_WAIT", 0.5)
         began = time.monotonic()
-        jit._wait_for(wanted, "a kernel")  # ends though nobody gives the lock back
+        compiler._wait_for(wanted, "a kernel")  # ends though nobody gives the lock back
         assert time.monotonic() - began >= 0.5
     assert capsys.readouterr().err == "escala: another process compiles a kernel, waiting for it\n"
 
@@ -161,7 +162,7 @@ def test_eight_processes_fill_a_cold_cache_together(tmp_path: Path) -> None:
 
 
 def test_flags_and_processor_have_places_of_their_own(tmp_path: Path) -> None:
-    code = "from escala.kernels import jit; print(jit.cache_dir())"
+    code = "from escala.kernels import compiler; print(compiler.cache_dir())"
     places = {
         use(tmp_path, code).stdout,
         use(tmp_path, code, NUMBA_BOUNDSCHECK="1").stdout,
@@ -226,9 +227,7 @@ def identity_of(source: str) -> str:
     """Give the identity of the kernel in a module of the package that has this source."""
     namespace: dict[str, Any] = {"__name__": "escala.kernels.small"}
     exec(compile(source, "small.py", "exec"), namespace)
-    from escala.kernels import jit
-
-    return str(jit.identity(namespace["kernel"], ("float64",)))
+    return identity(namespace["kernel"], ("d",))
 
 
 @pytest.mark.parametrize(
@@ -282,11 +281,11 @@ def test_every_kernel_is_named() -> None:
 
 def test_a_build_compiles_no_more_than_it_needs(tmp_path: Path) -> None:
     code = (
-        "from escala.kernels import jit\n"
+        "from escala.kernels import compiler\n"
         "from escala.kernels.curves import limits\n"
-        "names = sorted(jit.waiting)\n"
-        "jit.waiting['escala.kernels.curves.limits.threshold']()\n"
-        "print(*(name.removeprefix('escala.kernels.') for name in names), *jit.kept_kernels(), sep='\\n')\n"
+        "names = sorted(compiler.waiting)\n"
+        "compiler.waiting['escala.kernels.curves.limits.threshold'].compile()\n"
+        "print(*(name.removeprefix('escala.kernels.') for name in names), *compiler.kept_kernels(), sep='\\n')\n"
     )
     said = use(tmp_path / "cache", code, ESCALA_COMPILE="later").stdout.split()
     defined = {name for name in kernels.names() if name.startswith("curves.limits.")}
@@ -306,7 +305,7 @@ def test_two_processes_share_what_is_to_be_compiled(tmp_path: Path) -> None:
         "import sys; from escala import kernels\n"
         "kernels._KERNELS = {name: kernels._KERNELS[name] for name in ('philox', 'broadcast', 'grouping')}\n"
         "kernels.compile_free(int(sys.argv[1]))\n"
-        "from escala.kernels import jit; print(*jit.kept_kernels())\n"
+        "from escala.kernels import compiler; print(*compiler.kept_kernels())\n"
     )
     env = {**os.environ, "ESCALA_CACHE_DIR": str(tmp_path)}
     crew = [
@@ -323,13 +322,15 @@ def test_two_processes_share_what_is_to_be_compiled(tmp_path: Path) -> None:
 
 def test_a_kernel_that_another_process_is_at_is_left_to_it(tmp_path: Path) -> None:
     code = (
-        "from escala.kernels import jit\n"
-        "with jit.only_defined(): from escala.kernels import philox\n"
-        "jit.waiting['escala.kernels.philox.words'](wait=False)\n"
-        "print(jit.kept_kernels())\n"
+        "from escala.kernels import compiler\n"
+        "with compiler.only_defined(): from escala.kernels import philox\n"
+        "compiler.waiting['escala.kernels.philox.words'].compile(wait=False)\n"
+        "print(compiler.kept_kernels())\n"
     )
     directory = Path(
-        use(tmp_path, "from escala.kernels import jit; jit.keeps(); print(jit.cache_dir())").stdout.strip()
+        use(
+            tmp_path, "from escala.kernels import compiler; compiler.keeps(); print(compiler.cache_dir())"
+        ).stdout.strip()
     )
     with (directory / "escala.kernels.philox.words.lock").open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -349,5 +350,5 @@ def test_a_number_that_is_written_out_makes_no_overload_of_its_own() -> None:
         out[0] = scaled(x, 3) + scaled(x, times)
 
     numba.njit(numba.void(numba.float64, numba.int64, numba.float64[::1]))(both)
-    assert len(scaled.overloads) == 1  # type: ignore[attr-defined]
+    assert len(scaled.dispatcher.overloads) == 1  # type: ignore[attr-defined]
     assert scaled(2.0, 4) == 8.0  # called from Python it is compiled for it
