@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -16,10 +15,6 @@ from escala.errors import AllocationError
 from escala.tables import WARM
 
 _CHUNK: Final = 4096
-
-
-_MOST_KEPT: Final = 1 << 17  # numbers of a workspace that a thread keeps for its next call
-_KEPT = threading.local()
 
 
 def _room(n: int, solves: int, steps: int, most: int) -> tuple[Any, ...]:
@@ -40,15 +35,7 @@ def _room(n: int, solves: int, steps: int, most: int) -> tuple[Any, ...]:
     )
 
 
-def _kept_room(*sizes: int) -> tuple[Any, ...]:
-    """Give this thread's workspaces: those of its last call, if they are of these sizes and not large."""
-    last = getattr(_KEPT, "last", None)
-    if last is not None and last[0] == sizes:
-        return last[1]  # type: ignore[no-any-return]
-    room = _room(*sizes)
-    if sum(array.size for array in room) <= _MOST_KEPT:
-        _KEPT.last = sizes, room
-    return room
+_kept_room = parallel.kept(_room)
 
 
 @functools.lru_cache(maxsize=64)

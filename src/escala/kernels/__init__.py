@@ -40,6 +40,8 @@ _KERNELS = {
     "broadcast": ("take",),
     "grouping": ("order", "rank"),
     "order_book": ("walk",),
+    "fitting.survey": ("survey",),
+    "distributions": ("beta_probabilities", "quantiles"),
     "philox": ("uniforms", "words"),
     "sequences": ("halton", "jitter", "sobol", "strata"),
     "market.paths": ("paths",),

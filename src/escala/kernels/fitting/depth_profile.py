@@ -70,6 +70,7 @@ def find_knee(work: Floats, points: Floats, rows: int, folded: bool) -> None:
                 _try_knee(work, points, i * POINT + lane, (i + 1) * POINT + lane, lane)
     for lane in range(LANES):
         work[own.LOW_D + lane] = -log(work[own.LOW_D + lane])
+        work[own.KNEE_D + lane] = work[own.LOW_D + lane]
 
 
 @helper
@@ -120,6 +121,7 @@ def draw_profile(work: Floats, points: Floats, rows: int, folded: bool) -> None:
         share(work)
     for lane in range(LANES):
         work[own.YY + lane] = work[head.T0 + lane]
+        work[own.KNEE_ERROR + lane] = work[head.T0 + lane] + work[own.LOW_ERROR + lane]
     for turn in range(SHARPNESSES):
         number = SHARPNESSES - 1 - turn
         h = SOFTEST_SCANNED * float(1 << number)
