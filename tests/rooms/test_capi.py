@@ -1152,7 +1152,7 @@ def test_settings_of_the_compiler_do_not_reach_the_build(tmp_path: Path, monkeyp
     monkeypatch.setenv("NUMBA_CPU_NAME", "no-such-processor")
     seen: list[dict[str, str]] = []
     module = importlib.import_module("escala.capi.build")
-    monkeypatch.setattr(module, "_run_together", lambda _, settings: seen.append(settings))
+    monkeypatch.setattr(module, "run_together", lambda _, settings: seen.append(settings))
     _compile_entries(tmp_path, "x86-64-v2")
     (settings,) = seen
     numba = {name: value for name, value in settings.items() if name.startswith("NUMBA_")}
@@ -1160,13 +1160,13 @@ def test_settings_of_the_compiler_do_not_reach_the_build(tmp_path: Path, monkeyp
 
 
 def test_the_first_failure_ends_the_other_processes() -> None:
-    from escala.capi.build import _run_together
+    from escala.native.tools import run_together
 
     fails = [sys.executable, "-c", "raise RuntimeError('no room')"]
     waits = [sys.executable, "-c", "import time; time.sleep(60)"]
     start = time.monotonic()
     with pytest.raises(BuildError, match=r"^python\S* failed: RuntimeError: no room$"):
-        _run_together([fails, waits], dict(os.environ))
+        run_together([fails, waits], dict(os.environ))
     assert time.monotonic() - start < 30
 
 
@@ -1216,11 +1216,11 @@ def test_no_room_for_what_is_temporary(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_of_a_traceback_the_last_line_is_passed_on() -> None:
-    from escala.capi.build import _run_together
+    from escala.native.tools import run_together
 
     fails = [sys.executable, "-W", "always", "-c", "import warnings; warnings.warn('an Error'); open('/dev/null/none')"]
     with pytest.raises(BuildError, match=r"^python\S* failed: NotADirectoryError: "):
-        _run_together([fails], dict(os.environ))
+        run_together([fails], dict(os.environ))
 
 
 def test_a_bare_name_is_a_file_of_this_folder(native: Built, monkeypatch: pytest.MonkeyPatch) -> None:
