@@ -22,13 +22,13 @@ _MOST_KEPT: Final = 1 << 17  # numbers of a workspace that a thread keeps for it
 _KEPT = threading.local()
 
 
-def _room(n: int, solves: int, steps: int, most: int) -> tuple[Any, ...]:
+def _room(n: int, parts: int, steps: int, most: int) -> tuple[Any, ...]:
     """Make the workspaces of a thread."""
     from escala.kernels import layout
     from escala.kernels.allocation import solve as kernels
 
     return (
-        aligned(kernels.work_size(n, solves, steps)),
+        aligned(kernels.work_size(n, parts, steps)),
         np.empty((layout.marks.END, n), dtype=np.int64),
         np.empty(kernels.integers_size(n, most), dtype=np.int64),
         np.empty((most + 2, layout.node.END), dtype=np.int64),
@@ -76,7 +76,7 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
     found = (answers.amounts, answers.binding, answers.solution, first.amounts, first.binding, first.solution)
 
     def make_part() -> parallel.Part:
-        arrays = (*given, *found, *_room(n, request.solves, steps.size, most))
+        arrays = (*given, *found, *_room(n, request.parts, steps.size, most))
 
         def part(start: int, stop: int) -> Iterator[None]:
             for begin in range(start, stop, WARM):
@@ -86,7 +86,7 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
         return part
 
     if 0 < m <= WARM:
-        arrays = (*given, *found, *_kept_room(n, request.solves, steps.size, most))
+        arrays = (*given, *found, *_kept_room(n, request.parts, steps.size, most))
         solve(*arrays, 0, m)
         return answers, first
     crew = parallel.checked_threads(threads, AllocationError)
