@@ -1114,6 +1114,20 @@ def durbin_watson_moments(e: list[list[float]], p: int) -> dict[str, float]:
     return {"neumann_mean": trace / freedom, "neumann_variance": variance}
 
 
+def survey(
+    capital: list[float], efficiency: list[float], weights: list[float], bounds: list[float]
+) -> tuple[float, int]:
+    """The most that a record of an instrument returned, and how many are out of bounds."""
+    least, most, low, high = bounds
+    pairs = list(zip(capital, efficiency, strict=True))
+    outside = sum(not (least <= c <= most and low <= y <= high) for c, y in pairs)
+    utilities = [c * y if w > 0.0 else 0.0 for (c, y), w in zip(pairs, weights or [1.0] * len(pairs), strict=True)]
+    best = -math.inf
+    for utility in utilities:
+        best = max(best, utility)  # in this order a NaN never wins
+    return best if utilities else math.nan, outside
+
+
 def grouped(symbols: list[str]) -> tuple[list[str], list[int], list[int]]:
     """Symbols in order of first appearance, where the records of each begin, and which record stands where."""
     names = list(dict.fromkeys(symbols))

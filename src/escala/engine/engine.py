@@ -230,12 +230,15 @@ class PredictiveScalingEngine:
         CurveError
             If the capital is negative or not finite.
         """
-        # A float that was asked for before is answered here; whatever else it is goes through the checks below.
+        # A float, of a symbol that waits for nothing, is answered here; all else goes through the checks below.
         state = self._state
-        if isinstance(capital, float) and isinstance(symbol, str) and time.monotonic() < state.refresh_at:
+        if isinstance(capital, float) and type(symbol) is str and time.monotonic() < state.refresh_at:
             found = self._remembered(symbol, capital)
             if found is not None and self._holds(symbol):
                 return found
+            if found is None and self._loaded and FINITE_FROM_ZERO.has(capital) and self._is_ready(symbol):
+                model, amount = state.models[symbol], float(capital) + 0.0  # no −0
+                return self._predicted(symbol, model, state.predictions.predict(model, symbol, amount, self.config))
         amount = one_number("capital", capital, FINITE_FROM_ZERO, CurveError) + 0.0  # no −0
         [symbol] = listed([symbol])
         await self._trainer.ready([symbol])
@@ -263,13 +266,16 @@ class PredictiveScalingEngine:
 
     def _holds(self, symbol: str) -> bool:
         """Tell whether a prediction that is remembered still counts; records that it misses are trained beside."""
-        if not self.config.max_staleness:
-            return True  # else it would have been forgotten
+        return not self.config.max_staleness or self._is_ready(symbol)  # without it, it would have been forgotten
+
+    def _is_ready(self, symbol: str) -> bool:
+        """Tell whether a symbol's model answers without waiting; records that it misses are trained beside."""
         if not self._state.answers(symbol, time.time()):
             return False
-        self._state.follow((symbol,))
-        if self._state.outrun(symbol):
-            self._trainer.train_beside()
+        if self.config.max_staleness:
+            self._state.follow((symbol,))
+            if self._state.outrun(symbol):
+                self._trainer.train_beside()
         return True
 
     def _remembered(self, symbol: str, capital: float) -> EfficiencyPrediction | None:
@@ -377,10 +383,10 @@ class PredictiveScalingEngine:
         current: Mapping[str, float],
         total_capital: float | None = None,
         *,
-        trade_cost: float = 0.0,
+        trade_cost: PerSymbol | tuple[PerSymbol, PerSymbol] = 0.0,
         **limits: Any,
     ) -> RebalancePlan:
-        """Compare what is held with the optimum: drift, trades, and whether they are worth it. Nothing is recorded.
+        """Find the trades that lead from what is held to the optimum, net of what they cost. Nothing is recorded.
 
         Parameters
         ----------
@@ -388,11 +394,12 @@ class PredictiveScalingEngine:
             Symbol → capital held, at least 0.
         total_capital : float, optional
             Money in all; by default the sum of what is held.
-        trade_cost : float
-            What a unit of capital bought or sold costs, in [0, 1]: 0.001 is a tenth of a per cent.
+        trade_cost : float or by symbol, or a tuple of two of them
+            What a unit of capital costs to buy or sell, in [0, 1]: 0.001 is a tenth of a per cent; a tuple gives what
+            buying costs, then what selling does.
         **limits
-            As in :meth:`optimize_allocation`. With `hurdle` all cash counts as what it says; without it, capital that
-            becomes cash keeps its value, and cash that was idle before returned nothing.
+            As in :meth:`optimize_allocation`, `fixed_cost` among them. With `hurdle` all cash counts as what it says;
+            without it, capital that becomes cash keeps its value, and cash that was idle before returned nothing.
 
         Raises
         ------
@@ -401,8 +408,8 @@ class PredictiveScalingEngine:
         """
         current = rebalancing.by_symbol(current)
         held, total = rebalancing.holdings(current, total_capital)
-        trade_cost = rebalancing.checked_cost(trade_cost)
-        found, curves, used, settings = await self._allocated(list(current), total, limits)
+        trading = {"current": held, "trade_cost": trade_cost}
+        found, curves, used, settings = await self._allocated(list(current), total, limits | trading)
         for symbol, amount in zip(current, held.tolist(), strict=True):
             self._state.move(symbol, amount)
         return rebalancing.plan(
@@ -413,7 +420,6 @@ class PredictiveScalingEngine:
             priority=used["priority"],
             hurdle=float(used["hurdle"]) if "hurdle" in used else None,
             threshold=settings.rebalance_threshold,
-            trade_cost=trade_cost,
         )
 
     # --- what is known --------------------------------------------------------------------------------------------
