@@ -21,9 +21,9 @@ $(READY): pyproject.toml
 demo: $(READY) ## run the main job: curves of 56 token pairs, 374 real Aave accounts
 	@$(BIN)/escala demo
 
-test: $(READY) ## run all checks: lint, docs, tests on all and one thread, with bounds checks, without compiler
+test: $(READY) ## run all checks: lint, docs, tests on all threads, on one with bounds checks, without compiler
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-kernels docs
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-suite test-lanes
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-rest test-early test-lanes
 
 lint: $(READY) ## check style, format, types and which room may import which
 	$(BIN)/ruff check .
@@ -46,13 +46,18 @@ docs: $(READY) ## build the site in build/site; any warning is an error
 test-kernels: kernels
 	NUMBA_BOUNDSCHECK=1 $(BIN)/escala warm
 
-# The whole suite beside its lanes: each leaves a core idle for much of its time.
-test-suite: $(READY)
-	$(BIN)/python -m pytest
+# The suite in two halves of about the same cost, each file in one of them, and the lanes beside whichever takes longer.
+EARLY = tests/rooms/test_[a-d]*.py
 
+test-early: $(READY)
+	$(BIN)/python -m pytest $(EARLY)
+
+test-rest: $(READY)
+	$(BIN)/python -m pytest tests --ignore-glob='$(EARLY)'
+
+# Kernels again, on one thread and with bounds checks: what fails here is told apart by leaving one of the two out.
 test-lanes: $(READY)
-	HYPOTHESIS_PROFILE=lane ESCALA_THREADS=1 $(BIN)/python -m pytest -q -m "kernel and not slow" tests/rooms
-	HYPOTHESIS_PROFILE=lane NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q -m "kernel and not slow" tests/rooms
+	HYPOTHESIS_PROFILE=lane ESCALA_THREADS=1 NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q -m "kernel and not slow" tests/rooms
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m nojit $(NOJIT_TESTS)
 
 bench: $(READY) ## run the benchmarks and print ratios
@@ -71,4 +76,4 @@ format: $(READY) ## format the sources
 clean: ## remove the environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache dist build
 
-.PHONY: help demo test test-kernels test-suite test-lanes lint room kernels docs bench gate fuzz format clean
+.PHONY: help demo test test-kernels test-early test-rest test-lanes lint room kernels docs bench gate fuzz format clean
