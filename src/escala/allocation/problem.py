@@ -94,7 +94,7 @@ class Request:
         given = None if params is None else _drawn(curves, params)
         draws = 1 if given is None else given.shape[0]
         rows, held = _checked_settings(n, totals, curves, settings, controls, choices)
-        return made(
+        request = made(
             cls,
             curves=curves,
             total=totals,
@@ -103,6 +103,10 @@ class Request:
             settings=rows,
             controls=held,
         )
+        if request.greedy and request.traded:
+            message = "method='greedy' knows no costs of trading: leave out trade_cost and fixed_cost"
+            raise AllocationError(message, arguments=("method", "trade_cost", "fixed_cost"))
+        return request
 
     def setting(self, name: str) -> Floats:
         """Give one setting of every instrument."""
@@ -124,6 +128,16 @@ class Request:
     def solves(self) -> int:
         """Count the solves that a problem may need: 2 where what a threshold leaves over is placed."""
         return 2 if self.controls["distribute"] and any(self.setting("min_efficiency").tolist()) else 1
+
+    @functools.cached_property
+    def traded(self) -> bool:
+        """Tell whether trading costs anything; otherwise what is held makes no difference."""
+        return any(self.setting(name).any() for name in ("buy_cost", "sell_cost", "fixed_cost"))
+
+    @property
+    def parts(self) -> int:
+        """Count the parts of a workspace."""
+        return self.solves * (2 if self.traded else 1)
 
     @property
     def problems(self) -> int:
@@ -197,6 +211,32 @@ class Answers:
     def status(self) -> npt.NDArray[np.int64]:
         """Say how every problem ended."""
         return self.column("status").astype(np.int64)
+
+
+def rates(trade_cost: Any, curves: CurveSet) -> dict[str, PerSymbol]:
+    """Give what buying and selling a unit costs: one rate for both, or a tuple of two.
+
+    Raises
+    ------
+    AllocationError
+        Names the argument, the place and the value.
+    """
+    if type(trade_cost) is float and trade_cost == 0.0:
+        return {"buy_cost": 0.0, "sell_cost": 0.0}
+    both = isinstance(trade_cost, tuple)
+    if both and len(trade_cost) != 2:
+        message = f"trade_cost must be one rate or a tuple (buy, sell), not a tuple of {len(trade_cost)}"
+        raise AllocationError(message, arguments=("trade_cost",))
+    sides = trade_cost if both else (trade_cost,)
+    if not isinstance(curves, CurveSet):
+        return {"buy_cost": 0.0, "sell_cost": 0.0}  # that is refused later
+    given = [
+        keyed.per_symbol(
+            f"trade_cost[{side}]" if both else "trade_cost", rate, curves.symbols, _ALLOWED["buy_cost"], AllocationError
+        )
+        for side, rate in enumerate(sides)
+    ]
+    return {"buy_cost": given[0], "sell_cost": given[-1]}
 
 
 def _checked_settings(
