@@ -435,6 +435,7 @@ def test_fit_with_half_life(library: Library) -> None:
         {"method": "greedy", "step": 7e3, "hurdle": 0.2},
         {"spend": "exactly", "reserve": 0.1},
         {"hurdle": 0.3, "priority": "rising", "tolerance": 1e-3},
+        {"current": "rising", "buy_cost": 0.01, "sell_cost": "rising", "fixed_cost": "rising", "min_efficiency": 0.8},
         {"upper": "rising", "lower": 100.0, "min_efficiency": "rising"},
         {"drawn": True, "min_efficiency": 0.7},
     ],
@@ -447,12 +448,17 @@ def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Libra
         "priority": np.linspace(0.5, 2.0, 12),
         "upper": np.linspace(1e4, 9e5, 12),
         "min_efficiency": np.linspace(0.5, 0.9, 12),
+        "current": np.linspace(6e5, 0.0, 12),
+        "sell_cost": np.linspace(0.0, 0.05, 12),
+        "fixed_cost": np.linspace(0.0, 2e3, 12),
     }
     given: dict[str, Any] = {name: rising[name] if value == "rising" else value for name, value in settings.items()}
     drawn = given.pop("drawn", False)
     params = np.stack([curves.params * factor for factor in (1.0, 0.97, 0.9)]) if drawn else None
     totals = np.linspace(2e4, 4.9e6, 130)
-    ours = escala.allocate(curves, totals, max_nodes=50, params=params, **given)
+    trading: dict[str, Any] = {"trade_cost": (given.get("buy_cost", 0.0), given.get("sell_cost", 0.0))}
+    plain = {name: value for name, value in given.items() if name not in ("buy_cost", "sell_cost")}
+    ours = escala.allocate(curves, totals, max_nodes=50, params=params, **trading, **plain)
     codes = {
         "exactly": given.pop("spend", "") == "exactly",
         "greedy": given.pop("method", "") == "greedy",
