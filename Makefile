@@ -13,7 +13,8 @@ NOJIT_TESTS = $(shell grep -l mark.nojit tests/rooms/*.py)
 
 # Fails where a kernel is not the wheel's.
 FROM_THE_WHEEL = import sys; from escala import kernels; from escala.kernels import jit; kernels.load_all(); sys.exit(len(jit.taken) != len(kernels.names()) or "numba" in sys.modules)
-WHEEL_TESTS = $(patsubst %,tests/rooms/test_%.py,lending plan curves fitting allocation noise design market)
+WHEEL_TESTS = $(patsubst %,tests/rooms/test_%.py,lending plan curves fitting noise design market) \
+  tests/rooms/test_allocation.py::test_compiled_kernels_give_the_bits_of_plain_python
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
