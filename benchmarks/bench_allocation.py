@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -213,6 +214,7 @@ def test_ladders(benchmark: Any, n: int, count: int) -> None:
         lambda: allocate(curves, totals, threads=1),
         lambda: [merged(knots, slopes, total) for total in totals[:FEW]],
         rounds=5,
+        clock=time.thread_time,
         what=f"{n:,} ladders of {count:,} steps, 256 totals, one thread / all steps sorted by NumPy",
         work=totals.size,
         peer_work=FEW,
