@@ -1164,7 +1164,7 @@ def test_the_arguments_are_those_of_the_tables() -> None:
     assert tuple(name for name in arguments if name in settings_of) == settings_of
     words = dict(tables.ALLOCATION_CHOICES.values())
     controls = {row.name: row.default for row in tables.ALLOCATION_CONTROLS}
-    assert set(arguments) == {"curves", "total", "params", "threads", *settings_of, *words, *controls}
+    assert set(arguments) == {"curves", "total", "params", "aggregate", "threads", *settings_of, *words, *controls}
     for row in (*tables.ALLOCATION_SETTINGS, *tables.ALLOCATION_CONTROLS):
         assert arguments[row.name].default == row.default, row.name
     for row in tables.ALLOCATION_SWITCHES:

@@ -108,11 +108,22 @@ class Request:
         row: Floats = self.settings[_SETTING[name]]
         return row
 
+    def with_draws(self, params: PerSymbol) -> Request:
+        """Give the same for draws of the curves, one problem (or path) a draw; checks them."""
+        given = _drawn(self.curves, params)
+        draws = given.shape[0]
+        placed = self.curves._placed(given).reshape(draws * len(self.curves), PARAMS)
+        return replace(self, params=placed, shape=(draws, *self.total.shape))
+
+    def with_setting(self, name: str, values: Floats | float) -> Request:
+        """Give the same with other values of a setting."""
+        settings = self.settings.copy()
+        settings[_SETTING[name]] = values
+        return replace(self, settings=settings)
+
     def without_threshold(self) -> Request:
         """Give the same without a least efficiency."""
-        settings = self.settings.copy()
-        settings[_SETTING["min_efficiency"]] = 0.0
-        return replace(self, settings=settings)
+        return self.with_setting("min_efficiency", 0.0)
 
     @property
     def greedy(self) -> bool:
