@@ -826,6 +826,10 @@ ALLOCATION_SETTINGS: Final[Table] = (
     Quantity("min_ticket", "Least capital of an instrument that holds any", "amount", FINITE_FROM_ZERO, 0.0),
     Quantity("max_share", "Most capital as a share of the total; 1 is no bound", "fraction", FRACTION, 1.0),
     Quantity("priority", "Weight of the utility", "ratio", FINITE_FROM_ZERO, 1.0),
+    Quantity("current", "Capital held before", "amount", FINITE_FROM_ZERO, 0.0),
+    Quantity("buy_cost", "What a unit of capital costs to buy", "fraction", FRACTION, 0.0),
+    Quantity("sell_cost", "What a unit of capital costs to sell", "fraction", FRACTION, 0.0),
+    Quantity("fixed_cost", "What it costs to trade the instrument at all", "amount", FINITE_FROM_ZERO, 0.0),
 )  # fmt: skip
 
 #: What holds for all problems of a call. Those without a default depend on the problem.
@@ -881,6 +885,7 @@ BINDINGS: Final[Codes] = (
     Code("threshold", 6, "`min_efficiency` keeps it down, up or out"),
     Code("ticket", 7, "`min_ticket` keeps it up, or out"),
     Code("no_curve", 8, "there is no curve"),
+    Code("held", 9, "trading it would cost more than it gains"),
 )
 
 #: What is said of a problem beside the amounts; NaN where there is no answer, but for status and what follows it.

@@ -22,8 +22,9 @@ SAMPLES = 2001
 HALVINGS = 100
 CUTS = 50
 GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
-#: A curve of these families has at most this many local maxima of wU − price·C: both ends, a kink, a turning point.
-MOST_MAXIMA = 4
+#: A curve of these families has at most this many local maxima of wU − price·C: both ends, a kink, a turning point; on
+#: either side of what is held.
+MOST_MAXIMA = 8
 #: What holds for each instrument unless something else is said.
 DEFAULTS = {
     "min_efficiency": 0.0,
@@ -32,6 +33,10 @@ DEFAULTS = {
     "min_ticket": 0.0,
     "max_share": 1.0,
     "priority": 1.0,
+    "current": 0.0,
+    "buy_cost": 0.0,
+    "sell_cost": 0.0,
+    "fixed_cost": 0.0,
 }
 
 
@@ -50,6 +55,10 @@ class Problem:
     min_ticket: Floats
     max_share: Floats
     priority: Floats
+    current: Floats
+    buy_cost: Floats
+    sell_cost: Floats
+    fixed_cost: Floats
     reserve: float = 0.0
     hurdle: float = 0.0
     spend: str = "at_most"
@@ -105,7 +114,9 @@ class Problem:
 
     def settings(self) -> dict[str, Any]:
         """Give the keywords of the call that solves this."""
-        return {name: getattr(self, name) for name in (*DEFAULTS, "reserve", "hurdle", "spend")}
+        costs = ("buy_cost", "sell_cost")
+        own = {name: getattr(self, name) for name in (*DEFAULTS, "reserve", "hurdle", "spend") if name not in costs}
+        return own | {"trade_cost": (self.buy_cost, self.sell_cost)}
 
 
 def make_problem(family: tuple[str, ...] | list[str], params: npt.ArrayLike, total: float, **settings: Any) -> Problem:
@@ -133,7 +144,8 @@ def in_other_currency(p: Problem, factor: float) -> Problem:
         "ladder": (1.0, 1.0, 1.0, 1.0),
     }
     params = p.params / np.array([powers[name] for name in p.family])
-    amounts = {name: getattr(p, name) * factor for name in ("origin", "trusted_to", "lower", "upper", "min_ticket")}
+    money = ("origin", "trusted_to", "lower", "upper", "min_ticket", "current", "fixed_cost")
+    amounts = {name: getattr(p, name) * factor for name in money}
     steps = tuple(None if one is None else (one[0] * factor, one[1]) for one in p.steps)
     return replace(p, params=params, total=p.total * factor, steps=steps, **amounts)
 
@@ -233,15 +245,22 @@ def marginal(p: Problem, capital: Floats) -> Floats:
     return np.where(p.code[:, None] == 7, ladders(p, capital)[1], clipped)
 
 
+def trading_cost(p: Problem, capital: Floats) -> Floats:
+    """Evaluate what it costs to come from what is held to each amount."""
+    moved = capital - p.current[:, None]
+    fixed = np.where(moved != 0.0, p.fixed_cost[:, None], 0.0)
+    return p.buy_cost[:, None] * np.maximum(moved, 0.0) + p.sell_cost[:, None] * np.maximum(-moved, 0.0) + fixed
+
+
 def value(p: Problem, capital: Floats, price: float = 0.0) -> Floats:
-    """Evaluate what each amount adds to the maximand, less `price` a unit."""
-    return p.priority[:, None] * utility(p, capital) - (p.hurdle + price) * capital
+    """Evaluate what each amount adds to the maximand, less `price` a unit; no capital needs no curve."""
+    earned = np.where(capital > 0.0, p.priority[:, None] * utility(p, capital), 0.0)
+    return earned - (p.hurdle + price) * capital - trading_cost(p, capital)
 
 
 def value_of(p: Problem, amounts: Floats) -> float:
-    """Evaluate the maximand V; instruments that get nothing may have no curve."""
-    each = value(p, amounts[:, None])[:, 0]
-    return math.fsum(each[amounts > 0.0].tolist())
+    """Evaluate the maximand V."""
+    return math.fsum(value(p, amounts[:, None])[:, 0].tolist())
 
 
 def priced_marginal(p: Problem, amounts: Floats) -> Floats:
@@ -307,16 +326,19 @@ def inner_maxima(p: Problem, price: float, samples: int = SAMPLES) -> Floats:
     low, high = np.where(usable, p.low, 0.0), np.where(usable, np.maximum(p.affordable, p.low), 0.0)
     grid = low[:, None] + np.linspace(0.0, 1.0, samples) * (high - low)[:, None]
     grid[:, -1] = high
-    f = np.where(grid > 0.0, value(p, grid, price), 0.0)
+    f = value(p, grid, price)
     edges = np.full((len(p), 1), -np.inf)
     hill = (f >= np.column_stack([edges, f[:, :-1]])) & (f >= np.column_stack([f[:, 1:], edges]))
     tops = np.argsort(np.where(hill, f, -np.inf), axis=1)[:, -MOST_MAXIMA:]
     left = np.take_along_axis(grid, np.maximum(tops - 1, 0), axis=1)
     right = np.take_along_axis(grid, np.minimum(tops + 1, samples - 1), axis=1)
     places = golden(lambda c: value(p, c, price), left, right)
-    refined = np.where(places > 0.0, value(p, places, price), 0.0).max(axis=1)
-    best = np.maximum(f.max(axis=1), refined)
-    return np.where(usable, np.where(p.forced, best, np.maximum(best, 0.0)), 0.0)
+    best = np.maximum(f.max(axis=1), value(p, places, price).max(axis=1))
+    held = p.current[:, None]
+    stays = usable & (p.current >= low) & (p.current <= high)
+    best = np.where(stays, np.maximum(best, value(p, held, price)[:, 0]), best)
+    nothing = value(p, np.zeros_like(held), price)[:, 0]
+    return np.where(usable, np.where(p.forced, best, np.maximum(best, nothing)), nothing)
 
 
 def dual_bound(p: Problem, price: float, samples: int = SAMPLES) -> float:
@@ -328,6 +350,7 @@ def least_dual_bound(p: Problem, samples: int = 201) -> float:
     """Find min D(λ), D being convex; over λ ≥ 0 unless all the money must be spent."""
     grid = np.where(p.usable, p.high, 0.0)[:, None] * np.linspace(0.0, 1.0, samples)
     steepest = 1.0 + float(np.nanmax(np.abs(p.priority[:, None] * marginal(p, grid)))) + abs(p.hurdle)
+    steepest += float((p.buy_cost + p.sell_cost).max())
     lowest = -steepest if p.spend == "exactly" else 0.0
     prices = golden(lambda price: np.array(-dual_bound(p, float(price), samples)), np.array(lowest), np.array(steepest))
     return min(dual_bound(p, price, samples) for price in (lowest, float(prices)))
@@ -354,12 +377,15 @@ def best_on_grid(p: Problem, steps: int = 400) -> Floats | None:
     unit = p.money / steps
     levels = unit * np.arange(steps + 1)
     capped = np.minimum(levels, p.high[:, None])
+    near = (capped >= p.current[:, None]) & (capped < p.current[:, None] + unit) & (p.current > 0.0)[:, None]
+    capped = np.where(near & (p.current >= p.low)[:, None], p.current[:, None], capped)  # to stay is a choice too
     allowed = p.usable[:, None] & (levels >= p.low[:, None])
     if p.spend == "exactly":
         allowed &= levels < p.high[:, None] + unit
     amounts = np.where(allowed, capped, 0.0)
     worth = np.where(allowed, value(p, amounts), -np.inf)
-    worth[~p.forced, 0], amounts[~p.forced, 0] = 0.0, 0.0
+    nothing = value(p, np.zeros((len(p), 1)))[:, 0]
+    worth[~p.forced, 0], amounts[~p.forced, 0] = nothing[~p.forced], 0.0
     best = np.full(steps + 1, -np.inf)
     best[0] = 0.0
     choices = []

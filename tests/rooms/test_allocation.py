@@ -934,8 +934,8 @@ def test_every_reason_has_a_name() -> None:
     )
     assert result.binding_names.tolist() == curves.symbols.tolist()
     names = [reason.name for reason in Binding]
-    assert names == ["NONE", "PRICE", "LOWER", "UPPER", "SHARE", "LIMIT", "THRESHOLD", "TICKET", "NO_CURVE"]
-    assert [reason.value for reason in Binding] == list(range(9))
+    assert names == ["NONE", "PRICE", "LOWER", "UPPER", "SHARE", "LIMIT", "THRESHOLD", "TICKET", "NO_CURVE", "HELD"]
+    assert [reason.value for reason in Binding] == list(range(10))
 
 
 def test_instruments_without_a_curve_get_nothing() -> None:
@@ -1160,13 +1160,15 @@ def test_nothing_is_called_optimal_that_stands_on_curves_the_records_contradict(
 def test_the_arguments_are_those_of_the_tables() -> None:
     """Names, order of the settings, and defaults; switches are words there."""
     arguments = inspect.signature(allocate).parameters
-    settings_of = names(tables.ALLOCATION_SETTINGS)
+    settings_of = tuple(name for name in names(tables.ALLOCATION_SETTINGS) if name not in ("buy_cost", "sell_cost"))
     assert tuple(name for name in arguments if name in settings_of) == settings_of
     words = dict(tables.ALLOCATION_CHOICES.values())
     controls = {row.name: row.default for row in tables.ALLOCATION_CONTROLS}
-    assert set(arguments) == {"curves", "total", "params", "aggregate", "threads", *settings_of, *words, *controls}
+    others = {"curves", "total", "trade_cost", "params", "aggregate", "threads"}
+    assert set(arguments) == {*others, *settings_of, *words, *controls}
     for row in (*tables.ALLOCATION_SETTINGS, *tables.ALLOCATION_CONTROLS):
-        assert arguments[row.name].default == row.default, row.name
+        name = "trade_cost" if row.name in ("buy_cost", "sell_cost") else row.name
+        assert arguments[name].default == row.default, row.name
     for row in tables.ALLOCATION_SWITCHES:
         word, choices = tables.ALLOCATION_CHOICES[row.name]
         assert choices[arguments[word].default] == row.default

@@ -435,6 +435,7 @@ def test_fit_with_half_life(library: Library) -> None:
         {"method": "greedy", "step": 7e3, "hurdle": 0.2},
         {"spend": "exactly", "reserve": 0.1},
         {"hurdle": 0.3, "priority": "rising", "tolerance": 1e-3},
+        {"current": "rising", "buy_cost": 0.01, "sell_cost": "rising", "fixed_cost": "rising", "min_efficiency": 0.8},
         {"upper": "rising", "lower": 100.0, "min_efficiency": "rising"},
         {"drawn": True, "min_efficiency": 0.7},
     ],
@@ -447,12 +448,17 @@ def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Libra
         "priority": np.linspace(0.5, 2.0, 12),
         "upper": np.linspace(1e4, 9e5, 12),
         "min_efficiency": np.linspace(0.5, 0.9, 12),
+        "current": np.linspace(6e5, 0.0, 12),
+        "sell_cost": np.linspace(0.0, 0.05, 12),
+        "fixed_cost": np.linspace(0.0, 2e3, 12),
     }
     given: dict[str, Any] = {name: rising[name] if value == "rising" else value for name, value in settings.items()}
     drawn = given.pop("drawn", False)
     params = np.stack([curves.params * factor for factor in (1.0, 0.97, 0.9)]) if drawn else None
     totals = np.linspace(2e4, 4.9e6, 130)
-    ours = escala.allocate(curves, totals, max_nodes=50, params=params, **given)
+    trading: dict[str, Any] = {"trade_cost": (given.get("buy_cost", 0.0), given.get("sell_cost", 0.0))}
+    plain = {name: value for name, value in given.items() if name not in ("buy_cost", "sell_cost")}
+    ours = escala.allocate(curves, totals, max_nodes=50, params=params, **trading, **plain)
     codes = {
         "exactly": given.pop("spend", "") == "exactly",
         "greedy": given.pop("method", "") == "greedy",
@@ -1152,7 +1158,7 @@ def test_settings_of_the_compiler_do_not_reach_the_build(tmp_path: Path, monkeyp
     monkeypatch.setenv("NUMBA_CPU_NAME", "no-such-processor")
     seen: list[dict[str, str]] = []
     module = importlib.import_module("escala.capi.build")
-    monkeypatch.setattr(module, "_run_together", lambda _, settings: seen.append(settings))
+    monkeypatch.setattr(module, "run_together", lambda _, settings: seen.append(settings))
     _compile_entries(tmp_path, "x86-64-v2")
     (settings,) = seen
     numba = {name: value for name, value in settings.items() if name.startswith("NUMBA_")}
@@ -1160,13 +1166,13 @@ def test_settings_of_the_compiler_do_not_reach_the_build(tmp_path: Path, monkeyp
 
 
 def test_the_first_failure_ends_the_other_processes() -> None:
-    from escala.capi.build import _run_together
+    from escala.native.tools import run_together
 
     fails = [sys.executable, "-c", "raise RuntimeError('no room')"]
     waits = [sys.executable, "-c", "import time; time.sleep(60)"]
     start = time.monotonic()
     with pytest.raises(BuildError, match=r"^python\S* failed: RuntimeError: no room$"):
-        _run_together([fails, waits], dict(os.environ))
+        run_together([fails, waits], dict(os.environ))
     assert time.monotonic() - start < 30
 
 
@@ -1216,11 +1222,11 @@ def test_no_room_for_what_is_temporary(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_of_a_traceback_the_last_line_is_passed_on() -> None:
-    from escala.capi.build import _run_together
+    from escala.native.tools import run_together
 
     fails = [sys.executable, "-W", "always", "-c", "import warnings; warnings.warn('an Error'); open('/dev/null/none')"]
     with pytest.raises(BuildError, match=r"^python\S* failed: NotADirectoryError: "):
-        _run_together([fails], dict(os.environ))
+        run_together([fails], dict(os.environ))
 
 
 def test_a_bare_name_is_a_file_of_this_folder(native: Built, monkeypatch: pytest.MonkeyPatch) -> None:

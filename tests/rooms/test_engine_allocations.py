@@ -123,13 +123,17 @@ async def test_cash_counts_as_what_it_is(tmp_path: Path) -> None:
 async def test_a_trade_must_gain_more_than_it_costs(tmp_path: Path) -> None:
     async with await PredictiveScalingEngine.open(tmp_path / "s.db", EngineConfig(refresh_interval=LONG)) as engine:
         await with_two_lines(engine)
-        held = {"A": 150_000.0, "B": 150_000.0}  # gains 7,500 by trades of 100,000
-        cheap = await engine.rebalance(held, trade_cost=0.07)
-        assert cheap.cost == pytest.approx(7000.0)
+        held = {"A": 150_000.0, "B": 150_000.0}  # marginals are 0.7 and 0.4; a unit moved brings them 6e-6 together
+        cheap = await engine.rebalance(held, trade_cost=0.02)
+        assert cheap.trades == pytest.approx([0.26 / 6e-6, -0.26 / 6e-6])
+        assert cheap.cost == pytest.approx(0.04 * 0.26 / 6e-6)
+        assert cheap.gain == pytest.approx(0.5 * 0.26 * 0.26 / 6e-6)
         assert cheap.worth_it
-        dear = await engine.rebalance(held, trade_cost=0.08)
-        assert dear.cost == pytest.approx(8000.0)
-        assert not dear.worth_it
+        dear = await engine.rebalance(held, trade_cost=(0.1, {"A": 0.0, "B": 0.2}))
+        assert (dear.trades.tolist(), dear.cost, dear.gain, dear.worth_it) == ([0.0, 0.0], 0.0, 0.0, False)
+        fixed = await engine.rebalance(held, fixed_cost=3000.0)  # 7,500 are gained by moving 50,000
+        assert (fixed.cost, fixed.gain) == pytest.approx((6000.0, 1500.0))
+        assert (await engine.rebalance(held, fixed_cost={"A": 0.0, "B": 8000.0})).trades.tolist() == [0.0, 0.0]
         assert (await engine.rebalance(held)).cost == 0.0
         for bad in (-0.1, 500.0, math.nan):
             with pytest.raises(AllocationError, match=r"trade_cost must be in \[0, 1\], but trade_cost = "):

@@ -168,15 +168,15 @@ class AggregateAllocation(Allocation):
     """One allocation for many draws of the curves, and how much of what the curves claim was luck.
 
     Everything is as in :class:`Allocation`, of the aggregate of the drawn utilities: `utility` is that of
-    Σ w·U − hurdle·ΣC over the draws, `efficiency` and `marginal` are means over the draws, and `shadow_price` is the
-    mean w·U′ of what nothing binds, over the draws as the aggregate weighs them.
+    Σ w·U − hurdle·ΣC − costs over the draws, `efficiency` and `marginal` are means over the draws, and `shadow_price`
+    is the mean w·U′ of what nothing binds, over the draws as the aggregate weighs them.
 
     Attributes
     ----------
     aggregate : str
         What was asked for, in words.
     drawn_utility : P + (D,) float64
-        What the amounts return in each draw, Σ w·U − hurdle·ΣC.
+        What the amounts return in each draw, Σ w·U − hurdle·ΣC − costs.
     plain : Allocation
         The allocation by the curves' own coefficients, under the same limits.
     realised : P float64
@@ -236,7 +236,6 @@ class _Column:
 
     amounts: Floats
     totals: Floats
-    extra: float
     answers: Answers
     scale: float
     lift: float
@@ -264,12 +263,13 @@ class _Solver:
     @property
     def falls(self) -> bool:
         """Whether an instrument may have to hold more than returns most."""
-        return bool(self.request.setting("lower").any()) or self.request.controls["exactly"] != 0.0
+        forced = bool(self.request.setting("lower").any()) or self.request.controls["exactly"] != 0.0
+        return forced or self.request.traded
 
     @property
     def mixes(self) -> bool:
         """Whether what lies between two allocations is one."""
-        return not self.request.setting("min_ticket").any()
+        return not any(self.request.setting(name).any() for name in ("min_ticket", "fixed_cost"))
 
     def best(self) -> tuple[_Column, float, Floats]:
         """Find the best allocation found, its value and what it returns in each draw; `bound` is the lowest found."""
@@ -300,9 +300,12 @@ class _Solver:
         found = [(last.amounts, last.totals)]
         if len(columns) > 1 and self.mixes:
             amounts = np.einsum("j,ji->i", shares, np.stack([one.amounts for one in columns]))
-            extra = float(shares @ np.array([one.extra for one in columns]))
-            found.append((amounts, self.drawn.totals(amounts) + extra))
+            found.append((amounts, self.returned(amounts)))
         return found
+
+    def returned(self, amounts: Floats) -> Floats:
+        """Give what amounts return in each draw, net of what the money and the trades cost."""
+        return self.drawn.totals(amounts) - self.request.charges(amounts)
 
     def for_weights(self, weights: Floats, near: Floats | None) -> _Column:
         """Allocate for a weighted mean of the draws."""
@@ -315,22 +318,20 @@ class _Solver:
             answers, _ = run(asked, 1)
             infeasible.raise_infeasible(asked, answers)
             amounts, scale = answers.amounts[0], ladders.scale
-            claimed = float(ladders.priority @ ladders.curves.utility(amounts)) - ladders.lift / scale * amounts.sum()
-            extra = scale * (float(answers.column("utility")[0]) - claimed)
             known = not envelopes.look_at(amounts) and not envelopes.look_about(amounts)
-            returned = float(self.drawn.priority @ envelopes.utility(amounts)) + extra
+            returned = float(self.drawn.priority @ envelopes.utility(amounts)) - self.request.charges(amounts)
             lowest = scale * float(answers.column("upper_bound")[0])
             before = bound - most
             bound = min(bound, lowest)
             if returned > most or best is None:
                 most = returned
-                best = _Column(amounts, np.empty(0), extra, answers, scale, ladders.lift, bound)
+                best = _Column(amounts, np.empty(0), answers, scale, ladders.lift, bound)
             gap = bound - most
             patience = patience + 1 if before <= _SLOW * gap else 0
             if known or patience > _PATIENCE or gap <= _SHARE * self.tolerance * abs(bound):
                 break
         assert best is not None
-        return replace(best, totals=self.drawn.totals(best.amounts) + best.extra, bound=bound)
+        return replace(best, totals=self.returned(best.amounts), bound=bound)
 
     def asked(self, ladders: Ladders) -> Request:
         """Ask for the same over ladders."""
@@ -341,6 +342,8 @@ class _Solver:
             params=ladders.curves._arrays()[1],
             controls=self.request.controls.but(hurdle=hurdle),
         )
+        for name in ("buy_cost", "sell_cost", "fixed_cost"):
+            given = given.with_setting(name, self.request.setting(name) / ladders.scale)
         return given.with_setting("priority", ladders.priority)
 
 
@@ -381,8 +384,9 @@ def _solved(own: Request, drawn: Drawn, aggregate: Aggregate, problem: int, plai
     one = replace(own, total=total, shape=())
     largest = np.minimum(one.setting("upper"), one.setting("max_share") * float(total))
     largest = np.minimum(np.minimum(largest, np.where(drawn.has_curve, one.limits, 0.0)), float(one.money[0]))
-    column, value, totals = _Solver(one, drawn, aggregate, largest).best()
-    realised = aggregate.value(drawn.totals(plain) - one.controls["hurdle"] * plain.sum())
+    solver = _Solver(one, drawn, aggregate, largest)
+    column, value, totals = solver.best()
+    realised = aggregate.value(solver.returned(plain))
     return _Solved(column, value, totals, realised)
 
 

@@ -93,15 +93,20 @@ class Request:
         check_interval("total", totals, FINITE_FROM_ZERO, AllocationError)
         given = None if params is None else _drawn(curves, params)
         draws = 1 if given is None else given.shape[0]
-        return made(
+        rows, held = _checked_settings(n, totals, curves, settings, controls, choices)
+        request = made(
             cls,
             curves=curves,
             total=totals,
             shape=totals.shape if given is None else (draws, *totals.shape),
             params=curves._arrays()[1] if given is None else curves._placed(given).reshape(draws * n, PARAMS),
-            settings=_settings(curves, settings),
-            controls=_controls(n, totals, controls, choices),
+            settings=rows,
+            controls=held,
         )
+        if request.greedy and request.traded:
+            message = "method='greedy' knows no costs of trading: leave out trade_cost and fixed_cost"
+            raise AllocationError(message, arguments=("method", "trade_cost", "fixed_cost"))
+        return request
 
     def setting(self, name: str) -> Floats:
         """Give one setting of every instrument."""
@@ -133,14 +138,36 @@ class Request:
     @property
     def solves(self) -> int:
         """Count the solves that a problem may need: 2 where what a threshold leaves over is placed."""
-        return 2 if self.controls["distribute"] and self.setting("min_efficiency").any() else 1
+        return 2 if self.controls["distribute"] and any(self.setting("min_efficiency").tolist()) else 1
+
+    @functools.cached_property
+    def traded(self) -> bool:
+        """Tell whether trading costs anything; otherwise what is held makes no difference."""
+        return any(self.setting(name).any() for name in ("buy_cost", "sell_cost", "fixed_cost"))
+
+    def costs(self, amounts: Floats) -> Floats:
+        """Give what trading each instrument costs, (…, n)."""
+        trades = amounts - self.setting("current")
+        bought, sold = np.maximum(trades, 0.0), np.maximum(-trades, 0.0)
+        traded = np.where(trades != 0.0, self.setting("fixed_cost"), 0.0)
+        costs: Floats = self.setting("buy_cost") * bought + self.setting("sell_cost") * sold + traded
+        return costs
+
+    def charges(self, amounts: Floats) -> float:
+        """Give what the money of one problem's amounts costs at the hurdle, and what its trades cost."""
+        return float(self.controls["hurdle"] * amounts.sum() + self.costs(amounts).sum())
+
+    @property
+    def parts(self) -> int:
+        """Count the parts of a workspace."""
+        return self.solves * (2 if self.traded else 1)
 
     @property
     def problems(self) -> int:
         """Count the problems."""
         return math.prod(self.shape)
 
-    @functools.cached_property
+    @property
     def limits(self) -> Floats:
         """Most capital that records stand for; what is forced in stays possible as far as curves are trusted."""
         supported = self.curves._supported
@@ -209,39 +236,70 @@ class Answers:
         return self.column("status").astype(np.int64)
 
 
-def _settings(curves: CurveSet, given: dict[str, PerSymbol]) -> Floats:
-    """Check the settings of all instruments; what was one number each, and asked for before, is remembered."""
-    if len(curves) <= _FEW and _FLOAT.issuperset(map(type, given.values())):
-        return _plain_settings(len(curves), *given.items())
-    rows = np.empty((len(_ALLOWED), len(curves)))
+def rates(trade_cost: Any, curves: CurveSet) -> dict[str, PerSymbol]:
+    """Give what buying and selling a unit costs: one rate for both, or a tuple of two.
+
+    Raises
+    ------
+    AllocationError
+        Names the argument, the place and the value.
+    """
+    if type(trade_cost) is float and trade_cost == 0.0:
+        return {"buy_cost": 0.0, "sell_cost": 0.0}
+    both = isinstance(trade_cost, tuple)
+    if both and len(trade_cost) != 2:
+        message = f"trade_cost must be one rate or a tuple (buy, sell), not a tuple of {len(trade_cost)}"
+        raise AllocationError(message, arguments=("trade_cost",))
+    sides = trade_cost if both else (trade_cost,)
+    if not isinstance(curves, CurveSet):
+        return {"buy_cost": 0.0, "sell_cost": 0.0}  # that is refused later
+    given = [
+        keyed.per_symbol(
+            f"trade_cost[{side}]" if both else "trade_cost", rate, curves.symbols, _ALLOWED["buy_cost"], AllocationError
+        )
+        for side, rate in enumerate(sides)
+    ]
+    return {"buy_cost": given[0], "sell_cost": given[-1]}
+
+
+def _checked_settings(
+    n: int,
+    totals: Floats,
+    curves: CurveSet,
+    settings: dict[str, PerSymbol],
+    controls: dict[str, Any],
+    choices: dict[str, Any],
+) -> tuple[Floats, Controls]:
+    """Check what is said of the instruments and what holds for all problems.
+
+    Plain numbers and words that were asked for before, and that do not depend on the totals, are remembered.
+    """
+    words: tuple[Any, ...] = (*controls.values(), *choices.values())
+    plain: tuple[Any, ...] = tuple(settings.values())
+    if (
+        n <= _FEW
+        and controls["step"] is None
+        and _FLOAT.issuperset(map(type, plain))
+        and _PLAIN.issuperset(map(type, words))
+    ):
+        return _plain_settings(n, tuple(settings), tuple(controls), tuple(choices), *plain, *words)
+    rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
-        row[:] = keyed.per_symbol(name, given[name], curves.symbols, interval, AllocationError)
-    return rows
+        row[:] = keyed.per_symbol(name, settings[name], curves.symbols, interval, AllocationError)
+    return rows, _checked_controls(n, totals, controls, choices)
 
 
-@functools.lru_cache(maxsize=64)
-def _plain_settings(n: int, *items: tuple[str, Any]) -> Floats:
-    given = dict(items)
+@functools.lru_cache(maxsize=256, typed=True)
+def _plain_settings(
+    n: int, names: tuple[str, ...], controls: tuple[str, ...], choices: tuple[str, ...], *values: Any
+) -> tuple[Floats, Controls]:
+    """Check plain settings of n instruments, whatever their totals; nobody writes into what comes back."""
+    given = dict(zip((*names, *controls, *choices), values, strict=True))
     rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
         row[:] = one_number(name, given[name], interval, AllocationError)
     rows.setflags(write=False)
-    return rows
-
-
-def _controls(n: int, totals: Floats, controls: dict[str, Any], choices: dict[str, Any]) -> Controls:
-    """Check what holds for all problems; what was asked for before and does not depend on the totals is remembered."""
-    plain = controls["step"] is None and _PLAIN.issuperset(map(type, controls.values()))
-    if plain and _PLAIN.issuperset(map(type, choices.values())):
-        return _plain_controls(n, (*controls, *choices), *controls.values(), *choices.values())
-    return _checked_controls(n, totals, controls, choices)
-
-
-@functools.lru_cache(maxsize=256, typed=True)
-def _plain_controls(n: int, names: tuple[str, ...], *values: Any) -> Controls:
-    """Check what holds for all problems of n instruments, whatever their totals; nobody writes into what comes back."""
-    given = dict(zip(names, values, strict=True))
-    return _checked_controls(n, np.empty(0), given, given)
+    return rows, _checked_controls(n, np.empty(0), given, given)
 
 
 def _checked_controls(n: int, totals: Floats, controls: dict[str, Any], choices: dict[str, Any]) -> Controls:

@@ -28,7 +28,8 @@ class Binding(IntEnum):
     NONE: nothing, its marginal utility is the shadow price (greedy: the money ended). PRICE: the next unit, or the
     first, would return less than the shadow price. LOWER: `lower` keeps it up. UPPER, SHARE, LIMIT: `upper`,
     `max_share` or the end of trust in its curve keep it down. THRESHOLD: `min_efficiency` keeps it down, up or out.
-    TICKET: `min_ticket` keeps it up, or out. NO_CURVE: there is no curve.
+    TICKET: `min_ticket` keeps it up, or out. NO_CURVE: there is no curve. HELD: it stays as it is, because trading it
+    would cost more than it gains.
     """
 
     #: Nothing: its marginal utility is the shadow price.
@@ -49,6 +50,8 @@ class Binding(IntEnum):
     TICKET = 7
     #: There is no curve.
     NO_CURVE = 8
+    #: It stays as it is: trading it would cost more than it gains.
+    HELD = 9
 
 
 class AllocationStatus(IntEnum):
@@ -80,7 +83,7 @@ class Allocation:
     amounts : P + (n,) float64
         Capital of each instrument.
     utility : P float64
-        V = Σ w·U − hurdle·ΣC.
+        V = Σ w·U − hurdle·ΣC − costs.
     upper_bound : P float64
         No feasible allocation has a higher utility (after a second solve: none that holds at least the first amounts).
     gap : P float64
@@ -90,8 +93,9 @@ class Allocation:
         λ, and D(λ) = λT + Σ max(w·U(C) − (hurdle + λ)·C), the bound before the search; after a second solve with the
         first amounts as lower bounds.
     shadow_price : P float64
-        What one more unit of money returns: the w·U′ that all instruments without a binding reason share (greedy: the
-        w·U′ that the last increment began with).
+        What one more unit of money returns: the w·U′ that all instruments without a binding reason share, less what
+        buying costs where more is bought, plus what selling costs where some is sold (greedy: the w·U′ that the last
+        increment began with).
     binding : P + (n,) int8
         Codes of :class:`Binding`; `binding_names` has them as text.
     status : P int8
@@ -143,6 +147,26 @@ class Allocation:
     def priority(self) -> Floats:
         """Weight w of each instrument, (n,), as asked for."""
         return self._request.setting("priority")
+
+    @property
+    def current(self) -> Floats:
+        """Capital of each instrument before, (n,), as given."""
+        return self._request.setting("current")
+
+    @functools.cached_property
+    def trades(self) -> Floats:
+        """Capital bought (above 0) or sold of each instrument, P + (n,)."""
+        return self.amounts - self.current
+
+    @functools.cached_property
+    def costs(self) -> Floats:
+        """What trading each instrument costs, P + (n,)."""
+        return self._request.costs(self.amounts)
+
+    @property
+    def moves(self) -> bool:
+        """Whether anything was held before, or trading costs something."""
+        return self._request.traded or bool(self.current.any())
 
     @property
     def greedy(self) -> bool:
@@ -265,6 +289,8 @@ class Allocation:
             "amount": self.amounts, "share": self.shares, "efficiency": self.efficiency, "marginal": self.marginal,
             "binding": self.binding_names, "below_threshold": self.below_threshold,
         }  # fmt: skip
+        if self.moves:
+            named |= {"trade": self.trades, "cost": self.costs}
         return columns | {name: column.reshape(-1) for name, column in named.items()}
 
     def to_dataframe(self) -> pandas.DataFrame:

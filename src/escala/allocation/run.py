@@ -17,13 +17,13 @@ from escala.tables import WARM
 _CHUNK: Final = 4096
 
 
-def _room(n: int, solves: int, steps: int, most: int) -> tuple[Any, ...]:
+def _room(n: int, parts: int, steps: int, most: int) -> tuple[Any, ...]:
     """Make the workspaces of a thread."""
     from escala.kernels import layout
     from escala.kernels.allocation import solve as kernels
 
     return (
-        aligned(kernels.work_size(n, solves, steps)),
+        aligned(kernels.work_size(n, parts, steps)),
         np.empty((layout.marks.END, n), dtype=np.int64),
         np.empty(kernels.integers_size(n, most), dtype=np.int64),
         np.empty((most + 2, layout.node.END), dtype=np.int64),
@@ -44,17 +44,23 @@ def _no_answers(n: int) -> Answers:
     return Answers.empty(0, n)
 
 
+@functools.cache
+def _solver() -> Any:
+    from escala.kernels.allocation import solve
+
+    return solve.allocate
+
+
 def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
     """Solve all problems, on all processors if nobody says.
 
     Gives the answers, and (else no rows) those of the first solve where there may be two.
     """
-    from escala.kernels.allocation import solve as kernels
-
-    solve: Any = kernels.allocate
+    solve = _solver()
     n, m = len(request.curves), request.problems
     answers = Answers.empty(m, n)
-    first = Answers.empty(m, n) if request.solves == 2 else _no_answers(n)
+    solves = request.solves
+    first = Answers.empty(m, n) if solves == 2 else _no_answers(n)
     family, _, origin, steps = request.curves._arrays()
     trusted_to, totals = request.limits, request.total.reshape(-1)
     most = 0 if request.greedy else int(request.controls["max_nodes"])
@@ -63,7 +69,7 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
     found = (answers.amounts, answers.binding, answers.solution, first.amounts, first.binding, first.solution)
 
     def make_part() -> parallel.Part:
-        arrays = (*given, *found, *_room(n, request.solves, steps.size, most))
+        arrays = (*given, *found, *_room(n, request.parts, steps.size, most))
 
         def part(start: int, stop: int) -> Iterator[None]:
             for begin in range(start, stop, WARM):
@@ -73,7 +79,7 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
         return part
 
     if 0 < m <= WARM:
-        arrays = (*given, *found, *_kept_room(n, request.solves, steps.size, most))
+        arrays = (*given, *found, *_kept_room(n, request.parts, steps.size, most))
         solve(*arrays, 0, m)
         return answers, first
     crew = parallel.checked_threads(threads, AllocationError)

@@ -57,6 +57,12 @@ class _Answer(Protocol):
     @property
     def contradicted(self) -> Any: ...
     @property
+    def trades(self) -> Floats: ...
+    @property
+    def costs(self) -> Floats: ...
+    @property
+    def moves(self) -> bool: ...
+    @property
     def hurdle(self) -> float: ...
     @property
     def greedy(self) -> bool: ...
@@ -77,6 +83,7 @@ REASONS = {
     "threshold": "min_efficiency",
     "ticket": "min_ticket keeps it up",
     "no_curve": "there is no curve",
+    "held": "trading it would cost more than it gains",
 }
 #: The same where there is no capital.
 WHY_NOTHING = {
@@ -108,7 +115,8 @@ def in_a_line(found: _Answer) -> str:
 
 def _of_one(found: _Answer, rows: int) -> list[str]:
     held = int((found.amounts > 0.0).sum())
-    net = " net of the hurdle" if found.hurdle > 0.0 else ""
+    taken = ["the hurdle"] * (found.hurdle > 0.0) + ["costs"] * bool(found.costs.any())
+    net = f" net of {' and '.join(taken)}" if taken else ""
     lines = [
         f"{capital(float(found.amounts.sum()))} of {capital(float(found.total))} allocated over {held:,} of "
         f"{len(found):,} instruments{_below(found)}",
@@ -117,6 +125,7 @@ def _of_one(found: _Answer, rows: int) -> list[str]:
         f"efficiency of the whole {_four(found.global_efficiency)}",
         f"one more unit of money would return {found.shadow_price:.4f} (shadow price)",
         *_left(found),
+        *_traded(found),
     ]
     lines += ["", *_table(found, rows), *_without(found), *_doubts(found)]
     return lines
@@ -152,6 +161,18 @@ def _left(found: _Answer) -> list[str]:
     return lines
 
 
+def _traded(found: _Answer) -> list[str]:
+    """Say what is bought and sold, and what that costs."""
+    if not found.moves:
+        return []
+    bought, sold = float(np.maximum(found.trades, 0.0).sum()), float(np.maximum(-found.trades, 0.0).sum())
+    still = counted(int((found.trades == 0.0).sum()), "instrument")
+    return [
+        f"{capital(bought)} bought and {capital(sold)} sold at a cost of {capital(float(found.costs.sum()))}; "
+        f"{still} not traded"
+    ]
+
+
 def _table(found: _Answer, rows: int) -> list[str]:
     """One line an instrument that holds capital, the largest first."""
     order = [i for i in np.argsort(-found.amounts, kind="stable").tolist() if found.amounts[i] > 0.0]
@@ -162,16 +183,22 @@ def _table(found: _Answer, rows: int) -> list[str]:
     weighted = bool((found.priority != 1.0).any())
     marginal = found.marginal * found.priority
     header = "w·marginal" if weighted else "marginal"
-    lines = [f"{'symbol':<{width}}{'capital':>16}{'of total':>10}{'efficiency':>12}{header:>12}  stops because"]
+    trade = f"{'trade':>16}" if found.moves else ""
+    lines = [f"{'symbol':<{width}}{'capital':>16}{trade}{'of total':>10}{'efficiency':>12}{header:>12}  stops because"]
     for i, symbol in symbols.items():
         mark = "*" if found.below_threshold[i] else " "
+        moved = f"{_signed(float(found.trades[i])):>16}" if trade else ""
         lines.append(
-            f"{symbol:<{width}}{capital(float(found.amounts[i])):>16}{_of_total(found, i):>10.2%}"
+            f"{symbol:<{width}}{capital(float(found.amounts[i])):>16}{moved}{_of_total(found, i):>10.2%}"
             f"{_four(found.efficiency[i]):>11}{mark}{_four(marginal[i]):>12}  {_reason(found, i)}"
         )
     if len(order) > rows:
         lines.append(f"… and {len(order) - rows:,} more")
     return lines
+
+
+def _signed(trade: float) -> str:
+    return f"{'+' if trade > 0.0 else '−'}{capital(abs(trade))}" if trade else "0"
 
 
 def _of_total(found: _Answer, i: int) -> float:

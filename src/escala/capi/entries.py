@@ -299,9 +299,9 @@ def fit_steps(choice, records):
 
 
 @_entry(_integer, _integer, _integer)
-def allocate_work_size(n, solves, steps):
+def allocate_work_size(n, parts, steps):
     """Count the numbers of `work` for n instruments, whose ladders have so many numbers."""
-    return _allocation_work(n, solves, steps)
+    return _allocation_work(n, parts, steps)
 
 
 @_entry(_integer, _integer)

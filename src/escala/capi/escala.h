@@ -213,6 +213,10 @@ typedef struct escala_allocation {
     escala_input max_share;      /* most capital as a share of the total; 1 is no bound;
                                   * fraction, in [0, 1], default 1 */
     escala_input priority;       /* weight of the utility; ratio, in [0, inf), default 1 */
+    escala_input current;        /* capital held before; amount, in [0, inf), default 0 */
+    escala_input buy_cost;       /* what a unit of capital costs to buy; fraction, in [0, 1], default 0 */
+    escala_input sell_cost;      /* what a unit of capital costs to sell; fraction, in [0, 1], default 0 */
+    escala_input fixed_cost;     /* what it costs to trade the instrument at all; amount, in [0, inf), default 0 */
     /* end of settings */
     /* generated: controls */
     double reserve;     /* share of the total that stays out; fraction, in [0, 1), default 0 */
@@ -273,7 +277,8 @@ enum escala_binding {
     ESCALA_BINDING_LIMIT = 5,     /* its curve is trusted no further */
     ESCALA_BINDING_THRESHOLD = 6, /* `min_efficiency` keeps it down, up or out */
     ESCALA_BINDING_TICKET = 7,    /* `min_ticket` keeps it up, or out */
-    ESCALA_BINDING_NO_CURVE = 8   /* there is no curve */
+    ESCALA_BINDING_NO_CURVE = 8,  /* there is no curve */
+    ESCALA_BINDING_HELD = 9       /* trading it would cost more than it gains */
 };
 /* end of binding */
 

@@ -667,23 +667,32 @@ EXPORT void escala_allocation_defaults(escala_allocation *problem) {
 #undef SET_USUAL
 }
 
-static int has_threshold(const escala_allocation *problem) {
-    for (int64_t i = 0; i < (problem->min_efficiency.values ? problem->curves.n : 1); i++) {
-        if (element(&problem->min_efficiency, i) != 0.0) {
+static int has_any(const escala_input *input, int64_t n) {
+    for (int64_t i = 0; i < (input->values ? n : 1); i++) {
+        if (element(input, i) != 0.0) {
             return 1;
         }
     }
     return 0;
 }
 
-static int solves(const escala_allocation *problem) { return problem->distribute && has_threshold(problem) ? 2 : 1; }
+static int is_traded(const escala_allocation *problem) {
+    int64_t n = problem->curves.n;
+    return has_any(&problem->buy_cost, n) || has_any(&problem->sell_cost, n) || has_any(&problem->fixed_cost, n);
+}
+
+/* of the workspace: one a solve, and as many again where trading costs something */
+static int parts(const escala_allocation *problem) {
+    int solves = problem->distribute && has_any(&problem->min_efficiency, problem->curves.n) ? 2 : 1;
+    return is_traded(problem) ? 2 * solves : solves;
+}
 
 static allocation_room lay_out_allocation(room *space, const escala_allocation *problem) {
     allocation_room r;
     r.n = problem->curves.n;
     r.problems = problem->draws * problem->totals;
     r.most = problem->greedy ? 0 : problem->max_nodes;
-    r.work_size = entry_allocate_work_size(r.n, solves(problem), problem->curves.steps_size);
+    r.work_size = entry_allocate_work_size(r.n, parts(problem), problem->curves.steps_size);
     r.integers_size = entry_allocate_integers_size(r.n, r.most);
     r.settings = carve_floats(space, COUNT_OF(SETTINGS) * r.n);
     r.controls = carve_floats(space, CONTROL_COUNT);
@@ -753,6 +762,9 @@ static int check_allocation(escala_fault *fault, const escala_allocation *proble
     TRY(check_values(fault, "total", &RANGE_TOTAL, problem->total, problem->totals));
     for (int64_t k = 0; k < COUNT_OF(SETTINGS); k++) {
         TRY(check_input(fault, SETTINGS[k].name, &SETTINGS[k].values, input_at(problem, SETTINGS[k].offset), n));
+    }
+    if (problem->greedy && is_traded(problem)) { /* it knows no costs of trading */
+        return fail(fault, ESCALA_BAD_VALUE, "greedy", -1, 1.0);
     }
     TRY(check_value(fault, "reserve", &RANGE_RESERVE, problem->reserve));
     TRY(check_value(fault, "hurdle", &RANGE_HURDLE, problem->hurdle));

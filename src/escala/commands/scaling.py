@@ -211,6 +211,9 @@ def optimize(
     min_ticket: Limit = None,
     max_share: Limit = None,
     priority: Limit = None,
+    current: Limit = None,
+    trade_cost: Limit = None,
+    fixed_cost: Limit = None,
     reserve: float | None = None,
     hurdle: float | None = None,
     spend: Literal["at_most", "exactly"] | None = None,
@@ -247,6 +250,12 @@ def optimize(
         Largest share of the total in one instrument, in [0, 1].
     priority
         Weight of its utility.
+    current
+        Capital held now.
+    trade_cost
+        What a unit costs to buy or sell, in [0, 1]: 0.001 is 10 basis points.
+    fixed_cost
+        What it costs to trade it at all.
     reserve
         Share of the total that stays out, in [0, 1).
     hurdle
@@ -282,6 +291,9 @@ def optimize(
         "min_ticket": min_ticket,
         "max_share": max_share,
         "priority": priority,
+        "current": current,
+        "trade_cost": trade_cost,
+        "fixed_cost": fixed_cost,
     }
     plain = {"reserve": reserve, "hurdle": hurdle, "spend": spend, "remainder": remainder, "method": method}
     limits: dict[str, Any] = {name: _limit(name, words) for name, words in by_symbol.items() if words is not None}

@@ -383,10 +383,10 @@ class PredictiveScalingEngine:
         current: Mapping[str, float],
         total_capital: float | None = None,
         *,
-        trade_cost: float = 0.0,
+        trade_cost: PerSymbol | tuple[PerSymbol, PerSymbol] = 0.0,
         **limits: Any,
     ) -> RebalancePlan:
-        """Compare what is held with the optimum: drift, trades, and whether they are worth it. Nothing is recorded.
+        """Find the trades that lead from what is held to the optimum, net of what they cost. Nothing is recorded.
 
         Parameters
         ----------
@@ -394,11 +394,12 @@ class PredictiveScalingEngine:
             Symbol → capital held, at least 0.
         total_capital : float, optional
             Money in all; by default the sum of what is held.
-        trade_cost : float
-            What a unit of capital bought or sold costs, in [0, 1]: 0.001 is a tenth of a per cent.
+        trade_cost : float or by symbol, or a tuple of two of them
+            What a unit of capital costs to buy or sell, in [0, 1]: 0.001 is a tenth of a per cent; a tuple gives what
+            buying costs, then what selling does.
         **limits
-            As in :meth:`optimize_allocation`. With `hurdle` all cash counts as what it says; without it, capital that
-            becomes cash keeps its value, and cash that was idle before returned nothing.
+            As in :meth:`optimize_allocation`, `fixed_cost` among them. With `hurdle` all cash counts as what it says;
+            without it, capital that becomes cash keeps its value, and cash that was idle before returned nothing.
 
         Raises
         ------
@@ -407,8 +408,8 @@ class PredictiveScalingEngine:
         """
         current = rebalancing.by_symbol(current)
         held, total = rebalancing.holdings(current, total_capital)
-        trade_cost = rebalancing.checked_cost(trade_cost)
-        found, curves, used, settings = await self._allocated(list(current), total, limits)
+        trading = {"current": held, "trade_cost": trade_cost}
+        found, curves, used, settings = await self._allocated(list(current), total, limits | trading)
         for symbol, amount in zip(current, held.tolist(), strict=True):
             self._state.move(symbol, amount)
         return rebalancing.plan(
@@ -419,7 +420,6 @@ class PredictiveScalingEngine:
             priority=used["priority"],
             hurdle=float(used["hurdle"]) if "hurdle" in used else None,
             threshold=settings.rebalance_threshold,
-            trade_cost=trade_cost,
         )
 
     # --- what is known --------------------------------------------------------------------------------------------

@@ -15,8 +15,12 @@ from escala.tables import SYMBOL_SETTINGS, names
 #: Limits that may differ by symbol, the efficiency too though no symbol has one of its own.
 _PER_SYMBOL: Final = ("min_efficiency", *names(SYMBOL_SETTINGS))
 
+#: What is held, and what trading costs: nothing, for a symbol that is not named.
+_TRADING: Final = ("current", "trade_cost", "fixed_cost")
+
 #: The others are one number or word.
-_LIMITS: Final = (*_PER_SYMBOL, "reserve", "spend", "hurdle", "remainder", "method", "step", "max_nodes", "tolerance")
+_WHOLE: Final = ("reserve", "spend", "hurdle", "remainder", "method", "step", "max_nodes", "tolerance")
+_LIMITS: Final = (*_PER_SYMBOL, *_TRADING, *_WHOLE)
 
 #: Where neither a symbol nor the system says anything.
 _OPEN: Final = {"lower": 0.0, "upper": np.inf, "priority": 1.0}
@@ -57,6 +61,11 @@ def completed(
                 (wanted or {}).get(symbol, fallback if default is None else default)
                 for symbol, default in zip(symbols, defaults, strict=True)
             ]
+    for name in _TRADING:
+        wanted = keyed.mapping(name, given.get(name), AllocationError)
+        if wanted is not None:
+            _check_symbols(name, wanted, symbols)
+            limits[name] = [wanted.get(symbol, 0.0) for symbol in symbols]
     return limits
 
 

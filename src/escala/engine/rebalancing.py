@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,7 @@ from escala.arrays import Floats, check_interval, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.engine.results import RebalancePlan
 from escala.errors import AllocationError
-from escala.tables import FINITE_FROM_ZERO, Interval
-
-#: What a unit of trade may cost, as a share of it.
-_COST: Final = Interval(0.0, 1.0)
+from escala.tables import FINITE_FROM_ZERO
 
 
 def by_symbol(current: Any) -> Mapping[str, float]:
@@ -61,17 +58,6 @@ def checked_total(total: Any) -> float:
     return one_number("total_capital", total, FINITE_FROM_ZERO, AllocationError)
 
 
-def checked_cost(cost: Any) -> float:
-    """Check what a unit of trade costs.
-
-    Raises
-    ------
-    AllocationError
-        Names its value.
-    """
-    return one_number("trade_cost", cost, _COST, AllocationError)
-
-
 def plan(
     found: Allocation,
     curves: CurveSet,
@@ -81,20 +67,19 @@ def plan(
     priority: Any,
     hurdle: float | None,
     threshold: float,
-    trade_cost: float,
 ) -> RebalancePlan:
     """Compare what is held with the optimum, by the curves and weights that it was found with."""
     owned = float(held.sum())
-    trades = found.amounts - held
+    trades = found.trades
     moved = 0.5 * float(np.abs(trades).sum() + abs(trades.sum()))  # the second term is the cash's own change
     drift = moved / max(total, owned) if moved else 0.0
     returned = np.nan_to_num(curves.utility(held))  # nothing where there is no curve
-    gain = float(found.utility) - float((np.asarray(priority) * returned).sum())  # utility is beyond the hurdle
+    # utility is beyond the hurdle, and net of costs
+    gain = float(found.utility) - float((np.asarray(priority) * returned).sum())
     if hurdle is not None:
         gain += hurdle * owned
     else:
         gain += max(0.0, -float(trades.sum()))
-    cost = trade_cost * float(np.abs(trades).sum())
     return RebalancePlan(
         symbols=tuple(curves.symbols.tolist()),
         current=held,
@@ -102,8 +87,8 @@ def plan(
         trades=trades,
         drift=drift,
         threshold=threshold,
-        worth_it=drift > threshold and gain > cost,
+        worth_it=drift > threshold and gain > 0.0,
         gain=gain,
-        cost=cost,
+        cost=float(found.costs.sum()),
         allocation=found,
     )

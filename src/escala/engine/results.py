@@ -49,16 +49,16 @@ class RebalancePlan:
     ----------
     symbols : tuple of str
     current, target, trades : (n,) float64
-        Capital now, at the optimum, and the difference: positive is to be bought.
+        Capital now, at the optimum net of what trading costs, and the difference: positive is to be bought.
     drift : float
         Share of the total, or of what is held if that is more, that would change its place, cash included.
     threshold : float
         The drift from which on it is worth it (`rebalance_threshold`).
     worth_it : bool
-        Whether the drift exceeds it and the gain the cost.
+        Whether the drift exceeds it and anything is gained.
     gain : float
-        Utility of the target less that of what is held. Capital that becomes cash counts as what it is, cash that was
-        idle before as nothing; with `hurdle` all cash counts as `hurdle` a unit.
+        Utility of the target less that of what is held and what the trades cost. Capital that becomes cash counts as
+        what it is, cash that was idle before as nothing; with `hurdle` all cash counts as `hurdle` a unit.
     cost : float
         What the trades cost.
     allocation : Allocation

@@ -200,7 +200,7 @@ class SynchronousEngine:
         current: Mapping[str, float],
         total_capital: float | None = None,
         *,
-        trade_cost: float = 0.0,
+        trade_cost: PerSymbol | tuple[PerSymbol, PerSymbol] = 0.0,
         **limits: Any,
     ) -> RebalancePlan:
         """Compare what is held with the optimum: :meth:`PredictiveScalingEngine.rebalance`."""

@@ -95,7 +95,13 @@ def compile_free(step: int) -> None:
 
 
 def compiled() -> list[str]:
-    """Name the kernels whose compiled code is kept; nothing is compiled to find out."""
+    """Name the kernels whose compiled code is kept, or came with the wheel; nothing is compiled to find out."""
+    from escala.kernels import jit
+
+    if jit.extension() is not None:
+        load_all()
+        if all(f"{__name__}.{name}" in jit.taken for name in names()):
+            return names()
     from escala.kernels import compiler
 
     missing = [f"{__name__}.{module}" for module in _KERNELS if f"{__name__}.{module}" not in sys.modules]
@@ -106,4 +112,5 @@ def compiled() -> list[str]:
     for name in list(compiler.waiting):
         if name.rpartition(".")[0] in missing:
             del compiler.waiting[name]
-    return [name for name in names() if name in compiler.kept_kernels()]
+    ready = {*compiler.kept_kernels(), *(name.removeprefix(f"{__name__}.") for name in jit.taken)}
+    return [name for name in names() if name in ready]

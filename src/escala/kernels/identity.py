@@ -6,6 +6,7 @@ import functools
 import hashlib
 import types
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -58,3 +59,20 @@ def _described(code: types.CodeType) -> str:
     constants = code.co_consts[1:] if documented else code.co_consts
     shown = [_described(one) if isinstance(one, types.CodeType) else repr(one) for one in constants]
     return f"{code.co_code.hex()} {code.co_names} {code.co_argcount} {shown}"
+
+
+@functools.cache
+def sources() -> str | None:
+    """Hash every source that a kernel may depend on, those of this package and the tables; None if they are not there.
+
+    Of an installed package they are as they came, so this tells in milliseconds what :func:`identity` tells of each
+    kernel, and it is the same on every Python.
+    """
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    try:
+        for path in sorted([*package.rglob("*.py"), package.parent / "tables.py"]):
+            digest.update(f"{path.relative_to(package.parent).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    except OSError:
+        return None
+    return digest.hexdigest()

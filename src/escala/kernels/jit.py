@@ -1,18 +1,23 @@
 """The one place that decides where a kernel's machine code comes from. It spells signatures and knows no compiler.
 
-numba is imported where a kernel has to be compiled or loaded from the cache, where compiled Python code of somebody
-else's calls a helper, and nowhere else.
+A wheel may carry an extension with every kernel compiled. A kernel is taken from there if that was made of the very
+sources that are here and nothing asks for numba; otherwise numba compiles it or loads it from the cache, and is
+imported only then, or where compiled Python code of somebody else's calls a helper.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
+
+from escala.kernels.identity import identity, sources
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Floats = npt.NDArray[np.float64]
@@ -52,12 +57,66 @@ def _announce() -> None:
         told()
 
 
+#: Settings of numba that ask for no other code than the extension's.
+_NO_REQUESTS = frozenset({"NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR", "NUMBA_THREADING_LAYER"})
+#: Kernels that were taken from the extension, by module and name.
+taken: set[str] = set()
+
+
+@functools.cache
+def extension() -> Any:
+    """Give the wheel's extension, or None: there is none, it is of other sources, or numba is asked for.
+
+    Raises
+    ------
+    ValueError
+        If ``ESCALA_CPU_LEVEL`` is no level that the extension has code for.
+    """
+    asked = any(name.startswith("NUMBA_") and name not in _NO_REQUESTS for name in os.environ)
+    if asked or os.environ.get("ESCALA_COMPILE"):
+        return None
+    try:
+        found = importlib.import_module("escala.kernels._native")
+    except ImportError:
+        return None
+    level = _level(found)
+    if level is None or sources() not in (found.sources, None):
+        return None
+    found.use(level)
+    return found
+
+
+def _level(found: Any) -> str | None:
+    """Choose the best level of the extension's that this processor has, or a lower one that was asked for."""
+    most = os.environ.get("ESCALA_CPU_LEVEL") or found.all_levels[-1]
+    if most not in found.all_levels:
+        raise ValueError(f"ESCALA_CPU_LEVEL must be one of {', '.join(found.all_levels)}, not {most!r}")
+    return max((level for level in found.levels if level <= most), default=None)
+
+
+def _ready(function: Callable[..., Any], signature: tuple[str, ...]) -> Any:
+    """Give a kernel's compiled function of the extension, or None if it has none made of this very code."""
+    found = extension()
+    name = f"{function.__module__}.{function.__qualname__}"
+    compiled, of, made_of = found.kernels.get(name, (None, (), "")) if found else (None, (), "")
+    if compiled is None or of != signature:
+        return None
+    # without sources, as in a frozen program, the code itself is looked at; it is another on another Python
+    if sources() is None and (found.python, made_of) != (sys.implementation.cache_tag, identity(function, signature)):
+        return None
+    taken.add(name)
+    return compiled
+
+
 def kernel(*signature: str) -> Callable[[Function], Function]:
-    """Compile a kernel for one exact signature, or load it from the cache."""
+    """Declare a kernel of one exact signature: taken from the extension, or compiled, or loaded from the cache."""
 
     def wrap(function: Function) -> Function:
         if PLAIN:
             return function
+        ready = _ready(function, signature)
+        if ready is not None:
+            return cast(Function, ready)
         from escala.kernels import compiler
 
         return cast(Function, compiler.kernel(function, signature, _announce))

@@ -8,23 +8,31 @@ from escala.kernels.allocation import envelope
 from escala.kernels.allocation.dual import AT_BOUND
 from escala.kernels.allocation.envelope import (
     BLOCK,
+    BUY,
     CLOSED,
     ENTRY,
     FIRST,
+    FIXED,
     FORCED,
     FREE,
+    HALF,
+    HELD,
     HIGH,
     LANES,
     LAST,
+    LESS,
     LOW,
+    MORE,
     REACH,
     ROOT_HIGH,
     ROOT_LOW,
     ROOT_REACH,
     ROOT_STATE,
+    SELL,
     STATE,
     two_sum,
 )
+from escala.kernels.allocation.halves import build
 from escala.kernels.families import dispatch
 from escala.kernels.families.params import Params, of_row, without_params
 from escala.kernels.jit import Codes, Floats, Integers, helper, routine
@@ -43,6 +51,7 @@ def arrange(
     trusted_to: Floats,
     settings: Floats,
     thresholded: bool,
+    traded: bool,
     place: int,
     work: Floats,
     kinds: Integers,
@@ -50,9 +59,11 @@ def arrange(
 ) -> int:
     """Put the instruments of one set of curves into blocks of one kind each; returns the number of blocks.
 
-    The steps of ladders lie in `work` too, from `place` on.
+    The steps of ladders lie in `work` too, from `place` on. Where trading costs something there is a second block
+    behind each, for the upper halves.
     """
     n = family.size
+    halves = 2 if traded else 1
     block = 0
     for kind in range(KINDS):
         lane = LANES
@@ -60,28 +71,48 @@ def arrange(
             if dispatch.kind_of(family[i], of_row(params[i])) != kind:
                 continue
             if lane == LANES:
-                base = block * BLOCK
-                for j in range(BLOCK):
-                    work[base + j] = 0.0
-                for j in range(LANES):  # empty lanes answer 0 to every price, and divide by no zero
-                    work[base + ENTRY * LANES + j] = -math.inf
-                    envelope.set_curve(work, base + j, kind, 0.0, without_params(), 0.0)
-                kinds[block] = kind
-                block += 1
+                for half in range(halves):
+                    base = block * BLOCK
+                    for j in range(BLOCK):
+                        work[base + j] = 0.0
+                    for j in range(LANES):  # empty lanes answer 0 to every price, and divide by no zero
+                        work[base + ENTRY * LANES + j] = -math.inf
+                        if traded:
+                            work[base + HALF * LANES + j] = MORE if half == 1 else LESS
+                        envelope.set_curve(work, base + j, kind, 0.0, without_params(), 0.0)
+                    kinds[block] = kind
+                    block += 1
                 lane = 0
-            at = (block - 1) * BLOCK + lane
+            at = (block - halves) * BLOCK + lane
             slot[i] = at
             lane += 1
             first, last = math.inf, WITHOUT_CURVE
             p = _moved(family[i], of_row(params[i]), place)
             if not math.isnan(p[coefficients.A]):
-                envelope.set_curve(work, at, kind, settings[s.PRIORITY, i], p, origin[i])
+                for half in range(halves):
+                    envelope.set_curve(work, at + half * BLOCK, kind, settings[s.PRIORITY, i], p, origin[i])
                 first, last = _stretch(
                     family[i], p, origin[i], work, threshold_of(settings, i, thresholded), trusted_to[i]
                 )
+            if traded:
+                _set_costs(settings, work, at, i)
             work[at + FIRST * LANES], work[at + LAST * LANES] = first, last
             work[at + ROOT_STATE * LANES] = -1.0  # no envelope yet
     return block
+
+
+@helper
+def costs_of(settings: Floats, i: int) -> float:
+    """Sum of what trading an instrument costs: 0 where it costs nothing."""
+    return settings[s.BUY_COST, i] + settings[s.SELL_COST, i] + settings[s.FIXED_COST, i]
+
+
+@helper
+def _set_costs(settings: Floats, work: Floats, at: int, i: int) -> None:
+    """Note what is held and what trading costs; without costs what is held makes no difference."""
+    work[at + HELD * LANES] = settings[s.CURRENT, i] if costs_of(settings, i) > 0.0 else 0.0
+    work[at + BUY * LANES], work[at + SELL * LANES] = settings[s.BUY_COST, i], settings[s.SELL_COST, i]
+    work[at + FIXED * LANES] = settings[s.FIXED_COST, i]
 
 
 @helper
@@ -194,7 +225,7 @@ def bound_domains(
         ):
             work[at + ROOT_LOW * LANES], work[at + ROOT_HIGH * LANES] = low, high
             work[at + ROOT_REACH * LANES], work[at + ROOT_STATE * LANES] = reach, state
-            envelope.build(work, at, kinds[at // BLOCK])
+            build(work, at, kinds[at // BLOCK])
     if exactly & (room < money * (1.0 - AT_BOUND)):
         return status_of.TOO_LITTLE_ROOM, -1, money - room
     return status_of.OPTIMAL, -1, 0.0

@@ -12,6 +12,8 @@ from escala.kernels.allocation.envelope import (
     AMOUNT,
     BASE,
     BLOCK,
+    BUY_AT,
+    BUY_TO,
     CLOSED,
     ENTER,
     ENTRY,
@@ -20,6 +22,8 @@ from escala.kernels.allocation.envelope import (
     FAR_SIDE,
     FORCED,
     FREE,
+    HALF,
+    HELD,
     HIGH,
     KEPT,
     KINK,
@@ -29,9 +33,13 @@ from escala.kernels.allocation.envelope import (
     LEAVE,
     LOW,
     NEAR,
+    OFFSET,
     REACH,
+    SELL_AT,
+    SELL_FROM,
     SLOPE,
     STATE,
+    STAYS,
     STEP_FIRST,
     STEP_LAST,
     STEP_NEAR,
@@ -68,6 +76,32 @@ def unfilled(work: Floats, slot: Integers, money: float, row: int) -> float:
 
 
 @helper
+def last_half(work: Floats, at: int) -> int:
+    """Lane of the upper half of an instrument; its only one where trading costs nothing."""
+    return at + BLOCK if work[at + HALF * LANES] != 0.0 else at
+
+
+@helper
+def half_of(work: Floats, at: int, x: float) -> int:
+    """Lane of the half of an instrument that a capital belongs to."""
+    return at + BLOCK if (work[at + HALF * LANES] != 0.0) & (x > work[at + HELD * LANES]) else at
+
+
+@helper
+def at_joint(work: Floats, at: int, x: float) -> bool:
+    """Whether a capital is that at which halves begin or end, whatever the price."""
+    joint = (x == work[at + HELD * LANES]) | (x == work[at + BUY_TO * LANES]) | (x == work[at + SELL_FROM * LANES])
+    return (work[at + HALF * LANES] != 0.0) & joint
+
+
+@helper
+def ticketed(work: Floats, at: int) -> bool:
+    """Whether an instrument may be empty, at no cost, or hold a smallest ticket."""
+    choice = (work[at + STATE * LANES] == FREE) & (work[at + LOW * LANES] > 0.0)
+    return choice & ((work[at + HALF * LANES] == 0.0) | (work[at + HELD * LANES] == 0.0))
+
+
+@helper
 def _nearer(found: float, nearest: float, jump: float, low: float, high: float, aim: float) -> tuple[float, float]:
     """Take a jump instead of what was found if it lies in (low, high), and nearer to the aim."""
     away = abs(jump - aim)
@@ -81,16 +115,16 @@ def _nearest_step(
 ) -> tuple[float, float]:
     """Take the slope of a ladder instead of what was found if it lies in (low, high), and nearer to the aim."""
     first, last = int(work[at + STEP_FIRST * LANES]), int(work[at + STEP_LAST * LANES])
-    scale = work[at + STEP_SCALE * LANES]
-    above = ladder.steps_above_near(work, first, last, scale, aim, int(work[at + STEP_NEAR * LANES]))
+    scale, offset = work[at + STEP_SCALE * LANES], work[at + OFFSET * LANES]
+    above = ladder.steps_above_near(work, first, last, scale, aim + offset, int(work[at + STEP_NEAR * LANES]))
     if above < last:
-        found, nearest = _nearer(found, nearest, scale * work[above], low, high, aim)
+        found, nearest = _nearer(found, nearest, scale * work[above] - offset, low, high, aim)
     if above > first and knot(work, work, at, above - 1) >= work[at + LEAVE * LANES]:  # the domain ends before it
         p = curve(work, at)
         reached = ladder.step_at(p, work, work[at + LEAVE * LANES] / work[at + STEP_WIDTH * LANES])
         above = min(above, max(reached + ladder_step.SLOPE * int(p[coefficients.C]), first) + 1)
     if above > first:
-        found, nearest = _nearer(found, nearest, scale * work[above - 1], low, high, aim)
+        found, nearest = _nearer(found, nearest, scale * work[above - 1] - offset, low, high, aim)
     return found, nearest
 
 
@@ -101,13 +135,18 @@ def _nearest_jump(work: Floats, kinds: Integers, slot: Integers, low: float, hig
     nearest = math.inf
     for i in range(slot.size):
         at = slot[i]
-        found, nearest = _nearer(found, nearest, work[at + ENTRY * LANES], low, high, aim)
-        if kinds[at // BLOCK] == families.LADDER:
-            found, nearest = _nearest_step(work, at, low, high, aim, found, nearest)
-            continue
-        if work[at + KINK_FROM * LANES] < work[at + KINK_TO * LANES]:
-            found, nearest = _nearer(found, nearest, work[at + KINK * LANES], low, high, aim)
-        found, nearest = _nearer(found, nearest, work[at + EXIT * LANES], low, high, aim)
+        if work[at + HALF * LANES] != 0.0:
+            found, nearest = _nearer(found, nearest, work[at + BUY_AT * LANES], low, high, aim)
+            found, nearest = _nearer(found, nearest, work[at + SELL_AT * LANES], low, high, aim)
+        for lane in range(at, last_half(work, at) + 1, BLOCK):
+            offset = work[lane + OFFSET * LANES]
+            found, nearest = _nearer(found, nearest, work[lane + ENTRY * LANES] - offset, low, high, aim)
+            if kinds[at // BLOCK] == families.LADDER:
+                found, nearest = _nearest_step(work, lane, low, high, aim, found, nearest)
+                continue
+            if work[lane + KINK_FROM * LANES] < work[lane + KINK_TO * LANES]:
+                found, nearest = _nearer(found, nearest, work[lane + KINK * LANES] - offset, low, high, aim)
+            found, nearest = _nearer(found, nearest, work[lane + EXIT * LANES] - offset, low, high, aim)
     return found
 
 
@@ -119,13 +158,14 @@ def _middle_step(work: Floats, kinds: Integers, slot: Integers, low: float, high
     for i in range(slot.size):
         at = slot[i]
         if kinds[at // BLOCK] == families.LADDER:
-            first, last = int(work[at + STEP_FIRST * LANES]), int(work[at + STEP_LAST * LANES])
-            scale = work[at + STEP_SCALE * LANES]
-            begin = ladder.steps_not_below(work, first, last, scale, high)
-            end = ladder.steps_above(work, begin, last, scale, low)
-            if end - begin > most:
-                most = end - begin
-                found = scale * work[(begin + end) >> 1]
+            for lane in range(at, last_half(work, at) + 1, BLOCK):
+                first, last = int(work[lane + STEP_FIRST * LANES]), int(work[lane + STEP_LAST * LANES])
+                scale, offset = work[lane + STEP_SCALE * LANES], work[lane + OFFSET * LANES]
+                begin = ladder.steps_not_below(work, first, last, scale, high + offset)
+                end = ladder.steps_above(work, begin, last, scale, low + offset)
+                if end - begin > most:
+                    most = end - begin
+                    found = scale * work[(begin + end) >> 1] - offset
     return found
 
 
@@ -134,7 +174,7 @@ def _trend(work: Floats, kinds: Integers, slot: Integers) -> float:
     """Change of what ladders hold with the price, as if their steps were slanted: it aims the search, no more."""
     total = 0.0
     for i in range(slot.size):
-        at = slot[i]
+        at = half_of(work, slot[i], work[slot[i] + NEAR * LANES])
         if kinds[at // BLOCK] == families.LADDER:
             first, last = int(work[at + STEP_FIRST * LANES]), int(work[at + STEP_LAST * LANES])
             above = int(work[at + STEP_NEAR * LANES])
@@ -279,6 +319,20 @@ def _balance(
 @helper
 def _next_piece(work: Floats, at: int, x: float, target: float) -> tuple[float, bool]:
     """End of the next piece of an envelope from x towards `target`, and whether it is a chord above the utility."""
+    if work[at + HALF * LANES] == 0.0:
+        return _next_of_half(work, at, x, target)
+    sell_from = work[at + SELL_FROM * LANES]
+    if x < sell_from:
+        return _next_of_half(work, at, x, min(target, sell_from))
+    if (x < work[at + HELD * LANES]) & (work[at + STAYS * LANES] != 0.0):
+        return work[at + HELD * LANES], True
+    if x < work[at + BUY_TO * LANES]:
+        return work[at + BUY_TO * LANES], True
+    return _next_of_half(work, at + BLOCK, x, target)
+
+
+@helper
+def _next_of_half(work: Floats, at: int, x: float, target: float) -> tuple[float, bool]:
     enter, leave = work[at + ENTER * LANES], work[at + LEAVE * LANES]
     exit_at = work[at + EXIT_AT * LANES]
     if x < enter:
@@ -350,7 +404,13 @@ def _follow_arcs(work: Floats, slot: Integers, money: float) -> None:
         at = slot[i]
         x, slope = work[at + NEAR * LANES], work[at + SLOPE * LANES]
         if slope != 0.0:
-            x = min(max(x + part * slope, work[at + ENTER * LANES]), work[at + LEAVE * LANES])
+            half = half_of(work, at, x)
+            low, high = work[half + ENTER * LANES], work[half + LEAVE * LANES]
+            if half != at:
+                low = max(low, work[at + BUY_TO * LANES])
+            elif work[at + HALF * LANES] != 0.0:
+                high = min(high, work[at + SELL_FROM * LANES])
+            x = min(max(x + part * slope, low), high)
         work[at + AMOUNT * LANES] = x
 
 
@@ -364,13 +424,15 @@ def cut_short(work: Floats, kinds: Integers, slot: Integers) -> bool:
     for i in range(slot.size):
         at = slot[i]
         x = work[at + AMOUNT * LANES]
+        half = half_of(work, at, x)
         found |= (
             (work[at + SLOPE * LANES] == 0.0)
+            & (not at_joint(work, at, x))
             & (kinds[at // BLOCK] != families.LADDER)
             & (x > work[at + LOW * LANES])
             & (x < work[at + REACH * LANES])
-            & (x != work[at + KINK_FROM * LANES])
-            & (x != work[at + KINK_TO * LANES])
+            & (x != work[half + KINK_FROM * LANES])
+            & (x != work[half + KINK_TO * LANES])
         )
     return found
 
@@ -460,7 +522,7 @@ def most_tickets(work: Floats, slot: Integers, tickets: Integers, money: float) 
         state = work[at + STATE * LANES]
         if state == FORCED:
             forced += work[at + LOW * LANES]
-        elif (state == FREE) & (work[at + LOW * LANES] > 0.0):
+        elif ticketed(work, at):
             tickets[m] = i
             work[at + WORTH * LANES] = -work[at + LOW * LANES]
             m += 1
@@ -538,6 +600,20 @@ def limited_bound(
     return best
 
 
+@helper
+def _entrance(work: Floats, at: int) -> int:
+    """Where the price lies below which an instrument that is empty is entered."""
+    return at + (ENTRY if work[at + HALF * LANES] == 0.0 else BUY_AT) * LANES
+
+
+@helper
+def _first_amount(work: Floats, at: int, choice: bool) -> int:
+    """Where the least capital lies of an instrument that is entered (if that is a choice) or forced in."""
+    if work[at + HALF * LANES] == 0.0:
+        return at + (ENTER if choice else BASE) * LANES
+    return at + (BUY_TO if choice else LOW) * LANES
+
+
 @routine
 def restricted(
     work: Floats,
@@ -557,13 +633,14 @@ def restricted(
     least = most = 0.0
     for i in range(slot.size):
         at = slot[i]
-        work[at + KEPT * LANES] = work[at + ENTRY * LANES]
+        priced = _entrance(work, at)
+        work[at + KEPT * LANES] = work[priced]
         state = work[at + STATE * LANES]
-        choice = (state == FREE) & (work[at + LOW * LANES] > 0.0)
+        choice = ticketed(work, at)
         if choice:
-            work[at + ENTRY * LANES] = math.inf if marked[i] else -math.inf
+            work[priced] = math.inf if marked[i] else -math.inf
         if (choice & (marked[i] != 0)) | (state == FORCED):
-            least += work[at + ENTER * LANES] if choice else work[at + BASE * LANES]
+            least += work[_first_amount(work, at, choice)]
         if (not choice & (marked[i] == 0)) & (state != CLOSED):
             most += work[at + HIGH * LANES]
     price, value = start, -math.inf
@@ -571,5 +648,5 @@ def restricted(
     if (least <= money + slack) & ((not exactly) | (most >= money - slack)):
         price, _, _, value, _ = relax(work, kinds, blocks, sums, slot, money, hurdle, floor, start, scale)
     for i in range(slot.size):
-        work[slot[i] + ENTRY * LANES] = work[slot[i] + KEPT * LANES]
+        work[_entrance(work, slot[i])] = work[slot[i] + KEPT * LANES]
     return price, value

@@ -11,6 +11,9 @@ function above its weighted utility w·U there is described by few numbers, for 
 
 The utility of a ladder is its own envelope behind an entry chord: straight steps, looked up by their slopes.
 
+Where trading costs money, what is held splits an instrument in two: less capital than that, at whose prices selling
+costs, and more, at whose prices buying does. The halves have an envelope each, and :mod:`.halves` joins them.
+
 At a price μ the best amount is where the envelope's slope falls through μ. All of them for one price are a loop
 without branches over blocks of instruments of one kind: the stationary point of w·U − μ·C, then selects. How a utility
 bends, where it touches its tangents and where it is stationary is in the file of its family.
@@ -50,8 +53,18 @@ LOW, HIGH, REACH, STATE = range(
 ROOT_LOW, ROOT_HIGH, ROOT_REACH, ROOT_STATE = range(ORIGIN + 5, ORIGIN + 9)  # the domain before the search narrows it
 FIRST, LAST, KEPT = range(ORIGIN + 9, ORIGIN + 12)  # the first stretch that is efficient enough; room for one more row
 SIZE = ORIGIN + 12  # what the terms of w·U add up to without their signs
-ROWS = ORIGIN + 13
+OFFSET = ORIGIN + 13  # what the lane's own price is above that of money
+#: Of instruments that cost something to trade: LESS where the block has their lower halves, MORE in the next block,
+#: where the upper halves lie; 0 elsewhere.
+HALF = ORIGIN + 14
+HELD, BUY, SELL, FIXED = range(ORIGIN + 15, ORIGIN + 19)  # capital held, and what trading costs
+SUNK = ORIGIN + 19  # 1: the search has decided that the instrument is traded, and FIXED is paid
+#: Below the price BUY_AT the upper half answers, with at least BUY_TO; from SELL_AT on the lower one, with at most
+#: SELL_FROM; between them nothing is traded. STAYS is 0 where no price leaves the instrument as it is.
+BUY_AT, BUY_TO, SELL_AT, SELL_FROM, STAYS = range(ORIGIN + 20, ORIGIN + 25)
+ROWS = ORIGIN + 25
 BLOCK = ROWS * LANES
+LESS, MORE = 1.0, 2.0
 
 
 @helper
@@ -112,9 +125,8 @@ def _chord_slope(work: Floats, at: int, kind: int, begin: float, end: float) -> 
 
 
 @routine
-def _build_ladder(work: Floats, at: int) -> None:
+def _build_ladder(work: Floats, at: int, low: float, reach: float, state: float) -> None:
     """Compute the envelope of a ladder: the utility itself, from its smallest capital on."""
-    low, reach, state = work[at + LOW * LANES], work[at + REACH * LANES], work[at + STATE * LANES]
     p = curve(work, at)
     count, place = int(p[coefficients.C]), int(p[coefficients.D])
     begins = place
@@ -140,16 +152,14 @@ def _build_ladder(work: Floats, at: int) -> None:
 
 
 @routine
-def build(work: Floats, at: int, kind: int) -> None:
-    """Compute the envelope of the instrument at `at` over its domain."""
+def build_over(work: Floats, at: int, kind: int, low: float, high: float, reach: float, state: float) -> None:
+    """Compute the envelope of the lane at `at` over a domain."""
     if kind == f.LADDER:
-        _build_ladder(work, at)
+        _build_ladder(work, at, low, reach, state)
         return
     weight, origin = work[at + WEIGHT * LANES], work[at + ORIGIN * LANES]
     family = dispatch.family_of(kind)
     p = curve(work, at)
-    low, high, reach = work[at + LOW * LANES], work[at + HIGH * LANES], work[at + REACH * LANES]
-    state = work[at + STATE * LANES]
     empty = (state == FREE) | (low == 0.0)  # then 0 belongs to the domain, and the envelope begins there
     base = 0.0 if empty | (state == CLOSED) else low
     entry = math.inf
@@ -282,9 +292,10 @@ def _answer(v: Floats, j: int, price: float, stationary: float, slope: float) ->
 @helper
 def _answer_block(v: Floats, kind: int, price: float) -> None:
     for j in range(LANES):
+        own = price + v[OFFSET * LANES + j]
         k0, k1, k2, k3 = v[K0 * LANES + j], v[K1 * LANES + j], v[K2 * LANES + j], v[K3 * LANES + j]
-        stationary, slope = dispatch.best(kind, k0, k1, k2, k3, v[ORIGIN * LANES + j], price)
-        _answer(v, j, price, stationary, slope)
+        stationary, slope = dispatch.best(kind, k0, k1, k2, k3, v[ORIGIN * LANES + j], own)
+        _answer(v, j, own, stationary, slope)
 
 
 @helper
@@ -318,22 +329,62 @@ def step_price(work: Floats, at: int, x: float) -> float:
     return work[at + WEIGHT * LANES] * p[coefficients.A] * work[place + step.SLOPE * count] if inside else -math.inf
 
 
+@routine
+def _answer_ladder(v: Floats, steps: Floats, j: int, price: float) -> None:
+    """Best amounts of a ladder at its price: the knots behind the last steps that return more (NEAR), or no less."""
+    entry, base = v[ENTRY * LANES + j], v[BASE * LANES + j]
+    first, last = int(v[STEP_FIRST * LANES + j]), int(v[STEP_LAST * LANES + j])
+    scale = v[STEP_SCALE * LANES + j]
+    above = ladder.steps_above_near(steps, first, last, scale, price, int(v[STEP_NEAR * LANES + j]))
+    near = knot(steps, v, j, above)
+    v[STEP_NEAR * LANES + j] = above
+    far = near
+    if above < last and scale * steps[above] >= price:
+        far = knot(steps, v, j, ladder.steps_not_below(steps, above, last, scale, price))
+    v[NEAR * LANES + j] = near if entry > price else base
+    v[FAR_SIDE * LANES + j] = far if entry >= price else base
+    v[SLOPE * LANES + j] = 0.0
+
+
 @helper
 def _answer_ladders(v: Floats, steps: Floats, price: float) -> None:
-    """Best amounts of a block of ladders: the knots behind the last steps that return more (NEAR), or no less."""
     for j in range(LANES):
-        entry, base = v[ENTRY * LANES + j], v[BASE * LANES + j]
-        first, last = int(v[STEP_FIRST * LANES + j]), int(v[STEP_LAST * LANES + j])
-        scale = v[STEP_SCALE * LANES + j]
-        above = ladder.steps_above_near(steps, first, last, scale, price, int(v[STEP_NEAR * LANES + j]))
-        near = knot(steps, v, j, above)
-        v[STEP_NEAR * LANES + j] = above
-        far = near
-        if above < last and scale * steps[above] >= price:
-            far = knot(steps, v, j, ladder.steps_not_below(steps, above, last, scale, price))
-        v[NEAR * LANES + j] = near if entry > price else base
-        v[FAR_SIDE * LANES + j] = far if entry >= price else base
-        v[SLOPE * LANES + j] = 0.0
+        _answer_ladder(v, steps, j, price + v[OFFSET * LANES + j])
+
+
+@routine
+def answer_lane(v: Floats, steps: Floats, kind: int, j: int, own: float) -> None:
+    """Best amounts of one lane of a block at its own price."""
+    if kind == f.LADDER:
+        _answer_ladder(v, steps, j, own)
+        return
+    k0, k1, k2, k3 = v[K0 * LANES + j], v[K1 * LANES + j], v[K2 * LANES + j], v[K3 * LANES + j]
+    stationary, slope = dispatch.best(kind, k0, k1, k2, k3, v[ORIGIN * LANES + j], own)
+    _answer(v, j, own, stationary, slope)
+
+
+@helper
+def _join(v: Floats, more: Floats, price: float) -> None:
+    """Answer for instruments whose halves have answered: which of them trades, if any does."""
+    for j in range(LANES):
+        held = v[HELD * LANES + j]
+        buy_at, buy_to = v[BUY_AT * LANES + j], v[BUY_TO * LANES + j]
+        sell_at, sell_from = v[SELL_AT * LANES + j], v[SELL_FROM * LANES + j]
+        up, down = more[NEAR * LANES + j], v[NEAR * LANES + j]
+        rising = up if up > buy_to else buy_to
+        falling = down if down < sell_from else sell_from
+        bought = (price < buy_at) & (rising > held)
+        sold = (price >= sell_at) & (not bought)
+        near = rising if bought else (falling if sold else held)
+        slope = more[SLOPE * LANES + j] if bought & (rising == up) else 0.0
+        v[SLOPE * LANES + j] = v[SLOPE * LANES + j] if sold & (falling == down) & (falling < held) else slope
+        v[NEAR * LANES + j] = near
+        up, down = more[FAR_SIDE * LANES + j], v[FAR_SIDE * LANES + j]
+        rising = up if up > buy_to else buy_to
+        falling = down if down < sell_from else sell_from
+        bought = (price <= buy_at) & (rising > held)
+        sold = (price > sell_at) & (not bought)
+        v[FAR_SIDE * LANES + j] = rising if bought else (falling if sold else held)
 
 
 @helper
@@ -367,6 +418,13 @@ def respond(work: Floats, kinds: Integers, blocks: int, sums: Floats, price: flo
     for block in range(blocks):
         v = work[block * BLOCK : (block + 1) * BLOCK]
         _answer_kind(v, work, kinds[block], price)
+        half = v[HALF * LANES]
+        if half == LESS:
+            continue
+        if half == MORE:
+            more = v
+            v = work[(block - 1) * BLOCK : block * BLOCK]
+            _join(v, more, price)
         for j in range(3 * LANES):
             sums[j] += v[NEAR * LANES + j]
     near = far = slope = 0.0
@@ -431,6 +489,24 @@ def _utilities(v: Floats, steps: Floats, kind: int, row: int) -> None:
 
 
 @helper
+def trading_cost(v: Floats, j: int, x: float) -> float:
+    """What it costs to come from the capital held to x."""
+    moved = x - v[HELD * LANES + j]
+    rate = v[BUY * LANES + j] if moved > 0.0 else -v[SELL * LANES + j]
+    fixed = v[FIXED * LANES + j] if (moved != 0.0) | (v[SUNK * LANES + j] != 0.0) else 0.0
+    return rate * moved + fixed
+
+
+@helper
+def _charge(v: Floats, row: int) -> None:
+    """Take what trading costs from WORTH."""
+    for j in range(LANES):
+        cost = trading_cost(v, j, v[row * LANES + j])
+        v[WORTH * LANES + j] -= cost
+        v[SIZE * LANES + j] += cost
+
+
+@helper
 def two_sum(total: float, rest: float, value: float) -> tuple[float, float]:
     """Add a number to a sum that is kept with its rounding errors."""
     added = total + value
@@ -447,7 +523,11 @@ def worth(
         sums[j] = 0.0
     for block in range(blocks):
         v = work[block * BLOCK : (block + 1) * BLOCK]
+        if v[HALF * LANES] == MORE:
+            continue
         _utilities(v, work, kinds[block], row)
+        if v[HALF * LANES] == LESS:
+            _charge(v, row)
         for j in range(LANES):
             x = v[row * LANES + j]
             paid = price * x

@@ -5,8 +5,8 @@ from __future__ import annotations
 from escala.kernels.allocation import envelope
 from escala.kernels.allocation.domains import WITHOUT_CURVE, highest, share_bound, threshold_of
 from escala.kernels.allocation.dual import AT_BOUND
-from escala.kernels.allocation.envelope import BEST, BLOCK, FIRST, LANES, LAST, ROOT_LOW, ROOT_REACH, WEIGHT
-from escala.kernels.allocation.polish import KINKED
+from escala.kernels.allocation.envelope import BEST, BLOCK, BUY, FIRST, LANES, LAST, ROOT_LOW, ROOT_REACH, WEIGHT
+from escala.kernels.allocation.polish import KINKED, kept, rate
 from escala.kernels.jit import Codes, Floats, Integers, routine
 from escala.kernels.layout import bindings as reason_of
 from escala.kernels.layout import families
@@ -55,23 +55,25 @@ def explain(
         elif x == 0.0:
             above = highest(trusted_to, settings, last, total, i)
             least = max(settings[s.MIN_TICKET, i], first)
-            at_first = weight * min(max(envelope.eta(work, at, kind, 0.0), 0.0), 1.0)
+            at_first = weight * min(max(envelope.eta(work, at, kind, 0.0), 0.0), 1.0) - work[at + BUY * LANES]
             reason = reason_of.NONE if at_first >= shadow * (1.0 - KINKED) else reason_of.PRICE
             if above <= 0.0:
                 reason = _reason_above(settings, trusted_to[i], last, total, i)
             elif least > 0.0:
                 out = (at_first > shadow) | (least > above) | (least > money)
                 reason = _reason_below(settings, floor, first, i) if out else reason_of.PRICE
+        elif kept(work, at, x):
+            reason = reason_of.HELD
         elif x >= high * (1.0 - AT_BOUND):
             reason = _reason_above(settings, trusted_to[i], last, total, i)
         elif (x <= low * (1.0 + AT_BOUND)) & (low > 0.0):
             reason = _reason_below(settings, floor, first, i)
         elif kind == families.LADDER:
-            inside = abs(envelope.step_price(work, at, x) - shadow) <= KINKED * abs(shadow)
+            inside = abs(envelope.step_price(work, at, x) - rate(work, at, x) - shadow) <= KINKED * abs(shadow)
             reason = reason_of.NONE if inside else reason_of.PRICE
         else:
             value = envelope.eta(work, at, kind, x)
-            beyond = min(envelope.weighted_marginal(work, at, kind, x), weight)  # just above η = 1
+            beyond = min(envelope.weighted_marginal(work, at, kind, x), weight) - rate(work, at, x)  # just above η = 1
             kinked = (abs(value - 1.0) <= KINKED) & (beyond < shadow * (1.0 - KINKED))
             reason = reason_of.PRICE if kinked else reason_of.NONE
         binding[i] = reason

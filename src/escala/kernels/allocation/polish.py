@@ -10,11 +10,15 @@ from escala.kernels.allocation.envelope import (
     AMOUNT,
     BEST,
     BLOCK,
+    BUY,
     FREE,
+    HALF,
+    HELD,
     LANES,
     LOW,
     ROOT_LOW,
     ROOT_REACH,
+    SELL,
     STATE,
     WEIGHT,
     worth,
@@ -36,7 +40,30 @@ def _between(work: Floats, at: int) -> bool:
     """Whether the best amount lies inside the instrument's own bounds."""
     x = work[at + BEST * LANES]
     low, high = work[at + ROOT_LOW * LANES], work[at + ROOT_REACH * LANES]
-    return (x > low * (1.0 + AT_BOUND)) & (x < high * (1.0 - AT_BOUND)) & (x > 0.0)
+    return (x > low * (1.0 + AT_BOUND)) & (x < high * (1.0 - AT_BOUND)) & (x > 0.0) & (not kept(work, at, x))
+
+
+@helper
+def kept(work: Floats, at: int, x: float) -> bool:
+    """Whether a capital is what is held, and trading costs something."""
+    return (work[at + HALF * LANES] != 0.0) & (x == work[at + HELD * LANES])
+
+
+@helper
+def rate(work: Floats, at: int, x: float) -> float:
+    """What trading adds to the cost of the next unit of capital."""
+    moved = work[at + BUY * LANES] if x > work[at + HELD * LANES] else -work[at + SELL * LANES]
+    return moved if work[at + HALF * LANES] != 0.0 else 0.0
+
+
+@helper
+def _ends(work: Floats, at: int, x: float) -> tuple[float, float]:
+    """Least and most capital on the same side of what is held."""
+    low, high = work[at + ROOT_LOW * LANES], work[at + ROOT_REACH * LANES]
+    if work[at + HALF * LANES] == 0.0:
+        return low, high
+    held = work[at + HELD * LANES]
+    return (max(low, held), high) if x > held else (low, min(high, held))
 
 
 @helper
@@ -57,12 +84,22 @@ def _straight_price(work: Floats, at: int, kind: int) -> float:
         return -math.inf
     x = work[at + BEST * LANES]
     if kind == families.LADDER:
-        return envelope.step_price(work, at, x)
+        return envelope.step_price(work, at, x) - rate(work, at, x)
     value = envelope.eta(work, at, kind, x)
     if value > 1.0 + KINKED:
-        return work[at + WEIGHT * LANES]
+        return work[at + WEIGHT * LANES] - rate(work, at, x)
     level = envelope.weighted_curvature(work, at, kind, x) == 0.0
-    return work[at + WEIGHT * LANES] * min(max(value, 0.0), 1.0) if level else -math.inf
+    return work[at + WEIGHT * LANES] * min(max(value, 0.0), 1.0) - rate(work, at, x) if level else -math.inf
+
+
+@routine
+def leave_alone(work: Floats, slot: Integers, money: float) -> None:
+    """Make no trade of a rounding error."""
+    for i in range(slot.size):
+        at = slot[i]
+        moved = abs(work[at + BEST * LANES] - work[at + HELD * LANES])
+        if (work[at + HALF * LANES] != 0.0) & (moved <= AT_BOUND * money):
+            work[at + BEST * LANES] = work[at + HELD * LANES]
 
 
 @routine
@@ -75,7 +112,8 @@ def level_marginals(
     """
     for i in range(slot.size):
         at = slot[i]
-        if (work[at + ROOT_LOW * LANES] == 0.0) & (work[at + BEST * LANES] < AT_BOUND * money):
+        x = work[at + BEST * LANES]
+        if (work[at + ROOT_LOW * LANES] == 0.0) & (x < AT_BOUND * money) & (not kept(work, at, x)):
             work[at + BEST * LANES] = 0.0  # left by rounding
     slack = unfilled(work, slot, money, BEST) > SETTLED * money
     straight = -math.inf
@@ -100,7 +138,7 @@ def level_marginals(
                     least = abs(bend)
                     flattest = i
                 slopes += 1.0 / bend
-                ask += envelope.weighted_marginal(work, at, kind, x) / bend
+                ask += (envelope.weighted_marginal(work, at, kind, x) - rate(work, at, x)) / bend
         price = hurdle
         if not slack:
             price = ask / slopes if slopes != 0.0 else math.nan
@@ -113,10 +151,11 @@ def level_marginals(
             x = work[at + BEST * LANES]
             work[at + AMOUNT * LANES] = x
             if _interior(work, at, kind):
-                off = price - envelope.weighted_marginal(work, at, kind, x)
+                off = price - (envelope.weighted_marginal(work, at, kind, x) - rate(work, at, x))
                 apart = max(apart, abs(off))
                 moved = x + off / envelope.weighted_curvature(work, at, kind, x)
-                moved = min(max(moved, work[at + ROOT_LOW * LANES]), work[at + ROOT_REACH * LANES])
+                low, high = _ends(work, at, x)
+                moved = min(max(moved, low), high)
                 work[at + AMOUNT * LANES] = moved
         if apart <= LEVELLED * abs(price):
             found[f.SHADOW_PRICE] = price
@@ -125,7 +164,8 @@ def level_marginals(
             at = slot[flattest]
             work[at + AMOUNT * LANES] = work[at + BEST * LANES]
             moved = work[at + BEST * LANES] + unfilled(work, slot, money, AMOUNT)
-            moved = min(max(moved, work[at + ROOT_LOW * LANES]), work[at + ROOT_REACH * LANES])
+            low, high = _ends(work, at, work[at + BEST * LANES])
+            moved = min(max(moved, low), high)
             work[at + AMOUNT * LANES] = moved
         over = -unfilled(work, slot, money, AMOUNT)
         value, size, _ = worth(work, kinds, blocks, sums, AMOUNT, hurdle)
@@ -146,7 +186,7 @@ def first_price(work: Floats, kinds: Integers, slot: Integers, hurdle: float) ->
         at = slot[i]
         if (work[at + STATE * LANES] == FREE) & (work[at + LOW * LANES] == 0.0):
             value = envelope.eta(work, at, kinds[at // BLOCK], 0.0)
-            price = max(price, work[at + WEIGHT * LANES] * min(max(value, 0.0), 1.0))
+            price = max(price, work[at + WEIGHT * LANES] * min(max(value, 0.0), 1.0) - work[at + BUY * LANES])
     return price
 
 
@@ -176,8 +216,8 @@ def settle(work: Floats, slot: Integers, money: float) -> None:
         for i in range(slot.size):
             at = slot[i]
             x = work[at + BEST * LANES]
-            low, high = work[at + ROOT_LOW * LANES], work[at + ROOT_REACH * LANES]
-            room = min(x - low, high - x) if x > 0.0 else 0.0
+            low, high = _ends(work, at, x)
+            room = min(x - low, high - x) if (x > 0.0) & (not kept(work, at, x)) else 0.0
             if room > most:
                 most = room
                 chosen = i
@@ -186,8 +226,11 @@ def settle(work: Floats, slot: Integers, money: float) -> None:
             if short >= 0.0:
                 return
             for i in range(slot.size):  # all at their bounds, which add up to a rounding error too much
-                if (chosen < 0) or (work[slot[i] + BEST * LANES] > work[slot[chosen] + BEST * LANES]):
+                x = work[slot[i] + BEST * LANES]
+                if not kept(work, slot[i], x) and (chosen < 0 or x > work[slot[chosen] + BEST * LANES]):
                     chosen = i
+            if chosen < 0:  # nothing is traded, and so nothing for a rounding error
+                return
         at = slot[chosen]
         work[at + BEST * LANES] += short
         total = 0.0

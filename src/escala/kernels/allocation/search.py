@@ -14,17 +14,21 @@ from escala.kernels.allocation.dual import (
     most_tickets,
     relax,
     restricted,
+    ticketed,
 )
 from escala.kernels.allocation.envelope import (
     AMOUNT,
     BASE,
     BEST,
     BLOCK,
+    BUY_TO,
     CLOSED,
     ENTER,
     EXIT_AT,
     FORCED,
     FREE,
+    HALF,
+    HELD,
     HIGH,
     LANES,
     LEAVE,
@@ -35,11 +39,15 @@ from escala.kernels.allocation.envelope import (
     ROOT_LOW,
     ROOT_REACH,
     ROOT_STATE,
+    SELL_FROM,
     STATE,
+    STAYS,
+    SUNK,
     WEIGHT,
 )
+from escala.kernels.allocation.halves import build
 from escala.kernels.families import ladder
-from escala.kernels.jit import Floats, Integers, routine
+from escala.kernels.jit import Floats, Integers, helper, routine
 from escala.kernels.layout import allocation_status as status_of
 from escala.kernels.layout import coefficients, families
 from escala.kernels.layout import marks as m
@@ -47,7 +55,7 @@ from escala.kernels.layout import node as node_of
 from escala.kernels.layout import node_bound as bound_of
 from escala.kernels.layout import solution as f
 
-CLOSE, OPEN, RESTRICT, RAISE = range(4)  # what a node of the search does to an instrument's domain
+CLOSE, OPEN, RESTRICT, RAISE, BUY_MORE, SELL_SOME = range(6)  # what the search does to an instrument's domain
 MOST_TWINS = 512  # identical instruments are looked for among no more
 PLACE = PARAM + coefficients.D  # of a ladder's steps
 INSIDE = 0.1  # a chord is split no closer to its ends
@@ -57,6 +65,9 @@ INSIDE = 0.1  # a chord is split no closer to its ends
 def _narrow(work: Floats, at: int, action: int, low: float, high: float) -> bool:
     """Apply one decision of the search to an instrument's domain; False if nothing of the domain is left."""
     state = work[at + STATE * LANES]
+    if (action == BUY_MORE) | (action == SELL_SOME):  # what it costs to trade at all is spent
+        work[at + SUNK * LANES] = 1.0
+        action = RAISE if action == BUY_MORE else RESTRICT
     if action == CLOSE:
         if state == FORCED:
             return False
@@ -86,6 +97,7 @@ def _reset(work: Floats, slot: Integers, dirty: Integers) -> None:
             work[at + LOW * LANES], work[at + HIGH * LANES] = work[at + ROOT_LOW * LANES], work[at + ROOT_HIGH * LANES]
             work[at + REACH * LANES] = work[at + ROOT_REACH * LANES]
             work[at + STATE * LANES] = work[at + ROOT_STATE * LANES]
+            work[at + SUNK * LANES] = 0.0
 
 
 @routine
@@ -93,11 +105,12 @@ def _rebuild(work: Floats, kinds: Integers, slot: Integers, dirty: Integers) -> 
     for i in range(slot.size):
         if dirty[i]:
             at = slot[i]
-            envelope.build(work, at, kinds[at // BLOCK])
+            build(work, at, kinds[at // BLOCK])
             dirty[i] = (
                 (work[at + LOW * LANES] != work[at + ROOT_LOW * LANES])
                 | (work[at + HIGH * LANES] != work[at + ROOT_HIGH * LANES])
                 | (work[at + STATE * LANES] != work[at + ROOT_STATE * LANES])
+                | (work[at + SUNK * LANES] != 0.0)
             )
 
 
@@ -111,7 +124,7 @@ def _decide(
     dirty[i] = 1
     if not _narrow(work, slot[i], action, low, high):
         return False
-    if (action == OPEN) | (action == RAISE):  # those before it hold at least as much
+    if (action == OPEN) | (action == RAISE) | (action == BUY_MORE):  # those before it hold at least as much
         j = twin[i]
         while j >= 0:
             dirty[j] = 1
@@ -122,7 +135,7 @@ def _decide(
         j = after[i]
         while j >= 0:
             dirty[j] = 1
-            if not _narrow(work, slot[j], action, low, high):
+            if not _narrow(work, slot[j], RESTRICT if action == SELL_SOME else action, low, high):
                 return False
             j = after[j]
     return True
@@ -186,6 +199,8 @@ def _alike(work: Floats, kinds: Integers, at: int, other: int) -> bool:
     same = True
     for row in range(ROOT_LOW, ROOT_STATE + 1):
         same &= work[at + row * LANES] == work[other + row * LANES]
+    for row in range(HELD, SUNK):
+        same &= work[at + row * LANES] == work[other + row * LANES]
     return same
 
 
@@ -206,16 +221,36 @@ def _find_twins(work: Floats, kinds: Integers, slot: Integers, twin: Integers, a
 
 @routine
 def _branch(work: Floats, slot: Integers, i: int) -> tuple[int, float]:
-    """How to split on an instrument inside a chord: CLOSE (or open), or RESTRICT (or raise) at a capital."""
+    """How to split on an instrument inside a chord, and at what capital: the first of the pairs in `_both`."""
     at = slot[i]
+    x = work[at + AMOUNT * LANES]
+    if work[at + HALF * LANES] != 0.0:
+        held = work[at + HELD * LANES]
+        if (work[at + SELL_FROM * LANES] < x) & (x < max(work[at + BUY_TO * LANES], held)):
+            if work[at + STAYS * LANES] == 0.0:
+                return RESTRICT, held
+            return (BUY_MORE if x > held else SELL_SOME), held
+        if x > held:
+            at += BLOCK
     if (work[at + STATE * LANES] == FREE) & (work[at + LOW * LANES] > 0.0):
         return CLOSE, work[at + LOW * LANES]
-    x = work[at + AMOUNT * LANES]
     begin, end = work[at + BASE * LANES], work[at + ENTER * LANES]
     if x > end:
         begin, end = work[at + LEAVE * LANES], work[at + EXIT_AT * LANES]
     margin = INSIDE * (end - begin)
     return RESTRICT, min(max(x, begin + margin), end - margin)
+
+
+@helper
+def _both(how: int, side: int) -> int:
+    """What a node's two sides do: less than a capital on the first, more on the second."""
+    if how == CLOSE:
+        return CLOSE if side == 0 else OPEN
+    if how == BUY_MORE:
+        return RESTRICT if side == 0 else BUY_MORE
+    if how == SELL_SOME:
+        return SELL_SOME if side == 0 else RAISE
+    return RESTRICT if side == 0 else RAISE
 
 
 @routine
@@ -271,7 +306,7 @@ def _solve_node(
     _mark_held(work, slot, marked)
     active = 0
     for i in range(slot.size):
-        active += (marked[i] != 0) & (work[slot[i] + STATE * LANES] == FREE) & (work[slot[i] + LOW * LANES] > 0.0)
+        active += (marked[i] != 0) & ticketed(work, slot[i])
     if value == -math.inf:
         for held in range(2):  # without the instrument that does not get its ticket, then with it
             marked[inside] = held
@@ -361,7 +396,7 @@ def search(
                 nodes[child, node_of.PARENT], nodes[child, node_of.CHANGED] = node, split
                 node_bounds[child, bound_of.LOW] = where if side == 1 else 0.0
                 node_bounds[child, bound_of.HIGH] = where if side == 0 else math.inf
-                nodes[child, node_of.ACTION] = how if side == 0 else (OPEN if how == CLOSE else RAISE)
+                nodes[child, node_of.ACTION] = _both(how, side)
                 if not _enter_node(work, kinds, slot, dirty, twin, after, nodes, node_bounds, child, money, exactly):
                     continue
                 _, _, bound, best, shadow, inside, action, point, _ = _solve_node(

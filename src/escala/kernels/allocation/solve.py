@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.allocation.domains import arrange, bound_domains
+from escala.kernels.allocation.domains import arrange, bound_domains, costs_of
 from escala.kernels.allocation.dual import AT_BOUND, relax, unfilled
-from escala.kernels.allocation.envelope import BEST, BLOCK, LANES
+from escala.kernels.allocation.envelope import BEST, BLOCK, HALF, LANES, worth
 from escala.kernels.allocation.explain import explain
 from escala.kernels.allocation.greedy import climb
-from escala.kernels.allocation.polish import first_price, level_marginals, settle, state_gap
+from escala.kernels.allocation.polish import first_price, leave_alone, level_marginals, settle, state_gap
 from escala.kernels.allocation.search import search
 from escala.kernels.jit import (
     Codes,
@@ -109,6 +109,9 @@ def _place_best(
             work[slot[i] + BEST * LANES] = 0.0
         found[f.SHADOW_PRICE] = first_price(work, kinds, slot, hurdle)
         found[f.DUAL_PRICE] = found[f.DUAL_BOUND] = found[f.UPPER_BOUND] = found[f.UTILITY] = found[f.GAP] = 0.0
+        if work[HALF * LANES] != 0.0:  # selling all costs what it costs
+            found[f.UTILITY], _, _ = worth(work, kinds, blocks, sums, BEST, hurdle)
+            found[f.DUAL_BOUND] = found[f.UPPER_BOUND] = found[f.UTILITY]
         return
     before, moved = trail[t.PRICE], money - trail[t.MONEY]
     price, smooth = search(
@@ -121,6 +124,7 @@ def _place_best(
     trail[t.PRICE], trail[t.MONEY] = price, money
     if found[f.STATUS] >= status_of.NO_ROOM:
         return
+    leave_alone(work, slot, money)
     if not smooth:
         level_marginals(work, kinds, blocks, sums, slot, money, hurdle, found)
     settle(work, slot, money)
@@ -277,7 +281,8 @@ def allocate(
         the rest NaN.
     first_amounts, first_binding, first_solutions : the same, or of no rows
         Output: what a second solve was built on; the same where there was none.
-    work : (work_size(n, 1 or, where what is left over may be placed, 2, size of steps),) float64
+    work : (work_size(n, parts, size of steps),) float64
+        Parts: 1, or 2 where what is left over may be placed; twice that where trading costs something.
     marks, blocks_and_nodes : (marks.END, n), (integers_size(n, max_nodes),) int64
     nodes, node_bounds : (max_nodes + 2, node.END) int64, (max_nodes + 2, node_bound.END) float64
     trails : (solves.END, trail.END) float64
@@ -287,7 +292,10 @@ def allocate(
     """
     n = family.size
     exactly, greedy = controls[c.EXACTLY] != 0.0, controls[c.GREEDY] != 0.0
-    most_blocks = n // LANES + KINDS  # every kind may have a block that is not full
+    traded = False
+    for i in range(n):
+        traded |= costs_of(settings, i) > 0.0
+    most_blocks = (n // LANES + KINDS) * (2 if traded else 1)  # every kind may have a block that is not full
     place = most_blocks * BLOCK
     size = place + steps.size
     sums, rows, free = work[:SUMS], work[SUMS : SUMS + size], work[SUMS + size :]
@@ -313,7 +321,7 @@ def allocate(
         own = params[now * n : (now + 1) * n]
         if now != curves:
             curves = now
-            blocks = arrange(family, own, origin, trusted_to, settings, True, place, rows, kinds, slot)
+            blocks = arrange(family, own, origin, trusted_to, settings, True, traded, place, rows, kinds, slot)
             trails[:, t.FALLS] = 0.0
         if at % WARM == 0:
             trails[:, t.PRICE] = 0.5 * scale
@@ -339,7 +347,7 @@ def allocate(
             answer = draft.SECOND
             if now != free_curves:
                 free_curves = now
-                arrange(family, own, origin, trusted_to, settings, False, place, free, kinds, slot)
+                arrange(family, own, origin, trusted_to, settings, False, traded, place, free, kinds, slot)
             _solve(
                 trusted_to, settings, controls, drafts[draft.FIRST], total, exactly, greedy, False, scale, free, kinds,
                 blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.SECOND],
@@ -349,7 +357,8 @@ def allocate(
                 drafts[draft.FIRST], draft_binding[draft.FIRST], draft_solutions[draft.FIRST],
                 draft_binding[draft.SECOND], draft_solutions[draft.SECOND],
             )  # fmt: skip
-            if not greedy:  # neither order wins always: the same after a greedy first solve may be better
+            # neither order wins always: the same after a greedy first solve may be better
+            if (not greedy) & (not traded):
                 _solve(
                     trusted_to, settings, controls, no_floors, total, False, True, True, scale, rows, kinds, blocks,
                     sums, marks, waiting, nodes, node_bounds, trails[kind_of.FIRST],
@@ -390,14 +399,14 @@ def allocate(
             )  # fmt: skip
 
 
-def work_size(n: int, solves: int, steps: int) -> int:
-    """Floats that `work` must hold for n instruments: 2 solves where what is left over may be placed, else 1.
+def work_size(n: int, parts: int, steps: int) -> int:
+    """Floats that `work` must hold for n instruments, in so many parts: see :func:`allocate`.
 
     `steps` counts the numbers that ladders have beside their coefficients.
     """
-    return SUMS + solves * ((n // LANES + KINDS) * BLOCK + steps)
+    return SUMS + parts * ((n // LANES + KINDS) * BLOCK + steps)
 
 
 def integers_size(n: int, max_nodes: int) -> int:
     """Integers that `blocks_and_nodes` must hold for n instruments."""
-    return n // LANES + KINDS + max_nodes + 2
+    return 2 * (n // LANES + KINDS) + max_nodes + 2
