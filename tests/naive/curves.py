@@ -563,6 +563,7 @@ class NaiveFit:
                     other = places[k + (1 if vertex > 0.0 else -1)]
                     if abs(vertex) <= 0.5 and abs(other - log_d) < 2.0:
                         log_d, part = log_d + (other - log_d) * abs(vertex), vertex
+                log_d = max(min(log_d, top + 14.0), -60.0)
                 found.append((error, k, (log_d, math.log(1.0 / 12.0) + (float(k) + part) * math.log(2.0))))
         return [start for _, _, start in sorted(found)]
 

@@ -211,6 +211,15 @@ def test_fits_of_real_pairs_have_the_lowest_error() -> None:
     assert np.nanmax(over) < 1e-6
 
 
+def test_depths_that_are_hard_to_find_are_found() -> None:
+    """Knees between two points, starts beyond the borders, and valleys of fits that are nearly exact."""
+    rng = np.random.default_rng(2026)
+    records = [optima.drawn_records(rng) for _ in range(9780)]
+    over, status = optima.excess("depth", [records[i] for i in (1827, 2316, 3991, 8414, 8420, 8842, 9779)])
+    assert (status == FitStatus.OK).all()
+    assert np.nanmax(over) < 1e-6
+
+
 def test_errors_of_both_by_a_library() -> None:
     from scipy.optimize import curve_fit
 

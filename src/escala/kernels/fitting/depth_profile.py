@@ -12,8 +12,10 @@ import math
 
 from escala.kernels.fitting.depth_rows import (
     FAR_OUT,
+    HIGHEST_BEYOND,
     LN_2,
     LOG_SOFTEST_SCANNED,
+    LOWEST,
     PROFILE,
     SHARPNESSES,
     SOFTEST_SCANNED,
@@ -288,7 +290,8 @@ def next_start(work: Floats, lane: int) -> bool:
         other = work[(chosen + (1 if vertex > 0.0 else -1)) * PROFILE + profile.D + lane]
         if (abs(vertex) <= 0.5) & (abs(other - log_d) < SAME_VALLEY):
             log_d, part = log_d + (other - log_d) * abs(vertex), vertex
-    work[own.TRY_D + lane] = log_d
+    # from beyond its borders a descent would be thrown back by each of its steps
+    work[own.TRY_D + lane] = max(min(log_d, work[own.TOP + lane] + HIGHEST_BEYOND), LOWEST)
     work[own.TRY_H + lane] = LOG_SOFTEST_SCANNED + (float(chosen) + part) * LN_2
     return True
 
