@@ -174,5 +174,6 @@ def test_call_of_a_kernel(benchmark: Any) -> None:
         for _ in range(1000):
             np.add(1.0, 2.0)
 
-    what = "call of a kernel with 17 arguments and no work / numpy.add of two numbers"
+    made = "compiled here" if jit.extension() is None else "of a wheel"
+    what = f"call of a kernel {made} with 17 arguments and no work / numpy.add of two numbers"
     compare(benchmark, ours, peer, rounds=50, what=what, work=1000, unit="call")

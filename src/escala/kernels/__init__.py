@@ -47,6 +47,7 @@ _KERNELS = {
     "curves.answer": ("answer",),
     "curves.evaluate": ("evaluate", "marginal_interval"),
     "curves.limits": ("limits", "threshold", "trades"),
+    "allocation.draws": ("lines", "totals"),
     "allocation.solve": ("allocate",),
 }
 
