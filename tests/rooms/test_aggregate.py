@@ -321,6 +321,7 @@ def test_an_instrument_without_a_curve_gets_nothing() -> None:
         ({"aggregate": ("mean-sd", -1.0)}, "aggregate's k must be in \\[0, inf\\)"),
         ({"aggregate": "mean", "params": None}, "aggregate is of draws, which params must hold"),
         ({"aggregate": "mean", "method": "greedy"}, "aggregate needs method='exact'"),
+        ({"aggregate": "mean", "trade_cost": 0.01}, "aggregate takes no trade_cost and no fixed_cost"),
         ({"aggregate": "mean", "min_efficiency": 0.5}, "aggregate takes no min_efficiency"),
         ({"aggregate": "mean", "params": np.zeros((0, 2, 4))}, "aggregate needs at least one draw in params"),
         ({"aggregate": "mean", "params": np.zeros((3, 5, 4))}, "params of shape \\(3, 5, 4\\) must be of shape"),
@@ -347,24 +348,3 @@ def test_envelopes_come_closer_where_they_are_looked_at() -> None:
     np.testing.assert_allclose(then.curves.utility(at) * then.scale, exact, rtol=1e-12)
     np.testing.assert_allclose(envelopes.utility(at), exact, rtol=1e-12)
     assert not envelopes.look_at(at)
-
-
-def test_what_trading_costs_is_part_of_the_optimum() -> None:
-    curves, params = concave(4, 30, seed=10)
-    free = allocate(curves, 1e6, params=params, aggregate=("mean-sd", 0.5))
-    cost: dict[str, Any] = {"trade_cost": 0.02, "params": params, "aggregate": ("mean-sd", 0.5)}
-    stays = allocate(curves, 1e6, current=free.amounts, **cost)
-    np.testing.assert_allclose(stays.amounts, free.amounts, rtol=1e-9)
-    assert stays.utility == pytest.approx(float(free.utility), rel=1e-9)
-    moves = allocate(curves, 1e6, current=[1e6, 0.0, 0.0, 0.0], **cost)
-    assert isinstance(moves, AggregateAllocation)
-    assert moves.gap <= 1e-6
-    returned = totals_of(curves, params, moves.amounts) - moves.costs.sum()
-    np.testing.assert_allclose(moves.drawn_utility, returned, rtol=1e-9)
-    assert moves.costs.sum() == pytest.approx(0.02 * np.abs(moves.amounts - [1e6, 0.0, 0.0, 0.0]).sum())
-    assert free.amounts[0] < moves.amounts[0]
-    assert moves.realised == pytest.approx(
-        Aggregate("mean-sd", 0.5).value(totals_of(curves, params, moves.plain.amounts) - moves.plain.costs.sum())
-    )
-    fixed = allocate(curves, 1e6, current=free.amounts * 0.99, fixed_cost=1e4, **cost)
-    np.testing.assert_allclose(fixed.amounts, free.amounts * 0.99, rtol=1e-12)

@@ -78,7 +78,7 @@ class Aggregate:
             return float(totals.mean())
         if self.name == "mean-sd":
             return float(totals.mean() - self.number * totals.std())
-        return float(self.weights(totals) @ totals)
+        return float((self.weights(totals) * totals).sum())  # not by a library whose order depends on threads
 
     def weights(self, totals: Floats) -> Floats:
         """Give weights of the draws with which the mean of these is the number, and of no others is less."""
@@ -168,7 +168,7 @@ class AggregateAllocation(Allocation):
     """One allocation for many draws of the curves, and how much of what the curves claim was luck.
 
     Everything is as in :class:`Allocation`, of the aggregate of the drawn utilities: `utility` is that of
-    Σ w·U − hurdle·ΣC − costs over the draws, `efficiency` and `marginal` are means over the draws, and `shadow_price`
+    Σ w·U − hurdle·ΣC over the draws, `efficiency` and `marginal` are means over the draws, and `shadow_price`
     is the mean w·U′ of what nothing binds, over the draws as the aggregate weighs them.
 
     Attributes
@@ -176,7 +176,7 @@ class AggregateAllocation(Allocation):
     aggregate : str
         What was asked for, in words.
     drawn_utility : P + (D,) float64
-        What the amounts return in each draw, Σ w·U − hurdle·ΣC − costs.
+        What the amounts return in each draw, Σ w·U − hurdle·ΣC.
     plain : Allocation
         The allocation by the curves' own coefficients, under the same limits.
     realised : P float64
@@ -263,13 +263,12 @@ class _Solver:
     @property
     def falls(self) -> bool:
         """Whether an instrument may have to hold more than returns most."""
-        forced = bool(self.request.setting("lower").any()) or self.request.controls["exactly"] != 0.0
-        return forced or self.request.traded
+        return bool(self.request.setting("lower").any()) or self.request.controls["exactly"] != 0.0
 
     @property
     def mixes(self) -> bool:
         """Whether what lies between two allocations is one."""
-        return not any(self.request.setting(name).any() for name in ("min_ticket", "fixed_cost"))
+        return not self.request.setting("min_ticket").any()
 
     def best(self) -> tuple[_Column, float, Floats]:
         """Find the best allocation found, its value and what it returns in each draw; `bound` is the lowest found."""
@@ -304,8 +303,8 @@ class _Solver:
         return found
 
     def returned(self, amounts: Floats) -> Floats:
-        """Give what amounts return in each draw, net of what the money and the trades cost."""
-        return self.drawn.totals(amounts) - self.request.charges(amounts)
+        """Give what amounts return in each draw, net of what the money costs."""
+        return self.drawn.totals(amounts) - self.request.controls["hurdle"] * float(amounts.sum())
 
     def for_weights(self, weights: Floats, near: Floats | None) -> _Column:
         """Allocate for a weighted mean of the draws."""
@@ -319,7 +318,9 @@ class _Solver:
             infeasible.raise_infeasible(asked, answers)
             amounts, scale = answers.amounts[0], ladders.scale
             known = not envelopes.look_at(amounts) and not envelopes.look_about(amounts)
-            returned = float(self.drawn.priority @ envelopes.utility(amounts)) - self.request.charges(amounts)
+            returned = float((self.drawn.priority * envelopes.utility(amounts)).sum()) - self.request.controls[
+                "hurdle"
+            ] * float(amounts.sum())
             lowest = scale * float(answers.column("upper_bound")[0])
             before = bound - most
             bound = min(bound, lowest)
@@ -342,8 +343,6 @@ class _Solver:
             params=ladders.curves._arrays()[1],
             controls=self.request.controls.but(hurdle=hurdle),
         )
-        for name in ("buy_cost", "sell_cost", "fixed_cost"):
-            given = given.with_setting(name, self.request.setting(name) / ladders.scale)
         return given.with_setting("priority", ladders.priority)
 
 
@@ -363,6 +362,9 @@ def allocate_for_draws(plain: Allocation, params: PerSymbol | None, aggregate: A
     if own.setting("min_efficiency").any():
         message = "aggregate takes no min_efficiency: efficiency differs from draw to draw; hurdle and upper are bounds"
         raise AllocationError(message, arguments=("aggregate", "min_efficiency"))
+    if own.traded:
+        message = "aggregate takes no trade_cost and no fixed_cost: what trading costs is not in its bound"
+        raise AllocationError(message, arguments=("aggregate", "trade_cost", "fixed_cost"))
     drawn = Drawn.of(own.with_draws(params), threads)
     if not drawn.draws:
         raise AllocationError("aggregate needs at least one draw in params", arguments=("aggregate", "params"))

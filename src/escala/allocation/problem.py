@@ -153,10 +153,6 @@ class Request:
         costs: Floats = self.setting("buy_cost") * bought + self.setting("sell_cost") * sold + traded
         return costs
 
-    def charges(self, amounts: Floats) -> float:
-        """Give what the money of one problem's amounts costs at the hurdle, and what its trades cost."""
-        return float(self.controls["hurdle"] * amounts.sum() + self.costs(amounts).sum())
-
     @property
     def parts(self) -> int:
         """Count the parts of a workspace."""

@@ -99,7 +99,8 @@ def allocate(
     aggregate : "mean", ("mean-sd", k) or ("cvar", level), optional
         One allocation for all draws, instead of one each: for the mean of Σ w·U over the draws, for that mean less k
         standard deviations, or for the mean of the worst 1 − level of the draws (level in [0, 1)). Draws count alike.
-        The answer is an :class:`AggregateAllocation`. Not with `min_efficiency` or the greedy method.
+        The answer is an :class:`AggregateAllocation`. Not with `min_efficiency`, costs of trading or the greedy
+        method.
     threads : int, optional
         Threads for many problems; by default all processors. Results do not depend on it.
 
