@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from escala.kernels import jit
+from escala.kernels import compiler
 
 ROOT = Path(__file__).parent.parent
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
@@ -55,7 +55,8 @@ def _time(seconds: float) -> str:
 
 def _machine() -> str:
     return (
-        f"Python {platform.python_version()}, Numba {jit.numba_version()}, {jit.processor()} ({platform.machine()}), "
+        f"Python {platform.python_version()}, Numba {compiler.numba_version()}, {compiler.processor()} "
+        f"({platform.machine()}), "
         "two shared cores; minima of interleaved runs, ratio = peer/ours."
     )
 

@@ -20,7 +20,9 @@ import pytest
 from benchmarks import coverage, peers
 from benchmarks.compare import compare
 from escala import CurveSet, fit
+from escala.demo.curves import load_quotes
 from escala.kernels.fitting import fit as kernels
+from escala.kernels.noise import scores as score_kernels
 
 Draw = tuple[list[str], np.ndarray, np.ndarray, np.ndarray]
 ROOT = Path(__file__).parent.parent
@@ -190,6 +192,57 @@ def test_ladder(benchmark: Any) -> None:
         peer_work=1,
         unit="fit",
     )
+
+
+@pytest.mark.benchmark(group="curves")
+@pytest.mark.parametrize("family", ["auto", "depth", "ladder"])
+def test_scores(benchmark: Any, family: str) -> None:
+    """What scores of the records cost beside the fit itself, the kernels alone, on the pairs of the demo."""
+    quotes = load_quotes()
+    inside: dict[str, list[float]] = {"fit": [], "score": []}
+
+    def clocked(name: str, kernel: Any) -> Any:
+        def timed(*arguments: Any) -> None:
+            start = time.thread_time()
+            kernel(*arguments)
+            inside[name][-1] += time.thread_time() - start
+
+        return timed
+
+    def run() -> None:
+        for spent in inside.values():
+            spent.append(0.0)
+        fit(quotes.symbol, quotes.capital, quotes.efficiency, family=family, loss="squares", threads=1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "fit", clocked("fit", kernels.fit))
+        patch.setattr(score_kernels, "score", clocked("score", score_kernels.score))
+        benchmark.pedantic(run, rounds=9)
+    fitted, scored = min(inside["fit"]), min(inside["score"])
+    benchmark.extra_info.update(
+        what=f"scores of the records of the demo's 56 pairs, {family}, one thread / the fit",
+        ours=scored,
+        peer=fitted,
+        unit="call",
+        ratio=fitted / scored,
+        figure=f"costs {scored / fitted:.1f} ×",
+    )
+
+
+@pytest.mark.benchmark(group="curves")
+def test_pairs_with_intervals(benchmark: Any) -> None:
+    """The 56 pairs of the demo, 19,278 quotes: absurd ones looked for, families chosen, records scored, predicted."""
+    quotes = load_quotes()
+    capital = np.geomspace(1e3, 1e7, 100).reshape(1, -1)
+
+    def run() -> float:
+        start = time.thread_time()
+        fit(quotes.symbol, quotes.capital, quotes.efficiency, threads=1).predict(capital)
+        return time.thread_time() - start
+
+    seconds = min([benchmark.pedantic(run, rounds=1), *(run() for _ in range(9))])
+    what = "the demo's 56 pairs fitted, scored and predicted at 100 capitals with intervals, one thread"
+    benchmark.extra_info.update(what=what, figure=f"{seconds * 1e3:.0f} ms")
 
 
 FORMS = (

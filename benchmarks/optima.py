@@ -6,14 +6,17 @@ scan with refinement by more than 1e-6 and by more than 1e-3 of it.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
 
 from escala import FitStatus, fit
 from escala.demo.curves import load_quotes
+from escala.kernels.fitting.depth_rows import FAR_OUT, HIGHEST_BEYOND, LOG_SHARPEST, LOG_SOFTEST
 
 Floats = npt.NDArray[np.float64]
 Records = tuple[Floats, Floats]
@@ -113,6 +116,20 @@ def lowest(error: Callable[..., Floats], ranges: list[tuple[float, float, int]])
     return best, list(place)
 
 
+def settled(
+    error: Callable[..., Floats], ranges: list[tuple[float, float, int]], best: float, place: list[float]
+) -> tuple[float, list[float]]:
+    """Follow the valley of a place to its end by the simplex of Nelder and Mead: a scan stops where it is narrow."""
+    found = minimize(
+        lambda at: float(error(*np.asarray(at))),
+        place,
+        method="Nelder-Mead",
+        bounds=[(low, high) for low, high, _ in ranges],
+        options={"xatol": 1e-9, "fatol": 0.0, "maxfev": 800},
+    )
+    return (float(found.fun), list(found.x)) if found.fun < best else (best, place)
+
+
 def lowest_power(x: Floats, y: Floats) -> float:
     """Lowest squared error of a power."""
     return lowest(lambda b: power_error(x, y, b), [(np.log(1.0 / 50.0), np.log(8.0), 600)])[0]
@@ -139,17 +156,18 @@ def excess(family: str, records: list[Records]) -> tuple[Floats, npt.NDArray[np.
         if ours.status[i] not in (FitStatus.OK, FitStatus.DEGENERATE):
             continue
         if family == "depth":
-            box = [(-20.0, top + 12.0, 100), (np.log(1.0 / 20.0), np.log(200.0), 60)]
-            best, place = lowest(lambda d, h, x=x, y=y: depth_error(x, y, d, h), box)
-            if place[0] > top + 12.0 - 1e-6:
+            box = [(-20.0, top + HIGHEST_BEYOND, 100), (LOG_SOFTEST, LOG_SHARPEST, 60)]
+            error = functools.partial(depth_error, x, y)
+            best, place = settled(error, box, *lowest(error, box))
+            if place[0] > top + FAR_OUT:
                 continue
             if ours.status[i] == FitStatus.DEGENERATE and lowest_power(x, y) <= best:  # its limit is better still
                 continue
         else:
             best = lowest_power(x, y)
         spread = float(((y - y.mean()) ** 2).sum())
-        error = ours.rmse[i] ** 2 * c.size if ours.status[i] == FitStatus.OK else spread
-        over[i] = (error - best) / (best + ROUNDING * float((y * y).sum()) + 1e-9 * spread * (ours.status[i] != 0))
+        reached = ours.rmse[i] ** 2 * c.size if ours.status[i] == FitStatus.OK else spread
+        over[i] = (reached - best) / (best + ROUNDING * float((y * y).sum()) + 1e-9 * spread * (ours.status[i] != 0))
     return over, ours.status
 
 

@@ -16,13 +16,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.postgres import Server
+from tests.properties import USUAL
 
 # Compilation may fall into any example, so there is no deadline; CI must see the same examples each time.
 settings.register_profile(
     "escala",
     deadline=None,
     derandomize=True,
-    max_examples=60,
+    max_examples=USUAL,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.register_profile("long", settings.get_profile("escala"), derandomize=False, max_examples=2000)

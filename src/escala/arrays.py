@@ -150,7 +150,9 @@ def check_flag(name: str, value: object, error: type[InputError]) -> bool:
     InputError
         The class given, if it is neither.
     """
-    if not isinstance(value, bool | np.bool_):
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
         raise error(f"{name} must be True or False, not {_brief(value)}", arguments=(name,))
     return bool(value)
 

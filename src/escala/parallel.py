@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from numbers import Integral
 from pathlib import Path
 from queue import SimpleQueue
-from typing import ParamSpec, TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from escala.errors import InputError
 
@@ -239,6 +239,32 @@ def _run_here(make_part: Callable[[], Part], n: int, chunk: int, progress: Progr
             pass
         if progress is not None:
             progress(stop)
+
+
+_MOST_KEPT = 1 << 17  # numbers of a workspace that a thread keeps
+
+
+def kept(make: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """Let each thread keep the workspace that it made last, if it is not large: for its next call of the same sizes.
+
+    Parameters
+    ----------
+    make : callable
+        Makes arrays that kernels write before they read them, of some sizes.
+    """
+    mine = threading.local()
+
+    @functools.wraps(make)
+    def room(*sizes: int) -> tuple[Any, ...]:
+        last = getattr(mine, "last", None)
+        if last is not None and last[0] == sizes:
+            return last[1]  # type: ignore[no-any-return]
+        arrays = make(*sizes)
+        if sum(array.size for array in arrays) <= _MOST_KEPT:
+            mine.last = sizes, arrays
+        return arrays
+
+    return room
 
 
 async def beside(function: Callable[_Given, Result], *arguments: _Given.args, **named: _Given.kwargs) -> Result:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+_FEW: Final = 64  # rows of which empty ones are made once
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,7 @@ class Ragged:
     @classmethod
     def empty(cls, n: int) -> Ragged:
         """Make n rows without numbers."""
-        return cls(np.empty(0), np.zeros(n + 1, dtype=np.int64))
+        return _of_few(n) if n <= _FEW else cls(np.empty(0), np.zeros(n + 1, dtype=np.int64))
 
     @classmethod
     def of(cls, rows: Sequence[Floats]) -> Ragged:
@@ -75,6 +77,12 @@ class Ragged:
         offsets = _offsets(sizes)
         shift = np.repeat(self.offsets[places] - offsets[:-1], sizes)
         return Ragged(self.values[np.arange(offsets[-1]) + shift], offsets)
+
+
+@functools.lru_cache(maxsize=_FEW + 1)
+def _of_few(n: int) -> Ragged:
+    """Keep rows without numbers, of few instruments: nobody can write into them."""
+    return Ragged(np.empty(0), np.zeros(n + 1, dtype=np.int64))
 
 
 def _offsets(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

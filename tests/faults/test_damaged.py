@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from escala import Store, StoreError
+from escala.text.visible import hidden
 from tests.stores import some_curves
 
 SEED, COUNT = 20_261_128, 300
@@ -31,7 +34,7 @@ def damaged(whole: bytes, draw: np.random.Generator) -> bytes:
     """Damage a file as disks and programs do: bits, stretches, pages, ends."""
     content = bytearray(whole)
     size = len(content)
-    kind = draw.integers(6)
+    kind = draw.integers(7)
     if kind == 0:
         for place in draw.integers(0, size, draw.integers(1, 200)):
             content[place] ^= 1 << int(draw.integers(8))
@@ -49,6 +52,9 @@ def damaged(whole: bytes, draw: np.random.Generator) -> bytes:
             content[other : other + PAGE],
             content[one : one + PAGE],
         )
+    elif kind == 5:  # lengths that reach beyond their page
+        start = int(draw.integers(size - 300))
+        content[start : start + 300] = b"\xff" * 300
     else:  # the head, and the schema's text behind it
         for place in draw.integers(16, 3 * PAGE, draw.integers(1, 30)):
             content[place] = int(draw.integers(256))
@@ -78,8 +84,41 @@ def test_a_damaged_file_is_one_error_or_what_is_left_of_it(tmp_path: Path) -> No
                 asyncio.run(read_all(path))
             except StoreError as error:
                 refused += 1
-                if str(path) not in str(error):
-                    pytest.fail(f"damage {k} is not named: {error}")
+                if str(path) not in str(error) or hidden(str(error)) is not None:
+                    pytest.fail(f"damage {k} is not named, or its content is shown raw: {error}")
             for ending in ("", "-wal", "-shm", "-journal"):
                 path.with_name(path.name + ending).unlink(missing_ok=True)
     assert refused > COUNT // 10
+
+
+def test_a_value_that_reaches_beyond_its_page_is_damage(tmp_path: Path) -> None:
+    """The driver says that there is no memory for it."""
+    path = tmp_path / "store.db"
+    whole = asyncio.run(make(path))
+    found = 0
+    for start in range(0, len(whole) - 300, 97):
+        path.write_bytes(whole[:start] + b"\xff" * 300 + whole[start + 300 :])
+        if not is_too_much(path):
+            continue
+        found += 1
+        with pytest.raises(StoreError, match=r"store\.db: it is damaged, or there is too little memory$"):
+            asyncio.run(read_records(path))
+        if found == 3:
+            break
+    assert found == 3
+
+
+def is_too_much(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            connection.execute("SELECT * FROM efficiency_record").fetchall()
+        except MemoryError:
+            return True
+        except (sqlite3.Error, UnicodeDecodeError):
+            pass
+    return False
+
+
+async def read_records(path: Path) -> None:
+    async with await Store.open(path, create=False) as store:
+        await store.records()

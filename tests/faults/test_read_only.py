@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from escala import EfficiencyPrediction, EngineConfig, PredictiveScalingEngine, Store, StoreError
+from tests.command_line import escala
 from tests.engines import CAPITAL, LONG, add_line, line
 from tests.places import DATA, ROOT
 from tests.postgres import NOBODY
@@ -41,35 +43,30 @@ async def make_untrained(path: Path) -> None:
         await store.add_records(["A"] * len(CAPITAL), CAPITAL, line(0.9, 1e-6))
 
 
-def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "escala", *map(str, words)], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-
-
 @root
 @pytest.mark.slow
-async def test_commands_that_read_work_on_a_read_only_medium(tmp_path: Path) -> None:
+def test_commands_that_read_work_on_a_read_only_medium(tmp_path: Path) -> None:
     folder = tmp_path / "me dium%41"
     folder.mkdir()
     db = folder / "store.db"
-    await make_untrained(db)
-    with medium(folder):
-        done = command("predict", "--symbol", "A", "--capital", "1e5", "--db", db, "--json")
+    asyncio.run(make_untrained(db))
+    with medium(folder), warnings.catch_warnings():
+        warnings.simplefilter("default")  # as in a process of its own
+        done = escala("predict", "--symbol", "A", "--capital", "1e5", "--db", db, "--json")
         assert done.returncode == 0, done.stderr
         assert abs(json.loads(done.stdout)["efficiency"][0] - 0.8) < 1e-6
         reason = f"cannot write to sqlite:///{db}: it is read-only"
         assert done.stderr.count(f"models are trained and answer, but cannot be kept: {reason}") == 1
-        for words in (["records", "list"], ["analyze"], ["records", "export", str(tmp_path / "all.csv")]):
-            done = command(*words, "--db", db)
+        for words in (["records", "list"], ["analyze"], ["records", "export", tmp_path / "all.csv"]):
+            done = escala(*words, "--db", db)
             assert done.returncode == 0, done.stderr
         for words in ([], ["--family", "linear"]):
-            done = command("optimize", "--total", "1e5", "--db", db, "--json", *words)
+            done = escala("optimize", "--total", "1e5", "--db", db, "--json", *words)
             assert done.returncode == 0, done.stderr
             assert json.loads(done.stdout)
             kept = f"escala: warning: the allocation is not kept in the history: sqlite:///{db} is read-only\n"
             assert done.stderr.count(kept) == 1, done.stderr
-        done = command("records", "import", tmp_path / "all.csv", "--db", db, "--allow-duplicates")
+        done = escala("records", "import", tmp_path / "all.csv", "--db", db, "--allow-duplicates")
         assert (done.returncode, done.stderr) == (1, f"escala: {reason}\n")
         assert os.listdir(folder) == ["store.db"]
 

@@ -142,7 +142,8 @@ class NaiveFit:
 
     def __init__(self, capital: list[float], efficiency: list[float], weight: list[float] | None = None) -> None:
         weights = [1.0] * len(capital) if weight is None else weight
-        self.folded = len(capital) > 128
+        self.total_points = len(capital)
+        self.folded = self.total_points > 128
         points = sorted((c, y, w) for c, y, w in zip(capital, efficiency, weights, strict=True) if w > 0.0)
         self.n = len(points)
         self.c = [p[0] for p in points]
@@ -461,8 +462,8 @@ class NaiveFit:
         g = naive_exp(-(max(log_x, 0.0) + bend))
         return g, q * part if log_x > 0.0 else part, bend
 
-    def depth_knee(self) -> float:
-        """ln D of the best curve that is level before its knee and falls as 1/C behind."""
+    def depth_knee(self) -> tuple[float, float]:
+        """Error, less that of 0, and ln D of the best curve that is level before its knee and falls as 1/C behind."""
         r = [naive_exp(-x) for x in self.log_c]
         tails = [(0.0, 0.0)]
         for w, v, y in zip(self.w[::-1], r[::-1], self.whole[::-1], strict=True):
@@ -478,7 +479,7 @@ class NaiveFit:
                 a = min(gy / gg, 1.0)
                 error = -a * (2.0 * gy - a * gg)
                 best, knee = (error, inverse) if error < best else (best, knee)
-        return -naive_log(knee)
+        return best, -naive_log(knee)
 
     def depth_error(self, g: list[float]) -> float:
         """Squared error with the best a, from sums."""
@@ -546,7 +547,7 @@ class NaiveFit:
 
     def depth_starts(self, top: float) -> list[tuple[float, float]]:
         """Where descents begin: the minima of the errors of eleven sharpnesses and a plateau's edge, lowest first."""
-        errors, places = [0.0] * 11, [self.depth_knee()] * 11
+        errors, places = [0.0] * 11, [self.knee[1]] * 11
         for k in range(10, -1, -1):
             h = 1.0 / 12.0 * float(1 << k)
             errors[k], places[k] = self.depth_refine(h, self.depth_scan(h, places[min(k + 1, 10)], top), top)
@@ -668,6 +669,8 @@ class NaiveFit:
         moments: list[float] = []
         error, damping, moved = math.inf, 1e-3, math.inf
         for steps in itertools.count(1):
+            self.looks += 1
+            self.folded = self.total_points > 128 or self.looks > 8
             d = self.depth_project(*trial, held)
             found = self.depth_moments(d)
             better = found[0] < error
@@ -693,19 +696,28 @@ class NaiveFit:
         return best
 
     def depth(self) -> None:
-        """The best ln D and ln h: from three starts downhill, from four more if that is nearly exact, and three steps."""
+        """The best ln D and ln h: from three starts downhill, from the best knee if that is better, and from four more
+        if a fit is nearly exact; then three steps. Looks beyond eight add points up as those of many are.
+        """
         self.log_c = [naive_log(c / self.c[0]) for c in self.c]
         self.whole = [y + self.mean_y for y in self.y]
         top = naive_log(self.c[-1] / self.c[0])
         best = (math.inf, 0.0, 0.0, False)
+        self.knee, self.looks = self.depth_knee(), 0
         if not self.flat:
+            squares = self.sum(w * y * y for w, y in zip(self.w, self.whole, strict=True))
             for start in self.depth_starts(top)[:3]:
                 best = self.depth_descent(start, best, top)
+            if squares + self.knee[0] < best[0]:
+                best = self.depth_descent((self.knee[1], math.log(200.0)), best, top)
             for turn in (-1.0, -2.0, 1.0, -3.0):
-                if not best[0] < 1e-5 * self.syy:
+                if not (best[0] < 1e-5 * self.syy or best[0] < 1e-14 * squares):
                     break
                 log_h = min(max(best[2] + turn, math.log(1.0 / 20.0)), math.log(200.0))
-                best = self.depth_descent((best[1], log_h), best, top)
+                off = best[1] - top if best[1] > top else best[1] if best[1] < 0.0 and not best[3] else 0.0
+                log_d = min(max(best[1] - off + off * naive_exp(best[2] - log_h), -60.0), top + 14.0)
+                best = self.depth_descent((log_d, log_h), best, top)
+            self.folded = self.total_points > 128
         at, bound = best[1:3], best[3]
         for _ in range(0 if self.flat else 3):
             trial, moved, _, _ = self.depth_step(
@@ -1100,6 +1112,20 @@ def durbin_watson_moments(e: list[list[float]], p: int) -> dict[str, float]:
     trace, trace_2, freedom = float(np.trace(ma)), float(np.trace(ma @ ma)), k - p
     variance = 2.0 * (freedom * trace_2 - trace * trace) / (freedom * freedom * (freedom + 2.0))
     return {"neumann_mean": trace / freedom, "neumann_variance": variance}
+
+
+def survey(
+    capital: list[float], efficiency: list[float], weights: list[float], bounds: list[float]
+) -> tuple[float, int]:
+    """The most that a record of an instrument returned, and how many are out of bounds."""
+    least, most, low, high = bounds
+    pairs = list(zip(capital, efficiency, strict=True))
+    outside = sum(not (least <= c <= most and low <= y <= high) for c, y in pairs)
+    utilities = [c * y if w > 0.0 else 0.0 for (c, y), w in zip(pairs, weights or [1.0] * len(pairs), strict=True)]
+    best = -math.inf
+    for utility in utilities:
+        best = max(best, utility)  # in this order a NaN never wins
+    return best if utilities else math.nan, outside
 
 
 def grouped(symbols: list[str]) -> tuple[list[str], list[int], list[int]]:

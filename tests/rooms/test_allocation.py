@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -40,6 +40,7 @@ from escala.tables import WARM, names
 from tests.naive import allocation as naive
 from tests.naive.allocation import Problem, make_problem
 from tests.places import ROOT
+from tests.properties import examples
 
 Floats = npt.NDArray[np.float64]
 FAMILIES = ("linear", "quadratic", "exponential", "sqrt")
@@ -209,7 +210,7 @@ def check_certificate(p: Problem, result: Allocation) -> None:
 # --- the oracle --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(SEEDS)
 def test_the_oracle_is_sound(seed: int) -> None:
     """Two instruments by brute force over all pairs; bounds above it; random points feasible; stretches as known."""
@@ -238,7 +239,7 @@ def test_the_oracle_is_sound(seed: int) -> None:
 # --- bounds ------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(SEEDS)
 def test_no_feasible_allocation_exceeds_the_bound(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -257,7 +258,7 @@ def test_no_feasible_allocation_exceeds_the_bound(seed: int) -> None:
         assert float(result.utility) >= reached - margin(p, result)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(SEEDS)
 def test_the_bound_holds_wherever_the_search_stops(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -277,7 +278,7 @@ def test_the_bound_holds_wherever_the_search_stops(seed: int) -> None:
     assert all("max_nodes" in text and "nan" not in text for text in refusals), refusals
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(SEEDS)
 def test_concave_problems_close_completely(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -386,7 +387,7 @@ def exchanges(p: Problem, amounts: Floats) -> list[Floats]:
     return [point for point in moved if naive.is_feasible(p, point, 1e-13)]
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(SEEDS)
 def test_no_exchange_between_two_gains_more_than_the_gap(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -449,7 +450,7 @@ def check_conditions(p: Problem, result: Allocation, accuracy: float) -> None:
         assert math.fsum(result.amounts.tolist()) >= p.money * (1.0 - 1e-12)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(SEEDS)
 def test_conditions_of_concave_problems(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -457,7 +458,7 @@ def test_conditions_of_concave_problems(seed: int) -> None:
     check_conditions(p, solve(p), 1e-9)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(SEEDS)
 def test_conditions_of_mixed_problems(seed: int) -> None:
     """A search that ends within its tolerance may leave an instrument at a bound that another choice would lift."""
@@ -649,7 +650,7 @@ def test_corners(corner: str) -> None:
     assert float(result.gap) <= 1e-6
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(SEEDS)
 def test_the_budget_is_met_and_never_exceeded(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -723,7 +724,7 @@ def unique_problem(rng: np.random.Generator) -> Problem:
     return replace(p, priority=10.0 ** rng.uniform(-0.5, 0.5, len(p)))
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(SEEDS)
 def test_currency_does_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -734,7 +735,7 @@ def test_currency_does_not_matter(seed: int) -> None:
         assert np.abs(other.shares - shares).max() <= 1e-9, factor
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(SEEDS)
 def test_the_scale_of_priorities_does_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -745,7 +746,7 @@ def test_the_scale_of_priorities_does_not_matter(seed: int) -> None:
         assert np.abs(other.shares - shares).max() <= 1e-9, factor
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(SEEDS)
 def test_order_does_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -756,7 +757,7 @@ def test_order_does_not_matter(seed: int) -> None:
     assert math.isclose(float(other.utility), float(result.utility), rel_tol=1e-10, abs_tol=rounding(p))
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(SEEDS)
 def test_more_total_never_lowers_utility(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -771,7 +772,7 @@ def test_more_total_never_lowers_utility(seed: int) -> None:
 # --- greedy ------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(SEEDS)
 def test_greedy_never_beats_exact(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -787,7 +788,7 @@ def test_greedy_never_beats_exact(seed: int) -> None:
         assert math.isclose(float(simple.utility), naive.value_of(p, simple.amounts), rel_tol=1e-12, abs_tol=1e-15)
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(SEEDS)
 def test_greedy_tends_to_exact(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -803,7 +804,7 @@ def test_greedy_tends_to_exact(seed: int) -> None:
     assert math.isclose(default, best - float(solve(p, method="greedy", step=p.total / 1000.0).utility), abs_tol=1e-15)
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(SEEDS)
 def test_greedy_is_the_readable_rule(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -844,7 +845,7 @@ def test_what_the_threshold_leaves_is_distributed() -> None:
     assert not enough.below_threshold.any()
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(SEEDS)
 def test_the_second_phase_adds_to_the_first(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -877,7 +878,7 @@ def test_the_second_phase_adds_to_the_first(seed: int) -> None:
 # --- what the result says ----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(SEEDS)
 def test_figures_follow_from_the_amounts(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -11,6 +11,7 @@ import os
 import platform
 import pwd
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,8 @@ from escala.errors import BuildError, InfeasibleError, InputError
 from escala.kernels.curves import evaluate as curve_kernels
 from escala.tables import FIT_STATS, PARAMS, WISHES, names
 from tests.capi.guarded import compare, same
-from tests.capi.libraries import native_library
+from tests.capi.libraries import BUILD, build_command, native_library
+from tests.command_line import escala as command
 from tests.places import ROOT, TESTS
 
 EXAMPLES = TESTS / "examples" / "capi"
@@ -276,15 +278,15 @@ def test_example_of_the_guide(native: Built, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_command(tmp_path: Path) -> None:
-    from tests.rooms.test_commands import escala as command
-
-    done = command("capi", "build", "--out", "lib", cwd=tmp_path)
+def test_command(native: Built, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    assert f"\n$ escala {' '.join(BUILD)}\n" in (ROOT / "docs/guide/c-library.md").read_text()
+    done = build_command(tmp_path_factory)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == [
-        str(tmp_path / "lib" / name) for name in ("libescala.so", "libescala.a", "escala.h", "escala.pc")
-    ]
-    assert load(tmp_path / "lib" / "libescala.so").version == VERSION
+    place = native.shared.parent
+    names = ("libescala.so", "libescala.a", "escala.h", "escala.pc")
+    assert done.stdout.splitlines() == [str(place / name) for name in names]
+    assert sorted(path.name for path in place.iterdir()) == sorted(names)
+    assert load(native.shared).version == VERSION
     (tmp_path / "file").write_text("")
     done = command("capi", "build", "--out", "file/below", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
@@ -1032,9 +1034,9 @@ def test_guard_pages_guard() -> None:
 def test_random_calls(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     built: Built = request.getfixturevalue(which)
     program = compiled(HOSTS / "fuzz.c", tmp_path / "fuzz", f"-I{built.header.parent}", built.static, "-lm")
-    counted = [list(map(int, line.split()[1:])) for line in said(program, 1, 30_000).splitlines()]
-    assert all(row[0] > 1000 for row in counted)
-    assert all(sum(row[status] for row in counted) > 20 for status in range(2, 10))
+    counted = [list(map(int, line.split()[1:])) for line in said(program, 1, 10_000).splitlines()]
+    assert all(row[0] > 300 for row in counted)
+    assert all(sum(row[status] for row in counted) > 10 for status in range(2, 10))
 
 
 def test_the_callers_floating_point_environment_changes_nothing_and_stays(other: Built, tmp_path: Path) -> None:
@@ -1105,7 +1107,7 @@ def test_valgrind(other: Built, tmp_path: Path) -> None:
     program, _ = hosted("example.c", other, tmp_path, "static")
     said(*watch, program)
     fuzz = compiled(HOSTS / "fuzz.c", tmp_path / "fuzz", f"-I{other.header.parent}", other.static, "-lm")
-    said(*watch, fuzz, 3, 2000)
+    said(*watch, fuzz, 3, 400)
 
 
 # ---- Building and loading ----
@@ -1156,7 +1158,7 @@ def test_settings_of_the_compiler_do_not_reach_the_build(tmp_path: Path, monkeyp
     monkeypatch.setenv("NUMBA_CPU_NAME", "no-such-processor")
     seen: list[dict[str, str]] = []
     module = importlib.import_module("escala.capi.build")
-    monkeypatch.setattr(module, "_run_together", lambda _, settings: seen.append(settings))
+    monkeypatch.setattr(module, "run_together", lambda _, settings: seen.append(settings))
     _compile_entries(tmp_path, "x86-64-v2")
     (settings,) = seen
     numba = {name: value for name, value in settings.items() if name.startswith("NUMBA_")}
@@ -1164,13 +1166,13 @@ def test_settings_of_the_compiler_do_not_reach_the_build(tmp_path: Path, monkeyp
 
 
 def test_the_first_failure_ends_the_other_processes() -> None:
-    from escala.capi.build import _run_together
+    from escala.native.tools import run_together
 
     fails = [sys.executable, "-c", "raise RuntimeError('no room')"]
     waits = [sys.executable, "-c", "import time; time.sleep(60)"]
     start = time.monotonic()
     with pytest.raises(BuildError, match=r"^python\S* failed: RuntimeError: no room$"):
-        _run_together([fails, waits], dict(os.environ))
+        run_together([fails, waits], dict(os.environ))
     assert time.monotonic() - start < 30
 
 
@@ -1207,11 +1209,10 @@ def test_what_cannot_be_placed_leaves_nothing_behind(native: Built, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["libescala.so"]
 
 
-@pytest.mark.slow
-def test_modules_in_the_callers_folder_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "numpy.py").write_text("raise RuntimeError('not this one')\n")
-    monkeypatch.chdir(tmp_path)
-    assert load(build("lib").shared).version == VERSION
+def test_modules_in_the_callers_folder_are_not_ours(native: Built) -> None:
+    with pytest.raises(RuntimeError, match="not this one"):
+        runpy.run_path(str(native.shared.parent.parent / "numpy.py"))
+    assert load(native.shared).version == VERSION
 
 
 def test_no_room_for_what_is_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1221,11 +1222,11 @@ def test_no_room_for_what_is_temporary(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_of_a_traceback_the_last_line_is_passed_on() -> None:
-    from escala.capi.build import _run_together
+    from escala.native.tools import run_together
 
     fails = [sys.executable, "-W", "always", "-c", "import warnings; warnings.warn('an Error'); open('/dev/null/none')"]
     with pytest.raises(BuildError, match=r"^python\S* failed: NotADirectoryError: "):
-        _run_together([fails], dict(os.environ))
+        run_together([fails], dict(os.environ))
 
 
 def test_a_bare_name_is_a_file_of_this_folder(native: Built, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from escala import __version__, kernels
 from escala.commands import terminal
+from tests.command_line import escala, process
 from tests.rooms.test_parallel import interruptible
 from tests.waiting import LIMIT, until_worked
 
@@ -23,14 +24,8 @@ ONE = ("simulate", "--supply", "1000", "--borrow", "600", "--target", "1500", "-
 STALLS = ("simulate", "--supply", "500", "--borrow", "300", "--target", "2000", "--wallet", "50")
 
 
-def escala(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "escala", *arguments], capture_output=True, text=True, check=False, cwd=cwd
-    )
-
-
 def test_one_scenario_prints_summary_and_operations() -> None:
-    done = escala(*ONE)
+    done = process(*ONE)
     assert (done.returncode, done.stderr) == (0, "")
     assert "target reached after 7 operations (7 executed, 0 skipped)" in done.stdout
     lines = done.stdout.splitlines()
@@ -221,7 +216,7 @@ def test_help_loads_no_numpy() -> None:
     code = "import sys; sys.argv = ['escala', '--help']; from escala.commands.app import main; main(); assert 'numpy' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "simulate" in done.stdout
-    assert escala("--version").stdout == f"{__version__}\n"
+    assert process("--version").stdout == f"{__version__}\n"
 
 
 @pytest.mark.slow

@@ -24,21 +24,9 @@ from escala import CurveSet, allocate, fit
 from escala.commands import app as cli
 from escala.commands import scaling
 from escala.demo.curves import load_quotes
-from tests.places import ROOT
+from tests.command_line import escala
 
 SYMBOLS = ("USDC/WBTC", "USDT/USDC", "TUSD/USDP")
-
-
-def escala(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command in this process, as others are tested in processes of their own: those take a second each."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "stdout", out)
-        patch.setattr(sys, "stderr", err)
-        patch.setattr(warnings, "showwarning", warnings.showwarning)
-        patch.chdir(cwd or ROOT)
-        code = cli.main(arguments)
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")

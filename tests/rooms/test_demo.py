@@ -15,7 +15,7 @@ from escala.demo import curves as demo_curves
 from escala.demo import market as demo
 from escala.demo.accounts import load_accounts
 from escala.demo.prices import load_prices
-from tests.rooms.test_cli import escala
+from tests.command_line import escala
 
 
 def test_accounts_are_those_that_can_be_simulated() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats import qmc
@@ -24,6 +24,7 @@ from escala.design.points import HaltonPoints, LatinPoints, Points, SobolPoints
 from escala.design.ranges import Choices, Uniform, Whole
 from escala.kernels import philox, sequences
 from tests.naive import design as naive
+from tests.properties import examples
 
 SEQUENCES = ("sobol", "halton")
 DRAWN = ("random", "latin_hypercube", *SEQUENCES)
@@ -125,7 +126,7 @@ def slices(draw: st.DrawFn) -> tuple[Design, int, int]:
     return design, start, draw(st.integers(start, n))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(slices(), st.integers(1, 5))
 def test_any_slice_is_that_of_the_whole(drawn: tuple[Design, int, int], threads: int) -> None:
     design, start, stop = drawn
@@ -263,7 +264,7 @@ def test_halton_equals_its_twin() -> None:
 # Latin hypercube
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.one_of(st.integers(1, 200), st.integers(4000, 9000), st.sampled_from((4096, 4097, 8192, 8193))), SEEDS)
 def test_every_stratum_is_hit_once(n: int, seed: int) -> None:
     x = matrix(Design.latin_hypercube(unit(3), n, seed, free=True))
@@ -421,7 +422,7 @@ _RANGE = st.tuples(st.floats(-100, 100), st.floats(0.1, 100)).map(lambda t: (t[0
 _COLUMN = st.one_of(_RANGE, st.lists(st.floats(-10, 10), min_size=1, max_size=5), st.floats(-10, 10))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.dictionaries(st.sampled_from("abcdef"), _COLUMN, min_size=1), SEEDS)
 def test_mixed_columns_equal_their_twin(ranges: dict[str, Any], seed: int) -> None:
     rows = Design.random(ranges, 20, seed, free=True).rows()
@@ -436,7 +437,7 @@ def test_mixed_columns_equal_their_twin(ranges: dict[str, Any], seed: int) -> No
 # grids
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(st.lists(st.floats(-10, 10), min_size=1, max_size=6), min_size=1, max_size=5), st.data())
 def test_grids_are_products(values: list[list[float]], data: st.DataObject) -> None:
     columns = {f"x{k}": choices for k, choices in enumerate(values)}
@@ -494,7 +495,7 @@ RANGES: dict[str, Any] = {
 }
 
 
-def examples() -> list[Design]:
+def various() -> list[Design]:
     grid = Design.grid({"supply": (1e3, 2e3, 3), "borrow": ("supply", [0.4, 0.5]), "fee_rate": 0.001})
     return [grid, *(make(kind, RANGES, 4096, 7) for kind in DRAWN)]
 
@@ -507,7 +508,7 @@ def another_process(code: str, **env: str) -> str:
 
 
 def test_digests_are_the_same_everywhere(tmp_path: Path) -> None:
-    designs = examples()
+    designs = various()
     path = tmp_path / "designs.json"
     path.write_text(json.dumps([design.to_dict() for design in designs], sort_keys=True))
     code = (
@@ -553,7 +554,7 @@ def test_ways_to_write_the_same_design() -> None:
 
 def test_pickled_designs_make_the_same_rows_elsewhere(tmp_path: Path) -> None:
     path = tmp_path / "designs.pickle"
-    for design in examples():
+    for design in various():
         copy = pickle.loads(pickle.dumps(design))
         assert copy == design
         assert {k: v.tolist() for k, v in copy.rows(3, 5).items()} == {k: v.tolist() for k, v in design[3:5].items()}

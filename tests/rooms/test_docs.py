@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +15,14 @@ import pytest
 
 import escala
 from escala.tables import Code, Interval, Quantity
+from tests import command_line
 from tests.places import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("guide/*.md")), *sorted(DOCS.glob("*.md"))]
 WRITTEN = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("api/*"))]
-#: Run by CI itself.
-NOT_RUN = ("$ make", "$ git", "$ cd", "$ pip")
+#: Run by CI itself, and by the C library's tests.
+NOT_RUN = ("$ make", "$ git", "$ cd", "$ pip", "$ escala capi build")
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -52,24 +54,30 @@ def test_python_examples(page: Path) -> None:
 @pytest.mark.parametrize("page", those_with("console"), ids=name)
 def test_commands(page: Path, tmp_path: Path) -> None:
     """Commands run in an empty folder, one block after the other, beside the sweep that the page has."""
-    bin_dir = Path(sys.executable).parent
     for sweep in blocks(page, "toml"):
         named = re.match(r"# (\S+\.toml)\n", sweep)
         (tmp_path / (named[1] if named else "sweep.toml")).write_text(sweep)
+    run = by_the_shell  # the first of a page, as a newcomer's: the others take a second less in this process
     for block in blocks(page, "console"):
         for line in block.splitlines():
             if not line.startswith("$ ") or line.startswith(NOT_RUN):
                 continue
-            done = subprocess.run(
-                ["bash", "-c", line[2:]],
-                capture_output=True, text=True, check=False, cwd=tmp_path,
-                env={"PATH": f"{bin_dir}:/usr/bin:/bin", "HOME": str(Path.home())},
-            )  # fmt: skip
+            done = (run if line.startswith("$ escala ") else by_the_shell)(line[2:], tmp_path)
+            run = by_this_process
             assert done.returncode == 0, (line, done.stderr)
             shown = re.split(r"^\$ ", block.split(line + "\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
             for expected in shown.splitlines():
                 if expected.strip() and expected.strip() != "...":
                     assert expected.rstrip() in [out.rstrip() for out in done.stdout.splitlines()], (line, expected)
+
+
+def by_the_shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    settings = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(Path.home())}
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, cwd=folder, env=settings)
+
+
+def by_this_process(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return command_line.escala(*shlex.split(line)[1:], cwd=folder)
 
 
 def test_no_example_was_lost() -> None:

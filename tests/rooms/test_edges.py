@@ -38,6 +38,15 @@ NO_FLAGS: list[Any] = ["abc", 1, None, [True], np.array([True, False])]
 NO_WORDS: list[Any] = ["abc", 5, ["auto"], {}, np.array(["auto", "auto"])]
 
 
+@pytest.mark.parametrize(
+    ("symbols", "said"),
+    [({"A": 1}, "a dict"), ({"A"}, "a set"), ({"A": 1}.keys(), "a dict_keys"), (5, r"of shape \(\)")],
+)
+def test_symbols_are_in_an_order(symbols: Any, said: str) -> None:
+    with pytest.raises(RecordError, match=f"^symbols must be a sequence, not {said}$"):
+        fit(symbols, [CAPITAL], [EFFICIENCY])
+
+
 @pytest.mark.parametrize("value", NO_FLAGS, ids=repr)
 @pytest.mark.parametrize("name", ["clip", "normalise"])
 def test_a_flag_of_a_fit_is_yes_or_no(name: str, value: Any) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from escala import CurveError, CurveSet, allocate
 from escala.sources import order_book
 from escala.sources.books import book
+from tests.properties import examples
 
 pytestmark = pytest.mark.kernel
 
@@ -35,7 +36,7 @@ def drawn_book(rng: np.random.Generator, levels: int, mid: float = 100.0) -> dic
 # --- order books -------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(SEEDS, st.sampled_from(["buy", "sell"]))
 def test_a_book_is_walked_as_the_source_walks_it(seed: int, side: str) -> None:
     """Efficiency at any capital is that of the order book's records; fees come off what is received."""
@@ -80,7 +81,7 @@ def test_a_thousand_levels_are_exact_to_rounding(side: str) -> None:
     assert math.isinf(found.capacity[0])
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(SEEDS, st.sampled_from(["buy", "sell"]))
 def test_one_order_over_many_books_is_a_walk_through_all_their_levels(seed: int, side: str) -> None:
     rng = np.random.default_rng(seed)
@@ -184,7 +185,7 @@ def split_over_pools(reserve: Floats, fee: Floats, total: float) -> Floats:
     raise AssertionError("the best pool alone can always be filled")
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(SEEDS)
 def test_one_order_over_pools_is_the_closed_form(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -27,9 +27,9 @@ from escala import (
 )
 from escala.lending import scenario_file
 from escala.sources import fingerprints
+from tests.command_line import escala
 from tests.engines import CAPITAL, LONG, add_line
 from tests.places import ROOT
-from tests.rooms.test_commands import escala
 from tests.stores import run_sql, some_curves
 
 #: Numbers that are in stores already: what makes others knows no old row again.

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from escala import Allocation, AllocationStatus, CurveSet, InfeasibleError, allocate
 from tests.naive import allocation as naive
 from tests.naive.allocation import Problem, make_problem
 from tests.places import ROOT
+from tests.properties import examples
 
 Floats = npt.NDArray[np.float64]
 Steps = tuple[Floats, Floats]
@@ -142,7 +143,7 @@ def test_the_best_split_takes_the_steepest_steps_first(seed: int) -> None:
     assert math.fsum(found.amounts.tolist()) <= total
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(SEEDS, st.booleans())
 def test_no_feasible_allocation_exceeds_the_bound(seed: int, others: bool) -> None:
     rng = np.random.default_rng(seed)
@@ -164,7 +165,7 @@ def test_no_feasible_allocation_exceeds_the_bound(seed: int, others: bool) -> No
     assert best is None or v >= naive.value_of(p, best) - float(found.gap) * abs(upper) - rounding(p)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(SEEDS)
 def test_ladders_without_tickets_close_in_one_node(seed: int) -> None:
     p = drawn_problem(np.random.default_rng(seed), 6, others=True, lumpy=False)
@@ -179,7 +180,7 @@ def test_ladders_without_tickets_close_in_one_node(seed: int) -> None:
     assert np.all(more[(found.binding_names == "price") & held] <= found.shadow_price * (1.0 + 1e-7) + 1e-12)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(SEEDS, st.integers(-3, 3))
 def test_the_currency_does_not_matter(seed: int, power: int) -> None:
     """By powers of 2 nothing is rounded, so the bits are the same."""
@@ -192,7 +193,7 @@ def test_the_currency_does_not_matter(seed: int, power: int) -> None:
     assert np.array_equal(one.binding, other.binding)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(SEEDS)
 def test_the_order_of_instruments_does_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)

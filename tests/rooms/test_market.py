@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from escala import (
@@ -39,6 +39,7 @@ from escala.market.statistics import moments_of
 from tests.markets import Spec, market_of, series_of, specs, table, walked
 from tests.naive.market import naive_growth, naive_kinked, naive_market, naive_quantile, naive_uniform
 from tests.naive.sweeps import naive_moments, naive_tree
+from tests.properties import examples
 from tests.strategies import market_scenarios
 
 DAY, YEAR = 86400.0, 31536000.0
@@ -176,7 +177,7 @@ def test_real_indexes_of_aave_grow_by_the_binomial_rule() -> None:
 
 
 @given(market_scenarios())
-@settings(max_examples=150)
+@examples(150)
 def test_drawn_scenarios_equal_the_twin_to_the_bit(spec: Spec) -> None:
     outputs, events, series = walked(spec)
     expected, happened, path = naive_market(spec)
@@ -187,7 +188,7 @@ def test_drawn_scenarios_equal_the_twin_to_the_bit(spec: Spec) -> None:
 
 
 @given(market_scenarios(steps=300), st.integers(1, 40), st.integers(1, 12))
-@settings(max_examples=40)
+@examples(40)
 def test_skipping_changes_no_bit_whatever_the_blocks(spec: Spec, small: int, larger: int) -> None:
     plain = walked(spec, blocks=(0, 0))
     for blocks in ((small, small * larger), (32, 1024), (1, 1)):
@@ -203,7 +204,7 @@ SUMS = {
 
 
 @given(market_scenarios())
-@settings(max_examples=80)
+@examples(80)
 def test_equity_changes_by_what_the_books_say(spec: Spec) -> None:
     outputs, events, _ = walked(spec)
     change = outputs["end_equity"] - outputs["start_equity"]
@@ -214,7 +215,7 @@ def test_equity_changes_by_what_the_books_say(spec: Spec) -> None:
 
 
 @given(market_scenarios())
-@settings(max_examples=60)
+@examples(60)
 def test_nobody_is_liquidated_above_a_health_factor_of_one(spec: Spec) -> None:
     outputs, events, series = walked(spec)
     assert outputs["lowest_health"] <= outputs["health"]
@@ -230,7 +231,7 @@ def test_nobody_is_liquidated_above_a_health_factor_of_one(spec: Spec) -> None:
 
 
 @given(market_scenarios(), st.floats(1.0, 3.0), st.floats(0.3, 1.0))
-@settings(max_examples=60)
+@examples(60)
 def test_more_collateral_or_less_debt_is_never_riskier_before_a_liquidation(
     spec: Spec, more: float, less: float
 ) -> None:

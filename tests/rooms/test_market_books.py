@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from escala import Asset, FixedRate, Market, MarketError, MarketStatus, Protocol, Replay, simulate_market
 from tests.markets import Spec
 from tests.naive.exact import BOOKED, Exact, ExactPosition, unbooked
 from tests.naive.market import naive_path
+from tests.properties import examples
 from tests.strategies import market_scenarios
 
 
 @pytest.mark.nojit
 @given(market_scenarios(steps=40))
-@settings(max_examples=200)
+@examples(200)
 def test_books_close_exactly_in_fractions(spec: Spec) -> None:
     assert unbooked(spec) == 0
 

@@ -12,7 +12,7 @@ import pytest
 
 from escala import GBM, Asset, FixedRate, Market, Merton, Policy, Protocol, Replay, simulate_market
 from escala.demo.prices import DAY, load_prices
-from tests.rooms.test_commands import escala
+from tests.command_line import escala
 
 LOAN = ("--collateral", "10", "--debt", "12000")
 DRAWN = (*LOAN, "--price", "2000", "--sigma", "0.8", "--days", "20", "--paths", "400")

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from escala import (
@@ -52,8 +51,9 @@ from escala.market.model import MODEL
 from escala.sweeps import cluster, plan
 from escala.sweeps.estimate import estimate
 from escala.sweeps.settings import from_toml
+from tests.command_line import escala
 from tests.markets import market_of, policy_of, protocol_of, specs
-from tests.rooms.test_commands import escala
+from tests.properties import examples
 from tests.strategies import market_scenarios
 
 DAY = 86400.0
@@ -243,7 +243,7 @@ def test_every_number_of_a_market_is_a_column() -> None:
 
 
 @pytest.mark.nojit
-@examples(max_examples=15)
+@examples(15)
 @given(spec=market_scenarios(), data=st.data())
 def test_settings_change_where_a_column_says(spec: dict[str, Any], data: st.DataObject) -> None:
     count = len(spec["market"]["assets"])

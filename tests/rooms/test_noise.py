@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from escala import CurveError, CurveSet, Family, FitStatus, RecordError, fit
@@ -22,6 +22,7 @@ from escala.kernels.noise.weights import FEWEST, USUAL
 from tests.naive import noise as naive
 from tests.naive.curves import naive_log
 from tests.places import DATA
+from tests.properties import examples
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -212,7 +213,7 @@ def test_plain_python_scores_are_the_same_bits() -> None:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=10)
+@examples(10)
 def test_threads_order_neighbours_and_currency_change_no_bit(seed: int) -> None:
     rng = np.random.default_rng(seed)
     sets = [drawn(rng, int(rng.integers(40, 120))) for _ in range(5)]

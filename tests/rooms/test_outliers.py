@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from escala import CurveError, CurveSet, RecordError, Store, fit, validate
@@ -21,6 +21,7 @@ from escala.kernels.noise.outliers import FEWEST
 from escala.ragged import Ragged
 from tests.naive import outliers as naive
 from tests.places import DATA
+from tests.properties import examples
 
 Floats = npt.NDArray[np.float64]
 NONE = np.empty(0)
@@ -58,7 +59,7 @@ def same_curves(one: CurveSet, other: CurveSet, *, but: tuple[str, ...] = ()) ->
 
 
 @pytest.mark.nojit
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(st.integers(1, 60), st.integers(0, 1 << 32), st.sampled_from([0.0, 0.001, 0.02, 0.3]), st.booleans())
 def test_suspects_are_those_of_the_twin(n: int, seed: int, noise: float, falls: bool) -> None:
     rng = np.random.default_rng(seed)

@@ -18,7 +18,7 @@ import pytest
 import escala
 from escala import parallel
 from escala.errors import InputError
-from tests.waiting import LIMIT, until_worked
+from tests.waiting import LIMIT, until_worked, worked
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
@@ -114,7 +114,8 @@ def interruptible(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 _LONG = """
-import sys, time, escala
+import escala
+escala.simulate(100.0, 90, 1e9, 0)  # loads the kernels
 print("ready", flush=True)
 try:
     # one scenario that takes minutes: it never makes progress and may try two thousand million times
@@ -127,6 +128,7 @@ except KeyboardInterrupt:
 
 _COSTLY = """
 import escala
+escala.simulate(100.0, 90, 1e9, 0)
 print("ready", flush=True)
 nothing = dict.fromkeys(("repay", "repay_stalling", "repay_stalled", "reinvest_far", "reinvest_mid", "reinvest_near",
     "reinvest_stalling", "reinvest_stalled"), 0.0)
@@ -152,7 +154,7 @@ def test_ctrl_c_ends_a_long_run_at_once(program: str) -> None:
     with interruptible([sys.executable, "-c", program]) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        until_worked(child, 6.0)  # past the loading of the kernels
+        until_worked(child, worked(child.pid) + 0.5)  # in the middle of it
         assert child.poll() is None
         child.send_signal(signal.SIGINT)
         out, _ = child.communicate(timeout=LIMIT)  # of hours

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from escala import plan_leverage, plan_unwind, preview
-from tests.rooms.test_commands import escala
+from tests.command_line import escala
 
 LIMITS = ("--max-ltv", "0.8", "--liquidation-threshold", "0.85", "--min-health-factor", "1.01")
 

@@ -12,7 +12,7 @@ import pytest
 
 from escala.commands import shared
 from escala.errors import BuildError
-from escala.kernels import jit
+from escala.kernels import compiler
 from tests.places import ROOT
 from tests.postgres import NOBODY
 
@@ -23,13 +23,13 @@ _LOAD = f"""
 import os, sys
 import numba
 numba.njit(lambda x: x + 1.0)(1.0)
-from escala.kernels import jit
-jit.cache_dir()
+from escala.kernels import compiler, jit
+compiler.cache_dir()
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
 def refuse(): raise SystemExit("something is compiled")
 jit.before_compiling = refuse
 from escala.kernels import philox
-print(len(jit.kept_kernels()))
+print(len(compiler.kept_kernels()))
 """
 
 
@@ -42,9 +42,9 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ESCALA_CACHE_DIR", "unset")  # put back at the end
     before = os.umask(0o077)
     os.umask(before)
-    folder = shared.prepare(tmp_path / "kernels") / jit.cache_dir().name
+    folder = shared.prepare(tmp_path / "kernels") / compiler.cache_dir().name
     folder.mkdir(mode=0o700)
-    for file in jit.cache_dir().glob("*philox*"):
+    for file in compiler.cache_dir().glob("*philox*"):
         shutil.copy(file, folder)
     os.umask(before)
     for place in (tmp_path, *list(tmp_path.parents)[:3]):

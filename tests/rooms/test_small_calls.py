@@ -50,6 +50,21 @@ def test_asking_for_other_levels_and_tolerances_in_between_changes_nothing() -> 
     assert curves.predict(2e5, level=0.9, tolerance=[0.01, 0.02, 0.01, 0.01]).confidence[1] > first.confidence[1]
 
 
+@pytest.mark.nojit
+def test_a_level_is_known_again_whatever_number_says_it_and_refused_every_time() -> None:
+    curves = some_curves()
+    first = curves.predict(2e5, level=0.5)
+    assert curves.predict(2e5, level=np.float64(0.5)).level == first.level
+    assert len(curves._predictors) == 1
+    for bad, shown in ((1.0, "1.0"), (True, "1.0"), (0, "0.0"), (np.float64("nan"), "nan")):
+        for _ in range(2):
+            with pytest.raises(CurveError, match=rf"level must be in \(0, 1\), but level = {shown}"):
+                curves.predict(2e5, level=bad)
+    for interval in ("late", None, ["auto"]):
+        with pytest.raises(CurveError, match="interval must be 'auto' or 'forward'"):
+            curves.predict(2e5, level=0.5, interval=interval)  # type: ignore[arg-type]
+
+
 def test_arrays_of_curves_cannot_be_written() -> None:
     limit = np.array([1e6, 2e6])
     made = CurveSet.from_params(["A", "B"], "linear", [[-1e-7, 1.0], [-2e-7, 1.0]], trusted_to=limit)

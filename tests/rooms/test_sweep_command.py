@@ -16,7 +16,7 @@ import pytest
 from escala import InputError, parallel, plots
 from escala import sweep as sweep_all
 from escala.sweeps.settings import from_toml
-from tests.rooms.test_commands import escala
+from tests.command_line import escala
 from tests.rooms.test_parallel import interruptible
 from tests.waiting import LIMIT, until_worked
 

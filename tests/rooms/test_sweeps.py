@@ -655,7 +655,7 @@ def test_a_cluster_gives_the_same_bits(client: Any, tmp_path: Path) -> None:
 
 
 def test_the_command_works_on_a_cluster(client: Any, tmp_path: Path) -> None:
-    from tests.rooms.test_commands import escala as command
+    from tests.command_line import escala as command
 
     (tmp_path / "sweep.toml").write_text(TOML)
     settings = from_toml(tmp_path / "sweep.toml")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import re
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from escala import CurveSet, FitError, RecordError, Store, allocate, fit, sources
 from escala.files import table
 from escala.text import html, visible
+from tests.command_line import escala
 from tests.engines import CAPITAL, line
 from tests.places import ROOT
 
@@ -47,12 +48,10 @@ def test_escapes_are_readable() -> None:
 
 
 def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    run = [sys.executable, "-m", "escala", *map(str, words)]
-    done = subprocess.run(run, capture_output=True, cwd=ROOT, check=False)
-    out, err = (stream.decode() for stream in (done.stdout, done.stderr))
-    assert harmless(out), out
-    assert harmless(err), err
-    return subprocess.CompletedProcess(run, done.returncode, out, err)
+    done = escala(*words)
+    assert harmless(done.stdout), done.stdout
+    assert harmless(done.stderr), done.stderr
+    return done
 
 
 async def old_store(path: Path) -> None:
@@ -67,9 +66,9 @@ async def old_store(path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_symbols_of_before_are_shown_with_escapes_and_no_row_is_forged(tmp_path: Path) -> None:
+def test_symbols_of_before_are_shown_with_escapes_and_no_row_is_forged(tmp_path: Path) -> None:
     db = tmp_path / "store.db"
-    await old_store(db)
+    asyncio.run(old_store(db))
     listed = command("records", "list", "--db", db)
     assert [row.split()[0] for row in listed.stdout.splitlines()[3:]] == [r"A\x1b[2J\x9b31m\r\nB", "C"]
     assert len(command("records", "list", "--imports", "--db", db).stdout.splitlines()) == 4
@@ -151,9 +150,12 @@ def test_formulas_are_text_where_that_is_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_records_are_exported_for_spreadsheets(tmp_path: Path) -> None:
-    async with await Store.open(tmp_path / "s.db") as store:
-        await store.add_record("=HYPERLINK(1)", 1.0, 0.5)
+def test_records_are_exported_for_spreadsheets(tmp_path: Path) -> None:
+    async def add() -> None:
+        async with await Store.open(tmp_path / "s.db") as store:
+            await store.add_record("=HYPERLINK(1)", 1.0, 0.5)
+
+    asyncio.run(add())
     for words, said in (([], "=HYPERLINK(1)"), (["--excel-safe"], "'=HYPERLINK(1)")):
         assert command("records", "export", tmp_path / "x.csv", "--db", tmp_path / "s.db", *words).returncode == 0
         assert (tmp_path / "x.csv").read_text().splitlines()[1].split(",")[0] == said

@@ -93,14 +93,15 @@ class Request:
         check_interval("total", totals, FINITE_FROM_ZERO, AllocationError)
         given = None if params is None else _drawn(curves, params)
         draws = 1 if given is None else given.shape[0]
+        rows, held = _checked_settings(n, totals, curves, settings, controls, choices)
         request = made(
             cls,
             curves=curves,
             total=totals,
             shape=totals.shape if given is None else (draws, *totals.shape),
             params=curves._arrays()[1] if given is None else curves._placed(given).reshape(draws * n, PARAMS),
-            settings=_settings(curves, settings),
-            controls=_controls(n, totals, controls, choices),
+            settings=rows,
+            controls=held,
         )
         if request.greedy and request.traded:
             message = "method='greedy' knows no costs of trading: leave out trade_cost and fixed_cost"
@@ -126,12 +127,13 @@ class Request:
     @property
     def solves(self) -> int:
         """Count the solves that a problem may need: 2 where what a threshold leaves over is placed."""
-        return 2 if self.controls["distribute"] and self.setting("min_efficiency").any() else 1
+        return 2 if self.controls["distribute"] and any(self.setting("min_efficiency").tolist()) else 1
 
     @functools.cached_property
     def traded(self) -> bool:
         """Tell whether trading costs anything; otherwise what is held makes no difference."""
-        return any(self.setting(name).any() for name in ("buy_cost", "sell_cost", "fixed_cost"))
+        rows: Floats = self.settings[_SETTING["buy_cost"] :]
+        return bool(np.count_nonzero(rows))
 
     @property
     def parts(self) -> int:
@@ -143,7 +145,7 @@ class Request:
         """Count the problems."""
         return math.prod(self.shape)
 
-    @functools.cached_property
+    @property
     def limits(self) -> Floats:
         """Most capital that records stand for; what is forced in stays possible as far as curves are trusted."""
         supported = self.curves._supported
@@ -238,39 +240,44 @@ def rates(trade_cost: Any, curves: CurveSet) -> dict[str, PerSymbol]:
     return {"buy_cost": given[0], "sell_cost": given[-1]}
 
 
-def _settings(curves: CurveSet, given: dict[str, PerSymbol]) -> Floats:
-    """Check the settings of all instruments; what was one number each, and asked for before, is remembered."""
-    if len(curves) <= _FEW and _FLOAT.issuperset(map(type, given.values())):
-        return _plain_settings(len(curves), *given.items())
-    rows = np.empty((len(_ALLOWED), len(curves)))
+def _checked_settings(
+    n: int,
+    totals: Floats,
+    curves: CurveSet,
+    settings: dict[str, PerSymbol],
+    controls: dict[str, Any],
+    choices: dict[str, Any],
+) -> tuple[Floats, Controls]:
+    """Check what is said of the instruments and what holds for all problems.
+
+    Plain numbers and words that were asked for before, and that do not depend on the totals, are remembered.
+    """
+    words: tuple[Any, ...] = (*controls.values(), *choices.values())
+    plain: tuple[Any, ...] = tuple(settings.values())
+    if (
+        n <= _FEW
+        and controls["step"] is None
+        and _FLOAT.issuperset(map(type, plain))
+        and _PLAIN.issuperset(map(type, words))
+    ):
+        return _plain_settings(n, tuple(settings), tuple(controls), tuple(choices), *plain, *words)
+    rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
-        row[:] = keyed.per_symbol(name, given[name], curves.symbols, interval, AllocationError)
-    return rows
+        row[:] = keyed.per_symbol(name, settings[name], curves.symbols, interval, AllocationError)
+    return rows, _checked_controls(n, totals, controls, choices)
 
 
-@functools.lru_cache(maxsize=64)
-def _plain_settings(n: int, *items: tuple[str, Any]) -> Floats:
-    given = dict(items)
+@functools.lru_cache(maxsize=256, typed=True)
+def _plain_settings(
+    n: int, names: tuple[str, ...], controls: tuple[str, ...], choices: tuple[str, ...], *values: Any
+) -> tuple[Floats, Controls]:
+    """Check plain settings of n instruments, whatever their totals; nobody writes into what comes back."""
+    given = dict(zip((*names, *controls, *choices), values, strict=True))
     rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
         row[:] = one_number(name, given[name], interval, AllocationError)
     rows.setflags(write=False)
-    return rows
-
-
-def _controls(n: int, totals: Floats, controls: dict[str, Any], choices: dict[str, Any]) -> Controls:
-    """Check what holds for all problems; what was asked for before and does not depend on the totals is remembered."""
-    plain = controls["step"] is None and _PLAIN.issuperset(map(type, controls.values()))
-    if plain and _PLAIN.issuperset(map(type, choices.values())):
-        return _plain_controls(n, (*controls, *choices), *controls.values(), *choices.values())
-    return _checked_controls(n, totals, controls, choices)
-
-
-@functools.lru_cache(maxsize=256, typed=True)
-def _plain_controls(n: int, names: tuple[str, ...], *values: Any) -> Controls:
-    """Check what holds for all problems of n instruments, whatever their totals; nobody writes into what comes back."""
-    given = dict(zip(names, values, strict=True))
-    return _checked_controls(n, np.empty(0), given, given)
+    return rows, _checked_controls(n, np.empty(0), given, given)
 
 
 def _checked_controls(n: int, totals: Floats, controls: dict[str, Any], choices: dict[str, Any]) -> Controls:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -16,10 +15,6 @@ from escala.errors import AllocationError
 from escala.tables import WARM
 
 _CHUNK: Final = 4096
-
-
-_MOST_KEPT: Final = 1 << 17  # numbers of a workspace that a thread keeps for its next call
-_KEPT = threading.local()
 
 
 def _room(n: int, parts: int, steps: int, most: int) -> tuple[Any, ...]:
@@ -40,15 +35,7 @@ def _room(n: int, parts: int, steps: int, most: int) -> tuple[Any, ...]:
     )
 
 
-def _kept_room(*sizes: int) -> tuple[Any, ...]:
-    """Give this thread's workspaces: those of its last call, if they are of these sizes and not large."""
-    last = getattr(_KEPT, "last", None)
-    if last is not None and last[0] == sizes:
-        return last[1]  # type: ignore[no-any-return]
-    room = _room(*sizes)
-    if sum(array.size for array in room) <= _MOST_KEPT:
-        _KEPT.last = sizes, room
-    return room
+_kept_room = parallel.kept(_room)
 
 
 @functools.lru_cache(maxsize=64)
@@ -57,17 +44,23 @@ def _no_answers(n: int) -> Answers:
     return Answers.empty(0, n)
 
 
+@functools.cache
+def _solver() -> Any:
+    from escala.kernels.allocation import solve
+
+    return solve.allocate
+
+
 def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
     """Solve all problems, on all processors if nobody says.
 
     Gives the answers, and (else no rows) those of the first solve where there may be two.
     """
-    from escala.kernels.allocation import solve as kernels
-
-    solve: Any = kernels.allocate
+    solve = _solver()
     n, m = len(request.curves), request.problems
     answers = Answers.empty(m, n)
-    first = Answers.empty(m, n) if request.solves == 2 else _no_answers(n)
+    solves, parts = request.solves, request.parts
+    first = Answers.empty(m, n) if solves == 2 else _no_answers(n)
     family, _, origin, steps = request.curves._arrays()
     trusted_to, totals = request.limits, request.total.reshape(-1)
     most = 0 if request.greedy else int(request.controls["max_nodes"])
@@ -76,7 +69,7 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
     found = (answers.amounts, answers.binding, answers.solution, first.amounts, first.binding, first.solution)
 
     def make_part() -> parallel.Part:
-        arrays = (*given, *found, *_room(n, request.parts, steps.size, most))
+        arrays = (*given, *found, *_room(n, parts, steps.size, most))
 
         def part(start: int, stop: int) -> Iterator[None]:
             for begin in range(start, stop, WARM):
@@ -86,7 +79,7 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
         return part
 
     if 0 < m <= WARM:
-        arrays = (*given, *found, *_kept_room(n, request.parts, steps.size, most))
+        arrays = (*given, *found, *_kept_room(n, parts, steps.size, most))
         solve(*arrays, 0, m)
         return answers, first
     crew = parallel.checked_threads(threads, AllocationError)

@@ -168,7 +168,7 @@ def _named(request: Request, answers: Answers, first: Allocation | None) -> Allo
     shape = request.shape
     for array in (answers.amounts, answers.binding):  # the figures belong to these amounts
         array.setflags(write=False)
-    n = len(request.curves)
+    n = answers.amounts.shape[1]
     figures = {name: answers.figure(name, shape) for name in _FIGURES}
     return made(
         Allocation,
@@ -186,4 +186,4 @@ def _named(request: Request, answers: Answers, first: Allocation | None) -> Allo
 
 def _of_type(kind: Any, figure: Any) -> Any:
     """Bring a number, or an array, to integers of a type."""
-    return figure.astype(kind) if isinstance(figure, np.ndarray) else kind(figure)
+    return figure.astype(kind) if isinstance(figure, np.ndarray) else kind(int(figure))  # by Python's in half the time

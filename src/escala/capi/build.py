@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import Final
 from escala import __version__
 from escala.errors import BuildError
 from escala.files import whole
+from escala.native.tools import c_compiler, run, run_together, settings
 
 #: Processors a library can be built for. "native" is this one.
 CPUS: Final = ("native", "x86-64-v2", "x86-64-v3", "x86-64-v4")
@@ -106,12 +104,7 @@ def _check_platform(cpu: str) -> None:
 
 
 def _tools() -> _Tools:
-    chosen = os.environ.get("CC", "").split()
-    for candidate in [chosen] if chosen else [["cc"], ["gcc"], ["clang"]]:
-        if shutil.which(candidate[0]):
-            return _Tools(candidate, *(_tool(name) for name in ("ld", "objcopy", "ar")))
-    tried = f"CC names {' '.join(chosen)!r}, which is not there" if chosen else "neither cc, gcc nor clang is there"
-    raise BuildError(f"no C compiler found: {tried}")
+    return _Tools(c_compiler(), *(_tool(name) for name in ("ld", "objcopy", "ar")))
 
 
 def _tool(name: str) -> str:
@@ -134,15 +127,10 @@ def _folder(out: Path) -> Path:
 
 def _compile_entries(work: Path, cpu: str) -> None:
     """Compile in processes of their own, for the processor that their settings name."""
-    settings = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
-    package = Path(__file__).parent.parent.parent
-    settings["PYTHONPATH"] = os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
-    settings["ESCALA_COMPILE"] = "later"  # each process only what it needs
-    if cpu != "native":
-        settings |= {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
+    chosen = {} if cpu == "native" else {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
     # -P: what lies in the caller's folder, a numbers.py perhaps, is none of our modules
     step = [sys.executable, "-P", "-m", "escala.capi.objects", str(work)]
-    _run_together([[*step, part] for part in _PARTS], settings)
+    run_together([[*step, part] for part in _PARTS], settings(**chosen))
 
 
 def _link(work: Path, tools: _Tools) -> Built:
@@ -154,45 +142,14 @@ def _link(work: Path, tools: _Tools) -> Built:
     pkgconfig.write_text(template.replace("@VERSION@", __version__))
     (work / "exports.map").write_text(_EXPORTS)
     version = f'-DVERSION="{__version__}"'
-    _run([*tools.compiler, *_COMPILE, version, "-c", "library.c", "-o", "library.o"], cwd=work)
+    run([*tools.compiler, *_COMPILE, version, "-c", "library.c", "-o", "library.o"], cwd=work)
     objects = sorted(path.name for path in work.glob("*.o"))
     shared = [f"-Wl,-soname,{_SONAME}", "-Wl,--version-script=exports.map", "-Wl,--no-undefined", "-Wl,-z,noexecstack"]
-    _run([*tools.compiler, "-shared", "-o", "libescala.so", *objects, *shared], cwd=work)
-    _run([tools.linker, "-r", "-z", "noexecstack", "-o", "whole.o", *objects], cwd=work)
-    _run([tools.objcopy, "--wildcard", "--keep-global-symbol=escala_*", "whole.o"], cwd=work)
-    _run([tools.archiver, "rcs", "libescala.a", "whole.o"], cwd=work)
+    run([*tools.compiler, "-shared", "-o", "libescala.so", *objects, *shared], cwd=work)
+    run([tools.linker, "-r", "-z", "noexecstack", "-o", "whole.o", *objects], cwd=work)
+    run([tools.objcopy, "--wildcard", "--keep-global-symbol=escala_*", "whole.o"], cwd=work)
+    run([tools.archiver, "rcs", "libescala.a", "whole.o"], cwd=work)
     return Built(work / "libescala.so", work / "libescala.a", work / "escala.h", pkgconfig)
-
-
-def _run(command: Sequence[str], *, cwd: Path) -> None:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    _check_end(command, done.returncode, done.stderr or done.stdout)
-
-
-def _run_together(commands: Sequence[Sequence[str]], settings: dict[str, str]) -> None:
-    """Run processes side by side; the first failure ends the others."""
-    with contextlib.ExitStack() as stack:
-        running = [
-            stack.enter_context(
-                subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-            )
-            for command in commands
-        ]
-        for process in running:
-            stack.callback(process.kill)
-        for command, process in zip(commands, running, strict=True):
-            _, said = process.communicate()
-            _check_end(command, process.returncode, said)
-
-
-def _check_end(command: Sequence[str], status: int, said: str) -> None:
-    """Raise what a tool said, in one line: its first error, or else its last word; of Python always the last."""
-    if status:
-        lines = [line.strip() for line in said.splitlines() if line.strip()]
-        telling = [line for line in lines if "error" in line.lower()]
-        if not telling or any(line.startswith("Traceback ") for line in lines):
-            telling = lines[-1:] or [f"status {status}"]
-        raise BuildError(f"{Path(command[0]).name} failed: {telling[0]}")
 
 
 def _placed(path: Path, folder: Path) -> Path:

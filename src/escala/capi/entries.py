@@ -12,6 +12,7 @@ from typing import Any
 from numba import carray, cfunc, types
 
 from escala.kernels.allocation import solve as allocation
+from escala.kernels.compiler import OPTIONS, waiting
 from escala.kernels.curves import evaluate as curves
 from escala.kernels.curves import limits
 from escala.kernels.families import dispatch
@@ -19,7 +20,7 @@ from escala.kernels.families.ladder import fit_steps as fit_steps_of
 from escala.kernels.families.params import of_row
 from escala.kernels.fitting import fit as fitting
 from escala.kernels.fitting.rows import work_size as fit_work_size_of
-from escala.kernels.jit import OPTIONS, routine, waiting
+from escala.kernels.jit import routine
 from escala.kernels.layout import (
     COVARIANCE,
     FIT_STATS,
@@ -88,14 +89,12 @@ class Entry:
         """Give everything that it consists of, in the compiler's language, and the symbol of the function therein."""
         for kernel in self.kernels:
             function = kernel.py_func
-            waiting.pop(f"{function.__module__}.{function.__qualname__}", _nothing)()
+            needed = waiting.pop(f"{function.__module__}.{function.__qualname__}", None)
+            if needed is not None:
+                needed.compile()
         made = cfunc(types.int64(*self.arguments), **_OPTIONS)(self.function)
         # the symbol with this prefix is a wrapper made for Python
         return str(made.inspect_llvm()), str(made.native_name).removeprefix("cfunc.")
-
-
-def _nothing() -> None:
-    pass
 
 
 ENTRIES: dict[str, Entry] = {}

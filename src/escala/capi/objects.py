@@ -14,8 +14,9 @@ import llvmlite.binding as llvm
 from numba.core import config
 from numba.core.registry import cpu_target
 
-from escala.capi.entries import ENTRIES, Entry
+from escala.capi.entries import ENTRIES
 from escala.capi.tables import hidden, prototypes, tables
+from escala.native.emit import object_code, target_machine
 
 #: The entries of the second part: half of the work.
 _SECOND = (
@@ -26,35 +27,10 @@ _SECOND = (
 
 def _target_machine() -> Any:
     """Describe the processor the kernels were compiled for, as code that may lie anywhere in memory."""
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
     named = config.CPU_NAME is not None
     cpu = config.CPU_NAME if named else llvm.get_host_cpu_name()
     features = config.CPU_FEATURES if named else cpu_target.target_context.codegen()._tm_features
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    return target.create_target_machine(cpu=cpu, features=features or "", opt=3, reloc="pic", codemodel="default")
-
-
-def _object(entry: Entry, machine: Any) -> bytes:
-    """Keep the entry and what it calls, without the wrapper that speaks to Python, and compile it."""
-    text, symbol = entry.compiled()
-    module = llvm.parse_assembly(text)
-    for function in module.functions:
-        if function.is_declaration:
-            continue
-        if function.name == symbol:
-            function.name = hidden(entry.name)
-            function.linkage, function.visibility = "external", "hidden"
-        else:
-            function.linkage = "internal"
-    for variable in module.global_variables:
-        if not variable.is_declaration:
-            variable.linkage = "internal"
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_global_dead_code_eliminate_pass()
-    passes.add_strip_dead_prototype_pass()
-    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=0)))
-    return bytes(machine.emit_object(module))
+    return target_machine(cpu, features or "")
 
 
 def main(folder: str, part: int) -> None:
@@ -66,7 +42,9 @@ def main(folder: str, part: int) -> None:
         (place / "tables.h").write_text(tables())
     for name, entry in ENTRIES.items():
         if (name in _SECOND) == (part == 1):
-            (place / f"{name}.o").write_bytes(_object(entry, machine))
+            text, symbol = entry.compiled()
+            code = object_code(llvm.parse_assembly(text), {symbol: hidden(name)}, machine)
+            (place / f"{name}.o").write_bytes(code)
 
 
 if __name__ == "__main__":

@@ -38,10 +38,11 @@ from numba import carray, cfunc, types
 
 from escala.curves.curveset import CurveSet
 from escala.errors import InputError
+from escala.kernels.compiler import OPTIONS
 from escala.kernels.curves import evaluate as kernels
 from escala.kernels.families import dispatch
 from escala.kernels.families.params import of_row
-from escala.kernels.jit import OPTIONS, Floats, helper
+from escala.kernels.jit import Floats, helper
 from escala.kernels.layout import families, ladder_step, rows
 from escala.kernels.special import exp, expm1, lambert_w0, log
 from escala.tables import COEFFICIENTS

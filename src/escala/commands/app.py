@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from escala import __version__
-from escala.commands import imported, lending, library, market, plans, records, scaling, sweeps, system
+from escala.commands import backtest, imported, lending, library, market, plans, records, scaling, sweeps, system
 from escala.commands.terminal import UsageError, say
 from escala.errors import EscalaError
 from escala.text.visible import in_line
@@ -39,6 +39,7 @@ app.command(scaling.predict, alias="predecir")
 app.command(scaling.optimize, alias="optimizar")
 app.command(scaling.analyze, alias="analizar")
 for _command in (
+    backtest.backtest,
     lending.simulate,
     market.market,
     plans.plan,

@@ -95,7 +95,7 @@ def info(*, json: bool = False) -> None:
     import numpy
 
     from escala import kernels
-    from escala.kernels import jit
+    from escala.kernels import compiler
     from escala.parallel import default_threads
 
     compiled = kernels.compiled()
@@ -104,12 +104,12 @@ def info(*, json: bool = False) -> None:
         "version": __version__,
         "python": platform.python_version(),
         "numpy": numpy.__version__,
-        "numba": jit.numba_version(),
-        "processor": jit.processor(),
+        "numba": compiler.numba_version(),
+        "processor": compiler.processor(),
         "threads": default_threads(),
         "extras": [extra for extra, missing in extras.items() if not missing],
         "extras_missing": [extra for extra, missing in extras.items() if missing],
-        "cache": str(jit.cache_dir()),
+        "cache": str(compiler.cache_dir()),
         "compiled": compiled,
         "not_compiled": [name for name in kernels.names() if name not in compiled],
     }
@@ -147,11 +147,11 @@ def warm(*, shared: Path | None = None) -> None:
 
     place = None if shared is None else shared_kernels.prepare(shared)
     from escala import kernels
-    from escala.kernels import jit
+    from escala.kernels import compiler
 
     before = set(kernels.compiled())
-    if not jit.keeps():
-        raise BuildError(f"no kernel was compiled: none could be kept in {jit.cache_dir()}")
+    if not compiler.keeps():
+        raise BuildError(f"no kernel was compiled: none could be kept in {compiler.cache_dir()}")
     started = time.perf_counter()
     if missing := set(kernels.names()) - before:
         say(f"compiling {len(missing)} kernels in two processes, once: a minute or more", file=sys.stderr)
@@ -161,8 +161,8 @@ def warm(*, shared: Path | None = None) -> None:
     kept = set(kernels.compiled())
     say(f"{len(kept - before)} kernels compiled, {len(before)} were there already, {seconds:.1f} s")
     if len(kept) < len(kernels.names()):
-        raise BuildError(f"not all kernels could be kept in {jit.cache_dir()}")
-    say(f"kept in {jit.cache_dir()}")
+        raise BuildError(f"not all kernels could be kept in {compiler.cache_dir()}")
+    say(f"kept in {compiler.cache_dir()}")
     if place is not None:
-        shared_kernels.give(jit.cache_dir())
+        shared_kernels.give(compiler.cache_dir())
         say(f"for all users who set ESCALA_CACHE_DIR={place}")

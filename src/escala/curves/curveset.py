@@ -34,7 +34,7 @@ from escala.curves.families import (
     forbidden_coefficients,
 )
 from escala.curves.prediction import Prediction, Saturation
-from escala.curves.predictor import Predictor, predictor
+from escala.curves.predictor import Predictor, predictor, student_quantiles
 
 #: Capital that a curve can be asked for.
 _CAPITAL: Final = Interval(0.0, np.inf, high_open=True)
@@ -488,7 +488,7 @@ class CurveSet:
         values mark curves that no family follows. NaN where fewer than coefficients + 2 capitals differ or all
         efficiencies are equal; 1 where the residuals are rounding.
         """
-        from scipy.special import betainc
+        from escala.kernels.distributions import beta_probabilities
 
         ratio, mean, variance = self._neumann.T
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -497,8 +497,9 @@ class CurveSet:
             alpha, beta = centre * size, (1.0 - centre) * size
             sound = (alpha > 0.0) & (beta > 0.0) & np.isfinite(size)
         bounded = np.clip(np.where(sound, ratio, 0.0), 0.0, 4.0) / 4.0
-        value = betainc(np.where(sound, alpha, 1.0), np.where(sound, beta, 1.0), bounded)
-        return np.where(sound, value, np.nan)
+        value = np.empty(len(self))
+        beta_probabilities(np.where(sound, alpha, np.nan), np.where(sound, beta, np.nan), bounded, value, 0, len(self))
+        return value
 
     @property
     def marked(self) -> npt.NDArray[np.bool_]:
@@ -648,13 +649,12 @@ class CurveSet:
         The interval of the marginal is one of the curve, not of observations: U′ ± t·s·√v of its own v. A ladder's
         level and depth are moved by theirs, since between two steps its slope has no error of its own.
         """
-        share = one_number("level", level, _LEVEL, CurveError)
+        ready = self._predictors.get((level, interval)) if type(level) is float and type(interval) is str else None
+        if ready is None:
+            ready = self._prepared(level, interval)
         tolerances = self._tolerances.get(tolerance) if type(tolerance) is float else None
         if tolerances is None:
             tolerances = self._kept_tolerance(tolerance)
-        ready = self._predictors.get((share, interval)) if isinstance(interval, str) else None
-        if ready is None:
-            ready = self._prepared(share, interval)
         rows, shape = self._capital_rows(capital)
         return ready.predict(rows, shape, tolerances, self._check_capital, capital)
 
@@ -680,10 +680,14 @@ class CurveSet:
 
     def _prepared(self, level: float, interval: str) -> Predictor:
         """Prepare predictions of a level; those of the last few levels are kept."""
-        made = predictor(self, level, interval)
+        share = one_number("level", level, _LEVEL, CurveError)
+        known = self._predictors.get((share, interval)) if isinstance(interval, str) else None
+        if known is not None:
+            return known
+        made = predictor(self, share, interval)
         if len(self._predictors) >= _LEVELS:
             self._predictors.clear()
-        self._predictors[level, interval] = made
+        self._predictors[share, interval] = made
         return made
 
     def saturation(self, drop: PerSymbol = 0.10) -> Saturation:
@@ -708,13 +712,11 @@ class CurveSet:
         >>> found.capacity
         array([500000.,     inf])
         """
-        from scipy.special import stdtrit
-
         from escala.kernels.curves import limits as kernels
 
         drops = keyed.per_symbol("drop", drop, self.symbols, _SHARE, CurveError)
         fitted = np.isfinite(self._root[:, 0])
-        quantile = stdtrit(np.where(self.df_resid > 0.0, self.df_resid, 1.0), 0.5 + 0.5 * _LIMITS_LEVEL)
+        quantile = student_quantiles(np.where(self.df_resid > 0.0, self.df_resid, 1.0), _LIMITS_LEVEL)
         reach = np.where(self.df_resid > 0.0, self.residual_sd * quantile, np.inf)
         reach = np.where(fitted, reach, np.nan)
         out = np.empty((len(self), len(LIMITS)))

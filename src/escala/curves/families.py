@@ -46,7 +46,8 @@ FORMS: Final[Mapping[int, Form]] = {form.value: form for form in FAMILIES}
 _ALIASES: Final = {alias: form.name for form in FAMILIES for alias in form.aliases}
 #: Share of 1 by which a highest efficiency may exceed it.
 ROUNDING: Final = 1e-9
-_WISHES: Final = {wish.name: wish.value for wish in WISHES}
+_CODES: Final = {family.name.lower(): int(family) for family in Family}
+_WISHED: Final = _CODES | {wish.name: wish.value for wish in WISHES}
 
 
 def family_code(name: str, *, wish: bool = False) -> int:
@@ -57,7 +58,7 @@ def family_code(name: str, *, wish: bool = False) -> int:
     CurveError
         If there is no such family.
     """
-    known = {family.name.lower(): int(family) for family in Family} | (_WISHES if wish else {})
+    known = _WISHED if wish else _CODES
     code = known.get(_ALIASES.get(name, name)) if isinstance(name, str) else None
     if code is None:
         names = ", ".join([*known, *_ALIASES])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import itertools
 import operator
+import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,9 @@ from escala.curves.curveset import NEUMANN, CurveSet
 from escala.curves.families import family_code
 from escala.curves.grouping import grouped
 from escala.curves.records import (
+    CAPITAL,
+    EFFICIENCY,
+    WEIGHT,
     check_names,
     check_values,
     clipped,
@@ -36,16 +41,30 @@ from escala.curves.records import (
 )
 from escala.errors import CurveError, FitError, RecordError
 from escala.files import frames
+from escala.made import made
 from escala.ragged import Ragged
-from escala.tables import FIT_STATS, PARAMS, Interval
+from escala.tables import FIT_STATS, PARAMS, Interval, names
 from escala.text.numerals import counted
 from escala.text.visible import in_line
 
 _HALF_LIFE: Final = Interval(0.0, np.inf, low_open=True, high_open=True)
 _STEP_POINTS: Final = 200_000  # points between two looks at Ctrl-C
 _SHOWN: Final = 3
-_FLOAT: Final = np.dtype(np.float64)
+_FLOAT, _COUNT, _CODE = (np.dtype(kind) for kind in (np.float64, np.int64, np.int8))
 _DTYPE: Final = operator.attrgetter("dtype")
+_NO_WEIGHTS: Final = np.empty(0)
+_FIRST: Final = np.zeros(1, dtype=np.int64)  # the order of one instrument; kernels only read it
+_TEXT: Final = frozenset({str})
+_NUMBER: Final = frozenset({float, int})
+_FEW: Final = 16  # instruments of a small fit: one block
+_BOUNDS: Final = np.array([CAPITAL.low, CAPITAL.high, EFFICIENCY.low, EFFICIENCY.high])  # as the survey takes them
+_LEAST_KEPT: Final = 6  # bits of the records for which workspaces are made that a thread keeps
+_STATS: Final = names(FIT_STATS)
+#: Where statistics lie side by side that a set of curves keeps so, and the places of those that it keeps one by one.
+_OBSERVED, _NEUMANN = (
+    slice(_STATS.index(group[0]), _STATS.index(group[-1]) + 1) for group in (("smallest", "largest"), NEUMANN)
+)
+_ALONE: Final = {name: place for place, name in enumerate(_STATS) if name in CurveSet.__dataclass_fields__}
 _COLUMNS: Final = {"weights": ("weight", "weights"), "observed_at": ("observed_at", "time"), "group": ("group",)}
 
 
@@ -178,7 +197,7 @@ def fit(
     check_flag("clip", clip, RecordError)
     check_flag("normalise", normalise, RecordError)
     least = curve_noise.noise_from(noise)
-    crew = parallel.checked_threads(threads, RecordError)
+    crew = None if threads is None else parallel.checked_threads(threads, RecordError)
     given = {
         "capital": capital,
         "efficiency": efficiency,
@@ -225,7 +244,7 @@ def fit_seen(
     robust.check(loss)
     least = curve_noise.noise_from(noise)
     records = _records(symbols, given, clip=False, normalise=False)
-    crew = parallel.checked_threads(threads, RecordError)
+    crew = None if threads is None else parallel.checked_threads(threads, RecordError)
     return _fit_what_counts(records, family, loss, least, crew, None, forward=False)
 
 
@@ -234,7 +253,7 @@ def _fit_what_counts(
     family: Any,
     loss: str,
     least: int,
-    threads: int,
+    threads: int | None,
     progress: Callable[[int], object] | None,
     *,
     forward: bool,
@@ -265,6 +284,7 @@ class _Records:
     times: Floats | None
     groups: Floats | None
     clipped: npt.NDArray[np.int64]
+    returned: Floats | None = None  # the most that a record of each did, where it is known
 
 
 def _columns_of(frame: Any, weights: Any, observed_at: Any, group: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
@@ -286,6 +306,9 @@ def _columns_of(frame: Any, weights: Any, observed_at: Any, group: Any) -> tuple
 
 
 def _records(symbols: Any, columns: dict[str, Any], *, clip: bool, normalise: bool) -> _Records:
+    found = None if clip or normalise else _plain_records(symbols, **columns)
+    if found is not None:
+        return found
     given = _in_order(symbols, {name: column for name, column in columns.items() if column is not None})
     is_ragged = _is_ragged(given["capital"]) or _is_ragged(given["efficiency"])
     if is_ragged:
@@ -327,6 +350,59 @@ def _records(symbols: Any, columns: dict[str, Any], *, clip: bool, normalise: bo
         groups=flat.get("group"),
         clipped=counts,
     )
+
+
+def _plain_records(
+    symbols: Any, capital: Any, efficiency: Any, weights: Any, observed_at: Any, group: Any
+) -> _Records | None:
+    """Take few instruments with an array, or a list of numbers, each; None of all else and of whatever is wrong.
+
+    What it is that is wrong, or how it is to be read, the general way finds out: there a small fit takes five times as
+    long.
+    """
+    n = len(symbols) if type(symbols) is list else 0
+    if not 0 < n <= _FEW or observed_at is not None or group is not None:
+        return None
+    if not _TEXT.issuperset(map(type, symbols)) or not all(symbols) or len(set(symbols)) < n:
+        return None
+    flat, sizes = [], None
+    for column in (capital, efficiency) if weights is None else (capital, efficiency, weights):
+        parts = _plain_column(column, n)
+        lengths = list(map(len, parts))
+        if not parts or (sizes is not None and lengths != sizes):
+            return None
+        sizes = lengths
+        flat.append(parts[0] if n == 1 else np.concatenate(parts))
+    if weights is not None and not WEIGHT.holds_all(flat[2]):
+        return None
+    names = np.empty(n, dtype=object)
+    names[:] = symbols
+    offsets = np.array([0, *itertools.accumulate(sizes or [])])
+    given = (offsets, flat[0], flat[1], _NO_WEIGHTS if weights is None else flat[2])
+    returned, outside = np.empty(n), np.empty(n, dtype=np.int64)
+    _kernels().survey(*given, _BOUNDS, returned, outside, 0, n)
+    return None if max(outside.tolist()) else _Records(names, *given, None, None, _none_clipped(n), returned)
+
+
+def _plain_column(column: Any, n: int) -> list[Floats]:
+    """Give n arrays as kernels take them, of arrays, lists of numbers or rows; none if it is anything else."""
+    if type(column) is np.ndarray and column.ndim == 2:
+        column = list(column)
+    if type(column) is not list or len(column) != n:
+        return []
+    parts = []
+    for given in column:
+        part = np.array(given) if type(given) is list and _NUMBER.issuperset(map(type, given)) else given
+        if type(part) is not np.ndarray or part.dtype is not _FLOAT or part.ndim != 1:
+            return []
+        flags = part.flags
+        parts.append(part if flags.c_contiguous and flags.aligned else part.copy())
+    return parts
+
+
+@functools.lru_cache(maxsize=_FEW)
+def _none_clipped(n: int) -> npt.NDArray[np.int64]:
+    return np.zeros(n, dtype=np.int64)
 
 
 def _in_order(symbols: Any, columns: dict[str, Any]) -> dict[str, Any]:
@@ -478,7 +554,8 @@ def _check_units(observed_at: Any, half_life: Any) -> None:
 
 def _choices(family: str | Sequence[str] | Mapping[str, str], symbols: npt.NDArray[np.object_]) -> npt.NDArray[np.int8]:
     if isinstance(family, str):
-        return np.full(symbols.size, family_code(family, wish=True), dtype=np.int8)
+        make = _same_choice if symbols.size > _FEW else _same_choice_of_few
+        return make(family, symbols.size)
     if not isinstance(family, Iterable):
         family_code(family, wish=True)
     names = list(keyed.by_symbol("family", family, symbols, CurveError))
@@ -488,81 +565,66 @@ def _choices(family: str | Sequence[str] | Mapping[str, str], symbols: npt.NDArr
     return np.array([family_code(name, wish=True) for name in names], dtype=np.int8)
 
 
+def _same_choice(family: str, n: int) -> npt.NDArray[np.int8]:
+    choice = np.full(n, family_code(family, wish=True), dtype=np.int8)
+    choice.setflags(write=False)
+    return choice
+
+
+_same_choice_of_few: Final = functools.lru_cache(maxsize=64)(_same_choice)
+
+
 def _fit(
     records: _Records,
     choice: npt.NDArray[np.int8],
     least: int,
-    threads: int,
+    threads: int | None,
     progress: Callable[[int], object] | None,
     *,
     scored: bool = True,
 ) -> CurveSet:
-    from escala.kernels.fitting import fit as kernels
-    from escala.kernels.fitting.rows import LANES, work_size
-    from escala.kernels.layout import ROOT
-
+    kernels = _kernels()
     n = records.symbols.size
-    sizes = np.diff(records.offsets)
-    most = int(sizes.max(initial=1))
-    # Instruments of similar size share a block; the largest go first, so that no thread is left with one at the end.
-    order = np.argsort(-sizes, kind="stable") if n and sizes.min() != most else np.arange(n)
-    family, status = np.empty(n, dtype=np.int8), np.empty(n, dtype=np.int8)
-    n_points = np.empty(n, dtype=np.int64)
-    params, origin = np.empty((n, PARAMS)), np.empty(n)
-    root, covariance = np.empty((n, ROOT)), np.empty((n, PARAMS, PARAMS))
-    covariance_rows = covariance.reshape(n, PARAMS * PARAMS)
-    stats = np.empty((n, len(FIT_STATS)))
-    room = _room_for_steps(sizes, choice)
+    sizes = records.offsets[1:] - records.offsets[:-1]
+    order, room = _order(sizes), _room_for_steps(sizes, choice)
+    found = (
+        np.empty(n, _CODE),
+        np.empty(n, _CODE),
+        np.empty(n, _COUNT),
+        np.empty((n, PARAMS)),
+        np.empty(n),
+        np.empty((n, kernels.ROOT)),
+        np.empty((n, PARAMS * PARAMS)),
+        np.empty((n, len(FIT_STATS))),
+    )
     n_steps, steps = np.zeros(n, dtype=np.int64), np.empty(room[-1])
-
-    def make_part() -> parallel.Part:
-        work = aligned(work_size(most))
-        scratch = np.empty(6 * most)
-
-        def part(start: int, stop: int) -> Iterator[None]:
-            at = start
-            while at < stop:
-                step = max(LANES, _STEP_POINTS // max(1, int(sizes[order[at]])))
-                end = min(stop, at + step // LANES * LANES)
-                kernels.fit(
-                    order, records.offsets, choice, records.capital, records.efficiency, records.weights, least, room,
-                    family, status, n_points, params, origin, root, covariance_rows, stats, n_steps, steps,
-                    work, scratch, at, end,
-                )  # fmt: skip
-                at = end
-                yield
-
-        return part
-
-    chunk = parallel.chunk_size(n, threads, largest=4096, multiple=LANES)
-    parallel.run(make_part, n, chunk=chunk, threads=threads, progress=progress)
+    part_of = (order, records.offsets, choice, records.capital, records.efficiency, records.weights, least, room)
+    _run((*part_of, *found, n_steps, steps), sizes, order, threads, progress)
+    family, status, n_points, params, origin, root, covariance, stats = found
     known = curve_noise.Noise.unknown(n)
-    if scored:
+    if scored and (records.groups is not None or records.capital.size >= least):
         given = (order, records.offsets, records.capital, records.efficiency, records.weights)
-        fitted = (family, status, params, origin, root, covariance_rows, stats)
+        fitted = (family, status, params, origin, root, covariance, stats)
         known = curve_noise.score(given, *_together(records), least, fitted, threads)
-    columns = {row.name: stats[:, place] for place, row in enumerate(FIT_STATS)}
-    return CurveSet(
+    returned = _most_returned(records) if records.returned is None else records.returned
+    for array in (*found, returned, records.symbols, records.clipped):
+        array.setflags(False)  # type: ignore[call-arg] # half the time; and so are the views below
+    columns = stats.T
+    return made(
+        CurveSet,
         symbols=records.symbols,
         family=family,
         status=status,
         params=params,
         origin=origin,
-        observed=np.stack([columns["smallest"], columns["largest"]], axis=-1),
-        trusted_to=columns["trusted_to"],
+        observed=stats[:, _OBSERVED],
         n_points=n_points,
-        covariance=covariance,
-        residual_sd=columns["residual_sd"],
-        df_resid=columns["df_resid"],
-        r_squared=columns["r_squared"],
-        mean_error=columns["mean_error"],
-        max_error=columns["max_error"],
-        rmse=columns["rmse"],
-        aicc=columns["aicc"],
+        covariance=covariance.reshape(n, PARAMS, PARAMS),
+        **{name: columns[place] for name, place in _ALONE.items()},
         clipped=records.clipped,
         misfit=known.misfit,
         _root=root,
-        _neumann=np.stack([columns[name] for name in NEUMANN], axis=-1),
+        _neumann=stats[:, _NEUMANN],
         _steps=_kept_steps(steps, room, n_steps),
         _noise=known.levels,
         _scores=known.scores,
@@ -570,53 +632,119 @@ def _fit(
         _windows=known.windows,
         _forward=known.forward,
         _aside=Ragged.empty(n),
-        _returned=_most_returned(records),
+        _returned=returned,
     )
+
+
+def _order(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Give the order of instruments in which those of similar size share a block.
+
+    The largest go first, so that no thread is left with one at the end.
+    """
+    if sizes.size == 1:
+        return _FIRST
+    return np.argsort(-sizes, kind="stable") if sizes.size and sizes.min() != sizes.max() else np.arange(sizes.size)
+
+
+def _run(
+    arrays: tuple[Any, ...],
+    sizes: npt.NDArray[np.int64],
+    order: npt.NDArray[np.int64],
+    threads: int | None,
+    progress: Callable[[int], object] | None,
+) -> None:
+    """Fit all instruments; those of one block in the caller's thread, in workspaces that it keeps."""
+    kernels = _kernels()
+    n = sizes.size
+    if 0 < n <= _FEW:
+        parallel.check_progress(progress)
+        kernels.fit(*arrays, *_kept_work(1 << max(_LEAST_KEPT, max(sizes.tolist()).bit_length())), 0, n)
+        if progress is not None:
+            progress(n)
+        return
+    most = int(sizes.max(initial=1))
+
+    def make_part() -> parallel.Part:
+        work = _work(most)
+
+        def part(start: int, stop: int) -> Iterator[None]:
+            at = start
+            while at < stop:
+                step = max(kernels.LANES, _STEP_POINTS // max(1, int(sizes[order[at]])))
+                end = min(stop, at + step // kernels.LANES * kernels.LANES)
+                kernels.fit(*arrays, *work, at, end)
+                at = end
+                yield
+
+        return part
+
+    crew = parallel.checked_threads(threads, RecordError)
+    chunk = parallel.chunk_size(n, crew, largest=4096, multiple=kernels.LANES)
+    parallel.run(make_part, n, chunk=chunk, threads=crew, progress=progress)
+
+
+@functools.cache
+def _kernels() -> Any:
+    """Load what a fit takes of the kernels."""
+    from escala.kernels.families.ladder import MOST_STEPS
+    from escala.kernels.fitting.fit import fit
+    from escala.kernels.fitting.rows import LANES, work_size
+    from escala.kernels.fitting.survey import survey
+    from escala.kernels.layout import LEAST_FOR_AUTO, ROOT, families, ladder_step
+
+    return types.SimpleNamespace(
+        fit=fit, survey=survey, LANES=LANES, ROOT=ROOT, work_size=work_size, AUTO=families.AUTO, LADDER=families.LADDER,
+        LEAST_FOR_LADDER=LEAST_FOR_AUTO[families.LADDER], MOST_STEPS=MOST_STEPS, STEP=ladder_step.END,
+    )  # fmt: skip
+
+
+def _work(most: int) -> tuple[Any, ...]:
+    """Make the workspaces for instruments of at most so many records."""
+    return aligned(_kernels().work_size(most)), np.empty(6 * most)
+
+
+_kept_work: Final = parallel.kept(_work)
 
 
 def _most_returned(records: _Records) -> Floats:
     """Give the most that a record of each instrument returned, capital × efficiency; NaN where there are none."""
-    out = np.full(records.symbols.size, np.nan)
-    there = np.diff(records.offsets) > 0
-    if there.any():
-        utility = records.capital * records.efficiency
-        if records.weights.size:
-            utility = np.where(records.weights > 0.0, utility, 0.0)
-        out[there] = np.maximum.reduceat(utility, records.offsets[:-1][there])
-    return out
+    n = records.symbols.size
+    returned, outside = np.empty(n), np.empty(n, dtype=np.int64)
+    given = (records.offsets, records.capital, records.efficiency, records.weights)
+    _kernels().survey(*given, _BOUNDS, returned, outside, 0, n)
+    return returned
 
 
 def _room_for_steps(sizes: npt.NDArray[np.int64], choice: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
     """Give the places of each instrument's steps: none where no ladder can come out."""
-    from escala.kernels.families.ladder import MOST_STEPS
-    from escala.kernels.layout import LEAST_FOR_AUTO, families, ladder_step
-
-    possible = (choice == families.LADDER) | (
-        (choice == families.AUTO) & (sizes >= LEAST_FOR_AUTO[families.LADDER])
-    )  # fmt: skip
-    room = np.where(possible, ladder_step.END * np.minimum(sizes + 1, MOST_STEPS), 0)
-    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(room, dtype=np.int64)])
+    kernels = _kernels()
+    room = np.zeros(sizes.size + 1, dtype=np.int64)
+    codes = choice.tobytes()  # found there at a glance
+    if kernels.LADDER in codes or (kernels.AUTO in codes and sizes.max(initial=0) >= kernels.LEAST_FOR_LADDER):
+        possible = (choice == kernels.LADDER) | ((choice == kernels.AUTO) & (sizes >= kernels.LEAST_FOR_LADDER))
+        most = kernels.STEP * np.minimum(sizes + 1, kernels.MOST_STEPS)
+        np.cumsum(np.where(possible, most, 0), out=room[1:])
+    return room
 
 
 def _kept_steps(steps: Floats, room: npt.NDArray[np.int64], n_steps: npt.NDArray[np.int64]) -> Ragged:
     """Move the steps of ladders together."""
-    from escala.kernels.layout import ladder_step
-
-    if not n_steps.any():
+    if steps.size == 0 or not n_steps.any():
         return Ragged.empty(n_steps.size)
-    return Ragged.of([steps[at : at + ladder_step.END * count] for at, count in zip(room, n_steps, strict=False)])
+    size = _kernels().STEP
+    return Ragged.of([steps[at : at + size * count] for at, count in zip(room, n_steps, strict=False)])
 
 
 def _absurd(
-    records: _Records, choice: npt.NDArray[np.int8], least: int, threads: int
+    records: _Records, choice: npt.NDArray[np.int8], least: int, threads: int | None
 ) -> npt.NDArray[np.bool_] | None:  # fmt: skip
     """Mark the records that are set aside; None where there are none."""
+    suspect = robust.suspects(records.offsets, records.capital, records.efficiency, records.weights, threads)
+    if suspect is None:
+        return None
     part, family, places = records, choice, np.arange(records.capital.size)
     found = np.zeros(places.size, dtype=bool)
     for _ in range(robust.LOOKS):
-        suspect = robust.suspects(part.offsets, part.capital, part.efficiency, part.weights, threads)
-        if suspect is None:
-            break
         fired = _counts(suspect, part.offsets) > 0
         inside = np.repeat(fired, np.diff(part.offsets))
         part, family, places, suspect = _taken(part, fired, inside), family[fired], places[inside], suspect[inside]
@@ -626,6 +754,9 @@ def _absurd(
         fired = _counts(absurd, part.offsets) > 0  # others would be asked the same again
         kept = np.repeat(fired, np.diff(part.offsets)) & ~absurd
         part, family, places = _taken(part, fired, kept), family[fired], places[kept]
+        suspect = robust.suspects(part.offsets, part.capital, part.efficiency, part.weights, threads)
+        if suspect is None:
+            break
     sizes = np.diff(records.offsets)
     few = _counts(found, records.offsets) <= np.maximum(robust.ALWAYS, sizes // robust.ONE_IN)
     found &= np.repeat(few, sizes)
@@ -691,7 +822,7 @@ def _listed(records: _Records, marks: npt.NDArray[np.bool_]) -> Ragged:
     return Ragged.sized(pairs, 2 * _counts(marks, records.offsets))
 
 
-def _robust_weights(records: _Records, choice: npt.NDArray[np.int8], least: int, threads: int) -> Floats:
+def _robust_weights(records: _Records, choice: npt.NDArray[np.int8], least: int, threads: int | None) -> Floats:
     """Give weights by which squares count as Student's loss; those given are multiplied."""
     base = records.weights if records.weights.size else np.ones(records.capital.size)
     given = dataclasses.replace(records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +24,7 @@ MOST_BLOCKS: Final = 24
 #: Points between two looks at Ctrl-C.
 _STEP_POINTS: Final = 20_000
 _NONE: Final = np.empty(0, dtype=np.int64)
+_FEW: Final = 64  # curves of which nothing is known once and for all
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,19 @@ class Noise:
     @classmethod
     def unknown(cls, n: int) -> Noise:
         """Say that nothing is known."""
-        none = Ragged.empty(n)
-        return cls(np.full((n, 2), np.nan), np.full(n, np.nan), none, none, none, none)
+        return _unknown_of_few(n) if n <= _FEW else _unknown(n)
+
+
+def _unknown(n: int) -> Noise:
+    """Say that nothing is known of n curves; nobody can write into it."""
+    none = Ragged.empty(n)
+    levels, misfit = np.full((n, 2), np.nan), np.full(n, np.nan)
+    levels.setflags(write=False)
+    misfit.setflags(write=False)
+    return Noise(levels, misfit, none, none, none, none)
+
+
+_unknown_of_few: Final = functools.lru_cache(maxsize=_FEW + 1)(_unknown)
 
 
 def noise_from(noise: str) -> int:
@@ -51,13 +64,18 @@ def noise_from(noise: str) -> int:
     RecordError
         If `noise` is none of the words for it.
     """
-    from escala.kernels.noise.rows import NEVER
-    from escala.kernels.noise.weights import FEWEST, USUAL
-
     if not known_word(noise, NOISES) or noise is None:
         shown = ", ".join(map(repr, NOISES[:-1])) + f" or {NOISES[-1]!r}"
         raise RecordError(f"noise must be {shown}, not {noise!r}", arguments=("noise",))
-    return int({"auto": USUAL, "even": NEVER, "local": FEWEST}[noise])
+    return _least_capitals()[noise]
+
+
+@functools.cache
+def _least_capitals() -> dict[str, int]:
+    from escala.kernels.noise.rows import NEVER
+    from escala.kernels.noise.weights import FEWEST, USUAL
+
+    return {"auto": int(USUAL), "even": int(NEVER), "local": int(FEWEST)}
 
 
 def ranks(offsets: Integers, values: Floats) -> Integers:
@@ -104,7 +122,7 @@ def score(
     block: Integers,
     least: int,
     fitted: tuple[Any, ...],
-    threads: int,
+    threads: int | None,
 ) -> Noise:
     """Score the records of curves that were fitted; where there are groups their errors change.
 
@@ -119,15 +137,15 @@ def score(
     fitted
         Families, statuses, coefficients, origins, inverse roots, covariances and statistics, as the fit wrote them.
     """
+    order, offsets, capital, efficiency, weights = records
+    n = offsets.size - 1
+    if group.size == 0 and (capital.size < least or np.diff(offsets).max() < least):
+        return Noise.unknown(n)
     from escala.kernels.noise import scores as kernels
     from escala.kernels.noise.rows import BINS, WINDOWS, WORK_SIZE, kept, noise, point, tag
 
-    order, offsets, capital, efficiency, weights = records
     family, status, params, origin, root, covariance, stats = fitted
-    n = offsets.size - 1
     sizes = np.diff(offsets)
-    if group.size == 0 and sizes.max(initial=0) < least:
-        return Noise.unknown(n)
     most = max(1, int(sizes.max(initial=1)))
     levels, misfit = np.empty((n, noise.END)), np.empty(n)
     bins, windows = np.empty((n, BINS)), np.empty((n, WINDOWS))
@@ -152,7 +170,8 @@ def score(
 
         return part
 
-    parallel.run(make_part, n, chunk=parallel.chunk_size(n, threads, largest=1024, multiple=1), threads=threads)
+    crew = parallel.checked_threads(threads, RecordError)
+    parallel.run(make_part, n, chunk=parallel.chunk_size(n, crew, largest=1024, multiple=1), threads=crew)
     return Noise(
         levels=levels,
         misfit=misfit,
@@ -184,6 +203,15 @@ class Ranked:
     whole: Floats
     local: Floats
 
+    @functools.cached_property
+    def packed(self) -> tuple[Any, ...]:
+        """Give it as kernels take it."""
+        known = self.known
+        return (
+            np.ascontiguousarray(known.levels), known.bins.offsets, known.bins.values, known.windows.offsets,
+            known.windows.values, self.offsets, self.ranked, self.whole, self.local, self.level, int(self.ahead),
+        )  # fmt: skip
+
 
 def ranked(known: Noise, level: float, *, ahead: bool) -> Ranked:
     """Sort the scores of curves and take the quantiles of a level.
@@ -197,7 +225,6 @@ def ranked(known: Noise, level: float, *, ahead: bool) -> Ranked:
     ahead : bool
         Whether for observations of later times.
     """
-    from escala.kernels.noise import intervals as kernels
     from escala.kernels.noise.rows import WINDOW, WINDOWS
 
     scores = known.forward if ahead else known.scores
@@ -206,11 +233,18 @@ def ranked(known: Noise, level: float, *, ahead: bool) -> Ranked:
         known, level, ahead, scores.offsets, np.empty(scores.values.size), np.empty(n), np.zeros((n, WINDOWS))
     )
     if scores.values.size:
-        kernels.rank(
+        _intervals().rank(
             scores.offsets, scores.values, level, int(ahead), found.ranked, found.whole, found.local,
             np.empty(WINDOW), 0, n,
         )  # fmt: skip
     return found
+
+
+@functools.cache
+def _intervals() -> Any:
+    from escala.kernels.noise import intervals
+
+    return intervals
 
 
 def reach(
@@ -223,7 +257,7 @@ def reach(
     curves
         Families, coefficients, origins and steps, as kernels take them.
     smallest : (n,) float64
-        Smallest capital seen.
+        Smallest capital seen, contiguous as are the rows.
     noise : Ranked
         Of the curves.
     rows : (n, m) or (1, m) float64
@@ -231,16 +265,7 @@ def reach(
     within : (n,) float64
         Distance that the confidence is of.
     """
-    from escala.kernels.noise import intervals as kernels
-
-    out = np.empty((smallest.size, rows.shape[1]))
-    confidence = np.empty_like(out)
-    known = noise.known
-    family, params, origin, steps = curves
-    kernels.reach(
-        family, params, origin, steps, np.ascontiguousarray(smallest), np.ascontiguousarray(known.levels),
-        known.bins.offsets, known.bins.values, known.windows.offsets, known.windows.values, noise.offsets,
-        noise.ranked, noise.whole, noise.local, noise.level, int(noise.ahead), within, np.ascontiguousarray(rows),
-        out, confidence, 0, smallest.size,
-    )  # fmt: skip
+    shape = (smallest.size, rows.shape[1])
+    out, confidence = np.empty(shape), np.empty(shape)
+    _intervals().reach(*curves, smallest, *noise.packed, within, rows, out, confidence, 0, smallest.size)
     return out, confidence

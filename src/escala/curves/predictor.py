@@ -32,8 +32,6 @@ def predictor(curves: Curves, level: float, interval: str) -> Predictor:
     CurveError
         If there is no such interval, or no curve has what it needs.
     """
-    from scipy.special import stdtr, stdtrit
-
     from escala.kernels.curves import answer as kernels
 
     code = kernels.method_code
@@ -53,13 +51,13 @@ def predictor(curves: Curves, level: float, interval: str) -> Predictor:
     method = np.where(known & (not ahead), code.STUDENT, code.NONE)
     method[scored] = code.SCORED
     df_resid = np.where(known, curves.df_resid, 1.0)
-    quantile = stdtrit(df_resid, 0.5 + 0.5 * level)
+    quantile = student_quantiles(df_resid, level)
     words = np.array(["none", "student", interval if ahead else "conformal"], dtype=object)[method]
     return Predictor(
         curves=curves._arrays(),
         root=curves._roots,
         code=method.astype(np.int8),
-        df_resid=df_resid[:, None],
+        df_resid=df_resid,
         residual_sd=np.ascontiguousarray(curves.residual_sd),
         quantile=quantile,
         half=np.where(known, quantile * curves.residual_sd, np.nan),
@@ -72,7 +70,6 @@ def predictor(curves: Curves, level: float, interval: str) -> Predictor:
         ),
         level=level,
         ahead=ahead,
-        student=stdtr if (method == code.STUDENT).any() else None,
         answer=kernels.answer,
         rows=kernels.said.END,
         scored=np.flatnonzero(scored),
@@ -92,7 +89,7 @@ class Predictor:
     curves: tuple[Any, ...]  # families, coefficients, origins and steps
     root: Floats
     code: npt.NDArray[np.int8]
-    df_resid: Floats  # (n, 1)
+    df_resid: Floats
     residual_sd: Floats
     quantile: Floats
     half: Floats  # of the marginal's interval, in units of its standard deviation; NaN where nothing is known
@@ -103,7 +100,6 @@ class Predictor:
     ahead: bool
     scored: npt.NDArray[np.int64]
     known: dict[str, npt.NDArray[Any]]
-    student: Any  # its distribution, if an interval goes by it
     answer: Any  # the kernel, and how much it says of a point
     rows: int
 
@@ -134,8 +130,8 @@ class Predictor:
         outside = np.empty(shape, dtype=np.bool_)
         bad = np.empty(1, dtype=np.int64)
         self.answer(
-            *self.curves, self.root, self.code, self.residual_sd, self.quantile, self.observed, within, reach, rows,
-            said.reshape(self.rows, n * m), outside.view(np.int8).reshape(1, n * m), bad, 0, n,
+            *self.curves, self.root, self.code, self.residual_sd, self.df_resid, self.quantile, self.observed, within,
+            reach, rows, said.reshape(self.rows, n * m), outside.view(np.int8).reshape(1, n * m), bad, 0, n,
         )  # fmt: skip
         if bad[0]:
             check(given)
@@ -144,7 +140,7 @@ class Predictor:
             efficiency=said[1],
             low=said[2],
             high=said[3],
-            confidence=self._confidence(said[4:].reshape(2, n, m), sure).reshape(shape),
+            confidence=said[4] if self.scored.size == 0 else self._confidence(said[4], sure),
             extrapolated=outside,
             capital=said[0],
             level=self.level,
@@ -159,18 +155,27 @@ class Predictor:
             return _NONE, _NONE
         return noise.reach(self.curves, self.smallest, self.noise, rows, within)
 
-    def _confidence(self, ends: Floats, sure: Floats) -> Floats:
-        """Give the probability of what lies between two ends in standard errors, or what scores say of it."""
+    def _confidence(self, student: Floats, sure: Floats) -> Floats:
+        """Put what scores say of the distance in the place of what Student's distribution says."""
         if self.scored.size == self.code.size:
-            return sure
-        if self.student is None:
-            confidence = np.zeros(ends.shape[1:])
-        else:
-            below, above = self.student(self.df_resid, ends)
-            confidence = above - below
-        if self.scored.size:
-            confidence[self.scored] = sure[self.scored]
-        return confidence
+            return sure.reshape(student.shape)
+        student.reshape(sure.shape)[self.scored] = sure[self.scored]
+        return student
+
+
+def student_quantiles(df: Floats, level: float) -> Floats:
+    """Compute the t with P(|T| ≤ t) = level of Student's distributions with positive degrees of freedom, (n,).
+
+    Examples
+    --------
+    >>> student_quantiles(np.array([1.0, 10.0]), 0.5).round(6)
+    array([1.      , 0.699812])
+    """
+    from escala.kernels.distributions import quantiles
+
+    out = np.empty(df.size)
+    quantiles(df, level, out, 0, df.size)
+    return out
 
 
 def marginals(

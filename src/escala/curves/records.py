@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
 import numpy as np
@@ -148,6 +148,8 @@ def listed(symbols: Any) -> list[Any]:
         raise RecordError(f"symbols must be a sequence, not the one text {symbols!r}", arguments=("symbols",))
     if isinstance(symbols, list | tuple):
         return list(symbols)
+    if isinstance(symbols, Mapping | Set):
+        raise RecordError(f"symbols must be a sequence, not a {type(symbols).__name__}", arguments=("symbols",))
     array = np.asarray(symbols)
     if array.ndim != 1:
         raise RecordError(f"symbols must be a sequence, not of shape {array.shape}", arguments=("symbols",))
@@ -163,7 +165,8 @@ def with_length(symbols: Any) -> Any:
     RecordError
         If they are no sequence.
     """
-    return symbols if hasattr(symbols, "__len__") and not isinstance(symbols, str) else listed(symbols)
+    in_a_row = hasattr(symbols, "__len__") and not isinstance(symbols, str | Mapping | Set)
+    return symbols if in_a_row else listed(symbols)
 
 
 def unhashable(symbols: list[Any], start: int = 0) -> InputError:

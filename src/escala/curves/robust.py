@@ -18,8 +18,9 @@ Data, chapter 3 (masking).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,9 @@ FEWEST: Final = 8
 #: The median of sizes is this share of a normal standard deviation; a smaller scale is not told from rounding.
 _MEDIAN: Final = 0.6744897501960817
 _FLOOR: Final = 1e-5
+#: Records that are looked at in one call, in workspaces that are kept.
+_AT_ONCE: Final = 512
+_NONE: Final = np.empty(0, dtype=np.int64)
 #: Records between two looks at Ctrl-C.
 _STEP_POINTS: Final = 1 << 19
 
@@ -69,7 +73,9 @@ def check(loss: str) -> None:
         raise RecordError(f"loss must be {shown}, not {loss!r}", arguments=("loss",))
 
 
-def suspects(offsets: Integers, capital: Floats, efficiency: Floats, weights: Floats, threads: int) -> Marks | None:
+def suspects(
+    offsets: Integers, capital: Floats, efficiency: Floats, weights: Floats, threads: int | None
+) -> Marks | None:
     """Mark records that stand alone, far off what their neighbours allow; None where none does.
 
     Parameters
@@ -79,37 +85,59 @@ def suspects(offsets: Integers, capital: Floats, efficiency: Floats, weights: Fl
     capital, efficiency : (records,) float64
     weights : (records,) or (0,) float64
     """
-    from escala.kernels.noise import outliers as kernels
-    from escala.kernels.noise.rows import tag
-
+    kernels = _kernels()
+    n = offsets.size - 1
+    if capital.size < kernels.FEWEST:
+        return None
+    marks, counts = np.empty(capital.size, dtype=np.int8), np.empty(n, dtype=np.int64)
+    given = (offsets, capital, efficiency, weights, _NONE, marks, counts)
+    if capital.size <= _AT_ONCE:
+        kernels.outliers(*given, *_room(_AT_ONCE), 0, n)
+        return _marked(marks, counts, offsets) if max(counts.tolist()) else None
     sizes = np.diff(offsets)
-    most = int(sizes.max(initial=0))
+    most = int(sizes.max())
     if most < kernels.FEWEST:
         return None
-    n = sizes.size
-    marks, counts = np.empty(capital.size, dtype=np.int8), np.empty(n, dtype=np.int64)
-    none = np.empty(0, dtype=np.int64)
 
     def make_part() -> parallel.Part:
-        points, near = np.empty(3 * most), np.empty(kernels.NEIGHBOURS)
-        table, tags = np.empty((kernels.along.END, most)), np.empty((tag.END, most), dtype=np.int64)
+        work = _work(most)
         step = max(1, _STEP_POINTS // most)
 
         def part(start: int, stop: int) -> Iterator[None]:
             for at in range(start, stop, step):
-                kernels.outliers(
-                    offsets, capital, efficiency, weights, none, marks, counts, points, table, near, tags,
-                    at, min(at + step, stop),
-                )  # fmt: skip
+                kernels.outliers(*given, *work, at, min(at + step, stop))
                 yield
 
         return part
 
-    chunk = parallel.chunk_size(n, threads, largest=1 << 14, multiple=1)
-    parallel.run(make_part, n, chunk=chunk, threads=threads)
-    if not counts.any():
-        return None
-    found: Marks = np.repeat(counts > 0, sizes)
+    crew = parallel.checked_threads(threads, RecordError)
+    chunk = parallel.chunk_size(n, crew, largest=1 << 14, multiple=1)
+    parallel.run(make_part, n, chunk=chunk, threads=crew)
+    return _marked(marks, counts, offsets) if counts.any() else None
+
+
+@functools.cache
+def _kernels() -> Any:
+    from escala.kernels.noise import outliers
+
+    return outliers
+
+
+def _work(most: int) -> tuple[Any, ...]:
+    """Make what the look at records of instruments of at most so many needs."""
+    from escala.kernels.noise.rows import tag
+
+    kernels = _kernels()
+    table, tags = np.empty((kernels.along.END, most)), np.empty((tag.END, most), dtype=np.int64)
+    return np.empty(3 * most), table, np.empty(kernels.NEIGHBOURS), tags
+
+
+_room = parallel.kept(_work)
+
+
+def _marked(marks: npt.NDArray[np.int8], counts: Integers, offsets: Integers) -> Marks:
+    """Give the marks of instruments with suspects; those of others were not written."""
+    found: Marks = np.repeat(counts > 0, np.diff(offsets))
     found[found] = marks[found] == 1
     return found
 

@@ -230,12 +230,15 @@ class PredictiveScalingEngine:
         CurveError
             If the capital is negative or not finite.
         """
-        # A float that was asked for before is answered here; whatever else it is goes through the checks below.
+        # A float, of a symbol that waits for nothing, is answered here; all else goes through the checks below.
         state = self._state
-        if isinstance(capital, float) and isinstance(symbol, str) and time.monotonic() < state.refresh_at:
+        if isinstance(capital, float) and type(symbol) is str and time.monotonic() < state.refresh_at:
             found = self._remembered(symbol, capital)
             if found is not None and self._holds(symbol):
                 return found
+            if found is None and self._loaded and FINITE_FROM_ZERO.has(capital) and self._is_ready(symbol):
+                model, amount = state.models[symbol], float(capital) + 0.0  # no −0
+                return self._predicted(symbol, model, state.predictions.predict(model, symbol, amount, self.config))
         amount = one_number("capital", capital, FINITE_FROM_ZERO, CurveError) + 0.0  # no −0
         [symbol] = listed([symbol])
         await self._trainer.ready([symbol])
@@ -263,13 +266,16 @@ class PredictiveScalingEngine:
 
     def _holds(self, symbol: str) -> bool:
         """Tell whether a prediction that is remembered still counts; records that it misses are trained beside."""
-        if not self.config.max_staleness:
-            return True  # else it would have been forgotten
+        return not self.config.max_staleness or self._is_ready(symbol)  # without it, it would have been forgotten
+
+    def _is_ready(self, symbol: str) -> bool:
+        """Tell whether a symbol's model answers without waiting; records that it misses are trained beside."""
         if not self._state.answers(symbol, time.time()):
             return False
-        self._state.follow((symbol,))
-        if self._state.outrun(symbol):
-            self._trainer.train_beside()
+        if self.config.max_staleness:
+            self._state.follow((symbol,))
+            if self._state.outrun(symbol):
+                self._trainer.train_beside()
         return True
 
     def _remembered(self, symbol: str, capital: float) -> EfficiencyPrediction | None:

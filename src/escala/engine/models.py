@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -41,6 +42,16 @@ class Model:
     trained_at: int
     saturation: float
     capacity: float
+
+    @functools.cached_property
+    def as_of(self) -> datetime.datetime:
+        """When its records were read, as a date."""
+        return utc(self.trained_at)
+
+    @functools.cached_property
+    def family(self) -> str:
+        """Name of the curve's family."""
+        return self.curve.family_names[0]
 
 
 def parted(

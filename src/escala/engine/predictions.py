@@ -15,7 +15,7 @@ from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Prediction
 from escala.curves.predictor import marginals
 from escala.engine.config import EngineConfig
-from escala.engine.models import Model, utc
+from escala.engine.models import Model
 from escala.engine.results import EfficiencyPrediction
 from escala.errors import CurveError
 from escala.keyed import PerSymbol
@@ -68,18 +68,17 @@ class PredictionCache:
     def predict(self, model: Model, symbol: str, capital: float, config: EngineConfig) -> EfficiencyPrediction:
         """Predict anew."""
         self.misses += 1
-        curve = model.curve
-        at = curve.predict(capital, level=config.level, tolerance=config.tolerance)
+        at = model.curve.predict(capital, level=config.level, tolerance=config.tolerance)
         return EfficiencyPrediction(
             symbol=symbol,
             capital=capital,
-            efficiency=float(at.efficiency[0]),
-            low=float(at.low[0]),
-            high=float(at.high[0]),
-            confidence=float(at.confidence[0]),
-            family=curve.family_names[0],
-            extrapolated=bool(at.extrapolated[0]),
-            as_of=utc(model.trained_at),
+            efficiency=at.efficiency.item(),
+            low=at.low.item(),
+            high=at.high.item(),
+            confidence=at.confidence.item(),
+            family=model.family,
+            extrapolated=at.extrapolated.item(),
+            as_of=model.as_of,
         )
 
 

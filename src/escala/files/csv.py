@@ -155,9 +155,12 @@ def layout(
 def _layout(
     path: Path, file: BinaryIO, error: type[InputError], said: Dialect | None, known: Known, hint: str
 ) -> Layout:
-    head = file.read(SAMPLE)
-    while head.count(b"\n") < _LINES and len(head) < _LONGEST_SAMPLE and (more := file.read(SAMPLE)):
-        head += more
+    parts, lines, size = [file.read(SAMPLE)], 0, 0
+    while (lines := lines + parts[-1].count(b"\n")) < _LINES and (size := size + len(parts[-1])) < _LONGEST_SAMPLE:
+        if not (more := file.read(SAMPLE)):
+            break
+        parts.append(more)
+    head = b"".join(parts)
     if len(head) >= _LONGEST_SAMPLE and b"\n" not in head and b"\r" not in head:
         raise LineTooLongError(1)
     is_whole = not file.read(1)

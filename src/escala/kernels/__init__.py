@@ -9,7 +9,8 @@ The contract every kernel keeps
 * It never raises, allocates, prints or calls Python. What goes wrong is a status code per element.
 * The order of floating-point operations is part of the contract (no ``fastmath``, no fused operations), so results
   are the same bits for any split, and equal to the plain-Python twin in ``tests/naive``.
-* One explicit signature a kernel, spelled with the types of :mod:`escala.kernels.jit`, the only file that knows numba.
+* One explicit signature a kernel, spelled with the types of :mod:`escala.kernels.jit`; only
+  :mod:`escala.kernels.compiler` knows numba.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ _KERNELS = {
     "broadcast": ("take",),
     "grouping": ("order", "rank"),
     "order_book": ("walk",),
+    "fitting.survey": ("survey",),
+    "distributions": ("beta_probabilities", "quantiles"),
     "philox": ("uniforms", "words"),
     "sequences": ("halton", "jitter", "sobol", "strata"),
     "market.paths": ("paths",),
@@ -81,25 +84,32 @@ def compile_all() -> None:
 
 def compile_free(step: int) -> None:
     """Compile the kernels that no other process is at, in the order of the list or, for −1, against it."""
-    from escala.kernels import jit
+    from escala.kernels import compiler
 
-    with jit.only_defined():
+    with compiler.only_defined():
         load_all()
     for module, kernels in [*_KERNELS.items()][::step]:
         for name in kernels:
-            jit.waiting[f"{__name__}.{module}.{name}"](wait=False)
+            compiler.waiting[f"{__name__}.{module}.{name}"].compile(wait=False)
 
 
 def compiled() -> list[str]:
-    """Name the kernels whose compiled code is kept; nothing is compiled to find out."""
+    """Name the kernels whose compiled code is kept, or came with the wheel; nothing is compiled to find out."""
     from escala.kernels import jit
 
+    if jit.extension() is not None:
+        load_all()
+        if all(f"{__name__}.{name}" in jit.taken for name in names()):
+            return names()
+    from escala.kernels import compiler
+
     missing = [f"{__name__}.{module}" for module in _KERNELS if f"{__name__}.{module}" not in sys.modules]
-    with jit.only_defined():
+    with compiler.only_defined():
         load_all()
     for module in missing:  # whoever imports them next gets them compiled
         del sys.modules[module]
-    for name in list(jit.waiting):
+    for name in list(compiler.waiting):
         if name.rpartition(".")[0] in missing:
-            del jit.waiting[name]
-    return [name for name in names() if name in jit.kept_kernels()]
+            del compiler.waiting[name]
+    ready = {*compiler.kept_kernels(), *(name.removeprefix(f"{__name__}.") for name in jit.taken)}
+    return [name for name in names() if name in ready]

@@ -188,22 +188,33 @@ def log1p(x: float) -> float:
 
 
 @helper
-def rough_exp(t: float) -> float:
-    """Compute e^t for t ≤ 0 to 6e-9 of it, to begin a search with; 3.3e-308 below −708. Terms are paired, few wait."""
+def rough_exps(t: float, u: float) -> tuple[float, float]:
+    """Compute e^t and e^u for numbers ≤ 0 to 6e-9 of them, to begin a search with; 3.3e-308 below −708.
+
+    Terms are paired and the two go in turn: while one waits for itself the other goes on.
+    """
     scaled = (EXP_LOWEST if t < EXP_LOWEST else t) * LOG2_E
-    rounded = scaled + ROUND
-    r = scaled - (rounded - ROUND)
-    z = r * r
-    p = (1.0 + r * R1) + z * ((R2 + r * R3) + z * ((R4 + r * R5) + z * R6))
-    return p * np.int64((np.float64(rounded).view(np.int64) << 52) + ONE).view(np.float64)
+    other = (EXP_LOWEST if u < EXP_LOWEST else u) * LOG2_E
+    rounded, turned = scaled + ROUND, other + ROUND
+    r, s = scaled - (rounded - ROUND), other - (turned - ROUND)
+    z, y = r * r, s * s
+    p, q = R4 + r * R5, R4 + s * R5
+    p, q = p + z * R6, q + y * R6
+    p, q = (R2 + r * R3) + z * p, (R2 + s * R3) + y * q
+    p, q = (1.0 + r * R1) + z * p, (1.0 + s * R1) + y * q
+    two_k = np.int64((np.float64(rounded).view(np.int64) << 52) + ONE).view(np.float64)
+    two_j = np.int64((np.float64(turned).view(np.int64) << 52) + ONE).view(np.float64)
+    return p * two_k, q * two_j
 
 
 @helper
-def rough_log1p(q: float) -> float:
-    """Compute ln(1 + q) for 0 ≤ q ≤ 1 with an error below 1.1e-8, to begin a search with."""
-    s = q / (2.0 + q)
-    z = s * s
-    return 2.0 * s + s * z * ((A3 + z * A5) + z * z * (A7 + z * A9))
+def rough_log1ps(q: float, r: float) -> tuple[float, float]:
+    """Compute ln(1 + q) and ln(1 + r) in [0, ln 2] with an error below 1.1e-8, to begin a search with; in turn."""
+    s, t = q / (2.0 + q), r / (2.0 + r)
+    z, y = s * s, t * t
+    a, b = A7 + z * A9, A7 + y * A9
+    a, b = (A3 + z * A5) + z * z * a, (A3 + y * A5) + y * y * b
+    return 2.0 * s + s * z * a, 2.0 * t + t * y * b
 
 
 @helper

@@ -9,6 +9,9 @@ from escala.plots.allocation import allocation_bars as allocation_bars
 from escala.plots.allocation import budget_path as budget_path
 from escala.plots.allocation import budget_returns as budget_returns
 from escala.plots.allocation import marginal_utility as marginal_utility
+from escala.plots.backtest import backtest_figure as backtest_figure
+from escala.plots.backtest import profit_curve as profit_curve
+from escala.plots.backtest import sharpe_curve as sharpe_curve
 from escala.plots.canvas import check_path as check_path
 from escala.plots.canvas import save as save
 from escala.plots.efficiency import efficiency_curve as efficiency_curve

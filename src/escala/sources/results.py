@@ -35,7 +35,7 @@ class EfficiencyRecords:
     weight : (n,) float64 or None
         Weights, if the source has some.
     source, kind : str
-        Where they are from, and what was there: "records", "quotes" or "order_book".
+        Where they are from, and what was there: "records", "quotes", "order_book" or "backtest".
     clipped : int
         Efficiencies that lay outside [0, 1] and were brought to its nearer end.
     left_out : int

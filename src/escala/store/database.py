@@ -23,6 +23,7 @@ from escala.errors import EscalaError, StoreError, StoreUncertainError
 from escala.store import identities, schema
 from escala.store.identities import Signature
 from escala.store.location import Location, check_revision, is_new
+from escala.text.visible import in_line
 
 #: How long a transaction waits for other processes that write.
 _PATIENCE_SECONDS: Final = 60.0
@@ -441,10 +442,14 @@ class Database:
             yield
         except EscalaError:
             raise
+        except MemoryError:  # what sqlite3 says of a value that reaches beyond its page, too
+            if not self.is_sqlite:
+                raise
+            raise StoreError(f"cannot read {self.location}: it is damaged, or there is too little memory") from None
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             if not self.is_sqlite:
                 raise
-            reason = f"{type(error).__name__}: {error}"
+            reason = in_line(f"{type(error).__name__}: {error}")
             raise StoreError(f"cannot read {self.location}: it is damaged ({reason})") from error
 
 
@@ -584,4 +589,4 @@ def _reason(error: BaseException) -> str:
     cause = getattr(original, "__cause__", None) or original
     if isinstance(cause, TimeoutError) and not str(cause):
         return "it did not answer in time"
-    return " ".join(str(cause).split()) or type(cause).__name__
+    return in_line(" ".join(str(cause).split())) or type(cause).__name__  # a damaged file's own text may be in it

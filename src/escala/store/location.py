@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from escala.errors import MissingExtraError, StoreError
+from escala.text.visible import in_line
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -202,9 +203,10 @@ def is_new(path: Path) -> bool:
     try:
         return _is_new(path)
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"cannot read {path}: {error}") from None
+        raise StoreError(f"cannot read {path}: {in_line(' '.join(str(error).split()))}") from None
     except (TypeError, ValueError) as error:  # text that is none, rows that are not there
-        raise StoreError(f"cannot read {path}: it is damaged ({type(error).__name__}: {error})") from None
+        said = in_line(f"{type(error).__name__}: {error}")
+        raise StoreError(f"cannot read {path}: it is damaged ({said})") from None
 
 
 def _is_new(path: Path) -> bool:

@@ -6,6 +6,7 @@ import math
 
 from escala.kernels.curves.evaluate import invalid
 from escala.kernels.curves.variance import deviation
+from escala.kernels.distributions import student_between, student_constant
 from escala.kernels.families import dispatch
 from escala.kernels.families.params import Params, of_row
 from escala.kernels.jit import (
@@ -25,7 +26,7 @@ from escala.kernels.jit import (
 from escala.kernels.layout import rows
 
 #: What is said of a point.
-said = rows("capital", "efficiency", "low", "high", "below", "above")
+said = rows("capital", "efficiency", "low", "high", "confidence")
 #: How an interval comes about.
 method_code = rows("none", "student", "scored")
 
@@ -73,6 +74,7 @@ def _tails(eta: float, error: float, within: float) -> tuple[float, float]:
     codes_in,
     floats_in,
     floats_in,
+    floats_in,
     float_rows_in,
     floats_in,
     float_rows_in,
@@ -91,6 +93,7 @@ def answer(
     root: Floats,
     method: Codes,
     residual_sd: Floats,
+    df_resid: Floats,
     quantile: Floats,
     observed: Floats,
     within: Floats,
@@ -111,7 +114,7 @@ def answer(
     root : (n, ROOT) float64
     method : (n,) int8
         NONE: nothing is known. STUDENT: by the residual standard deviation. SCORED: by scores, how far is in `reach`.
-    residual_sd, quantile : (n,) float64
+    residual_sd, df_resid, quantile : (n,) float64
         Of STUDENT, and the quantile of Student's distribution at half the level beyond 1/2.
     observed : (n, 2) float64
         Smallest and largest capital seen.
@@ -120,7 +123,7 @@ def answer(
     reach : (n, m) float64
         Of SCORED; any other shape where there is none.
     out : (rows of ANSWER, n·m) float64
-        Output. BELOW and ABOVE are the ends, in standard errors, between which lies what is within the distance.
+        Output. CONFIDENCE, the probability of what is within the distance, is 0 of a curve that is not STUDENT.
     outside : (1, n·m) int8
         Output: whether the capital lies outside the observed ones.
     """
@@ -128,21 +131,23 @@ def answer(
     bad[0] = 0
     for i in range(start, stop):
         p = of_row(params[i])
+        constant = student_constant(df_resid[i]) if method[i] == method_code.STUDENT else 0.0
         for j in range(wide):
             at = i * wide + j
             x = capital[i if capital.shape[0] > 1 else 0, j]
             bad[0] += invalid(x)
             eta, spread = _value_and_spread(family[i], p, origin[i], steps, root[i], x)
             error = residual_sd[i] * spread
-            low, high, below, above = 0.0, 1.0, 0.0, 0.0
+            low, high, confidence = 0.0, 1.0, 0.0
             if method[i] == method_code.SCORED:
                 low, high = clip(eta - reach[i, j]), clip(eta + reach[i, j])
             elif (method[i] == method_code.STUDENT) & (error < math.inf):  # far off an error may exceed all numbers
                 far = quantile[i] * error
                 low, high = clip(eta - far), clip(eta + far)
                 below, above = _tails(eta, error, within[i])
+                confidence = student_between(df_resid[i], constant, below, above)
             out[said.CAPITAL, at] = x
             out[said.EFFICIENCY, at] = clip(eta)
             out[said.LOW, at], out[said.HIGH, at] = low, high
-            out[said.BELOW, at], out[said.ABOVE, at] = below, above
+            out[said.CONFIDENCE, at] = confidence
             outside[0, at] = 0 if (x >= observed[i, 0]) & (x <= observed[i, 1]) else 1

@@ -16,17 +16,28 @@ import math
 
 from escala.kernels.families.depth_parts import nearer, parts
 from escala.kernels.fitting.depth_profile import next_start
-from escala.kernels.fitting.depth_rows import HIGHEST_BEYOND, LOG_SHARPEST, LOG_SOFTEST, LOWEST, own
+from escala.kernels.fitting.depth_rows import (
+    HIGHEST_BEYOND,
+    LOG_SHARPEST,
+    LOG_SOFTEST,
+    LOWEST,
+    PROFILE,
+    SHARPNESSES,
+    own,
+)
+from escala.kernels.fitting.load import place
 from escala.kernels.fitting.moments import share, zero
-from escala.kernels.fitting.rows import LANES, POINT, head, pt
+from escala.kernels.fitting.rows import ALONE, HEAD, LADDER, LANE_BITS, LANES, POINT, SHARED, head, pt
 from escala.kernels.jit import Floats, helper, routine
 from escala.kernels.special import exp
 
 STARTS = 3
-#: So far from the best place in ln h a descent begins again where the error is below this share of that of the mean:
-#: next to an exact fit the profile, made of rough exponentials, and the ends of valleys say little.
+#: Looks of an instrument together with its neighbours: of those that take more, the lanes of the others would wait.
+TOGETHER = 8
+#: So far from the best place in ln h a descent begins again where the error is below this share of that of the mean, or
+#: of the squares: next to an exact fit the profile, made of rough exponentials, and the ends of valleys say little.
 AGAIN = (-1.0, -2.0, 1.0, -3.0)
-NEARLY_EXACT = 1e-5
+NEARLY_EXACT, ROUGH = 1e-5, 1e-14
 MOST_STEPS, LAST_STEPS = 192, 3
 MOST_TURNS = 2  # between a free and a = 1
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-4, 1e8  # below the least there is none
@@ -174,6 +185,18 @@ def _between(x: float, low: float, high: float) -> float:
     return x if x < high else high
 
 
+@helper
+def _beyond(log_d: float, top: float, held: float) -> float:
+    """How far D lies beyond the end of the records from which valleys are straight; 0 inside."""
+    return log_d - top if log_d > top else (log_d if (log_d < 0.0) & (held == 0.0) else 0.0)
+
+
+@helper
+def _along(work: Floats, lane: int, end: float, off: float, softer: float) -> float:
+    """Give ln D along a valley, for a ln h that is less by so much, inside the borders."""
+    return _between(end + off * exp(softer), LOWEST, work[own.TOP + lane] + HIGHEST_BEYOND)
+
+
 @routine
 def _aim(work: Floats, lane: int, damping: float) -> tuple[float, bool]:
     """Set the next trial step, inside the borders; what a border holds back does not move.
@@ -185,9 +208,7 @@ def _aim(work: Floats, lane: int, damping: float) -> tuple[float, bool]:
     down_d, down_h = work[own.G_D + lane], work[own.G_H + lane]
     free_d = not (((log_d <= LOWEST) & (down_d < 0.0)) | ((log_d >= highest) & (down_d > 0.0)))
     free_h = not (((log_h <= LOG_SOFTEST) & (down_h < 0.0)) | ((log_h >= LOG_SHARPEST) & (down_h > 0.0)))
-    # along h, h·(ln D − centre) stays as it is
-    before = (log_d < 0.0) & (work[own.HELD + lane] == 0.0)
-    off = log_d - top if log_d > top else (log_d if before else 0.0)
+    off = _beyond(log_d, top, work[own.HELD + lane])  # along h, h·off stays as it is
     dd, dh = work[own.H_DD + lane], work[own.H_DH + lane]
     hh = work[own.H_HH + lane] - 2.0 * off * dh + off * off * dd - off * down_d
     dh = dh - off * dd + down_d
@@ -209,8 +230,8 @@ def _aim(work: Floats, lane: int, damping: float) -> tuple[float, bool]:
     if times > 1.0:
         step_d, step_h, sound = step_d / times, step_h / times, False
     try_h = _between(log_h + step_h, LOG_SOFTEST, LOG_SHARPEST)
-    try_d = log_d - off + (off + step_d) * exp(log_h - try_h)
-    work[own.TRY_D + lane], work[own.TRY_H + lane] = _between(try_d, LOWEST, highest), try_h
+    try_d = _along(work, lane, log_d - off, off + step_d, log_h - try_h)
+    work[own.TRY_D + lane], work[own.TRY_H + lane] = try_d, try_h
     work[own.MOVED + lane] = max(abs(work[own.TRY_D + lane] - log_d), abs(try_h - log_h))
     return gain, sound
 
@@ -226,14 +247,26 @@ def descend(work: Floats, points: Floats, rows: int, folded: bool) -> None:
         work[own.BEST_D + lane] = work[own.BEST_H + lane] = work[own.BEST_HELD + lane] = 0.0
         work[own.TRY_D + lane] = work[own.TRY_H + lane] = work[own.HELD + lane] = 0.0
         work[own.STARTS + lane], work[own.START_ERROR + lane], work[own.START + lane] = 0.0, -math.inf, -1.0
-        work[own.ACTIVE + lane] = work[own.AGAIN + lane] = 0.0
+        work[own.ACTIVE + lane] = work[own.AGAIN + lane] = work[own.LOOKS + lane] = work[own.LEFT + lane] = 0.0
         if (work[head.DISTINCT + lane] >= 3.0) & (work[head.FLAT + lane] == 0.0):
             _begin(work, lane)
+    if folded:
+        _descend_alone(work, points, rows)
+        for lane in range(1, LANES):
+            work[own.BEST_D + lane], work[own.BEST_H + lane] = work[own.BEST_D], work[own.BEST_H]
+            work[own.BEST_ERROR + lane], work[own.BEST_HELD + lane] = work[own.BEST_ERROR], work[own.BEST_HELD]
+        return
     while _any_active(work):
-        _look(work, points, rows, folded)
+        _look(work, points, rows, False)
         for lane in range(LANES):
             if work[own.ACTIVE + lane] > 0.0:
                 _advance(work, lane)
+                work[own.LOOKS + lane] += 1.0
+                if (work[own.ACTIVE + lane] > 0.0) & (work[own.LOOKS + lane] >= TOGETHER):
+                    work[own.ACTIVE + lane], work[own.LEFT + lane] = 0.0, 1.0
+    for lane in range(LANES):
+        if work[own.LEFT + lane] > 0.0:
+            _finish_alone(work, points, lane)
 
 
 @helper
@@ -245,24 +278,82 @@ def _any_active(work: Floats) -> bool:
 
 
 @routine
+def _descend_alone(work: Floats, points: Floats, rows: int) -> None:
+    """Go down with one instrument that has all lanes: its state is in the first, its place to try in each of them."""
+    _spread(work)
+    while work[own.ACTIVE] > 0.0:
+        _look(work, points, rows, True)
+        _advance(work, 0)
+        _spread(work)
+
+
+@helper
+def _spread(work: Floats) -> None:
+    """Give all lanes the place that the first one tries."""
+    for lane in range(1, LANES):
+        work[own.TRY_D + lane], work[own.TRY_H + lane] = work[own.TRY_D], work[own.TRY_H]
+        work[own.HELD + lane] = work[own.HELD]
+
+
+@routine
+def _finish_alone(work: Floats, points: Floats, lane: int) -> None:
+    """Go on with an instrument that takes longer than its neighbours: its points dealt out, a look costs a tenth."""
+    alone = work[ALONE:HEAD]
+    for row in range(0, head.END, LANES):
+        alone[row] = work[row + lane]
+    for row in range(own.TOP, own.END, LANES):
+        alone[row] = work[row + lane]
+    for row in range(SHARED, SHARED + SHARPNESSES * PROFILE, LANES):
+        alone[row] = work[row + lane]
+    for each in range(1, LANES):
+        alone[head.MEAN_Y + each] = alone[head.MEAN_Y]
+    dealt = alone[LADDER:]
+    n = int(work[head.N + lane])
+    rows = (n + LANES - 1) >> LANE_BITS
+    for i in range(rows * LANES):
+        inside = i < n
+        at, to = place(i if inside else n - 1, lane, 0), place(i, 0, LANE_BITS)
+        dealt[to + pt.LOG], dealt[to + pt.Y] = points[at + pt.LOG], points[at + pt.Y]
+        dealt[to + pt.W] = points[at + pt.W] if inside else 0.0
+    alone[own.ACTIVE] = 1.0
+    _descend_alone(alone, dealt, rows)
+    work[own.BEST_D + lane], work[own.BEST_H + lane] = alone[own.BEST_D], alone[own.BEST_H]
+    work[own.BEST_ERROR + lane], work[own.BEST_HELD + lane] = alone[own.BEST_ERROR], alone[own.BEST_HELD]
+
+
+@routine
 def _begin(work: Floats, lane: int) -> None:
     """Begin at the lane's next start, if there is one left."""
     found = (work[own.STARTS + lane] < STARTS) and next_start(work, lane)
     work[own.STARTS + lane] = work[own.STARTS + lane] + 1.0 if found else STARTS
-    work[own.ACTIVE + lane] = 1.0 if found or _again(work, lane) else 0.0
+    work[own.ACTIVE + lane] = 1.0 if found or _at_knee(work, lane) or _again(work, lane) else 0.0
     work[own.STEPS + lane], work[own.TURNS + lane] = 0.0, 0.0
     _restart(work, lane, 0.0)
 
 
 @helper
+def _at_knee(work: Floats, lane: int) -> bool:
+    """Choose the best knee, once, if with an infinite h it is better than all that was found."""
+    if not work[own.KNEE_ERROR + lane] < work[own.BEST_ERROR + lane]:
+        return False
+    work[own.KNEE_ERROR + lane] = math.inf
+    work[own.TRY_D + lane], work[own.TRY_H + lane] = work[own.KNEE_D + lane], LOG_SHARPEST
+    return True
+
+
+@helper
 def _again(work: Floats, lane: int) -> bool:
-    """Choose a place beside the best one of a fit that is nearly exact; false where all were tried."""
-    turn = int(work[own.AGAIN + lane])
-    if (turn >= len(AGAIN)) | (not work[own.BEST_ERROR + lane] < NEARLY_EXACT * work[head.SYY + lane]):
+    """Choose a place along the valley of the best one of a fit that is nearly exact; false where all were tried."""
+    turn, best = int(work[own.AGAIN + lane]), work[own.BEST_ERROR + lane]
+    exact = (best < NEARLY_EXACT * work[head.SYY + lane]) | (best < ROUGH * work[own.YY + lane])
+    if (turn >= len(AGAIN)) | (not exact):
         return False
     work[own.AGAIN + lane] += 1.0
-    work[own.TRY_D + lane] = work[own.BEST_D + lane]
-    work[own.TRY_H + lane] = _between(work[own.BEST_H + lane] + AGAIN[turn], LOG_SOFTEST, LOG_SHARPEST)
+    log_d, log_h = work[own.BEST_D + lane], work[own.BEST_H + lane]
+    off = _beyond(log_d, work[own.TOP + lane], work[own.BEST_HELD + lane])
+    try_h = _between(log_h + AGAIN[turn], LOG_SOFTEST, LOG_SHARPEST)
+    work[own.TRY_D + lane] = _along(work, lane, log_d - off, off, log_h - try_h)
+    work[own.TRY_H + lane] = try_h
     return True
 
 
@@ -338,13 +429,16 @@ def polish(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     for lane in range(LANES):
         work[own.HELD + lane] = work[own.BEST_HELD + lane]
         work[own.TRY_D + lane], work[own.TRY_H + lane] = work[own.BEST_D + lane], work[own.BEST_H + lane]
+    lanes = 1 if folded else LANES
     for _ in range(LAST_STEPS):
         _look(work, points, rows, folded)
-        for lane in range(LANES):
+        for lane in range(lanes):
             _accept(work, lane)
             _aim(work, lane, 0.0)
             if not work[own.MOVED + lane] <= LARGEST_LAST_STEP:
                 work[own.TRY_D + lane], work[own.TRY_H + lane] = work[own.LOG_D + lane], work[own.LOG_H + lane]
+        if folded:
+            _spread(work)
     _look(work, points, rows, folded)
     worse = False
     for lane in range(LANES):

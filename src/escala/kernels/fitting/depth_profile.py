@@ -24,7 +24,7 @@ from escala.kernels.fitting.load import place
 from escala.kernels.fitting.moments import share, zero
 from escala.kernels.fitting.rows import LANE_BITS, LANES, POINT, head, pt
 from escala.kernels.jit import Floats, helper, routine
-from escala.kernels.special import exp, log, rough_exp, rough_log1p
+from escala.kernels.special import exp, log, rough_exps, rough_log1ps
 
 #: Places beyond either end, in units of 1/h, and how many there are between.
 OUTSIDE = (2.0, 9.0)
@@ -70,6 +70,7 @@ def find_knee(work: Floats, points: Floats, rows: int, folded: bool) -> None:
                 _try_knee(work, points, i * POINT + lane, (i + 1) * POINT + lane, lane)
     for lane in range(LANES):
         work[own.LOW_D + lane] = -log(work[own.LOW_D + lane])
+        work[own.KNEE_D + lane] = work[own.LOW_D + lane]
 
 
 @helper
@@ -120,6 +121,7 @@ def draw_profile(work: Floats, points: Floats, rows: int, folded: bool) -> None:
         share(work)
     for lane in range(LANES):
         work[own.YY + lane] = work[head.T0 + lane]
+        work[own.KNEE_ERROR + lane] = work[head.T0 + lane] + work[own.LOW_ERROR + lane]
     for turn in range(SHARPNESSES):
         number = SHARPNESSES - 1 - turn
         h = SOFTEST_SCANNED * float(1 << number)
@@ -145,7 +147,7 @@ def _place(number: int, inverse: float) -> tuple[float, float]:
 
 @routine
 def _scan_depths(work: Floats, points: Floats, rows: int, folded: bool, h: float) -> None:
-    """The best of the places, and of the ln D that is there already."""
+    """The best of the places, and of the ln D that is there already. Two points at a time: fewer operations wait."""
     inverse = 1.0 / h
     for lane in range(LANES):
         work[own.TRY_D + lane], work[own.LOW_ERROR + lane] = work[own.LOW_D + lane], math.inf
@@ -155,15 +157,19 @@ def _scan_depths(work: Floats, points: Floats, rows: int, folded: bool, h: float
             for lane in range(LANES):
                 work[own.TRY_D + lane] = extra + part * work[own.TOP + lane]
         zero(work)
-        for i in range(rows):
-            at = points[i * POINT : (i + 1) * POINT]
+        for i in range(0, rows, 2):
+            at, behind = points[i * POINT : (i + 1) * POINT], points[(i + 1) * POINT : (i + 2) * POINT]
             for lane in range(LANES):
-                log_x = at[pt.LOG + lane] - work[own.TRY_D + lane]
-                bend = rough_log1p(rough_exp(-h * abs(log_x))) * inverse
-                g = rough_exp(-((log_x if log_x > 0.0 else 0.0) + bend))
-                wg = at[pt.W + lane] * g
-                work[head.T0 + lane] += wg * g
-                work[head.T1 + lane] += wg * (at[pt.Y + lane] + work[head.MEAN_Y + lane])
+                log_d, mean = work[own.TRY_D + lane], work[head.MEAN_Y + lane]
+                log_x, log_u = at[pt.LOG + lane] - log_d, behind[pt.LOG + lane] - log_d
+                q, r = rough_exps(-h * abs(log_x), -h * abs(log_u))
+                bend, turn = rough_log1ps(q, r)
+                x, u = log_x if log_x > 0.0 else 0.0, log_u if log_u > 0.0 else 0.0
+                g, f = rough_exps(-(x + bend * inverse), -(u + turn * inverse))
+                wg, wf = at[pt.W + lane] * g, behind[pt.W + lane] * f
+                work[head.T0 + lane] = (work[head.T0 + lane] + wg * g) + wf * f
+                gy, fy = wg * (at[pt.Y + lane] + mean), wf * (behind[pt.Y + lane] + mean)
+                work[head.T1 + lane] = (work[head.T1 + lane] + gy) + fy
         if folded:
             share(work)
         for lane in range(LANES):
@@ -191,30 +197,39 @@ def _refine_depth(work: Floats, points: Floats, rows: int, folded: bool, h: floa
         work[own.STEP + lane] = 0.0
     for _ in range(LOOKS):
         zero(work)
-        for i in range(rows):
-            at = points[i * POINT : (i + 1) * POINT]
+        for i in range(0, rows, 2):
+            at, behind = points[i * POINT : (i + 1) * POINT], points[(i + 1) * POINT : (i + 2) * POINT]
             for lane in range(LANES):
-                log_x = at[pt.LOG + lane] - work[own.TRY_D + lane]
-                above = log_x > 0.0
-                q = rough_exp(-h * abs(log_x))
-                part = 1.0 / (1.0 + q)
-                g = rough_exp(-((log_x if above else 0.0) + rough_log1p(q) * inverse))
-                turn = q * part
-                filled = 1.0 - (turn if above else part)
-                by_d, twice_d = g * filled, g * (filled * filled - h * (turn * part))
-                w, y = at[pt.W + lane], at[pt.Y + lane] + work[head.MEAN_Y + lane]
-                wg, wy = w * g, w * y
-                work[head.T0 + lane] += wg * g
-                work[head.T1 + lane] += wg * y
-                work[head.T2 + lane] += wg * by_d
-                work[head.T3 + lane] += wy * by_d
-                work[head.T4 + lane] += w * by_d * by_d
-                work[head.T5 + lane] += wg * twice_d
-                work[head.T6 + lane] += wy * twice_d
+                log_d, mean = work[own.TRY_D + lane], work[head.MEAN_Y + lane]
+                log_x, log_u = at[pt.LOG + lane] - log_d, behind[pt.LOG + lane] - log_d
+                q, r = rough_exps(-h * abs(log_x), -h * abs(log_u))
+                bend, turn = rough_log1ps(q, r)
+                above, beyond = log_x > 0.0, log_u > 0.0
+                x, u = log_x if above else 0.0, log_u if beyond else 0.0
+                g, f = rough_exps(-(x + bend * inverse), -(u + turn * inverse))
+                _add_slopes(work, lane, at[pt.W + lane], at[pt.Y + lane] + mean, g, q, above, h)
+                _add_slopes(work, lane, behind[pt.W + lane], behind[pt.Y + lane] + mean, f, r, beyond, h)
         if folded:
             share(work)
         for lane in range(LANES):
             _step_along(work, lane, inverse)
+
+
+@helper
+def _add_slopes(work: Floats, lane: int, w: float, y: float, g: float, q: float, above: bool, h: float) -> None:
+    """Add what a point has in the sums of g and its two derivatives by ln D, with themselves and with y."""
+    part = 1.0 / (1.0 + q)
+    turn = q * part
+    filled = 1.0 - (turn if above else part)
+    by_d, twice_d = g * filled, g * (filled * filled - h * (turn * part))
+    wg, wy = w * g, w * y
+    work[head.T0 + lane] += wg * g
+    work[head.T1 + lane] += wg * y
+    work[head.T2 + lane] += wg * by_d
+    work[head.T3 + lane] += wy * by_d
+    work[head.T4 + lane] += w * by_d * by_d
+    work[head.T5 + lane] += wg * twice_d
+    work[head.T6 + lane] += wy * twice_d
 
 
 @helper

@@ -16,9 +16,9 @@ FAR_OUT = 12.0  # beyond the largest capital, in ln D: there is no depth in the 
 own = own_rows(
     families.DEPTH,
     "top", "yy", "try_d", "try_h", "try_a", "free_a", "h", "inverse", "held",
-    "head_w", "head_y", "tail_rr", "tail_ry", "low_error", "low_d", "step",
+    "head_w", "head_y", "tail_rr", "tail_ry", "low_error", "low_d", "step", "knee_error", "knee_d",
     "log_d", "log_h", "error", "kept_a", "g_d", "g_h", "h_dd", "h_dh", "h_hh", "plain_dd", "plain_dh", "plain_hh",
-    "damping", "moved", "steps", "turns", "starts", "start_error", "start", "again", "active",
+    "damping", "moved", "steps", "turns", "starts", "start_error", "start", "again", "active", "looks", "left",
     "best_d", "best_h", "best_error", "best_held",
     "n0", "n1", "n2", "m1", "m2", "r_dd", "r_dh", "r_hh", "ratio", "sse", "status",
 )  # fmt: skip

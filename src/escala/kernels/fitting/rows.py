@@ -48,7 +48,9 @@ SHARED = head.END + FAMILIES * OWN_ROWS * LANES
 SHARED_ROWS = 372
 #: Behind those the workspace of a ladder's fit, of one instrument at a time.
 LADDER = SHARED + SHARED_ROWS * LANES
-HEAD = LADDER + -(-ladder_work_size(MOST_COLUMNS) // LANES) * LANES
+#: Behind that all rows once more, and points behind them: of one of the instruments, dealt out over all lanes.
+ALONE = LADDER + -(-ladder_work_size(MOST_COLUMNS) // LANES) * LANES
+HEAD = ALONE + LADDER + FOLD // LANES * POINT
 
 
 def own_rows(family: int, *names: str) -> Any:
