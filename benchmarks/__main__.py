@@ -43,8 +43,6 @@ def _row(measured: dict[str, Any]) -> str:
     ours, peer = (_time(extra[side]) for side in ("ours", "peer"))
     each = "" if extra["unit"] == "process" else f" per {extra['unit']}"
     ratio = extra.get("figure") or f"{extra['ratio']:.1f} ×"
-    if extra["what"].startswith("import"):
-        ratio = f"costs {1.0 / extra['ratio']:.2f} ×"
     return f"| {extra['what']} | {ours}{each} | {peer} | {ratio} |"
 
 

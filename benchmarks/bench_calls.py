@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.bench_engine import CALLS, SYMBOLS, Running
 from benchmarks.compare import compare
 from escala import CurveSet, allocate, fit, simulate
 
@@ -53,8 +56,32 @@ def test_one_call(benchmark: Any, kind: str) -> None:
         benchmark,
         _repeated(_KINDS[kind]()),
         _repeated(lambda: [np.add(a, b) for _ in range(100)]),
-        rounds=15,
+        rounds=25,
+        clock=time.thread_time,
         what=f"{kind} / a hundred np.add of one number to another",
         work=_CALLS,
         unit="call",
     )
+
+
+@pytest.mark.benchmark(group="calls")
+def test_a_question_to_an_engine(benchmark: Any, tmp_path: Path) -> None:
+    """Ask for a capital that nobody asked for before, of a curve that is up to date."""
+    running = Running(tmp_path / "engine.db", 2_000, symbols=100)
+    asked = iter(np.linspace(1e3, 1e6, 1_000_000).tolist())
+    a, b = np.array([1.0]), np.array([2.0])
+
+    def ask() -> None:
+        running.each(lambda k: running.engine.predict_efficiency(SYMBOLS[k % 7], next(asked)))
+
+    compare(
+        benchmark,
+        ask,
+        lambda: [np.add(a, b) for _ in range(100 * CALLS)],
+        rounds=25,
+        clock=time.thread_time,
+        what="engine's predict_efficiency, not cached / a hundred np.add of one number to another",
+        work=CALLS,
+        unit="call",
+    )
+    running.close()

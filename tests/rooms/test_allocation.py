@@ -1178,7 +1178,7 @@ def test_the_arguments_are_those_of_the_tables() -> None:
     controls = {row.name: row.default for row in tables.ALLOCATION_CONTROLS}
     group_limits = names(tables.ALLOCATION_GROUPS)
     targets = {f"target_{row.name}" for row in tables.ALLOCATION_TARGETS if row.value}
-    others = {"curves", "total", "trade_cost", "groups", "params", "threads"}
+    others = {"curves", "total", "trade_cost", "groups", "params", "aggregate", "threads"}
     assert set(arguments) == {*others, *settings_of, *words, *controls, *group_limits, *targets}
     for row in (*tables.ALLOCATION_SETTINGS, *tables.ALLOCATION_CONTROLS, *tables.ALLOCATION_GROUPS):
         name = "trade_cost" if row.name in ("buy_cost", "sell_cost") else row.name

@@ -163,6 +163,10 @@ def test_targets_that_cannot_be_met_name_the_nearest(given: dict[str, Any], says
         ({"target_utility": 1.0, "method": "greedy"}, "method='greedy' knows no targets"),
         ({"target_utility": [1.0, 2.0], "total": [1.0, 2.0, 3.0]}, r"target_utility of shape \(2,\) does not go with"),
         ({}, "total must be given, or a target"),
+        (
+            {"target_utility": 1.0, "params": lines().params[None], "aggregate": "mean"},
+            "aggregate knows neither groups nor targets",
+        ),
     ],
 )
 def test_bad_targets_are_refused(given: dict[str, Any], says: str) -> None:

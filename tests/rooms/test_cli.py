@@ -212,8 +212,8 @@ def test_info_and_warm_tell_about_the_compiled_kernels() -> None:
     assert f"version         {__version__}" in escala("info").stdout
 
 
-def test_help_loads_no_numpy() -> None:
-    code = "import sys; sys.argv = ['escala', '--help']; from escala.commands.app import main; main(); assert 'numpy' not in sys.modules"
+def test_help_loads_no_numpy_and_no_event_loop() -> None:
+    code = "import sys; sys.argv = ['escala', '--help']; from escala.commands.app import main; main(); assert not {'numpy', 'asyncio'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "simulate" in done.stdout
     assert process("--version").stdout == f"{__version__}\n"

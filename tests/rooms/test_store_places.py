@@ -271,6 +271,23 @@ def test_naming_the_store_loads_no_database() -> None:
     assert python(code) == "[]\n"
 
 
+def test_a_store_in_a_file_loads_no_dialect_of_servers(tmp_path: Path) -> None:
+    code = f"""
+import asyncio, sys, escala
+async def main():
+    async with await escala.Store.open({str(tmp_path / "x.db")!r}) as store:
+        await store.add_record("A", 1.0, 0.5, metrics={{"spread": 0.1}})
+        await store.set_config(escala.ScalingConfig())
+        await store.delete_records("A")
+        await store.add_record("A", 1.0, 0.5, metrics={{"spread": 0.1}})
+        print(list((await store.metrics_of("A")).values())[-1])
+asyncio.run(main())
+print([m for m in ("sqlalchemy.dialects.postgresql", "alembic", "asyncpg", "numba", "scipy") if m in sys.modules])
+"""
+    python(code)  # makes it, by Alembic
+    assert python(code).splitlines() == ["{'spread': 0.1}", "[]"]
+
+
 def test_a_store_that_was_not_closed_does_not_keep_the_process(tmp_path: Path) -> None:
     code = f"""
 import asyncio, escala

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from escala.commands.terminal import Database, Symbols, UsageError, check_known, print_json, print_table, say
+from escala.commands.terminal import Database, Symbols, UsageError, check_known, finished, print_json, print_table, say
 
 if TYPE_CHECKING:
     from escala.store import RecordImport
@@ -19,7 +18,7 @@ _SHOWN = 20
 
 def show(db: str, *, json: bool) -> None:
     """Print the imports of a store."""
-    found = asyncio.run(_imports(db))
+    found = finished(_imports(db))
     if json:
         print_json([vars(one) for one in found])
         return
@@ -84,7 +83,7 @@ def delete(
     if symbols is None and imports is None and since is None and before is None:
         raise UsageError("records delete must be told which: --symbols, --import, --since or --before")
     times = {name: _time(name, text) for name, text in {"since": since, "before": before}.items() if text is not None}
-    found = asyncio.run(_delete(db, symbols, {"imports": imports, "dry_run": not yes, **times}))
+    found = finished(_delete(db, symbols, {"imports": imports, "dry_run": not yes, **times}))
     if json:
         print_json({"deleted": yes, "records": sum(found.values()), "symbols": found})
         return

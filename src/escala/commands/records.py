@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +13,7 @@ from escala.commands.terminal import (
     Symbols,
     UsageError,
     check_known,
+    finished,
     print_json,
     print_table,
     say,
@@ -132,7 +132,7 @@ def import_(
         raise RecordError("; ".join([f"{file}: there are no records in it", *found.notes]))
     whole = "a file is added whole or not at all: records list --imports tells"
     with stopped(whole), progress.bar(f"adding {len(found):,} records"):
-        done = asyncio.run(_add(db, found, file.name[:300], allow_duplicates))
+        done = finished(_add(db, found, file.name[:300], allow_duplicates))
     symbols = list(dict.fromkeys(found.symbol.tolist()))
     if json:
         content = {"file": str(file), "kind": found.kind, "records": len(found), "symbols": symbols}
@@ -218,7 +218,7 @@ def export(
 
     table_file.check(file, "records", RecordError)
     _refuse_store(file, db)
-    records = asyncio.run(_stored(db, symbols))
+    records = finished(_stored(db, symbols))
     table_file.write(file, _table(records), excel_safe=excel_safe)
     if json:
         print_json({"file": str(file), "records": len(records)})
@@ -275,7 +275,7 @@ def list_(*, symbols: Symbols = None, imports: bool = False, db: Database = "esc
             raise UsageError("--imports shows whole files: leave out --symbols")
         imported.show(db, json=json)
         return
-    found = asyncio.run(_ranges(db))
+    found = finished(_ranges(db))
     check_known(symbols, found)
     chosen = found if symbols is None else {symbol: found[symbol] for symbol in symbols}
     if json:

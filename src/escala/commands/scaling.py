@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -16,6 +15,7 @@ from escala.commands.terminal import (
     UsageError,
     announce_compilation,
     check_plot,
+    finished,
     print_json,
     print_table,
     save_plot,
@@ -89,7 +89,7 @@ def predict(
     announce_compilation()
     config = EngineConfig(level=level, tolerance=tolerance)
     wanted = Refit(family, noise, loss, group, times=interval == "forward")
-    curves, info, records = asyncio.run(_curve(db, config, symbol, wanted))
+    curves, info, records = finished(_curve(db, config, symbol, wanted))
     at = curves.predict([capital], level=config.level, tolerance=config.tolerance, interval=interval)
     columns = {"capital": capital, **{name: getattr(at, name)[0] for name in _OF_A_POINT}}
     if plot is not None:
@@ -300,7 +300,7 @@ def optimize(
     limits |= {name: value for name, value in plain.items() if value is not None}
     check_plot(plot)
     announce_compilation()
-    found, settings = asyncio.run(_allocation(db, symbols, total, limits, Refit(family, noise, loss, group)))
+    found, settings = finished(_allocation(db, symbols, total, limits, Refit(family, noise, loss, group)))
     if plot is not None:
         from escala import plots
 
@@ -339,6 +339,8 @@ def _number(option: str, text: str, word: str) -> float:
 async def _allocation(
     db: str, symbols: list[str] | None, total: float, limits: dict[str, Any], wanted: Refit
 ) -> tuple[Allocation, ScalingConfig]:
+    import asyncio
+
     from escala.allocation.solve import allocate
     from escala.engine.engine import PredictiveScalingEngine
     from escala.engine.keeping import keep_allocation
@@ -429,7 +431,7 @@ def analyze(
     check_plot(plot)
     announce_compilation()
     with progress.bar("learning curves"):
-        curves, records = asyncio.run(_curves(db, symbols, Refit(family, noise, loss, group)))
+        curves, records = finished(_curves(db, symbols, Refit(family, noise, loss, group)))
     found = curves.saturation(drop)
     if plot is not None:
         from escala import plots

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO, TypeVar
 
 from cyclopts import Parameter
 
 from escala.errors import EscalaError, UnknownSymbolError
 from escala.text.visible import in_line, in_lines
+
+Result = TypeVar("Result")
 
 #: Options that several commands have.
 Database = Annotated[str, Parameter(env_var="ESCALA_DB")]
@@ -29,6 +31,13 @@ class UsageError(EscalaError):
 def say(*parts: object, file: TextIO | None = None, end: str = "\n", flush: bool = False) -> None:
     """Print; what text of others, a symbol or a file's name, would do to a terminal is an escape."""
     print(*map(in_lines, parts), file=file, end=end, flush=flush)
+
+
+def finished(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run what waits for a store to its end; --help needs no event loop."""
+    import asyncio
+
+    return asyncio.run(work)
 
 
 def check_known(symbols: Iterable[str] | None, known: Collection[str]) -> None:

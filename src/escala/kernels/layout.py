@@ -283,6 +283,9 @@ quest = rows(
     "last",  # 1: the total is found, and is allocated as it was asked for; or: some money keeps the efficiency
     "kept",  # 1 − reserve
 )
+#: Of two lines above the drawn utilities of a stretch: value and slope at its left end, and at its right one.
+drawn_line = rows("left", "left_slope", "right", "right_slope")
+drawn_node = rows("utility", "marginal")
 #: Integers of every instrument: where it lies in the blocks, and what searches note of it.
 marks = rows(
     "slot",

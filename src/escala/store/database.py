@@ -325,6 +325,14 @@ class Database:
             self._compiled[table] = str(compiled), []
         return self._compiled[table][0]
 
+    def upsert(self, table: Table) -> Any:
+        """Begin an insertion that can update rows that are there; each dialect has its own, and loads its drivers."""
+        if self.is_sqlite:
+            from sqlalchemy.dialects.sqlite import insert
+        else:
+            from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+        return insert(table)
+
     async def blocks(self, connection: AsyncConnection, statement: Select[Any]) -> AsyncIterator[list[tuple[Any, ...]]]:
         """Read rows many at a time and as the driver gives them: SQLAlchemy's own rows take three times as long."""
         compiled = statement.compile(dialect=self._engine.dialect)

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from escala.errors import RecordError
@@ -169,7 +168,7 @@ async def _check_imports(connection: AsyncConnection, numbers: Sequence[int]) ->
 async def _note_removal(database: Database, connection: AsyncConnection, symbols: list[str], time: int) -> None:
     """Make the models of symbols stale; those of symbols without records left are no longer current."""
     number = await database.take_number(connection, RECORD)
-    insertion = (sqlite if database.is_sqlite else postgresql).insert(REMOVAL)
+    insertion = database.upsert(REMOVAL)
     changed = {name: insertion.excluded[name] for name in ("number", "at")}
     rows = [{"symbol": symbol, "number": number, "at": time} for symbol in symbols]
     await connection.execute(insertion.on_conflict_do_update(index_elements=["symbol"], set_=changed), rows)

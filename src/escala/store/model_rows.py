@@ -8,7 +8,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import LargeBinary, RowMapping, bindparam, func, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 
 from escala.curves.curveset import CurveSet
 from escala.curves.prediction import Saturation
@@ -60,7 +59,7 @@ async def insert(
             {"training_id": row["id"], **{name: row[name] for name in ("symbol", "trained_at", *LIMITS, _DROP)}}
             for row in trainings
         ]
-        insertion = (sqlite if database.is_sqlite else postgresql).insert(SATURATION)
+        insertion = database.upsert(SATURATION)
         changed = {name: insertion.excluded[name] for name in current[0] if name != "symbol"}
         await connection.execute(insertion.on_conflict_do_update(index_elements=["symbol"], set_=changed), current)
         if keep is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     JSON,
@@ -17,8 +17,12 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TypeDecorator,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+    from sqlalchemy.types import TypeEngine
 
 from escala.tables import SYMBOL_SETTINGS, SYSTEM_SETTINGS, names
 
@@ -44,6 +48,20 @@ def date(microseconds: int) -> datetime.datetime:
     return datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=microseconds)
 
 
+class _Json(TypeDecorator[Any]):
+    """JSON, on PostgreSQL in its binary form: that dialect, with all its drivers, is loaded where it is used alone."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name != "postgresql":
+            return super().load_dialect_impl(dialect)
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return dialect.type_descriptor(JSONB(none_as_null=True))
+
+
 def _id() -> Column[Any]:
     # SQLite counts only a plain INTEGER, which has 64 bits there.
     return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
@@ -63,7 +81,7 @@ RECORD: Final = Table(
     Column("weight", Double, nullable=False),
     Column("observed_at", BigInteger, nullable=False),
     Column("source", Text, nullable=False),
-    Column("metrics", JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")),
+    Column("metrics", _Json(none_as_null=True)),
     Column("import_id", BigInteger),  # no foreign key: it would cost as much as the row
     Column("fingerprint", BigInteger),  # of what a row of a file said, where its efficiency depends on its neighbours
     Index("efficiency_record_symbol", "symbol", "id"),

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from sqlalchemy import Select, Table, bindparam, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from escala.errors import ConfigError, StoreError
 from escala.store.database import Database
@@ -88,7 +87,7 @@ async def counts(database: Database) -> dict[str, int]:
 
 
 async def _upsert(database: Database, table: Table, row: dict[str, Any]) -> None:
-    insertion = (sqlite if database.is_sqlite else postgresql).insert(table).values(**row)
+    insertion = database.upsert(table).values(**row)
     key, *rest = row
     changed = {name: insertion.excluded[name] for name in rest}
     signature = Signature.of("setting", None)
