@@ -135,6 +135,65 @@ def test_single_calls(benchmark: Any, n: int) -> None:
     )
 
 
+def holding(at: Draw, groups: int, seed: int = 3) -> tuple[dict[str, Any], peers.ConicHolding]:
+    """Give holdings, rates of trading and limits of groups in two more: for us, and for the peer."""
+    rng = np.random.default_rng(seed)
+    n = at.limit.size
+    current = rng.uniform(0.0, 0.5, n) * at.limit
+    buy, sell = rng.uniform(0.0, 0.01, n), rng.uniform(0.0, 0.01, n)
+    members = [np.arange(k, n, groups) for k in range(groups)]
+    halves = [np.concatenate(members[k::2]) for k in range(2)]
+    upper = [0.4 * at.limit[inside].sum() for inside in members] + [0.35 * at.limit[inside].sum() for inside in halves]
+    paths = [(f"h{i % groups % 2}", f"g{i % groups}") for i in range(n)]
+    names = [f"h{k % 2}/g{k}" for k in range(groups)] + ["h0", "h1"]
+    ours = {
+        "current": current, "trade_cost": (buy, sell), "groups": paths,
+        "group_upper": dict(zip(names, upper, strict=True)),
+    }  # fmt: skip
+    peer = peers.ConicHolding(
+        at.family, at.params, at.limit, current=current, buy=buy, sell=sell, groups=[*members, *halves], upper=upper
+    )
+    return ours, peer
+
+
+@pytest.mark.benchmark(group="allocation")
+@pytest.mark.parametrize(("n", "groups", "few"), [(50, 5, 10), (1000, 48, 2)])
+def test_holdings_in_groups(benchmark: Any, n: int, groups: int, few: int) -> None:
+    at = draw(n, (LINEAR, SQRT))
+    totals = at.totals(200)
+    asked, peer = holding(at, groups)
+    some = totals[:: len(totals) // few]
+    compare(
+        benchmark,
+        lambda: allocate(at.curves, totals, **asked, threads=1),
+        lambda: peer.solve(some),
+        rounds=5,
+        what=f"{n:,} instruments held, rates of trading, {groups} groups in 2, 200 totals / cvxpy with Clarabel",
+        work=len(totals),
+        peer_work=len(some),
+        unit="total",
+    )
+
+
+@pytest.mark.benchmark(group="allocation")
+@pytest.mark.parametrize("goal", ["utility", "efficiency", "marginal"])
+def test_backwards(benchmark: Any, goal: str) -> None:
+    at = draw(50, (LINEAR, SQRT))
+    total = 0.4 * float(at.limit.sum())
+    found = allocate(at.curves, total)
+    name = {"utility": "utility", "efficiency": "global_efficiency", "marginal": "shadow_price"}[goal]
+    asked: dict[str, Any] = {f"target_{goal}": float(getattr(found, name))}
+    compare(
+        benchmark,
+        lambda: [allocate(at.curves, **asked) for _ in range(20)],
+        lambda: [allocate(at.curves, total) for _ in range(20)],
+        rounds=15,
+        what=f"50 concave instruments, the total for a target of {goal} / the same forwards",
+        work=20,
+        unit="call",
+    )
+
+
 @pytest.mark.benchmark(group="allocation")
 @pytest.mark.parametrize("n", [5, 50])
 def test_slsqp(benchmark: Any, n: int) -> None:

@@ -298,6 +298,31 @@ class ConicAllocation:
         return out
 
 
+class ConicHolding:
+    """The same with what is held, rates of trading and limits of groups, compiled once; the budget is a parameter."""
+
+    def __init__(self, family, params, limit, *, current, buy, sell, groups, upper, lower=None):
+        self.amounts, up, down = (cp.Variable(len(family), nonneg=True) for _ in range(3))
+        self.budget = cp.Parameter(nonneg=True)
+        a, b = params[:, 0], params[:, 1]
+        linear, root = np.flatnonzero(family == 0), np.flatnonzero(family == 3)
+        bends = a[linear] @ cp.square(self.amounts[linear]) + a[root] @ cp.power(self.amounts[root], 1.5, approx=False)
+        within = [self.amounts <= limit, cp.sum(self.amounts) <= self.budget, self.amounts == current + up - down]
+        within += [cp.sum(self.amounts[members]) <= most for members, most in zip(groups, upper, strict=True)]
+        if lower is not None:
+            within += [cp.sum(self.amounts[members]) >= least for members, least in zip(groups, lower, strict=True)]
+        self.problem = cp.Problem(cp.Maximize(b @ self.amounts + bends - buy @ up - sell @ down), within)
+
+    def solve(self, totals, **settings):
+        """Solve for one total after the other; gives (totals, n) amounts."""
+        out = np.empty((len(totals), self.amounts.size))
+        for i, total in enumerate(totals):
+            self.budget.value = total
+            self.problem.solve(solver=cp.CLARABEL, max_threads=1, **settings)
+            out[i] = self.amounts.value
+        return out
+
+
 class Instruments:
     """Utilities of all families in NumPy, and what one would write with SciPy to allocate capital over them.
 

@@ -832,6 +832,14 @@ ALLOCATION_SETTINGS: Final[Table] = (
     Quantity("fixed_cost", "What it costs to trade the instrument at all", "amount", FINITE_FROM_ZERO, 0.0),
 )  # fmt: skip
 
+#: What holds for a group of instruments, one number for all groups or one for each.
+ALLOCATION_GROUPS: Final[Table] = (
+    Quantity("group_upper", "Most capital of a group", "amount", FROM_ZERO, math.inf),
+    Quantity("group_lower", "Least capital of a group", "amount", FINITE_FROM_ZERO, 0.0),
+    Quantity("group_share", "Most capital of a group as a share of the total; 1 is no bound", "fraction", FRACTION,
+             1.0),
+)  # fmt: skip
+
 #: What holds for all problems of a call. Those without a default depend on the problem.
 ALLOCATION_CONTROLS: Final[Table] = (
     Quantity("reserve", "Share of the total that stays out", "fraction", BELOW_ONE, 0.0),
@@ -852,6 +860,18 @@ ALLOCATION_SWITCHES: Final[Table] = (
     Quantity("greedy", "Increments of the step, in place of the optimum and its proof", values=YES_OR_NO, default=0),
 )
 
+#: Which target a problem has: a code of ALLOCATION_TARGETS.
+ALLOCATION_GOAL: Final[Table] = (
+    Quantity("goal", "What the total is sought for: escala_target", "code", Interval(0, 3, integer=True), 0),
+)
+#: What a total can be sought for; the argument is ``target_`` and the name.
+ALLOCATION_TARGETS: Final[Codes] = (
+    Code("none", 0, "nothing: the total is given"),
+    Code("utility", 1, "the least money that returns it"),
+    Code("efficiency", 2, "the most money whose whole keeps it"),
+    Code("marginal", 3, "the money at which the next unit returns it"),
+)
+
 #: How people write the switches: the argument, and the number that each of its words stands for.
 ALLOCATION_CHOICES: Final = {
     "exactly": ("spend", {"at_most": 0, "exactly": 1}),
@@ -870,6 +890,9 @@ ALLOCATION_STATUS: Final[Codes] = (
     Code("no_combination", 6, "exactly: no combination of instruments adds up"),
     Code("not_found", 7, "exactly: none was found"),
     Code("unsolved", 8, "no price was found: the numbers are too far apart"),
+    Code("group_full", 9, "lower bounds of a group's instruments add up to more than it may hold"),
+    Code("group_short", 10, "a group must hold more than its instruments may"),
+    Code("target_missed", 11, "no total meets the target"),
 )
 #: Those that come with amounts.
 ALLOCATION_ANSWERED: Final[Codes] = ALLOCATION_STATUS[:2]
@@ -886,6 +909,7 @@ BINDINGS: Final[Codes] = (
     Code("ticket", 7, "`min_ticket` keeps it up, or out"),
     Code("no_curve", 8, "there is no curve"),
     Code("held", 9, "trading it would cost more than it gains"),
+    Code("group", 10, "a limit of its group"),
 )
 
 #: What is said of a problem beside the amounts; NaN where there is no answer, but for status and what follows it.
@@ -896,12 +920,13 @@ ALLOCATION_SOLUTION: Final[Table] = (
     Quantity("upper_bound", "No feasible allocation has a higher utility", "amount"),
     Quantity("utility", "What the amounts return above the hurdle", "amount"),
     Quantity("gap", "(upper_bound - utility)/|upper_bound|", "ratio", FROM_ZERO),
-    Quantity("status", "How it ended: escala_allocation_status", "code", Interval(0, 8, integer=True)),
+    Quantity("status", "How it ended: escala_allocation_status", "code", Interval(0, 11, integer=True)),
     Quantity("nodes", "Problems solved by the search", "count", MANY),
-    Quantity("culprit", "Infeasible: the instrument to blame, -1 where it is all of them together", "index"),
-    Quantity("excess", "Infeasible: by how much the bounds conflict; NaN where that is not known", "amount"),
+    Quantity("culprit", "Infeasible: the instrument or group to blame, -1 where it is all of them together", "index"),
+    Quantity("excess", "Infeasible: by how much the bounds conflict, or the nearest target; NaN: not known", "amount"),
     Quantity("phases", "2 where a second solve placed what min_efficiency left over, else 1", "count",
              Interval(1, 2, integer=True)),
+    Quantity("total", "Money there is: as given, or what was found for the target", "amount"),
 )  # fmt: skip
 
 # ---- The market ----

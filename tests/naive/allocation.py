@@ -525,3 +525,81 @@ def greedy(p: Problem, step: float) -> Floats:
         if amounts[i] < p.high[i]:
             heapq.heappush(heap, (-float(priced_marginal(p, amounts)[i]), i))
     return amounts
+
+
+# --- groups: members and limits of each, which lie in one another or apart ---------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Instruments that together hold at most `most` and at least `least`."""
+
+    members: tuple[int, ...]
+    most: float = math.inf
+    least: float = 0.0
+
+
+def keeps_groups(groups: list[Group], amounts: Floats, slack: float) -> bool:
+    """Tell whether amounts keep to the limits of all groups, up to an amount of money."""
+    sums = [math.fsum(amounts[list(g.members)].tolist()) for g in groups]
+    return all(g.least - slack <= held <= g.most + slack for g, held in zip(groups, sums, strict=True))
+
+
+def best_of_all(p: Problem, groups: list[Group], steps: int) -> float:
+    """Find the best value among all combinations of amounts in equal steps, what is held, and the ends of domains."""
+    choices = []
+    for i in range(len(p)):
+        grid = np.append(np.linspace(0.0, p.money, steps + 1), [p.low[i], p.high[i], p.current[i]])
+        allowed = p.usable[i] & (grid >= p.low[i]) & (grid <= min(p.high[i], p.money))
+        choices.append(np.unique(grid[allowed | ((grid == 0.0) & ~p.forced[i])]))
+    combined = np.stack([axis.ravel() for axis in np.meshgrid(*choices, indexing="ij")])
+    allowed = combined.sum(axis=0) <= p.money * (1.0 + 1e-12)
+    for g in groups:
+        held = combined[list(g.members)].sum(axis=0)
+        allowed &= (held <= g.most * (1.0 + 1e-12)) & (held >= g.least * (1.0 - 1e-12))
+    return float(value(p, combined).sum(axis=0)[allowed].max(initial=-math.inf))
+
+
+def greedy_in_groups(p: Problem, groups: list[Group], steps: int) -> Floats:
+    """Give step after step to the highest w·U′ whose groups all have room: the optimum of concave utilities, in steps.
+
+    First what the groups must hold, from the innermost outwards.
+    """
+    amounts, step = np.zeros(len(p)), p.money / steps
+    for g in sorted(groups, key=lambda g: len(g.members)):
+        inside = [inner for inner in groups if set(inner.members) <= set(g.members) and inner is not g]
+        while math.fsum(amounts[list(g.members)].tolist()) < g.least - 0.5 * step:
+            give_step(p, amounts, step, g.members, inside)
+    while math.fsum(amounts.tolist()) < p.money - 0.5 * step:
+        if not give_step(p, amounts, step, tuple(range(len(p))), groups, p.hurdle):
+            break
+    return amounts
+
+
+def give_step(
+    p: Problem, amounts: Floats, step: float, members: tuple[int, ...], groups: list[Group], least: float = -math.inf
+) -> bool:
+    """Give one step to whoever returns most of it; False if nobody may have it, or returns enough."""
+    gain = np.full(len(p), -math.inf)
+    everyone = np.array(members)
+    more = np.minimum(amounts + step, p.high)
+    rise = value(p, more[:, None])[:, 0] - value(p, amounts[:, None])[:, 0]
+    gain[everyone] = np.where(amounts + step <= p.high, rise, -math.inf)[everyone]
+    for g in groups:
+        if math.fsum(amounts[list(g.members)].tolist()) + step > g.most * (1.0 + 1e-9):
+            gain[list(g.members)] = -math.inf
+    best = int(np.argmax(gain))
+    if gain[best] == -math.inf or (least > -math.inf and gain[best] <= 0.0):
+        return False
+    amounts[best] += step
+    return True
+
+
+def priced_bound(p: Problem, groups: list[Group], prices: list[float], price: float) -> float:
+    """Evaluate the bound of any prices, those of groups beyond that of what lies around them."""
+    each = np.full(len(p), price)
+    for g, own in zip(groups, prices, strict=True):
+        each[list(g.members)] += own
+    inner = math.fsum(float(inner_maxima(p, float(one))[i]) for i, one in enumerate(each.tolist()))
+    limits = math.fsum(own * (g.most if own > 0.0 else g.least) for g, own in zip(groups, prices, strict=True) if own)
+    return price * p.money + limits + inner

@@ -934,8 +934,20 @@ def test_every_reason_has_a_name() -> None:
     )
     assert result.binding_names.tolist() == curves.symbols.tolist()
     names = [reason.name for reason in Binding]
-    assert names == ["NONE", "PRICE", "LOWER", "UPPER", "SHARE", "LIMIT", "THRESHOLD", "TICKET", "NO_CURVE", "HELD"]
-    assert [reason.value for reason in Binding] == list(range(10))
+    assert names == [
+        "NONE",
+        "PRICE",
+        "LOWER",
+        "UPPER",
+        "SHARE",
+        "LIMIT",
+        "THRESHOLD",
+        "TICKET",
+        "NO_CURVE",
+        "HELD",
+        "GROUP",
+    ]
+    assert [reason.value for reason in Binding] == list(range(11))
 
 
 def test_instruments_without_a_curve_get_nothing() -> None:
@@ -1164,9 +1176,11 @@ def test_the_arguments_are_those_of_the_tables() -> None:
     assert tuple(name for name in arguments if name in settings_of) == settings_of
     words = dict(tables.ALLOCATION_CHOICES.values())
     controls = {row.name: row.default for row in tables.ALLOCATION_CONTROLS}
-    others = {"curves", "total", "trade_cost", "params", "aggregate", "threads"}
-    assert set(arguments) == {*others, *settings_of, *words, *controls}
-    for row in (*tables.ALLOCATION_SETTINGS, *tables.ALLOCATION_CONTROLS):
+    group_limits = names(tables.ALLOCATION_GROUPS)
+    targets = {f"target_{row.name}" for row in tables.ALLOCATION_TARGETS if row.value}
+    others = {"curves", "total", "trade_cost", "groups", "params", "aggregate", "threads"}
+    assert set(arguments) == {*others, *settings_of, *words, *controls, *group_limits, *targets}
+    for row in (*tables.ALLOCATION_SETTINGS, *tables.ALLOCATION_CONTROLS, *tables.ALLOCATION_GROUPS):
         name = "trade_cost" if row.name in ("buy_cost", "sell_cost") else row.name
         assert arguments[name].default == row.default, row.name
     for row in tables.ALLOCATION_SWITCHES:

@@ -33,7 +33,7 @@ from escala.capi import Built, Library, build, load, pointers
 from escala.capi.build import _compile_entries, _link, _tools, header
 from escala.errors import BuildError, InfeasibleError, InputError
 from escala.kernels.curves import evaluate as curve_kernels
-from escala.tables import FIT_STATS, PARAMS, WISHES, names
+from escala.tables import ALLOCATION_GROUPS, FIT_STATS, PARAMS, WISHES, names
 from tests.capi.guarded import compare, same
 from tests.capi.libraries import BUILD, build_command, native_library
 from tests.command_line import escala as command
@@ -438,6 +438,11 @@ def test_fit_with_half_life(library: Library) -> None:
         {"current": "rising", "buy_cost": 0.01, "sell_cost": "rising", "fixed_cost": "rising", "min_efficiency": 0.8},
         {"upper": "rising", "lower": 100.0, "min_efficiency": "rising"},
         {"drawn": True, "min_efficiency": 0.7},
+        {"groups": True, "group_share": 0.3, "group_upper": [2e5, 9e5, 5e5], "group_lower": 2e3, "min_efficiency": 0.7},
+        {"groups": True, "group_upper": 4e5, "current": "rising", "buy_cost": 0.02, "fixed_cost": 100.0},
+        {"target_utility": 5e5},
+        {"target_efficiency": 0.9, "max_share": 0.4},
+        {"target_marginal": 0.6, "groups": True, "group_upper": 4e5},
     ],
 )
 def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Library) -> None:
@@ -456,15 +461,26 @@ def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Libra
     drawn = given.pop("drawn", False)
     params = np.stack([curves.params * factor for factor in (1.0, 0.97, 0.9)]) if drawn else None
     totals = np.linspace(2e4, 4.9e6, 130)
+    if any(name.startswith("target_") for name in given):
+        totals = np.linspace(4.4e6, 4.9e6, 5)
     trading: dict[str, Any] = {"trade_cost": (given.get("buy_cost", 0.0), given.get("sell_cost", 0.0))}
     plain = {name: value for name, value in given.items() if name not in ("buy_cost", "sell_cost")}
+    if given.pop("groups", False):
+        plain["groups"] = [("a", "b")] * 4 + ["a"] * 3 + [None] * 2 + ["c"] * 3  # inwards: c, a/b, a
     ours = escala.allocate(curves, totals, max_nodes=50, params=params, **trading, **plain)
     codes = {
         "exactly": given.pop("spend", "") == "exactly",
         "greedy": given.pop("method", "") == "greedy",
         "distribute": given.pop("remainder", "distribute") == "distribute",
     }
+    if "groups" in plain:
+        given |= {"groups": (ours._request.groups.leaf, ours._request.groups.parents)}
+        given |= {row.name: ours._request.groups.limit(row.name) for row in ALLOCATION_GROUPS}
+    for goal, code in (("utility", 1), ("efficiency", 2), ("marginal", 3)):
+        if f"target_{goal}" in given:
+            given |= {"target": np.full(totals.size, given.pop(f"target_{goal}")), "goal": code}
     theirs = library.allocate(curves, totals, max_nodes=50, params=params, **codes, **given)
+    same(theirs.group_prices.reshape(ours.group_prices.shape), ours.group_prices)
     for row, expected in ((theirs, ours), (theirs.first, ours.first or ours)):
         assert row is not None
         same(row.amounts.reshape(ours.amounts.shape), expected.amounts)

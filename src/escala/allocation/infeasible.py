@@ -11,7 +11,7 @@ from escala.allocation.problem import Answers, Request
 from escala.allocation.run import run
 from escala.curves.curveset import CurveSet
 from escala.errors import InfeasibleError
-from escala.tables import ALLOCATION_ANSWERED, ALLOCATION_SETTINGS, ALLOCATION_STATUS
+from escala.tables import ALLOCATION_ANSWERED, ALLOCATION_SETTINGS, ALLOCATION_STATUS, ALLOCATION_TARGETS
 from escala.text.numerals import capital
 
 _ABOVE_ZERO = 1e-300
@@ -31,41 +31,95 @@ def raise_infeasible(request: Request, answers: Answers) -> None:
     culprit = int(answers.column("culprit")[problem])
     place = tuple(int(k) for k in np.unravel_index(problem, request.shape)) if request.shape else ()
     total = float(request.total.reshape(-1)[problem % request.total.size])
-    symbol = request.curves.symbols[culprit] if culprit >= 0 else None
+    of_group = ended in ("group_full", "group_short")
+    symbol = request.curves.symbols[culprit] if culprit >= 0 and not of_group else None
     money = float(request.money[problem])
-    if ended == "no_curve_forced":
-        forced = float(request.setting("lower")[culprit])
-        message = f"lower[{culprit}] = {forced!r} forces {symbol!r} in, "
-        message += _without_stretch(request, problem, culprit)
-    elif ended == "no_room":
-        message = f"{symbol!r} must hold at least {_least(request, problem, culprit)}: {capital(excess)} too much"
-    elif ended == "lower_above_money":
-        message = (
-            f"what the forced instruments must hold (lower, min_ticket, min_efficiency) adds up to "
-            f"{capital(money + excess)}, {capital(excess)} above the money {capital(money)} (total·(1 − reserve))"
-        )
-    elif ended == "too_little_room":
-        message = (
-            f'spend="exactly" must place {capital(money)}, but upper, max_share, min_ticket, min_efficiency and the '
-            f"limits of the curves leave room for {capital(money - excess)}: {capital(excess)} too little"
-        )
-    elif ended == "no_combination":
-        excess = money - _most_that_fits(request, problem)
-        message = (
-            f'spend="exactly": no combination of instruments adds up to {capital(money)} between lower bounds (lower, '
-            f"min_ticket, min_efficiency) and upper ones; the nearest below is {capital(excess)} short"
-        )
-    elif ended == "not_found":
-        left = "" if math.isnan(excess) else f"; {capital(excess)} would be left"
-        message = (
-            f'spend="exactly": no allocation was found that adds up to {capital(money)}{left}. '
-            'method="exact" or a higher max_nodes may find one'
-        )
+    if ended == "target_missed":
+        message = _of_target(request, problem, total, excess)
+    elif of_group:
+        message = _of_group(request, culprit, total, ended == "group_full", excess)
+    elif symbol is not None:
+        message = _of_instrument(request, problem, culprit, ended, excess)
     else:
-        message = f"no price was found at which the amounts add up to {capital(money)}: the numbers are too far apart"
+        if ended == "no_combination":
+            excess = money - _most_that_fits(request, problem)
+        message = _of_all(ended, money, excess, len(request.groups) > 0)
     if place:
         message = f"{_problem(request, place, total)}: {message}"
     raise InfeasibleError(message, symbol=symbol, problem=place, excess=excess)
+
+
+def _of_instrument(request: Request, problem: int, i: int, ended: str, excess: float) -> str:
+    """Say which bounds of an instrument conflict."""
+    symbol = request.curves.symbols[i]
+    if ended == "no_curve_forced":
+        forced = float(request.setting("lower")[i])
+        return f"lower[{i}] = {forced!r} forces {symbol!r} in, {_without_stretch(request, problem, i)}"
+    return f"{symbol!r} must hold at least {_least(request, problem, i)}: {capital(excess)} too much"
+
+
+def _of_all(ended: str, money: float, excess: float, grouped: bool) -> str:
+    """Say why the bounds of all instruments leave no allocation."""
+    if ended == "lower_above_money":
+        names = "lower, min_ticket, min_efficiency" + ", group_lower" * grouped
+        return (
+            f"what the forced instruments must hold ({names}) adds up to "
+            f"{capital(money + excess)}, {capital(excess)} above the money {capital(money)} (total·(1 − reserve))"
+        )
+    if ended == "too_little_room":
+        names = "upper, max_share, min_ticket, min_efficiency" + ", group_upper, group_share" * grouped
+        return (
+            f'spend="exactly" must place {capital(money)}, but {names} and the '
+            f"limits of the curves leave room for {capital(money - excess)}: {capital(excess)} too little"
+        )
+    if ended == "no_combination":
+        return (
+            f'spend="exactly": no combination of instruments adds up to {capital(money)} between lower bounds (lower, '
+            f"min_ticket, min_efficiency) and upper ones; the nearest below is {capital(excess)} short"
+        )
+    if ended == "not_found":
+        left = "" if math.isnan(excess) else f"; {capital(excess)} would be left"
+        return (
+            f'spend="exactly": no allocation was found that adds up to {capital(money)}{left}. '
+            'method="exact" or a higher max_nodes may find one'
+        )
+    return f"no price was found at which the amounts add up to {capital(money)}: the numbers are too far apart"
+
+
+def _of_target(request: Request, problem: int, ceiling: float, nearest: float) -> str:
+    """Say how near a target may be met."""
+    target = float(request.targets[problem % request.targets.size])
+    goal = ALLOCATION_TARGETS[int(request.controls["goal"])].name
+    if goal == "utility":
+        return f"target_utility = {target!r} is more than {capital(ceiling)} can return: {nearest!r} at most"
+    if goal == "efficiency":
+        if math.isnan(nearest):
+            return f"target_efficiency = {target!r}: nothing may be placed at all"
+        return f"target_efficiency = {target!r} is kept by no money: the first of it keeps {nearest!r}"
+    if nearest < target:
+        return f"target_marginal = {target!r} is returned by no unit: the first returns {nearest!r}"
+    return f"target_marginal = {target!r} is not reached: the last unit of {capital(ceiling)} still returns {nearest!r}"
+
+
+def _of_group(request: Request, k: int, total: float, full: bool, excess: float) -> str:
+    """Say which limit of a group conflicts with those of its instruments."""
+    groups = request.groups
+    name = groups.names[k]
+    if not full:
+        least = float(groups.limit("group_lower")[k])
+        return (
+            f"group_lower[{name!r}] = {least!r}, but its instruments may hold {capital(least - excess)}: "
+            f"{capital(excess)} too little"
+        )
+    upper, share = float(groups.limit("group_upper")[k]), float(groups.limit("group_share")[k])
+    said = f"group_upper[{name!r}] = {upper!r}"
+    if share < 1.0 and share * total < upper:
+        said = f"group_share[{name!r}] = {share!r} of the total"
+    most = min(upper, share * total if share < 1.0 else upper)
+    return (
+        f"what the instruments of group {name!r} must hold (lower, min_ticket, min_efficiency, group_lower) adds up to "
+        f"{capital(most + excess)}, {capital(excess)} above {said}"
+    )
 
 
 def _problem(request: Request, place: tuple[int, ...], total: float) -> str:
@@ -132,7 +186,7 @@ def _most_that_fits(request: Request, problem: int) -> float:
             shape=(1,),
             params=same._arrays()[1],
             settings=settings,
-            controls=request.controls.but(reserve=0.0, hurdle=0.0, exactly=0.0, greedy=0.0),
+            controls=request.controls.but(reserve=0.0, hurdle=0.0, exactly=0.0, greedy=0.0, goal=0.0),
         ),
         1,
     )

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import keyed
+from escala.allocation.groups import Groups, GroupsLike
+from escala.allocation.groups import checked as checked_groups
 from escala.arrays import FloatLike, Floats, check_interval, is_integer, known_word, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.curves.families import coefficient_rules, widest
@@ -20,10 +22,14 @@ from escala.made import made
 from escala.tables import (
     ALLOCATION_CHOICES,
     ALLOCATION_CONTROLS,
+    ALLOCATION_GROUPS,
     ALLOCATION_SETTINGS,
     ALLOCATION_SOLUTION,
+    ALLOCATION_TARGETS,
     ALLOCATION_USUAL,
+    FINITE,
     FINITE_FROM_ZERO,
+    FRACTION,
     MOST_INCREMENTS,
     MOST_USUAL_GAP,
     PARAMS,
@@ -39,6 +45,13 @@ _FEW = 1024  # instruments whose settings are remembered
 _FLOAT = frozenset({float})
 _PLAIN = frozenset({float, int, str, type(None)})
 _CONTROLS = {row.name: row for row in ALLOCATION_CONTROLS}
+_GOALS = {row.name: row.value for row in ALLOCATION_TARGETS}
+_TARGET_VALUES = {
+    "target_utility": FINITE,
+    "target_efficiency": FRACTION,
+    "target_marginal": FINITE_FROM_ZERO,
+}
+_NO_TARGETS = np.full(1, np.nan)
 _COLUMN = {name: place for place, name in enumerate(names(ALLOCATION_SOLUTION))}
 
 
@@ -74,26 +87,41 @@ class Request:
     params: Floats  # (draws·n, PARAMS)
     settings: Floats  # (len(ALLOCATION_SETTINGS), n)
     controls: Controls
+    groups: Groups
+    targets: Floats  # one a total, where one is sought
 
     @classmethod
     def checked(
         cls,
         curves: CurveSet,
-        total: FloatLike,
+        total: FloatLike | None,
         params: PerSymbol | None,
         settings: dict[str, PerSymbol],
         controls: dict[str, Any],
         choices: dict[str, str],
+        groups: GroupsLike = None,
+        group_limits: dict[str, PerSymbol] | None = None,
+        targets: dict[str, FloatLike | None] | None = None,
     ) -> Request:
         """Check everything, and name the argument, the index and the value of what is wrong."""
         if not isinstance(curves, CurveSet):
             raise AllocationError(f"curves must be a CurveSet, not {type(curves).__name__}", arguments=("curves",))
         n = len(curves)
-        totals = to_floats("total", total, AllocationError)
+        goal, wanted = ("none", _NO_TARGETS) if targets is None else _target(targets)
+        if goal == "none":
+            if total is None:
+                raise AllocationError("total must be given, or a target", arguments=("total",))
+            totals = to_floats("total", total, AllocationError)
+            rows, held = _checked_settings(n, totals, curves, settings, controls, choices)
+        else:
+            controls = {**controls, "goal": _GOALS[goal]}
+            rows, held = _checked_settings(n, np.empty(0), curves, settings, controls, choices)
+            totals, wanted = _beside(
+                to_floats("total", _ceiling(curves, total, rows, held), AllocationError), wanted, goal
+            )
         check_interval("total", totals, FINITE_FROM_ZERO, AllocationError)
         given = None if params is None else _drawn(curves, params)
         draws = 1 if given is None else given.shape[0]
-        rows, held = _checked_settings(n, totals, curves, settings, controls, choices)
         request = made(
             cls,
             curves=curves,
@@ -102,7 +130,14 @@ class Request:
             params=curves._arrays()[1] if given is None else curves._placed(given).reshape(draws * n, PARAMS),
             settings=rows,
             controls=held,
+            targets=wanted,
+            groups=_no_groups(n) if group_limits is None else _groups(curves, groups, group_limits),
         )
+        if request.greedy and len(request.groups):
+            raise AllocationError("method='greedy' knows no groups", arguments=("method", "groups"))
+        if goal != "none" and (request.greedy or request.controls["exactly"]):
+            word = "method='greedy'" if request.greedy else "spend='exactly'"
+            raise AllocationError(f"{word} knows no targets", arguments=("method", "spend", f"target_{goal}"))
         if request.greedy and request.traded:
             message = "method='greedy' knows no costs of trading: leave out trade_cost and fixed_cost"
             raise AllocationError(message, arguments=("method", "trade_cost", "fixed_cost"))
@@ -143,7 +178,13 @@ class Request:
     @functools.cached_property
     def traded(self) -> bool:
         """Tell whether trading costs anything; otherwise what is held makes no difference."""
-        return any(self.setting(name).any() for name in ("buy_cost", "sell_cost", "fixed_cost"))
+        rows: Floats = self.settings[_SETTING["buy_cost"] :]
+        return bool(np.count_nonzero(rows))
+
+    @property
+    def sought(self) -> Floats:
+        """Give what totals are sought for, one a total; NaN where they are given."""
+        return self.targets if self.controls["goal"] else _nothing_sought(self.total.size)
 
     def costs(self, amounts: Floats) -> Floats:
         """Give what trading each instrument costs, (…, n)."""
@@ -207,15 +248,17 @@ class Answers:
     amounts: Floats
     binding: npt.NDArray[np.int8]
     solution: Floats
+    group_prices: Floats
 
     @classmethod
-    def empty(cls, problems: int, n: int) -> Answers:
+    def empty(cls, problems: int, n: int, groups: int) -> Answers:
         """Make room for answers."""
         return made(
             cls,
             amounts=np.empty((problems, n)),
             binding=np.empty((problems, n), dtype=np.int8),
             solution=np.empty((problems, len(_COLUMN))),
+            group_prices=np.empty((problems, groups)),
         )
 
     def column(self, name: str) -> Floats:
@@ -230,6 +273,63 @@ class Answers:
     def status(self) -> npt.NDArray[np.int64]:
         """Say how every problem ended."""
         return self.column("status").astype(np.int64)
+
+
+@functools.lru_cache(maxsize=64)
+def _no_groups(n: int) -> Groups:
+    return checked_groups(None, [""] * n, {row.name: float(row.default or 0.0) for row in ALLOCATION_GROUPS})
+
+
+def _groups(curves: CurveSet, groups: GroupsLike, limits: dict[str, PerSymbol]) -> Groups:
+    """Check groups; where there are none, nothing is made anew."""
+    if groups is None and all(type(limits[row.name]) is float and limits[row.name] == row.default
+                              for row in ALLOCATION_GROUPS):  # fmt: skip
+        return _no_groups(len(curves))
+    return checked_groups(groups, curves.symbols.tolist(), limits)
+
+
+@functools.lru_cache(maxsize=64)
+def _nothing_sought(totals: int) -> Floats:
+    """Give NaN for each total, which nobody writes into."""
+    return np.full(totals, np.nan)
+
+
+def _target(targets: dict[str, FloatLike | None]) -> tuple[str, Floats]:
+    """Find the one target that is given: its name, and its values."""
+    asked = [name for name, value in targets.items() if value is not None]
+    if not asked:
+        return "none", _NO_TARGETS
+    if len(asked) > 1:
+        message = f"{asked[0]} and {asked[1]} are two questions: ask one"
+        raise AllocationError(message, arguments=tuple(asked[:2]))
+    values = to_floats(asked[0], targets[asked[0]], AllocationError)
+    check_interval(asked[0], values, _TARGET_VALUES[asked[0]], AllocationError)
+    return asked[0].removeprefix("target_"), values
+
+
+def _ceiling(curves: CurveSet, total: FloatLike | None, rows: Floats, controls: Controls) -> FloatLike:
+    """Give the most money that there is: as given, else all that the instruments may hold."""
+    if total is not None:
+        return total
+    most = np.minimum(rows[_SETTING["upper"]], np.nan_to_num(curves._limits, nan=0.0, posinf=np.inf))
+    open_ended = np.flatnonzero(np.isinf(most))
+    if open_ended.size:
+        symbol = curves.symbols[open_ended[0]]
+        message = f"total must say how much there is at most: {symbol!r} has neither `upper` nor an end of its curve"
+        raise AllocationError(message, arguments=("total",))
+    shares = rows[_SETTING["max_share"]]
+    least_share = float(shares[shares > 0.0].min(initial=1.0))
+    return float(most.sum()) / (1.0 - controls["reserve"]) / least_share
+
+
+def _beside(totals: Floats, wanted: Floats, goal: str) -> tuple[Floats, Floats]:
+    """Bring totals and targets to one shape."""
+    try:
+        shape = np.broadcast_shapes(totals.shape, wanted.shape)
+    except ValueError:
+        message = f"target_{goal} of shape {wanted.shape} does not go with total of shape {totals.shape}"
+        raise AllocationError(message, arguments=("total", f"target_{goal}")) from None
+    return np.array(np.broadcast_to(totals, shape)), np.array(np.broadcast_to(wanted, shape)).reshape(-1)
 
 
 def rates(trade_cost: Any, curves: CurveSet) -> dict[str, PerSymbol]:
@@ -303,6 +403,7 @@ def _checked_controls(n: int, totals: Floats, controls: dict[str, Any], choices:
         {
             **{name: _control(row, controls[name], n, totals) for name, row in _CONTROLS.items()},
             **{name: _choice(word, choices[word], known) for name, (word, known) in ALLOCATION_CHOICES.items()},
+            "goal": float(controls.get("goal", 0)),
         }
     )
 

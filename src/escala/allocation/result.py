@@ -29,7 +29,7 @@ class Binding(IntEnum):
     first, would return less than the shadow price. LOWER: `lower` keeps it up. UPPER, SHARE, LIMIT: `upper`,
     `max_share` or the end of trust in its curve keep it down. THRESHOLD: `min_efficiency` keeps it down, up or out.
     TICKET: `min_ticket` keeps it up, or out. NO_CURVE: there is no curve. HELD: it stays as it is, because trading it
-    would cost more than it gains.
+    would cost more than it gains. GROUP: a limit of one of its groups keeps it down, up or out.
     """
 
     #: Nothing: its marginal utility is the shadow price.
@@ -52,6 +52,8 @@ class Binding(IntEnum):
     NO_CURVE = 8
     #: It stays as it is: trading it would cost more than it gains.
     HELD = 9
+    #: A limit of one of its groups: `binding_groups` says which.
+    GROUP = 10
 
 
 class AllocationStatus(IntEnum):
@@ -102,6 +104,9 @@ class Allocation:
         Codes of :class:`AllocationStatus`.
     nodes : P int64
         Problems solved by the search.
+    group_prices : P + (g,) float64
+        What one more unit of each group's limit returns, in the order of `groups`: above 0 where the group is full,
+        below where its least keeps it up.
     first : Allocation or None
         The first solve, where ``remainder="distribute"`` made a second one for any problem.
     """
@@ -118,6 +123,7 @@ class Allocation:
     binding: npt.NDArray[np.int8]
     status: Any
     nodes: Any
+    group_prices: Floats
     first: Allocation | None
     _request: Request
 
@@ -167,6 +173,26 @@ class Allocation:
     def moves(self) -> bool:
         """Whether anything was held before, or trading costs something."""
         return self._request.traded or bool(self.current.any())
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups, from the innermost outwards."""
+        return self._request.groups.names
+
+    @functools.cached_property
+    def group_amounts(self) -> Floats:
+        """Capital of each group, P + (g,)."""
+        return self._request.groups.sums(self.amounts)
+
+    @functools.cached_property
+    def binding_groups(self) -> npt.NDArray[np.object_]:
+        """Name of the group that binds each instrument whose reason is GROUP, P + (n,); empty for others."""
+        found = np.full(self.amounts.shape, "", dtype=object)
+        for *place, i in np.argwhere(self.binding == Binding.GROUP).tolist():
+            prices = self.group_prices[tuple(place)]
+            around = self._request.groups.around(i)
+            found[(*place, i)] = self.groups[max(around, key=lambda k: abs(float(prices[k])))]
+        return found
 
     @property
     def greedy(self) -> bool:

@@ -17,21 +17,26 @@ from escala.tables import WARM
 _CHUNK: Final = 4096
 
 
-def _room(n: int, parts: int, steps: int, most: int) -> tuple[Any, ...]:
+def _room(n: int, groups: int, parts: int, steps: int, most: int) -> tuple[Any, ...]:
     """Make the workspaces of a thread."""
     from escala.kernels import layout
     from escala.kernels.allocation import solve as kernels
 
     return (
-        aligned(kernels.work_size(n, parts, steps)),
+        aligned(kernels.work_size(n, groups, parts, steps)),
         np.empty((layout.marks.END, n), dtype=np.int64),
-        np.empty(kernels.integers_size(n, most), dtype=np.int64),
+        np.empty(kernels.integers_size(n, groups, most), dtype=np.int64),
         np.empty((most + 2, layout.node.END), dtype=np.int64),
         np.empty((most + 2, layout.node_bound.END)),
         np.empty((layout.solves.END, layout.trail.END)),
         np.empty((layout.drafts.END, n)),
         np.empty((layout.drafts.END, n), dtype=np.int8),
         np.empty((layout.drafts.END, layout.solution.END)),
+        np.empty((layout.forest.END, groups), dtype=np.int64),
+        np.empty((layout.fences.END, groups)),
+        np.empty(layout.verdict.END),
+        np.empty(layout.controls.END),
+        np.empty(layout.quest.END),
     )
 
 
@@ -41,7 +46,7 @@ _kept_room = parallel.kept(_room)
 @functools.lru_cache(maxsize=64)
 def _no_answers(n: int) -> Answers:
     """Give room for no answer: arrays without elements, which nobody can write into."""
-    return Answers.empty(0, n)
+    return Answers.empty(0, n, 0)
 
 
 @functools.cache
@@ -58,9 +63,9 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
     """
     solve = _solver()
     n, m = len(request.curves), request.problems
-    answers = Answers.empty(m, n)
-    solves = request.solves
-    first = Answers.empty(m, n) if solves == 2 else _no_answers(n)
+    groups, solves = request.groups, request.solves
+    answers = Answers.empty(m, n, len(groups))
+    first = Answers.empty(m, n, len(groups)) if solves == 2 else _no_answers(n)
     family, _, origin, steps = request.curves._arrays()
     trusted_to, totals = request.limits, request.total.reshape(-1)
     most = 0 if request.greedy else int(request.controls["max_nodes"])
@@ -68,8 +73,12 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
     given = (family, request.params, origin, steps, trusted_to, request.settings, totals, controls)
     found = (answers.amounts, answers.binding, answers.solution, first.amounts, first.binding, first.solution)
 
+    sizes = (n, len(groups), request.parts, steps.size, most)
+    grouped = (groups.leaf, groups.parents, groups.limits, answers.group_prices)
+
     def make_part() -> parallel.Part:
-        arrays = (*given, *found, *_room(n, request.parts, steps.size, most))
+        *work, forest, fences, ended, asked, quest = _room(*sizes)
+        arrays = (*given, *found, *work, *grouped, forest, fences, ended, request.sought, asked, quest)
 
         def part(start: int, stop: int) -> Iterator[None]:
             for begin in range(start, stop, WARM):
@@ -79,8 +88,8 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
         return part
 
     if 0 < m <= WARM:
-        arrays = (*given, *found, *_kept_room(n, request.parts, steps.size, most))
-        solve(*arrays, 0, m)
+        *work, forest, fences, ended, asked, quest = _kept_room(*sizes)
+        solve(*given, *found, *work, *grouped, forest, fences, ended, request.sought, asked, quest, 0, m)
         return answers, first
     crew = parallel.checked_threads(threads, AllocationError)
     chunk = parallel.chunk_size(m, crew, largest=_CHUNK, multiple=WARM)

@@ -9,6 +9,7 @@ import numpy as np
 from escala import parallel
 from escala.allocation import infeasible
 from escala.allocation.aggregate import allocate_for_draws
+from escala.allocation.groups import GroupsLike
 from escala.allocation.problem import Answers, Request, rates
 from escala.allocation.result import Allocation
 from escala.allocation.run import run
@@ -23,7 +24,7 @@ _FIGURES: Final = ("utility", "upper_bound", "gap", "dual_price", "dual_bound", 
 
 def allocate(
     curves: CurveSet,
-    total: FloatLike,
+    total: FloatLike | None = None,
     *,
     min_efficiency: PerSymbol = 0.0,
     lower: PerSymbol = 0.0,
@@ -34,6 +35,10 @@ def allocate(
     current: PerSymbol = 0.0,
     trade_cost: PerSymbol | tuple[PerSymbol, PerSymbol] = 0.0,
     fixed_cost: PerSymbol = 0.0,
+    groups: GroupsLike = None,
+    group_upper: PerSymbol = np.inf,
+    group_lower: PerSymbol = 0.0,
+    group_share: PerSymbol = 1.0,
     reserve: float = 0.0,
     spend: str = "at_most",
     hurdle: float = 0.0,
@@ -42,6 +47,9 @@ def allocate(
     step: float | None = None,
     max_nodes: int = 2000,
     tolerance: float | None = None,
+    target_utility: FloatLike | None = None,
+    target_efficiency: FloatLike | None = None,
+    target_marginal: FloatLike | None = None,
     params: PerSymbol | None = None,
     aggregate: str | tuple[str, float] | None = None,
     threads: int | None = None,
@@ -54,7 +62,8 @@ def allocate(
         n curves. What is one value an instrument, (n,), may be a mapping or an indexed Series of symbol → value; the
         symbols must be those of the curves. Arrays and lists are in the order of the curves.
     total : float or array
-        Money, at least 0; an array gives one problem an element (a budget path).
+        Money, at least 0; an array gives one problem an element (a budget path). With a target the most that there is,
+        by default all that the instruments may hold.
     min_efficiency : float or (n,)
         In [0, 1]: an instrument holds only capital on the first stretch where its efficiency is at least this (and at
         least 0).
@@ -75,6 +84,15 @@ def allocate(
         gives what buying costs, then what selling does.
     fixed_cost : float or (n,)
         What it costs to trade an instrument at all.
+    groups : sequence or mapping, optional
+        A label for each instrument (or None), or a tuple of labels, a path from the outermost group inwards:
+        ``("binance", "spot")`` is in the groups ``binance`` and ``binance/spot``. By symbol too. Or group → list of its
+        symbols. Groups must lie in one another or apart.
+    group_upper, group_lower : float or (g,), or group → float
+        Most and least capital of a group: one number for all, one for each in the order of the groups, or by name for
+        some.
+    group_share : float or (g,), or group → float
+        Most capital of a group as a share of `total`, in [0, 1]; 1 is no bound.
     reserve : float
         Share of `total` that stays out, in [0, 1).
     spend : {"at_most", "exactly"}
@@ -86,13 +104,19 @@ def allocate(
         first amounts as lower bounds and within all other bounds; what then lies below is in ``below_threshold``.
     method : {"exact", "greedy"}
         The optimum with its proof, or increments of `step`, each to the instrument of highest marginal utility. The
-        greedy method knows no costs of trading.
+        greedy method knows neither costs of trading nor groups.
     step : float, optional
         Increment of the greedy method; by default a thousandth of the total.
     max_nodes : int
         Where the search ends at the latest; then `status` is GAP_OPEN. 0 bounds without search.
     tolerance : float, optional
         Gap at which the search ends, by default 1e-9·n², at most 1e-4.
+    target_utility : float or array, optional
+        Instead of what a total returns: the least money that returns this utility.
+    target_efficiency : float or array, optional
+        The most money whose whole, ΣC·η/ΣC, keeps this efficiency.
+    target_marginal : float or array, optional
+        The money at which the next unit returns this.
     params : (draws, n, 4) float64 or symbol → (draws, 4), optional
         Coefficients instead of ``curves.params``, one problem (or path) a draw: see :meth:`CurveSet.draw_params`.
         Without those of the last columns that no curve uses, if you like.
@@ -113,7 +137,7 @@ def allocate(
     AllocationError
         If an argument is out of range; names it, the index and the value.
     InfeasibleError
-        If bounds conflict; names them, and by how much.
+        If bounds conflict, or no total meets the target; names them, by how much, and the nearest target.
 
     Notes
     -----
@@ -136,6 +160,14 @@ def allocate(
     nothing is traded. A fixed cost puts a chord into its envelope on both sides; the search splits it there, into the
     allocations that trade the instrument and those that do not.
 
+    Groups have prices: an instrument answers to that of the innermost group around it, which is the price of what lies
+    around that group, unless the group is full (then it is higher) or at its least (lower). Where utilities bend
+    downwards groups are filled from the innermost outwards, each on its own, and the gap closes; elsewhere D with these
+    prices is the bound, and the search closes what it can.
+
+    A target is met to 1e-12 of its size: the total is sought by Newton's method inside a bracket, along the best
+    utility of a total, whose slope is the shadow price.
+
     A problem depends on no other but those before it in its own block of 64 (they begin at multiples of 64), from whose
     price its search begins: parts of a path that begin there give the same bits as the whole.
 
@@ -153,6 +185,12 @@ def allocate(
     >>> print(f"{found.shadow_price:.4f}")
     0.6000
     """
+    sought = None
+    if not (target_utility is None and target_efficiency is None and target_marginal is None):
+        sought = {
+            "target_utility": target_utility, "target_efficiency": target_efficiency,
+            "target_marginal": target_marginal,
+        }  # fmt: skip
     request = Request.checked(
         curves, total, params if aggregate is None else None,
         {
@@ -162,7 +200,12 @@ def allocate(
         },
         {"reserve": reserve, "hurdle": hurdle, "tolerance": tolerance, "step": step, "max_nodes": max_nodes},
         {"spend": spend, "remainder": remainder, "method": method},
+        groups, {"group_upper": group_upper, "group_lower": group_lower, "group_share": group_share},
+        sought,
     )  # fmt: skip
+    if aggregate is not None and (sought is not None or len(request.groups)):
+        message = "aggregate knows neither groups nor targets"
+        raise AllocationError(message, arguments=("aggregate", "groups" if sought is None else "target_utility"))
     crew = None if threads is None else parallel.checked_threads(threads, AllocationError)
     answers, first = run(request, crew)
     infeasible.raise_infeasible(request, answers)
@@ -181,14 +224,24 @@ def _named(request: Request, answers: Answers, first: Allocation | None) -> Allo
     return made(
         Allocation,
         symbols=request.curves.symbols,
-        total=np.broadcast_to(request.total, shape)[()] if request.total.shape != shape else request.total[()],
+        total=_totals(request, answers),
         amounts=answers.amounts.reshape(*shape, n),
         binding=answers.binding.reshape(*shape, n),
         status=_of_type(np.int8, answers.figure("status", shape)),
         nodes=_of_type(np.int64, answers.figure("nodes", shape)),
+        group_prices=answers.group_prices.reshape(*shape, len(request.groups)),
         first=first,
         _request=request,
         **figures,
+    )
+
+
+def _totals(request: Request, answers: Answers) -> Any:
+    """Give the total of every problem: as given, or as found."""
+    if request.controls["goal"]:
+        return answers.figure("total", request.shape)
+    return (
+        np.broadcast_to(request.total, request.shape)[()] if request.total.shape != request.shape else request.total[()]
     )
 
 

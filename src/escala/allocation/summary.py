@@ -63,6 +63,14 @@ class _Answer(Protocol):
     @property
     def moves(self) -> bool: ...
     @property
+    def groups(self) -> tuple[str, ...]: ...
+    @property
+    def group_amounts(self) -> Floats: ...
+    @property
+    def group_prices(self) -> Floats: ...
+    @property
+    def binding_groups(self) -> npt.NDArray[np.object_]: ...
+    @property
     def hurdle(self) -> float: ...
     @property
     def greedy(self) -> bool: ...
@@ -84,6 +92,7 @@ REASONS = {
     "ticket": "min_ticket keeps it up",
     "no_curve": "there is no curve",
     "held": "trading it would cost more than it gains",
+    "group": "a limit of its group",
 }
 #: The same where there is no capital.
 WHY_NOTHING = {
@@ -127,7 +136,7 @@ def _of_one(found: _Answer, rows: int) -> list[str]:
         *_left(found),
         *_traded(found),
     ]
-    lines += ["", *_table(found, rows), *_without(found), *_doubts(found)]
+    lines += ["", *_table(found, rows), *_groups(found), *_without(found), *_doubts(found)]
     return lines
 
 
@@ -197,6 +206,15 @@ def _table(found: _Answer, rows: int) -> list[str]:
     return lines
 
 
+def _groups(found: _Answer) -> list[str]:
+    """Say which limits of groups bind, and what one more unit of them would return."""
+    return [
+        f"{in_line(name)} holds {capital(float(amount))}: one more unit of its limit would return {float(price):.4f}"
+        for name, amount, price in zip(found.groups, found.group_amounts, found.group_prices, strict=True)
+        if price != 0.0
+    ]
+
+
 def _signed(trade: float) -> str:
     return f"{'+' if trade > 0.0 else '−'}{capital(abs(trade))}" if trade else "0"
 
@@ -208,6 +226,8 @@ def _of_total(found: _Answer, i: int) -> float:
 
 def _reason(found: _Answer, i: int) -> str:
     name = found.binding_names[i]
+    if name == "group":
+        return f"the limit of {in_line(found.binding_groups[i])}"
     return NO_MORE_STEPS if found.greedy and name in ("none", "price") else REASONS[name]
 
 

@@ -29,6 +29,8 @@ from escala.kernels.layout import (
     PLAN_WORK_SIZE,
     ROOT,
     drafts,
+    fences,
+    forest,
     lending_count,
     lending_cursor,
     lending_input,
@@ -40,12 +42,15 @@ from escala.kernels.layout import (
     node_bound,
     plan_input,
     plan_operation,
+    quest,
     solves,
     trail,
     unwind_count,
     unwind_value,
+    verdict,
 )
 from escala.kernels.layout import controls as control
+from escala.kernels.layout import group_limits as group_limit
 from escala.kernels.layout import settings as setting
 from escala.kernels.layout import solution as figure
 from escala.kernels.lending import lanes as lending
@@ -176,6 +181,7 @@ def decay(offsets, n, times, records, weights, weighted, half_life, out):
     _codes, _floats, _integer, _floats, _floats, _integer, _floats, _integer, _floats, _floats, _integer, _floats,
     _floats, _codes, _floats, _floats, _codes, _floats, _integer,
     _floats, _integer, _integers, _integers, _integer, _integers, _floats, _integer, _floats, _floats, _codes, _floats,
+    _integers, _integers, _integer, _floats, _floats, _integers, _floats, _floats, _floats, _floats, _floats,
     calls=(allocation.allocate,),
 )  # fmt: skip
 def allocate(
@@ -183,6 +189,7 @@ def allocate(
     amounts, binding, solution, first_amounts, first_binding, first_solution, begun,
     work, work_size, marked, integers, integers_size, nodes, bounds, most, trails,
     drafted, draft_binding, draft_solutions,
+    leaf, parents, groups, group_limits, group_prices, tree, group_work, ended, targets, asked, sought,
 ):  # fmt: skip
     """Solve draws·size problems, at most `most` nodes each; `begun` is their number, or 0 where no first is wanted."""
     m = draws * size
@@ -196,7 +203,11 @@ def allocate(
         carray(work, work_size), carray(marked, (marks.END, n)), carray(integers, integers_size),
         carray(nodes, (most + 2, node.END)), carray(bounds, (most + 2, node_bound.END)),
         carray(trails, (solves.END, trail.END)), carray(drafted, (drafts.END, n)),
-        carray(draft_binding, (drafts.END, n)), carray(draft_solutions, (drafts.END, figure.END)), 0, m,
+        carray(draft_binding, (drafts.END, n)), carray(draft_solutions, (drafts.END, figure.END)),
+        carray(leaf, n), carray(parents, groups), carray(group_limits, (group_limit.END, groups)),
+        carray(group_prices, (m, groups)), carray(tree, (forest.END, groups)),
+        carray(group_work, (fences.END, groups)), carray(ended, verdict.END),
+        carray(targets, size), carray(asked, control.END), carray(sought, quest.END), 0, m,
     )  # fmt: skip
     return 0
 
@@ -298,13 +309,13 @@ def fit_steps(choice, records):
     return _fit_steps(choice, records)
 
 
-@_entry(_integer, _integer, _integer)
-def allocate_work_size(n, parts, steps):
+@_entry(_integer, _integer, _integer, _integer)
+def allocate_work_size(n, groups, parts, steps):
     """Count the numbers of `work` for n instruments, whose ladders have so many numbers."""
-    return _allocation_work(n, parts, steps)
+    return _allocation_work(n, groups, parts, steps)
 
 
-@_entry(_integer, _integer)
-def allocate_integers_size(n, most):
+@_entry(_integer, _integer, _integer)
+def allocate_integers_size(n, groups, most):
     """Count the integers for n instruments and so many nodes."""
-    return _allocation_integers(n, most)
+    return _allocation_integers(n, groups, most)

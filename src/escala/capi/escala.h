@@ -201,7 +201,8 @@ typedef struct escala_allocation {
     escala_curves curves;        /* params: draws x n x ESCALA_PARAMS; all draws share what else there is */
     int64_t draws;               /* default 1 */
     int64_t totals;              /* default 1 */
-    const double *total;         /* totals: money, at least 0 */
+    const double *total;         /* totals: money, at least 0; with a goal the most that there is */
+    const double *target;        /* totals: what is sought, where `goal` is not ESCALA_TARGET_NONE */
     /* here and below `values` are n */
     /* generated: settings */
     escala_input min_efficiency; /* least efficiency at which an instrument holds capital;
@@ -218,6 +219,17 @@ typedef struct escala_allocation {
     escala_input sell_cost;      /* what a unit of capital costs to sell; fraction, in [0, 1], default 0 */
     escala_input fixed_cost;     /* what it costs to trade the instrument at all; amount, in [0, inf), default 0 */
     /* end of settings */
+    /* Groups lie in one another or apart; each comes before what it lies in. 0: none. */
+    int64_t groups;
+    const int64_t *group_of;     /* n: the innermost group of every instrument, or -1 */
+    const int64_t *group_around; /* groups: the group around every group, or -1 */
+    /* `values` are groups */
+    /* generated: groups */
+    escala_input group_upper; /* most capital of a group; amount, in [0, inf], default inf */
+    escala_input group_lower; /* least capital of a group; amount, in [0, inf), default 0 */
+    escala_input group_share; /* most capital of a group as a share of the total; 1 is no bound;
+                               * fraction, in [0, 1], default 1 */
+    /* end of groups */
     /* generated: controls */
     double reserve;     /* share of the total that stays out; fraction, in [0, 1), default 0 */
     double hurdle;      /* what money returns elsewhere; ratio, in [0, inf), default 0 */
@@ -230,8 +242,19 @@ typedef struct escala_allocation {
                          * an integer in [0, 1], default 1 */
     int32_t greedy;     /* increments of the step, in place of the optimum and its proof;
                          * an integer in [0, 1], default 0 */
+    int64_t goal;       /* what the total is sought for: escala_target; code, an integer in [0, 3], default 0 */
     /* end of controls */
 } escala_allocation;
+
+/* What totals are sought for. */
+/* generated: target */
+enum escala_target {
+    ESCALA_TARGET_NONE = 0,       /* nothing: the total is given */
+    ESCALA_TARGET_UTILITY = 1,    /* the least money that returns it */
+    ESCALA_TARGET_EFFICIENCY = 2, /* the most money whose whole keeps it */
+    ESCALA_TARGET_MARGINAL = 3    /* the money at which the next unit returns it */
+};
+/* end of target */
 
 /* Columns of `solution`. */
 /* generated: solution */
@@ -244,9 +267,12 @@ enum escala_solution {
     ESCALA_SOLUTION_GAP,              /* (upper_bound - utility)/|upper_bound| */
     ESCALA_SOLUTION_STATUS,           /* how it ended: escala_allocation_status */
     ESCALA_SOLUTION_NODES,            /* problems solved by the search */
-    ESCALA_SOLUTION_CULPRIT,          /* infeasible: the instrument to blame, -1 where it is all of them together */
-    ESCALA_SOLUTION_EXCESS,           /* infeasible: by how much the bounds conflict; NaN where that is not known */
+    ESCALA_SOLUTION_CULPRIT,          /* infeasible: the instrument or group to blame, -1 where it is all of them
+                                       * together */
+    ESCALA_SOLUTION_EXCESS,           /* infeasible: by how much the bounds conflict, or the nearest target; NaN:
+                                       * not known */
     ESCALA_SOLUTION_PHASES,           /* 2 where a second solve placed what min_efficiency left over, else 1 */
+    ESCALA_SOLUTION_TOTAL,            /* money there is: as given, or what was found for the target */
     ESCALA_SOLUTION_SIZE
 };
 /* end of solution */
@@ -262,7 +288,10 @@ enum escala_allocation_status {
     ESCALA_TOO_LITTLE_ROOM = 5,   /* exactly: upper bounds leave room for less */
     ESCALA_NO_COMBINATION = 6,    /* exactly: no combination of instruments adds up */
     ESCALA_NOT_FOUND = 7,         /* exactly: none was found */
-    ESCALA_UNSOLVED = 8           /* no price was found: the numbers are too far apart */
+    ESCALA_UNSOLVED = 8,          /* no price was found: the numbers are too far apart */
+    ESCALA_GROUP_FULL = 9,        /* lower bounds of a group's instruments add up to more than it may hold */
+    ESCALA_GROUP_SHORT = 10,      /* a group must hold more than its instruments may */
+    ESCALA_TARGET_MISSED = 11     /* no total meets the target */
 };
 /* end of allocation_status */
 
@@ -278,7 +307,8 @@ enum escala_binding {
     ESCALA_BINDING_THRESHOLD = 6, /* `min_efficiency` keeps it down, up or out */
     ESCALA_BINDING_TICKET = 7,    /* `min_ticket` keeps it up, or out */
     ESCALA_BINDING_NO_CURVE = 8,  /* there is no curve */
-    ESCALA_BINDING_HELD = 9       /* trading it would cost more than it gains */
+    ESCALA_BINDING_HELD = 9,      /* trading it would cost more than it gains */
+    ESCALA_BINDING_GROUP = 10     /* a limit of its group */
 };
 /* end of binding */
 
@@ -287,6 +317,7 @@ typedef struct escala_answers {
     double *amounts;  /* problems x n; NaN where there is no answer */
     int8_t *binding;  /* problems x n */
     double *solution; /* problems x ESCALA_SOLUTION_SIZE; NaN where there is no answer, but from status on */
+    double *group_prices; /* problems x groups: what one more unit of each group's limit returns; NULL: not wanted */
 } escala_answers;
 
 void escala_allocation_defaults(escala_allocation *problem);

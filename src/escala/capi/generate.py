@@ -107,7 +107,9 @@ STRETCHES: Final[Mapping[str, Callable[[], str]]] = {
     "fit_status": lambda: enumeration("escala_fit_status", tables.FIT_STATUS, "ESCALA_FIT_"),
     "fit_stat": lambda: columns("escala_fit_stat", tables.FIT_STATS, "ESCALA_FIT_STAT_", "ESCALA_FIT_STATS"),
     "settings": lambda: inputs(tables.ALLOCATION_SETTINGS),
-    "controls": lambda: numbers((*tables.ALLOCATION_CONTROLS, *tables.ALLOCATION_SWITCHES)),
+    "groups": lambda: inputs(tables.ALLOCATION_GROUPS),
+    "controls": lambda: numbers((*tables.ALLOCATION_CONTROLS, *tables.ALLOCATION_SWITCHES, *tables.ALLOCATION_GOAL)),
+    "target": lambda: enumeration("escala_target", tables.ALLOCATION_TARGETS, "ESCALA_TARGET_"),
     "solution": lambda: columns(
         "escala_solution", tables.ALLOCATION_SOLUTION, "ESCALA_SOLUTION_", "ESCALA_SOLUTION_SIZE"
     ),

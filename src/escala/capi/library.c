@@ -650,6 +650,9 @@ typedef struct {
     double *work, *bounds, *trails, *drafts, *draft_solutions;
     int64_t *marks, *integers, *nodes;
     int8_t *draft_binding;
+    double *group_limits, *group_prices, *group_work, *ended, *targets, *asked, *quest;
+    int64_t *leaf, *forest;
+    int64_t groups;
     int64_t n, problems, most, work_size, integers_size;
 } allocation_room;
 
@@ -661,6 +664,9 @@ EXPORT void escala_allocation_defaults(escala_allocation *problem) {
     problem->draws = problem->totals = 1;
     for (int64_t k = 0; k < COUNT_OF(SETTINGS); k++) {
         ((escala_input *)((char *)problem + SETTINGS[k].offset))->value = SETTINGS[k].usual;
+    }
+    for (int64_t k = 0; k < COUNT_OF(GROUP_LIMITS); k++) {
+        ((escala_input *)((char *)problem + GROUP_LIMITS[k].offset))->value = GROUP_LIMITS[k].usual;
     }
 #define SET_USUAL(name, usual) problem->name = usual;
     CONTROLS(SET_USUAL)
@@ -690,10 +696,11 @@ static int parts(const escala_allocation *problem) {
 static allocation_room lay_out_allocation(room *space, const escala_allocation *problem) {
     allocation_room r;
     r.n = problem->curves.n;
+    r.groups = problem->groups;
     r.problems = problem->draws * problem->totals;
     r.most = problem->greedy ? 0 : problem->max_nodes;
-    r.work_size = entry_allocate_work_size(r.n, parts(problem), problem->curves.steps_size);
-    r.integers_size = entry_allocate_integers_size(r.n, r.most);
+    r.work_size = entry_allocate_work_size(r.n, r.groups, parts(problem), problem->curves.steps_size);
+    r.integers_size = entry_allocate_integers_size(r.n, r.groups, r.most);
     r.settings = carve_floats(space, COUNT_OF(SETTINGS) * r.n);
     r.controls = carve_floats(space, CONTROL_COUNT);
     r.work = carve_floats(space, r.work_size);
@@ -705,6 +712,15 @@ static allocation_room lay_out_allocation(room *space, const escala_allocation *
     r.drafts = carve_floats(space, DRAFTS * r.n);
     r.draft_binding = carve(space, DRAFTS * r.n, sizeof(int8_t));
     r.draft_solutions = carve_floats(space, DRAFTS * ESCALA_SOLUTION_SIZE);
+    r.group_limits = carve_floats(space, COUNT_OF(GROUP_LIMITS) * r.groups);
+    r.group_prices = carve_floats(space, r.problems * r.groups);
+    r.group_work = carve_floats(space, FENCES * r.groups);
+    r.ended = carve_floats(space, VERDICT);
+    r.targets = carve_floats(space, problem->goal ? 0 : problem->totals);
+    r.asked = carve_floats(space, CONTROL_COUNT);
+    r.quest = carve_floats(space, QUEST);
+    r.leaf = carve_integers(space, r.n);
+    r.forest = carve_integers(space, FOREST * r.groups);
     return r;
 }
 
@@ -719,6 +735,10 @@ static int check_allocation_sizes(escala_fault *fault, const escala_allocation *
     }
     if (!product(problem->draws, problem->curves.n, &elements)) {
         return bad_size(fault, "draws", problem->draws);
+    }
+    TRY(check_size(fault, "groups", problem->groups));
+    if (!product(problems, problem->groups, &elements)) {
+        return bad_size(fault, "groups", problem->groups);
     }
     if (problem->max_nodes < 0 || problem->max_nodes > MOST_NODES) {
         return bad_size(fault, "max_nodes", problem->max_nodes);
@@ -749,6 +769,58 @@ static int check_step(escala_fault *fault, const escala_allocation *problem) {
     return ESCALA_OK;
 }
 
+/* Groups come before what they lie in, and all have instruments. */
+static int check_groups(escala_fault *fault, const escala_allocation *problem) {
+    int64_t groups = problem->groups, n = problem->curves.n;
+    if (groups == 0) {
+        return ESCALA_OK;
+    }
+    TRY(check_array(fault, "group_of", problem->group_of, n));
+    TRY(check_array(fault, "group_around", problem->group_around, groups));
+    for (int64_t i = 0; i < n; i++) {
+        if (problem->group_of[i] < -1 || problem->group_of[i] >= groups) {
+            return fail(fault, ESCALA_BAD_CODE, "group_of", i, (double)problem->group_of[i]);
+        }
+    }
+    for (int64_t k = 0; k < groups; k++) {
+        int64_t around = problem->group_around[k], used = 0;
+        if (around != -1 && (around <= k || around >= groups)) {
+            return fail(fault, ESCALA_BAD_CODE, "group_around", k, (double)around);
+        }
+        for (int64_t i = 0; i < n && !used; i++) {
+            int64_t inside = problem->group_of[i];
+            while (inside >= 0 && inside < k) {
+                inside = problem->group_around[inside];
+            }
+            used = inside == k;
+        }
+        if (!used) {
+            return fail(fault, ESCALA_BAD_SIZE, "group_of", k, (double)k);
+        }
+    }
+    for (int64_t k = 0; k < COUNT_OF(GROUP_LIMITS); k++) {
+        const column *row = &GROUP_LIMITS[k];
+        TRY(check_input(fault, row->name, &row->values, input_at(problem, row->offset), groups));
+    }
+    return ESCALA_OK;
+}
+
+static int check_target(escala_fault *fault, const escala_allocation *problem) {
+    const range *allowed = &RANGE_FINITE;
+    switch (problem->goal) {
+    case ESCALA_TARGET_NONE: return ESCALA_OK;
+    case ESCALA_TARGET_UTILITY: break;
+    case ESCALA_TARGET_EFFICIENCY: allowed = &RANGE_TARGET_EFFICIENCY; break;
+    case ESCALA_TARGET_MARGINAL: allowed = &RANGE_HURDLE; break;
+    default: return fail(fault, ESCALA_BAD_CODE, "goal", -1, (double)problem->goal);
+    }
+    if (problem->exactly || problem->greedy) { /* they know no targets */
+        return fail(fault, ESCALA_BAD_VALUE, problem->exactly ? "exactly" : "greedy", -1, 1.0);
+    }
+    TRY(check_array(fault, "target", problem->target, problem->totals));
+    return check_values(fault, "target", allowed, problem->target, problem->totals);
+}
+
 static int check_allocation(escala_fault *fault, const escala_allocation *problem) {
     const escala_curves *curves = &problem->curves;
     int64_t n = curves->n;
@@ -763,7 +835,9 @@ static int check_allocation(escala_fault *fault, const escala_allocation *proble
     for (int64_t k = 0; k < COUNT_OF(SETTINGS); k++) {
         TRY(check_input(fault, SETTINGS[k].name, &SETTINGS[k].values, input_at(problem, SETTINGS[k].offset), n));
     }
-    if (problem->greedy && is_traded(problem)) { /* it knows no costs of trading */
+    TRY(check_groups(fault, problem));
+    TRY(check_target(fault, problem));
+    if (problem->greedy && (is_traded(problem) || problem->groups)) { /* it knows no costs of trading, and no groups */
         return fail(fault, ESCALA_BAD_VALUE, "greedy", -1, 1.0);
     }
     TRY(check_value(fault, "reserve", &RANGE_RESERVE, problem->reserve));
@@ -809,6 +883,15 @@ EXPORT int escala_allocate(const escala_allocation *problem, const escala_answer
     for (int64_t k = 0; k < COUNT_OF(SETTINGS); k++) {
         spread(r.settings + k * r.n, input_at(problem, SETTINGS[k].offset), 0, r.n);
     }
+    for (int64_t k = 0; k < COUNT_OF(GROUP_LIMITS); k++) {
+        spread(r.group_limits + k * r.groups, input_at(problem, GROUP_LIMITS[k].offset), 0, r.groups);
+    }
+    for (int64_t i = 0; i < r.n; i++) {
+        r.leaf[i] = r.groups ? problem->group_of[i] : -1;
+    }
+    for (int64_t i = 0; i < problem->totals && !problem->goal; i++) {
+        r.targets[i] = NAN;
+    }
     int64_t k = 0;
 #define SET_CONTROL(name, usual) r.controls[k++] = (double)problem->name;
     CONTROLS(SET_CONTROL)
@@ -818,12 +901,15 @@ EXPORT int escala_allocate(const escala_allocation *problem, const escala_answer
         r.controls[CONTROL_TOLERANCE] = usual < MOST_USUAL_GAP ? usual : MOST_USUAL_GAP;
     }
     const escala_curves *c = &problem->curves;
-    const escala_answers none = {NULL, NULL, NULL};
+    const escala_answers none = {NULL, NULL, NULL, NULL};
     const escala_answers *begun = first ? first : &none;
     entry_allocate(c->family, c->params, problem->draws, c->origin, c->trusted_to, r.n, c->steps, c->steps_size,
                    r.settings, problem->total, problem->totals, r.controls, answers->amounts, answers->binding, answers->solution, begun->amounts,
                    begun->binding, begun->solution, first ? r.problems : 0, r.work, r.work_size, r.marks, r.integers,
-                   r.integers_size, r.nodes, r.bounds, r.most, r.trails, r.drafts, r.draft_binding, r.draft_solutions);
+                   r.integers_size, r.nodes, r.bounds, r.most, r.trails, r.drafts, r.draft_binding, r.draft_solutions,
+                   r.leaf, problem->group_around, r.groups, r.group_limits,
+                   answers->group_prices ? answers->group_prices : r.group_prices, r.forest, r.group_work, r.ended,
+                   problem->goal ? problem->target : r.targets, r.asked, r.quest);
     TRY(check_feasible(fault, answers, r.problems));
     return succeed(fault);
 }

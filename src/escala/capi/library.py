@@ -14,7 +14,7 @@ from escala.arrays import FloatLike, Floats
 from escala.capi.build import header
 from escala.curves.curveset import CurveSet
 from escala.errors import BuildError, InfeasibleError, InputError
-from escala.tables import FIT_STATS, PARAMS, WISHES
+from escala.tables import ALLOCATION_GROUPS, FIT_STATS, PARAMS, WISHES, names
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Codes: TypeAlias = npt.NDArray[np.int8]
@@ -46,6 +46,7 @@ class Answers:
     amounts: Floats
     binding: Codes
     solution: Floats
+    group_prices: Floats
     first: Answers | None
 
 
@@ -208,11 +209,19 @@ class Library:
         return out
 
     def allocate(
-        self, curves: CurveSet, total: FloatLike, *, params: Floats | None = None, **settings: FloatLike
+        self,
+        curves: CurveSet,
+        total: FloatLike,
+        *,
+        params: Floats | None = None,
+        groups: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None,
+        target: FloatLike | None = None,
+        **settings: FloatLike,
     ) -> Answers:
         """Allocate totals over n curves, as :func:`escala.allocate` does, with the fields of ``escala_allocation``.
 
-        `exactly`, `distribute` and `greedy` are 0 or 1; `params` of shape (draws, n, 4) takes the place of the curves'.
+        `groups` are `group_of` and `group_around`; `target` goes with a `goal`. `exactly`, `distribute` and `greedy`
+        are 0 or 1; `params` of shape (draws, n, 4) takes the place of the curves'.
         """
         call = _Call(self)
         problem = call.new("escala_allocation")
@@ -225,8 +234,19 @@ class Library:
         problem.curves = call.curves(curves, drawn)[0]
         problem.draws, problem.totals = drawn.shape[0], totals.size
         problem.total = call.read("double", totals)
+        if target is not None:
+            sought = np.require(target, np.float64, ["C", "A"]).reshape(-1)
+            if sought.size != totals.size:
+                message = f"target of {sought.size} values does not go with {totals.size} totals"
+                raise InputError(message, arguments=("target",))
+            problem.target = call.read("double", sought)
+        sizes = dict.fromkeys(names(ALLOCATION_GROUPS), 0)
+        if groups is not None:
+            inside, around = (np.require(one, np.int64, ["C", "A"]) for one in groups)
+            problem.groups, sizes = around.size, dict.fromkeys(sizes, around.size)
+            problem.group_of, problem.group_around = call.read("int64_t", inside), call.read("int64_t", around)
         for name, value in settings.items():
-            call.set(problem, name, value, len(curves))
+            call.set(problem, name, value, sizes.get(name, len(curves)))
         problems = drawn.shape[0] * totals.size
         both = []
         for _ in range(2):
@@ -234,9 +254,10 @@ class Library:
                 np.empty((problems, len(curves))),
                 np.empty((problems, len(curves)), dtype=np.int8),
                 np.empty((problems, self.functions.ESCALA_SOLUTION_SIZE)),
+                np.empty((problems, int(problem.groups))),
             )
             row = call.new("escala_answers")
-            for name, array in zip(("amounts", "binding", "solution"), found, strict=True):
+            for name, array in zip(("amounts", "binding", "solution", "group_prices"), found, strict=True):
                 setattr(row, name, call.write(_C_NAMES[array.dtype.char], array))
             both.append((row, found))
         (answers, found), (first, begun) = both

@@ -27,6 +27,7 @@ _RANGES = {
     "HALF_LIFE": fitting._HALF_LIFE,
     "TOTAL": table.FINITE_FROM_ZERO,
     "DEPTH": table.BELOW_ONE,
+    "TARGET_EFFICIENCY": table.FRACTION,
     **{row.name.upper(): row.values for row in table.ALLOCATION_CONTROLS},
 }
 
@@ -58,12 +59,17 @@ def hidden(name: str) -> str:
 
 def tables() -> str:
     """Write ``tables.h``: what ``library.c`` checks against."""
-    controls = {row.name: row for row in (*table.ALLOCATION_CONTROLS, *table.ALLOCATION_SWITCHES)}
+    rows = (*table.ALLOCATION_CONTROLS, *table.ALLOCATION_SWITCHES, *table.ALLOCATION_GOAL)
+    controls = {row.name: row for row in rows}
     constants = {
         "CONTROL_COUNT": layout.controls.END,
         "CONTROL_TOLERANCE": layout.controls.TOLERANCE,
         "MARKS": layout.marks.END,
         "DRAFTS": layout.drafts.END,
+        "FOREST": layout.forest.END,
+        "FENCES": layout.fences.END,
+        "VERDICT": layout.verdict.END,
+        "QUEST": layout.quest.END,
         "TRAILS": layout.solves.END * layout.trail.END,
         "NODE_INTEGERS": layout.node.END,
         "NODE_FLOATS": layout.node_bound.END,
@@ -106,6 +112,10 @@ def tables() -> str:
     lines += _array("column", "SETTINGS", (
         _column("escala_allocation", row.name, row.values, float(row.default or 0.0))
         for row in table.ALLOCATION_SETTINGS
+    ))  # fmt: skip
+    lines += _array("column", "GROUP_LIMITS", (
+        _column("escala_allocation", row.name, row.values, float(row.default or 0.0))
+        for row in table.ALLOCATION_GROUPS
     ))  # fmt: skip
     usual = {"USUAL_TOLERANCE": table.ALLOCATION_USUAL["tolerance"], "USUAL_GAP": table.USUAL_GAP,
              "MOST_USUAL_GAP": table.MOST_USUAL_GAP}  # fmt: skip

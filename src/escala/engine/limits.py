@@ -10,7 +10,7 @@ import numpy as np
 from escala import keyed
 from escala.errors import AllocationError, did_you_mean
 from escala.store import ScalingConfig, SymbolConfig
-from escala.tables import SYMBOL_SETTINGS, names
+from escala.tables import ALLOCATION_GROUPS, SYMBOL_SETTINGS, names
 
 #: Limits that may differ by symbol, the efficiency too though no symbol has one of its own.
 _PER_SYMBOL: Final = ("min_efficiency", *names(SYMBOL_SETTINGS))
@@ -20,7 +20,9 @@ _TRADING: Final = ("current", "trade_cost", "fixed_cost")
 
 #: The others are one number or word.
 _WHOLE: Final = ("reserve", "spend", "hurdle", "remainder", "method", "step", "max_nodes", "tolerance")
-_LIMITS: Final = (*_PER_SYMBOL, *_TRADING, *_WHOLE)
+#: Limits of groups, as :func:`escala.allocate` takes them.
+_GROUPS: Final = ("groups", *names(ALLOCATION_GROUPS))
+_LIMITS: Final = (*_PER_SYMBOL, *_TRADING, *_GROUPS, *_WHOLE)
 
 #: Where neither a symbol nor the system says anything.
 _OPEN: Final = {"lower": 0.0, "upper": np.inf, "priority": 1.0}

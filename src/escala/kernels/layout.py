@@ -221,7 +221,8 @@ NOTHING: Final = tables.NOTHING
 WARM: Final = tables.WARM
 
 settings = of(tables.ALLOCATION_SETTINGS)
-controls = of((*tables.ALLOCATION_CONTROLS, *tables.ALLOCATION_SWITCHES))
+controls = of((*tables.ALLOCATION_CONTROLS, *tables.ALLOCATION_SWITCHES, *tables.ALLOCATION_GOAL))
+targets = codes(tables.ALLOCATION_TARGETS)
 solution = of(tables.ALLOCATION_SOLUTION)
 allocation_status = codes(tables.ALLOCATION_STATUS)
 bindings = codes(tables.BINDINGS)
@@ -242,6 +243,46 @@ drafts = rows("first", "second", "greedy_first", "after_greedy")
 node = rows("parent", "changed", "action", "branch", "split")
 #: A node of the search, numbers.
 node_bound = rows("low", "high", "bound", "point")
+#: How groups lie in one another: integers of each.
+forest = rows(
+    "parent",  # the group around it, or −1
+    "size",  # instruments, those of inner groups included
+    "begin",  # of its stretch in the order of the groups
+    "first_block",
+    "last_block",  # the one behind
+    "next",  # where its next instrument, or inner group, goes
+    "inner",
+)
+group_limits = of(tables.ALLOCATION_GROUPS)
+#: Numbers of each group.
+fences = rows(
+    "most",
+    "least",
+    "start_full",  # where the next search for its prices begins
+    "start_least",
+    "full_at",  # the price at which it is full, or −inf
+    "least_at",  # that at which it holds its least, or inf
+    "price",
+    "around",  # the price of what lies around it
+    "noted",  # price beyond that
+    "found",  # the same, of the whole problem
+    "holds",
+)
+#: How the last attempt to keep to the limits of groups ended, behind that a problem's own one, and the first one.
+verdict = rows(
+    "status", "culprit", "excess", "noted", "noted_culprit", "noted_excess", "whole", "whole_culprit", "whole_excess"
+)
+#: Where the search for the total of a target is.
+quest = rows(
+    "low",
+    "high",
+    "at",
+    "ceiling",
+    "tried",
+    "nearest",  # what can be met
+    "last",  # 1: the total is found, and is allocated as it was asked for; or: some money keeps the efficiency
+    "kept",  # 1 − reserve
+)
 #: Of two lines above the drawn utilities of a stretch: value and slope at its left end, and at its right one.
 drawn_line = rows("left", "left_slope", "right", "right_slope")
 drawn_node = rows("utility", "marginal")
@@ -254,6 +295,8 @@ marks = rows(
     "twin",  # the identical instruments next before and after it
     "after",
     "heap",  # of the greedy rule
+    "order",  # of the groups
+    "lane",  # where it lies in the blocks, in that order
 )
 
 # ---- The market ----

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 from escala.kernels.allocation import envelope
-from escala.kernels.allocation.dual import AT_BOUND
+from escala.kernels.allocation.balance import AT_BOUND
 from escala.kernels.allocation.envelope import (
     BLOCK,
     BUY,
     CLOSED,
     ENTRY,
+    FENCED,
     FIRST,
     FIXED,
     FORCED,
@@ -20,6 +21,7 @@ from escala.kernels.allocation.envelope import (
     HIGH,
     LANES,
     LAST,
+    LEAF,
     LESS,
     LOW,
     MORE,
@@ -44,30 +46,16 @@ WITHOUT_CURVE, NOWHERE = -2.0, -1.0  # instead of the end of a stretch
 
 
 @routine
-def arrange(
-    family: Codes,
-    params: Floats,
-    origin: Floats,
-    trusted_to: Floats,
-    settings: Floats,
-    thresholded: bool,
-    traded: bool,
-    place: int,
-    work: Floats,
-    kinds: Integers,
-    slot: Integers,
-) -> int:
-    """Put the instruments of one set of curves into blocks of one kind each; returns the number of blocks.
-
-    The steps of ladders lie in `work` too, from `place` on. Where trading costs something there is a second block
-    behind each, for the upper halves.
-    """
-    n = family.size
+def _arrange_stretch(
+    family: Codes, params: Floats, origin: Floats, trusted_to: Floats, settings: Floats, thresholded: bool,
+    traded: bool, leaf: Integers, members: Integers, grouped: bool, place: int, work: Floats, kinds: Integers,
+    slot: Integers, block: int,
+) -> int:  # fmt: skip
+    """Put instruments into blocks from `block` on; returns the block behind them."""
     halves = 2 if traded else 1
-    block = 0
     for kind in range(KINDS):
         lane = LANES
-        for i in range(n):
+        for i in members:
             if dispatch.kind_of(family[i], of_row(params[i])) != kind:
                 continue
             if lane == LANES:
@@ -79,6 +67,8 @@ def arrange(
                         work[base + ENTRY * LANES + j] = -math.inf
                         if traded:
                             work[base + HALF * LANES + j] = MORE if half == 1 else LESS
+                        if grouped:
+                            work[base + FENCED * LANES + j] = 1.0
                         envelope.set_curve(work, base + j, kind, 0.0, without_params(), 0.0)
                     kinds[block] = kind
                     block += 1
@@ -94,10 +84,49 @@ def arrange(
                 first, last = _stretch(
                     family[i], p, origin[i], work, threshold_of(settings, i, thresholded), trusted_to[i]
                 )
+            if grouped:
+                work[at + LEAF * LANES] = leaf[i]
             if traded:
                 _set_costs(settings, work, at, i)
             work[at + FIRST * LANES], work[at + LAST * LANES] = first, last
             work[at + ROOT_STATE * LANES] = -1.0  # no envelope yet
+    return block
+
+
+@routine
+def arrange(
+    family: Codes,
+    params: Floats,
+    origin: Floats,
+    trusted_to: Floats,
+    settings: Floats,
+    thresholded: bool,
+    traded: bool,
+    leaf: Integers,
+    order: Integers,
+    grouped: bool,
+    place: int,
+    work: Floats,
+    kinds: Integers,
+    slot: Integers,
+) -> int:
+    """Put the instruments of one set of curves into blocks of one kind each; returns the number of blocks.
+
+    The steps of ladders lie in `work` too, from `place` on. Where trading costs something there is a second block
+    behind each, for the upper halves; where there are groups, blocks hold instruments of one of them.
+    """
+    n = family.size
+    block = 0
+    begin = 0
+    while begin < n:
+        end = begin + 1
+        while end < n and ((not grouped) or leaf[order[end]] == leaf[order[begin]]):
+            end += 1
+        block = _arrange_stretch(
+            family, params, origin, trusted_to, settings, thresholded, traded, leaf, order[begin:end], grouped, place,
+            work, kinds, slot, block,
+        )  # fmt: skip
+        begin = end
     return block
 
 

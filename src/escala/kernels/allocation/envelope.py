@@ -22,6 +22,7 @@ bends, where it touches its tangents and where it is stationary is in the file o
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 from escala.kernels.families import dispatch, ladder
 from escala.kernels.families.params import Params, of_rows, put_rows
@@ -58,13 +59,19 @@ OFFSET = ORIGIN + 13  # what the lane's own price is above that of money
 #: where the upper halves lie; 0 elsewhere.
 HALF = ORIGIN + 14
 HELD, BUY, SELL, FIXED = range(ORIGIN + 15, ORIGIN + 19)  # capital held, and what trading costs
-SUNK = ORIGIN + 19  # 1: the search has decided that the instrument is traded, and FIXED is paid
+LEAF = ORIGIN + 19  # the innermost group
+SUNK = ORIGIN + 20  # 1: the search has decided that the instrument is traded, and FIXED is paid
 #: Below the price BUY_AT the upper half answers, with at least BUY_TO; from SELL_AT on the lower one, with at most
 #: SELL_FROM; between them nothing is traded. STAYS is 0 where no price leaves the instrument as it is.
-BUY_AT, BUY_TO, SELL_AT, SELL_FROM, STAYS = range(ORIGIN + 20, ORIGIN + 25)
-ROWS = ORIGIN + 25
-BLOCK = ROWS * LANES
+BUY_AT, BUY_TO, SELL_AT, SELL_FROM, STAYS = range(ORIGIN + 21, ORIGIN + 26)
 LESS, MORE = 1.0, 2.0
+#: Of instruments in groups: what the limits of their groups leave of each, and 1 in FENCED.
+CAP, FLOOR, FENCED = range(ORIGIN + 26, ORIGIN + 29)
+BEYOND = ORIGIN + 29  # what the price of its group is above that of money
+ROWS = ORIGIN + 30
+BLOCK = ROWS * LANES
+#: Blocks from the first to before the second.
+Span: TypeAlias = tuple[int, int]
 
 
 @helper
@@ -367,14 +374,15 @@ def answer_lane(v: Floats, steps: Floats, kind: int, j: int, own: float) -> None
 def _join(v: Floats, more: Floats, price: float) -> None:
     """Answer for instruments whose halves have answered: which of them trades, if any does."""
     for j in range(LANES):
+        own = price + v[BEYOND * LANES + j]
         held = v[HELD * LANES + j]
         buy_at, buy_to = v[BUY_AT * LANES + j], v[BUY_TO * LANES + j]
         sell_at, sell_from = v[SELL_AT * LANES + j], v[SELL_FROM * LANES + j]
         up, down = more[NEAR * LANES + j], v[NEAR * LANES + j]
         rising = up if up > buy_to else buy_to
         falling = down if down < sell_from else sell_from
-        bought = (price < buy_at) & (rising > held)
-        sold = (price >= sell_at) & (not bought)
+        bought = (own < buy_at) & (rising > held)
+        sold = (own >= sell_at) & (not bought)
         near = rising if bought else (falling if sold else held)
         slope = more[SLOPE * LANES + j] if bought & (rising == up) else 0.0
         v[SLOPE * LANES + j] = v[SLOPE * LANES + j] if sold & (falling == down) & (falling < held) else slope
@@ -382,8 +390,8 @@ def _join(v: Floats, more: Floats, price: float) -> None:
         up, down = more[FAR_SIDE * LANES + j], v[FAR_SIDE * LANES + j]
         rising = up if up > buy_to else buy_to
         falling = down if down < sell_from else sell_from
-        bought = (price <= buy_at) & (rising > held)
-        sold = (price > sell_at) & (not bought)
+        bought = (own <= buy_at) & (rising > held)
+        sold = (own > sell_at) & (not bought)
         v[FAR_SIDE * LANES + j] = rising if bought else (falling if sold else held)
 
 
@@ -410,12 +418,26 @@ def _answer_kind(v: Floats, steps: Floats, kind: int, price: float) -> None:
         _answer_block(v, RISING, price)
 
 
+@helper
+def _fence(v: Floats) -> None:
+    """Keep the answers of a block within what groups leave of them."""
+    for j in range(LANES):
+        cap, floor = v[CAP * LANES + j], v[FLOOR * LANES + j]
+        near, far = v[NEAR * LANES + j], v[FAR_SIDE * LANES + j]
+        inside = (floor < near) & (near < cap)
+        near = near if near > floor else floor
+        v[NEAR * LANES + j] = near if near < cap else cap
+        far = far if far > floor else floor
+        v[FAR_SIDE * LANES + j] = far if far < cap else cap
+        v[SLOPE * LANES + j] = v[SLOPE * LANES + j] if inside else 0.0
+
+
 @routine
-def respond(work: Floats, kinds: Integers, blocks: int, sums: Floats, price: float) -> tuple[float, float, float]:
+def respond(work: Floats, kinds: Integers, blocks: Span, sums: Floats, price: float) -> tuple[float, float, float]:
     """Best amounts of all instruments at a price; returns the sums of NEAR, FAR_SIDE and SLOPE."""
     for j in range(3 * LANES):
         sums[j] = 0.0
-    for block in range(blocks):
+    for block in range(blocks[0], blocks[1]):
         v = work[block * BLOCK : (block + 1) * BLOCK]
         _answer_kind(v, work, kinds[block], price)
         half = v[HALF * LANES]
@@ -425,6 +447,8 @@ def respond(work: Floats, kinds: Integers, blocks: int, sums: Floats, price: flo
             more = v
             v = work[(block - 1) * BLOCK : block * BLOCK]
             _join(v, more, price)
+        if v[FENCED * LANES] != 0.0:
+            _fence(v)
         for j in range(3 * LANES):
             sums[j] += v[NEAR * LANES + j]
     near = far = slope = 0.0
@@ -516,12 +540,12 @@ def two_sum(total: float, rest: float, value: float) -> tuple[float, float]:
 
 @routine
 def worth(
-    work: Floats, kinds: Integers, blocks: int, sums: Floats, row: int, price: float
+    work: Floats, kinds: Integers, blocks: Span, sums: Floats, row: int, price: float
 ) -> tuple[float, float, float]:
     """Sums of w·U − price·C, of the sizes of its terms, and of C, over a row of amounts; WORTH has w·U − price·C."""
     for j in range(5 * LANES):
         sums[j] = 0.0
-    for block in range(blocks):
+    for block in range(blocks[0], blocks[1]):
         v = work[block * BLOCK : (block + 1) * BLOCK]
         if v[HALF * LANES] == MORE:
             continue

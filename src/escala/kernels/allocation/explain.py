@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from escala.kernels.allocation import envelope
+from escala.kernels.allocation.balance import AT_BOUND
 from escala.kernels.allocation.domains import WITHOUT_CURVE, highest, share_bound, threshold_of
-from escala.kernels.allocation.dual import AT_BOUND
-from escala.kernels.allocation.envelope import BEST, BLOCK, BUY, FIRST, LANES, LAST, ROOT_LOW, ROOT_REACH, WEIGHT
+from escala.kernels.allocation.envelope import BEST, BLOCK, BUY, FIRST, LANES, LAST, LEAF, ROOT_LOW, ROOT_REACH, WEIGHT
 from escala.kernels.allocation.polish import KINKED, kept, rate
 from escala.kernels.jit import Codes, Floats, Integers, routine
 from escala.kernels.layout import bindings as reason_of
 from escala.kernels.layout import families
 from escala.kernels.layout import settings as s
+
+PRICED_APART = 1e-7  # of the weight: marginal utilities that are further from the price than that are those of a group
 
 
 @routine
@@ -36,7 +38,7 @@ def _reason_below(settings: Floats, floor: float, first: float, i: int) -> int:
 @routine
 def explain(
     trusted_to: Floats, settings: Floats, thresholded: bool, floors: Floats, total: float, money: float, work: Floats,
-    kinds: Integers, slot: Integers, shadow: float, binding: Codes,
+    kinds: Integers, slot: Integers, shadow: float, grouped: bool, binding: Codes,
 ) -> None:  # fmt: skip
     """Name what stops every instrument where it is."""
     for i in range(slot.size):
@@ -47,6 +49,7 @@ def explain(
         floor = floors[i] if floors.size else 0.0
         weight = work[at + WEIGHT * LANES]
         low, high = work[at + ROOT_LOW * LANES], work[at + ROOT_REACH * LANES]
+        in_group = grouped & (work[at + LEAF * LANES] >= 0.0)
         reason = reason_of.NONE
         if last == WITHOUT_CURVE:
             reason = reason_of.NO_CURVE
@@ -76,4 +79,9 @@ def explain(
             beyond = min(envelope.weighted_marginal(work, at, kind, x), weight) - rate(work, at, x)  # just above η = 1
             kinked = (abs(value - 1.0) <= KINKED) & (beyond < shadow * (1.0 - KINKED))
             reason = reason_of.PRICE if kinked else reason_of.NONE
+            own = envelope.weighted_marginal(work, at, kind, x) - rate(work, at, x)
+            if in_group & (not kinked) & (value < 1.0) & (abs(own - shadow) > PRICED_APART * weight):
+                reason = reason_of.GROUP
+        if in_group & (x == 0.0) & (reason == reason_of.NONE):
+            reason = reason_of.GROUP
         binding[i] = reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from escala.kernels.allocation import envelope
-from escala.kernels.allocation.dual import AT_BOUND, unfilled
+from escala.kernels.allocation.balance import AT_BOUND, unfilled
 from escala.kernels.allocation.envelope import (
     BEST,
     BLOCK,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from escala.kernels.allocation import envelope
-from escala.kernels.allocation.dual import AT_BOUND, ROUNDING, unfilled
+from escala.kernels.allocation.balance import AT_BOUND, ROUNDING, unfilled
 from escala.kernels.allocation.envelope import (
     AMOUNT,
     BEST,
@@ -21,8 +21,10 @@ from escala.kernels.allocation.envelope import (
     SELL,
     STATE,
     WEIGHT,
+    Span,
     worth,
 )
+from escala.kernels.allocation.groups import Groups, room_in_groups, sum_groups
 from escala.kernels.jit import Floats, Integers, helper, routine
 from escala.kernels.layout import families
 from escala.kernels.layout import solution as f
@@ -104,7 +106,14 @@ def leave_alone(work: Floats, slot: Integers, money: float) -> None:
 
 @routine
 def level_marginals(
-    work: Floats, kinds: Integers, blocks: int, sums: Floats, slot: Integers, money: float, hurdle: float, found: Floats
+    work: Floats,
+    kinds: Integers,
+    blocks: Span,
+    sums: Floats,
+    slot: Integers,
+    money: float,
+    hurdle: float,
+    found: Floats,
 ) -> None:
     """Newton steps that bring the marginal utilities of the interior amounts to one price, at the same total.
 
@@ -192,7 +201,7 @@ def first_price(work: Floats, kinds: Integers, slot: Integers, hurdle: float) ->
 
 @routine
 def state_gap(
-    work: Floats, kinds: Integers, blocks: int, sums: Floats, hurdle: float, scale: float, found: Floats
+    work: Floats, kinds: Integers, blocks: Span, sums: Floats, hurdle: float, scale: float, found: Floats
 ) -> None:
     """State the utility of the best amounts, and the gap: 0 if it is rounding of values of size `scale`."""
     found[f.UTILITY], _, _ = worth(work, kinds, blocks, sums, BEST, hurdle)
@@ -204,20 +213,23 @@ def state_gap(
 
 
 @routine
-def settle(work: Floats, slot: Integers, money: float) -> None:
+def settle(work: Floats, slot: Integers, money: float, groups: Groups) -> None:
     """Make the best amounts add up to the money, and never to more, however they are added."""
     unspent = unfilled(work, slot, money, BEST)
     if unspent > SETTLED * money:
         return
     spare = 0.0 if slot.size < FEW else money * MARGIN
+    more = unspent > 0.0
     for _ in range(4):
         most = 0.0
         chosen = -1
+        sum_groups(work, groups)
         for i in range(slot.size):
             at = slot[i]
             x = work[at + BEST * LANES]
             low, high = _ends(work, at, x)
             room = min(x - low, high - x) if (x > 0.0) & (not kept(work, at, x)) else 0.0
+            room = min(room, room_in_groups(work, at, more, groups))
             if room > most:
                 most = room
                 chosen = i

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 
 from escala.kernels.allocation import envelope
+from escala.kernels.allocation.balance import AT_BOUND, SLACK, SMOOTH
 from escala.kernels.allocation.dual import (
-    AT_BOUND,
-    SLACK,
-    SMOOTH,
     cut_short,
     limited_bound,
     most_tickets,
@@ -44,12 +42,14 @@ from escala.kernels.allocation.envelope import (
     STAYS,
     SUNK,
     WEIGHT,
+    Span,
 )
+from escala.kernels.allocation.groups import Groups, keep_prices, note_prices
 from escala.kernels.allocation.halves import build
 from escala.kernels.families import ladder
 from escala.kernels.jit import Floats, Integers, helper, routine
 from escala.kernels.layout import allocation_status as status_of
-from escala.kernels.layout import coefficients, families
+from escala.kernels.layout import coefficients, families, verdict
 from escala.kernels.layout import marks as m
 from escala.kernels.layout import node as node_of
 from escala.kernels.layout import node_bound as bound_of
@@ -274,7 +274,7 @@ def _mark_held(work: Floats, slot: Integers, marked: Integers) -> None:
 def _solve_node(
     work: Floats,
     kinds: Integers,
-    blocks: int,
+    blocks: Span,
     sums: Floats,
     slot: Integers,
     marked: Integers,
@@ -288,13 +288,17 @@ def _solve_node(
     best: float,
     shadow: float,
     tolerance: float,
+    groups: Groups,
 ) -> tuple[float, float, float, float, float, int, int, float, bool]:
     """Bound a node and look for allocations in it.
 
     Returns the price, D there, the bound, the best value and its price, the instrument to split on (−1: none is
     needed), how and where, and whether the price was found on an arc.
     """
-    price, ended, dual, value, inside = relax(work, kinds, blocks, sums, slot, money, hurdle, floor, price, scale)
+    price, ended, dual, value, inside = relax(
+        work, kinds, blocks, sums, slot, money, hurdle, floor, price, scale, groups
+    )
+    note_prices(groups)
     best, shadow = _keep_if_better(work, slot, value, price, best, shadow)
     smooth = ((ended == SMOOTH) | (ended == SLACK)) and not cut_short(work, kinds, slot)
     bound = dual
@@ -310,18 +314,22 @@ def _solve_node(
     if value == -math.inf:
         for held in range(2):  # without the instrument that does not get its ticket, then with it
             marked[inside] = held
-            at, value = restricted(work, kinds, blocks, sums, slot, marked, money, hurdle, floor, exactly, price, scale)
+            at, value = restricted(
+                work, kinds, blocks, sums, slot, marked, money, hurdle, floor, exactly, price, scale, groups
+            )
             best, shadow = _keep_if_better(work, slot, value, at, best, shadow)
     if active > 1:
         m, most = most_tickets(work, slot, tickets, money)
-        if active > most:
+        if (active > most) & (groups[0].shape[1] == 0):
             limited = limited_bound(
                 work, kinds, blocks, sums, slot, tickets, m, most, money, hurdle, floor, price, scale
             )
             bound = min(bound, limited)
             for j in range(m):
                 marked[tickets[j]] = j < most
-            at, value = restricted(work, kinds, blocks, sums, slot, marked, money, hurdle, floor, exactly, price, scale)
+            at, value = restricted(
+                work, kinds, blocks, sums, slot, marked, money, hurdle, floor, exactly, price, scale, groups
+            )
             best, shadow = _keep_if_better(work, slot, value, at, best, shadow)
     return price, dual, bound, best, shadow, inside, action, point, smooth
 
@@ -330,7 +338,7 @@ def _solve_node(
 def search(
     work: Floats,
     kinds: Integers,
-    blocks: int,
+    blocks: Span,
     sums: Floats,
     marks: Integers,
     waiting: Integers,
@@ -344,6 +352,7 @@ def search(
     most_nodes: int,
     price: float,
     scale: float,
+    groups: Groups,
     found: Floats,
 ) -> tuple[float, bool]:
     """Best-first branch and bound; the answer in BEST, its figures in `found`; returns the price to begin with next.
@@ -354,8 +363,9 @@ def search(
     dirty, twin, after = marks[m.DIRTY], marks[m.TWIN], marks[m.AFTER]
     root_price, dual, bound, best, shadow, inside, action, point, smooth = _solve_node(
         work, kinds, blocks, sums, slot, marked, tickets, money, hurdle, floor, exactly, price, scale,
-        -math.inf, price, tolerance,
+        -math.inf, price, tolerance, groups,
     )  # fmt: skip
+    keep_prices(groups)
     found[f.DUAL_PRICE] = root_price - hurdle
     found[f.DUAL_BOUND] = dual
     upper = bound
@@ -401,7 +411,7 @@ def search(
                     continue
                 _, _, bound, best, shadow, inside, action, point, _ = _solve_node(
                     work, kinds, blocks, sums, slot, marked, tickets, money, hurdle, floor, exactly, root_price, scale,
-                    best, shadow, tolerance,
+                    best, shadow, tolerance, groups,
                 )  # fmt: skip
                 bound = min(bound, node_bounds[node, bound_of.BOUND])
                 if inside < 0 or bound - best <= tolerance * abs(bound):
@@ -427,7 +437,14 @@ def search(
     found[f.UPPER_BOUND] = max(upper, best)
     found[f.UTILITY] = best
     found[f.SHADOW_PRICE] = shadow
-    if (status == status_of.NO_COMBINATION) & (not exactly):
+    grouped = groups[0].shape[1] > 0
+    if grouped & (status >= status_of.NO_ROOM):
+        _, _, _, ended = groups
+        if ended[verdict.WHOLE + verdict.STATUS] != status_of.OPTIMAL:
+            status = int(ended[verdict.WHOLE + verdict.STATUS])
+            found[f.CULPRIT] = ended[verdict.WHOLE + verdict.CULPRIT]
+            found[f.EXCESS] = ended[verdict.WHOLE + verdict.EXCESS]
+    elif (status == status_of.NO_COMBINATION) & (not exactly):
         status = status_of.UNSOLVED
     found[f.STATUS] = status
     found[f.NODES] = count

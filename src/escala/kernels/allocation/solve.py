@@ -16,13 +16,16 @@ from __future__ import annotations
 
 import math
 
+from escala.kernels.allocation.balance import AT_BOUND, unfilled
 from escala.kernels.allocation.domains import arrange, bound_domains, costs_of
-from escala.kernels.allocation.dual import AT_BOUND, relax, unfilled
-from escala.kernels.allocation.envelope import BEST, BLOCK, HALF, LANES, worth
+from escala.kernels.allocation.dual import relax
+from escala.kernels.allocation.envelope import BEST, BLOCK, HALF, LANES, Span, worth
 from escala.kernels.allocation.explain import explain
 from escala.kernels.allocation.greedy import climb
+from escala.kernels.allocation.groups import Groups, find_blocks, order_members, set_limits, start_prices
 from escala.kernels.allocation.polish import first_price, leave_alone, level_marginals, settle, state_gap
 from escala.kernels.allocation.search import search
+from escala.kernels.allocation.seek import begin, efficient, follow_efficiency, follow_marginal, follow_utility
 from escala.kernels.jit import (
     Codes,
     Floats,
@@ -35,19 +38,22 @@ from escala.kernels.jit import (
     floats_out,
     integer,
     integer_rows_out,
+    integers_in,
     integers_out,
     kernel,
     routine,
 )
-from escala.kernels.layout import KINDS, NOTHING, WARM
+from escala.kernels.layout import KINDS, NOTHING, WARM, fences
 from escala.kernels.layout import allocation_status as status_of
 from escala.kernels.layout import bindings as reason_of
 from escala.kernels.layout import controls as c
 from escala.kernels.layout import drafts as draft
 from escala.kernels.layout import marks as m
+from escala.kernels.layout import quest as quest_of
 from escala.kernels.layout import settings as s
 from escala.kernels.layout import solution as f
 from escala.kernels.layout import solves as kind_of
+from escala.kernels.layout import targets as target_of
 from escala.kernels.layout import trail as t
 
 SUMS = 5 * LANES  # room for what a price is answered with, lane by lane
@@ -63,9 +69,10 @@ def _place_in_steps(
     scale: float,
     work: Floats,
     kinds: Integers,
-    blocks: int,
+    blocks: Span,
     sums: Floats,
     marks: Integers,
+    groups: Groups,
     found: Floats,
 ) -> None:
     """Hand out increments: BEST. The upper bound is D at the price that minimises it."""
@@ -74,12 +81,12 @@ def _place_in_steps(
     floor = -math.inf if exactly else hurdle
     step = controls[c.STEP] if controls[c.STEP] > 0.0 else total / GREEDY_PARTS
     found[f.SHADOW_PRICE] = climb(work, kinds, slot, marks[m.HEAP], money, step, hurdle, exactly)
-    price, _, bound, _, _ = relax(work, kinds, blocks, sums, slot, money, hurdle, floor, 0.5 * scale, scale)
+    price, _, bound, _, _ = relax(work, kinds, blocks, sums, slot, money, hurdle, floor, 0.5 * scale, scale, groups)
     left = unfilled(work, slot, money, BEST)
     if exactly & (left > AT_BOUND * money):
         found[f.STATUS], found[f.EXCESS] = status_of.NOT_FOUND, left
         return
-    settle(work, slot, money)
+    settle(work, slot, money, groups)
     found[f.DUAL_PRICE], found[f.DUAL_BOUND], found[f.UPPER_BOUND] = price - hurdle, bound, bound
     state_gap(work, kinds, blocks, sums, hurdle, scale * money, found)
 
@@ -92,13 +99,14 @@ def _place_best(
     scale: float,
     work: Floats,
     kinds: Integers,
-    blocks: int,
+    blocks: Span,
     sums: Floats,
     marks: Integers,
     waiting: Integers,
     nodes: Integers,
     node_bounds: Floats,
     trail: Floats,
+    groups: Groups,
     found: Floats,
 ) -> None:
     """Find the optimum: BEST."""
@@ -118,16 +126,16 @@ def _place_best(
         work, kinds, blocks, sums, marks, waiting, nodes, node_bounds, money, hurdle, -math.inf if exactly else hurdle,
         exactly, controls[c.TOLERANCE], int(controls[c.MAX_NODES]),
         before + trail[t.FALLS] * moved,  # along a path the price goes on as it went before
-        scale, found,
+        scale, groups, found,
     )  # fmt: skip
     trail[t.FALLS] = min((price - before) / moved, 0.0) if moved != 0.0 else 0.0
     trail[t.PRICE], trail[t.MONEY] = price, money
     if found[f.STATUS] >= status_of.NO_ROOM:
         return
     leave_alone(work, slot, money)
-    if not smooth:
+    if (not smooth) & (groups[0].shape[1] == 0):
         level_marginals(work, kinds, blocks, sums, slot, money, hurdle, found)
-    settle(work, slot, money)
+    settle(work, slot, money, groups)
     state_gap(work, kinds, blocks, sums, hurdle, scale * money, found)
 
 
@@ -144,13 +152,15 @@ def _solve(
     scale: float,
     work: Floats,
     kinds: Integers,
-    blocks: int,
+    blocks: Span,
     sums: Floats,
     marks: Integers,
     waiting: Integers,
     nodes: Integers,
     node_bounds: Floats,
     trail: Floats,
+    limits: Floats,
+    groups: Groups,
     amounts: Floats,
     binding: Codes,
     found: Floats,
@@ -163,18 +173,23 @@ def _solve(
     found[f.STATUS], found[f.CULPRIT], found[f.EXCESS], found[f.NODES] = status, culprit, excess, 0
     if status >= status_of.NO_ROOM:
         return
+    set_limits(limits, total, groups)
     if greedy:
-        _place_in_steps(controls, total, money, exactly, scale, work, kinds, blocks, sums, marks, found)
+        _place_in_steps(controls, total, money, exactly, scale, work, kinds, blocks, sums, marks, groups, found)
     else:
         _place_best(
-            controls, money, exactly, scale, work, kinds, blocks, sums, marks, waiting, nodes, node_bounds, trail, found
-        )
+            controls, money, exactly, scale, work, kinds, blocks, sums, marks, waiting, nodes, node_bounds, trail,
+            groups, found,
+        )  # fmt: skip
     if found[f.STATUS] >= status_of.NO_ROOM:
         return
     found[f.STATUS] = status_of.OPTIMAL if found[f.GAP] <= controls[c.TOLERANCE] else status_of.GAP_OPEN
     for i in range(slot.size):
         amounts[i] = work[slot[i] + BEST * LANES]
-    explain(trusted_to, settings, thresholded, floors, total, money, work, kinds, slot, found[f.SHADOW_PRICE], binding)
+    explain(
+        trusted_to, settings, thresholded, floors, total, money, work, kinds, slot, found[f.SHADOW_PRICE],
+        groups[0].shape[1] > 0, binding,
+    )  # fmt: skip
 
 
 @routine
@@ -206,6 +221,26 @@ def _hand_over(
     found_out[f.CULPRIT], found_out[f.EXCESS] = found[f.CULPRIT], found[f.EXCESS]
 
 
+@routine
+def _follow(
+    goal: int, target: float, work: Floats, kinds: Integers, slot: Integers, settings: Floats, amounts: Floats,
+    controls: Floats, asked: Floats, grouped: bool, solution: Floats, quest: Floats,
+) -> bool:  # fmt: skip
+    """Choose the next total of a problem that is asked backwards; False where the last one was the answer."""
+    if goal == target_of.UTILITY:
+        return follow_utility(target, solution, quest)
+    placed, returned = efficient(work, kinds, slot, amounts)
+    if goal == target_of.EFFICIENCY:
+        return follow_efficiency(target, placed, returned, solution, quest)
+    shares = grouped
+    for i in range(slot.size):
+        shares |= settings[s.MAX_SHARE, i] < 1.0
+    goes_on = follow_marginal(target, placed, first_price(work, kinds, slot, 0.0), shares, solution, quest)
+    if quest[quest_of.LAST] != 0.0:
+        asked[c.HURDLE] = controls[c.HURDLE]
+    return goes_on
+
+
 @kernel(
     codes_in,
     float_rows_in,
@@ -230,6 +265,16 @@ def _hand_over(
     float_rows_out,
     code_rows_out,
     float_rows_out,
+    integers_in,
+    integers_in,
+    float_rows_in,
+    float_rows_out,
+    integer_rows_out,
+    float_rows_out,
+    floats_out,
+    floats_in,
+    floats_out,
+    floats_out,
     integer,
     integer,
 )
@@ -257,6 +302,16 @@ def allocate(
     drafts: Floats,
     draft_binding: Codes,
     draft_solutions: Floats,
+    leaf: Integers,
+    parents: Integers,
+    group_limits: Floats,
+    group_prices: Floats,
+    forest: Integers,
+    group_work: Floats,
+    ended: Floats,
+    targets: Floats,
+    asked: Floats,
+    quest: Floats,
     start: int,
     stop: int,
 ) -> None:
@@ -281,12 +336,22 @@ def allocate(
         the rest NaN.
     first_amounts, first_binding, first_solutions : the same, or of no rows
         Output: what a second solve was built on; the same where there was none.
-    work : (work_size(n, parts, size of steps),) float64
+    work : (work_size(n, g, parts, size of steps),) float64
         Parts: 1, or 2 where what is left over may be placed; twice that where trading costs something.
-    marks, blocks_and_nodes : (marks.END, n), (integers_size(n, max_nodes),) int64
+    marks, blocks_and_nodes : (marks.END, n), (integers_size(n, g, max_nodes),) int64
     nodes, node_bounds : (max_nodes + 2, node.END) int64, (max_nodes + 2, node_bound.END) float64
     trails : (solves.END, trail.END) float64
     drafts, draft_binding, draft_solutions : (drafts.END, n), (drafts.END, n) int8, (drafts.END, solution.END)
+    leaf, parents : (n,), (g,) int64
+        The innermost group of every instrument, and the group around every group; −1: none. Groups come before what
+        they lie in.
+    group_limits : (group_limits.END, g) float64
+    group_prices : (problems, g) float64
+        Output: what one more unit of each group's limit returns; below 0 where it is a lower one.
+    forest, group_work, ended : (forest.END, g) int64, (fences.END, g), (verdict.END,) float64
+    targets : (t,) float64
+        What is asked for where GOAL is not NONE; the totals then are the most that there is.
+    asked, quest : (controls.END,), (quest.END,) float64
     start, stop : int
         Range of problems.
     """
@@ -295,7 +360,8 @@ def allocate(
     traded = False
     for i in range(n):
         traded |= costs_of(settings, i) > 0.0
-    most_blocks = (n // LANES + KINDS) * (2 if traded else 1)  # every kind may have a block that is not full
+    # every kind may have a block that is not full, in every stretch of a group
+    most_blocks = (n // LANES + KINDS * (parents.size + 1)) * (2 if traded else 1)
     place = most_blocks * BLOCK
     size = place + steps.size
     sums, rows, free = work[:SUMS], work[SUMS : SUMS + size], work[SUMS + size :]
@@ -305,6 +371,10 @@ def allocate(
             free[place + j] = steps[j]
     slot = marks[m.SLOT]
     kinds, waiting = blocks_and_nodes[:most_blocks], blocks_and_nodes[most_blocks:]
+    g = parents.size
+    grouped = g > 0
+    groups = (forest, group_work, marks[m.LANE], ended)
+    order_members(leaf, parents, forest, marks[m.ORDER])
     no_floors = drafts[draft.FIRST][:0]
     scale = highest_threshold = 0.0
     for i in range(n):
@@ -313,85 +383,118 @@ def allocate(
     scale = scale if scale > 0.0 else 1.0
     twice = (controls[c.DISTRIBUTE] != 0.0) & (highest_threshold > 0.0)
     curves = free_curves = -1
-    blocks = 0
+    blocks = (0, 0)
     for at in range(start, stop):
         total = totals[at % totals.size]
-        money = total * (1.0 - controls[c.RESERVE])
         now = at // totals.size
         own = params[now * n : (now + 1) * n]
         if now != curves:
             curves = now
-            blocks = arrange(family, own, origin, trusted_to, settings, True, traded, place, rows, kinds, slot)
+            most = arrange(
+                family, own, origin, trusted_to, settings, True, traded, leaf, marks[m.ORDER], grouped, place, rows,
+                kinds, slot,
+            )  # fmt: skip
+            blocks = (0, most)
+            find_blocks(marks[m.ORDER], slot, 2 if traded else 1, groups)
             trails[:, t.FALLS] = 0.0
         if at % WARM == 0:
             trails[:, t.PRICE] = 0.5 * scale
             trails[:, t.FALLS] = 0.0
             trails[:, t.MONEY] = 0.0
+            start_prices(0.5 * scale, groups)
+        goal = int(controls[c.GOAL])
+        goes_on = True
         first, answer, phases = draft.FIRST, draft.FIRST, 1
-        _solve(
-            trusted_to, settings, controls, no_floors, total, exactly, greedy, True, scale, rows, kinds, blocks, sums,
-            marks, waiting, nodes, node_bounds, trails[kind_of.FIRST],
-            drafts[draft.FIRST], draft_binding[draft.FIRST], draft_solutions[draft.FIRST],
-        )  # fmt: skip
-        status = draft_solutions[draft.FIRST, f.STATUS]
-        short = (status == status_of.TOO_LITTLE_ROOM) | (status == status_of.NO_COMBINATION)
-        if twice & exactly & (short | (status == status_of.NOT_FOUND)):  # the second solve places the rest
+        for entry in range(controls.size):
+            asked[entry] = controls[entry]
+        if goal != target_of.NONE:
+            total = begin(
+                goal, targets[at % totals.size], total, scale - asked[c.HURDLE], 1.0 - asked[c.RESERVE], quest
+            )
+            if goal == target_of.MARGINAL:
+                asked[c.HURDLE] = max(asked[c.HURDLE], targets[at % totals.size])
+        while goes_on:
+            money = total * (1.0 - asked[c.RESERVE])
+            first, answer, phases = draft.FIRST, draft.FIRST, 1
             _solve(
-                trusted_to, settings, controls, no_floors, total, False, greedy, True, scale, rows, kinds, blocks, sums,
-                marks, waiting, nodes, node_bounds, trails[kind_of.RELAXED],
+                trusted_to, settings, asked, no_floors, total, exactly, greedy, True, scale, rows, kinds, blocks, sums,
+                marks, waiting, nodes, node_bounds, trails[kind_of.FIRST], group_limits, groups,
                 drafts[draft.FIRST], draft_binding[draft.FIRST], draft_solutions[draft.FIRST],
             )  # fmt: skip
-        answered = draft_solutions[draft.FIRST, f.STATUS] < status_of.NO_ROOM
-        if (twice & answered) and unfilled(rows, slot, money, BEST) > NOTHING * money:
-            phases = 2
-            answer = draft.SECOND
-            if now != free_curves:
-                free_curves = now
-                arrange(family, own, origin, trusted_to, settings, False, traded, place, free, kinds, slot)
-            _solve(
-                trusted_to, settings, controls, drafts[draft.FIRST], total, exactly, greedy, False, scale, free, kinds,
-                blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.SECOND],
-                drafts[draft.SECOND], draft_binding[draft.SECOND], draft_solutions[draft.SECOND],
-            )  # fmt: skip
-            _add_first(
-                drafts[draft.FIRST], draft_binding[draft.FIRST], draft_solutions[draft.FIRST],
-                draft_binding[draft.SECOND], draft_solutions[draft.SECOND],
-            )  # fmt: skip
-            # neither order wins always: the same after a greedy first solve may be better
-            if (not greedy) & (not traded):
+            status = draft_solutions[draft.FIRST, f.STATUS]
+            short = (status == status_of.TOO_LITTLE_ROOM) | (status == status_of.NO_COMBINATION)
+            if twice & exactly & (short | (status == status_of.NOT_FOUND)):  # the second solve places the rest
                 _solve(
-                    trusted_to, settings, controls, no_floors, total, False, True, True, scale, rows, kinds, blocks,
-                    sums, marks, waiting, nodes, node_bounds, trails[kind_of.FIRST],
-                    drafts[draft.GREEDY_FIRST], draft_binding[draft.GREEDY_FIRST], draft_solutions[draft.GREEDY_FIRST],
+                    trusted_to, settings, asked, no_floors, total, False, greedy, True, scale, rows, kinds, blocks,
+                    sums, marks, waiting, nodes, node_bounds, trails[kind_of.RELAXED], group_limits, groups,
+                    drafts[draft.FIRST], draft_binding[draft.FIRST], draft_solutions[draft.FIRST],
                 )  # fmt: skip
-                if draft_solutions[draft.GREEDY_FIRST, f.STATUS] < status_of.NO_ROOM:
-                    _solve(
-                        trusted_to, settings, controls, drafts[draft.GREEDY_FIRST], total, exactly, False, False, scale,
-                        free, kinds, blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.AFTER_GREEDY],
-                        drafts[draft.AFTER_GREEDY], draft_binding[draft.AFTER_GREEDY],
-                        draft_solutions[draft.AFTER_GREEDY],
+            answered = draft_solutions[draft.FIRST, f.STATUS] < status_of.NO_ROOM
+            if (twice & answered) and unfilled(rows, slot, money, BEST) > NOTHING * money:
+                phases = 2
+                answer = draft.SECOND
+                if now != free_curves:
+                    free_curves = now
+                    arrange(
+                        family, own, origin, trusted_to, settings, False, traded, leaf, marks[m.ORDER], grouped, place,
+                        free, kinds, slot,
                     )  # fmt: skip
-                    _add_first(
+                _solve(
+                    trusted_to, settings, asked, drafts[draft.FIRST], total, exactly, greedy, False, scale, free, kinds,
+                    blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.SECOND], group_limits, groups,
+                    drafts[draft.SECOND], draft_binding[draft.SECOND], draft_solutions[draft.SECOND],
+                )  # fmt: skip
+                _add_first(
+                    drafts[draft.FIRST], draft_binding[draft.FIRST], draft_solutions[draft.FIRST],
+                    draft_binding[draft.SECOND], draft_solutions[draft.SECOND],
+                )  # fmt: skip
+                # neither order wins always: the same after a greedy first solve may be better
+                if not (greedy | traded | grouped):
+                    _solve(
+                        trusted_to, settings, asked, no_floors, total, False, True, True, scale, rows, kinds, blocks,
+                        sums, marks, waiting, nodes, node_bounds, trails[kind_of.FIRST], group_limits, groups,
                         drafts[draft.GREEDY_FIRST], draft_binding[draft.GREEDY_FIRST],
                         draft_solutions[draft.GREEDY_FIRST],
-                        draft_binding[draft.AFTER_GREEDY], draft_solutions[draft.AFTER_GREEDY],
                     )  # fmt: skip
-                    one, other = draft_solutions[draft.SECOND], draft_solutions[draft.AFTER_GREEDY]
-                    lost = one[f.STATUS] >= status_of.NO_ROOM
-                    sound = other[f.STATUS] < status_of.NO_ROOM
-                    if sound & (lost | (other[f.UTILITY] > one[f.UTILITY])):
-                        first, answer = draft.GREEDY_FIRST, draft.AFTER_GREEDY
-            if draft_solutions[answer, f.STATUS] >= status_of.NO_ROOM:
-                # the first amounts stand in the way of spending all: begin anew without the threshold
-                _solve(
-                    trusted_to, settings, controls, no_floors, total, exactly, greedy, False, scale, free, kinds,
-                    blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.ANEW],
-                    drafts[answer], draft_binding[answer], draft_solutions[answer],
+                    if draft_solutions[draft.GREEDY_FIRST, f.STATUS] < status_of.NO_ROOM:
+                        _solve(
+                            trusted_to, settings, asked, drafts[draft.GREEDY_FIRST], total, exactly, False, False,
+                            scale, free, kinds, blocks, sums, marks, waiting, nodes, node_bounds,
+                            trails[kind_of.AFTER_GREEDY], group_limits, groups,
+                            drafts[draft.AFTER_GREEDY], draft_binding[draft.AFTER_GREEDY],
+                            draft_solutions[draft.AFTER_GREEDY],
+                        )  # fmt: skip
+                        _add_first(
+                            drafts[draft.GREEDY_FIRST], draft_binding[draft.GREEDY_FIRST],
+                            draft_solutions[draft.GREEDY_FIRST],
+                            draft_binding[draft.AFTER_GREEDY], draft_solutions[draft.AFTER_GREEDY],
+                        )  # fmt: skip
+                        one, other = draft_solutions[draft.SECOND], draft_solutions[draft.AFTER_GREEDY]
+                        lost = one[f.STATUS] >= status_of.NO_ROOM
+                        sound = other[f.STATUS] < status_of.NO_ROOM
+                        if sound & (lost | (other[f.UTILITY] > one[f.UTILITY])):
+                            first, answer = draft.GREEDY_FIRST, draft.AFTER_GREEDY
+                if draft_solutions[answer, f.STATUS] >= status_of.NO_ROOM:
+                    # the first amounts stand in the way of spending all: begin anew without the threshold
+                    _solve(
+                        trusted_to, settings, asked, no_floors, total, exactly, greedy, False, scale, free, kinds,
+                        blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.ANEW], group_limits, groups,
+                        drafts[answer], draft_binding[answer], draft_solutions[answer],
+                    )  # fmt: skip
+            goes_on = False
+            if goal != target_of.NONE:
+                goes_on = _follow(
+                    goal, targets[at % totals.size], rows, kinds, slot, settings, drafts[answer], controls, asked,
+                    grouped, draft_solutions[answer], quest,
                 )  # fmt: skip
+                total = quest[quest_of.AT]
+        draft_solutions[answer, f.TOTAL] = draft_solutions[first, f.TOTAL] = total
         _hand_over(
             drafts[answer], draft_binding[answer], draft_solutions[answer], phases,
             amounts[at], binding[at], solutions[at],
         )  # fmt: skip
+        for k in range(g):
+            group_prices[at, k] = group_work[fences.FOUND, k]
         if first_amounts.shape[0] > 0:
             _hand_over(
                 drafts[first], draft_binding[first], draft_solutions[first], 1,
@@ -399,14 +502,14 @@ def allocate(
             )  # fmt: skip
 
 
-def work_size(n: int, parts: int, steps: int) -> int:
-    """Floats that `work` must hold for n instruments, in so many parts: see :func:`allocate`.
+def work_size(n: int, groups: int, parts: int, steps: int) -> int:
+    """Floats that `work` must hold for n instruments, in so many groups and parts: see :func:`allocate`.
 
     `steps` counts the numbers that ladders have beside their coefficients.
     """
-    return SUMS + parts * ((n // LANES + KINDS) * BLOCK + steps)
+    return SUMS + parts * ((n // LANES + KINDS * (groups + 1)) * BLOCK + steps)
 
 
-def integers_size(n: int, max_nodes: int) -> int:
-    """Integers that `blocks_and_nodes` must hold for n instruments."""
-    return 2 * (n // LANES + KINDS) + max_nodes + 2
+def integers_size(n: int, groups: int, max_nodes: int) -> int:
+    """Integers that `blocks_and_nodes` must hold for n instruments in so many groups."""
+    return 2 * (n // LANES + KINDS * (groups + 1)) + max_nodes + 2

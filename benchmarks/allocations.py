@@ -1,0 +1,83 @@
+"""Whether allocations with holdings, costs and groups, forwards and backwards, are as good as a convex solver's.
+
+``python -m benchmarks.allocations [problems] [seed]`` draws concave problems, solves each with cvxpy (Clarabel) too,
+and prints in how many ours is worse than its answer by more than the gap, how many bounds lie below it, the widest gap,
+and how far totals that were sought for a utility lie from the least that the solver needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks import peers
+from escala import CurveSet, allocate
+
+Floats = npt.NDArray[np.float64]
+#: Relative: what a solver's answer may be off by.
+THEIRS = 1e-7
+
+
+def drawn(rng: np.random.Generator) -> tuple[CurveSet, float, dict[str, Any], peers.ConicHolding]:
+    """Draw a problem: for us, and for the peer."""
+    n = int(rng.integers(2, 30))
+    family = np.where(rng.random(n) < 0.5, 0, 3).astype(np.int8)
+    top, loss = rng.uniform(0.5, 0.99, n), rng.uniform(0.3, 0.9, n)
+    limit = 10.0 ** rng.uniform(-1.0, 1.0, n)
+    params = np.column_stack([-top * loss / np.where(family == 0, limit, np.sqrt(limit)), top, np.zeros(n)])
+    curves = CurveSet.from_params(
+        [f"S{i}" for i in range(n)], ["linear" if code == 0 else "sqrt" for code in family], params, trusted_to=limit
+    )
+    total = float(rng.uniform(0.05, 1.0) * limit.sum())
+    current = np.where(rng.random(n) < 0.7, rng.uniform(0.0, 1.0, n) * limit, 0.0)
+    buy, sell = (rng.uniform(0.0, 0.2, n) * (rng.random(n) < 0.7) for _ in range(2))
+    labels, inner = rng.integers(0, 3, n), rng.integers(0, 2, n)
+    paths = [None if k == 2 else (f"g{k}", f"{m}") for k, m in zip(labels.tolist(), inner.tolist(), strict=True)]
+    names = sorted({"/".join(path[: depth + 1]) for path in paths if path for depth in range(2)})
+    groups = [np.array([i for i, path in enumerate(paths) if path and f"{'/'.join(path)}/".startswith(f"{name}/")])
+              for name in names]  # fmt: skip
+    upper = [float(rng.uniform(0.1, 0.9) * min(limit[inside].sum(), total)) for inside in groups]
+    lower = [most * float(rng.uniform(0.0, 0.3)) * ("/" in name) * 0.4 for name, most in zip(names, upper, strict=True)]
+    for k, name in enumerate(names):  # what is inside of a group must fit into it
+        demanded = sum(least for least, one in zip(lower, names, strict=True) if one.startswith(f"{name}/"))
+        upper[k] = max(upper[k], demanded)
+    ours = {
+        "current": current, "trade_cost": (buy, sell), "groups": paths,
+        "group_upper": dict(zip(names, upper, strict=True)), "group_lower": dict(zip(names, lower, strict=True)),
+    }  # fmt: skip
+    peer = peers.ConicHolding(
+        family, params, limit, current=current, buy=buy, sell=sell, groups=groups, upper=upper, lower=lower
+    )
+    return curves, total, ours, peer
+
+
+def main(problems: int, seed: int) -> None:
+    """Compare, and print what was seen."""
+    rng = np.random.default_rng(seed)
+    worse = below = failed = 0
+    widest = furthest = 0.0
+    for _ in range(problems):
+        curves, total, asked, peer = drawn(rng)
+        found = allocate(curves, total, **asked)
+        peer.solve([total])
+        if peer.problem.status not in ("optimal", "optimal_inaccurate"):
+            failed += 1
+            continue
+        theirs, size = float(peer.problem.value), total
+        worse += float(found.utility) < theirs - THEIRS * size - float(found.gap) * abs(float(found.upper_bound))
+        below += float(found.upper_bound) < theirs - THEIRS * size
+        widest = max(widest, (float(found.upper_bound) - float(found.utility)) / size)
+        if float(found.utility) > 0.0:
+            sought = allocate(curves, total, target_utility=0.9 * float(found.utility), **asked)
+            peer.solve([float(sought.total)])
+            furthest = max(furthest, abs(float(peer.problem.value) - 0.9 * float(found.utility)) / size)
+    print(f"{problems} problems, {failed} that the solver did not finish")
+    print(f"worse than its answer by more than the gap: {worse}; bounds below its answer: {below}")
+    print(f"widest gap {widest:.1e} of the money; utility of a sought total off by {furthest:.1e} of the money")
+
+
+if __name__ == "__main__":
+    main(*(int(word) for word in [*sys.argv[1:], *["2000", "1"][len(sys.argv) - 1 :]]))

@@ -1,0 +1,178 @@
+"""Groups of instruments, from labels, paths of labels or lists of symbols, and their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from escala import keyed
+from escala.arrays import Floats, per_item
+from escala.errors import AllocationError, did_you_mean
+from escala.keyed import PerSymbol
+from escala.tables import ALLOCATION_GROUPS, Quantity
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+#: Labels or paths, one an instrument or by symbol; or lists of symbols by the name of their group.
+GroupsLike: TypeAlias = Mapping[str, Any] | Sequence[Any] | None
+
+_ROW: Final = {row.name: place for place, row in enumerate(ALLOCATION_GROUPS)}
+_NOBODY: Final = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Groups as kernels take them: from the innermost outwards.
+
+    Attributes
+    ----------
+    names : tuple of str
+        g names; those of paths are joined by slashes.
+    leaf : (n,) int64
+        The innermost group of every instrument, −1 where there is none.
+    parents : (g,) int64
+        The group around every group, −1 where there is none.
+    limits : (3, g) float64
+        Rows of ``ALLOCATION_GROUPS``.
+    """
+
+    names: tuple[str, ...]
+    leaf: Integers
+    parents: Integers
+    limits: Floats
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def limit(self, name: str) -> Floats:
+        """Give one limit of every group."""
+        row: Floats = self.limits[_ROW[name]]
+        return row
+
+    def around(self, i: int) -> list[int]:
+        """Give the groups of an instrument, from the innermost outwards."""
+        found = []
+        k = int(self.leaf[i])
+        while k >= 0:
+            found.append(k)
+            k = int(self.parents[k])
+        return found
+
+    def sums(self, amounts: Floats) -> Floats:
+        """Add up what every group holds: P + (g,) of P + (n,)."""
+        inside = np.zeros((self.leaf.size, len(self)))
+        for i in range(self.leaf.size):
+            inside[i, self.around(i)] = 1.0
+        sums: Floats = amounts @ inside
+        return sums
+
+
+def checked(groups: GroupsLike, symbols: Sequence[str], limits: Mapping[str, PerSymbol]) -> Groups:
+    """Check groups and their limits, and bring them to the order of kernels.
+
+    Raises
+    ------
+    AllocationError
+        Names the group, the symbol or the limit.
+    """
+    if groups is None:
+        for row in ALLOCATION_GROUPS:
+            if type(limits[row.name]) is not float or limits[row.name] != row.default:
+                raise AllocationError(f"{row.name} needs groups", arguments=(row.name, "groups"))
+        return Groups((), np.full(len(symbols), _NOBODY), np.empty(0, np.int64), np.empty((len(_ROW), 0)))
+    members = _members(groups, list(symbols))
+    names = list(members)
+    rows = np.stack([_limit(row, limits[row.name], names) for row in ALLOCATION_GROUPS])
+    inwards = sorted(range(len(names)), key=lambda k: (len(members[names[k]]), -_depth(names[k]), -k))
+    parents, leaf = _nest([(names[k], members[names[k]]) for k in inwards], list(symbols))
+    return Groups(tuple(names[k] for k in inwards), leaf, parents, np.ascontiguousarray(rows[:, inwards]))
+
+
+def _depth(name: str) -> int:
+    return name.count("/")
+
+
+def _members(groups: Any, symbols: list[str]) -> dict[str, set[int]]:
+    """Give the places of every group's instruments."""
+    if isinstance(groups, Mapping) and not all(_is_label(value) for value in groups.values()):
+        return _listed(groups, symbols)
+    labels = keyed.by_symbol("groups", groups, symbols, AllocationError)
+    if isinstance(labels, str) or not isinstance(labels, Iterable):
+        message = f"groups must be labels of the instruments or lists of symbols by name, not {groups!r}"
+        raise AllocationError(message, arguments=("groups",))
+    labels = list(labels)
+    if len(labels) != len(symbols):
+        message = f"groups must have a label for each of {len(symbols)} instruments, but has {len(labels)}"
+        raise AllocationError(message, arguments=("groups",))
+    members: dict[str, set[int]] = {}
+    for i, label in enumerate(labels):
+        if not _is_label(label):
+            message = f"groups[{i}] must be a label, a tuple of labels or None, not {label!r}"
+            raise AllocationError(message, arguments=("groups",), indexes=((i,),))
+        path = () if label is None else (label,) if isinstance(label, str) else label
+        for depth in range(len(path)):
+            members.setdefault("/".join(path[: depth + 1]), set()).add(i)
+    return members
+
+
+def _is_label(value: Any) -> bool:
+    """Tell a label, a path of labels or none."""
+    return value is None or isinstance(value, str) or (
+        isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+    )  # fmt: skip
+
+
+def _listed(groups: Mapping[str, Any], symbols: list[str]) -> dict[str, set[int]]:
+    """Read lists of symbols by the name of their group."""
+    places = {symbol: i for i, symbol in enumerate(symbols)}
+    members: dict[str, set[int]] = {}
+    for name, listed in groups.items():
+        if isinstance(listed, str) or not isinstance(listed, Iterable):
+            message = f"groups[{name!r}] must be a list of symbols, not {listed!r}"
+            raise AllocationError(message, arguments=("groups",))
+        found = list(listed)
+        for symbol in found:
+            if symbol not in places:
+                hint = did_you_mean(str(symbol), symbols)
+                message = f"groups[{name!r}] names {symbol!r}, which is not among the symbols{hint}"
+                raise AllocationError(message, arguments=("groups",))
+        if not found:
+            raise AllocationError(f"groups[{name!r}] has no instruments", arguments=("groups",))
+        members[str(name)] = {places[symbol] for symbol in found}
+    return members
+
+
+def _nest(groups: list[tuple[str, set[int]]], symbols: list[str]) -> tuple[Integers, Integers]:
+    """Find what lies around every group, and the innermost group of every instrument."""
+    parents, leaf = np.full(len(groups), _NOBODY), np.full(len(symbols), _NOBODY)
+    for k, (name, inside) in enumerate(groups):
+        for i in inside:
+            leaf[i] = k if leaf[i] == _NOBODY else leaf[i]
+        for other in range(k + 1, len(groups)):
+            around_name, around = groups[other]
+            shared = inside & around
+            if shared and not inside <= around:
+                symbol = symbols[min(shared)]
+                message = (
+                    f"groups {name!r} and {around_name!r} both hold {symbol!r}, but neither holds the other: groups "
+                    "must lie in one another or apart"
+                )
+                raise AllocationError(message, arguments=("groups",))
+            if shared and parents[k] == _NOBODY:
+                parents[k] = other
+    return parents, leaf
+
+
+def _limit(row: Quantity, given: Any, names: list[str]) -> Floats:
+    """Check one limit: a number for all groups, one for each in their order, or by name for some."""
+    wanted = keyed.mapping(row.name, given, AllocationError)
+    if wanted is not None:
+        for name in wanted:
+            if name not in names:
+                message = f"{row.name} names {name!r}, which is not among the groups{did_you_mean(str(name), names)}"
+                raise AllocationError(message, arguments=(row.name,))
+        given = [wanted.get(name, row.default) for name in names]
+    return per_item(row.name, given, len(names), row.values, AllocationError)

@@ -1,0 +1,251 @@
+"""allocate with limits of groups: against all combinations, the greedy rule, bounds of any prices, and bad input."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from escala import Allocation, AllocationError, Binding, CurveSet, InfeasibleError, allocate
+from tests.naive import allocation as naive
+from tests.naive.allocation import Group, Problem
+from tests.rooms.test_allocation import concave_problem, curves_of, mixed_problem, rounding, solve
+from tests.rooms.test_allocation_costs import costed, lines
+
+SEEDS = st.integers(0, 2**32)
+
+
+def draw_groups(
+    p: Problem, rng: np.random.Generator, *, least: bool = True
+) -> tuple[list[Any], list[tuple[str, Group]]]:
+    """Draw paths of one or two labels, and limits: some bind, some do not; what must be held is possible."""
+    n = len(p)
+    outer = rng.integers(0, 3, n)  # 2: no group
+    paths: list[Any] = [
+        None if k == 2 else (f"g{k}", f"{rng.integers(0, 2)}") if rng.random() < 0.7 else (f"g{k}",) for k in outer
+    ]
+    members: dict[str, list[int]] = {}
+    for i, path in enumerate(paths):
+        for depth in range(len(path or ())):
+            members.setdefault("/".join((path or ())[: depth + 1]), []).append(i)
+    found: list[tuple[str, Group]] = []
+    for name in sorted(members, key=lambda name: -name.count("/")):
+        inside = members[name]
+        most = float(rng.choice([math.inf, rng.uniform(0.05, 0.6) * p.money]))
+        room = math.fsum(min(p.high[i], p.money) if p.usable[i] and p.low[i] == 0.0 else 0.0 for i in inside)
+        lowest = rng.uniform(0.0, 0.5) * min(most, room, p.money / 8.0) if least and rng.random() < 0.3 else 0.0
+        forced = math.fsum(p.low[i] for i in inside if p.forced[i])
+        nested = math.fsum(g.least for k, g in found if k.startswith(name + "/"))
+        found.append((name, Group(tuple(inside), max(most, forced + nested), max(lowest, 0.0))))
+    return paths, found
+
+
+def limits_of(paths: list[Any], groups: list[tuple[str, Group]]) -> dict[str, Any]:
+    upper = {name: g.most for name, g in groups}
+    return {"groups": paths, "group_upper": upper, "group_lower": {name: g.least for name, g in groups}}
+
+
+def check_groups(p: Problem, groups: list[tuple[str, Group]], result: Allocation) -> None:
+    """Check that amounts keep to limits, the value is theirs, and the bound is the oracle's at the same prices."""
+    named = dict(groups)
+    listed = [named[name] for name in result.groups]
+    assert naive.is_feasible(p, result.amounts)
+    assert naive.keeps_groups(listed, result.amounts, 1e-12 * p.money)
+    assert math.isclose(float(result.utility), naive.value_of(p, result.amounts), rel_tol=1e-12, abs_tol=rounding(p))
+    assert float(result.utility) <= float(result.upper_bound) <= float(result.dual_bound) + rounding(p)
+    sampled = naive.priced_bound(p, listed, result.group_prices.tolist(), float(result.dual_price))
+    assert sampled - rounding(p) <= float(result.dual_bound) <= sampled + 1e-8 * p.money
+    for g, price in zip(listed, result.group_prices.tolist(), strict=True):
+        held = math.fsum(result.amounts[list(g.members)].tolist())
+        if int(result.nodes) == 1 and price > 1e-9:
+            assert held == pytest.approx(g.most, rel=1e-9)
+        if int(result.nodes) == 1 and price < -1e-9:
+            assert held == pytest.approx(g.least, rel=1e-9)
+
+
+@settings(max_examples=40)
+@given(SEEDS)
+def test_concave_problems_close_and_follow_the_greedy_rule(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    p = replace(concave_problem(rng, int(rng.integers(2, 10))), spend="at_most", lower=np.zeros(1))
+    p = replace(p, lower=np.zeros(len(p)))
+    paths, groups = draw_groups(p, rng)
+    result = solve(p, **limits_of(paths, groups))
+    check_groups(p, groups, result)
+    assert float(result.upper_bound) - float(result.utility) <= 1e-9 * p.money
+    rule = naive.greedy_in_groups(p, [g for _, g in groups], 300)
+    reached = naive.value_of(p, rule)
+    if naive.keeps_groups([g for _, g in groups], rule, 0.0) and naive.is_feasible(p, rule):
+        assert reached <= float(result.upper_bound) + rounding(p)
+    assert reached >= float(result.utility) - 0.05 * p.money
+
+
+@settings(max_examples=30)
+@given(SEEDS)
+def test_no_combination_exceeds_the_bound(seed: int) -> None:
+    """Tickets, convex stretches, costs: three instruments, all combinations of a grid."""
+    rng = np.random.default_rng(seed)
+    p = replace(mixed_problem(rng, 3), spend="at_most")
+    p = costed(p, rng) if rng.random() < 0.5 else p
+    paths, groups = draw_groups(p, rng, least=False)
+    result = solve(p, **limits_of(paths, groups))
+    check_groups(p, groups, result)
+    best = naive.best_of_all(p, [g for _, g in groups], 40)
+    assert best <= float(result.upper_bound) + rounding(p)
+    assert float(result.utility) >= best - (float(result.upper_bound) - float(result.utility)) - rounding(p)
+    assert float(result.upper_bound) - float(result.utility) <= 1e-8 * p.money
+
+
+def test_two_groups_by_hand() -> None:
+    """U′ = 1 − 2·10⁻⁶·k·C; the first two may hold 90,000 together, the third must hold 100,000."""
+    curves = lines(4)
+    found = allocate(
+        curves, 300_000.0, groups={"x": ["S0", "S1"], "y": ["S2"]}, group_upper={"x": 90_000.0},
+        group_lower={"y": 150_000.0},
+    )  # fmt: skip
+    assert found.amounts == pytest.approx([60_000.0, 30_000.0, 150_000.0, 60_000.0], rel=1e-12)
+    assert float(found.shadow_price) == pytest.approx(1.0 - 8e-6 * 60_000.0, rel=1e-12)
+    prices = dict(zip(found.groups, found.group_prices.tolist(), strict=True))
+    assert prices["x"] == pytest.approx((1.0 - 2e-6 * 60_000.0) - 0.52, rel=1e-9)
+    assert prices["y"] == pytest.approx((1.0 - 6e-6 * 150_000.0) - 0.52, rel=1e-9)
+    assert found.binding.tolist() == [Binding.GROUP] * 3 + [Binding.NONE]
+    assert found.binding_groups.tolist() == ["x", "x", "y", ""]
+    assert "x holds 90,000: one more unit of its limit would return 0.3600" in found.summary()
+    assert "the limit of x" in found.summary()
+
+
+def test_a_group_in_a_group() -> None:
+    """The outer one leaves the others what the inner one, which is full, does not take."""
+    found = allocate(
+        lines(3), 1e6, groups=[("venue", "account"), ("venue", "account"), "venue"],
+        group_upper={"venue": 120_000.0, "venue/account": 60_000.0},
+    )  # fmt: skip
+    assert found.amounts == pytest.approx([40_000.0, 20_000.0, 60_000.0], rel=1e-12)
+    assert found.groups == ("venue/account", "venue")
+    assert found.group_amounts == pytest.approx([60_000.0, 120_000.0], rel=1e-12)
+    assert found.group_prices == pytest.approx([0.92 - 0.64, 0.64], rel=1e-9)
+    assert float(found.shadow_price) == 0.0
+
+
+def test_a_share_of_the_total_moves_along_a_path() -> None:
+    totals = np.linspace(1e4, 3e5, 150)
+    found = allocate(lines(4), totals, groups=["x", "x", None, None], group_share=0.25)
+    assert (found.group_amounts[:, 0] <= 0.25 * totals * (1.0 + 1e-12)).all()
+    assert found.group_prices.shape == (150, 1)
+    assert (found.gap <= 1e-9).all()
+    parts = [
+        allocate(lines(4), part, groups=["x", "x", None, None], group_share=0.25) for part in (totals[:64], totals[64:])
+    ]
+    assert np.array_equal(np.concatenate([part.amounts for part in parts]), found.amounts)
+    threads = allocate(lines(4), totals, groups=["x", "x", None, None], group_share=0.25, threads=2)
+    assert np.array_equal(threads.amounts, found.amounts)
+
+
+def test_limits_that_do_not_bind_change_nothing_but_rounding() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        p = concave_problem(rng, 7, strict=True)
+        plain = solve(p)
+        free = solve(p, groups=["a", "a", "b", "b", None, "c", "c"], group_upper=2.0 * p.money)
+        assert free.amounts == pytest.approx(plain.amounts, rel=1e-7, abs=1e-9 * p.money)
+        assert free.group_prices.tolist() == [0.0] * 3
+
+
+def test_ways_to_say_groups_agree() -> None:
+    curves = lines(3)
+    limits: dict[str, Any] = {"group_upper": {"a": 5e4, "a/b": 2e4}}
+    by_path = allocate(curves, 3e5, groups=[("a", "b"), "a", None], **limits)
+    by_symbol = allocate(curves, 3e5, groups={"S2": None, "S1": "a", "S0": ("a", "b")}, **limits)
+    by_list = allocate(curves, 3e5, groups={"a": ["S0", "S1"], "a/b": ["S0"]}, **limits)
+    assert np.array_equal(by_path.amounts, by_symbol.amounts)
+    assert np.array_equal(by_path.amounts, by_list.amounts)
+    same = allocate(curves, 3e5, groups={"one": ["S0"], "two": ["S0"]}, group_upper=[3e4, 2e4])
+    assert same.amounts[0] == 2e4
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"group_upper": 1.0}, "group_upper needs groups"),
+        ({"groups": ["a"]}, "groups must have a label for each of 3 instruments, but has 1"),
+        ({"groups": ["a", 5, None]}, r"groups\[1\] must be a label, a tuple of labels or None, not 5"),
+        ({"groups": {"a": ["S0", "S9"]}}, r"groups\['a'\] names 'S9', which is not among the symbols"),
+        ({"groups": {"a": []}}, r"groups\['a'\] has no instruments"),
+        ({"groups": {"a": ["S0", "S1"], "b": ["S1", "S2"]}}, "groups 'b' and 'a' both hold 'S1', but neither holds"),
+        (
+            {"groups": ["a", "a", "a"], "group_upper": {"b": 1.0}},
+            "group_upper names 'b', which is not among the groups",
+        ),
+        ({"groups": ["a", "a", "a"], "group_share": 2.0}, r"group_share must be in \[0, 1\], but group_share = 2.0"),
+        ({"groups": ["a", "a", "a"], "method": "greedy"}, "method='greedy' knows no groups"),
+    ],
+)
+def test_bad_groups_are_refused(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(AllocationError, match=says):
+        allocate(lines(3), 1.0, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"groups": ["a", "a", None], "group_upper": 1000.0, "lower": 600.0},
+            "what the instruments of group 'a' must hold .* adds up to 1,200, 200 above group_upper\\['a'\\] = 1000.0",
+        ),
+        (
+            {"groups": ["a", None, None], "group_lower": 1000.0, "upper": 600.0},
+            "group_lower\\['a'\\] = 1000.0, but its instruments may hold 600: 400 too little",
+        ),
+        (
+            {"groups": ["a", "b", None], "group_lower": 60_000.0},
+            "adds up to 120,000, 20,000 above the money 100,000",
+        ),
+        (
+            {"groups": ["a"] * 3, "group_share": 0.4, "spend": "exactly"},
+            "must place 100,000, but .* group_upper, .* leave room for 40,000: 60,000 too little",
+        ),
+    ],
+)
+def test_limits_that_conflict_are_named(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(InfeasibleError, match=says):
+        allocate(lines(3), 100_000.0, **given)
+
+
+def test_many_groups_of_many_families() -> None:
+    """One hundred instruments in groups of groups, with rates: the gap closes."""
+    rng = np.random.default_rng(8)
+    p = costed(replace(concave_problem(rng, 100), spend="at_most", lower=np.zeros(100)), rng, fixed=False)
+    paths = [(f"e{k % 4}", f"a{k % 8}") for k in range(100)]
+    result = allocate(
+        curves_of(p), p.total, **p.settings(), groups=paths, group_share={f"e{k}": 0.2 for k in range(3)},
+        group_upper={f"e{k % 4}/a{k}": 0.08 * p.total for k in range(8)},
+    )  # fmt: skip
+    assert float(result.gap) <= 1e-9
+    assert int(result.nodes) == 1
+    assert (result.group_prices >= 0.0).all()
+    assert (result.group_prices > 0.0).any()
+    permuted = rng.permutation(100)
+    curves = curves_of(p)[[f"S{i}" for i in permuted]]
+    values = {
+        name: value[permuted] if np.ndim(value) else value
+        for name, value in p.settings().items()
+        if name != "trade_cost"
+    }
+    other = allocate(
+        curves, p.total, **values, trade_cost=(p.buy_cost[permuted], p.sell_cost[permuted]),
+        groups=[paths[i] for i in permuted], group_share={f"e{k}": 0.2 for k in range(3)},
+        group_upper={f"e{k % 4}/a{k}": 0.08 * p.total for k in range(8)},
+    )  # fmt: skip
+    assert float(other.utility) == pytest.approx(float(result.utility), rel=1e-10)
+
+
+def test_curves_of_no_group_are_left_alone() -> None:
+    curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-2e-6, 1.0]])
+    found = allocate(curves, 300_000.0, groups=[None, None])
+    assert found.groups == ()
+    assert np.array_equal(found.amounts, allocate(curves, 300_000.0).amounts)

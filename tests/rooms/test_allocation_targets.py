@@ -1,0 +1,181 @@
+"""allocate asked backwards: the total that meets a target, against totals one after another, and bad input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from escala import AllocationError, CurveSet, InfeasibleError, allocate
+from tests.naive.allocation import Problem
+from tests.rooms.test_allocation import concave_problem, curves_of, mixed_problem
+from tests.rooms.test_allocation_costs import costed
+
+SEEDS = st.integers(0, 2**32)
+
+
+def drawn(rng: np.random.Generator, *, concave: bool) -> tuple[Problem, dict[str, Any]]:
+    """Draw a problem that may leave money, and sometimes costs or groups."""
+    n = int(rng.integers(2, 7))
+    p = concave_problem(rng, n) if concave else mixed_problem(rng, n)
+    p = replace(p, spend="at_most", lower=np.zeros(n))
+    if concave and rng.random() < 0.3:
+        p = costed(p, rng, fixed=False)
+    groups = {"groups": ["g", "g", *[None] * (n - 2)], "group_upper": 0.2 * p.total} if rng.random() < 0.3 else {}
+    return p, {**p.settings(), "remainder": "hold", **groups}
+
+
+def lines() -> CurveSet:
+    """U′ = 1 − 2·10⁻⁶·C and 1 − 4·10⁻⁶·C, up to 0."""
+    return CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-2e-6, 1.0]], trusted_to=[5e5, 2.5e5])
+
+
+@settings(max_examples=12)
+@given(SEEDS, st.booleans())
+def test_no_less_money_returns_the_utility(seed: int, concave: bool) -> None:
+    rng = np.random.default_rng(seed)
+    p, options = drawn(rng, concave=concave)
+    forward = allocate(curves_of(p), p.total, **options)
+    target = float(rng.uniform(0.1, 1.0)) * float(forward.utility)
+    if target <= 0.0:
+        return
+    found = allocate(curves_of(p), p.total, target_utility=target, **options)
+    assert float(found.utility) >= target * (1.0 - 1e-11)
+    assert float(found.total) <= p.total
+    assert float(found.money) == pytest.approx(float(found.total) * (1.0 - p.reserve), rel=1e-15)
+    less = allocate(curves_of(p), float(found.total) * (1.0 - 1e-6), **options)
+    assert float(less.utility) < target * (1.0 + 1e-9)
+
+
+@settings(max_examples=25)
+@given(SEEDS)
+def test_no_more_money_keeps_the_efficiency(seed: int) -> None:
+    """Of alike weights, where efficiency falls with the total."""
+    rng = np.random.default_rng(seed)
+    p, options = drawn(rng, concave=True)
+    options |= {"priority": 1.0, "trade_cost": 0.0, "current": 0.0, "min_efficiency": 0.0, "groups": None}
+    options.pop("group_upper", None)
+    forward = allocate(curves_of(p), p.total, **options)
+    target = float(forward.global_efficiency)
+    if not 0.0 < target < 0.999:
+        return
+    found = allocate(curves_of(p), 3.0 * p.total, target_efficiency=target, **options)
+    assert float(found.global_efficiency) >= target - 1e-9
+    assert float(found.total) >= float(forward.amounts.sum()) * (1.0 - 1e-6)
+    more = allocate(curves_of(p), float(found.total) * (1.0 + 1e-4), **options)
+    if float(more.amounts.sum()) > float(found.amounts.sum()) * (1.0 + 1e-6):
+        assert float(more.global_efficiency) <= target + 1e-9
+
+
+@settings(max_examples=25)
+@given(SEEDS)
+def test_the_next_unit_returns_the_marginal(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    p, options = drawn(rng, concave=True)
+    forward = allocate(curves_of(p), p.total, **options)
+    price = float(forward.shadow_price)
+    if price <= p.hurdle + 1e-6:
+        return
+    target = price * (1.0 - 1e-6)
+    beyond = allocate(curves_of(p), 2.0 * p.total, **options)
+    if float(beyond.shadow_price) > target:  # a straight stretch goes on
+        with pytest.raises(InfeasibleError, match="is not reached"):
+            allocate(curves_of(p), 2.0 * p.total, target_marginal=target, **options)
+        return
+    found = allocate(curves_of(p), 2.0 * p.total, target_marginal=target, **options)
+    before = allocate(curves_of(p), max(float(found.total), 1e-9) * (1.0 - 1e-4), **options)
+    after = allocate(curves_of(p), float(found.total) * (1.0 + 1e-4), **options)
+    assert float(before.shadow_price) >= target * (1.0 - 1e-7)
+    assert float(after.shadow_price) <= target * (1.0 + 1e-7)
+
+
+def test_two_lines_by_hand() -> None:
+    forward = allocate(lines(), 300_000.0)
+    assert (float(forward.utility), float(forward.shadow_price)) == pytest.approx((240_000.0, 0.6))
+    for name, value in (("utility", 240_000.0), ("efficiency", 0.8), ("marginal", 0.6)):
+        target: dict[str, Any] = {f"target_{name}": value}
+        found = allocate(lines(), **target)
+        assert float(found.total) == pytest.approx(300_000.0, rel=1e-11), target
+        assert np.shape(found.total) == ()
+        assert found.amounts == pytest.approx([200_000.0, 100_000.0], rel=1e-10)
+        assert float(found.gap) <= 1e-9
+    assert float(allocate(lines(), target_utility=0.0).total) == 0.0
+    # all that may be placed keeps an efficiency of a half
+    assert float(allocate(lines(), target_efficiency=0.3).total) == 750_000.0
+    # a share of the total moves with it: 0.6·T in the first, 25,000 in the second
+    shared = allocate(lines(), target_marginal=0.9, max_share=0.6)
+    assert float(shared.total) == pytest.approx(62_500.0, rel=1e-8)
+
+
+def test_many_targets_in_one_call() -> None:
+    targets = np.linspace(0.0, 370_000.0, 130)
+    found = allocate(lines(), target_utility=targets)
+    assert found.total.shape == (130,)
+    assert found.utility == pytest.approx(targets, rel=1e-11, abs=1e-9)
+    assert (np.diff(found.total) > 0.0).all()
+    parts = [allocate(lines(), target_utility=part).total for part in (targets[:64], targets[64:])]
+    assert np.array_equal(np.concatenate(parts), found.total)
+    assert np.array_equal(allocate(lines(), target_utility=targets, threads=2).total, found.total)
+    drawn_params = np.stack([lines().params, lines().params * [0.5, 1.0, 1.0, 1.0]])
+    two = allocate(lines(), 7e5, target_utility=1e5, params=drawn_params)
+    assert two.total.shape == (2,)
+    assert two.total[1] < two.total[0]
+
+
+def test_a_smallest_ticket_makes_a_jump() -> None:
+    """Nothing is returned before the ticket fits."""
+    found = allocate(lines(), target_utility=1.0, min_ticket=40_000.0)
+    assert float(found.total) == pytest.approx(40_000.0, rel=1e-11)
+    assert float(found.utility) > 38_000.0
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"target_utility": 1e9}, "target_utility = 1000000000.0 is more than 750,000 can return: 375000.0 at most"),
+        ({"target_marginal": 2.0}, "target_marginal = 2.0 is returned by no unit: the first returns 1.0"),
+        (
+            {"total": 1e5, "target_marginal": 0.1},
+            "target_marginal = 0.1 is not reached: the last unit of 100,000 still returns 0.866666",
+        ),
+        (
+            {"target_efficiency": 0.999, "min_ticket": 100_000.0},
+            "target_efficiency = 0.999 is kept by no money: the first of it keeps 0.9",
+        ),
+    ],
+)
+def test_targets_that_cannot_be_met_name_the_nearest(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(InfeasibleError, match=says):
+        allocate(lines(), **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"target_utility": 1.0, "target_marginal": 0.5}, "target_utility and target_marginal are two questions"),
+        ({"target_efficiency": 1.5}, r"target_efficiency must be in \[0, 1\], but target_efficiency = 1.5"),
+        ({"target_utility": [1.0, np.nan]}, r"target_utility must be .*, but target_utility\[1\] = nan"),
+        ({"target_utility": 1.0, "spend": "exactly"}, "spend='exactly' knows no targets"),
+        ({"target_utility": 1.0, "method": "greedy"}, "method='greedy' knows no targets"),
+        ({"target_utility": [1.0, 2.0], "total": [1.0, 2.0, 3.0]}, r"target_utility of shape \(2,\) does not go with"),
+        ({}, "total must be given, or a target"),
+        (
+            {"target_utility": 1.0, "params": lines().params[None], "aggregate": "mean"},
+            "aggregate knows neither groups nor targets",
+        ),
+    ],
+)
+def test_bad_targets_are_refused(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(AllocationError, match=says):
+        allocate(lines(), **given)
+
+
+def test_an_open_end_needs_a_total() -> None:
+    curves = CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]])
+    with pytest.raises(AllocationError, match="total must say how much there is at most: 'A' has neither"):
+        allocate(curves, target_utility=1.0)
+    assert float(allocate(curves, 1e6, target_utility=9e4).total) == pytest.approx(1e5, rel=1e-11)
