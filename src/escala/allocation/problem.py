@@ -74,6 +74,8 @@ class Request:
     params: Floats  # (draws·n, PARAMS)
     settings: Floats  # (len(ALLOCATION_SETTINGS), n)
     controls: Controls
+    threshold: bool  # whether there is a least efficiency
+    traded: bool  # whether trading costs anything; otherwise what is held makes no difference
 
     @classmethod
     def checked(
@@ -93,8 +95,11 @@ class Request:
         check_interval("total", totals, FINITE_FROM_ZERO, AllocationError)
         given = None if params is None else _drawn(curves, params)
         draws = 1 if given is None else given.shape[0]
-        rows, held = _checked_settings(n, totals, curves, settings, controls, choices)
-        request = made(
+        rows, held, threshold, traded = _checked_settings(n, totals, curves, settings, controls, choices)
+        if traded and held["greedy"]:
+            message = "method='greedy' knows no costs of trading: leave out trade_cost and fixed_cost"
+            raise AllocationError(message, arguments=("method", "trade_cost", "fixed_cost"))
+        return made(
             cls,
             curves=curves,
             total=totals,
@@ -102,11 +107,9 @@ class Request:
             params=curves._arrays()[1] if given is None else curves._placed(given).reshape(draws * n, PARAMS),
             settings=rows,
             controls=held,
+            threshold=threshold,
+            traded=traded,
         )
-        if request.greedy and request.traded:
-            message = "method='greedy' knows no costs of trading: leave out trade_cost and fixed_cost"
-            raise AllocationError(message, arguments=("method", "trade_cost", "fixed_cost"))
-        return request
 
     def setting(self, name: str) -> Floats:
         """Give one setting of every instrument."""
@@ -117,7 +120,7 @@ class Request:
         """Give the same without a least efficiency."""
         settings = self.settings.copy()
         settings[_SETTING["min_efficiency"]] = 0.0
-        return replace(self, settings=settings)
+        return replace(self, settings=settings, threshold=False)
 
     @property
     def greedy(self) -> bool:
@@ -127,12 +130,7 @@ class Request:
     @property
     def solves(self) -> int:
         """Count the solves that a problem may need: 2 where what a threshold leaves over is placed."""
-        return 2 if self.controls["distribute"] and any(self.setting("min_efficiency").tolist()) else 1
-
-    @functools.cached_property
-    def traded(self) -> bool:
-        """Tell whether trading costs anything; otherwise what is held makes no difference."""
-        return any(self.setting(name).any() for name in ("buy_cost", "sell_cost", "fixed_cost"))
+        return 2 if self.threshold and self.controls["distribute"] else 1
 
     @property
     def parts(self) -> int:
@@ -246,8 +244,8 @@ def _checked_settings(
     settings: dict[str, PerSymbol],
     controls: dict[str, Any],
     choices: dict[str, Any],
-) -> tuple[Floats, Controls]:
-    """Check what is said of the instruments and what holds for all problems.
+) -> tuple[Floats, Controls, bool, bool]:
+    """Check what is said of the instruments and what holds for all problems; tell of thresholds and costs of trading.
 
     Plain numbers and words that were asked for before, and that do not depend on the totals, are remembered.
     """
@@ -263,20 +261,26 @@ def _checked_settings(
     rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
         row[:] = keyed.per_symbol(name, settings[name], curves.symbols, interval, AllocationError)
-    return rows, _checked_controls(n, totals, controls, choices)
+    return rows, _checked_controls(n, totals, controls, choices), *_facts(rows)
+
+
+def _facts(rows: Floats) -> tuple[bool, bool]:
+    """Tell whether there is a least efficiency, and whether trading costs anything."""
+    costs = [_SETTING[name] for name in ("buy_cost", "sell_cost", "fixed_cost")]
+    return bool(rows[_SETTING["min_efficiency"]].any()), bool(rows[costs].any())
 
 
 @functools.lru_cache(maxsize=256, typed=True)
 def _plain_settings(
     n: int, names: tuple[str, ...], controls: tuple[str, ...], choices: tuple[str, ...], *values: Any
-) -> tuple[Floats, Controls]:
+) -> tuple[Floats, Controls, bool, bool]:
     """Check plain settings of n instruments, whatever their totals; nobody writes into what comes back."""
     given = dict(zip((*names, *controls, *choices), values, strict=True))
     rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
         row[:] = one_number(name, given[name], interval, AllocationError)
     rows.setflags(write=False)
-    return rows, _checked_controls(n, np.empty(0), given, given)
+    return rows, _checked_controls(n, np.empty(0), given, given), *_facts(rows)
 
 
 def _checked_controls(n: int, totals: Floats, controls: dict[str, Any], choices: dict[str, Any]) -> Controls:
