@@ -244,3 +244,25 @@ def test_posterior(benchmark: Any, peer: str) -> None:
         peer_work=few,
         unit="draw",
     )
+
+
+@pytest.mark.benchmark(group="allocation")
+def test_mean_of_draws(benchmark: Any) -> None:
+    """One allocation for the mean of all draws, with its bound; the peer has none."""
+    at = draw(50, FAMILIES)
+    params = posterior(at, 10_000)
+    total = 0.3 * at.limit.sum()
+    every = peers.Instruments(at.family, params, at.limit, concave=True)
+    ours = allocate(at.curves, total, params=params, aggregate="mean", threads=1)
+    _, theirs = every.mean_slsqp(total)
+    assert theirs <= ours.upper_bound * (1.0 + 1e-9)
+    assert ours.utility >= theirs * (1.0 - 1e-5)
+    compare(
+        benchmark,
+        lambda: allocate(at.curves, total, params=params, aggregate="mean", threads=1),
+        lambda: every.mean_slsqp(total),
+        rounds=3,
+        what="50 concave instruments, the mean of 10,000 draws, one thread / SciPy's SLSQP with gradient",
+        work=0,
+        unit="call",
+    )

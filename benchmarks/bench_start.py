@@ -15,9 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.compare import compare
+from escala.kernels import jit, order_book
 
 
 def process(code: str, **env: str) -> None:
@@ -142,3 +144,35 @@ def test_predict(benchmark: Any) -> None:
             "escala predict, curves trained / import sqlalchemy, scipy.special",
             rounds=7,
         )
+
+
+@pytest.mark.benchmark(group="start")
+def test_first_call_of_a_wheel(benchmark: Any) -> None:
+    """Only where a wheel's kernels are what is imported: PYTHONPATH=build/installed after `make test-wheel`."""
+    if jit.extension() is None:
+        pytest.skip("the package that is imported has no compiled kernels")
+    compare_processes(
+        benchmark,
+        lambda: process("import escala; escala.simulate(1000, 600, 1500, 200)"),
+        lambda: process("import numpy"),
+        "first simulate, kernels of a wheel / import numpy",
+        rounds=15,
+    )
+
+
+@pytest.mark.benchmark(group="start")
+def test_call_of_a_kernel(benchmark: Any) -> None:
+    """What handing 17 arguments over costs: a walk along no books."""
+    none, codes, offsets = np.empty(0), np.empty(0, np.int8), np.zeros(1, np.int64)
+    arguments = (codes, none, offsets, none, none, none, 0, 0, 0, none, none, none, codes, none, none, 0, 0)
+
+    def ours() -> None:
+        for _ in range(1000):
+            order_book.walk(*arguments)
+
+    def peer() -> None:
+        for _ in range(1000):
+            np.add(1.0, 2.0)
+
+    what = "call of a kernel with 17 arguments and no work / numpy.add of two numbers"
+    compare(benchmark, ours, peer, rounds=50, what=what, work=1000, unit="call")

@@ -356,6 +356,28 @@ class Instruments:
             out[i] = start = np.clip(found.x, 0.0, self.limit)
         return out
 
+    def mean_slsqp(self, total):
+        """Maximise the mean over all draws with SLSQP and the exact gradient; gives the amounts and the mean."""
+        downhill = -np.ones(len(self.limit))
+
+        def loss(x):
+            px, root, decay = self.p * x, self.s * np.sqrt(x), self.e * np.exp(-self.k * x)
+            value = x @ ((px + self.q) * x + self.r + root + decay).mean(0)
+            slope = ((3.0 * px + 2.0 * self.q) * x + self.r + 1.5 * root + decay * (1.0 - self.k * x)).mean(0)
+            return -value / total, -slope / total
+
+        found = minimize(
+            loss,
+            np.minimum(self.limit, total / len(self.limit)),
+            jac=True,
+            method="SLSQP",
+            bounds=np.stack([np.zeros_like(self.limit), self.limit], 1),
+            constraints={"type": "ineq", "fun": lambda x: total - x.sum(), "jac": lambda _: downhill},
+            options={"ftol": 1e-9, "maxiter": 1000},
+        )
+        assert found.success, found.message
+        return found.x, -found.fun * total
+
     def best(self, price, draw):
         """Maximise C·η − price·C for every instrument: (k,) prices and draws give (k, n) capitals."""
         price = price[:, None]

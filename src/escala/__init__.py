@@ -62,6 +62,7 @@ _ROOMS = {
     "Prediction": "curves.prediction",
     "Saturation": "curves.prediction",
     "fit": "curves.fitting",
+    "AggregateAllocation": "allocation.aggregate",
     "Allocation": "allocation.result",
     "AllocationStatus": "allocation.result",
     "Binding": "allocation.result",

@@ -1,5 +1,6 @@
 from escala import plots as plots
 from escala import sources as sources
+from escala.allocation.aggregate import AggregateAllocation as AggregateAllocation
 from escala.allocation.backtest import Validation as Validation
 from escala.allocation.backtest import validate as validate
 from escala.allocation.result import Allocation as Allocation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
 from numbers import Integral
 from typing import Any, TypeAlias
@@ -52,7 +53,8 @@ def _refuse_what_is_no_number(value: Any, given: npt.NDArray[Any]) -> None:
                 raise TypeError("it holds text or None")
             if isinstance(each, complex | np.complexfloating | np.timedelta64 | np.datetime64):
                 raise TypeError(f"it holds a {type(each).__name__}")
-    if np.ma.is_masked(value):
+    masked = sys.modules.get("numpy.ma")  # which NumPy loads when it is first named, and without it none is masked
+    if masked is not None and masked.is_masked(value):
         raise TypeError("it has masked elements")
     if given.ndim > _MOST_AXES:
         raise TypeError(f"it has {given.ndim} axes")

@@ -1164,7 +1164,8 @@ def test_the_arguments_are_those_of_the_tables() -> None:
     assert tuple(name for name in arguments if name in settings_of) == settings_of
     words = dict(tables.ALLOCATION_CHOICES.values())
     controls = {row.name: row.default for row in tables.ALLOCATION_CONTROLS}
-    assert set(arguments) == {"curves", "total", "trade_cost", "params", "threads", *settings_of, *words, *controls}
+    others = {"curves", "total", "trade_cost", "params", "aggregate", "threads"}
+    assert set(arguments) == {*others, *settings_of, *words, *controls}
     for row in (*tables.ALLOCATION_SETTINGS, *tables.ALLOCATION_CONTROLS):
         name = "trade_cost" if row.name in ("buy_cost", "sell_cost") else row.name
         assert arguments[name].default == row.default, row.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,16 @@ from escala import (
     AllocationStatus,
     CurveError,
     CurveSet,
+    Design,
+    DesignError,
     InputError,
     RecordError,
     ScenarioError,
     Store,
     allocate,
     fit,
+    sources,
+    sweep,
     what_liquidation_takes,
 )
 
@@ -40,11 +45,38 @@ NO_WORDS: list[Any] = ["abc", 5, ["auto"], {}, np.array(["auto", "auto"])]
 
 @pytest.mark.parametrize(
     ("symbols", "said"),
-    [({"A": 1}, "a dict"), ({"A"}, "a set"), ({"A": 1}.keys(), "a dict_keys"), (5, r"of shape \(\)")],
+    [({"A": 1}, "dict"), ({"A"}, "set"), ({"A": 1}.keys(), "dict_keys"), (5, r"of shape \(\)")],
 )
 def test_symbols_are_in_an_order(symbols: Any, said: str) -> None:
     with pytest.raises(RecordError, match=f"^symbols must be a sequence, not {said}$"):
         fit(symbols, [CAPITAL], [EFFICIENCY])
+
+
+SPAN: Any = np.timedelta64(4, "s")
+DESIGN = Design.random({"supply": 1.0, "borrow": 0.0, "target": (1.0, 2.0), "wallet": 1.0}, 4)
+NONE: Any = None
+FIVE: Any = 5
+BY_NAME: Any = {"A": 1}
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda: CurveSet.from_params(NONE, "linear", [[1.0, 1.0]]), CurveError, "symbols must be a sequence, not NoneType"),
+        (lambda: CurveSet.from_params(BY_NAME, "linear", [[1.0, 1.0]]), CurveError, "symbols must be a sequence, not dict"),
+        (lambda: CurveSet.from_params(["A"], FIVE, [[1.0, 1.0]]), CurveError, "families must be a name or one for each symbol, not 5"),
+        (lambda: CurveSet.concatenate(FIVE), CurveError, "sets must be several CurveSet, not int"),
+        (lambda: CurveSet.concatenate([CURVES, NONE]), CurveError, "sets must be several CurveSet, not NoneType"),
+        (lambda: sources.read({"symbol": ["A"]}, columns=FIVE), RecordError, "columns must say which column has what, {'capital': 'size'}, not 5"),
+        (lambda: sweep(DESIGN, out=FIVE), ScenarioError, "out must be a path, not 5"),
+        (lambda: Design.random({"x": (0.0, 1.0)}, SPAN, free=True), DesignError, f"n must be an integer in [1, 4294967296] for random, not {SPAN!r}"),
+        (lambda: Design.random({"x": (0.0, 1.0)}, 4, SPAN, free=True), DesignError, f"seed must be an integer in [0, 2^64), not {SPAN!r}"),
+        (lambda: DESIGN.rows(SPAN), DesignError, f"start must be an integer in [0, 4], not {SPAN!r}"),
+    ],
+)  # fmt: skip
+def test_what_is_of_another_kind_is_refused_by_name(call: Callable[[], Any], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=f"^{re.escape(said)}$"):
+        call()
 
 
 @pytest.mark.parametrize("value", NO_FLAGS, ids=repr)

@@ -65,10 +65,10 @@ print(out.sum(), len(jit.taken), 'numba' in sys.modules)
 _ANSWER = "18886511286 2 False"
 
 
-def use(place: Path, **env: str) -> subprocess.CompletedProcess[str]:
+def use(place: Path, code: str = _USE, **env: str) -> subprocess.CompletedProcess[str]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "ESCALA_"))}
     return subprocess.run(
-        [sys.executable, "-c", _USE],
+        [sys.executable, "-c", code],
         env={**plain, "PYTHONPATH": str(place), "ESCALA_CACHE_DIR": str(place / "cache"), **env},
         cwd=place, capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -85,6 +85,22 @@ def test_kernels_of_the_wheel_need_no_numba(installed: Path) -> None:
 def test_whoever_asks_for_numba_gets_it(installed: Path, setting: dict[str, str]) -> None:
     answer = _ANSWER if "ESCALA_CACHE_DIR" in setting else _ANSWER.replace("2 False", "0 True")
     assert use(installed, **setting).stdout.strip() == answer
+
+
+def test_what_comes_compiled_is_told_apart(installed: Path) -> None:
+    """Here some of the kernels do; nothing is compiled to tell."""
+    code = (
+        "from escala import kernels; from escala.kernels import jit\n"
+        "print(kernels.come_compiled(), *kernels.compiled())\n"
+        "kernels.names = lambda: ['philox.uniforms', 'philox.words']\n"
+        "print(kernels.come_compiled(), kernels.compiled() == kernels.names())\n"
+        "from escala.commands import system; system.warm()\n"
+    )
+    said = use(installed, code, ESCALA_CPU_LEVEL="v2").stdout.splitlines()
+    assert said == [
+        " ".join(["False", *sorted(FEW)]), "True True", "all 2 kernels came compiled with the wheel",
+    ]  # fmt: skip
+    assert use(installed, "from escala.commands import system; system.info()").stdout.count("of the wheel, v") == 1
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -246,6 +246,18 @@ def test_the_youngest_records_may_be_a_market_that_has_changed() -> None:
     assert fit(["A"], [c], [y], observed_at=[times], family="depth").set_aside[0] == 0
 
 
+@pytest.mark.parametrize("n", [9, 12, 40])
+def test_records_of_one_time_are_told_as_those_without_and_the_oldest_can_have_changed_nothing(n: int) -> None:
+    c, y = market(n)
+    y[n // 2] = 0.01
+    without = fit(["A"], [c], [y], family="depth")
+    assert without.set_aside[0] == 1
+    for times in (np.full(n, 7.0), np.where(y == 0.01, 1.0, 2.0)):
+        found = fit(["A"], [c], [y], observed_at=[times], family="depth")
+        assert found.set_aside[0] == 1
+        assert np.array_equal(found.params, without.params)
+
+
 def test_a_suspect_that_the_curve_without_it_confirms_not_stays() -> None:
     c, y = market(10)
     suspect = np.zeros(10, dtype=bool)

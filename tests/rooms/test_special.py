@@ -42,6 +42,7 @@ def mapped_in_pairs(function: Callable[[float, float], tuple[float, float]]) -> 
 
 
 EXP, EXPM1, LOG = mapped(special.exp), mapped(special.expm1), mapped(special.log)
+LOG_TO_TWO = mapped(special.log_to_two)
 LOG1P, LAMBERT_W0 = mapped(special.log1p), mapped(special.lambert_w0)
 ROUGH_EXPS, ROUGH_LOG1PS = mapped_in_pairs(special.rough_exps), mapped_in_pairs(special.rough_log1ps)
 RNG = np.random.default_rng(5)
@@ -131,6 +132,11 @@ def test_rough_ones_equal_their_twins_and_err_by_what_their_docstrings_say() -> 
     assert np.max(np.abs(ROUGH_EXPS(inside) / np.exp(inside) - 1.0)) < 6e-9
     assert np.max(np.abs(ROUGH_LOG1PS(fractions) - np.log1p(fractions))) < 1.1e-8
     assert ROUGH_EXPS(np.array([-1e9]))[0] == pytest.approx(3.3e-308, rel=0.01)
+
+
+def test_logs_up_to_two_are_those_of_the_others() -> None:
+    x = np.concatenate([RNG.uniform(1.0, 2.0, 5000), 1.0 + 10.0 ** RNG.uniform(-17, 0, 1000), [1.0, math.sqrt(2), 2.0]])
+    assert LOG_TO_TWO(x).tolist() == LOG(x).tolist()
 
 
 def test_log_undoes_exp() -> None:

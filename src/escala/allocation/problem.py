@@ -116,11 +116,23 @@ class Request:
         row: Floats = self.settings[_SETTING[name]]
         return row
 
+    def with_draws(self, params: PerSymbol) -> Request:
+        """Give the same for draws of the curves, one problem (or path) a draw; checks them."""
+        given = _drawn(self.curves, params)
+        draws = given.shape[0]
+        placed = self.curves._placed(given).reshape(draws * len(self.curves), PARAMS)
+        return replace(self, params=placed, shape=(draws, *self.total.shape))
+
+    def with_setting(self, name: str, values: Floats | float) -> Request:
+        """Give the same with other values of a setting."""
+        settings = self.settings.copy()
+        settings[_SETTING[name]] = values
+        threshold, traded = _facts(settings)
+        return replace(self, settings=settings, threshold=threshold, traded=traded)
+
     def without_threshold(self) -> Request:
         """Give the same without a least efficiency."""
-        settings = self.settings.copy()
-        settings[_SETTING["min_efficiency"]] = 0.0
-        return replace(self, settings=settings, threshold=False)
+        return self.with_setting("min_efficiency", 0.0)
 
     @property
     def greedy(self) -> bool:
@@ -131,6 +143,18 @@ class Request:
     def solves(self) -> int:
         """Count the solves that a problem may need: 2 where what a threshold leaves over is placed."""
         return 2 if self.threshold and self.controls["distribute"] else 1
+
+    def costs(self, amounts: Floats) -> Floats:
+        """Give what trading each instrument costs, (…, n)."""
+        trades = amounts - self.setting("current")
+        bought, sold = np.maximum(trades, 0.0), np.maximum(-trades, 0.0)
+        traded = np.where(trades != 0.0, self.setting("fixed_cost"), 0.0)
+        costs: Floats = self.setting("buy_cost") * bought + self.setting("sell_cost") * sold + traded
+        return costs
+
+    def charges(self, amounts: Floats) -> float:
+        """Give what the money of one problem's amounts costs at the hurdle, and what its trades cost."""
+        return float(self.controls["hurdle"] * amounts.sum() + self.costs(amounts).sum())
 
     @property
     def parts(self) -> int:

@@ -161,11 +161,7 @@ class Allocation:
     @functools.cached_property
     def costs(self) -> Floats:
         """What trading each instrument costs, P + (n,)."""
-        setting, trades = self._request.setting, self.trades
-        bought, sold = np.maximum(trades, 0.0), np.maximum(-trades, 0.0)
-        traded = np.where(trades != 0.0, setting("fixed_cost"), 0.0)
-        costs: Floats = setting("buy_cost") * bought + setting("sell_cost") * sold + traded
-        return costs
+        return self._request.costs(self.amounts)
 
     @property
     def moves(self) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from escala import parallel
 from escala.allocation import infeasible
+from escala.allocation.aggregate import allocate_for_draws
 from escala.allocation.problem import Answers, Request, rates
 from escala.allocation.result import Allocation
 from escala.allocation.run import run
@@ -42,6 +43,7 @@ def allocate(
     max_nodes: int = 2000,
     tolerance: float | None = None,
     params: PerSymbol | None = None,
+    aggregate: str | tuple[str, float] | None = None,
     threads: int | None = None,
 ) -> Allocation:
     """Allocate a total over instruments so that Σ w·U(C) − hurdle·ΣC − costs is highest, and prove it by a bound.
@@ -94,6 +96,10 @@ def allocate(
     params : (draws, n, 4) float64 or symbol → (draws, 4), optional
         Coefficients instead of ``curves.params``, one problem (or path) a draw: see :meth:`CurveSet.draw_params`.
         Without those of the last columns that no curve uses, if you like.
+    aggregate : "mean", ("mean-sd", k) or ("cvar", level), optional
+        One allocation for all draws, instead of one each: for the mean of Σ w·U over the draws, for that mean less k
+        standard deviations, or for the mean of the worst 1 − level of the draws (level in [0, 1)). Draws count alike.
+        The answer is an :class:`AggregateAllocation`. Not with `min_efficiency` or the greedy method.
     threads : int, optional
         Threads for many problems; by default all processors. Results do not depend on it.
 
@@ -147,7 +153,7 @@ def allocate(
     0.6000
     """
     request = Request.checked(
-        curves, total, params,
+        curves, total, params if aggregate is None else None,
         {
             "min_efficiency": min_efficiency, "lower": lower, "upper": upper,
             "min_ticket": min_ticket, "max_share": max_share, "priority": priority,
@@ -160,7 +166,8 @@ def allocate(
     answers, first = run(request, crew)
     infeasible.raise_infeasible(request, answers)
     again = bool(first.solution.size) and bool((answers.column("phases") > 1.0).any())
-    return _named(request, answers, _named(request, first, None) if again else None)
+    found = _named(request, answers, _named(request, first, None) if again else None)
+    return found if aggregate is None else allocate_for_draws(found, params, aggregate, crew)
 
 
 def _named(request: Request, answers: Answers, first: Allocation | None) -> Allocation:

@@ -95,7 +95,7 @@ def info(*, json: bool = False) -> None:
     import numpy
 
     from escala import kernels
-    from escala.kernels import compiler
+    from escala.kernels import compiler, jit
     from escala.parallel import default_threads
 
     compiled = kernels.compiled()
@@ -110,6 +110,7 @@ def info(*, json: bool = False) -> None:
         "extras": [extra for extra, missing in extras.items() if not missing],
         "extras_missing": [extra for extra, missing in extras.items() if missing],
         "cache": str(compiler.cache_dir()),
+        "kernels": "compiled here" if jit.extension() is None else f"of the wheel, {jit.level(jit.extension())}",
         "compiled": compiled,
         "not_compiled": [name for name in kernels.names() if name not in compiled],
     }
@@ -147,6 +148,10 @@ def warm(*, shared: Path | None = None) -> None:
 
     place = None if shared is None else shared_kernels.prepare(shared)
     from escala import kernels
+
+    if kernels.come_compiled():
+        say(f"all {len(kernels.names())} kernels came compiled with the wheel")
+        return
     from escala.kernels import compiler
 
     before = set(kernels.compiled())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -210,10 +210,13 @@ class CurveSet:
         """
         names = _names(symbols)
         n = names.size
-        given = (
+        if not isinstance(families, Iterable):
+            raise CurveError(
+                f"families must be a name or one for each symbol, not {families!r}", arguments=("families",)
+            )
+        given = list(
             [families] * n if isinstance(families, str) else keyed.by_symbol("families", families, names, CurveError)
         )
-        given = list(given)
         if len(given) != n:
             raise CurveError(f"families has {len(given)} entries for {n} symbols", arguments=("families", "symbols"))
         family = np.array([family_code(name) for name in given], dtype=np.int8)
@@ -395,9 +398,12 @@ class CurveSet:
         Raises
         ------
         CurveError
-            If a symbol comes twice.
+            If a symbol comes twice, or one is no set of curves.
         """
-        chosen = list(sets)
+        chosen = list(sets) if isinstance(sets, Iterable) else [sets]
+        for one in chosen:
+            if not isinstance(one, CurveSet):
+                raise CurveError(f"sets must be several CurveSet, not {type(one).__name__}", arguments=("sets",))
         if not chosen:
             return cls.from_params([], "linear", np.zeros((0, 2)))
         joined = cls(**{field.name: _joined([getattr(one, field.name) for one in chosen]) for field in fields(cls)})
@@ -1012,6 +1018,8 @@ class CurveSet:
 
 def _names(symbols: Sequence[str]) -> npt.NDArray[np.object_]:
     """Check n different, non-empty names."""
+    if isinstance(symbols, Mapping | Set) or not isinstance(symbols, Iterable):
+        raise CurveError(f"symbols must be a sequence, not {type(symbols).__name__}", arguments=("symbols",))
     given = [symbols] if isinstance(symbols, str) else list(symbols)
     names = np.empty(len(given), dtype=object)
     seen: dict[str, int] = {}

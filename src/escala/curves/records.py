@@ -149,7 +149,7 @@ def listed(symbols: Any) -> list[Any]:
     if isinstance(symbols, list | tuple):
         return list(symbols)
     if isinstance(symbols, Mapping | Set):
-        raise RecordError(f"symbols must be a sequence, not a {type(symbols).__name__}", arguments=("symbols",))
+        raise RecordError(f"symbols must be a sequence, not {type(symbols).__name__}", arguments=("symbols",))
     array = np.asarray(symbols)
     if array.ndim != 1:
         raise RecordError(f"symbols must be a sequence, not of shape {array.shape}", arguments=("symbols",))

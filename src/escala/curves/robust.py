@@ -166,10 +166,11 @@ def changed(times: Floats, absurd: Marks) -> Marks:
     """Mark the absurd records of an instrument that may be the beginning of another market: the youngest are.
 
     The first of them is the earliest from which on, in time, no fewer than one in :data:`ONE_IN` records is absurd.
+    There must be records before it: of one time alone none is younger, and the oldest can have followed nothing.
     """
     for first in np.unique(times[absurd]):
         since = times >= first
-        if ONE_IN * int(absurd[since].sum()) >= int(since.sum()):
+        if not since.all() and ONE_IN * int(absurd[since].sum()) >= int(since.sum()):
             young: Marks = absurd & since
             return young
     return np.zeros_like(absurd)

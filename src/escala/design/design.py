@@ -15,7 +15,7 @@ import numpy as np
 
 from escala import model as models
 from escala import parallel
-from escala.arrays import Floats
+from escala.arrays import Floats, is_integer
 from escala.design import columns as design_columns
 from escala.design import kinds
 from escala.design import ranges as design_ranges
@@ -399,7 +399,7 @@ class Design:
     def _slice(self, start: Any, stop: Any) -> tuple[int, int]:
         stop = self.n if stop is None else stop
         for name, value in (("start", start), ("stop", stop)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= self.n:
+            if not is_integer(value) or not 0 <= value <= self.n:
                 raise DesignError(f"{name} must be an integer in [0, {self.n}], not {value!r}", arguments=(name,))
         if start > stop:
             message = f"start must not exceed stop, but start = {start} and stop = {stop}"

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import numpy as np
-
-from escala.arrays import known_word
+from escala.arrays import is_integer, known_word
 from escala.design.points import HaltonPoints, LatinPoints, Points, RandomPoints, SobolPoints
 from escala.errors import DesignError, did_you_mean
 
@@ -36,7 +34,7 @@ def checked_n(kind: str, n: Any) -> int:
         If the kind cannot have so many; says which.
     """
     most = _MOST_POINTS[kind]
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
+    if not is_integer(n) or not 1 <= n <= most:
         raise DesignError(f"n must be an integer in [1, {most}] for {kind}, not {n!r}", arguments=("n",))
     count = int(n)
     if kind == "sobol" and count & (count - 1):
@@ -54,7 +52,7 @@ def checked_seed(seed: Any) -> int:
     DesignError
         If it is none.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+    if not is_integer(seed) or not 0 <= seed < 2**64:
         raise DesignError(f"seed must be an integer in [0, 2^64), not {seed!r}", arguments=("seed",))
     return int(seed)
 

@@ -15,10 +15,8 @@ The contract every kernel keeps
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -49,6 +47,7 @@ _KERNELS = {
     "curves.answer": ("answer",),
     "curves.evaluate": ("evaluate", "marginal_interval"),
     "curves.limits": ("limits", "threshold", "trades"),
+    "allocation.draws": ("lines", "totals"),
     "allocation.solve": ("allocate",),
 }
 
@@ -66,6 +65,9 @@ def load_all() -> None:
 
 def compile_all() -> None:
     """Compile every kernel in two processes, one from each end of the list, and load them."""
+    import contextlib
+    import subprocess
+
     package = os.fspath(Path(__file__).parent.parent.parent)
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     with contextlib.ExitStack() as stack:
@@ -93,15 +95,20 @@ def compile_free(step: int) -> None:
             compiler.waiting[f"{__name__}.{module}.{name}"].compile(wait=False)
 
 
+def come_compiled() -> bool:
+    """Tell whether every kernel comes with the wheel, made of the sources that are here."""
+    from escala.kernels import identity, jit
+
+    found = jit.extension()
+    known = found is not None and identity.sources() is not None
+    return known and all(f"{__name__}.{name}" in found.kernels for name in names())
+
+
 def compiled() -> list[str]:
     """Name the kernels whose compiled code is kept, or came with the wheel; nothing is compiled to find out."""
-    from escala.kernels import jit
-
-    if jit.extension() is not None:
-        load_all()
-        if all(f"{__name__}.{name}" in jit.taken for name in names()):
-            return names()
-    from escala.kernels import compiler
+    if come_compiled():
+        return names()
+    from escala.kernels import compiler, jit
 
     missing = [f"{__name__}.{module}" for module in _KERNELS if f"{__name__}.{module}" not in sys.modules]
     with compiler.only_defined():

@@ -79,19 +79,19 @@ def extension() -> Any:
         found = importlib.import_module("escala.kernels._native")
     except ImportError:
         return None
-    level = _level(found)
-    if level is None or sources() not in (found.sources, None):
+    best = level(found)
+    if best is None or sources() not in (found.sources, None):
         return None
-    found.use(level)
+    found.use(best)
     return found
 
 
-def _level(found: Any) -> str | None:
-    """Choose the best level of the extension's that this processor has, or a lower one that was asked for."""
+def level(found: Any) -> str | None:
+    """Choose the best level of an extension's that this processor has, or a lower one that was asked for."""
     most = os.environ.get("ESCALA_CPU_LEVEL") or found.all_levels[-1]
     if most not in found.all_levels:
         raise ValueError(f"ESCALA_CPU_LEVEL must be one of {', '.join(found.all_levels)}, not {most!r}")
-    return max((level for level in found.levels if level <= most), default=None)
+    return max((one for one in found.levels if one <= most), default=None)
 
 
 def _ready(function: Callable[..., Any], signature: tuple[str, ...]) -> Any:

@@ -242,6 +242,9 @@ drafts = rows("first", "second", "greedy_first", "after_greedy")
 node = rows("parent", "changed", "action", "branch", "split")
 #: A node of the search, numbers.
 node_bound = rows("low", "high", "bound", "point")
+#: Of two lines above the drawn utilities of a stretch: value and slope at its left end, and at its right one.
+drawn_line = rows("left", "left_slope", "right", "right_slope")
+drawn_node = rows("utility", "marginal")
 #: Integers of every instrument: where it lies in the blocks, and what searches note of it.
 marks = rows(
     "slot",

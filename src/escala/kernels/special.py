@@ -172,8 +172,19 @@ def log(x: float) -> float:
     k = (bits >> 52) - 1023
     m: float = np.int64((bits & MANTISSA) | ONE).view(np.float64)
     large = m > SQRT_2
-    m = 0.5 * m if large else m
-    exponent = 1.0 * (k + large)
+    return _log_of(0.5 * m if large else m, 1.0 * (k + large))
+
+
+@helper
+def log_to_two(x: float) -> float:
+    """Compute ln(x) as :func:`log` does, to the bit, for 1 ≤ x ≤ 2 alone: there is no exponent to take off."""
+    large = x > SQRT_2
+    return _log_of(0.5 * x if large else x, 1.0 if large else 0.0)
+
+
+@helper
+def _log_of(m: float, exponent: float) -> float:
+    """Compute ln(m·2^exponent) for √½ ≤ m ≤ √2."""
     s = (m - 1.0) / (m + 1.0)
     z = s * s
     p = L3 + z * (L5 + z * (L7 + z * (L9 + z * (L11 + z * (L13 + z * L15)))))

@@ -163,7 +163,8 @@ def scale(
 
     Y is the `coefficient`. Under the square-root law with Y = 1 an order of a day's volume costs a day's volatility
     (Grinold and Kahn); where Y is that of the price at the end of an order, its mean cost is two thirds. "volume-share"
-    is the quadratic rule of Zipline's slippage and of pyfolio's `apply_slippage_penalty`, where 0.1 is usual.
+    is the quadratic rule of Zipline's slippage and of pyfolio's `apply_slippage_penalty`, where 0.1 is usual; that one
+    counts what is bought and sold on a day together, and divides by a capital that grows with the returns.
     The net return of a period is r − cost/(m·capital): under the square-root law it falls linearly in √capital, and so
     does the Sharpe ratio where every period costs the same.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from escala.arrays import Floats
-from escala.errors import did_you_mean
+from escala.errors import RecordError, did_you_mean
 from escala.sources import choice as choice_of
 from escala.sources import roles, sides, sizes, tables, values
 from escala.sources.choice import Choice, Sample, first_tier
@@ -59,6 +59,9 @@ def candidates(given: Table, columns: Mapping[str, str] | None, meanings: sides.
 
 
 def _said(given: Table, columns: Mapping[str, str] | None) -> dict[str, str]:
+    if columns is not None and not isinstance(columns, Mapping):
+        message = f"columns must say which column has what, {{'capital': 'size'}}, not {columns!r}"
+        raise RecordError(message, arguments=("columns",))
     said = {} if columns is None else {("time" if role == "observed_at" else role): columns[role] for role in columns}
     for role, name in said.items():
         if role not in roles.TIERS:

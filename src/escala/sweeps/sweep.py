@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,8 @@ def sweep(
     [3068, 652]
     """
     planned = plan.make(design, model=model, strategy=strategy, outputs=outputs, chunk=chunk, best=best)
+    if out is not None and not isinstance(out, str | os.PathLike):
+        raise ScenarioError(f"out must be a path, not {out!r}", arguments=("out",))
     check_flag("rows", rows, ScenarioError)
     check_flag("resume", resume, ScenarioError)
     crew = parallel.checked_threads(threads, ScenarioError)

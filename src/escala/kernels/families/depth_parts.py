@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from escala.kernels.jit import helper
-from escala.kernels.special import exp, log
+from escala.kernels.special import exp, log_to_two
 
 
 @helper
@@ -13,7 +13,7 @@ def parts(log_x: float, h: float, inverse: float) -> tuple[float, float, float, 
     q = exp(-h * abs(log_x))
     whole = 1.0 + q
     part = 1.0 / whole
-    bend = (log(whole) + (q - (whole - 1.0)) * part) * inverse  # ln(1 + q), and what 1 + q lost
+    bend = (log_to_two(whole) + (q - (whole - 1.0)) * part) * inverse  # ln(1 + q), and what 1 + q lost
     g = exp(-((log_x if above else 0.0) + bend))
     turn = q * part
     return g, turn if above else part, turn * part, bend

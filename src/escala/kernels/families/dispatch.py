@@ -120,6 +120,19 @@ def basis(family: int, p: Params, origin: float, steps: Floats, x: float) -> tup
 
 
 @helper
+def value_and_basis(
+    family: int, p: Params, origin: float, steps: Floats, x: float
+) -> tuple[float, float, float, float]:  # fmt: skip
+    """η and the basis; where η is a sum of it, for one evaluation."""
+    f0, f1, f2 = basis(family, p, origin, steps, x)
+    if family == f.DEPTH:
+        return p[k.A] * f0, f0, f1, f2
+    if family == f.POWER:
+        return p[k.A] - p[k.B] * f1, f0, f1, f2
+    return value(family, p, origin, steps, x), f0, f1, f2
+
+
+@helper
 def marginal_basis(family: int, p: Params, origin: float, steps: Floats, x: float) -> tuple[float, float, float]:
     """d(C·f)/dC of the basis."""
     if family == f.LINEAR:

@@ -81,8 +81,8 @@ def normal_equations(
     for i in range(n):
         c, y, w = points[3 * i], points[3 * i + 1], points[3 * i + 2]
         if w > 0.0:
-            residual = y - dispatch.value(family, p, origin, steps, c)
-            f0, f1, f2 = dispatch.basis(family, p, origin, steps, c)
+            eta, f0, f1, f2 = dispatch.value_and_basis(family, p, origin, steps, c)
+            residual = y - eta
             e0, e1, e2 = coordinates(root, held, f0, f1, f2)
             w0, w1, w2, wr = w * e0, w * e1, w * e2, w * residual
             a00 += w0 * e0
