@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -212,3 +213,41 @@ def test_a_containers_share_is_a_number_of_threads(
         path.write_text(content + "\n")
     assert parallel._quota.__wrapped__(tmp_path / "root", tmp_path / "cgroup") == expected
     assert parallel._quota.__wrapped__(tmp_path / "root", tmp_path / "nowhere") == 256
+
+
+def test_a_thread_keeps_the_workspace_it_made_last_and_no_large_one() -> None:
+    made: list[tuple[int, ...]] = []
+
+    @parallel.kept
+    def room(*sizes: int) -> tuple[Any, ...]:
+        made.append(sizes)
+        return tuple(np.empty(size) for size in sizes)
+
+    first = room(3, 4)
+    assert room(3, 4) is first
+    assert [array.size for array in room(5, 4)] == [5, 4]
+    assert room(3, 4) is not first
+    assert room(1 << 17, 1) is not room(1 << 17, 1)
+    other: list[Any] = []
+    thread = threading.Thread(target=lambda: other.append(room(3, 4)))
+    mine = room(3, 4)
+    thread.start()
+    thread.join()
+    assert other[0] is not mine
+    assert room(3, 4) is mine
+    assert made == [(3, 4), (5, 4), (3, 4), (1 << 17, 1), (1 << 17, 1), (3, 4)]
+
+
+def test_what_a_workspace_cannot_be_made_of_is_asked_again() -> None:
+    asked: list[int] = []
+
+    @parallel.kept
+    def room(size: int) -> tuple[Any, ...]:
+        asked.append(size)
+        return (np.empty(size),)
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="negative"):
+            room(-1)
+    assert room(2)[0].size == 2
+    assert asked == [-1, -1, 2]

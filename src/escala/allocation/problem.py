@@ -89,6 +89,8 @@ class Request:
     controls: Controls
     groups: Groups
     targets: Floats  # one a total, where one is sought
+    threshold: bool  # whether there is a least efficiency
+    traded: bool  # whether trading costs anything; otherwise what is held makes no difference
 
     @classmethod
     def checked(
@@ -112,10 +114,10 @@ class Request:
             if total is None:
                 raise AllocationError("total must be given, or a target", arguments=("total",))
             totals = to_floats("total", total, AllocationError)
-            rows, held = _checked_settings(n, totals, curves, settings, controls, choices)
+            rows, held, threshold, traded = _checked_settings(n, totals, curves, settings, controls, choices)
         else:
             controls = {**controls, "goal": _GOALS[goal]}
-            rows, held = _checked_settings(n, np.empty(0), curves, settings, controls, choices)
+            rows, held, threshold, traded = _checked_settings(n, np.empty(0), curves, settings, controls, choices)
             totals, wanted = _beside(
                 to_floats("total", _ceiling(curves, total, rows, held), AllocationError), wanted, goal
             )
@@ -130,6 +132,8 @@ class Request:
             params=curves._arrays()[1] if given is None else curves._placed(given).reshape(draws * n, PARAMS),
             settings=rows,
             controls=held,
+            threshold=threshold,
+            traded=traded,
             targets=wanted,
             groups=_no_groups(n) if group_limits is None else _groups(curves, groups, group_limits),
         )
@@ -159,7 +163,8 @@ class Request:
         """Give the same with other values of a setting."""
         settings = self.settings.copy()
         settings[_SETTING[name]] = values
-        return replace(self, settings=settings)
+        threshold, traded = _facts(settings)
+        return replace(self, settings=settings, threshold=threshold, traded=traded)
 
     def without_threshold(self) -> Request:
         """Give the same without a least efficiency."""
@@ -173,13 +178,7 @@ class Request:
     @property
     def solves(self) -> int:
         """Count the solves that a problem may need: 2 where what a threshold leaves over is placed."""
-        return 2 if self.controls["distribute"] and any(self.setting("min_efficiency").tolist()) else 1
-
-    @functools.cached_property
-    def traded(self) -> bool:
-        """Tell whether trading costs anything; otherwise what is held makes no difference."""
-        rows: Floats = self.settings[_SETTING["buy_cost"] :]
-        return bool(np.count_nonzero(rows))
+        return 2 if self.threshold and self.controls["distribute"] else 1
 
     @property
     def sought(self) -> Floats:
@@ -365,8 +364,8 @@ def _checked_settings(
     settings: dict[str, PerSymbol],
     controls: dict[str, Any],
     choices: dict[str, Any],
-) -> tuple[Floats, Controls]:
-    """Check what is said of the instruments and what holds for all problems.
+) -> tuple[Floats, Controls, bool, bool]:
+    """Check what is said of the instruments and what holds for all problems; tell of thresholds and costs of trading.
 
     Plain numbers and words that were asked for before, and that do not depend on the totals, are remembered.
     """
@@ -382,20 +381,26 @@ def _checked_settings(
     rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
         row[:] = keyed.per_symbol(name, settings[name], curves.symbols, interval, AllocationError)
-    return rows, _checked_controls(n, totals, controls, choices)
+    return rows, _checked_controls(n, totals, controls, choices), *_facts(rows)
+
+
+def _facts(rows: Floats) -> tuple[bool, bool]:
+    """Tell whether there is a least efficiency, and whether trading costs anything."""
+    costs = [_SETTING[name] for name in ("buy_cost", "sell_cost", "fixed_cost")]
+    return bool(rows[_SETTING["min_efficiency"]].any()), bool(rows[costs].any())
 
 
 @functools.lru_cache(maxsize=256, typed=True)
 def _plain_settings(
     n: int, names: tuple[str, ...], controls: tuple[str, ...], choices: tuple[str, ...], *values: Any
-) -> tuple[Floats, Controls]:
+) -> tuple[Floats, Controls, bool, bool]:
     """Check plain settings of n instruments, whatever their totals; nobody writes into what comes back."""
     given = dict(zip((*names, *controls, *choices), values, strict=True))
     rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
         row[:] = one_number(name, given[name], interval, AllocationError)
     rows.setflags(write=False)
-    return rows, _checked_controls(n, np.empty(0), given, given)
+    return rows, _checked_controls(n, np.empty(0), given, given), *_facts(rows)
 
 
 def _checked_controls(n: int, totals: Floats, controls: dict[str, Any], choices: dict[str, Any]) -> Controls:
