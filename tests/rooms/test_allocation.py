@@ -1096,7 +1096,11 @@ def test_draws_do_not_depend_on_their_neighbours_in_the_call() -> None:
 PLAIN = """
 import numpy as np
 from tests.rooms.test_allocation import batch, curves_of
-from escala import allocate
+from escala import CurveSet, allocate
+ladders = CurveSet.from_ladders(["A", "B"], [[0.0, 10.0, 20.0], [0.0, 5.0]], [[0.9, 0.5, 0.1], [0.8, 0.2]])
+for options in ({}, {"fixed_cost": 0.1}, {"min_efficiency": 0.6}, {"groups": ["g", None], "group_upper": 12.0}):
+    found = allocate(ladders, [5.0, 40.0], current=[8.0, 1.0], trade_cost=0.01, threads=1, **options)
+    print(found.amounts.tobytes().hex(), found.upper_bound.tobytes().hex(), found.shadow_price.tobytes().hex())
 p, totals, draws = batch()
 two = {"min_efficiency": 0.9, "lower": 0.0}
 for options in ({}, {"remainder": "hold"}, {"method": "greedy"}, two, {**two, "method": "greedy"}):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 from escala import Allocation, AllocationError, AllocationStatus, Binding, CurveSet, allocate
 from tests.naive import allocation as naive
@@ -91,6 +92,44 @@ def test_the_bound_holds_wherever_the_search_stops(seed: int) -> None:
         assert int(result.nodes) <= most
         best = naive.best_found(p, 150)
         assert best is None or naive.value_of(p, best) <= float(result.upper_bound) + rounding(p)
+
+
+def best_by_linear_programme(curves: CurveSet, total: float, held: Any, buy: float, sell: float) -> float:
+    """Give the best net utility of ladders: of each step so much, of each instrument so much bought or sold."""
+    steps = [curves.ladder(symbol) for symbol in curves.symbols]
+    sizes = [np.diff(step.knots, append=np.inf) for step in steps]
+    n, pieces = len(curves), sum(size.size for size in sizes)
+    owner = np.repeat(np.arange(n), [size.size for size in sizes])
+    amounts = (owner == np.arange(n)[:, None]).astype(float)
+    balance = np.concatenate([amounts, -np.eye(n), np.eye(n)], axis=1)
+    gain = np.concatenate([*(step.slopes for step in steps), np.full(n, -buy), np.full(n, -sell)])
+    found = linprog(
+        -gain,
+        A_ub=np.concatenate([np.ones(pieces), np.zeros(2 * n)])[None, :],
+        b_ub=[total],
+        A_eq=balance,
+        b_eq=held,
+        bounds=[(0.0, end) for end in (*np.concatenate(sizes), *np.full(2 * n, np.inf))],
+    )
+    return float(-found.fun)
+
+
+@settings(max_examples=30)
+@given(SEEDS)
+def test_ladders_that_cost_to_trade_are_a_linear_programme(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 9))
+    counts = rng.integers(1, 40, n)
+    knots = [np.concatenate([[0.0], np.sort(rng.uniform(1.0, 100.0, count - 1))]) for count in counts]
+    slopes = [np.sort(rng.uniform(0.0, 1.0, count))[::-1] for count in counts]
+    curves = CurveSet.from_ladders([f"s{i}" for i in range(n)], knots, slopes)
+    totals = rng.uniform(0.0, 60.0 * n, 3)
+    held, (buy, sell) = rng.uniform(0.0, 80.0, n), rng.uniform(0.0, 0.2, 2).tolist()
+    result = allocate(curves, totals, current=held, trade_cost=(buy, sell))
+    for total, utility, bound in zip(totals, result.utility, result.upper_bound, strict=True):
+        best = best_by_linear_programme(curves, total, held, buy, sell)
+        assert utility == pytest.approx(best, rel=1e-9, abs=1e-7)
+        assert bound >= best - 1e-7
 
 
 def lines(n: int = 2, slope: float = -1e-6) -> CurveSet:

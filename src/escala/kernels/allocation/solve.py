@@ -367,7 +367,7 @@ def allocate(
     sums, rows, free = work[:SUMS], work[SUMS : SUMS + size], work[SUMS + size :]
     for j in range(steps.size):
         rows[place + j] = steps[j]
-        if free.size > 0:
+        if free.size >= size:  # there may be a second solve
             free[place + j] = steps[j]
     slot = marks[m.SLOT]
     kinds, waiting = blocks_and_nodes[:most_blocks], blocks_and_nodes[most_blocks:]
