@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -285,6 +286,7 @@ def test_the_best_of_estimates_is_too_good_on_average() -> None:
     params = curves.draw_params(300, seed=1)
     found = allocate(curves, 2e6, params=params, aggregate="mean")
     assert isinstance(found, AggregateAllocation)
+    assert {field.name for field in fields(found)} <= vars(found).keys()
     assert found.claimed == found.plain.utility
     assert found.winners_curse == found.claimed - found.realised
     assert found.realised == pytest.approx(totals_of(curves, params, found.plain.amounts).mean(), rel=1e-9)

@@ -423,6 +423,7 @@ def _named(plain: Allocation, aggregate: Aggregate, drawn: Drawn, solved: list[_
         binding=binding.reshape(*shape, n),
         status=(gaps > own.controls["tolerance"]).astype(np.int8).reshape(shape)[()],
         nodes=np.array([one.column.figure("nodes") for one in solved], dtype=np.int64).reshape(shape)[()],
+        group_prices=np.empty((*shape, 0)),
         first=None,
         _request=own,
         aggregate=aggregate.said,

@@ -102,7 +102,7 @@ def _nearest_step(
     """Take the slope of a ladder instead of what was found if it lies in (low, high), and nearer to the aim."""
     first, last = int(work[at + STEP_FIRST * LANES]), int(work[at + STEP_LAST * LANES])
     scale, offset = work[at + STEP_SCALE * LANES], work[at + OFFSET * LANES]
-    above = ladder.steps_above_near(work, first, last, scale, aim + offset, int(work[at + STEP_NEAR * LANES]))
+    above = ladder.steps_above_near(work, first, last, scale, offset, aim, int(work[at + STEP_NEAR * LANES]))
     if above < last:
         found, nearest = _nearer(found, nearest, scale * work[above] - offset, low, high, aim)
     if above > first and knot(work, work, at, above - 1) >= work[at + LEAVE * LANES]:  # the domain ends before it
@@ -147,8 +147,8 @@ def _middle_step(work: Floats, kinds: Integers, slot: Integers, low: float, high
             for lane in range(at, last_half(work, at) + 1, BLOCK):
                 first, last = int(work[lane + STEP_FIRST * LANES]), int(work[lane + STEP_LAST * LANES])
                 scale, offset = work[lane + STEP_SCALE * LANES], work[lane + OFFSET * LANES]
-                begin = ladder.steps_not_below(work, first, last, scale, high + offset)
-                end = ladder.steps_above(work, begin, last, scale, low + offset)
+                begin = ladder.steps_not_below(work, first, last, scale, offset, high)
+                end = ladder.steps_above(work, begin, last, scale, offset, low)
                 if end - begin > most:
                     most = end - begin
                     found = scale * work[(begin + end) >> 1] - offset

@@ -337,17 +337,17 @@ def step_price(work: Floats, at: int, x: float) -> float:
 
 
 @routine
-def _answer_ladder(v: Floats, steps: Floats, j: int, price: float) -> None:
-    """Best amounts of a ladder at its price: the knots behind the last steps that return more (NEAR), or no less."""
-    entry, base = v[ENTRY * LANES + j], v[BASE * LANES + j]
+def _answer_ladder(v: Floats, steps: Floats, j: int, offset: float, price: float) -> None:
+    """Best amounts of a ladder: the knots behind the last steps that return more, net (NEAR), or no less."""
+    entry, base = v[ENTRY * LANES + j] - offset, v[BASE * LANES + j]
     first, last = int(v[STEP_FIRST * LANES + j]), int(v[STEP_LAST * LANES + j])
     scale = v[STEP_SCALE * LANES + j]
-    above = ladder.steps_above_near(steps, first, last, scale, price, int(v[STEP_NEAR * LANES + j]))
+    above = ladder.steps_above_near(steps, first, last, scale, offset, price, int(v[STEP_NEAR * LANES + j]))
     near = knot(steps, v, j, above)
     v[STEP_NEAR * LANES + j] = above
     far = near
-    if above < last and scale * steps[above] >= price:
-        far = knot(steps, v, j, ladder.steps_not_below(steps, above, last, scale, price))
+    if above < last and scale * steps[above] - offset >= price:
+        far = knot(steps, v, j, ladder.steps_not_below(steps, above, last, scale, offset, price))
     v[NEAR * LANES + j] = near if entry > price else base
     v[FAR_SIDE * LANES + j] = far if entry >= price else base
     v[SLOPE * LANES + j] = 0.0
@@ -356,14 +356,14 @@ def _answer_ladder(v: Floats, steps: Floats, j: int, price: float) -> None:
 @helper
 def _answer_ladders(v: Floats, steps: Floats, price: float) -> None:
     for j in range(LANES):
-        _answer_ladder(v, steps, j, price + v[OFFSET * LANES + j])
+        _answer_ladder(v, steps, j, v[OFFSET * LANES + j], price)
 
 
 @routine
 def answer_lane(v: Floats, steps: Floats, kind: int, j: int, own: float) -> None:
     """Best amounts of one lane of a block at its own price."""
     if kind == f.LADDER:
-        _answer_ladder(v, steps, j, own)
+        _answer_ladder(v, steps, j, 0.0, own)
         return
     k0, k1, k2, k3 = v[K0 * LANES + j], v[K1 * LANES + j], v[K2 * LANES + j], v[K3 * LANES + j]
     stationary, slope = dispatch.best(kind, k0, k1, k2, k3, v[ORIGIN * LANES + j], own)

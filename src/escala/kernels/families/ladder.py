@@ -184,39 +184,50 @@ def answer_terms(p: Params, weight: float) -> tuple[float, float, float, float]:
 
 
 @routine
-def steps_above(steps: Floats, first: int, last: int, scale: float, price: float) -> int:
-    """Place of the first slope among [first, last) that is not above a price; `last` where all are."""
+def steps_above(steps: Floats, first: int, last: int, scale: float, offset: float, price: float) -> int:
+    """Place of the first slope, less an offset, among [first, last) that is not above a price; `last` where all are.
+
+    The difference is what is compared, for it is a price too: at that price to the bit the step is open.
+    """
     at = first
     left = last - first
     while left > 1:
         half = left >> 1
-        at = at + half if scale * steps[at + half - 1] > price else at
+        at = at + half if scale * steps[at + half - 1] - offset > price else at
         left -= half
-    return at + 1 if (left > 0) and scale * steps[at] > price else at
+    return at + 1 if (left > 0) and scale * steps[at] - offset > price else at
 
 
 @routine
-def steps_not_below(steps: Floats, first: int, last: int, scale: float, price: float) -> int:
-    """Place of the first slope among [first, last) that is below a price; `last` where none is."""
+def steps_not_below(steps: Floats, first: int, last: int, scale: float, offset: float, price: float) -> int:
+    """Place of the first slope, less an offset, among [first, last) that is below a price; `last` where none is."""
     at = first
     left = last - first
     while left > 1:
         half = left >> 1
-        at = at + half if scale * steps[at + half - 1] >= price else at
+        at = at + half if scale * steps[at + half - 1] - offset >= price else at
         left -= half
-    return at + 1 if (left > 0) and scale * steps[at] >= price else at
+    return at + 1 if (left > 0) and scale * steps[at] - offset >= price else at
 
 
 @helper
-def steps_above_near(steps: Floats, first: int, last: int, scale: float, price: float, hint: int) -> int:
+def steps_above_near(steps: Floats, first: int, last: int, scale: float, offset: float, price: float, hint: int) -> int:
     """The place of :func:`steps_above`, looked for at a hint and beside it first."""
     at = min(max(hint, first), last)
-    if at < last and scale * steps[at] > price:
+    if at < last and scale * steps[at] - offset > price:
         at += 1
-        return steps_above(steps, at, last, scale, price) if at < last and scale * steps[at] > price else at
-    if at > first and not scale * steps[at - 1] > price:
+        return (
+            steps_above(steps, at, last, scale, offset, price)
+            if at < last and scale * steps[at] - offset > price
+            else at
+        )
+    if at > first and not scale * steps[at - 1] - offset > price:
         at -= 1
-        return steps_above(steps, first, at, scale, price) if at > first and not scale * steps[at - 1] > price else at
+        return (
+            steps_above(steps, first, at, scale, offset, price)
+            if at > first and not scale * steps[at - 1] - offset > price
+            else at
+        )
     return at
 
 
