@@ -94,7 +94,7 @@ static void work(numbers *x) {
     problem.min_efficiency.value = 0.3;
     needed = escala_allocate_workspace(&problem);
     check(needed < 0 || needed > ROOM, "room for an allocation");
-    escala_answers answers = {x->amounts, x->binding, x->solution};
+    escala_answers answers = {x->amounts, x->binding, x->solution, NULL};
     check(escala_allocate(&problem, &answers, NULL, room, ROOM, NULL), "allocate");
     escala_scenarios scenarios;
     escala_scenarios_defaults(&scenarios);

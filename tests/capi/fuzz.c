@@ -253,9 +253,9 @@ static void allocate(void) {
     p.distribute = (int32_t)below(2);
     p.greedy = (int32_t)!below(4);
     escala_answers a = {floats(11, problems * n, NULL), last(areas[12], (size_t)(problems * n)),
-                        floats(13, problems * ESCALA_SOLUTION_SIZE, NULL)};
+                        floats(13, problems * ESCALA_SOLUTION_SIZE, NULL), NULL};
     escala_answers b = {floats(15, problems * n, NULL), last(areas[16], (size_t)(problems * n)),
-                        floats(17, problems * ESCALA_SOLUTION_SIZE, NULL)};
+                        floats(17, problems * ESCALA_SOLUTION_SIZE, NULL), NULL};
     int64_t needed = escala_allocate_workspace(&p), given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
     given = strange && !below(16) ? given / 2 : given;
     void *workspace = last(areas[14], (size_t)given);

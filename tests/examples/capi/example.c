@@ -92,7 +92,7 @@ int main(void) {
     problem.min_efficiency.value = 0.8;
     double amounts[INSTRUMENTS], solution[ESCALA_SOLUTION_SIZE];
     int8_t binding[INSTRUMENTS];
-    escala_answers answers = {amounts, binding, solution};
+    escala_answers answers = {amounts, binding, solution, NULL}; /* no groups */
     size = escala_allocate_workspace(&problem);
     workspace = memory(size);
     check(escala_allocate(&problem, &answers, NULL, workspace, size, &fault), &fault);
