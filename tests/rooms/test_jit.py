@@ -71,7 +71,7 @@ def test_a_filled_cache_is_used_and_left_alone(filled: Path) -> None:
 
 
 def test_a_simulation_loads_no_more_kernels_than_it_needs() -> None:
-    code = "import escala; escala.simulate(1000, 600, 1500, 200); from escala.kernels import compiler; print(*sorted(compiler._kept))"
+    code = "import escala; escala.simulate(1000, 600, 1500, 200); from escala.kernels import compiler; print(*sorted(compiler._defined))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     needed = [name for name in kernels.names() if name.startswith("lending.lanes.")]
     assert done.stdout.split() == [f"escala.kernels.{name}" for name in needed]
