@@ -126,6 +126,15 @@ def test_many_targets_in_one_call() -> None:
     assert two.total[1] < two.total[0]
 
 
+def test_no_amount_is_below_zero_where_the_others_stay() -> None:
+    """The money that is sought differs from what is held by a rounding error, which nobody takes."""
+    curves = CurveSet.from_params(["A", "B", "C"], "linear", [[-1e-7, 0.9], [-2e-7, 0.95], [-5e-5, 0.8]])
+    held = [1226.60817369, 345.62603221, 1898.39786446]
+    for target in np.linspace(1000.0, 2000.0, 200):
+        found = allocate(curves, 1e4, target_utility=target, current=held, fixed_cost=[438.4, 535.9, 50.9])
+        assert (found.amounts >= 0.0).all()
+
+
 def test_a_smallest_ticket_makes_a_jump() -> None:
     """Nothing is returned before the ticket fits."""
     found = allocate(lines(), target_utility=1.0, min_ticket=40_000.0)

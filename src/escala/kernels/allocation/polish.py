@@ -241,8 +241,8 @@ def settle(work: Floats, slot: Integers, money: float, groups: Groups) -> None:
                 x = work[slot[i] + BEST * LANES]
                 if not kept(work, slot[i], x) and (chosen < 0 or x > work[slot[chosen] + BEST * LANES]):
                     chosen = i
-            if chosen < 0:  # nothing is traded, and so nothing for a rounding error
-                return
+            if chosen < 0 or work[slot[chosen] + BEST * LANES] + short < 0.0:
+                return  # what is held is not traded for a rounding error, and nothing else is there to take it from
         at = slot[chosen]
         work[at + BEST * LANES] += short
         total = 0.0
