@@ -2,8 +2,8 @@
  *
  * Numbers are ordinary, extreme (NaN, inf, subnormal, huge) or any bits at all; sizes are those of the buffers,
  * negative or absurd; pointers are sometimes NULL. Every buffer ends at a page that may not be touched. What is
- * checked: no call crashes or hangs, statuses are known ones, a fault names an argument. Prints how often each function
- * gave each status.
+ * checked: no call crashes or hangs, statuses are known ones, a fault names an argument, groups hold what they may.
+ * Prints how often each function gave each status.
  */
 #define _GNU_SOURCE
 #include <escala.h>
@@ -92,7 +92,7 @@ static void check(int call, int status, const escala_fault *fault) {
     counted[call][status]++;
 }
 
-static area areas[24];
+static area areas[32];
 static double *floats(int k, int64_t n, double (*draw)(void)) {
     double *values = last(areas[k], (size_t)n * sizeof *values);
     for (int64_t i = 0; values && draw && i < n; i++) {
@@ -228,6 +228,92 @@ static void fit(void) {
     check(DECAY, escala_decay(&r, x, number(1e-3, 1e3), floats(5, records, NULL), &fault), &fault);
 }
 
+/* What was held and what trading costs; now and then all of it, or some. */
+static void trade(escala_allocation *p, int64_t n) {
+    if (below(3)) {
+        return;
+    }
+    p->current = input(19, n, 0.0, below(2) ? 1e5 : 1e7);
+    p->buy_cost = below(2) ? input(20, n, 0.0, 0.1) : p->buy_cost;
+    p->sell_cost = below(2) ? input(21, n, 0.0, below(4) ? 0.1 : 1.0) : p->sell_cost;
+    p->fixed_cost = below(2) ? input(22, n, 0.0, 1e4) : p->fixed_cost;
+}
+
+/* Groups in one another or apart, each with instruments or around some that has; gives how many. */
+static int64_t gather(escala_allocation *p, int64_t n) {
+    int64_t groups = below(2) ? 0 : (int64_t)below((uint64_t)(n < 5 ? n + 1 : 6));
+    int64_t *inside = last(areas[23], (size_t)n * sizeof *inside);
+    int64_t *around = last(areas[24], (size_t)groups * sizeof *around);
+    for (int64_t k = 0; around && k < groups; k++) {
+        around[k] = k + 1 < groups && below(2) ? k + 1 + (int64_t)below((uint64_t)(groups - k - 1)) : -1;
+    }
+    for (int64_t i = 0; inside && i < n; i++) { /* one in each group, the others anywhere, or alone */
+        inside[i] = i < groups ? i : (int64_t)below((uint64_t)groups + 1) - 1;
+    }
+    for (int64_t k = 0; inside && around && k < groups; k++) { /* a group of groups alone */
+        if (around[k] >= 0 && inside[around[k]] == around[k] && !below(4)) {
+            inside[around[k]] = k;
+        }
+    }
+    for (int64_t i = n - 1; inside && i > 0; i--) {
+        int64_t other = (int64_t)below((uint64_t)i + 1), moved = inside[i];
+        inside[i] = inside[other];
+        inside[other] = moved;
+    }
+    if (strange && groups && inside && around && !below(16)) { /* no group, an empty one, a circle */
+        int64_t *spoiled = below(2) ? inside + below((uint64_t)n) : around + below((uint64_t)groups);
+        *spoiled = below(2) ? (int64_t)below((uint64_t)groups + 3) - 2 : size(-1);
+    }
+    p->groups = size(groups);
+    p->group_of = inside;
+    p->group_around = around;
+    p->group_upper = below(2) ? input(25, groups, 0.0, 1e7) : p->group_upper;
+    p->group_lower = input(26, groups, 0.0, below(4) ? 0.0 : 1e4);
+    p->group_share = below(2) ? input(27, groups, 0.0, 1.0) : p->group_share;
+    return groups;
+}
+
+/* What the totals are sought for, if for anything: then they are the most that there is. */
+static void seek(escala_allocation *p, int64_t totals) {
+    static double (*const sought[])(void) = {NULL, money, share, share};
+    p->goal = below(3) ? ESCALA_TARGET_NONE : 1 + (int64_t)below(3);
+    p->target = p->goal ? floats(28, totals, sought[p->goal]) : NULL;
+    p->goal = strange && !below(64) ? size(4) : p->goal;
+}
+
+static escala_answers answers(int k, int64_t problems, int64_t n, int64_t groups) {
+    return (escala_answers){floats(k, problems * n, NULL), last(areas[k + 1], (size_t)(problems * n)),
+                            floats(k + 2, problems * ESCALA_SOLUTION_SIZE, NULL),
+                            below(2) ? floats(k == 11 ? 29 : 30, problems * groups, NULL) : NULL};
+}
+
+static double of(const escala_input *input, int64_t k) { return input->values ? input->values[k] : input->value; }
+
+/* What every group holds lies between its limits, but for rounding, and its price is a number. */
+static void hold(const escala_allocation *p, const escala_answers *a) {
+    int64_t n = p->curves.n;
+    for (int64_t row = 0; row < p->draws * p->totals; row++) {
+        double total = a->solution[row * ESCALA_SOLUTION_SIZE + ESCALA_SOLUTION_TOTAL], rounding = 1e-9 * total;
+        for (int64_t k = 0; k < p->groups; k++) {
+            double held = 0.0, most = of(&p->group_upper, k), share = of(&p->group_share, k);
+            most = share < 1.0 ? fmin(most, share * total) : most;
+            for (int64_t i = 0; i < n; i++) {
+                int64_t inside = p->group_of[i];
+                while (inside >= 0 && inside != k) {
+                    inside = p->group_around[inside];
+                }
+                held += inside == k ? a->amounts[row * n + i] : 0.0;
+            }
+            if (!(held <= most + rounding && held >= of(&p->group_lower, k) - rounding)) {
+                fail("a group's limit", ESCALA_OK);
+            }
+            if (a->group_prices && isnan(a->group_prices[row * p->groups + k])) {
+                fail("a group's price", ESCALA_OK);
+            }
+        }
+    }
+}
+
 static void allocate(void) {
     escala_fault fault;
     int64_t n = (int64_t)below(8), totals = (int64_t)below(4), draws = below(8) ? 1 : (int64_t)below(3);
@@ -252,14 +338,22 @@ static void allocate(void) {
     p.exactly = (int32_t)!below(4);
     p.distribute = (int32_t)below(2);
     p.greedy = (int32_t)!below(4);
-    escala_answers a = {floats(11, problems * n, NULL), last(areas[12], (size_t)(problems * n)),
-                        floats(13, problems * ESCALA_SOLUTION_SIZE, NULL), NULL};
-    escala_answers b = {floats(15, problems * n, NULL), last(areas[16], (size_t)(problems * n)),
-                        floats(17, problems * ESCALA_SOLUTION_SIZE, NULL), NULL};
+    trade(&p, n);
+    int64_t groups = gather(&p, n);
+    seek(&p, totals);
+    if (below(8)) { /* a goal goes with neither, and what is greedy knows no groups and no trading */
+        p.exactly = p.goal ? 0 : p.exactly;
+        p.greedy = p.goal || p.groups || p.current.values || p.current.value != 0.0 ? 0 : p.greedy;
+    }
+    escala_answers a = answers(11, problems, n, groups), b = answers(15, problems, n, groups);
     int64_t needed = escala_allocate_workspace(&p), given = needed < 0 || needed > WORKSPACE ? WORKSPACE : needed;
     given = strange && !below(16) ? given / 2 : given;
     void *workspace = last(areas[14], (size_t)given);
-    check(ALLOCATE, escala_allocate(&p, &a, below(2) ? &b : NULL, workspace, given, &fault), &fault);
+    int status = escala_allocate(&p, &a, below(2) ? &b : NULL, workspace, given, &fault);
+    check(ALLOCATE, status, &fault);
+    if (status == ESCALA_OK) {
+        hold(&p, &a);
+    }
 }
 
 static void simulate(void) {

@@ -116,6 +116,18 @@ def compare(library: Library, seed: int) -> None:
     for settings in wanted:
         found = allocate(curves, totals, max_nodes=20, **settings)
         same(library.allocate(curves, totals, max_nodes=20, **settings).amounts, found.amounts)
+    held: dict[str, Any] = {"current": rng.uniform(0.0, 1e6, sizes.size), "fixed_cost": 500.0}
+    grouped = allocate(
+        curves, totals, max_nodes=20, trade_cost=(0.01, 0.02), groups=[("a", "b"), "a", None, "c"] * 9 + ["c"],
+        group_upper=2e6, **held,
+    )  # fmt: skip
+    inside = grouped._request.groups
+    theirs = library.allocate(
+        curves, totals, max_nodes=20, buy_cost=0.01, sell_cost=0.02, groups=(inside.leaf, inside.parents),
+        group_upper=inside.limit("group_upper"), **held,
+    )  # fmt: skip
+    same(theirs.amounts, grouped.amounts)
+    same(theirs.group_prices, grouped.group_prices)
     supply = rng.uniform(100.0, 1e4, 1031)
     repay = np.linspace(0.0, 0.3, supply.size)
     result = simulate(supply, 0.6 * supply, 1.5 * supply, 10.0, strategy=LendingStrategy(repay=repay))
@@ -127,14 +139,14 @@ def compare(library: Library, seed: int) -> None:
     for given in (0.01, depth):
         wanted_leverage = rng.uniform(1.0, 4.0, 131)
         plan = plan_leverage(supply[:131], leverage=wanted_leverage, depth=given, **up)
-        theirs = library.plan_leverage("leverage", wanted_leverage, equity=supply[:131], depth=given, **up)
-        for name, values in theirs.outcomes.items():
+        plans = library.plan_leverage("leverage", wanted_leverage, equity=supply[:131], depth=given, **up)
+        for name, values in plans.outcomes.items():
             same(values, getattr(plan, name))
         closed = plan_unwind(plan.final_supply, plan.final_borrow, close=True, depth=given, **down)
-        theirs = library.plan_unwind(
+        plans = library.plan_unwind(
             "close", supply=plan.final_supply, borrow=plan.final_borrow, depth=given, **down
         )  # fmt: skip
-        for name, values in theirs.outcomes.items():
+        for name, values in plans.outcomes.items():
             same(values, getattr(closed, name))
 
 

@@ -249,3 +249,57 @@ def test_curves_of_no_group_are_left_alone() -> None:
     found = allocate(curves, 300_000.0, groups=[None, None])
     assert found.groups == ()
     assert np.array_equal(found.amounts, allocate(curves, 300_000.0).amounts)
+
+
+def test_without_money_no_group_has_a_price() -> None:
+    limits: dict[str, Any] = {"groups": ["a", "a", "b"], "group_upper": {"a": 1e4, "b": 2e4}}
+    along = allocate(lines(3), [3e5, 0.0, 3e5], **limits)
+    assert (along.group_prices[[0, 2]] > 0.0).all()
+    assert along.group_prices[1].tolist() == [0.0, 0.0]
+    assert Binding.GROUP not in along.binding[1].tolist()
+    assert along.amounts[1].tolist() == [0.0] * 3
+
+
+def test_what_groups_demand_is_demanded_of_no_money_too() -> None:
+    given: dict[str, Any] = {"groups": [("a", "b"), "a", "c"], "group_lower": {"a": 500.0, "a/b": 700.0, "c": 100.0}}
+    with pytest.raises(InfeasibleError, match="adds up to 800, 800 above the money 0"):
+        allocate(lines(3), 0.0, **given)
+
+
+def test_what_a_group_must_hold_is_found_where_more_returns_next_to_nothing() -> None:
+    """Beyond their peaks C and E lose so little that the price is closer to 0 than any bisection comes."""
+    params = [
+        [1.0593482958233521e-07, 1.39089881092247e-05, 0.0004057030938929585, 0.0],
+        [-2.511378201536126e-06, 0.3705127763901034, 0.0, 0.0],
+        [0.7113325491092475, 1.863832627575376, 5.565407459128225, 3526.7059773232586],
+        [-0.00010957397527697181, 0.7862454257908275, 2.1622493019800208e-07, 0.0],
+        [0.22173977166346615, 0.06393469890313487, 14.871073090364218, 0.0],
+        [1.0237775971099808e-07, 2.151434269668393e-307, 0.0, 0.0],
+    ]
+    curves = CurveSet.from_params(
+        list("ABCDEF"),
+        ["exponential", "linear", "power", "exponential", "hill", "quadratic"],
+        params,
+        trusted_to=[
+            448.15953113074494,
+            110521.62053923405,
+            2493.2597716997143,
+            5466.330020437377,
+            5021.103255117903,
+            math.inf,
+        ],
+    )
+    least = 3412.5261930247575
+    found = allocate(
+        curves, 5017550.097253052, groups=["o", None, ("o", "i"), "o", ("o", "i"), None], group_lower=least, upper=882817.3821417206,
+        priority=0.27944974777931486, hurdle=0.04280397755872051, remainder="hold",
+    )  # fmt: skip
+    assert found.groups == ("o/i", "o")
+    assert found.group_amounts == pytest.approx([least, least], rel=1e-9)
+
+
+def test_an_efficiency_that_no_share_of_a_group_keeps_is_refused() -> None:
+    curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-10, 0.3512], [-1e-10, 0.3511]], trusted_to=[6e4, 6e4])
+    for share in (0.01, 0.2):
+        with pytest.raises(InfeasibleError, match=r"target_efficiency = 0\.3513 is kept by no money"):
+            allocate(curves, 1e4, target_efficiency=0.3513, groups=["x", "x"], group_share=share, hurdle=0.1)

@@ -713,7 +713,11 @@ class Host:
         self.functions.escala_allocation_defaults(self.problem)
         self.total = self.array("double", [1e5])
         self.problem.curves, self.problem.total = self.curves[0], self.total
+        self.problem.groups = 2  # apart, and one instrument of none
+        self.problem.group_of = self.array("int64_t", [0, 0, 1, -1])
+        self.problem.group_around = self.array("int64_t", [-1, -1])
         self.answers = ffi.new("escala_answers *")
+        self.answers.group_prices = self.array("double", [7.0] * 2)
         self.answers.amounts, self.answers.solution = (
             self.array("double", [7.0] * 4),
             self.array("double", [7.0] * len(SOLUTION)),
@@ -901,6 +905,23 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("allocate", "problem.step", -1.0, BAD_VALUE, "step", -1),
     ("allocate", "problem.step", 1e-9, BAD_VALUE, "step", 0),
     ("allocate", "problem.lower.value", 1e5, INFEASIBLE, "problem", 0),
+    ("allocate", "problem.current.value", -1.0, BAD_VALUE, "current", -1),
+    ("allocate", "problem.buy_cost.value", 1.5, BAD_VALUE, "buy_cost", -1),
+    ("allocate", "problem.fixed_cost.value", INF, BAD_VALUE, "fixed_cost", -1),
+    ("allocate", "problem.greedy", 1, BAD_VALUE, "greedy", -1),
+    ("allocate", "problem.groups", -1, BAD_SIZE, "groups", -1),
+    ("allocate", "problem.groups", 2**60, BAD_SIZE, "groups", -1),
+    ("allocate", "problem.group_of", None, NULL_POINTER, "group_of", -1),
+    ("allocate", "problem.group_around", None, NULL_POINTER, "group_around", -1),
+    ("allocate", "problem.group_of[1]", 2, BAD_CODE, "group_of", 1),
+    ("allocate", "problem.group_of[2]", -1, BAD_SIZE, "group_of", 1),
+    ("allocate", "problem.group_around[1]", 1, BAD_CODE, "group_around", 1),
+    ("allocate", "problem.group_upper.value", NAN, BAD_VALUE, "group_upper", -1),
+    ("allocate", "problem.group_lower.value", INF, BAD_VALUE, "group_lower", -1),
+    ("allocate", "problem.group_share.value", 1.5, BAD_VALUE, "group_share", -1),
+    ("allocate", "problem.group_lower.value", 6e4, INFEASIBLE, "problem", 0),
+    ("allocate", "problem.goal", 4, BAD_CODE, "goal", -1),
+    ("allocate", "problem.goal", 1, NULL_POINTER, "target", -1),
     ("simulate", "scenarios", None, NULL_POINTER, "scenarios", -1),
     ("simulate", "outcomes", None, NULL_POINTER, "outcomes", -1),
     ("simulate", "room", None, NULL_POINTER, "workspace", -1),
@@ -955,6 +976,7 @@ def test_steps_of_draws_are_looked_at_too(library: Library) -> None:
     host.problem.curves.params = host.array("double", [*host.params, *other])
     host.answers.amounts, host.answers.binding = host.array("double", [7.0] * 8), host.array("int8_t", [7] * 8)
     host.answers.solution = host.array("double", [7.0] * (2 * len(SOLUTION)))
+    host.answers.group_prices = host.array("double", [7.0] * 4)
     assert host.ask("allocate") == (BAD_VALUE, "steps", 4)
     host.problem.curves.params[31] = 6.0
     assert host.ask("allocate") == (BAD_VALUE, "params", 31)
@@ -969,6 +991,7 @@ def test_the_answers_say_which_problems_have_none(least: float, library: Library
     assert host.ask("allocate") == (INFEASIBLE, "problem", 0)
     assert host.answers.solution[host.functions.ESCALA_SOLUTION_STATUS] == host.functions.ESCALA_TOO_LITTLE_ROOM
     assert host.answers.solution[host.functions.ESCALA_SOLUTION_EXCESS] == host.fault.value == 1e5 - 40.0
+    assert np.isnan(list(host.answers.group_prices[0:2])).all()
 
 
 def test_no_size_differs_from_the_arrays(library: Library) -> None:

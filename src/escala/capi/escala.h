@@ -317,7 +317,8 @@ typedef struct escala_answers {
     double *amounts;  /* problems x n; NaN where there is no answer */
     int8_t *binding;  /* problems x n */
     double *solution; /* problems x ESCALA_SOLUTION_SIZE; NaN where there is no answer, but from status on */
-    double *group_prices; /* problems x groups: what one more unit of each group's limit returns; NULL: not wanted */
+    double *group_prices; /* problems x groups: what one more unit of each group's limit returns, NaN where there is
+                           * no answer; NULL: not wanted. Those of `first` are not written */
 } escala_answers;
 
 void escala_allocation_defaults(escala_allocation *problem);

@@ -254,7 +254,7 @@ class Library:
                 np.empty((problems, len(curves))),
                 np.empty((problems, len(curves)), dtype=np.int8),
                 np.empty((problems, self.functions.ESCALA_SOLUTION_SIZE)),
-                np.empty((problems, int(problem.groups))),
+                np.full((problems, int(problem.groups)), np.nan),  # of a first solve there are none
             )
             row = call.new("escala_answers")
             for name, array in zip(("amounts", "binding", "solution", "group_prices"), found, strict=True):

@@ -54,6 +54,7 @@ SMOOTH, TIED, SLACK, COLLAPSED, FAILED = range(5)  # how the search for the pric
 ROUNDING = 2.0**-46  # of the sizes of the terms: more than a bound can be wrong by
 NOTHING = 1e-14  # relative to the money: not worth opening an instrument for
 CLOSE_ENOUGH = 1e-12  # relative: amounts that close to the money are corrected along the arcs
+SAME_PRICE = 1e-30  # of the scale: prices so near to each other are one
 AT_BOUND = 1e-12  # relative: closer than that is at a bound
 EVALUATIONS = 240  # of the price; a bisection of all floats takes 64, expansion as many
 
@@ -222,6 +223,19 @@ def _fall_to_next(
 
 
 @routine
+def _span(
+    work: Floats, kinds: Integers, blocks: Span, sums: Floats, slot: Integers, low: float, high: float
+) -> None:  # fmt: skip
+    """Answer to two prices that are as good as one: what is bought between them is bought at both."""
+    respond(work, kinds, blocks, sums, low)
+    for i in range(slot.size):
+        work[slot[i] + AMOUNT * LANES] = work[slot[i] + FAR_SIDE * LANES]
+    respond(work, kinds, blocks, sums, high)
+    for i in range(slot.size):
+        work[slot[i] + FAR_SIDE * LANES] = work[slot[i] + AMOUNT * LANES]
+
+
+@routine
 def balance(
     work: Floats,
     kinds: Integers,
@@ -236,7 +250,7 @@ def balance(
     """Find the price at which the amounts add up to the money; never below `floor`, where money may be left.
 
     Returns the price and SMOOTH (they do, up to CLOSE_ENOUGH), TIED (between NEAR and FAR_SIDE), COLLAPSED (the same,
-    across two neighbouring floats), SLACK (not even at the floor) or FAILED (never).
+    across two floats that are neighbours, or as good as), SLACK (not even at the floor) or FAILED (never).
     """
     low, high = -math.inf, math.inf
     over = short = 0.0
@@ -247,6 +261,7 @@ def balance(
     reached = 0
     count = 0
     stepped = _has_ladders(kinds, blocks)
+    neighbours = False
     for _ in range(EVALUATIONS):
         near, far, slope = respond(work, kinds, blocks, sums, price)
         if (near <= money) & (price <= floor):
@@ -279,14 +294,8 @@ def balance(
             else:
                 guess = _nearest_jump(work, kinds, slot, low, high, 0.5 * (low + high))
             if not low < guess < high:
-                # neighbouring floats: what is bought between them is bought at both prices
-                respond(work, kinds, blocks, sums, low)
-                for i in range(slot.size):
-                    work[slot[i] + AMOUNT * LANES] = work[slot[i] + FAR_SIDE * LANES]
-                respond(work, kinds, blocks, sums, high)
-                for i in range(slot.size):
-                    work[slot[i] + FAR_SIDE * LANES] = work[slot[i] + AMOUNT * LANES]
-                return high, COLLAPSED
+                neighbours = True
+                break
         elif high == math.inf:
             if (reached >= 3) | (not (low < guess < low + 8.0 * step)):  # Newton's steps may creep
                 guess = low + step
@@ -299,6 +308,9 @@ def balance(
             reached += 1
             guess = max(guess, floor)
         price = guess
+    if neighbours | (high - low <= SAME_PRICE * scale):  # around 0 no search comes to neighbours: too many floats
+        _span(work, kinds, blocks, sums, slot, low, high)
+        return high, COLLAPSED
     return price, FAILED
 
 

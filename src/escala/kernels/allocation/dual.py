@@ -47,7 +47,8 @@ from escala.kernels.allocation.envelope import (
 )
 from escala.kernels.allocation.groups import Groups, bound_of_groups, fence_in
 from escala.kernels.jit import Floats, Integers, helper, routine
-from escala.kernels.layout import families
+from escala.kernels.layout import allocation_status as status_of
+from escala.kernels.layout import families, verdict
 
 CUT_EVALUATIONS = 40
 
@@ -117,7 +118,8 @@ def relax(
     """
     grouped = groups[0].shape[1] > 0
     if grouped and not fence_in(work, kinds, sums, money, floor, scale, groups):
-        return start, FAILED, -math.inf, -math.inf, -1
+        unknown = groups[3][verdict.STATUS] == status_of.UNSOLVED
+        return start, FAILED, math.inf if unknown else -math.inf, -math.inf, -1
     price, ended = balance(work, kinds, blocks, sums, slot, money, floor, start, scale)
     if ended == FAILED:
         return price, ended, math.inf, -math.inf, -1

@@ -82,6 +82,6 @@ def explain(
             own = envelope.weighted_marginal(work, at, kind, x) - rate(work, at, x)
             if in_group & (not kinked) & (value < 1.0) & (abs(own - shadow) > PRICED_APART * weight):
                 reason = reason_of.GROUP
-        if in_group & (x == 0.0) & (reason == reason_of.NONE):
+        if in_group & (x == 0.0) & (money > 0.0) & (reason == reason_of.NONE):
             reason = reason_of.GROUP
         binding[i] = reason

@@ -191,6 +191,8 @@ def fence_in(
             price, how = _place(
                 work, kinds, blocks, sums, members, most, floor, fences[fence.START_FULL, k], scale
             )  # fmt: skip
+            if how == FAILED:
+                return _fail(ended, status_of.UNSOLVED, -1, math.nan)
             if how != SLACK:
                 fences[fence.FULL_AT, k] = fences[fence.START_FULL, k] = price
                 for at in members:
@@ -199,6 +201,8 @@ def fence_in(
             price, how = _place(
                 work, kinds, blocks, sums, members, min(least, room), -math.inf, fences[fence.START_LEAST, k], scale
             )  # fmt: skip
+            if how == FAILED:
+                return _fail(ended, status_of.UNSOLVED, -1, math.nan)
             fences[fence.LEAST_AT, k] = fences[fence.START_LEAST, k] = price
             for at in members:
                 work[at + FLOOR * LANES] = min(work[at + AMOUNT * LANES], work[at + CAP * LANES])
@@ -295,6 +299,23 @@ def keep_prices(groups: Groups) -> None:
         fences[fence.FOUND, k] = fences[fence.NOTED, k]
     for row in (verdict.STATUS, verdict.CULPRIT, verdict.EXCESS):
         ended[verdict.WHOLE + row] = ended[verdict.NOTED + row]
+
+
+@routine
+def leave_empty(groups: Groups) -> float:
+    """Price no group, for want of money; gives what they demand together all the same."""
+    forest, fences, _, _ = groups
+    demanded = 0.0
+    for k in range(forest.shape[1]):
+        fences[fence.HOLDS, k] = fences[fence.FOUND, k] = 0.0
+    for k in range(forest.shape[1]):
+        least = max(fences[fence.LEAST, k], fences[fence.HOLDS, k])
+        parent = forest[tree.PARENT, k]
+        if parent >= 0:
+            fences[fence.HOLDS, parent] += least
+        else:
+            demanded += least
+    return demanded
 
 
 @routine

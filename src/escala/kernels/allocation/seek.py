@@ -51,11 +51,17 @@ def efficient(work: Floats, kinds: Integers, slot: Integers, amounts: Floats) ->
 
 @routine
 def _go(total: float, quest: Floats) -> bool:
-    """Try another total; False where it is the last one again."""
-    going = (total != quest[q.AT]) & (quest[q.TRIED] < MOST_TOTALS)
-    quest[q.AT] = total
+    """Try another total; False where it is the last one again, or there were too many: AT is one that was tried."""
+    going = (total != quest[q.AT]) & (quest[q.TRIED] <= MOST_TOTALS)
+    quest[q.AT] = total if going else quest[q.AT]
     quest[q.TRIED] += 1
     return going
+
+
+@routine
+def _closed(quest: Floats) -> bool:
+    """Whether the bracket is as small as it gets: what is left is to go to its sound end."""
+    return (quest[q.HIGH] - quest[q.LOW] <= MET * quest[q.HIGH]) | (quest[q.TRIED] >= MOST_TOTALS)
 
 
 @routine
@@ -93,7 +99,7 @@ def follow_utility(target: float, solution: Floats, quest: Floats) -> bool:
         quest[q.LOW] = total
         if quest[q.HIGH] == math.inf:
             return _go(min(candidate, ceiling) if candidate > total else ceiling, quest)
-    if quest[q.HIGH] - quest[q.LOW] <= MET * quest[q.HIGH]:
+    if _closed(quest):
         return _go(quest[q.HIGH], quest)
     return _go(_within(candidate, quest), quest)
 
@@ -120,7 +126,7 @@ def follow_efficiency(target: float, placed: float, returned: float, solution: F
         quest[q.LOW] = max(quest[q.LOW], total)
     slope = (solution[f.SHADOW_PRICE] - target) * quest[q.KEPT] if answered else math.nan
     candidate = total - off / slope if slope < 0.0 else math.nan
-    closed = quest[q.HIGH] - quest[q.LOW] <= MET * quest[q.HIGH]
+    closed = _closed(quest)
     if (quest[q.HIGH] <= NO_TOTAL * ceiling) | (closed & (quest[q.LAST] == 0.0)):
         return _give_up(quest[q.NEAREST], solution)
     if closed:

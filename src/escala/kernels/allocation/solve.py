@@ -22,7 +22,14 @@ from escala.kernels.allocation.dual import relax
 from escala.kernels.allocation.envelope import BEST, BLOCK, HALF, LANES, Span, worth
 from escala.kernels.allocation.explain import explain
 from escala.kernels.allocation.greedy import climb
-from escala.kernels.allocation.groups import Groups, find_blocks, order_members, set_limits, start_prices
+from escala.kernels.allocation.groups import (
+    Groups,
+    find_blocks,
+    leave_empty,
+    order_members,
+    set_limits,
+    start_prices,
+)
 from escala.kernels.allocation.polish import first_price, leave_alone, level_marginals, settle, state_gap
 from escala.kernels.allocation.search import search
 from escala.kernels.allocation.seek import begin, efficient, follow_efficiency, follow_marginal, follow_utility
@@ -113,6 +120,10 @@ def _place_best(
     slot = marks[m.SLOT]
     hurdle = controls[c.HURDLE]
     if money == 0.0:
+        demanded = leave_empty(groups)
+        if demanded > 0.0:
+            found[f.STATUS], found[f.EXCESS] = status_of.LOWER_ABOVE_MONEY, demanded
+            return
         for i in range(slot.size):
             work[slot[i] + BEST * LANES] = 0.0
         found[f.SHADOW_PRICE] = first_price(work, kinds, slot, hurdle)
@@ -347,7 +358,8 @@ def allocate(
         they lie in.
     group_limits : (group_limits.END, g) float64
     group_prices : (problems, g) float64
-        Output: what one more unit of each group's limit returns; below 0 where it is a lower one.
+        Output: what one more unit of each group's limit returns; below 0 where it is a lower one, NaN where
+        there is no answer.
     forest, group_work, ended : (forest.END, g) int64, (fences.END, g), (verdict.END,) float64
     targets : (t,) float64
         What is asked for where GOAL is not NONE; the totals then are the most that there is.
@@ -493,8 +505,9 @@ def allocate(
             drafts[answer], draft_binding[answer], draft_solutions[answer], phases,
             amounts[at], binding[at], solutions[at],
         )  # fmt: skip
+        unanswered = draft_solutions[answer, f.STATUS] >= status_of.NO_ROOM
         for k in range(g):
-            group_prices[at, k] = group_work[fences.FOUND, k]
+            group_prices[at, k] = math.nan if unanswered else group_work[fences.FOUND, k]
         if first_amounts.shape[0] > 0:
             _hand_over(
                 drafts[first], draft_binding[first], draft_solutions[first], 1,
