@@ -399,6 +399,50 @@ def test_optimize_answers_as_the_library(folder: Path, command: str) -> None:
     assert found["money"] == 475_000.0
 
 
+def test_optimize_with_groups(folder: Path) -> None:
+    """From labels and from a file the same, as the library; what is in no group is free."""
+    (folder / "groups.csv").write_text(
+        "symbol,group,note\nUSDT/USDC,stables/usd,a\nTUSD/USDP,stables,b\nUSDC/WBTC,,c\n"
+    )
+    free = ("--max-share", "1", "--reserve", "0", "--min-efficiency", "0")
+    command = ("optimize", "--symbols", *SYMBOLS, "--total", "500000", *free)
+    limits = ("--group-upper", "stables=300000", "stables/usd=200000", "--group-lower", "0", "--group-share", "0.9")
+    labels = ("--groups", "USDT/USDC=stables/usd", "TUSD/USDP=stables")
+    found = answer(folder, *command, *labels, *limits)
+    assert answer(folder, *command, "--groups", "groups.csv", *limits) == found
+    quotes = load_quotes()
+    curves = fit(quotes.symbol, quotes.capital, quotes.efficiency)[list(SYMBOLS)]
+    best = allocate(
+        curves, 500_000, groups=[None, ("stables", "usd"), "stables"], group_share=0.9,
+        group_upper={"stables": 3e5, "stables/usd": 2e5},
+    )  # fmt: skip
+    assert dict(zip(found["symbol"], found["amount"], strict=True)) == best.to_dict()
+    assert found["group_amount"] == dict(zip(best.groups, best.group_amounts.tolist(), strict=True))
+    assert found["group_price"] == dict(zip(best.groups, best.group_prices.tolist(), strict=True))
+    assert found["group_amount"]["stables/usd"] == 200_000.0
+    done = escala(*command, *labels, *limits, cwd=folder)
+    assert "the limit of stables/usd" in done.stdout
+
+
+def test_optimize_backwards(folder: Path) -> None:
+    free = ("--max-share", "1", "--reserve", "0", "--min-efficiency", "0")
+    command = ("optimize", "--symbols", *SYMBOLS, *free)
+    forwards = answer(folder, *command, "--total", "20e6")
+    found = answer(folder, *command, "--target-utility", str(forwards["utility"]))
+    assert found["total"] == pytest.approx(20e6, rel=1e-6)
+    assert found["utility"] == pytest.approx(forwards["utility"], rel=1e-11)
+    assert answer(folder, *command, "--target-efficiency", "0.999")["global_efficiency"] == pytest.approx(
+        0.999, rel=1e-9
+    )
+    quotes = load_quotes()
+    curves = fit(quotes.symbol, quotes.capital, quotes.efficiency)[list(SYMBOLS)]
+    best = allocate(curves, 20e6, target_marginal=0.99, upper=[np.inf, 1e6, np.inf])
+    marginal = ("--total", "20e6", "--target-marginal", "0.99", "--upper", "USDT/USDC=1e6")
+    assert answer(folder, *command, *marginal)["total"] == float(best.total) < 19e6
+    refitted = answer(folder, *command, "--target-efficiency", "0.99", "--family", "depth")
+    assert refitted["global_efficiency"] == pytest.approx(0.99, rel=1e-9)
+
+
 def test_optimize_tells_what_it_did_not_get_told(folder: Path) -> None:
     command = ("optimize", "--symbols", *SYMBOLS, "--total", "5e5", "--max-share", "1", "--reserve", "0")
     done = escala(*command, "--hurdle", "0.5", "--min-ticket", "1000", cwd=folder)
@@ -471,6 +515,20 @@ def test_pictures_are_written(folder: Path, command: tuple[str, ...], name: str)
         (("optimize", "--total", "1", "--upper", "A=x"), 2, "--upper takes numbers, not 'A=x'"),
         (("optimize", "--total", "1", "--upper", "A=1", "A=2"), 2, "--upper names 'A' twice"),
         (("optimize", "--total", "1", "--upper", "A=1"), 1, "upper names 'A', which is not among the symbols"),
+        (("optimize",), 2, "optimize needs --total, or one of --target-utility, --target-efficiency and --target-marginal"),
+        (("optimize", "--target-utility", "1", "--target-marginal", "1"), 1, "target_utility and target_marginal are two questions"),
+        (("optimize", "--target-efficiency", "2"), 1, "target_efficiency must be in [0, 1], but target_efficiency = 2.0"),
+        (("optimize", "--target-marginal", "0.9", "--spend", "exactly"), 1, "spend='exactly' knows no targets"),
+        (("optimize", "--total", "1", "--groups", "A=x", "B"), 2, "--groups takes one file, or SYMBOL=GROUP for some symbols, not 'B'"),
+        (("optimize", "--total", "1", "--groups", "A=", "B=x"), 2, "--groups takes one file, or SYMBOL=GROUP for some symbols, not 'A='"),
+        (("optimize", "--total", "1", "--groups", "A=x", "A=y"), 1, "--groups names 'A' twice"),
+        (("optimize", "--total", "1", "--groups", "A=x//y"), 1, "--groups: the group of 'A' must be a name or names as outer/inner, not 'x//y'"),
+        (("optimize", "--total", "1", "--groups", "USDC/WBT=x"), 1, "groups names 'USDC/WBT', which is not among the symbols; did you mean"),
+        (("optimize", "--total", "1", "--groups", "none.csv"), 1, "none.csv: No such file or directory"),
+        (("optimize", "--total", "1", "--groups", "dex_quotes.csv.gz"), 1, "dex_quotes.csv.gz: there is no column 'group', only symbol, "),
+        (("optimize", "--total", "1", "--group-upper", "5"), 1, "group_upper needs groups"),
+        (("optimize", "--total", "1", "--group-share", "x"), 2, "--group-share takes numbers, not 'x'"),
+        (("optimize", "--total", "1", "--group-lower", "A", "B=1"), 2, "--group-lower takes one number, or GROUP=NUMBER for some groups, not 'A'"),
         (("optimize", "--total", "1", "--spend", "all"), 2, 'Invalid value "all" for --spend. Choose from: "at_most", "exactly"'),
         (("optimize", "--symbols", "USDC/WBTC", "USDC/WBTC", "--total", "1"), 1, "symbols names 'USDC/WBTC' twice"),
         (("analyze", "--drop", "0"), 1, "drop must be in (0, 1], but drop = 0.0"),

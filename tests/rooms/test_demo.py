@@ -9,10 +9,11 @@ import re
 import numpy as np
 import pytest
 
-from escala import GBM, Asset, Depth, FixedRate, Market, MarketError, simulate_market
+from escala import GBM, Asset, Depth, FixedRate, Market, MarketError, allocate, simulate_market
 from escala.demo import allocation as demo_allocation
 from escala.demo import curves as demo_curves
 from escala.demo import market as demo
+from escala.demo import moves as demo_moves
 from escala.demo.accounts import load_accounts
 from escala.demo.prices import load_prices
 from tests.command_line import escala
@@ -170,6 +171,77 @@ def test_fifty_million_over_the_real_pairs() -> None:
         "(shadow price)",
         "claimed   realised       best",
         "500,000,000",
+        "because",
+    ):
+        assert part in text
+
+
+@pytest.fixture(scope="module")
+def move() -> demo_moves.Move:
+    return demo_moves.run(demo_curves.run(demo_curves.load_quotes()).curves)
+
+
+def test_from_thirty_million_to_fifty(move: demo_moves.Move) -> None:
+    found, curves = move.found, move.found.curves
+    assert found.current.sum() == 30e6
+    assert sorted(found.symbols[found.current > 0.0]) == sorted(demo_moves.PAIRS)
+    assert found.amounts.sum() == pytest.approx(50e6, rel=1e-12)
+    assert max(found.gap, move.adding.gap) <= 1e-10
+    bought = np.array([symbol.split("/")[1] for symbol in found.symbols])
+    by_token = {token: found.amounts[bought == token].sum() for token in np.unique(bought)}
+    assert by_token["USDC"] == pytest.approx(20e6, rel=1e-12)
+    assert all(amount <= 20e6 * (1.0 + 1e-12) for amount in by_token.values())
+    assert [name for name, price in zip(found.groups, found.group_prices, strict=True) if price] == ["USDC"]
+    assert np.all(move.adding.amounts >= found.current)
+    value = curves.utility(found.amounts[:, None]).sum() - 0.001 * np.abs(found.amounts - found.current).sum()
+    assert float(found.utility) == pytest.approx(value, rel=1e-12)
+    held = curves.utility(found.current[:, None]).sum() + 20e6
+    assert demo_moves.gain(move) == pytest.approx(value - held, abs=1e-3)
+    assert demo_moves.gain_over_adding(move) > 0.0
+
+
+def test_the_price_of_a_full_token_is_what_more_of_it_returns(move: demo_moves.Move) -> None:
+    found = move.found
+    token = [symbol.split("/")[1] for symbol in found.symbols]
+    wider = {name: 20e6 + 10_000.0 * (name == "USDC") for name in found.groups}
+    more = allocate(
+        found.curves, 50e6, current=found.current, trade_cost=0.001, groups=token, group_upper=wider
+    )  # fmt: skip
+    price = dict(zip(found.groups, found.group_prices, strict=True))["USDC"]
+    assert float(more.utility - found.utility) == pytest.approx(10_000.0 * price, rel=1e-3)
+
+
+def test_what_stays_lies_between_what_buying_and_selling_cost(move: demo_moves.Move) -> None:
+    found = move.found
+    still = (found.trades == 0.0) & (found.current > 0.0)
+    assert sorted(found.symbols[still]) == ["USDC/USDT", "USDC/WETH"]
+    at, around = found.amounts[still][:, None], found.curves[found.symbols[still].tolist()]
+    prices = dict(zip(found.groups, found.group_prices, strict=True))
+    price = found.shadow_price + np.array([prices[s.split("/")[1]] for s in found.symbols[still]])
+    up, down = ((around.utility(at + step) - around.utility(at)).ravel() / step for step in (1.0, -1.0))
+    assert np.all(up - 0.001 <= price + 1e-9)
+    assert np.all(down + 0.001 >= price - 1e-9)
+
+
+def test_the_report_of_the_move_says_what_and_why(move: demo_moves.Move) -> None:
+    text = demo_moves.report(move)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 130
+    rows = {line.split()[0]: line for line in lines if line[0].isalpha() and "/" in line.split()[0]}
+    assert set(rows) == set(demo_moves.PAIRS)
+    for pair, part in (
+        ("USDT/USDC", "USDC is full"),
+        ("USDC/WETH", "  0  trading it would cost more than it gains"),
+        ("WETH/wstETH", "the next dollar returns as much or more elsewhere"),
+        ("USDC/WBTC", "what was sold returns more elsewhere"),
+    ):
+        assert part in rows[pair]
+    for part in (
+        "From 30,000,000 USD in ten pairs to 50,000,000: trading costs 10 basis points",
+        "not held before: USDT/TUSD +",
+        "USDC holds its 40%: a million more of it would return",
+        "2 of ten pairs stay",
+        "more than staying",
     ):
         assert part in text
 
@@ -185,6 +257,8 @@ def test_the_command_speaks_json() -> None:
     assert plan["gap"] <= 1e-10
     assert len(plan["path"]["amount"]) == 9
     assert plan["scored"]["total"] == [50e6, 500e6]
+    assert sum(plan["move"]["held"]) == 30e6
+    assert plan["move"]["token_amount"]["USDC"] == pytest.approx(20e6, rel=1e-12)
     market = content["market"]
     assert 0.1 < market["past"]["doing nothing"]["probability"] < 0.3
     assert set(market["drawn"]["automation"]) == {

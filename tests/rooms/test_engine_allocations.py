@@ -45,10 +45,32 @@ async def test_allocations_are_recorded(url: str) -> None:
             (["A"], 1.0, {"upper": {"B": 5.0}}, "upper names 'B', which is not among the symbols"),
             (["A"], 1.0, {"max_share": 2.0}, "max_share must be"),
             (["A"], 1.0, {"reserve": 1.0}, "reserve must be"),
+            (["A"], None, {}, "total must be given, or a target"),
+            (["A"], 1.0, {"groups": {"B": "x"}}, "groups names 'B', which is not among the symbols"),
+            (["A"], 1.0, {"target_utility": [1.0, 2.0]}, "target_utility must be one number, not of shape"),
         ):
             with pytest.raises(AllocationError, match=says):
                 await engine.optimize_allocation(symbols, total, **limits)  # type: ignore[arg-type]
         assert len(await engine.store.allocations()) == 2
+
+
+async def test_targets_and_groups_of_some_symbols(url: str) -> None:
+    async with await PredictiveScalingEngine.open(url) as engine:
+        await with_two_lines(engine)
+        whole = await engine.optimize_allocation(["A", "B"], 300_000.0)
+        found = await engine.optimize_allocation(["A", "B"], target_utility=float(whole.utility))
+        assert float(found.total) == pytest.approx(300_000.0, rel=1e-9)
+        assert (await engine.store.allocations())[0].total == float(found.total)
+        limited = await engine.optimize_allocation(
+            ["A", "B"], 300_000.0, groups={"A": ("x", "y")}, group_upper={"x": 5e4}
+        )
+        assert limited.amounts.tolist() == [50_000.0, 250_000.0]
+        assert limited.binding_groups.tolist() == ["x", ""]
+        listed = await engine.optimize_allocation(["A", "B"], 300_000.0, groups={"x": ["A"]}, group_upper=5e4)
+        assert listed.amounts.tolist() == limited.amounts.tolist()
+        says = "'target_utility' is no limit of an allocation"
+        with pytest.raises(AllocationError, match=says):
+            await engine.rebalance({"A": 1.0, "B": 1.0}, target_utility=1.0)
 
 
 async def test_settings_are_defaults(url: str) -> None:

@@ -97,7 +97,7 @@ def _depth(name: str) -> int:
 
 def _members(groups: Any, symbols: list[str]) -> dict[str, set[int]]:
     """Give the places of every group's instruments."""
-    if isinstance(groups, Mapping) and not all(_is_label(value) for value in groups.values()):
+    if isinstance(groups, Mapping) and not are_labels(groups.values()):
         return _listed(groups, symbols)
     labels = keyed.by_symbol("groups", groups, symbols, AllocationError)
     if isinstance(labels, str) or not isinstance(labels, Iterable):
@@ -116,6 +116,11 @@ def _members(groups: Any, symbols: list[str]) -> dict[str, set[int]]:
         for depth in range(len(path)):
             members.setdefault("/".join(path[: depth + 1]), set()).add(i)
     return members
+
+
+def are_labels(values: Iterable[Any]) -> bool:
+    """Tell labels of instruments from lists of the instruments of groups."""
+    return all(map(_is_label, values))
 
 
 def _is_label(value: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
+from escala.commands import groupings
 from escala.commands.refits import Family, Group, Interval, Loss, Noise, Refit, fitted
 from escala.commands.terminal import (
     Database,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from escala.engine.config import EngineConfig
     from escala.store import ScalingConfig, StoredRecords
 
-#: One number for all, or SYMBOL=NUMBER as often as wanted.
+#: One number for all, or SYMBOL=NUMBER as often as wanted; of groups GROUP=NUMBER.
 Limit = Annotated[list[str] | None, Parameter(consume_multiple=(1, 1_000_000))]
 
 
@@ -203,7 +204,7 @@ def _of_curve(curve: CurveSet) -> str:
 
 def optimize(
     *,
-    total: float,
+    total: float | None = None,
     symbols: Symbols = None,
     min_efficiency: Limit = None,
     lower: Limit = None,
@@ -214,6 +215,13 @@ def optimize(
     current: Limit = None,
     trade_cost: Limit = None,
     fixed_cost: Limit = None,
+    groups: Annotated[list[str] | None, Parameter(consume_multiple=(1, 1_000_000))] = None,
+    group_upper: Limit = None,
+    group_lower: Limit = None,
+    group_share: Limit = None,
+    target_utility: float | None = None,
+    target_efficiency: float | None = None,
+    target_marginal: float | None = None,
     reserve: float | None = None,
     hurdle: float | None = None,
     spend: Literal["at_most", "exactly"] | None = None,
@@ -230,12 +238,12 @@ def optimize(
     """Allocate a total over symbols where it returns most, with an upper bound as proof; kept in the store's history.
 
     A limit is one number for all symbols, or SYMBOL=NUMBER for some: --upper BTC/USDT=100000 ETH/USDT=50000. What is
-    not given comes from the store's settings.
+    not given comes from the store's settings. With a target the total is what is sought.
 
     Parameters
     ----------
     total
-        Money there is.
+        Money there is; with a target the most there is, by default all that the symbols may hold.
     symbols
         Instruments: --symbols A B C; by default all that have records.
     min_efficiency
@@ -256,6 +264,21 @@ def optimize(
         What a unit costs to buy or sell, in [0, 1]: 0.001 is 10 basis points.
     fixed_cost
         What it costs to trade it at all.
+    groups
+        Symbols that have a limit together: --groups A=binance B=kraken/spot, or a CSV file with the columns symbol and
+        group. kraken/spot is in the groups kraken and kraken/spot.
+    group_upper
+        What a group may hold at most: one number for all groups, or GROUP=NUMBER for some.
+    group_lower
+        What it must hold at least.
+    group_share
+        Largest share of the total in it, in [0, 1].
+    target_utility
+        Find the least money that returns this utility.
+    target_efficiency
+        Find the most money whose whole keeps this efficiency, in [0, 1].
+    target_marginal
+        Find the money at which the next unit returns this.
     reserve
         Share of the total that stays out, in [0, 1).
     hurdle
@@ -295,9 +318,20 @@ def optimize(
         "trade_cost": trade_cost,
         "fixed_cost": fixed_cost,
     }
-    plain = {"reserve": reserve, "hurdle": hurdle, "spend": spend, "remainder": remainder, "method": method}
+    by_group = {"group_upper": group_upper, "group_lower": group_lower, "group_share": group_share}
+    targets = {
+        "target_utility": target_utility, "target_efficiency": target_efficiency, "target_marginal": target_marginal,
+    }  # fmt: skip
+    if total is None and all(value is None for value in targets.values()):
+        raise UsageError(
+            "optimize needs --total, or one of --target-utility, --target-efficiency and --target-marginal"
+        )
+    plain = {"reserve": reserve, "hurdle": hurdle, "spend": spend, "remainder": remainder, "method": method, **targets}
     limits: dict[str, Any] = {name: _limit(name, words) for name, words in by_symbol.items() if words is not None}
+    limits |= {name: _limit(name, words, "group") for name, words in by_group.items() if words is not None}
     limits |= {name: value for name, value in plain.items() if value is not None}
+    if groups is not None:
+        limits["groups"] = groupings.groups(groups)
     check_plot(plot)
     announce_compilation()
     found, settings = finished(_allocation(db, symbols, total, limits, Refit(family, noise, loss, group)))
@@ -313,8 +347,8 @@ def optimize(
     tell_plot(plot, json=json)
 
 
-def _limit(name: str, words: list[str]) -> float | dict[str, float]:
-    """Read one number, or SYMBOL=NUMBER as often as given."""
+def _limit(name: str, words: list[str], of: str = "symbol") -> float | dict[str, float]:
+    """Read one number, or SYMBOL=NUMBER (GROUP=NUMBER) as often as given."""
     option = f"--{name.replace('_', '-')}"
     if len(words) == 1 and "=" not in words[0]:
         return _number(option, words[0], words[0])
@@ -322,7 +356,7 @@ def _limit(name: str, words: list[str]) -> float | dict[str, float]:
     for word in words:
         symbol, equals, number = word.rpartition("=")
         if not equals or not symbol:
-            raise UsageError(f"{option} takes one number, or SYMBOL=NUMBER for some symbols, not {word!r}")
+            raise UsageError(f"{option} takes one number, or {of.upper()}=NUMBER for some {of}s, not {word!r}")
         if symbol in found:
             raise UsageError(f"{option} names {symbol!r} twice")
         found[symbol] = _number(option, number, word)
@@ -337,7 +371,7 @@ def _number(option: str, text: str, word: str) -> float:
 
 
 async def _allocation(
-    db: str, symbols: list[str] | None, total: float, limits: dict[str, Any], wanted: Refit
+    db: str, symbols: list[str] | None, total: float | None, limits: dict[str, Any], wanted: Refit
 ) -> tuple[Allocation, ScalingConfig]:
     import asyncio
 
@@ -353,7 +387,8 @@ async def _allocation(
             curves, _ = await fitted(store, symbols, wanted)
             settings, own = await store.config(), await store.symbol_config()
             chosen = completed(limits, curves.symbols.tolist(), settings, own)
-            found = await asyncio.to_thread(allocate, curves, checked_total(total), **chosen)
+            money = None if total is None else checked_total(total)
+            found = await asyncio.to_thread(allocate, curves, money, **chosen)
             await keep_allocation(store, found)
             return found, settings
     async with await PredictiveScalingEngine.open(db, create=False) as engine:
@@ -384,6 +419,8 @@ def _allocation_content(found: Allocation) -> dict[str, Any]:
         "marginal": found.marginal,
         "binding": found.binding_names,
         "below_threshold": found.below_threshold,
+        "group_amount": dict(zip(found.groups, found.group_amounts.tolist(), strict=True)),
+        "group_price": dict(zip(found.groups, found.group_prices.tolist(), strict=True)),
         "lack_of_fit": found.curves.lack_of_fit,
         "set_aside": found.curves.set_aside,
     }

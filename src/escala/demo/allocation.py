@@ -12,6 +12,7 @@ from escala.allocation.backtest import Validation, validate
 from escala.allocation.result import Allocation
 from escala.allocation.solve import allocate
 from escala.curves.curveset import CurveSet
+from escala.demo import moves
 from escala.demo.curves import Quotes
 
 #: Money to allocate, in USD.
@@ -27,12 +28,13 @@ DEALS: Final = 6
 
 @dataclass(frozen=True)
 class Plan:
-    """One allocation, the path, how long the path took, and what allocations realise on quotes held out."""
+    """One allocation, the path, how long it took, what is realised on quotes held out, and one from what is held."""
 
     found: Allocation
     path: Allocation
     seconds: float
     scored: Validation
+    move: moves.Move
 
 
 def run(curves: CurveSet, quotes: Quotes, *, threads: int | None = None) -> Plan:
@@ -42,7 +44,7 @@ def run(curves: CurveSet, quotes: Quotes, *, threads: int | None = None) -> Plan
     path = allocate(curves, PATH, min_efficiency=MIN_EFFICIENCY, threads=threads)
     seconds = time.perf_counter() - started
     scored = validate(quotes.symbol, quotes.capital, quotes.efficiency, total=SCORED, repeats=DEALS, threads=threads)
-    return Plan(found, path, seconds, scored)
+    return Plan(found, path, seconds, scored, moves.run(curves, threads=threads))
 
 
 def report(plan: Plan) -> str:
@@ -58,6 +60,8 @@ def report(plan: Plan) -> str:
             "",
             f"The same for other totals (all in {plan.seconds * 1e3:.1f} ms):",
             plan.path.summary(),
+            "",
+            moves.report(plan.move),
         ]
     )
 
@@ -85,4 +89,5 @@ def content(plan: Plan) -> dict[str, Any]:
             "gap": path.gap,
             "shadow_price": path.shadow_price,
         },
+        "move": moves.content(plan.move),
     }

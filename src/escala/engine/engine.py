@@ -341,7 +341,7 @@ class PredictiveScalingEngine:
     # --- allocations ----------------------------------------------------------------------------------------------
 
     async def optimize_allocation(
-        self, symbols: str | Sequence[str], total_capital: float, **limits: Any
+        self, symbols: str | Sequence[str], total_capital: float | None = None, **limits: Any
     ) -> Allocation:
         """Allocate a total over symbols at the global optimum, and record it in the history, unless that is read-only.
 
@@ -349,11 +349,12 @@ class PredictiveScalingEngine:
         ----------
         symbols : str or sequence of str
             Which, none twice.
-        total_capital : float
-            Money.
+        total_capital : float, optional
+            Money; with a target among the limits the most there is, by default all that the symbols may hold.
         **limits
-            Keywords of :func:`escala.allocate`; where instruments may differ also symbol → value, the others then keep
-            theirs. What is not given comes from the symbol's settings, then from those of the whole system.
+            Keywords of :func:`escala.allocate`, targets of one number among them; where instruments may differ also
+            symbol → value, the others then keep theirs. What is not given comes from the symbol's settings, then from
+            those of the whole system.
 
         Raises
         ------
@@ -362,16 +363,16 @@ class PredictiveScalingEngine:
         AllocationError, InfeasibleError
             As in :func:`escala.allocate`; nothing was recorded.
         """
-        total = rebalancing.checked_total(total_capital)
+        total = None if total_capital is None else rebalancing.checked_total(total_capital)
+        allocation_limits.check_names(limits, targets=True)
         found, *_ = await self._allocated(distinct(listed(symbols)), total, limits)
         await keep_allocation(self.store, found)
         return found
 
     async def _allocated(
-        self, symbols: Sequence[str], total: float, given: Mapping[str, Any]
+        self, symbols: Sequence[str], total: float | None, given: Mapping[str, Any]
     ) -> tuple[Allocation, CurveSet, dict[str, Any], ScalingConfig]:
         """Allocate; also give the curves, limits and settings that were used: others may replace them meanwhile."""
-        allocation_limits.check_names(given)
         await self._trainer.ready(symbols)
         await self._state.read_settings()  # a limit that was set, by whoever, holds from now on
         curves, settings = self._state.models.take(symbols), self._state.settings
@@ -406,6 +407,7 @@ class PredictiveScalingEngine:
         UnknownSymbolError, AllocationError, InfeasibleError
             As in :meth:`optimize_allocation`.
         """
+        allocation_limits.check_names(limits)
         current = rebalancing.by_symbol(current)
         held, total = rebalancing.holdings(current, total_capital)
         trading = {"current": held, "trade_cost": trade_cost}

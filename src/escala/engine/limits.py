@@ -8,9 +8,11 @@ from typing import Any, Final
 import numpy as np
 
 from escala import keyed
+from escala.allocation.groups import are_labels
+from escala.arrays import one_number
 from escala.errors import AllocationError, did_you_mean
 from escala.store import ScalingConfig, SymbolConfig
-from escala.tables import ALLOCATION_GROUPS, SYMBOL_SETTINGS, names
+from escala.tables import ALLOCATION_GROUPS, ALLOCATION_TARGETS, FINITE, SYMBOL_SETTINGS, names
 
 #: Limits that may differ by symbol, the efficiency too though no symbol has one of its own.
 _PER_SYMBOL: Final = ("min_efficiency", *names(SYMBOL_SETTINGS))
@@ -22,23 +24,26 @@ _TRADING: Final = ("current", "trade_cost", "fixed_cost")
 _WHOLE: Final = ("reserve", "spend", "hurdle", "remainder", "method", "step", "max_nodes", "tolerance")
 #: Limits of groups, as :func:`escala.allocate` takes them.
 _GROUPS: Final = ("groups", *names(ALLOCATION_GROUPS))
+#: What is sought instead of a total, one number.
+_TARGETS: Final = tuple(f"target_{row.name}" for row in ALLOCATION_TARGETS if row.name != "none")
 _LIMITS: Final = (*_PER_SYMBOL, *_TRADING, *_GROUPS, *_WHOLE)
 
 #: Where neither a symbol nor the system says anything.
 _OPEN: Final = {"lower": 0.0, "upper": np.inf, "priority": 1.0}
 
 
-def check_names(given: Mapping[str, Any]) -> None:
-    """Refuse what is no limit.
+def check_names(given: Mapping[str, Any], *, targets: bool = False) -> None:
+    """Refuse what is no limit, and targets where the total is known.
 
     Raises
     ------
     AllocationError
         Names the first and those that are.
     """
-    unknown = [name for name in given if name not in _LIMITS]
+    known = (*_LIMITS, *_TARGETS) if targets else _LIMITS
+    unknown = [name for name in given if name not in known]
     if unknown:
-        message = f"{unknown[0]!r} is no limit of an allocation; these are: {', '.join(_LIMITS)}"
+        message = f"{unknown[0]!r} is no limit of an allocation; these are: {', '.join(known)}"
         raise AllocationError(message, arguments=(unknown[0],))
 
 
@@ -50,7 +55,7 @@ def completed(
     Raises
     ------
     AllocationError
-        If a limit names a symbol that is not among these.
+        If a limit or a group names a symbol that is not among these, or a target is not one number.
     """
     limits = {"reserve": system.reserve, **given}
     for name in _PER_SYMBOL:
@@ -68,6 +73,13 @@ def completed(
         if wanted is not None:
             _check_symbols(name, wanted, symbols)
             limits[name] = [wanted.get(symbol, 0.0) for symbol in symbols]
+    labels = keyed.mapping("groups", given.get("groups"), AllocationError)
+    if labels is not None and are_labels(labels.values()):
+        _check_symbols("groups", labels, symbols)
+        limits["groups"] = [labels.get(symbol) for symbol in symbols]
+    for name in _TARGETS:
+        if given.get(name) is not None:
+            limits[name] = one_number(name, given[name], FINITE, AllocationError)
     return limits
 
 

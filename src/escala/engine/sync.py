@@ -191,7 +191,9 @@ class SynchronousEngine:
 
     # --- allocations ----------------------------------------------------------------------------------------------
 
-    def optimize_allocation(self, symbols: str | Sequence[str], total_capital: float, **limits: Any) -> Allocation:
+    def optimize_allocation(
+        self, symbols: str | Sequence[str], total_capital: float | None = None, **limits: Any
+    ) -> Allocation:
         """Allocate a total and record it: :meth:`PredictiveScalingEngine.optimize_allocation`."""
         return self.run(self._engine.optimize_allocation(symbols, total_capital, **limits))
 
