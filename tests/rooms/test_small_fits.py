@@ -61,7 +61,6 @@ def test_the_survey_says_what_its_twin_says(
         assert_array_equal([returned[i], outside[i]], expected)
 
 
-@pytest.mark.nojit
 @pytest.mark.parametrize("family", ["linear", "auto", "ladder", ["hill"] * 3])
 @pytest.mark.parametrize("loss", ["auto", "squares", "student"])
 @pytest.mark.parametrize("weighted", [False, True])
@@ -79,7 +78,6 @@ def test_few_instruments_get_the_bits_of_the_general_way(family: Any, loss: Any,
     same(plain, general)
 
 
-@pytest.mark.nojit
 def test_rows_of_an_array_are_as_good_as_lists() -> None:
     rows, values = np.stack([CAPITAL, 2.0 * CAPITAL]), np.stack([EFFICIENCY, EFFICIENCY])
     same(fit(["A", "B"], rows, values), fit(("A", "B"), rows, values))
@@ -134,7 +132,6 @@ def test_an_unknown_family_is_refused_every_time() -> None:
         fit(["A"], [CAPITAL[:1]], [EFFICIENCY[:1]], on_error="raise")
 
 
-@pytest.mark.nojit
 def test_a_fit_keeps_nothing_of_what_it_was_given_nor_of_the_fit_before() -> None:
     capital, efficiency = CAPITAL.copy(), EFFICIENCY.copy()
     first = fit(["A"], [capital], [efficiency])
@@ -151,7 +148,6 @@ def test_a_fit_keeps_nothing_of_what_it_was_given_nor_of_the_fit_before() -> Non
             assert not np.shares_memory(one, efficiency)
 
 
-@pytest.mark.nojit
 def test_what_small_fits_have_in_common_cannot_be_written() -> None:
     curves = fit(["A"], [CAPITAL[::5]], [EFFICIENCY[::5]])
     nothing = noise.Noise.unknown(1)
@@ -166,7 +162,6 @@ def test_what_small_fits_have_in_common_cannot_be_written() -> None:
         assert made.predict(2e5).low == curves.predict(2e5).low
 
 
-@pytest.mark.nojit
 def test_threads_do_not_share_the_workspaces_that_they_keep() -> None:
     factors = [0.5, 0.6, 0.7, 0.8]
     alone = [fit(["A"], [CAPITAL], [EFFICIENCY * factor]) for factor in factors]
@@ -186,7 +181,6 @@ def test_threads_do_not_share_the_workspaces_that_they_keep() -> None:
             same(expected, one)
 
 
-@pytest.mark.nojit
 def test_progress_is_told_once_of_a_block() -> None:
     seen: list[int] = []
     fit(["A"], [CAPITAL], [EFFICIENCY], progress=seen.append)
