@@ -63,10 +63,9 @@ class Groups:
 
     def sums(self, amounts: Floats) -> Floats:
         """Add up what every group holds: P + (g,) of P + (n,)."""
-        inside = np.zeros((self.leaf.size, len(self)))
-        for i in range(self.leaf.size):
-            inside[i, self.around(i)] = 1.0
-        sums: Floats = amounts @ inside
+        sums = np.zeros((*amounts.shape[:-1], len(self)))
+        for i in range(self.leaf.size):  # one by one: a library's products depend on its threads
+            sums[..., self.around(i)] += amounts[..., i, None]
         return sums
 
 
