@@ -893,6 +893,7 @@ ALLOCATION_STATUS: Final[Codes] = (
     Code("group_full", 9, "lower bounds of a group's instruments add up to more than it may hold"),
     Code("group_short", 10, "a group must hold more than its instruments may"),
     Code("target_missed", 11, "no total meets the target"),
+    Code("groups_conflict", 12, "limits of groups that overlap leave no allocation together"),
 )
 #: Those that come with amounts.
 ALLOCATION_ANSWERED: Final[Codes] = ALLOCATION_STATUS[:2]
@@ -920,7 +921,7 @@ ALLOCATION_SOLUTION: Final[Table] = (
     Quantity("upper_bound", "No feasible allocation has a higher utility", "amount"),
     Quantity("utility", "What the amounts return above the hurdle", "amount"),
     Quantity("gap", "(upper_bound - utility)/|upper_bound|", "ratio", FROM_ZERO),
-    Quantity("status", "How it ended: escala_allocation_status", "code", Interval(0, 11, integer=True)),
+    Quantity("status", "How it ended: escala_allocation_status", "code", Interval(0, 12, integer=True)),
     Quantity("nodes", "Problems solved by the search", "count", MANY),
     Quantity("culprit", "Infeasible: the instrument or group to blame, -1 where it is all of them together", "index"),
     Quantity("excess", "Infeasible: by how much the bounds conflict, or the nearest target; NaN: not known", "amount"),

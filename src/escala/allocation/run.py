@@ -17,11 +17,12 @@ from escala.tables import WARM
 _CHUNK: Final = 4096
 
 
-def _room(n: int, groups: int, parts: int, steps: int, most: int) -> tuple[Any, ...]:
+def _room(n: int, groups: int, overlapping: bool, parts: int, steps: int, most: int) -> tuple[Any, ...]:
     """Make the workspaces of a thread."""
     from escala.kernels import layout
     from escala.kernels.allocation import solve as kernels
 
+    limits, crossed = (groups + 1, n) if overlapping else (0, 0)
     return (
         aligned(kernels.work_size(n, groups, parts, steps)),
         np.empty((layout.marks.END, n), dtype=np.int64),
@@ -37,6 +38,9 @@ def _room(n: int, groups: int, parts: int, steps: int, most: int) -> tuple[Any, 
         np.empty(layout.verdict.END),
         np.empty(layout.controls.END),
         np.empty(layout.quest.END),
+        np.empty((layout.crossing_limits.END, limits)),
+        np.empty((limits, limits)),
+        np.empty((layout.crossing_lanes.END, crossed)),
     )
 
 
@@ -73,12 +77,16 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
     given = (family, request.params, origin, steps, trusted_to, request.settings, totals, controls)
     found = (answers.amounts, answers.binding, answers.solution, first.amounts, first.binding, first.solution)
 
-    sizes = (n, len(groups), request.parts, steps.size, most)
+    sizes = (n, len(groups), groups.overlap, request.parts, steps.size, most)
     grouped = (groups.leaf, groups.parents, groups.limits, answers.group_prices)
+    kinds = (groups.starts, groups.inside)
 
     def make_part() -> parallel.Part:
-        *work, forest, fences, ended, asked, quest = _room(*sizes)
-        arrays = (*given, *found, *work, *grouped, forest, fences, ended, request.sought, asked, quest)
+        *work, forest, fences, ended, asked, quest, lines, matrix, lanes = _room(*sizes)
+        arrays = (
+            *given, *found, *work, *grouped, forest, fences, ended, request.sought, asked, quest, *kinds, lines, matrix,
+            lanes,
+        )  # fmt: skip
 
         def part(start: int, stop: int) -> Iterator[None]:
             for begin in range(start, stop, WARM):
@@ -88,8 +96,11 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
         return part
 
     if 0 < m <= WARM:
-        *work, forest, fences, ended, asked, quest = _kept_room(*sizes)
-        solve(*given, *found, *work, *grouped, forest, fences, ended, request.sought, asked, quest, 0, m)
+        *work, forest, fences, ended, asked, quest, lines, matrix, lanes = _kept_room(*sizes)
+        solve(
+            *given, *found, *work, *grouped, forest, fences, ended, request.sought, asked, quest, *kinds, lines, matrix,
+            lanes, 0, m,
+        )  # fmt: skip
         return answers, first
     crew = parallel.checked_threads(threads, AllocationError)
     chunk = parallel.chunk_size(m, crew, largest=_CHUNK, multiple=WARM)

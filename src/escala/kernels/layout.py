@@ -268,6 +268,21 @@ fences = rows(
     "found",  # the same, of the whole problem
     "holds",
 )
+#: Numbers of each limit where groups overlap: those of the groups, then that of the money.
+crossing_limits = rows(
+    "price",
+    "most",
+    "least",
+    "holds",
+    "rest",  # what rounding takes from that sum
+    "over",  # what is held beyond the limit that counts; below 0: short of it
+    "step",
+    "begin",  # the price at which a step begins
+    "place",  # in the matrix, or −1
+    "kept",  # the last price that answered
+)
+#: Numbers of each instrument where groups overlap.
+crossing_lanes = rows("own", "anchor", "share")
 #: How the last attempt to keep to the limits of groups ended, behind that a problem's own one, and the first one.
 verdict = rows(
     "status", "culprit", "excess", "noted", "noted_culprit", "noted_excess", "whole", "whole_culprit", "whole_excess"
