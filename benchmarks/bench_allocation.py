@@ -175,6 +175,43 @@ def test_holdings_in_groups(benchmark: Any, n: int, groups: int, few: int) -> No
     )
 
 
+def crossing(at: Draw, venues: int, tokens: int, seed: int = 4) -> tuple[dict[str, Any], peers.ConicHolding]:
+    """Give limits of venues and of tokens, every instrument being in one of each: for us, and for the peer."""
+    rng = np.random.default_rng(seed)
+    place = np.arange(at.limit.size)
+    groups = {f"v{k}": np.flatnonzero(place % venues == k) for k in range(venues)}
+    groups |= {f"t{k}": np.flatnonzero(place // venues % tokens == k) for k in range(tokens)}
+    upper = [float(rng.uniform(0.2, 0.6) * at.limit[inside].sum()) for inside in groups.values()]
+    none = np.zeros_like(at.limit)
+    ours = {
+        "groups": {name: [f"{at.curves.symbols[i]}" for i in inside] for name, inside in groups.items()},
+        "group_upper": dict(zip(groups, upper, strict=True)),
+    }
+    peer = peers.ConicHolding(
+        at.family, at.params, at.limit, current=none, buy=none, sell=none, groups=list(groups.values()), upper=upper
+    )
+    return ours, peer
+
+
+@pytest.mark.benchmark(group="allocation")
+def test_groups_that_overlap(benchmark: Any) -> None:
+    at = draw(50, (LINEAR, SQRT))
+    totals = at.totals(200)
+    asked, peer = crossing(at, 5, 10)
+    assert (allocate(at.curves, totals, **asked).gap <= 1e-9).all()
+    some = totals[::20]
+    compare(
+        benchmark,
+        lambda: allocate(at.curves, totals, **asked, threads=1),
+        lambda: peer.solve(some),
+        rounds=5,
+        what="50 instruments in 5 venues and 10 tokens, limits of both, 200 totals / cvxpy with Clarabel",
+        work=len(totals),
+        peer_work=len(some),
+        unit="total",
+    )
+
+
 @pytest.mark.benchmark(group="allocation")
 @pytest.mark.parametrize("goal", ["utility", "efficiency", "marginal"])
 def test_backwards(benchmark: Any, goal: str) -> None:

@@ -278,7 +278,10 @@ crossing_limits = rows(
     "over",  # what is held beyond the limit that counts; below 0: short of it
     "step",
     "begin",  # the price at which a step begins
-    "place",  # in the matrix, or −1
+    "counts",  # 1 where the limit has a price, or is missed
+    "diagonal",  # of the matrix: how what is held falls with the price
+    "free",  # the limits that a step is solved for, one behind the other
+    "solved",  # their steps
     "kept",  # the last price that answered
 )
 #: Numbers of each instrument where groups overlap.

@@ -63,6 +63,7 @@ from escala.kernels.layout import verdict
 Blocks: TypeAlias = tuple[Floats, Integers, Span, Floats, Integers]
 
 DONE, STUCK, IMPOSSIBLE = range(3)  # how the search for prices ends
+ENDED = 0.5  # a limit that counts, but whose price comes to 0 within the step
 KEPT_TO = 1e-13  # relative: a limit that is missed by no more is kept to, until the amounts are repaired
 DUST = 1e-15  # of the money that there is room for
 RIDGE = 1e-12  # of the largest entry of the matrix, added to all of its diagonal
@@ -72,8 +73,8 @@ CUTS = 30  # of a step
 FIRST_CUTS = 6  # the same where the slope may jump
 IDLE = 4  # steps in a row that bring nothing
 ROUNDS = 16
-LOOSE = 30.0  # how far amounts go, in sizes of the problem, for a price as large as any
-LOOSER = 8.0  # from round to round
+LOOSE = 0.3  # how far amounts go, in sizes of the problem, for a price as large as any
+LOOSER = 4.0  # from round to round
 LOOSEST = 1e5
 SETTLED = 1e-13  # of the largest price: amounts that are pulled by less are settled
 PULLED = 100  # prices that one instrument's answer is looked for among
@@ -253,9 +254,9 @@ def _pulled(
             low = q
         else:
             high = q
-        if abs(off) <= 2.0**-52 * (abs(near) + abs(anchor)):
-            return near if off > 0.0 else far, -slope / (1.0 - pull * slope)
         aim = q + pull * off / (1.0 - pull * slope)
+        if (abs(off) <= 2.0**-50 * (abs(near) + abs(anchor))) | (aim == q):
+            break
     x = near if off > 0.0 else far
     return x, -slope / (1.0 - pull * slope)
 
@@ -315,13 +316,13 @@ def _counting(lines: Floats, c: int) -> float:
 
 
 @routine
-def _find_counting(size: float, groups: Groups) -> tuple[float, int]:
-    """Find the limits that count: OVER, and their PLACE in the matrix; returns the worst miss, and their number."""
+def _find_counting(size: float, groups: Groups) -> float:
+    """Find the limits that count, and what is held beyond them: COUNTS and OVER; returns the worst miss."""
     lines = groups[4][2]
-    worst, found = 0.0, 0
+    worst = 0.0
     for c in range(lines.shape[1]):
         limit = _counting(lines, c)
-        lines[line.PLACE, c], lines[line.OVER, c] = -1.0, 0.0
+        lines[line.COUNTS, c], lines[line.OVER, c] = 0.0, 0.0
         if math.isnan(limit):
             continue
         over = _beyond(lines, c, limit)
@@ -329,120 +330,138 @@ def _find_counting(size: float, groups: Groups) -> tuple[float, int]:
         if (missed <= 1.0) & (lines[line.PRICE, c] == 0.0):
             continue
         worst = max(worst, missed)
-        lines[line.PLACE, c], lines[line.OVER, c] = found, over
-        found += 1
-    return worst, found
+        lines[line.COUNTS, c], lines[line.OVER, c] = 1.0, over
+    return worst
 
 
 @routine
-def _fill_matrix(at: Blocks, found: int, spread: float, groups: Groups) -> None:
-    """Add up how what the limits that count hold falls with their prices; the lower half is what counts."""
+def _fill_matrix(at: Blocks, spread: float, groups: Groups) -> None:
+    """Add up how what the limits that count hold falls with their prices: the upper half, and DIAGONAL."""
     work, _, _, _, slot = at
     starts, inside, lines, matrix, lanes = groups[4]
     last = lines.shape[1] - 1
-    for p in range(found):
-        for q in range(p + 1):
-            matrix[p, q] = 0.0
+    for c in range(last + 1):
+        lines[line.DIAGONAL, c] = 0.0
+        for e in range(c + 1, last + 1):
+            matrix[c, e] = 0.0
     for i in range(slot.size):
         share = lanes[lane.SHARE, i]
         if share == 0.0:
             continue
         kind = int(work[slot[i] + LEAF * LANES])
         begin, end = (starts[kind], starts[kind + 1]) if kind >= 0 else (0, 0)
-        for k in range(begin - 1, end):
-            p = int(lines[line.PLACE, inside[k] if k >= begin else last])
-            if p < 0:
-                continue
-            for m in range(begin - 1, end):
-                q = int(lines[line.PLACE, inside[m] if m >= begin else last])
-                if (q >= 0) & (q <= p):
-                    matrix[p, q] += share
+        for k in range(begin, end + 1):  # those of a kind rise, and that of the money comes last
+            c = inside[k] if k < end else last
+            lines[line.DIAGONAL, c] += share
+            for m in range(k + 1, end + 1):
+                matrix[c, inside[m] if m < end else last] += share
     largest = 0.0
-    for p in range(found):
-        largest = max(largest, matrix[p, p])
+    for c in range(last + 1):
+        largest = max(largest, lines[line.DIAGONAL, c] * lines[line.COUNTS, c])
     ridge = RIDGE * (largest if largest > 0.0 else spread)
-    for p in range(found):
-        matrix[p, p] += ridge
+    for c in range(last + 1):
+        lines[line.DIAGONAL, c] += ridge
 
 
 @routine
-def _factorise(matrix: Floats, found: int) -> bool:
-    """Cholesky's factor in the lower half; False where rounding leaves none."""
-    for p in range(found):
+def _solve_free(free: int, groups: Groups) -> bool:
+    """Solve for the step of the limits that are free, the others' being given; False where rounding prevents it.
+
+    The factor of Cholesky fills the lower half of the matrix.
+    """
+    _, _, lines, matrix, _ = groups[4]
+    for p in range(free):
+        c = int(lines[line.FREE, p])
+        wanted = lines[line.OVER, c]
+        for e in range(lines.shape[1]):
+            if lines[line.COUNTS, e] == ENDED:
+                wanted -= (matrix[c, e] if c < e else matrix[e, c]) * lines[line.STEP, e]
         for q in range(p + 1):
-            total = matrix[p, q]
+            e = int(lines[line.FREE, q])
+            total = matrix[e, c] if e < c else lines[line.DIAGONAL, c]
             for k in range(q):
                 total -= matrix[p, k] * matrix[q, k]
             if p > q:
                 matrix[p, q] = total / matrix[q, q]
+                wanted -= matrix[p, q] * lines[line.SOLVED, q]
             elif total > 0.0:
                 matrix[p, p] = math.sqrt(total)
             else:
                 return False
+        lines[line.SOLVED, p] = wanted / matrix[p, p]
+    for p in range(free - 1, -1, -1):
+        total = lines[line.SOLVED, p]
+        for q in range(p + 1, free):
+            total -= matrix[q, p] * lines[line.SOLVED, q]
+        lines[line.SOLVED, p] = total / matrix[p, p]
+        lines[line.STEP, int(lines[line.FREE, p])] = lines[line.SOLVED, p]
     return True
 
 
-@routine
-def _solve_factor(matrix: Floats, lines: Floats) -> None:
-    """Solve for the step of the limits that count: STEP."""
-    for c in range(lines.shape[1]):  # places rise with the limits
-        p = int(lines[line.PLACE, c])
-        if p < 0:
-            continue
-        total = lines[line.OVER, c]
-        for e in range(c):
-            q = int(lines[line.PLACE, e])
-            if q >= 0:
-                total -= matrix[p, q] * lines[line.STEP, e]
-        lines[line.STEP, c] = total / matrix[p, p]
-    for c in range(lines.shape[1] - 1, -1, -1):
-        p = int(lines[line.PLACE, c])
-        if p < 0:
-            continue
-        total = lines[line.STEP, c]
-        for e in range(c + 1, lines.shape[1]):
-            q = int(lines[line.PLACE, e])
-            if q >= 0:
-                total -= matrix[q, p] * lines[line.STEP, e]
-        lines[line.STEP, c] = total / matrix[p, p]
+@helper
+def _keeps_sign(lines: Floats, c: int, step: float) -> bool:
+    """Whether a step takes no price through 0."""
+    price = lines[line.PRICE, c]
+    upper = (price > 0.0) | ((price == 0.0) & (lines[line.OVER, c] > 0.0))
+    return (lines[line.MOST, c] == lines[line.LEAST, c]) | (price + step >= 0.0 if upper else price + step <= 0.0)
 
 
 @routine
-def _keep_signs(lines: Floats, trust: float) -> tuple[float, bool]:
+def _newton(groups: Groups) -> bool:
+    """Solve for the step of all limits that count, where none takes its price through 0: the first to come there ends.
+
+    False where rounding prevents it.
+    """
+    lines = groups[4][2]
+    for _ in range(lines.shape[1] + 1):
+        free = 0
+        for c in range(lines.shape[1]):
+            if lines[line.COUNTS, c] == 1.0:
+                lines[line.FREE, free] = c
+                free += 1
+        if not _solve_free(free, groups):
+            return False
+        first, soonest = -1, math.inf
+        for c in range(lines.shape[1]):
+            if (lines[line.COUNTS, c] == 1.0) and not _keeps_sign(lines, c, lines[line.STEP, c]):
+                part = -lines[line.PRICE, c] / lines[line.STEP, c]
+                if part < soonest:
+                    first, soonest = c, part
+        if first < 0:
+            return True
+        lines[line.COUNTS, first] = ENDED
+        lines[line.STEP, first] = -lines[line.PRICE, first]
+    return False
+
+
+@routine
+def _shorten(lines: Floats, trust: float) -> tuple[float, bool]:
     """Shorten steps to what is trusted, and end them where a price comes to 0; returns the slope along them."""
     slope, cut = 0.0, False
     for c in range(lines.shape[1]):
-        if lines[line.PLACE, c] < 0.0:
+        if lines[line.COUNTS, c] == 0.0:
             lines[line.STEP, c] = 0.0
             continue
-        step, price, over = lines[line.STEP, c], lines[line.PRICE, c], lines[line.OVER, c]
+        step = lines[line.STEP, c]
         if not abs(step) <= trust:
             step = trust if step > 0.0 else -trust
             cut = True
-        if lines[line.MOST, c] != lines[line.LEAST, c]:
-            upper = (price > 0.0) | ((price == 0.0) & (over > 0.0))
-            step = max(step, -price) if upper else min(step, -price)
+        step = step if _keeps_sign(lines, c, step) else -lines[line.PRICE, c]
         lines[line.STEP, c] = step
-        slope += over * step
+        slope += lines[line.OVER, c] * step
     return slope, cut
 
 
 @routine
-def _direct(at: Blocks, found: int, spread: float, trust: float, groups: Groups) -> tuple[float, bool]:
+def _direct(at: Blocks, spread: float, trust: float, groups: Groups) -> tuple[float, bool]:
     """Choose a step along which the bound falls: Newton's, or the steepest; returns its slope, and if it was cut."""
-    _, _, lines, matrix, _ = groups[4]
-    _fill_matrix(at, found, spread, groups)
-    for c in range(lines.shape[1]):  # what is missed, over what each limit alone loses with its price
-        p = int(lines[line.PLACE, c])
-        lines[line.STEP, c] = lines[line.BEGIN, c] = lines[line.OVER, c] / matrix[p, p] if p >= 0 else 0.0
-    slope, cut = 0.0, False
-    if _factorise(matrix, found):
-        _solve_factor(matrix, lines)
-        slope, cut = _keep_signs(lines, trust)
+    lines = groups[4][2]
+    _fill_matrix(at, spread, groups)
+    slope, cut = _shorten(lines, trust) if _newton(groups) else (0.0, False)
     if not slope > 0.0:
-        for c in range(lines.shape[1]):
-            lines[line.STEP, c] = lines[line.BEGIN, c]
-        slope, cut = _keep_signs(lines, trust)
+        for c in range(lines.shape[1]):  # what is missed, over what each limit alone loses with its price
+            lines[line.STEP, c] = lines[line.OVER, c] / lines[line.DIAGONAL, c]
+        slope, cut = _shorten(lines, trust)
     return slope, cut
 
 
@@ -487,24 +506,29 @@ def _walk(at: Blocks, base: float, pull: float, size: float, slope: float, group
 
 
 @routine
-def _proves(at: Blocks, groups: Groups) -> bool:
-    """Whether the prices, as they rise, take the bound below everything: then no allocation keeps to the limits."""
+def _proven_miss(at: Blocks, groups: Groups) -> float:
+    """By how much at least one limit is missed, whatever is held; 0 where the prices prove nothing.
+
+    Prices on their way to no answer weigh the limits: if what is held, so weighed, is always beyond the limits, so
+    weighed, none of the amounts keeps to all of them. Then D falls without end along these prices.
+    """
     work, _, _, _, slot = at
     lines, lanes = groups[4][2], groups[4][4]
     _price_instruments(at, 0.0, groups)
-    total = size = 0.0
+    total = size = weight = 0.0
     for i in range(slot.size):
         own = lanes[lane.OWN, i]
         paid = own * (_lowest(work, slot[i]) if own > 0.0 else _highest(work, slot[i]))
-        total -= paid
+        total += paid
         size += abs(paid)
     for c in range(lines.shape[1]):
         price = lines[line.PRICE, c]
         if price != 0.0:
             paid = price * (lines[line.MOST, c] if price > 0.0 else lines[line.LEAST, c])
-            total += paid
+            total -= paid
             size += abs(paid)
-    return total < -AT_BOUND * size
+            weight += abs(price)
+    return total / weight if total > AT_BOUND * size else 0.0
 
 
 @routine
@@ -514,14 +538,14 @@ def _descend(at: Blocks, base: float, pull: float, size: float, scale: float, gr
     _answer(at, base, pull, size, groups)
     trust, best, idle = scale, math.inf, 0
     for _ in range(STEPS):
-        worst, found = _find_counting(size, groups)
+        worst = _find_counting(size, groups)
         if worst <= 1.0:
             return DONE
         idle = 0 if worst < 0.5 * best else idle + 1
         best = min(best, worst)
         if (idle > IDLE) & (best <= 1e2):  # as near as numbers come
             return STUCK
-        slope, cut = _direct(at, found, size / scale, trust, groups)
+        slope, cut = _direct(at, size / scale, trust, groups)
         if not slope > 0.0:
             return STUCK
         if not _walk(at, base, pull, size, slope, groups):
@@ -530,7 +554,7 @@ def _descend(at: Blocks, base: float, pull: float, size: float, scale: float, gr
         furthest = 0.0
         for c in range(lines.shape[1]):
             furthest = max(furthest, abs(lines[line.PRICE, c]))
-        if furthest > FAR * scale and _proves(at, groups):
+        if furthest > FAR * scale and _proven_miss(at, groups) > 0.0:
             return IMPOSSIBLE
     return STUCK
 
@@ -621,15 +645,14 @@ def _repair(at: Blocks, groups: Groups) -> bool:
 
 
 @routine
-def _worst_miss(lines: Floats, money: float) -> tuple[int, float]:
-    """Find the limit that is missed most, and by how much: beyond what counts as kept to."""
-    culprit, worst = -1, 0.0
+def _misses(lines: Floats, money: float) -> bool:
+    """Whether a limit is missed by more than counts as kept to."""
+    missed = False
     for c in range(lines.shape[1]):
-        missed = max(_beyond(lines, c, lines[line.MOST, c]), -_beyond(lines, c, lines[line.LEAST, c]))
-        limit = lines[line.MOST, c] if lines[line.MOST, c] < math.inf else max(lines[line.LEAST, c], 0.0)
-        if (missed > worst) & (missed > AT_BOUND * min(limit, money)):
-            culprit, worst = c, missed
-    return culprit, worst
+        over, short = _beyond(lines, c, lines[line.MOST, c]), -_beyond(lines, c, lines[line.LEAST, c])
+        limit = lines[line.MOST, c] if over > 0.0 else lines[line.LEAST, c]
+        missed |= max(over, short) > AT_BOUND * min(limit, money)
+    return missed
 
 
 @routine
@@ -676,13 +699,15 @@ def meet_limits(
         how = _pull_together(at, base, size, scale, groups)
     last = lines.shape[1] - 1
     if how == IMPOSSIBLE:
-        culprit, missed = _worst_miss(lines, money)
-        _conflict(ended, status_of.GROUPS_CONFLICT, culprit if culprit < last else -1, missed)
+        culprit = 0
+        for c in range(last):
+            culprit = c if abs(lines[line.PRICE, c]) > abs(lines[line.PRICE, culprit]) else culprit
+        _conflict(ended, status_of.GROUPS_CONFLICT, culprit, _proven_miss(at, groups))
         return base, FAILED, -math.inf
     sound = _repair(at, groups)
-    culprit, missed = _worst_miss(lines, money)
+    kept = sound or not _misses(lines, money)
     bound = _bound(at, base, hurdle, groups)
-    if not (sound | (culprit < 0)):
+    if not kept:
         _conflict(ended, status_of.UNSOLVED, -1, math.nan)
         return base, FAILED, bound
     for c in range(last + 1):
