@@ -649,9 +649,9 @@ def _misses(lines: Floats, money: float) -> bool:
     """Whether a limit is missed by more than counts as kept to."""
     missed = False
     for c in range(lines.shape[1]):
-        over, short = _beyond(lines, c, lines[line.MOST, c]), -_beyond(lines, c, lines[line.LEAST, c])
-        limit = lines[line.MOST, c] if over > 0.0 else lines[line.LEAST, c]
-        missed |= max(over, short) > AT_BOUND * min(limit, money)
+        most, least = lines[line.MOST, c], lines[line.LEAST, c]
+        missed |= _beyond(lines, c, most) > AT_BOUND * min(most, money)
+        missed |= -_beyond(lines, c, least) > AT_BOUND * max(least, 0.0)
     return missed
 
 
