@@ -527,7 +527,7 @@ def greedy(p: Problem, step: float) -> Floats:
     return amounts
 
 
-# --- groups: members and limits of each, which lie in one another or apart ---------------------------------------
+# --- groups: members and limits of each -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

@@ -406,13 +406,23 @@ def _keeps_sign(lines: Floats, c: int, step: float) -> bool:
     return (lines[line.MOST, c] == lines[line.LEAST, c]) | (price + step >= 0.0 if upper else price + step <= 0.0)
 
 
+@helper
+def _part_to_zero(lines: Floats, c: int) -> float:
+    """Part of a step at which the price of a free limit comes to 0; inf where it does not."""
+    step = lines[line.STEP, c]
+    through = (lines[line.COUNTS, c] == 1.0) and not _keeps_sign(lines, c, step)
+    return -lines[line.PRICE, c] / step if through else math.inf
+
+
 @routine
 def _newton(groups: Groups) -> bool:
-    """Solve for the step of all limits that count, where none takes its price through 0: the first to come there ends.
+    """Solve for the step of all limits that count, where none takes its price through 0: the first to come there end.
 
-    False where rounding prevents it.
+    They end with the prices that would come there soon, ever less soon, so that many limits are few solves. False where
+    rounding prevents a step.
     """
     lines = groups[4][2]
+    soon = 1.0
     for _ in range(lines.shape[1] + 1):
         free = 0
         for c in range(lines.shape[1]):
@@ -421,16 +431,16 @@ def _newton(groups: Groups) -> bool:
                 free += 1
         if not _solve_free(free, groups):
             return False
-        first, soonest = -1, math.inf
+        soonest = math.inf
         for c in range(lines.shape[1]):
-            if (lines[line.COUNTS, c] == 1.0) and not _keeps_sign(lines, c, lines[line.STEP, c]):
-                part = -lines[line.PRICE, c] / lines[line.STEP, c]
-                if part < soonest:
-                    first, soonest = c, part
-        if first < 0:
+            soonest = min(soonest, _part_to_zero(lines, c))
+        if soonest == math.inf:
             return True
-        lines[line.COUNTS, first] = ENDED
-        lines[line.STEP, first] = -lines[line.PRICE, first]
+        for c in range(lines.shape[1]):
+            if _part_to_zero(lines, c) <= soon * soonest:
+                lines[line.COUNTS, c] = ENDED
+                lines[line.STEP, c] = -lines[line.PRICE, c]
+        soon *= 2.0
     return False
 
 
