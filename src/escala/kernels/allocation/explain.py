@@ -36,6 +36,15 @@ def _reason_below(settings: Floats, floor: float, first: float, i: int) -> int:
 
 
 @routine
+def _priced_apart(work: Floats, at: int, kind: int, x: float, shadow: float) -> bool:
+    """Whether the next unit of a ladder would return more than the price, or the last one returns less."""
+    next_unit = envelope.weighted_marginal(work, at, kind, x * (1.0 + 2.0 * envelope.AT_KNOT))
+    last_unit = envelope.weighted_marginal(work, at, kind, x * (1.0 - 2.0 * envelope.AT_KNOT))
+    price, apart = shadow + rate(work, at, x), PRICED_APART * work[at + WEIGHT * LANES]
+    return (next_unit > price + apart) | (last_unit < price - apart)
+
+
+@routine
 def explain(
     trusted_to: Floats, settings: Floats, thresholded: bool, floors: Floats, total: float, money: float, work: Floats,
     kinds: Integers, slot: Integers, shadow: float, grouped: bool, binding: Codes,
@@ -74,6 +83,8 @@ def explain(
         elif kind == families.LADDER:
             inside = abs(envelope.step_price(work, at, x) - rate(work, at, x) - shadow) <= KINKED * abs(shadow)
             reason = reason_of.NONE if inside else reason_of.PRICE
+            if in_group and _priced_apart(work, at, kind, x, shadow):
+                reason = reason_of.GROUP
         else:
             value = envelope.eta(work, at, kind, x)
             beyond = min(envelope.weighted_marginal(work, at, kind, x), weight) - rate(work, at, x)  # just above η = 1
