@@ -992,6 +992,30 @@ def test_steps_of_draws_are_looked_at_too(library: Library) -> None:
     assert host.ask("allocate") == (0, "", -1)
 
 
+@pytest.mark.parametrize(
+    ("begins", "listed", "refused"),
+    [
+        (None, [0, 1, 1], (NULL_POINTER, "kind_begins", -1)),
+        ([0, 2, 3], None, (NULL_POINTER, "kind_groups", -1)),
+        ([1, 2, 3], [0, 1, 1], (BAD_SIZE, "kind_begins", 0)),
+        ([0, 2, 1], [0, 1, 1], (BAD_SIZE, "kind_begins", 2)),
+        ([0, 3, 3], [0, 1, 1], (BAD_SIZE, "kind_begins", 1)),
+        ([0, 2, 3], [1, 0, 1], (BAD_CODE, "kind_groups", 1)),
+        ([0, 2, 3], [0, 1, 2], (BAD_CODE, "kind_groups", 2)),
+        ([0, 2, 3], [0, 1, 1], (0, "", -1)),
+    ],
+)
+def test_kinds_of_instruments_have_groups_that_rise(
+    begins: list[int] | None, listed: list[int] | None, refused: tuple[int, str, int], library: Library
+) -> None:
+    host = Host(library)
+    host.problem.kinds, host.problem.group_around = 2, host.ffi.NULL
+    host.problem.kind_begins = host.ffi.NULL if begins is None else host.array("int64_t", begins)
+    host.problem.kind_groups = host.ffi.NULL if listed is None else host.array("int64_t", listed)
+    host.problem.group_upper.value = 1e4
+    assert host.ask("allocate") == refused
+
+
 @pytest.mark.parametrize("least", [0.0, 0.5])
 def test_the_answers_say_which_problems_have_none(least: float, library: Library) -> None:
     host = Host(library)
