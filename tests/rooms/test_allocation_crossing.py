@@ -32,9 +32,11 @@ def draw_overlapping(p: Problem, rng: np.random.Generator, *, least: bool = True
             if k < count:
                 inside.setdefault(f"{kind}{k}", []).append(i)
     held = naive.random_feasible(p, rng)
-    held = np.where(p.forced, p.low, 0.0) if held is None else held
     found = {}
     for name, members in inside.items():
+        if held is None:
+            found[name] = Group(tuple(members))
+            continue
         mine = math.fsum(held[members].tolist())
         most = mine + float(rng.choice([math.inf, rng.uniform(0.0, 0.3) * p.money]))
         lowest = float(rng.uniform(0.5, 1.0)) * mine if least and rng.random() < 0.4 else 0.0

@@ -71,14 +71,16 @@ FEWER = 0.5  # what a step must leave of the slope along it, at most
 STEPS = 60  # of Newton's method
 CUTS = 30  # of a step
 FIRST_CUTS = 6  # the same where the slope may jump
+FEW = 16  # solves with one price more that ends
 IDLE = 4  # steps in a row that bring nothing
 ROUNDS = 16
 LOOSE = 0.3  # how far amounts go, in sizes of the problem, for a price as large as any
 LOOSER = 4.0  # from round to round
-LOOSEST = 1e5
+LOOSEST = 300.0  # beyond that amounts would follow the rounding of prices
 SETTLED = 1e-13  # of the largest price: amounts that are pulled by less are settled
 PULLED = 100  # prices that one instrument's answer is looked for among
 FAR = 1e3  # prices beyond that, in largest prices, may be on their way to no answer
+NEIGHBOURS = 2.0**-52  # relative: prices that near to each other are one
 SNAP = 1e-12  # of the size: amounts nearer to the end of a tie are at its end
 
 
@@ -238,10 +240,13 @@ def _pulled(
     off = near - anchor if near > anchor else far - anchor
     reach = pull * off + math.copysign(1e-6 * abs(pull * off) + 2.0**-50 * abs(price), off)  # a little too far
     low, high = (price, price + reach) if off > 0.0 else (price + reach, price)
+    below, above = (anchor, near) if off > 0.0 else (far, anchor)
     aim = price + pull * off / (1.0 - pull * slope)
     for count in range(PULLED):
-        q = aim if (low < aim < high) & (count % 4 != 3) else 0.5 * (low + high)
-        q = nearest_jump(work, kinds, slot, low, high, q)
+        if high - low <= NEIGHBOURS * (abs(low) + abs(high)):
+            break
+        tried = aim if (low < aim < high) & (count % 4 != 3) else 0.5 * (low + high)
+        q = nearest_jump(work, kinds, slot, low, high, tried)
         if not low < q < high:
             break
         near, far, slope = _answer_alone(work, kind, at, q)
@@ -250,15 +255,16 @@ def _pulled(
             tied = near < far
             return _snapped(wanted, near, far, dust), 1.0 / pull if tied else -slope / (1.0 - pull * slope)
         off = near - wanted if near > wanted else far - wanted
-        if off > 0.0:
-            low = q
-        else:
-            high = q
+        low, above = (q, near) if off > 0.0 else (low, above)
+        high, below = (high, below) if off > 0.0 else (q, far)
+        rounding = 2.0**-50 * (abs(near) + abs(anchor) + (abs(q) + abs(price)) / pull)
+        if abs(off) <= rounding:
+            return near if off > 0.0 else far, -slope / (1.0 - pull * slope)
         aim = q + pull * off / (1.0 - pull * slope)
-        if (abs(off) <= 2.0**-50 * (abs(near) + abs(anchor))) | (aim == q):
-            break
-    x = near if off > 0.0 else far
-    return x, -slope / (1.0 - pull * slope)
+        if (q != tried) & (work[at + HALF * LANES] != 0.0):  # rounding may hide a tie
+            aim = q + math.copysign(NEIGHBOURS * abs(q), off)
+    # the amount jumps between neighbours, or as good as
+    return _snapped(anchor + (0.5 * (low + high) - price) / pull, below, above, dust), 1.0 / pull
 
 
 @routine
@@ -416,14 +422,14 @@ def _part_to_zero(lines: Floats, c: int) -> float:
 
 @routine
 def _newton(groups: Groups) -> bool:
-    """Solve for the step of all limits that count, where none takes its price through 0: the first to come there end.
+    """Solve for the step of all limits that count, where none takes its price through 0: the first to come there ends.
 
-    They end with the prices that would come there soon, ever less soon, so that many limits are few solves. False where
-    rounding prevents a step.
+    After some of them those end with it that would come there soon, ever less soon: many limits are few solves. False
+    where rounding prevents a step.
     """
     lines = groups[4][2]
     soon = 1.0
-    for _ in range(lines.shape[1] + 1):
+    for count in range(lines.shape[1] + 1):
         free = 0
         for c in range(lines.shape[1]):
             if lines[line.COUNTS, c] == 1.0:
@@ -440,7 +446,9 @@ def _newton(groups: Groups) -> bool:
             if _part_to_zero(lines, c) <= soon * soonest:
                 lines[line.COUNTS, c] = ENDED
                 lines[line.STEP, c] = -lines[line.PRICE, c]
-        soon *= 2.0
+                if count < FEW:
+                    break
+        soon *= 2.0 if count >= FEW else 1.0
     return False
 
 
