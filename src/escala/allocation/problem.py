@@ -378,6 +378,8 @@ def _checked_settings(
         and _PLAIN.issuperset(map(type, words))
     ):
         return _plain_settings(n, tuple(settings), tuple(controls), tuple(choices), *plain, *words)
+    held = keyed.of_some("current", settings["current"], curves.symbols, 0.0, AllocationError)
+    settings = {**settings, "current": held}
     rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
         row[:] = keyed.per_symbol(name, settings[name], curves.symbols, interval, AllocationError)

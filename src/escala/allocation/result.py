@@ -179,6 +179,11 @@ class Allocation:
         """Names of the groups, from the innermost outwards."""
         return self._request.groups.names
 
+    @property
+    def group_of(self) -> npt.NDArray[np.object_]:
+        """Name of the innermost group around each instrument, (n,); empty where there is none."""
+        return np.array([*self.groups, ""], dtype=object)[self._request.groups.leaf]  # of those without it is −1
+
     @functools.cached_property
     def group_amounts(self) -> Floats:
         """Capital of each group, P + (g,)."""

@@ -78,7 +78,7 @@ def allocate(
     priority : float or (n,)
         Weight w of the utility, at least 0.
     current : float or (n,)
-        Capital held before.
+        Capital held before; nothing of a symbol that a mapping does not name.
     trade_cost : float or (n,), or a tuple of two of them
         What a unit of capital costs to buy or sell, in [0, 1]: 0.001 is 10 basis points of what is traded. A tuple
         gives what buying costs, then what selling does.

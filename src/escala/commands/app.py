@@ -62,6 +62,15 @@ def _fail(error: object, code: int) -> int:
     return code
 
 
+def _of_level(error: ValueError) -> ValueError:
+    """Give the error back if a level of processors was asked for that there is none of; any other is raised again."""
+    from escala.kernels import jit  # here alone: most runs need no kernels
+
+    if not isinstance(error, jit.LevelError):
+        raise error
+    return error
+
+
 def _make_printable() -> None:
     """See to it that all that is to be printed can be: any text in any encoding, also where output is closed."""
     for name in ("stdout", "stderr"):
@@ -90,6 +99,8 @@ def main(words: Sequence[str] | None = None) -> int:
         code = _fail(f"{error.filename}: {error.strerror}" if error.filename else error, 1)
     except (EscalaError, UnicodeDecodeError) as error:
         code = _fail(error, 1)
+    except ValueError as error:
+        code = _fail(_of_level(error), 2)
     except KeyboardInterrupt as stop:
         code = _fail(f"stopped{f'; {stop}' if str(stop) else ''}", 130)
     except SystemExit:  # how rich ends a run whose help goes to a pipe that was closed
