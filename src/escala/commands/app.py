@@ -33,7 +33,7 @@ for _group in _groups.values():
     app.command(_group)
 
 #: Where the commands are, by their words: each is loaded when it is called, and all of them for --help.
-_COMMANDS = {
+COMMANDS = {
     "records import": "records:import_",
     "records export": "records:export",
     "records list": "records:list_",
@@ -55,7 +55,7 @@ _COMMANDS = {
 }
 _ALIASES = {"predict": "predecir", "optimize": "optimizar", "analyze": "analizar"}
 
-for _words, _place in _COMMANDS.items():
+for _words, _place in COMMANDS.items():
     *_of, _name = _words.split()
     _parent = _groups[_of[0]] if _of else app
     _parent.command(f"{__package__}.{_place}", name=_name, alias=_ALIASES.get(_words))
