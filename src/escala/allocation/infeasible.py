@@ -121,7 +121,7 @@ def _of_target(request: Request, problem: int, ceiling: float, nearest: float) -
     if goal == "efficiency":
         if math.isnan(nearest):
             return f"target_efficiency = {target!r}: nothing may be placed at all"
-        return f"target_efficiency = {target!r} is kept by no money: the first of it keeps {nearest!r}"
+        return f"target_efficiency = {target!r} is kept by no money: the most found is {nearest!r}"
     if nearest < target:
         return f"target_marginal = {target!r} is returned by no unit: the first returns {nearest!r}"
     return f"target_marginal = {target!r} is not reached: the last unit of {capital(ceiling)} still returns {nearest!r}"
