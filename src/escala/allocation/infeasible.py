@@ -101,7 +101,9 @@ def _of_all(ended: str, money: float, excess: float, grouped: bool) -> str:
 def _of_combinations(request: Request, problem: int, stopped: bool) -> str:
     """Say which limits hinder every combination of instruments, or all that were tried until the search stopped."""
     least = request.groups.limit("group_lower")
-    alone = [k for k in np.flatnonzero(least) if not stopped and math.isnan(_most_that_fits(request, problem, k))]
+    alone = [
+        k for k in np.flatnonzero(least).tolist() if not stopped and math.isnan(_most_that_fits(request, problem, k))
+    ]
     limits = "lower, group_lower, group_upper, group_share"
     if alone:
         limits = f"group_lower[{request.groups.names[alone[0]]!r}] = {float(least[alone[0]])!r}"
