@@ -184,6 +184,17 @@ def test_what_stops_ladders_and_kinks_in_a_full_group_is_the_group() -> None:
     assert free.binding_names.tolist() == ["price", "price"]
 
 
+def test_what_is_fixed_has_one_price() -> None:
+    """A group whose least is its most: U′ there, beyond the price of money."""
+    found = allocate(lines(2), 1e6, groups=["g", None], group_lower=2e5, group_upper=2e5)
+    assert found.group_prices == pytest.approx([0.6], rel=1e-9)
+    assert float(found.gap) <= 1e-12
+    steps = CurveSet.from_ladders(["A"], [[0.0, 4.0, 30.0]], [[0.8, 0.3, 0.1]])
+    exact = allocate(steps, 24.0, groups=["g"], group_lower=8.0, group_upper=8.0, fixed_cost=0.1)
+    assert exact.amounts.tolist() == [8.0]
+    assert float(exact.gap) <= 1e-12
+
+
 def test_a_share_of_the_total_moves_along_a_path() -> None:
     totals = np.linspace(1e4, 3e5, 150)
     found = allocate(lines(4), totals, groups=["x", "x", None, None], group_share=0.25)

@@ -245,7 +245,8 @@ def fence_in(
             )  # fmt: skip
             if how == FAILED:
                 return _fail(ended, status_of.UNSOLVED, -1, math.nan)
-            fences[fence.LEAST_AT, k] = fences[fence.START_LEAST, k] = price
+            # a group that may hold no more than it must holds that at the price at which it is full
+            fences[fence.LEAST_AT, k] = fences[fence.START_LEAST, k] = max(price, fences[fence.FULL_AT, k])
             for at in members:
                 work[at + FLOOR * LANES] = min(work[at + AMOUNT * LANES], work[at + CAP * LANES])
     return _fits(work, money, floor == -math.inf, groups)
