@@ -184,6 +184,15 @@ def test_what_stops_ladders_and_kinks_in_a_full_group_is_the_group() -> None:
     assert free.binding_names.tolist() == ["price", "price"]
 
 
+def test_a_group_has_room_for_more_than_the_money() -> None:
+    """All of it goes into B, whose efficiency rises: its envelope ends at the money, which is less than its limit."""
+    curves = CurveSet.from_params(["A", "B"], ["linear", "exponential"], [[0.0, 0.5, 0.0], [-0.4, 2.4e-7, 0.95]])
+    found = allocate(
+        curves, 344_000.0, reserve=0.39, spend="exactly", min_ticket=[5e5, 0.0], groups=[None, "g"], group_share=0.67
+    )
+    assert found.amounts.tolist() == [0.0, pytest.approx(209_840.0, rel=1e-12)]
+
+
 def test_what_is_fixed_has_one_price() -> None:
     """A group whose least is its most: U′ there, beyond the price of money."""
     found = allocate(lines(2), 1e6, groups=["g", None], group_lower=2e5, group_upper=2e5)

@@ -144,8 +144,11 @@ def _must_hold(work: Floats, at: int) -> float:
 
 @helper
 def _may_hold(work: Floats, at: int) -> float:
-    """Most that an instrument holds within its own domain and what groups leave of it."""
-    return 0.0 if work[at + STATE * LANES] == CLOSED else min(work[at + REACH * LANES], work[at + CAP * LANES])
+    """Most that an instrument holds within its own domain, by the money too, and what groups leave of it.
+
+    Not REACH: envelopes of convex utilities end at HIGH.
+    """
+    return 0.0 if work[at + STATE * LANES] == CLOSED else min(work[at + HIGH * LANES], work[at + CAP * LANES])
 
 
 @helper
@@ -195,8 +198,8 @@ def _fall_short(
     """Say why a group cannot hold its least: for want of room, or of money where that ends an instrument's domain."""
     _, _, lanes, ended = groups
     for at in members:
-        reach = work[at + REACH * LANES]
-        if (reach < work[at + CAP * LANES]) & (reach >= 2.0 * work[at + HIGH * LANES] * (1.0 - AT_BOUND)):
+        high = work[at + HIGH * LANES]
+        if (high < work[at + CAP * LANES]) & (high < work[at + REACH * LANES]):
             demanded = least - forced
             for other in lanes:
                 demanded += _must_hold(work, other)
