@@ -164,7 +164,11 @@ def allocate(
     prices is the bound, and the search closes what it can.
 
     A target is met to 1e-12 of its size: the total is sought by Newton's method inside a bracket, along the best
-    utility of a total, whose slope is the shadow price.
+    utility of a total, whose slope is the shadow price. The efficiency of the whole only falls with the total where all
+    weights are alike, utilities bend downwards, nothing costs anything to trade and nothing must be held; elsewhere it
+    may come back to a target, and the last total that keeps it is looked for by trying totals from the ceiling
+    downwards, eight an octave over ten octaves, then one: where the target is kept on less than a twelfth of a total it
+    may be missed, but what is found keeps it always.
 
     A problem depends on no other but those before it in its own block of 64 (they begin at multiples of 64), from whose
     price its search begins: parts of a path that begin there give the same bits as the whole.
