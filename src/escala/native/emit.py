@@ -10,6 +10,7 @@ target machine of each level: what numba would do on such a machine, without typ
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -99,6 +100,7 @@ def emit(folder: Path, levels: Sequence[str], names: Sequence[str]) -> None:
     """Write an object file for each level, compiled side by side, and ``kernels.json``: what is in them."""
     with compiler.only_defined():
         kernels.load_all()
+    gc.freeze()  # none of what is loaded by now is garbage
     made = [compiler.waiting[f"{kernels.__name__}.{name}"] for name in names]
     _optimize_for(levels[0])  # whatever machine builds
     with _put_aside():
