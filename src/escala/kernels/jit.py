@@ -166,7 +166,7 @@ def helper(function: Function) -> Function:
 
 def routine(function: Function) -> Function:
     """Declare a longer function that kernels call; inlined only where the compiler sees a gain."""
-    return _inner(function, {})
+    return _inner(function, {"forceinline": False})  # said, for what is not said is as in the first that calls it
 
 
 def _inner(function: Function, options: dict[str, Any]) -> Function:
