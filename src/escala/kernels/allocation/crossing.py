@@ -35,11 +35,11 @@ from escala.kernels.allocation.envelope import (
     FAR_SIDE,
     FORCED,
     HALF,
+    HIGH,
     LANES,
     LEAF,
     LOW,
     NEAR,
-    REACH,
     SELL,
     SLOPE,
     STATE,
@@ -117,7 +117,7 @@ def _set_lines(at: Blocks, money: float, exactly: bool, groups: Groups) -> float
         lines[line.PRICE, c] = max(price, 0.0) if lines[line.LEAST, c] == -math.inf else price
     room = 0.0
     for i in range(slot.size):
-        most = 0.0 if work[slot[i] + STATE * LANES] == CLOSED else work[slot[i] + REACH * LANES]
+        most = _highest(work, slot[i])
         kind = int(work[slot[i] + LEAF * LANES])
         if kind >= 0:
             for c in inside[starts[kind] : starts[kind + 1]]:
@@ -141,8 +141,8 @@ def _lowest(work: Floats, at: int) -> float:
 
 @helper
 def _highest(work: Floats, at: int) -> float:
-    """Most capital of an instrument."""
-    return 0.0 if work[at + STATE * LANES] == CLOSED else work[at + REACH * LANES]
+    """Most capital of an instrument, by the money too."""
+    return 0.0 if work[at + STATE * LANES] == CLOSED else work[at + HIGH * LANES]
 
 
 @routine
@@ -164,7 +164,9 @@ def _fit_alone(at: Blocks, money: float, groups: Groups) -> bool:
             lines[line.OVER, c] += most
     slack = AT_BOUND * money
     for c in range(last + 1):
-        over, short = lines[line.HOLDS, c] - lines[line.MOST, c], lines[line.LEAST, c] - lines[line.OVER, c]
+        demanded = max(lines[line.HOLDS, c], lines[line.LEAST, c] if c < last else 0.0)
+        over, short = demanded - lines[line.MOST, c], lines[line.LEAST, c] - lines[line.OVER, c]
+        lines[line.LEAST, c] = min(lines[line.LEAST, c], lines[line.MOST, c])
         if over > slack:
             status = status_of.GROUP_FULL if c < last else status_of.LOWER_ABOVE_MONEY
             return _conflict(ended, status, c if c < last else -1, over)
