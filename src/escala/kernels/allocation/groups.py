@@ -205,7 +205,7 @@ def _fall_short(
     work: Floats, members: Integers, least: float, forced: float, room: float, money: float, k: int, groups: Groups
 ) -> bool:
     """Say why a group cannot hold its least: for want of room, or of money where that ends an instrument's domain."""
-    _, _, lanes, ended = groups
+    _, _, lanes, ended, _ = groups
     for at in members:
         high = work[at + HIGH * LANES]
         if (high < work[at + CAP * LANES]) & (high < work[at + REACH * LANES]):
