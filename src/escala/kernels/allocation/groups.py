@@ -191,7 +191,7 @@ def _place(
 @routine
 def _lowest(floor: float, k: int, groups: Groups) -> float:
     """Give the lowest price that instruments of a group may answer to: none where a group around it must hold some."""
-    forest, fences, _, _ = groups
+    forest, fences, _, _, _ = groups
     lowest = floor
     k = forest[tree.PARENT, k]
     while k >= 0:
