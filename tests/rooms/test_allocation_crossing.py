@@ -308,6 +308,14 @@ def test_without_money_no_group_has_a_price() -> None:
             r"group_lower\['x'\] = 1000.0, but its instruments may hold 800: 200 too little",
         ),
         (
+            {"group_lower": {"x": 150_000.0}},
+            r"what the forced instruments must hold \(.*group_lower\) adds up to 150,000, 50,000 above the money 100,000",
+        ),
+        (
+            {"group_lower": {"x": 500.0}, "group_upper": {"x": 400.0}},
+            r"what the instruments of group 'x' must hold .* adds up to 500, 100 above group_upper\['x'\] = 400.0",
+        ),
+        (
             {"group_lower": {"x": 5000.0}, "group_upper": {"y": 1000.0}, "upper": [3000.0, 3000.0, 3000.0]},
             r"no allocation keeps to the limits of group '[xy]' and of the groups that share instruments with it "
             r"\('[xy]'\) within the bounds of the instruments: at least one is missed by 499\.\d+ or more",
