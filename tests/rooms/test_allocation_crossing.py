@@ -318,7 +318,7 @@ def test_without_money_no_group_has_a_price() -> None:
         (
             {"group_lower": {"x": 5000.0}, "group_upper": {"y": 1000.0}, "upper": [3000.0, 3000.0, 3000.0]},
             r"no allocation keeps to the limits of group '[xy]' and of the groups that share instruments with it "
-            r"\('[xy]'\) within the bounds of the instruments: at least one is missed by 499\.\d+ or more",
+            r"\('[xy]'\) and the money 100,000 within the bounds of the instruments: at least one is missed by 499\.\d+ or more",
         ),
         (
             {"group_upper": {"x": 100.0, "y": 100.0}, "spend": "exactly", "upper": 1e6},

@@ -158,7 +158,7 @@ def _of_groups(request: Request, k: int, money: float, excess: float) -> str:
     met = [name for other, name in enumerate(groups.names)
            if other != k and any(other in groups.around(i) for i in mine)]  # fmt: skip
     listed = ", ".join(repr(name) for name in met[:8]) + ", …" * (len(met) > 8)
-    spent = f" and the money {capital(money)}, all of which must be placed," if request.controls["exactly"] else ""
+    spent = f" and the money {capital(money)}" + ", all of which must be placed," * bool(request.controls["exactly"])
     return (
         f"no allocation keeps to the limits of group {groups.names[k]!r} and of the groups that share instruments "
         f"with it ({listed}){spent} within the bounds of the instruments: at least one is missed by {capital(excess)} "

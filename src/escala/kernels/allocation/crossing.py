@@ -170,7 +170,7 @@ def _fit_alone(at: Blocks, money: float, groups: Groups) -> bool:
         if over > slack:
             status = status_of.GROUP_FULL if c < last else status_of.LOWER_ABOVE_MONEY
             return _conflict(ended, status, c if c < last else -1, over)
-        if (short > slack) & (c < last) & (lines[line.LEAST, c] > money + slack):
+        if (c < last) & (lines[line.LEAST, c] > money + slack):
             return _conflict(ended, status_of.LOWER_ABOVE_MONEY, -1, lines[line.LEAST, c] - money)
         if short > slack:
             status = status_of.GROUP_SHORT if c < last else status_of.TOO_LITTLE_ROOM
