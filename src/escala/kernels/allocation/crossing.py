@@ -554,6 +554,15 @@ def _proven_miss(at: Blocks, groups: Groups) -> float:
 
 
 @routine
+def _furthest(lines: Floats) -> float:
+    """Give the largest price, whatever its sign."""
+    furthest = 0.0
+    for c in range(lines.shape[1]):
+        furthest = max(furthest, abs(lines[line.PRICE, c]))
+    return furthest
+
+
+@routine
 def _descend(at: Blocks, base: float, pull: float, size: float, scale: float, groups: Groups) -> int:
     """Bring prices to where the answers keep to the limits that have one."""
     lines = groups[4][2]
@@ -573,10 +582,7 @@ def _descend(at: Blocks, base: float, pull: float, size: float, scale: float, gr
         if not _walk(at, base, pull, size, slope, groups):
             return STUCK
         trust *= 4.0 if cut else 1.0
-        furthest = 0.0
-        for c in range(lines.shape[1]):
-            furthest = max(furthest, abs(lines[line.PRICE, c]))
-        if furthest > FAR * scale and _proven_miss(at, groups) > 0.0:
+        if _furthest(lines) > FAR * scale and _proven_miss(at, groups) > 0.0:
             return IMPOSSIBLE
     return STUCK
 
@@ -732,8 +738,9 @@ def meet_limits(
     if not kept:
         _conflict(ended, status_of.UNSOLVED, -1, math.nan)
         return base, FAILED, bound
-    for c in range(last + 1):
-        lines[line.KEPT, c] = lines[line.PRICE, c]
+    if _furthest(lines) <= FAR * scale:  # others are no place to begin at
+        for c in range(last + 1):
+            lines[line.KEPT, c] = lines[line.PRICE, c]
     for c in range(last):
         fences[fence.PRICE, c], fences[fence.AROUND, c] = lines[line.PRICE, c], 0.0
     price = base + lines[line.PRICE, last]
