@@ -28,8 +28,7 @@ _STATUS = {row.value: row.name for row in ALLOCATION_STATUS}
 
 def raise_infeasible(request: Request, answers: Answers) -> None:
     """Raise for the first problem without an allocation, naming the bounds that conflict."""
-    status = answers.column("status")
-    if (status[0] if status.size == 1 else status.max(initial=0.0)) < len(ALLOCATION_ANSWERED):
+    if answers.worst_status < len(ALLOCATION_ANSWERED):
         return
     failed = np.flatnonzero(answers.status >= len(ALLOCATION_ANSWERED))
     problem = int(failed[0])

@@ -197,6 +197,11 @@ class Allocation:
         return self._request.groups.names
 
     @property
+    def group_of(self) -> npt.NDArray[np.object_]:
+        """Name of the innermost group around each instrument, (n,); empty where there is none."""
+        return np.array([*self.groups, ""], dtype=object)[self._request.groups.leaf]  # of those without it is −1
+
+    @property
     def group_members(self) -> tuple[tuple[str, ...], ...]:
         """Symbols of each group, in the order of `groups`."""
         found: list[list[str]] = [[] for _ in self.groups]
