@@ -155,9 +155,11 @@ class _Search:
         """Give the prices at which the symbols would hold their limits if all moved as they do at these prices."""
         moves = -np.concatenate([self.slopes(one, held) for one, held in zip(self.stretches, at.amounts, strict=True)])
         own = moves.sum(axis=0)
-        wanted = self.limited & ((at.prices > 0.0) | (at.held > self.most)) & (own > 0.0)
+        active = self.limited & ((at.prices > 0.0) | (at.held > self.most))
+        wanted = active & (own > 0.0)
         if not wanted.any():
             return None
+        too_dear = active & ~wanted & (at.held < self.most)  # nothing of them moves: the price is beyond all that they return
         over = np.where(wanted, at.held - self.most, 0.0)
         own = np.where(wanted, own, 1.0)
         shared, whole = [], []
@@ -173,7 +175,7 @@ class _Search:
             lifted = np.linalg.lstsq(coupled, np.einsum("ki,i->k", rows, step), rcond=1e-13)[0]
             step = step + np.einsum("ki,k->i", rows, lifted) / own
         moved: Floats = np.where(wanted, np.maximum(at.prices + step, 0.0), at.prices)
-        return moved
+        return np.where(too_dear, 0.5 * moved, moved)
 
     def slopes(self, stretch: Stretch, amounts: Floats) -> Floats:
         """Give d(amount)/d(price) of every instrument, (k, n): 0 where a bound or a kink holds it."""
