@@ -29,6 +29,10 @@ _PATIENCE: Final = 6  # rounds in which the gap hardly shrinks: then the other m
 _SHRINKS: Final = 0.7  # a gap that shrinks to less than this is shrinking
 _ENOUGH: Final = 1e-11  # a gap at which nobody searches on
 _DIFFERENCE: Final = 1e-4  # of a capital, over which its marginal utility is compared
+_BEYOND: Final = 1e-3  # relative: so far behind a kink a price is looked at
+_RIDGE: Final = 1e-12  # relative: prices of money that only move together are held apart
+_HALVINGS: Final = 4  # of a step
+_EQUAL: Final = 1e-13  # relative: a bound that is higher by less is not
 _INSIDE: Final = 1e-7  # relative: capital nearer to its bound does not move with a price
 _FULL: Final = 1e-9  # an efficiency nearer to 1 counts as 1
 _MARGIN: Final = 2.0**-50  # of a limit: what sums of amounts may be rounded by
@@ -153,36 +157,55 @@ class _Search:
 
     def newton(self, at: _Look) -> Floats | None:
         """Give the prices at which the symbols would hold their limits if all moved as they do at these prices."""
-        moves = -np.concatenate([self.slopes(one, held) for one, held in zip(self.stretches, at.amounts, strict=True)])
+        found = [self.slopes(one, held) for one, held in zip(self.stretches, at.amounts, strict=True)]
+        moves = -np.concatenate([slopes for slopes, _ in found])
         own = moves.sum(axis=0)
         active = self.limited & ((at.prices > 0.0) | (at.held > self.most))
         wanted = active & (own > 0.0)
-        if not wanted.any():
+        if not active.any():
             return None
-        too_dear = active & ~wanted & (at.held < self.most)  # nothing of them moves: the price is beyond all that they return
         over = np.where(wanted, at.held - self.most, 0.0)
         own = np.where(wanted, own, 1.0)
-        shared, whole = [], []
+        shared, whole, room = [], [], []
         for one, answer in zip(self.stretches, at.answers, strict=True):
-            for pool in self.pools(one, answer):
+            for pool, above in self.pools(one, answer):
                 with_worth = moves[one.first : one.end][pool] * one.worth[pool, None]
                 shared.append(np.where(wanted, with_worth.sum(axis=0), 0.0))
                 whole.append(float((with_worth * one.worth[pool, None]).sum()))
-        step = over / own
-        if shared and min(whole) > 0.0:  # what one symbol gives up goes to the others of its pool
-            rows, sizes = np.array(shared), np.array(whole)
-            coupled = np.diag(sizes * (1.0 + 1e-12)) - np.einsum("ki,li,i->kl", rows, rows, 1.0 / own)
-            lifted = np.linalg.lstsq(coupled, np.einsum("ki,i->k", rows, step), rcond=1e-13)[0]
-            step = step + np.einsum("ki,k->i", rows, lifted) / own
-        moved: Floats = np.where(wanted, np.maximum(at.prices + step, 0.0), at.prices)
-        return np.where(too_dear, 0.5 * moved, moved)
+                room.append(above)
+        step = over / own + _lifted(np.array(shared), np.array(whole), np.array(room), own, over)
+        returned = np.concatenate([self.net(one, answer, slope) for one, answer, (_, slope) in
+                                   zip(self.stretches, at.answers, found, strict=True)])  # fmt: skip
+        moved = np.where(wanted, at.prices + step, at.prices)
+        moved = np.where(active & ~wanted, self.at_kinks(at, returned), moved)
+        highest = np.where(active, self.course.priority.max(axis=0), 0.0)  # no unit of a symbol returns more
+        limited: Floats = np.clip(moved, 0.0, highest)
+        return limited
 
-    def slopes(self, stretch: Stretch, amounts: Floats) -> Floats:
-        """Give d(amount)/d(price) of every instrument, (k, n): 0 where a bound or a kink holds it."""
+    def net(self, stretch: Stretch, answers: Answers, marginal: Floats) -> Floats:
+        """Give what the next unit of every instrument returns above the price of its period, (k, n)."""
+        money, limits = stretch.prices(answers)
+        found: Floats = marginal - (money + limits)[:, None]
+        return found
+
+    def at_kinks(self, at: _Look, returned: Floats) -> Floats:
+        """Give prices at which the next instrument of each symbol would move, where at these none does."""
+        amounts = np.concatenate(at.amounts)
+        upper, lower = self.course.settings["upper"], self.course.settings["lower"]
+        fewer = np.where(amounts > lower, returned, np.inf).min(axis=0)
+        more = np.where(amounts < upper, returned, -np.inf).max(axis=0)
+        over = at.held > self.most
+        dearer = np.where((fewer > at.prices) & np.isfinite(fewer), fewer, at.prices) * (1.0 + _BEYOND)
+        cheaper = np.where((more < at.prices) & np.isfinite(more), more, at.prices) * (1.0 - _BEYOND)
+        found: Floats = np.where(over, dearer, cheaper)
+        return found
+
+    def slopes(self, stretch: Stretch, amounts: Floats) -> tuple[Floats, Floats]:
+        """Give d(amount)/d(price) of every instrument, (k, n), 0 where a bound or a kink holds it; and w·U′."""
         k = amounts.shape[0]
         inner = (amounts * stretch.worth[:, None]).reshape(-1)
         step = _DIFFERENCE * inner
-        marginal = _evaluated(stretch, "MARGINAL", np.stack([inner - step, inner + step], axis=1))
+        marginal = np.nan_to_num(_evaluated(stretch, "MARGINAL", np.stack([inner - step, inner + step, inner], axis=1)))
         efficiency = _evaluated(stretch, "EFFICIENCY", inner[:, None])[:, 0]
         lower = np.maximum(stretch.settings[SETTING["lower"]], stretch.settings[SETTING["min_ticket"]])
         upper = np.minimum(stretch.settings[SETTING["upper"]], stretch.limits)
@@ -191,10 +214,11 @@ class _Search:
         bend = stretch.settings[SETTING["priority"]] * (marginal[:, 1] - marginal[:, 0])
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.where(free & (bend < 0.0), 2.0 * step / bend, 0.0).reshape(k, -1)
-        return found / (stretch.worth * stretch.worth)[:, None]
+        weighted = (stretch.settings[SETTING["priority"]] * marginal[:, 2]).reshape(k, -1)
+        return found / (stretch.worth * stretch.worth)[:, None], weighted * stretch.worth[:, None]
 
-    def pools(self, stretch: Stretch, answers: Answers) -> list[list[int]]:
-        """Find the periods that share money, whose own price no price of a symbol changes the spending of."""
+    def pools(self, stretch: Stretch, answers: Answers) -> list[tuple[list[int], float]]:
+        """Find the periods that share money which all is spent, or a limit; and how far their price may fall."""
         hurdle = stretch.controls["hurdle"]
         money, limits = stretch.prices(answers)
         at_end = money / stretch.worth
@@ -203,16 +227,17 @@ class _Search:
             for fence, price in zip(stretch.fences, answers.group_prices[0].tolist(), strict=True)
             if fence.what == "money" and price > 0.0
         }
-        found: list[list[int]] = []
+        found: list[tuple[list[int], float]] = []
         pool: list[int] = []
         for t in range(stretch.worth.size):
             if limits[t] != 0.0:
-                found.append([t])
+                above = limits[t] / stretch.worth[t]
+                found.append(([t], above if above > 0.0 else np.inf))
             else:
                 pool.append(t)
             if t in full or t == stretch.worth.size - 1:
                 if pool and (at_end[pool[0]] > hurdle or self.course.exactly):
-                    found.append(pool)
+                    found.append((pool, np.inf if self.course.exactly else at_end[pool[0]] - hurdle))
                 pool = []
         return found
 
@@ -263,6 +288,30 @@ def _evaluated(stretch: Stretch, wanted: str, rows: Floats) -> Floats:
     return out
 
 
+def _lifted(shared: Floats, whole: Floats, room: Floats, own: Floats, over: Floats) -> Floats:
+    """Give how much farther the prices of symbols must go because those of money give way, which they do not forever.
+
+    What one symbol gives up goes to the others of its pool. With moves σ of the amounts, Δν = (over + Σ a·y)/Σσ and
+    Σ a·Δν = e·y, y being what the price of a pool falls by, a its sums of σ by symbol and e that of all.
+    """
+    if not whole.size:
+        return np.zeros(own.size)
+    falls = np.zeros(whole.size)
+    free = whole > 0.0
+    for _ in range(whole.size):
+        some = np.flatnonzero(free)
+        rows = shared[some]
+        fixed = np.einsum("k,ki->i", np.where(free, 0.0, falls), shared)
+        coupled = np.diag(whole[some] * (1.0 + _RIDGE)) - np.einsum("ki,li,i->kl", rows, rows, 1.0 / own)
+        falls[some] = np.linalg.solve(coupled, np.einsum("ki,i->k", rows, (over + fixed) / own)) if some.size else 0.0
+        beyond = free & (falls > room)
+        if not beyond.any():
+            break
+        falls[beyond] = room[beyond]
+        free &= ~beyond
+    return np.einsum("k,ki->i", np.clip(falls, -np.inf, room), shared) / own
+
+
 def within_symbols(course: Course, stretches: list[Stretch], tolerance: float) -> Found | None:
     """Allocate within limits of symbols that cross those of periods; None where no allocation was found."""
     search = _Search(course, stretches)
@@ -271,9 +320,13 @@ def within_symbols(course: Course, stretches: list[Stretch], tolerance: float) -
         return None
     if (at.held <= course.symbol_upper).all():  # no limit is reached
         search.best, search.utility = at.answers, sum(float(one.column("utility")[0]) for one in at.answers)
-    _by_newton(search, at)
-    if search.gap > _ENOUGH:
-        _by_programme(search)
+    for _ in range(_ROUNDS):
+        before = search.gap
+        _by_newton(search)
+        if search.gap > _ENOUGH:
+            _by_programme(search)
+        if search.gap <= _ENOUGH or search.gap > _SHRINKS * before:
+            break
     if search.best is None or search.proof is None:
         return None
     return Found(
@@ -282,17 +335,20 @@ def within_symbols(course: Course, stretches: list[Stretch], tolerance: float) -
     )  # fmt: skip
 
 
-def _by_newton(search: _Search, at: _Look) -> None:
-    """Follow Newton's steps while the gap shrinks; half of one whose bound is higher."""
-    patience = 0
+def _by_newton(search: _Search) -> None:
+    """Follow Newton's steps from the best prices while the gap shrinks; half of one whose bound is higher."""
+    assert search.proof is not None
+    at, patience = search.proof, 0
     for _ in range(_ROUNDS):
         before = search.gap
+        if before <= _ENOUGH or patience > _PATIENCE:
+            return
         wanted = search.newton(at)
-        if before <= _ENOUGH or wanted is None or patience > 2:
+        if wanted is None:
             return
         found = search.look(wanted)
-        for _ in range(4):
-            if found is None or found.bound <= at.bound + 1e-12 * abs(at.bound):
+        for _ in range(_HALVINGS):
+            if found is None or found.bound <= at.bound + _EQUAL * abs(at.bound):
                 break
             wanted = 0.5 * (at.prices + wanted)
             found = search.look(wanted)
