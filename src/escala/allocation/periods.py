@@ -229,15 +229,18 @@ def _named(
 
 def _flow(course: Course, amounts: Floats) -> tuple[Floats, Floats, Floats]:
     """Follow the money: what is there, is spent and is left in each period."""
-    periods = amounts.shape[0]
     spent = amounts.sum(axis=1)
-    available, carried = course.arrived.copy(), np.empty(periods)
-    for t in range(periods):
-        if t:
-            available[t] += course.carry[t - 1] * carried[t - 1]
-        left = available[t] - spent[t]
-        carried[t] = left if left > period_bounds.ROUNDING * available[t] else 0.0
-    return available, spent, carried
+    available, carried = [], []
+    comes = 0.0
+    for arrives, goes, share in zip(
+        course.arrived.tolist(), spent.tolist(), [*course.carry.tolist(), 0.0], strict=True
+    ):
+        there = arrives + comes
+        left = there - goes if there - goes > period_bounds.ROUNDING * there else 0.0
+        available.append(there)
+        carried.append(left)
+        comes = share * left
+    return np.array(available), spent, np.array(carried)
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------
@@ -255,7 +258,7 @@ def _checked(
     check_interval("carry", kept, FINITE_FROM_ZERO, AllocationError)
     many = _periods(each, arrived, kept, periods)
     each = each * many if len(each) == 1 else each
-    spans = Course(
+    course = Course(
         symbols=symbols,
         curves=each,
         arrived=_arriving(arrived, many),
@@ -267,11 +270,11 @@ def _checked(
         symbol_upper=keyed.per_symbol("symbol_upper", symbol_upper, symbols, FROM_ZERO, AllocationError),
         controls={},
     )
-    for first, end in spans.spans:
-        if end - first not in spans.controls:
+    for first, end in course.spans:
+        if end - first not in course.controls:
             n = (end - first) * symbols.size
-            spans.controls[end - first] = checked_controls(n, arrived.reshape(-1), controls, choices)
-    return spans
+            course.controls[end - first] = checked_controls(n, arrived.reshape(-1), controls, choices)
+    return course
 
 
 def _curves(curves: Any) -> tuple[tuple[CurveSet, ...], Any]:
@@ -286,13 +289,15 @@ def _curves(curves: Any) -> tuple[tuple[CurveSet, ...], Any]:
             raise AllocationError(message, arguments=("curves",))
     if not given:
         raise AllocationError("curves must hold at least one period", arguments=("curves",))
-    first = given[0]
-    return tuple(_in_order(t, one, first) for t, one in enumerate(given)), first.symbols
+    first, symbols = given[0], given[0].symbols.tolist()
+    ordered = [
+        one if one is first or one.symbols.tolist() == symbols else _in_order(t, one, first)
+        for t, one in enumerate(given)
+    ]
+    return tuple(ordered), first.symbols
 
 
 def _in_order(t: int, one: CurveSet, first: CurveSet) -> CurveSet:
-    if one is first or np.array_equal(one.symbols, first.symbols):
-        return one
     strange = next((symbol for symbol in one.symbols.tolist() if symbol not in first), None)
     if strange is not None:
         hint = did_you_mean(strange, first.symbols.tolist())

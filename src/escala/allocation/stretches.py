@@ -92,17 +92,18 @@ class Course:
     @functools.cached_property
     def spans(self) -> list[tuple[int, int]]:
         """First and last but one of the periods between which something is carried."""
-        ends = [*(np.flatnonzero(self.carry == 0.0) + 1).tolist(), len(self.curves)]
+        ends = [t for t, share in enumerate(self.carry.tolist(), 1) if share == 0.0] + [len(self.curves)]
         return list(zip([0, *ends[:-1]], ends, strict=True))
 
     @functools.cached_property
     def worth(self) -> Floats:
         """What a unit of money of each period is at the end of its stretch, (T,)."""
-        worth = np.ones(len(self.curves))
-        for first, end in self.spans:
-            for t in range(end - 2, first - 1, -1):
-                worth[t] = worth[t + 1] * self.carry[t]
-        return worth
+        worth = 1.0
+        found = [worth]
+        for share in reversed(self.carry.tolist()):
+            worth = worth * share if share > 0.0 else 1.0
+            found.append(worth)
+        return np.array(found[::-1])
 
 
 class Fence(NamedTuple):
@@ -223,13 +224,13 @@ def _stretch(course: Course, first: int, end: int) -> Stretch:
     for place, row in enumerate(ALLOCATION_SETTINGS):
         given = course.settings.get(row.name)
         settings[place] = row.default if given is None else given[span].reshape(-1)
-    if (course.weight[span] != 1.0).any():
+    if not _ones(course.weight):
         settings[SETTING["priority"]] *= np.repeat(course.weight[span], n)
     family, params, origin, steps = _joined(curves)
     supported, limits = _supported(curves, n), _each(curves, "_limits", n)
     if supported is not None:
         limits = np.minimum(limits, np.maximum(supported, settings[SETTING["lower"]]))
-    if (worth != 1.0).any():
+    if not _ones(worth):
         each = np.repeat(worth, n)
         params, origin, limits = _in_units(params, family, each), origin * each, limits * each
         settings[[SETTING[name] for name in _MONEY]] *= each
@@ -240,6 +241,10 @@ def _stretch(course: Course, first: int, end: int) -> Stretch:
         total=money[-1:].reshape(()), settings=settings, controls=course.controls[end - first], groups=groups,
         fences=fences, threshold=bool(settings[SETTING["min_efficiency"]].any()),
     )  # fmt: skip
+
+
+def _ones(values: Floats) -> bool:
+    return values.tolist() == [1.0] * values.size
 
 
 def _in_units(params: Floats, family: npt.NDArray[np.int8], each: Floats) -> Floats:
@@ -280,33 +285,37 @@ def _joined(curves: Sequence[CurveSet]) -> tuple[npt.NDArray[np.int8], Floats, F
 def _fences(course: Course, first: int, end: int, money: Floats) -> tuple[Groups, tuple[Fence, ...]]:
     """Make groups of what is limited, from the innermost outwards, and say what each of them stands for."""
     n, k = course.symbols.size, end - first
-    upper, lower = course.period_upper[first:end], course.period_lower[first:end]
-    late = course.arrived[first + 1 : end] > 0.0  # only before money arrives can there be less than in the end
-    if not (late.any() or np.isfinite(upper).any() or lower.any()):
+    upper, lower = course.period_upper[first:end].tolist(), course.period_lower[first:end].tolist()
+    worth, by_then = course.worth[first:end].tolist(), money.tolist()
+    # only before money arrives can there be less than in the end
+    late = [arrives > 0.0 for arrives in course.arrived[first + 1 : end].tolist()] + [False]
+    if not (any(late) or any(lower) or min(upper) < np.inf):
         return _of_symbols(course, k)
     fences: list[Fence] = []
     parents: list[int] = []
     limits: list[tuple[float, float]] = []
-    leaf = np.full(k, _NOBODY)
+    leaf = [_NOBODY] * k
     within: list[int] = []  # fences that the next one of money lies around
     waiting: list[int] = []  # periods of no fence so far
     for t in range(k):
-        waiting.append(t)
         if upper[t] < np.inf or lower[t] > 0.0:
+            leaf[t] = len(fences)
             within.append(len(fences))
-            leaf[waiting.pop()] = len(fences)
             fences.append(Fence("period", first + t))
-            limits.append((upper[t] * course.worth[first + t], lower[t] * course.worth[first + t]))
+            limits.append((upper[t] * worth[t], lower[t] * worth[t]))
             parents.append(_NOBODY)
-        if t < k - 1 and late[t]:
+        else:
+            waiting.append(t)
+        if late[t]:
             for inner in within:
                 parents[inner] = len(fences)
-            leaf[waiting] = len(fences)
+            for own in waiting:
+                leaf[own] = len(fences)
             within, waiting = [len(fences)], []
             fences.append(Fence("money", first + t))
-            limits.append((float(money[t]), 0.0))
+            limits.append((by_then[t], 0.0))
             parents.append(_NOBODY)
-    return _groups(fences, np.repeat(leaf, n), parents, limits), tuple(fences)
+    return _groups(fences, np.repeat(np.array(leaf), n), parents, limits), tuple(fences)
 
 
 def _of_symbols(course: Course, k: int) -> tuple[Groups, tuple[Fence, ...]]:
