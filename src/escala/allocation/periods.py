@@ -13,12 +13,13 @@ from escala.allocation.period_result import PeriodAllocation
 from escala.allocation.problem import Answers, checked_controls
 from escala.allocation.run import run
 from escala.allocation.stretches import Course, Stretch, crosses, stretches_of
-from escala.arrays import FloatLike, Floats, check_interval, one_number, per_item, to_floats, whole_number
+from escala.arrays import FloatLike, Floats, check_interval, to_floats, whole_number
 from escala.curves.curveset import CurveSet
 from escala.errors import AllocationError, did_you_mean
 from escala.keyed import PerSymbol
 from escala.made import made
-from escala.tables import ALLOCATION_SETTINGS, FINITE_FROM_ZERO, FROM_ZERO, intervals
+from escala.tables import ALLOCATION_SETTINGS, FINITE_FROM_ZERO, FROM_ZERO, Interval, intervals
+from escala.text.numerals import counted
 
 _ALLOWED: Final = intervals(ALLOCATION_SETTINGS)
 
@@ -252,28 +253,32 @@ def _checked(
 ) -> Course:  # fmt: skip
     """Check everything, and name the argument, the index and the value of what is wrong."""
     each, symbols = _curves(curves)
-    arrived = to_floats("total", total, AllocationError)
-    check_interval("total", arrived, FINITE_FROM_ZERO, AllocationError)
-    kept = to_floats("carry", float(carry) if isinstance(carry, bool) else carry, AllocationError)
-    check_interval("carry", kept, FINITE_FROM_ZERO, AllocationError)
-    many = _periods(each, arrived, kept, periods)
-    each = each * many if len(each) == 1 else each
+    columns = {
+        "total": (total, FINITE_FROM_ZERO),
+        "carry": (float(carry) if isinstance(carry, bool) else carry, FINITE_FROM_ZERO),
+        "discount": (discount, FINITE_FROM_ZERO),
+        "period_lower": (least, FINITE_FROM_ZERO),
+        "period_upper": (most, FROM_ZERO),
+    }
+    known = {name: _column(name, *given) for name, given in columns.items()}
+    many = _periods(each, known, periods)
+    wide = {name: np.broadcast_to(column, (many - (name == "carry"),)) for name, column in known.items()}
     course = Course(
         symbols=symbols,
-        curves=each,
-        arrived=_arriving(arrived, many),
-        carry=per_item("carry", kept, many - 1, FINITE_FROM_ZERO, AllocationError) if many > 1 else np.empty(0),
-        weight=_weights(discount, many),
+        curves=each * many if len(each) == 1 else each,
+        arrived=wide["total"] if known["total"].ndim else np.append(known["total"], np.zeros(many - 1)),
+        carry=wide["carry"],
+        weight=wide["discount"] if known["discount"].ndim else _weights(float(known["discount"]), many),
         settings={name: _per_period(name, value, symbols, many) for name, value in settings.items()},
-        period_upper=per_item("period_upper", most, many, FROM_ZERO, AllocationError),
-        period_lower=per_item("period_lower", least, many, FINITE_FROM_ZERO, AllocationError),
+        period_upper=wide["period_upper"],
+        period_lower=wide["period_lower"],
         symbol_upper=keyed.per_symbol("symbol_upper", symbol_upper, symbols, FROM_ZERO, AllocationError),
         controls={},
     )
     for first, end in course.spans:
         if end - first not in course.controls:
             n = (end - first) * symbols.size
-            course.controls[end - first] = checked_controls(n, arrived.reshape(-1), controls, choices)
+            course.controls[end - first] = checked_controls(n, course.arrived, controls, choices)
     return course
 
 
@@ -281,10 +286,10 @@ def _curves(curves: Any) -> tuple[tuple[CurveSet, ...], Any]:
     """Bring the curves of all periods to the order of the first."""
     if isinstance(curves, CurveSet):
         return (curves,), curves.symbols
-    given = list(curves) if isinstance(curves, Sequence) and not isinstance(curves, str) else [curves]
+    given = list(curves) if isinstance(curves, list | tuple) else [curves]
     for t, one in enumerate(given):
         if not isinstance(one, CurveSet):
-            where = f"curves[{t}]" if isinstance(curves, Sequence) else "curves"
+            where = f"curves[{t}]" if isinstance(curves, list | tuple) else "curves"
             message = f"{where} must be a CurveSet, not {type(one).__name__}"
             raise AllocationError(message, arguments=("curves",))
     if not given:
@@ -310,47 +315,43 @@ def _in_order(t: int, one: CurveSet, first: CurveSet) -> CurveSet:
     return one[first.symbols]
 
 
-def _periods(curves: Sequence[CurveSet], arrived: Floats, kept: Floats, periods: Any) -> int:
+def _column(name: str, value: Any, allowed: Interval) -> Floats:
+    """Check what is one number, or one a period."""
+    if type(value) is float and allowed.has(value):
+        return np.array(value)
+    given = to_floats(name, value, AllocationError)
+    if given.ndim > 1:
+        raise AllocationError(f"{name} of shape {given.shape} must be a number or one a period", arguments=(name,))
+    check_interval(name, given, allowed, AllocationError)
+    return given.copy()
+
+
+def _periods(curves: Sequence[CurveSet], columns: Mapping[str, Floats], periods: Any) -> int:
     """Find T, and refuse what contradicts it."""
     said: dict[str, int] = {}
     if periods is not None:
         said["periods"] = whole_number("periods", periods, 1, None, AllocationError)
     if len(curves) > 1:
         said["curves"] = len(curves)
-    for name, given, more in (("total", arrived, 0), ("carry", kept, 1)):
-        if given.ndim > 1 or (given.ndim and not given.size + more):
-            raise AllocationError(f"{name} of shape {given.shape} must be a number or one a period", arguments=(name,))
-        if given.ndim:
-            said[name] = given.size + more
+    said |= {name: column.size + (name == "carry") for name, column in columns.items() if column.ndim}
     if not said:
         message = "periods must say how many there are: there is one set of curves, and total is a number"
         raise AllocationError(message, arguments=("periods",))
-    names = list(said)
-    for name in names[1:]:
-        if said[name] != said[names[0]]:
-            message = f"{names[0]} is of {said[names[0]]} periods, but {name} of {said[name]}"
-            raise AllocationError(message, arguments=(names[0], name))
-    return said[names[0]]
+    first, many = next(iter(said.items()))
+    for name, other in said.items():
+        if other != many:
+            message = f"{first} is of {counted(many, 'period')}, but {name} of {other:,}"
+            raise AllocationError(message, arguments=(first, name))
+    if many == 0:
+        raise AllocationError(f"{first} must be of at least one period", arguments=(first,))
+    return many
 
 
-def _arriving(arrived: Floats, periods: int) -> Floats:
-    """Give what arrives in each period: a single number in the first."""
-    if arrived.ndim:
-        return arrived.copy()
-    found = np.zeros(periods)
-    found[0] = arrived
-    return found
-
-
-def _weights(discount: Any, periods: int) -> Floats:
-    """Give what utility counts in each period."""
-    given = to_floats("discount", discount, AllocationError)
-    if given.ndim == 0:
-        factor = one_number("discount", given, FINITE_FROM_ZERO, AllocationError)
-        weights: Floats = np.power(factor, np.arange(periods))
-        check_interval("discount to the power of the periods", weights, FINITE_FROM_ZERO, AllocationError)
-        return weights
-    return per_item("discount", given, periods, FINITE_FROM_ZERO, AllocationError).copy()
+def _weights(factor: float, periods: int) -> Floats:
+    """Give what utility counts in each period, from a factor a period."""
+    weights: Floats = np.power(factor, np.arange(periods))
+    check_interval("discount to the power of the period", weights, FINITE_FROM_ZERO, AllocationError)
+    return weights
 
 
 def _per_period(name: str, value: Any, symbols: Any, periods: int) -> Floats:
