@@ -287,9 +287,14 @@ def test_without_carry_every_period_is_allocated_alone(seed: int) -> None:
     rng = np.random.default_rng(seed)
     curves = [concave(rng, 4) for _ in range(3)]
     total = rng.uniform(0.0, 5e5, 3)
-    settings_ = {"min_efficiency": 0.2, "upper": 2e5, "min_ticket": 1e4, "priority": rng.uniform(0.5, 1.0, 4)}
-    found = allocate_periods(curves, total, carry=False, **settings_)
-    alone = [allocate(one, float(money), **settings_) for one, money in zip(curves, total, strict=True)]
+    same: dict[str, Any] = {
+        "min_efficiency": 0.2,
+        "upper": 2e5,
+        "min_ticket": 1e4,
+        "priority": rng.uniform(0.5, 1.0, 4),
+    }
+    found = allocate_periods(curves, total, carry=False, **same)
+    alone = [allocate(one, float(money), **same) for one, money in zip(curves, total, strict=True)]
     assert np.array_equal(found.amounts, np.stack([one.amounts for one in alone]))
     assert found.prices.tolist() == [float(one.shadow_price) for one in alone]
     assert found.utility == pytest.approx(sum(float(one.utility) for one in alone), rel=1e-14)
@@ -438,7 +443,9 @@ def test_spend_exactly() -> None:
     assert found.spent.sum() == pytest.approx(2e6, rel=1e-12)
     assert found.carried[-1] == 0.0
     assert found.prices[0] < 0.0
-    with pytest.raises(InfeasibleError, match=r'spend="exactly" must place 2,000,000 in periods 0 to 1, but .*period_upper'):
+    with pytest.raises(
+        InfeasibleError, match=r'spend="exactly" must place 2,000,000 in periods 0 to 1, but .*period_upper'
+    ):
         allocate_periods(TWO, [2e6, 0.0], spend="exactly", period_upper=5e5)
 
 

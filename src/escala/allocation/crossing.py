@@ -3,9 +3,9 @@
 For prices ν ≥ 0 of the symbols' limits S, Σ ν·S and the best of what is left when a unit of a symbol's capital costs ν
 besides bounds every allocation within all limits. Each such problem is one without these limits and is solved as such.
 The bound is convex in ν. Where utilities bend, Newton's method finds its least: what a price moves is known from the
-curvatures and from the money that the periods of one price share. Where they are straight, linear programming over what
-has been found so far chooses the next prices, near the best ones. Amounts within the limits come from each answer, cut to
-them, and from mixtures of the answers; what they leave over is placed anew.
+curvatures and from the money that the periods of one price share. Where they are straight, linear programming over
+what has been found so far chooses the next prices, near the best ones. Amounts within the limits come from each answer,
+cut to them, and from mixtures of the answers; what they leave over is placed anew.
 """
 
 from __future__ import annotations
@@ -179,8 +179,8 @@ class _Search:
         moved = np.where(wanted, at.prices + step, at.prices)
         moved = np.where(active & ~wanted, self.at_kinks(at, returned), moved)
         highest = np.where(active, self.course.priority.max(axis=0), 0.0)  # no unit of a symbol returns more
-        limited: Floats = np.clip(moved, 0.0, highest)
-        return limited
+        within: Floats = np.clip(moved, 0.0, highest)
+        return within
 
     def net(self, stretch: Stretch, answers: Answers, marginal: Floats) -> Floats:
         """Give what the next unit of every instrument returns above the price of its period, (k, n)."""
@@ -309,7 +309,8 @@ def _lifted(shared: Floats, whole: Floats, room: Floats, own: Floats, over: Floa
             break
         falls[beyond] = room[beyond]
         free &= ~beyond
-    return np.einsum("k,ki->i", np.clip(falls, -np.inf, room), shared) / own
+    farther: Floats = np.einsum("k,ki->i", np.clip(falls, -np.inf, room), shared) / own
+    return farther
 
 
 def within_symbols(course: Course, stretches: list[Stretch], tolerance: float) -> Found | None:

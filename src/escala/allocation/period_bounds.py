@@ -99,7 +99,10 @@ def _of_all(stretch: Stretch, ended: str, excess: float) -> InfeasibleError:
             f"min_efficiency and the limits of the curves leave room for {capital(money - excess)}{counted}"
         )
     elif ended == "unsolved":
-        message = f"no price was found at which what is spent {where} adds up to {capital(money)}: the numbers are too far apart"
+        message = (
+            f"no price was found at which what is spent {where} adds up to {capital(money)}: "
+            "the numbers are too far apart"
+        )
     else:
         message = (
             f'spend="exactly": no allocation was found that adds up to {capital(money)} {where}{counted}. '
@@ -122,8 +125,8 @@ def check_symbols(course: Course) -> None:
         i = int(over[0])
         excess = float(least[i] - course.symbol_upper[i])
         message = (
-            f"lower of {course.symbols[i]!r} adds up to {capital(float(least[i]))} over all periods, {capital(excess)} above "
-            f"symbol_upper[{i}] = {float(course.symbol_upper[i])!r}"
+            f"lower of {course.symbols[i]!r} adds up to {capital(float(least[i]))} over all periods, {capital(excess)} "
+            f"above symbol_upper[{i}] = {float(course.symbol_upper[i])!r}"
         )
         raise InfeasibleError(message, symbol=course.symbols[i], excess=excess)
 

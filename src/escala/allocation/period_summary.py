@@ -106,7 +106,9 @@ def _table(found: _Answer, rows: int) -> list[str]:
 def _largest(found: _Answer, t: int) -> str:
     """Name the instruments that most is spent on."""
     order = np.argsort(-found.amounts[t], kind="stable")[:_SHOWN].tolist()
-    named = [f"{in_line(found.symbols[i])} {capital(float(found.amounts[t, i]))}" for i in order if found.amounts[t, i] > 0.0]
+    named = [
+        f"{in_line(found.symbols[i])} {capital(float(found.amounts[t, i]))}" for i in order if found.amounts[t, i] > 0.0
+    ]
     return ", ".join(named) or "–"
 
 

@@ -99,12 +99,12 @@ def allocate_periods(
     mₜ = bₜ + cₜ₋₁·(mₜ₋₁ − xₜ₋₁), and x may be no more than m. V = Σ w·U(C) − hurdle·Σ C·f, f being what a unit of money
     of its period would have become by the end.
 
-    Counted in money of the end, y = x·f, that is Σ y ≤ Σ b·f over the first t periods, for each t: sums that lie in one
-    another, as groups do, with the limits of periods inside them. Each has a price, and what a unit of money of period t
-    would return (`prices`) is the sum of those of all sums that hold it, times f: counted so, money is never worth more
-    later than before. Where utilities bend downwards that is solved exactly, from the innermost sums outwards; elsewhere
-    the same prices bound every allocation and the search closes what it can (see :func:`escala.allocate`). Every family of
-    curves is closed under the change of unit.
+    Counted in money of the end, y = x·f, that is Σ y ≤ Σ b·f over the first t periods, for each t: sums that lie in
+    one another, as groups do, with the limits of periods inside them. Each has a price, and what a unit of money of
+    period t would return (`prices`) is the sum of those of all sums that hold it, times f: counted so, money is never
+    worth more later than before. Where utilities bend downwards that is solved exactly, from the innermost sums
+    outwards; elsewhere the same prices bound every allocation and the search closes what it can (see
+    :func:`escala.allocate`). Every family of curves is closed under the change of unit.
 
     `symbol_upper` lies across all that. It is one more group where money is all there from the beginning, carried as it
     is, and periods have no limits. Otherwise a price for each symbol is sought, for which the rest is solved; the bound
@@ -149,22 +149,21 @@ def _apart(course: Course, stretches: list[Stretch]) -> PeriodAllocation:
         answer, _ = run(one, 1)
         period_bounds.raise_infeasible(course, one, answer)
         answers.append(answer)
-    utility, bound, left = (
-        sum(figure(one) for one in answers)
-        for figure in (
-            lambda one: float(one.column("utility")[0]),
-            lambda one: float(one.column("upper_bound")[0]),
-            lambda one: float(one.column("gap")[0]) * abs(float(one.column("upper_bound")[0])),
-        )
+    utility, bounds, gaps = (
+        [float(one.column(name)[0]) for one in answers] for name in ("utility", "upper_bound", "gap")
     )
-    gap = float(answers[0].column("gap")[0]) if len(answers) == 1 else _relative(left, bound)
+    bound = sum(bounds)
+    gap = gaps[0]
+    if len(gaps) > 1:
+        left = sum(open_gap * abs(of) for open_gap, of in zip(gaps, bounds, strict=True))
+        gap = _relative(left, bound)
     symbol_prices = sum(
         (one.symbol_prices(answer, course.symbols.size) for one, answer in zip(stretches, answers, strict=True)),
         start=np.zeros(course.symbols.size),
     )
     nodes = sum(int(one.column("nodes")[0]) for one in answers)
     status = max(int(one.status[0]) for one in answers)
-    return _named(course, stretches, answers, answers, symbol_prices, utility, bound, gap, status, nodes)
+    return _named(course, stretches, answers, answers, symbol_prices, sum(utility), bound, gap, status, nodes)
 
 
 def _relative(left: float, bound: float) -> float:
@@ -178,20 +177,14 @@ def _crossing(course: Course, stretches: list[Stretch]) -> PeriodAllocation:
     period_bounds.check_symbols(course)
     for one in stretches:
         period_bounds.raise_infeasible(course, one, run(one, 1)[0])
-    whole = checked_tolerance(course)
-    found = crossing.within_symbols(course, stretches, whole)
+    found = crossing.within_symbols(course, stretches, max(one["tolerance"] for one in course.controls.values()))
     if found is None:
         raise period_bounds.not_found()
     status = 0 if found.converged else 1
     return _named(
-        course, stretches, found.answers, found.proof, found.prices, found.utility, found.upper_bound, found.gap, status,
-        found.nodes,
+        course, stretches, found.answers, found.proof, found.prices, found.utility, found.upper_bound, found.gap,
+        status, found.nodes,
     )  # fmt: skip
-
-
-def checked_tolerance(course: Course) -> float:
-    """Give the largest gap that counts as closed."""
-    return max(one["tolerance"] for one in course.controls.values())
 
 
 def _named(
@@ -370,7 +363,9 @@ def _per_period(name: str, value: Any, symbols: Any, periods: int) -> Floats:
                      for symbol, one in value.items()}  # fmt: skip
         given = to_floats(name, keyed.by_symbol(name, value, symbols, AllocationError, axis=axis), AllocationError)
     if given.shape not in ((), (1,), (n,), (periods, 1), (periods, n)):
-        message = f"{name} of shape {given.shape} must be a number or of shape ({n},), ({periods}, {n}) or ({periods}, 1)"
+        message = (
+            f"{name} of shape {given.shape} must be a number or of shape ({n},), ({periods}, {n}) or ({periods}, 1)"
+        )
         raise AllocationError(message, arguments=(name,))
     check_interval(name, given, allowed, AllocationError)
     return np.array(np.broadcast_to(given, (periods, n)))

@@ -410,6 +410,7 @@ def _plain_settings(
 
 
 def checked_controls(n: int, totals: Floats, controls: dict[str, Any], choices: dict[str, Any]) -> Controls:
+    """Check what holds for all problems over n instruments."""
     return Controls.of(
         {
             **{name: _control(row, controls[name], n, totals) for name, row in _CONTROLS.items()},

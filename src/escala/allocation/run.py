@@ -19,7 +19,7 @@ from escala.tables import WARM
 _CHUNK: Final = 4096
 
 
-class Problems(Protocol):
+class _Problems(Protocol):
     """What the kernel is asked: see :class:`escala.allocation.problem.Request`."""
 
     @property
@@ -87,7 +87,7 @@ def _solver() -> Any:
     return solve.allocate
 
 
-def run(request: Problems, threads: int | None) -> tuple[Answers, Answers]:
+def run(request: _Problems, threads: int | None) -> tuple[Answers, Answers]:
     """Solve all problems, on all processors if nobody says.
 
     Gives the answers, and (else no rows) those of the first solve where there may be two.

@@ -1,10 +1,10 @@
 """Periods that money is carried through, as one allocation: what is there in time becomes limits of nested groups.
 
-Money of all periods of a stretch is counted in that of its last one: a unit that is left in a period becomes the product
-of the shares that are carried on. In that unit no period may have spent more, together with those before it, than has
-arrived by then. The instruments of the first t periods are a group whose most that is, and these groups lie in one
-another, with the limits of single periods inside; what is done about groups does the rest. Capital in another unit is a
-curve with other coefficients, since every family is closed under it.
+Money of all periods of a stretch is counted in that of its last one: a unit that is left in a period becomes the
+product of the shares that are carried on. In that unit no period may have spent more, together with those before it,
+than has arrived by then. The instruments of the first t periods are a group whose most that is, and these groups lie in
+one another, with the limits of single periods inside; what is done about groups does the rest. Capital in another unit
+is a curve with other coefficients, since every family is closed under it.
 """
 
 from __future__ import annotations
@@ -244,7 +244,8 @@ def _stretch(course: Course, first: int, end: int) -> Stretch:
 
 
 def _ones(values: Floats) -> bool:
-    return values.tolist() == [1.0] * values.size
+    found: list[float] = values.tolist()
+    return found == [1.0] * len(found)
 
 
 def _in_units(params: Floats, family: npt.NDArray[np.int8], each: Floats) -> Floats:
