@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import escala
 from escala import AllocationError, Binding, CurveSet, InfeasibleError, PeriodAllocation, allocate, allocate_periods
 from escala.curves.families import Family, in_units
+from escala.tables import FAMILIES
 from tests.naive import periods as naive
 from tests.naive.periods import Budget
 
@@ -350,6 +351,11 @@ def test_families_are_closed_under_the_change_of_unit(name: str) -> None:
     best = naive.best_of_all(b, 800)
     assert best <= there.upper_bound + 1e-9 * b.scale
     assert best >= there.utility - 1e-3 * b.scale
+
+
+def test_every_coefficient_says_which_power_of_capital_it_is_in() -> None:
+    for form in FAMILIES:
+        assert len(form.powers) == len(form.coefficients), form.name
 
 
 # --- invariances -----------------------------------------------------------------------------------------------------
