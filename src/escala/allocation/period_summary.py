@@ -12,8 +12,8 @@ from escala.arrays import Floats
 from escala.text.numerals import capital, counted
 from escala.text.visible import in_line
 
-_SHOWN: Final = 3  # instruments of a period
-_PRICED: Final = 1e-9  # of what money returns: a smaller price of a limit is rounding
+_SHOWN: Final = 2  # instruments of a period
+_SHOWN_FROM: Final = 5e-5  # prices of limits, which are written with four decimals
 
 
 class _Answer(Protocol):
@@ -115,7 +115,7 @@ def _largest(found: _Answer, t: int) -> str:
 def _limit(found: _Answer, t: int) -> str:
     """Say what one more unit of the limit of a period would return."""
     price = float(found.limit_prices[t])
-    if abs(price) <= _PRICED * abs(float(found.prices[t])):
+    if abs(price) < _SHOWN_FROM:
         return ""
     return f" (period_{'upper' if price > 0.0 else 'lower'}: one more unit would return {price:.4f} besides)"
 
@@ -126,5 +126,5 @@ def _symbols(found: _Answer) -> list[str]:
     return [
         f"{in_line(found.symbols[i])} is at its symbol_upper {capital(float(held[i]))}: one more unit would return "
         f"{float(found.symbol_prices[i]):.4f} besides"
-        for i in np.flatnonzero(found.symbol_prices > _PRICED).tolist()
+        for i in np.flatnonzero(found.symbol_prices >= _SHOWN_FROM).tolist()
     ]
