@@ -22,13 +22,17 @@ from escala.allocation.problem import SETTING, Answers
 from escala.allocation.run import run
 from escala.allocation.stretches import Course, Stretch
 from escala.arrays import Floats
+from escala.curves.families import Family
 from escala.tables import ALLOCATION_ANSWERED
 
 _ROUNDS: Final = 60  # of new prices
-_PATIENCE: Final = 6  # rounds in which the gap hardly shrinks: then the other method goes on
+_PATIENCE: Final = 6  # of Newton's steps in which the gap hardly shrinks: then linear programmes go on
+_PROGRAMMES: Final = 12  # of these, likewise
 _SHRINKS: Final = 0.7  # a gap that shrinks to less than this is shrinking
 _ENOUGH: Final = 1e-11  # a gap at which nobody searches on
 _DIFFERENCE: Final = 1e-4  # of a capital, over which its marginal utility is compared
+_TRUST: Final = 1.0  # gaps: how far from the best prices a linear programme looks at first
+_EXACTLY: Final = 1e-10  # of a linear programme whose numbers are about 1: the least that the solver takes
 _BEYOND: Final = 1e-3  # relative: so far behind a kink a price is looked at
 _RIDGE: Final = 1e-12  # relative: prices of money that only move together are held apart
 _HALVINGS: Final = 4  # of a step
@@ -78,7 +82,7 @@ class _Search:
     best: list[Answers] | None = None
     utility: float = -np.inf
     proof: _Look | None = None
-    trust: float = 1.0  # how far from the best prices the next ones may lie, in all that is returned a limit
+    trust: float = 1.0  # how far from the best prices the next ones may lie, in parts of all that is returned
 
     @functools.cached_property
     def limited(self) -> npt.NDArray[np.bool_]:
@@ -89,6 +93,12 @@ class _Search:
     def most(self) -> Floats:
         """The limits, 0 where there is none: nothing is paid for it."""
         return np.where(self.limited, self.course.symbol_upper, 0.0)
+
+    @functools.cached_property
+    def bends(self) -> npt.NDArray[np.bool_]:
+        """Which symbols have a utility that is not made of straight steps, in any period."""
+        bends: npt.NDArray[np.bool_] = np.stack([one.family != Family.LADDER for one in self.course.curves]).any(axis=0)
+        return bends
 
     @property
     def bound(self) -> float:
@@ -162,7 +172,7 @@ class _Search:
         own = moves.sum(axis=0)
         active = self.limited & ((at.prices > 0.0) | (at.held > self.most))
         wanted = active & (own > 0.0)
-        if not active.any():
+        if not (active & ((own > 0.0) | self.bends)).any():
             return None
         over = np.where(wanted, at.held - self.most, 0.0)
         own = np.where(wanted, own, 1.0)
@@ -210,7 +220,7 @@ class _Search:
         lower = np.maximum(stretch.settings[SETTING["lower"]], stretch.settings[SETTING["min_ticket"]])
         upper = np.minimum(stretch.settings[SETTING["upper"]], stretch.limits)
         free = (inner > lower * (1.0 + _INSIDE)) & (inner < upper * (1.0 - _INSIDE)) & (inner > 0.0)
-        free &= efficiency < 1.0 - _FULL
+        free &= (efficiency < 1.0 - _FULL) & (stretch.packed[0] != Family.LADDER)
         bend = stretch.settings[SETTING["priority"]] * (marginal[:, 1] - marginal[:, 0])
         with np.errstate(divide="ignore", invalid="ignore"):
             found = np.where(free & (bend < 0.0), 2.0 * step / bend, 0.0).reshape(k, -1)
@@ -261,6 +271,7 @@ class _Search:
                 (None, None),
             ],
             method="highs-ds",
+            options={"primal_feasibility_tolerance": _EXACTLY, "dual_feasibility_tolerance": _EXACTLY},
         )  # fmt: skip
         if found.status != 0:
             return None
@@ -362,9 +373,10 @@ def _by_newton(search: _Search) -> None:
 def _by_programme(search: _Search) -> None:
     """Choose prices by all answers so far, from farther away while the bound falls and from nearer when it does not."""
     patience = 0
+    search.trust = _TRUST * search.gap
     for _ in range(_ROUNDS):
         before, bound = search.gap, search.bound
-        if before <= _ENOUGH or patience > _PATIENCE:
+        if before <= _ENOUGH or patience > _PROGRAMMES:
             return
         chosen = search.programme()
         if chosen is None:
