@@ -509,6 +509,7 @@ def test_results_show_themselves() -> None:
         ({"remainder": "x"}, r"remainder must be"),
         ({"max_nodes": -1}, r"max_nodes must be an integer"),
         ({"tolerance": 2.0}, r"tolerance must be"),
+        ({"symbol_upper": 1.0, "min_efficiency": 0.5}, r"symbol_upper, .*with min_efficiency remainder must be 'hold'"),
     ],
 )  # fmt: skip
 def test_bad_arguments_are_named(arguments: dict[str, Any], said: str) -> None:

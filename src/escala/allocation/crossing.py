@@ -142,9 +142,7 @@ class _Search:
     def keep(self, amounts: list[Floats]) -> None:
         """Cut amounts to the limits, place anew what that leaves over, and keep it if nothing was better."""
         upper = self.cut(np.concatenate(amounts))
-        found = self.solve(
-            [one.with_upper(upper[one.first : one.end]) for one in self.stretches]
-        )  # fmt: skip
+        found = self.solve([one.with_upper(upper[one.first : one.end]) for one in self.stretches])
         if found is None:
             return
         utility = sum(float(one.column("utility")[0]) for one in found)

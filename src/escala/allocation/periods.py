@@ -69,7 +69,8 @@ def allocate_periods(
     period_lower, period_upper : float or (T,)
         Least and most money spent in each period.
     symbol_upper : float or (n,)
-        Most capital of an instrument over all periods.
+        Most capital of an instrument over all periods. Where it crosses other limits (see Notes) `min_efficiency` needs
+        ``remainder="hold"``.
     spend : {"at_most", "exactly"}
         Whether money that would return less than the hurdle may stay, or all must be spent in the end.
     hurdle : float
@@ -175,6 +176,12 @@ def _relative(left: float, bound: float) -> float:
 def _crossing(course: Course, stretches: list[Stretch]) -> PeriodAllocation:
     """Allocate where what a symbol may hold over all periods crosses other limits."""
     period_bounds.check_symbols(course)
+    if any(one.solves == 2 for one in stretches):  # what the second solve is worth depends on the first: no bound holds
+        message = (
+            "symbol_upper, where it crosses limits of periods, knows no second solve: with min_efficiency "
+            "remainder must be 'hold'"
+        )
+        raise AllocationError(message, arguments=("symbol_upper", "min_efficiency", "remainder"))
     for one in stretches:
         period_bounds.raise_infeasible(course, one, run(one, 1)[0])
     found = crossing.within_symbols(course, stretches, max(one["tolerance"] for one in course.controls.values()))
