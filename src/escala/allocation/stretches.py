@@ -145,9 +145,8 @@ class Stretch:
     threshold: bool
     priced: bool = False
 
-    #: A stretch is one problem, whose total is given.
+    #: A stretch is one problem.
     problems = 1
-    greedy = False
 
     @property
     def sought(self) -> Floats:
