@@ -97,8 +97,8 @@ class _Search:
     @functools.cached_property
     def bends(self) -> npt.NDArray[np.bool_]:
         """Which symbols have a utility that is not made of straight steps, in any period."""
-        bends: npt.NDArray[np.bool_] = np.stack([one.family != Family.LADDER for one in self.course.curves]).any(axis=0)
-        return bends
+        found: npt.NDArray[np.bool_] = np.any([one.family != Family.LADDER for one in self.course.curves], axis=0)
+        return found
 
     @property
     def bound(self) -> float:
