@@ -1,9 +1,10 @@
-"""Whether allocations with holdings, costs and groups, forwards and backwards, are as good as a convex solver's.
+"""Whether allocations with holdings, costs and groups, forwards, backwards and over periods, are as good as a solver's.
 
 ``python -m benchmarks.allocations [problems] [seed] [overlapping]`` draws concave problems, with groups in groups or
 (1) that overlap, solves each with cvxpy (Clarabel) too, and prints in how many ours is worse than its answer by more
 than the gap, how many bounds lie below it, the widest gap, and how far totals that were sought for a utility lie from
-the least that the solver needs.
+the least that the solver needs. A fourth as many budgets over periods follow, a half of them with limits that cross
+those of the periods.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import peers
-from escala import CurveSet, allocate
+from escala import CurveSet, allocate, allocate_periods
 
 Floats = npt.NDArray[np.float64]
 #: Relative: what a solver's answer may be off by.
@@ -82,6 +83,53 @@ def _overlapping(
     )
 
 
+def drawn_periods(rng: np.random.Generator) -> tuple[list[CurveSet], Floats, dict[str, Any], peers.ConicPeriods]:
+    """Draw a budget over periods: for us, and for the peer."""
+    periods, n = int(rng.integers(1, 9)), int(rng.integers(1, 12))
+    family = np.where(rng.random((periods, n)) < 0.5, 0, 3).astype(np.int8)
+    top, loss = rng.uniform(0.5, 0.99, (periods, n)), rng.uniform(0.3, 0.9, (periods, n))
+    limit = 10.0 ** rng.uniform(-1.0, 1.0, (periods, n))
+    params = np.stack(
+        [-top * loss / np.where(family == 0, limit, np.sqrt(limit)), top, np.zeros((periods, n))], axis=-1
+    )
+    curves = [
+        CurveSet.from_params(
+            [f"S{i}" for i in range(n)], ["linear" if code == 0 else "sqrt" for code in family[t]], params[t],
+            trusted_to=limit[t],
+        )
+        for t in range(periods)
+    ]  # fmt: skip
+    arrived = rng.uniform(0.0, 1.0, periods) * limit.sum() / periods * (rng.random(periods) < 0.7)
+    arrived[0] += 0.05 * limit.sum()
+    carry = rng.choice([0.0, 0.6, 0.95, 1.0, 1.0, 1.0, 1.05], periods - 1)
+    limits: dict[str, Any] = {}
+    if rng.random() < 0.5:
+        limits["period_upper"] = rng.uniform(0.2, 1.5, periods) * float(arrived.mean())
+    if rng.random() < 0.5:
+        limits["symbol_upper"] = rng.uniform(0.2, 2.0, n) * float(arrived.sum()) / n
+    return curves, arrived, limits | {"carry": carry}, peers.ConicPeriods(family, params, limit, carry=carry, **limits)
+
+
+def main_periods(problems: int, rng: np.random.Generator) -> None:
+    """Compare budgets over periods, and print what was seen."""
+    worse = below = failed = 0
+    widest = 0.0
+    for _ in range(problems):
+        curves, arrived, asked, peer = drawn_periods(rng)
+        found = allocate_periods(curves, arrived, **asked)
+        peer.solve(arrived)
+        if peer.problem.status not in ("optimal", "optimal_inaccurate"):
+            failed += 1
+            continue
+        theirs, size = float(peer.problem.value), float(arrived.sum())
+        worse += found.utility < theirs - THEIRS * size - found.gap * abs(found.upper_bound)
+        below += found.upper_bound < theirs - THEIRS * size
+        widest = max(widest, (found.upper_bound - found.utility) / size)
+    print(f"{problems} budgets over periods, {failed} that the solver did not finish")
+    print(f"worse than its answer by more than the gap: {worse}; bounds below its answer: {below}")
+    print(f"widest gap {widest:.1e} of the money")
+
+
 def main(problems: int, seed: int, overlapping: int) -> None:
     """Compare, and print what was seen."""
     rng = np.random.default_rng(seed)
@@ -105,6 +153,7 @@ def main(problems: int, seed: int, overlapping: int) -> None:
     print(f"{problems} problems, {failed} that the solver did not finish")
     print(f"worse than its answer by more than the gap: {worse}; bounds below its answer: {below}")
     print(f"widest gap {widest:.1e} of the money; utility of a sought total off by {furthest:.1e} of the money")
+    main_periods(problems // 4, rng)
 
 
 if __name__ == "__main__":

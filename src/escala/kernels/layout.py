@@ -267,6 +267,8 @@ fences = rows(
     "noted",  # price beyond that
     "found",  # the same, of the whole problem
     "holds",
+    "inner_most",  # what the groups right inside may hold
+    "inner_at",  # the lowest price at which one of them is full, −inf where one is not
 )
 #: Numbers of each limit where groups overlap: those of the groups, then that of the money.
 crossing_limits = rows(

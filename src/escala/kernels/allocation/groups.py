@@ -189,6 +189,34 @@ def _place(
 
 
 @routine
+def _fill_around(
+    work: Floats, kinds: Integers, sums: Floats, k: int, floor: float, scale: float, groups: Groups
+) -> tuple[float, int]:
+    """Fill a group whose inner groups stay full by its own members alone: AMOUNT; FAILED if they do not stay full.
+
+    Full they are at every price below that at which they are. Only where its own members want more than is left for
+    them at that price, and take it from inside, are all of them needed at once. So sums that lie in one another mostly
+    cost no more than groups apart.
+    """
+    forest, fences, lanes, _, _ = groups
+    own = lanes[forest[tree.BEGIN, k] : forest[tree.NEXT, k]]
+    money = fences[fence.MOST, k] - fences[fence.INNER_MOST, k]
+    inner_at = fences[fence.INNER_AT, k]
+    if (own.size == 0) | (inner_at == -math.inf):
+        return math.inf, FAILED
+    first, last = own[0] // BLOCK, 0
+    for at in own:
+        first, last = min(first, at // BLOCK), max(last, at // BLOCK)
+    blocks = (first, last + (2 if work[own[0] + HALF * LANES] != 0.0 else 1))
+    if inner_at < math.inf:
+        wanted, _, _ = respond(work, kinds, blocks, sums, inner_at)
+        if wanted >= money:
+            return inner_at, FAILED
+    price, how = _place(work, kinds, blocks, sums, own, money, floor, fences[fence.START_FULL, k], scale)
+    return price, how if price <= inner_at else FAILED
+
+
+@routine
 def _lowest(floor: float, k: int, groups: Groups) -> float:
     """Give the lowest price that instruments of a group may answer to: none where a group around it must hold some."""
     forest, fences, _, _, _ = groups
@@ -226,6 +254,8 @@ def fence_in(
     for at in lanes:
         work[at + CAP * LANES], work[at + FLOOR * LANES] = math.inf, -math.inf
     for k in range(forest.shape[1]):
+        fences[fence.INNER_MOST, k], fences[fence.INNER_AT, k] = 0.0, math.inf
+    for k in range(forest.shape[1]):
         begin = forest[tree.BEGIN, k]
         members = lanes[begin : begin + forest[tree.SIZE, k]]
         blocks = (forest[tree.FIRST_BLOCK, k], forest[tree.LAST_BLOCK, k])
@@ -242,14 +272,18 @@ def fence_in(
         if room < least - AT_BOUND * money:
             return _fall_short(work, members, least, forced, room, money, k, groups)
         if room > most:
-            price, how = _place(
-                work, kinds, blocks, sums, members, most, _lowest(floor, k, groups), fences[fence.START_FULL, k], scale
-            )  # fmt: skip
+            filled = lanes[begin : forest[tree.NEXT, k]]
+            lowest = _lowest(floor, k, groups)
+            price, how = _fill_around(work, kinds, sums, k, lowest, scale, groups)
+            if how == FAILED:
+                filled = members
+                start = price if abs(price) < math.inf else fences[fence.START_FULL, k]
+                price, how = _place(work, kinds, blocks, sums, members, most, lowest, start, scale)
             if how == FAILED:
                 return _fail(ended, status_of.UNSOLVED, -1, math.nan)
             if how != SLACK:
                 fences[fence.FULL_AT, k] = fences[fence.START_FULL, k] = price
-                for at in members:
+                for at in filled:
                     work[at + CAP * LANES] = work[at + AMOUNT * LANES]
         if (least > 0.0) & (forced < least):
             price, how = _place(
@@ -261,6 +295,10 @@ def fence_in(
             fences[fence.LEAST_AT, k] = fences[fence.START_LEAST, k] = max(price, fences[fence.FULL_AT, k])
             for at in members:
                 work[at + FLOOR * LANES] = min(work[at + AMOUNT * LANES], work[at + CAP * LANES])
+        parent = forest[tree.PARENT, k]
+        if parent >= 0:
+            fences[fence.INNER_MOST, parent] += most
+            fences[fence.INNER_AT, parent] = min(fences[fence.INNER_AT, parent], fences[fence.FULL_AT, k])
     return _fits(work, money, floor == -math.inf, groups)
 
 
