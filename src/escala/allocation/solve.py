@@ -35,6 +35,9 @@ def allocate(
     current: PerSymbol = 0.0,
     trade_cost: PerSymbol | tuple[PerSymbol, PerSymbol] = 0.0,
     fixed_cost: PerSymbol = 0.0,
+    lots: PerSymbol = 0.0,
+    max_count: int | None = None,
+    min_count: int = 0,
     groups: GroupsLike = None,
     group_upper: PerSymbol = np.inf,
     group_lower: PerSymbol = 0.0,
@@ -196,9 +199,12 @@ def allocate(
         {
             "min_efficiency": min_efficiency, "lower": lower, "upper": upper,
             "min_ticket": min_ticket, "max_share": max_share, "priority": priority,
-            "current": current, "fixed_cost": fixed_cost, **rates(trade_cost, curves),
+            "current": current, "fixed_cost": fixed_cost, "lots": lots, **rates(trade_cost, curves),
         },
-        {"reserve": reserve, "hurdle": hurdle, "tolerance": tolerance, "step": step, "max_nodes": max_nodes},
+        {
+            "reserve": reserve, "hurdle": hurdle, "tolerance": tolerance, "step": step, "max_nodes": max_nodes,
+            "max_count": max_count, "min_count": min_count,
+        },
         {"spend": spend, "remainder": remainder, "method": method},
         groups, {"group_upper": group_upper, "group_lower": group_lower, "group_share": group_share},
         sought,
@@ -206,6 +212,9 @@ def allocate(
     if aggregate is not None and (sought is not None or len(request.groups)):
         message = "aggregate knows neither groups nor targets"
         raise AllocationError(message, arguments=("aggregate", "groups" if sought is None else "target_utility"))
+    if aggregate is not None and request.whole:
+        message = f"aggregate knows no {request.whole[0]}: leave one of them out"
+        raise AllocationError(message, arguments=("aggregate", request.whole[0]))
     crew = None if threads is None else parallel.checked_threads(threads, AllocationError)
     answers, first = run(request, crew)
     infeasible.raise_infeasible(request, answers)

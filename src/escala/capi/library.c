@@ -709,7 +709,7 @@ static allocation_room lay_out_allocation(room *space, const escala_allocation *
     r.nodes = carve_integers(space, (r.most + 2) * NODE_INTEGERS);
     r.bounds = carve_floats(space, (r.most + 2) * NODE_FLOATS);
     r.trails = carve_floats(space, TRAILS);
-    r.drafts = carve_floats(space, DRAFTS * r.n);
+    r.drafts = carve_floats(space, DRAFTS_AND_WHOLE * r.n);
     r.draft_binding = carve(space, DRAFTS * r.n, sizeof(int8_t));
     r.draft_solutions = carve_floats(space, DRAFTS * ESCALA_SOLUTION_SIZE);
     r.group_limits = carve_floats(space, COUNT_OF(GROUP_LIMITS) * r.groups);

@@ -239,6 +239,22 @@ solves = rows(
 trail = rows("price", "falls", "money")
 #: Answers to one problem, of which the better is kept.
 drafts = rows("first", "second", "greedy_first", "after_greedy")
+#: What the search with whole lots and counts notes of every instrument, behind the drafts.
+whole = rows(
+    "empty",  # what holding nothing is worth
+    "at",  # the best amount at a price, 0 where the instrument is not chosen
+    "short",  # the same at the highest price that leaves money, and at the lowest that asks for more than there is
+    "over",
+    "trial",  # an allocation that is tried
+    "worth",  # what the amount of the trial returns, and one lot more or less
+    "more",
+    "less",
+    "low",  # the domain of the node
+    "high",
+    "reach",
+    "state",
+    first=drafts.END,
+)
 #: A node of the search, integers: how it came about, and how it is split.
 node = rows("parent", "changed", "action", "branch", "split")
 #: A node of the search, numbers.

@@ -245,13 +245,13 @@ def bound_of_groups(
     price_groups(price, groups)
     for at in lanes:
         work[at + CAP * LANES], work[at + FLOOR * LANES] = math.inf, -math.inf
-        _shift(work, at, _beyond(work, at, price, fences))
+        shift(work, at, _beyond(work, at, price, fences))
     respond(work, kinds, blocks, sums, price)
     total, size, _ = worth(work, kinds, blocks, sums, NEAR, price)
     rest = 0.0
     for at in lanes:
         beyond = _beyond(work, at, price, fences)
-        _shift(work, at, 0.0)
+        shift(work, at, 0.0)
         paid = beyond * work[at + NEAR * LANES]
         total, rest = two_sum(total, rest, -paid)
         size += abs(paid)
@@ -273,7 +273,7 @@ def _beyond(work: Floats, at: int, price: float, fences: Floats) -> float:
 
 
 @helper
-def _shift(work: Floats, at: int, beyond: float) -> None:
+def shift(work: Floats, at: int, beyond: float) -> None:
     """Set how far beyond the price of money lies what an instrument answers to, beside what trading it costs."""
     work[at + BEYOND * LANES] = beyond
     work[at + OFFSET * LANES] = beyond - work[at + SELL * LANES]
