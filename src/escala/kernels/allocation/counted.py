@@ -149,7 +149,8 @@ def possible(lanes: Lanes, terms: Terms, least: int, most: int) -> tuple[int, fl
             room += work[at + HIGH * LANES]
         elif work[at + STATE * LANES] == FREE:
             m += 1
-    spare = (money - forced) - rest + AT_BOUND * money
+    left = (money - forced) - rest
+    spare = left + AT_BOUND * money
     if inside > most:
         return status_of.TOO_MANY, float(inside - most), (0, 0)
     if inside + m < least:
@@ -157,7 +158,7 @@ def possible(lanes: Lanes, terms: Terms, least: int, most: int) -> tuple[int, fl
     fewest = max(least - inside, 0)
     needed = _sum_extremes(lanes, LOW, -1.0, fewest) if fewest > 0 else 0.0
     if needed > spare:
-        return status_of.COUNT_ABOVE_MONEY, needed - spare, (0, 0)
+        return status_of.COUNT_ABOVE_MONEY, needed - left, (0, 0)
     highest = min(_most_that_fit(lanes, m, spare), most - inside)
     if exactly:
         room += _sum_extremes(lanes, HIGH, 1.0, highest)
