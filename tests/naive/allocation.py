@@ -570,7 +570,9 @@ def best_of_lots(p: Problem, unit: float, least: int, most: int) -> float:
 
 def best_combination(p: Problem, groups: list[Group], least: int, most: int) -> float:
     """Find the best value among all combinations of whole lots, within groups."""
-    combined = np.stack([a.ravel() for a in np.meshgrid(*(choices_of_lots(p, i) for i in range(len(p))), indexing="ij")])
+    combined = np.stack(
+        [a.ravel() for a in np.meshgrid(*(choices_of_lots(p, i) for i in range(len(p))), indexing="ij")]
+    )
     held = (combined > 0.0).sum(axis=0)
     allowed = (combined.sum(axis=0) <= p.money * (1.0 + 1e-12)) & (held >= least) & (held <= most)
     for g in groups:

@@ -373,7 +373,7 @@ def _checked_settings(
     settings: dict[str, PerSymbol],
     controls: dict[str, Any],
     choices: dict[str, Any],
-) -> tuple[Floats, Controls, dict[str, bool]]:
+) -> tuple[Floats, Controls, dict[str, Any]]:
     """Check what is said of the instruments and what holds for all problems; tell which of them matter.
 
     Plain numbers and words that were asked for before, and that do not depend on the totals, are remembered.
@@ -393,7 +393,7 @@ def _checked_settings(
     return rows, _checked_controls(n, totals, controls, choices), _facts(rows)
 
 
-def _facts(rows: Floats) -> dict[str, bool]:
+def _facts(rows: Floats) -> dict[str, Any]:
     """Tell whether there is a least efficiency, whether trading costs anything, and whether any lots are whole."""
     costs = [_SETTING[name] for name in ("buy_cost", "sell_cost", "fixed_cost")]
     return {
@@ -425,7 +425,7 @@ def _check_whole(request: Request, goal: str) -> None:
 @functools.lru_cache(maxsize=256, typed=True)
 def _plain_settings(
     n: int, names: tuple[str, ...], controls: tuple[str, ...], choices: tuple[str, ...], *values: Any
-) -> tuple[Floats, Controls, dict[str, bool]]:
+) -> tuple[Floats, Controls, dict[str, Any]]:
     """Check plain settings of n instruments, whatever their totals; nobody writes into what comes back."""
     given = dict(zip((*names, *controls, *choices), values, strict=True))
     rows = np.empty((len(_ALLOWED), n))

@@ -141,7 +141,10 @@ def explain_whole(
         small = AT_BOUND * work[at + WEIGHT * LANES] * money
         if x == 0.0:
             gains = ledger[w.MORE, i] > small
-            if (lot > 0.0) & ((reason == reason_of.NONE) | gains):
+            above = highest(trusted_to, settings, work[at + LAST * LANES], total, i)
+            if (above > 0.0) & (lot > above * (1.0 + A_MULTIPLE)):
+                reason = _reason_above(settings, trusted_to[i], work[at + LAST * LANES], total, i)
+            elif (lot > 0.0) & ((reason == reason_of.NONE) | gains):
                 reason = reason_of.LOT
             if gains & (held >= controls[c.MAX_COUNT]):
                 reason = reason_of.COUNT

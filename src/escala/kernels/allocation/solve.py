@@ -17,8 +17,8 @@ from __future__ import annotations
 import math
 
 from escala.kernels.allocation.balance import AT_BOUND, unfilled
-from escala.kernels.allocation.domains import arrange, bound_domains, costs_of
 from escala.kernels.allocation.counted import possible
+from escala.kernels.allocation.domains import arrange, bound_domains, costs_of
 from escala.kernels.allocation.dual import relax
 from escala.kernels.allocation.envelope import BEST, BLOCK, HALF, LANES, Span, worth
 from escala.kernels.allocation.explain import explain, explain_whole
@@ -33,8 +33,8 @@ from escala.kernels.allocation.groups import (
 )
 from escala.kernels.allocation.polish import first_price, leave_alone, level_marginals, settle, state_gap
 from escala.kernels.allocation.search import search
-from escala.kernels.allocation.whole import end_whole, fix_lots
 from escala.kernels.allocation.seek import begin, efficient, follow_efficiency, follow_marginal, follow_utility
+from escala.kernels.allocation.whole import end_whole, fix_lots
 from escala.kernels.jit import (
     Codes,
     Floats,
@@ -465,7 +465,8 @@ def allocate(
             if twice & exactly & (short | (status == status_of.NOT_FOUND)):  # the second solve places the rest
                 _solve(
                     trusted_to, settings, asked, no_floors, total, False, greedy, True, scale, rows, kinds, blocks,
-                    sums, marks, waiting, nodes, node_bounds, trails[kind_of.RELAXED], group_limits, groups, whole, drafts,
+                    sums, marks, waiting, nodes, node_bounds, trails[kind_of.RELAXED],
+                    group_limits, groups, whole, drafts,
                     drafts[draft.FIRST], draft_binding[draft.FIRST], draft_solutions[draft.FIRST],
                 )  # fmt: skip
             answered = draft_solutions[draft.FIRST, f.STATUS] < status_of.NO_ROOM
@@ -480,7 +481,8 @@ def allocate(
                     )  # fmt: skip
                 _solve(
                     trusted_to, settings, asked, drafts[draft.FIRST], total, exactly, greedy, False, scale, free, kinds,
-                    blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.SECOND], group_limits, groups, whole, drafts,
+                    blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.SECOND],
+                    group_limits, groups, whole, drafts,
                     drafts[draft.SECOND], draft_binding[draft.SECOND], draft_solutions[draft.SECOND],
                 )  # fmt: skip
                 _add_first(
@@ -491,7 +493,8 @@ def allocate(
                 if not (greedy | traded | grouped | whole):
                     _solve(
                         trusted_to, settings, asked, no_floors, total, False, True, True, scale, rows, kinds, blocks,
-                        sums, marks, waiting, nodes, node_bounds, trails[kind_of.FIRST], group_limits, groups, whole, drafts,
+                        sums, marks, waiting, nodes, node_bounds, trails[kind_of.FIRST],
+                        group_limits, groups, whole, drafts,
                         drafts[draft.GREEDY_FIRST], draft_binding[draft.GREEDY_FIRST],
                         draft_solutions[draft.GREEDY_FIRST],
                     )  # fmt: skip
@@ -517,7 +520,8 @@ def allocate(
                     # the first amounts stand in the way of spending all: begin anew without the threshold
                     _solve(
                         trusted_to, settings, asked, no_floors, total, exactly, greedy, False, scale, free, kinds,
-                        blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.ANEW], group_limits, groups, whole, drafts,
+                        blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.ANEW],
+                        group_limits, groups, whole, drafts,
                         drafts[answer], draft_binding[answer], draft_solutions[answer],
                     )  # fmt: skip
             goes_on = False

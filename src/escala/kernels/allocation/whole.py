@@ -230,9 +230,9 @@ def _best_lot(lanes: Lanes, terms: Terms, groups: Groups, left: float, may_open:
         gain, x = ledger[w.MORE, i], ledger[w.TRIAL, i]
         if (gain > -math.inf) & ((gain > 0.0) | exactly) & (may_open | (x > 0.0)):
             added = _raised(lanes, i) - x
-            if (added <= left + AT_BOUND * money) & (gain > most * added):
-                if _groups_allow(lanes, money, groups, i, added, -1, 0.0):
-                    chosen, most = i, gain / added
+            better = (added <= left + AT_BOUND * money) & (gain > most * added)
+            if better and _groups_allow(lanes, money, groups, i, added, -1, 0.0):
+                chosen, most = i, gain / added
     return chosen
 
 
@@ -308,7 +308,14 @@ def _improve(lanes: Lanes, counts: Counts, terms: Terms, groups: Groups) -> None
 
 @routine
 def _try_trial(
-    lanes: Lanes, counts: Counts, terms: Terms, groups: Groups, price: float, best: float, shadow: float, open_rest: bool
+    lanes: Lanes,
+    counts: Counts,
+    terms: Terms,
+    groups: Groups,
+    price: float,
+    best: float,
+    shadow: float,
+    open_rest: bool,
 ) -> tuple[float, float]:
     """Value a trial whose lots are whole, once improved; what may hold any amount is solved anew."""
     work, kinds, blocks, sums, slot, ledger, _, _ = lanes
@@ -431,7 +438,7 @@ def split_on(lanes: Lanes, money: float) -> tuple[int, bool, float]:
 @routine
 def split_anyway(lanes: Lanes) -> tuple[int, bool, float]:
     """Find an instrument to split on where the sides do not differ: lots above which there is a chord, else any."""
-    work, _, _, _, slot, ledger, _, _ = lanes
+    work, _, _, _, slot, _ledger, _, _ = lanes
     found, choice, point, most = -1, False, math.nan, 0.0
     for i in range(slot.size):
         at = slot[i]
@@ -465,7 +472,10 @@ def end_whole(lanes: Lanes, groups: Groups, price: float) -> None:
     for i in range(slot.size):
         at = slot[i]
         work[at + LOW * LANES], work[at + HIGH * LANES] = work[at + ROOT_LOW * LANES], work[at + ROOT_HIGH * LANES]
-        work[at + REACH * LANES], work[at + STATE * LANES] = work[at + ROOT_REACH * LANES], work[at + ROOT_STATE * LANES]
+        work[at + REACH * LANES], work[at + STATE * LANES] = (
+            work[at + ROOT_REACH * LANES],
+            work[at + ROOT_STATE * LANES],
+        )
         work[at + SUNK * LANES] = 0.0
         if dirty[i]:
             build_holding(work, at, kinds[at // BLOCK])
