@@ -537,9 +537,10 @@ def greedy(p: Problem, step: float) -> Floats:
 
 def multiples(x: Floats, lots: Floats, rounded: Callable[[Floats], Floats]) -> Floats:
     """Give multiples of lots next to amounts, which are one if they are so but for rounding; 0 without lots."""
-    ratio = x / np.where(lots > 0.0, lots, 1.0)
+    ratio = np.where(np.isfinite(x), x, 0.0) / np.where(lots > 0.0, lots, 1.0)
     nearest = np.round(ratio)
-    found: Floats = np.where(np.abs(ratio - nearest) <= 1e-14 * nearest, nearest, rounded(ratio)) * lots
+    whole = np.where(np.abs(ratio - nearest) <= 1e-14 * np.abs(nearest), nearest, rounded(ratio))
+    found: Floats = np.where(np.isfinite(x), whole * lots, x)
     return found
 
 

@@ -55,7 +55,7 @@ def attempt(p: Problem, **options: Any) -> Allocation | None:
 # --- the answer --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(SEEDS)
 def test_lots_and_counts_are_as_good_as_dynamic_programming(seed: int) -> None:
     """All shapes, tickets, thresholds, fixed costs: every amount is whole, so the best is known."""
@@ -75,7 +75,7 @@ def test_lots_and_counts_are_as_good_as_dynamic_programming(seed: int) -> None:
     assert float(result.upper_bound) - float(result.utility) <= 1e-8 * p.money or result.nodes >= 1990
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(SEEDS)
 def test_lots_in_groups_are_as_good_as_the_best_combination(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -113,7 +113,7 @@ def best_subset(p: Problem, least: int, most: int, **options: Any) -> float:
     return best
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(SEEDS)
 def test_counts_are_as_good_as_the_best_choice(seed: int) -> None:
     """Concave curves with and without tickets, costs and groups; each choice of instruments is a problem of its own."""
@@ -242,7 +242,7 @@ def test_lots_by_hand() -> None:
     """U′ = 1 − 2·10⁻⁶·k·C: lots of 10,000 follow the marginal utilities, and an amount is lot·k to the bit."""
     found = allocate(lines(3), 110_000.0, lots=10_000.0)
     assert found.amounts.tolist() == [60_000.0, 30_000.0, 20_000.0]
-    assert float(found.gap) == 0.0
+    assert float(found.gap) <= 1e-12
     assert found.binding.tolist() == [Binding.LOT] * 3
     odd = allocate(lines(3), 1.0, lots=0.1)
     assert math.fsum(odd.amounts.tolist()) == pytest.approx(1.0, rel=1e-15)
@@ -263,9 +263,9 @@ def test_counts_by_hand() -> None:
     assert found.amounts == pytest.approx([200_000.0, 100_000.0, 0.0, 0.0], rel=1e-12)
     assert found.binding.tolist() == [Binding.NONE, Binding.NONE, Binding.COUNT, Binding.COUNT]
     assert "nothing for 2, max_count: S2, S3" in found.summary()
-    more = allocate(lines(4), 300_000.0, min_ticket=80_000.0, min_count=3)
-    assert more.amounts == pytest.approx([140_000.0, 80_000.0, 80_000.0, 0.0], rel=1e-12)
-    assert more.binding.tolist() == [Binding.NONE, Binding.TICKET, Binding.COUNT, Binding.TICKET]
+    more = allocate(lines(6), 800_000.0, min_ticket=100_000.0, min_count=6)
+    assert more.amounts == pytest.approx([800_000 / 3, 400_000 / 3, *[100_000.0] * 4], rel=1e-12)
+    assert more.binding.tolist() == [Binding.NONE, Binding.NONE, *[Binding.TICKET] * 3, Binding.COUNT]
     assert "min_count keeps it in" in more.summary()
     nothing = allocate(lines(4), 300_000.0, max_count=0)
     assert nothing.amounts.tolist() == [0.0] * 4

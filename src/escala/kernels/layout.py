@@ -283,6 +283,10 @@ fences = rows(
     "noted",  # price beyond that
     "found",  # the same, of the whole problem
     "holds",
+    "under",  # with whole lots or counts: its price is no lower than that, and no higher than what follows
+    "over",
+    "root_under",  # the same, of the whole problem
+    "root_over",
 )
 #: How the last attempt to keep to the limits of groups ended, behind that a problem's own one, and the first one.
 verdict = rows(

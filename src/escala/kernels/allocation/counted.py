@@ -66,7 +66,8 @@ MONEY = -1  # the coordinate that is the price of money; the others are those of
 FIRST_STEP = 0.0625  # of the size of prices
 ACCURACY = 1e-13  # relative: bounds that close to the lowest are the lowest
 PART_OF_GAP = 1e-3  # of the gap that is asked for: as good
-GROUP_ROUNDS = 3  # over the prices of groups, of the whole problem
+GROUP_ROUNDS = 6  # over the prices of groups, of the whole problem
+ROUNDS_BELOW = 2  # the same of its parts
 
 
 @routine
@@ -177,21 +178,51 @@ def within(work: Floats, at: int, k: int, forest: Integers) -> bool:
 
 
 @routine
-def charge_groups(lanes: Lanes, groups: Groups) -> None:
-    """Let every instrument answer to the prices of its groups beside that of money, and to no fence."""
+def open_prices(groups: Groups) -> None:
+    """Forget all prices of groups."""
+    _, fences, _, _ = groups
+    for k in range(fences.shape[1]):
+        fences[fence.UNDER, k] = fences[fence.ROOT_UNDER, k] = -math.inf
+        fences[fence.OVER, k] = fences[fence.ROOT_OVER, k] = math.inf
+        fences[fence.NOTED, k] = 0.0
+
+
+@routine
+def take_root_prices(groups: Groups) -> None:
+    """Begin with the prices of groups of the whole problem."""
+    _, fences, _, _ = groups
+    for k in range(fences.shape[1]):
+        fences[fence.UNDER, k], fences[fence.OVER, k] = fences[fence.ROOT_UNDER, k], fences[fence.ROOT_OVER, k]
+
+
+@routine
+def keep_root_prices(groups: Groups) -> None:
+    """Keep the prices of groups as those of the whole problem."""
+    _, fences, _, _ = groups
+    for k in range(fences.shape[1]):
+        fences[fence.ROOT_UNDER, k], fences[fence.ROOT_OVER, k] = fences[fence.UNDER, k], fences[fence.OVER, k]
+
+
+@routine
+def charge_groups(lanes: Lanes, groups: Groups, price: float) -> None:
+    """Let every instrument answer to the price of its group, and to no fence: NOTED is what that adds.
+
+    A group's price is that of what lies around it, but between UNDER and OVER.
+    """
     work, _, _, _, slot, _, _, _ = lanes
     forest, fences, _, _ = groups
     if forest.shape[1] == 0:
         return
+    for k in range(forest.shape[1] - 1, -1, -1):
+        parent = forest[tree.PARENT, k]
+        around = fences[fence.PRICE, parent] if parent >= 0 else price
+        own = min(max(around, fences[fence.UNDER, k]), fences[fence.OVER, k])
+        fences[fence.PRICE, k], fences[fence.AROUND, k], fences[fence.NOTED, k] = own, around, own - around
     for i in range(slot.size):
         at = slot[i]
+        leaf = int(work[at + LEAF * LANES])
         work[at + CAP * LANES], work[at + FLOOR * LANES] = math.inf, -math.inf
-        beyond = 0.0
-        g = int(work[at + LEAF * LANES])
-        while g >= 0:
-            beyond += fences[fence.NOTED, g]
-            g = forest[tree.PARENT, g]
-        shift(work, at, beyond)
+        shift(work, at, fences[fence.PRICE, leaf] - price if leaf >= 0 else 0.0)
 
 
 @routine
@@ -257,24 +288,40 @@ def answer_all(lanes: Lanes, counts: Counts, price: float) -> tuple[float, float
     return total + rest, size
 
 
+@helper
+def _follows(groups: Groups, g: int, coordinate: int) -> bool:
+    """Whether a price (−1: of money, else of a group) is that of group g too, or of what lies in no group (−1)."""
+    forest, fences, _, _ = groups
+    while (g >= 0) & (g != coordinate):
+        if fences[fence.NOTED, g] != 0.0:
+            return False
+        g = forest[tree.PARENT, g]
+    return g == coordinate
+
+
+@helper
+def _limit(groups: Groups, k: int) -> float:
+    """Limit of a group that its price belongs to."""
+    _, fences, _, _ = groups
+    return fences[fence.MOST, k] if fences[fence.NOTED, k] > 0.0 else fences[fence.LEAST, k]
+
+
 @routine
-def _slope(lanes: Lanes, money: float, groups: Groups, coordinate: int) -> tuple[float, float]:
-    """Derivative of the bound by a price, what may be held less what is; and the size of that."""
+def _slope(lanes: Lanes, groups: Groups, coordinate: int, capacity: float) -> float:
+    """Derivative of the bound by a price: what may be held less what is."""
     work, _, _, _, slot, ledger, _, _ = lanes
     forest, fences, _, _ = groups
+    g = forest.shape[1]
     held = rest = 0.0
     for i in range(slot.size):
-        if coordinate == MONEY or within(work, slot[i], coordinate, forest):
+        leaf = int(work[slot[i] + LEAF * LANES]) if g > 0 else -1
+        if _follows(groups, leaf, coordinate):
             held, rest = two_sum(held, rest, ledger[w.AT, i])
-    if coordinate == MONEY:
-        return (money - held) - rest, money
-    most, least, price = (
-        fences[fence.MOST, coordinate], fences[fence.LEAST, coordinate], fences[fence.NOTED, coordinate],
-    )  # fmt: skip
-    held += rest
-    if price == 0.0:
-        return min(most - held, 0.0) + max(least - held, 0.0), money
-    return (most if price > 0.0 else least) - held, money
+    for k in range(g):
+        apart = (fences[fence.NOTED, k] != 0.0) & (k != coordinate)
+        if apart and _follows(groups, forest[tree.PARENT, k], coordinate):
+            held, rest = two_sum(held, rest, _limit(groups, k))
+    return (capacity - held) - rest
 
 
 @routine
@@ -285,68 +332,79 @@ def _terms_of_groups(groups: Groups) -> tuple[float, float]:
     for k in range(fences.shape[1]):
         price = fences[fence.NOTED, k]
         if price != 0.0:
-            paid = price * (fences[fence.MOST, k] if price > 0.0 else fences[fence.LEAST, k])
+            paid = price * _limit(groups, k)
             total += paid
             size += abs(paid)
     return total, size
 
 
 @routine
-def _keep_side(lanes: Lanes, row: int) -> None:
-    _, _, _, _, slot, ledger, _, _ = lanes
+def _bound_at(lanes: Lanes, counts: Counts, terms: Terms, groups: Groups, price: float) -> tuple[float, float]:
+    """Bound at a price of money, with the groups' own; and what it may be wrong by."""
+    money, hurdle, _, _, _, _ = terms
+    charge_groups(lanes, groups, price)
+    value, size = answer_all(lanes, counts, price)
+    paid, paid_size = _terms_of_groups(groups)
+    own = (price - hurdle) * money
+    return value + (own + paid), ROUNDING * (size + abs(own) + paid_size)
+
+
+@routine
+def _keep_side(lanes: Lanes, groups: Groups, coordinate: int, row: int) -> None:
+    """Note the amounts on one side of a price, of all instruments that follow it."""
+    work, _, _, _, slot, ledger, _, _ = lanes
     for i in range(slot.size):
-        ledger[row, i] = ledger[w.AT, i]
+        if coordinate == MONEY or _follows(groups, int(work[slot[i] + LEAF * LANES]), coordinate):
+            ledger[row, i] = ledger[w.AT, i]
 
 
 @routine
 def _lower(
-    lanes: Lanes, counts: Counts, terms: Terms, groups: Groups, coordinate: int, price: float
+    lanes: Lanes, counts: Counts, terms: Terms, groups: Groups, price: float, coordinate: int, row: int
 ) -> tuple[float, float, bool]:
     """Lower the bound by one price, from where it is: the lowest bound, the price, and whether there are two sides.
 
-    On the sides, SHORT and OVER, are the amounts just above and below the price of money, where it was that.
+    The price is that of money, or row UNDER or OVER of a group. The bound is −inf where no price is enough. On the
+    sides, SHORT and OVER for money, MORE and LESS for groups, are the amounts just above and below it.
     """
-    money, hurdle, floor, scale, tolerance, _ = terms
+    money, _, floor, scale, tolerance, _ = terms
     fences = groups[1]
-    least, most = floor, math.inf
-    here = max(price, floor)
+    here, least, most, capacity = max(price, floor), floor, math.inf, money
+    short, over = w.SHORT, w.OVER
     if coordinate != MONEY:
-        here = fences[fence.NOTED, coordinate]
-        least = -math.inf if fences[fence.LEAST, coordinate] > 0.0 else 0.0
-        most = math.inf if fences[fence.MOST, coordinate] < math.inf else 0.0
+        short, over = w.MORE, w.LESS
+        around = fences[fence.AROUND, coordinate]
+        least, capacity = around, fences[fence.MOST, coordinate]
+        if row == fence.OVER:
+            least, most, capacity = -math.inf, around, fences[fence.LEAST, coordinate]
+        here = min(max(fences[row, coordinate], least), most)
     best = lowest = math.inf
     at_best = here
     low, high = -math.inf, math.inf
     at_low = at_high = slope_low = slope_high = 0.0
     step = FIRST_STEP * scale
     enough = max(ACCURACY, PART_OF_GAP * tolerance)
+    ended = False
     for count in range(CUT_EVALUATIONS):
         if coordinate == MONEY:
             price = here
         else:
-            fences[fence.NOTED, coordinate] = here
-            charge_groups(lanes, groups)
-        value, size = answer_all(lanes, counts, price)
-        paid, paid_size = _terms_of_groups(groups)
-        value += (price - hurdle) * money + paid
-        size += abs(price - hurdle) * money + paid_size
-        if value + ROUNDING * size < best:
-            best, at_best = value + ROUNDING * size, here
+            fences[row, coordinate] = here
+        value, wrong = _bound_at(lanes, counts, terms, groups, price)
+        if value + wrong < best:
+            best, at_best = value + wrong, here
         lowest = min(lowest, value)
-        slope, unit = _slope(lanes, money, groups, coordinate)
-        settled = abs(slope) <= AT_BOUND * unit
-        if (slope >= 0.0) | settled:
-            if coordinate == MONEY:
-                _keep_side(lanes, w.SHORT)
-            if settled | (here <= least):
-                low = -math.inf
-                break
+        slope = _slope(lanes, groups, coordinate, capacity)
+        ended = (abs(slope) <= AT_BOUND * money) | ((slope > 0.0) & (here <= least)) | ((slope < 0.0) & (here >= most))
+        if (slope >= 0.0) | ended:
+            _keep_side(lanes, groups, coordinate, short)
+        else:
+            _keep_side(lanes, groups, coordinate, over)
+        if ended:
+            break
+        if slope > 0.0:
             high, at_high, slope_high = here, value, slope
         else:
-            if coordinate == MONEY:
-                _keep_side(lanes, w.OVER)
-            if here >= most:
-                break
             low, at_low, slope_low = here, value, slope
         if high == math.inf:
             here = min(here + step, most)
@@ -361,29 +419,69 @@ def _lower(
             here = meet if (count % 3 != 2) & (low < meet) & (meet < high) else 0.5 * (low + high)
             if not low < here < high:
                 break
+    sides = (not ended) & (low > -math.inf) & (high < math.inf)
     if coordinate != MONEY:
-        fences[fence.NOTED, coordinate] = at_best
-        charge_groups(lanes, groups)
-    elif high == math.inf and low > -math.inf:
-        best = -math.inf  # no price is high enough: the holdings exceed the money
-    return best, at_best, low > -math.inf
+        inactive = ended & (at_best == (least if row == fence.UNDER else most))
+        fences[row, coordinate] = at_best
+        if inactive:
+            fences[row, coordinate] = -math.inf if row == fence.UNDER else math.inf
+    if not (ended | sides):
+        best = -math.inf
+    return best, at_best, sides
+
+
+@routine
+def _lower_by_groups(lanes: Lanes, counts: Counts, terms: Terms, groups: Groups, price: float) -> bool:
+    """Lower the bound by the prices of groups, from the innermost outwards; False where no price is enough."""
+    fences = groups[1]
+    for k in range(fences.shape[1]):
+        for row in (fence.UNDER, fence.OVER):
+            limited = fences[fence.MOST, k] < math.inf if row == fence.UNDER else fences[fence.LEAST, k] > 0.0
+            if limited:
+                charge_groups(lanes, groups, price)
+                found, _, _ = _lower(lanes, counts, terms, groups, price, k, row)
+                if found == -math.inf:
+                    return False
+    return True
+
+
+@routine
+def _take_sides_of_groups(lanes: Lanes, groups: Groups) -> None:
+    """In groups that have a price of their own, its sides count."""
+    work, _, _, _, slot, ledger, _, _ = lanes
+    forest, fences, _, _ = groups
+    for i in range(slot.size):
+        k = int(work[slot[i] + LEAF * LANES])
+        while k >= 0 and fences[fence.NOTED, k] == 0.0:
+            k = forest[tree.PARENT, k]
+        if (k >= 0) & (not math.isnan(ledger[w.MORE, i])) & (not math.isnan(ledger[w.LESS, i])):
+            ledger[w.SHORT, i], ledger[w.OVER, i] = ledger[w.MORE, i], ledger[w.LESS, i]
 
 
 @routine
 def lower_bound(
     lanes: Lanes, counts: Counts, terms: Terms, groups: Groups, price: float, rounds: int
 ) -> tuple[float, float, bool]:
-    """Lower the bound by the price of money, then by those of the groups in turn."""
-    best, price, sides = _lower(lanes, counts, terms, groups, MONEY, price)
+    """Lower the bound by the price of money, and by those of the groups in turn; −inf: nothing is feasible."""
+    best, price, sides = _lower(lanes, counts, terms, groups, price, MONEY, 0)
+    if groups[0].shape[1] == 0:
+        return best, price, sides
+    ledger = lanes[5]
     for _ in range(rounds):
         before = best
-        for k in range(groups[0].shape[1]):
-            _lower(lanes, counts, terms, groups, k, price)
-        found, price, sides = _lower(lanes, counts, terms, groups, MONEY, price)
+        for i in range(ledger.shape[1]):
+            ledger[w.MORE, i] = ledger[w.LESS, i] = math.nan
+        if not _lower_by_groups(lanes, counts, terms, groups, price):
+            return -math.inf, price, False
+        found, price, sides = _lower(lanes, counts, terms, groups, price, MONEY, 0)
         best = min(best, found)
         if not before - best > PART_OF_GAP * terms[4] * abs(best):
             break
-    return best, price, sides
+    if not sides:
+        for i in range(ledger.shape[1]):
+            ledger[w.OVER, i] = ledger[w.SHORT, i]
+    _take_sides_of_groups(lanes, groups)
+    return best, price, True
 
 
 @routine

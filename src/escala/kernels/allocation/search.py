@@ -8,14 +8,17 @@ from escala.kernels.allocation import envelope
 from escala.kernels.allocation.balance import AT_BOUND, SLACK, SMOOTH
 from escala.kernels.allocation.counted import (
     GROUP_ROUNDS,
+    ROUNDS_BELOW,
     Lanes,
     Terms,
     build_all_holding,
     build_holding,
-    charge_groups,
     check_groups,
+    keep_root_prices,
     lower_bound,
+    open_prices,
     possible,
+    take_root_prices,
     value_nothing,
 )
 from escala.kernels.allocation.dual import (
@@ -65,7 +68,6 @@ from escala.kernels.families import ladder
 from escala.kernels.jit import Floats, Integers, helper, routine
 from escala.kernels.layout import allocation_status as status_of
 from escala.kernels.layout import coefficients, families, verdict
-from escala.kernels.layout import fences as fence
 from escala.kernels.layout import marks as m
 from escala.kernels.layout import node as node_of
 from escala.kernels.layout import node_bound as bound_of
@@ -363,9 +365,8 @@ def _solve_node(
 def _begin_whole(lanes: Lanes, groups: Groups) -> int:
     """Prepare a search with whole lots and counts; what groups must hold and may decides whether it is worth it."""
     build_all_holding(lanes)
-    fences, ended = groups[1], groups[3]
-    for k in range(fences.shape[1]):
-        fences[fence.NOTED, k] = 0.0
+    ended = groups[3]
+    open_prices(groups)
     status, culprit, excess = check_groups(lanes, groups)
     ended[verdict.NOTED + verdict.STATUS], ended[verdict.NOTED + verdict.CULPRIT] = status, culprit
     ended[verdict.NOTED + verdict.EXCESS] = excess
@@ -384,7 +385,7 @@ def _solve_whole_node(
     if status != status_of.OPTIMAL:
         return price, -math.inf, -math.inf, best, shadow, -1, CLOSE, 0.0, False
     value_nothing(lanes)
-    charge_groups(lanes, groups)
+    take_root_prices(groups)
     bound, price, sides = lower_bound(lanes, counts, terms, groups, price, rounds)
     if bound - best <= tolerance * abs(bound):
         return price, bound, bound, best, shadow, -1, CLOSE, 0.0, False
@@ -398,7 +399,7 @@ def _solve_whole_node(
     elif math.isnan(point):
         action, point = _branch(work, slot, inside)
     note_domains(lanes)
-    best, shadow = try_sides(lanes, counts, terms, groups, price, best, shadow, sides)
+    best, shadow = try_sides(lanes, counts, terms, groups, price, best, shadow, sides, rounds > ROUNDS_BELOW)
     return price, bound, bound, best, shadow, inside, action, point, False
 
 
@@ -444,6 +445,7 @@ def search(
             root_price, dual, bound, best, shadow, inside, action, point, smooth = _solve_whole_node(
                 lanes, terms, least, most, groups, price, -math.inf, price, GROUP_ROUNDS
             )
+            keep_root_prices(groups)
     else:
         root_price, dual, bound, best, shadow, inside, action, point, smooth = _solve_node(
             work, kinds, blocks, sums, slot, marked, tickets, money, hurdle, floor, exactly, price, scale,
@@ -497,7 +499,7 @@ def search(
                     continue
                 if whole:
                     _, _, bound, best, shadow, inside, action, point, _ = _solve_whole_node(
-                        lanes, terms, least, most, groups, root_price, best, shadow, 1
+                        lanes, terms, least, most, groups, root_price, best, shadow, ROUNDS_BELOW
                     )
                 else:
                     _, _, bound, best, shadow, inside, action, point, _ = _solve_node(

@@ -18,6 +18,7 @@ from escala.kernels.allocation.counted import (
     build_holding,
     charge_groups,
     free_of_groups,
+    take_root_prices,
     value_nothing,
     within,
 )
@@ -349,9 +350,9 @@ def _try_trial(
 @routine
 def _try_side(
     lanes: Lanes, counts: Counts, terms: Terms, groups: Groups, side: int, price: float, best: float, shadow: float,
-    open_rest: bool, whole: bool,
+    open_rest: bool, whole: bool, thorough: bool,
 ) -> tuple[float, float]:  # fmt: skip
-    """Try what is chosen on one side of the price: with its own lots, then with those of its own best amounts."""
+    """Try what is chosen on one side of the price with its own lots; if `thorough` with its best amounts too."""
     work, _, _, _, slot, ledger, _, _ = lanes
     for i in range(slot.size):
         ledger[w.TRIAL, i] = ledger[side, i]
@@ -360,6 +361,8 @@ def _try_side(
         at, value = _relax_trial(lanes, terms, groups, price)
         return _keep(lanes, value, at, best, shadow)
     best, shadow = _try_trial(lanes, counts, terms, groups, price, best, shadow, open_rest)
+    if not thorough:
+        return best, shadow
     for i in range(slot.size):
         ledger[w.TRIAL, i] = ledger[side, i]
     _hold_trial(lanes, open_rest, False)
@@ -377,6 +380,7 @@ def _try_side(
 @routine
 def try_sides(
     lanes: Lanes, counts: Counts, terms: Terms, groups: Groups, price: float, best: float, shadow: float, sides: bool,
+    thorough: bool,
 ) -> tuple[float, float]:  # fmt: skip
     """Look for allocations in a node: BEST."""
     work, _, _, _, slot, ledger, _, _ = lanes
@@ -386,9 +390,10 @@ def try_sides(
         whole |= work[slot[i] + LOT * LANES] > 0.0
         m += ledger[w.STATE, i] == FREE
     open_rest = counts[1] >= m
-    best, shadow = _try_side(lanes, counts, terms, groups, w.SHORT, price, best, shadow, open_rest, whole)
+    thorough |= (groups[0].shape[1] > 0) | (best == -math.inf)
+    best, shadow = _try_side(lanes, counts, terms, groups, w.SHORT, price, best, shadow, open_rest, whole, thorough)
     if sides:
-        best, shadow = _try_side(lanes, counts, terms, groups, w.OVER, price, best, shadow, open_rest, whole)
+        best, shadow = _try_side(lanes, counts, terms, groups, w.OVER, price, best, shadow, open_rest, whole, thorough)
     return best, shadow
 
 
@@ -468,7 +473,6 @@ def end_whole(lanes: Lanes, groups: Groups, price: float) -> None:
     The envelopes are those of what holds something: whoever comes next builds them anew.
     """
     work, kinds, _, _, slot, ledger, _, dirty = lanes
-    fences = groups[1]
     for i in range(slot.size):
         at = slot[i]
         work[at + LOW * LANES], work[at + HIGH * LANES] = work[at + ROOT_LOW * LANES], work[at + ROOT_HIGH * LANES]
@@ -480,10 +484,9 @@ def end_whole(lanes: Lanes, groups: Groups, price: float) -> None:
         if dirty[i]:
             build_holding(work, at, kinds[at // BLOCK])
         dirty[i] = 0
-    for k in range(fences.shape[1]):
-        fences[fence.NOTED, k] = fences[fence.FOUND, k]
     value_nothing(lanes)
-    charge_groups(lanes, groups)
+    take_root_prices(groups)
+    charge_groups(lanes, groups, price)
     answer_all(lanes, (0, slot.size), price)
     free_of_groups(lanes, groups)
     for i in range(slot.size):
