@@ -36,6 +36,7 @@ from escala.kernels.allocation.envelope import (
     LOT,
     LOW,
     NEAR,
+    REACH,
     SIZE,
     STATE,
     WORTH,
@@ -300,51 +301,85 @@ def _follows(groups: Groups, g: int, coordinate: int) -> bool:
 
 
 @helper
-def _limit(groups: Groups, k: int) -> float:
-    """Limit of a group that its price belongs to."""
+def _limit(groups: Groups, k: int, row: int) -> float:
+    """Limit of a group that its price belongs to: that of row UNDER or OVER, or (`row` −1) of the price's sign."""
     _, fences, _, _ = groups
-    return fences[fence.MOST, k] if fences[fence.NOTED, k] > 0.0 else fences[fence.LEAST, k]
+    upper = (fences[fence.NOTED, k] > 0.0) if row < 0 else (row == fence.UNDER)
+    return fences[fence.MOST, k] if upper else fences[fence.LEAST, k]
+
+
+@routine
+def _held_in_groups(lanes: Lanes, groups: Groups, coordinate: int) -> float:
+    """Add up what follows a price, groups that have prices of their own as what these belong to.
+
+    At the price at which a group holds its limit by its own lots or chords, more or less than that is no more than it.
+    """
+    work, _, _, _, slot, ledger, _, _ = lanes
+    forest, fences, _, _ = groups
+    whole = 0.0
+    for k in range(forest.shape[1]):
+        fences[fence.HOLDS, k] = 0.0
+    for i in range(slot.size):
+        leaf = int(work[slot[i] + LEAF * LANES])
+        if leaf >= 0:
+            fences[fence.HOLDS, leaf] += ledger[w.AT, i]
+        else:
+            whole += ledger[w.AT, i]
+    for k in range(forest.shape[1]):
+        held, parent = fences[fence.HOLDS, k], forest[tree.PARENT, k]
+        if k == coordinate:
+            return held
+        if fences[fence.NOTED, k] != 0.0:
+            held = _limit(groups, k, -1)
+        elif fences[fence.UNDER, k] > -math.inf:
+            held = min(held, fences[fence.MOST, k])
+        elif fences[fence.OVER, k] < math.inf:
+            held = max(held, fences[fence.LEAST, k])
+        if parent >= 0:
+            fences[fence.HOLDS, parent] += held
+        else:
+            whole += held
+    return whole
 
 
 @routine
 def _slope(lanes: Lanes, groups: Groups, coordinate: int, capacity: float) -> float:
     """Derivative of the bound by a price: what may be held less what is."""
-    work, _, _, _, slot, ledger, _, _ = lanes
-    forest, fences, _, _ = groups
-    g = forest.shape[1]
+    slot, ledger = lanes[4], lanes[5]
+    if groups[0].shape[1] > 0:
+        return capacity - _held_in_groups(lanes, groups, coordinate)
     held = rest = 0.0
     for i in range(slot.size):
-        leaf = int(work[slot[i] + LEAF * LANES]) if g > 0 else -1
-        if _follows(groups, leaf, coordinate):
-            held, rest = two_sum(held, rest, ledger[w.AT, i])
-    for k in range(g):
-        apart = (fences[fence.NOTED, k] != 0.0) & (k != coordinate)
-        if apart and _follows(groups, forest[tree.PARENT, k], coordinate):
-            held, rest = two_sum(held, rest, _limit(groups, k))
+        held, rest = two_sum(held, rest, ledger[w.AT, i])
     return (capacity - held) - rest
 
 
 @routine
-def _terms_of_groups(groups: Groups) -> tuple[float, float]:
+def _terms_of_groups(groups: Groups, coordinate: int, row: int) -> tuple[float, float]:
     """What the limits of groups are worth at their prices, and the size of that."""
     _, fences, _, _ = groups
     total = size = 0.0
     for k in range(fences.shape[1]):
         price = fences[fence.NOTED, k]
         if price != 0.0:
-            paid = price * _limit(groups, k)
+            paid = price * _limit(groups, k, row if k == coordinate else -1)
             total += paid
             size += abs(paid)
     return total, size
 
 
 @routine
-def _bound_at(lanes: Lanes, counts: Counts, terms: Terms, groups: Groups, price: float) -> tuple[float, float]:
-    """Bound at a price of money, with the groups' own; and what it may be wrong by."""
+def _bound_at(
+    lanes: Lanes, counts: Counts, terms: Terms, groups: Groups, price: float, coordinate: int, row: int
+) -> tuple[float, float]:
+    """Bound at a price of money, with the groups' own; and what it may be wrong by.
+
+    It is one of all groups but that of the coordinate, whose price counts as that of one of its limits.
+    """
     money, hurdle, _, _, _, _ = terms
     charge_groups(lanes, groups, price)
     value, size = answer_all(lanes, counts, price)
-    paid, paid_size = _terms_of_groups(groups)
+    paid, paid_size = _terms_of_groups(groups, coordinate, row)
     own = (price - hurdle) * money
     return value + (own + paid), ROUNDING * (size + abs(own) + paid_size)
 
@@ -364,20 +399,21 @@ def _lower(
 ) -> tuple[float, float, bool]:
     """Lower the bound by one price, from where it is: the lowest bound, the price, and whether there are two sides.
 
-    The price is that of money, or row UNDER or OVER of a group. The bound is −inf where no price is enough. On the
+    The price is that of money, or of a group: row UNDER, at which it holds what it may at most, or OVER, at which it
+    holds its least, whatever the price of what lies around it. The bound is −inf where no price is enough. On the
     sides, SHORT and OVER for money, MORE and LESS for groups, are the amounts just above and below it.
     """
     money, _, floor, scale, tolerance, _ = terms
     fences = groups[1]
-    here, least, most, capacity = max(price, floor), floor, math.inf, money
+    here, least, capacity = max(price, floor), floor, money
     short, over = w.SHORT, w.OVER
     if coordinate != MONEY:
         short, over = w.MORE, w.LESS
-        around = fences[fence.AROUND, coordinate]
-        least, capacity = around, fences[fence.MOST, coordinate]
+        capacity = _limit(groups, coordinate, row)
+        here = fences[row, coordinate]
+        here = max(here if abs(here) < math.inf else price, floor)
         if row == fence.OVER:
-            least, most, capacity = -math.inf, around, fences[fence.LEAST, coordinate]
-        here = min(max(fences[row, coordinate], least), most)
+            least = -math.inf
     best = lowest = math.inf
     at_best = here
     low, high = -math.inf, math.inf
@@ -389,13 +425,13 @@ def _lower(
         if coordinate == MONEY:
             price = here
         else:
-            fences[row, coordinate] = here
-        value, wrong = _bound_at(lanes, counts, terms, groups, price)
+            fences[fence.UNDER, coordinate] = fences[fence.OVER, coordinate] = here
+        value, wrong = _bound_at(lanes, counts, terms, groups, price, coordinate, row)
         if value + wrong < best:
             best, at_best = value + wrong, here
         lowest = min(lowest, value)
         slope = _slope(lanes, groups, coordinate, capacity)
-        ended = (abs(slope) <= AT_BOUND * money) | ((slope > 0.0) & (here <= least)) | ((slope < 0.0) & (here >= most))
+        ended = (abs(slope) <= AT_BOUND * money) | ((slope > 0.0) & (here <= least))
         if (slope >= 0.0) | ended:
             _keep_side(lanes, groups, coordinate, short)
         else:
@@ -407,7 +443,7 @@ def _lower(
         else:
             low, at_low, slope_low = here, value, slope
         if high == math.inf:
-            here = min(here + step, most)
+            here += step
             step *= 4.0
         elif low == -math.inf:
             here = max(here - step, least)
@@ -420,14 +456,26 @@ def _lower(
             if not low < here < high:
                 break
     sides = (not ended) & (low > -math.inf) & (high < math.inf)
+    unmet = (not ended) & (not sides)
     if coordinate != MONEY:
-        inactive = ended & (at_best == (least if row == fence.UNDER else most))
-        fences[row, coordinate] = at_best
-        if inactive:
-            fences[row, coordinate] = -math.inf if row == fence.UNDER else math.inf
-    if not (ended | sides):
-        best = -math.inf
-    return best, at_best, sides
+        fences[fence.UNDER, coordinate], fences[fence.OVER, coordinate] = -math.inf, math.inf
+        slack = (here <= least) | (low == -math.inf if row == fence.UNDER else high == math.inf) & (not ended)
+        here = at_best if sides else here
+        fences[row, coordinate] = here if not slack else (-math.inf if row == fence.UNDER else math.inf)
+        unmet &= not slack
+    return -math.inf if unmet else best, at_best, sides
+
+
+@routine
+def _room(lanes: Lanes, groups: Groups, k: int) -> float:
+    """Room in a group, up to its instruments' own bounds."""
+    work, _, _, _, slot, _, _, _ = lanes
+    room = 0.0
+    for i in range(slot.size):
+        at = slot[i]
+        if (work[at + STATE * LANES] != CLOSED) and within(work, at, k, groups[0]):
+            room += work[at + REACH * LANES]
+    return room
 
 
 @routine
@@ -435,27 +483,42 @@ def _lower_by_groups(lanes: Lanes, counts: Counts, terms: Terms, groups: Groups,
     """Lower the bound by the prices of groups, from the innermost outwards; False where no price is enough."""
     fences = groups[1]
     for k in range(fences.shape[1]):
-        for row in (fence.UNDER, fence.OVER):
-            limited = fences[fence.MOST, k] < math.inf if row == fence.UNDER else fences[fence.LEAST, k] > 0.0
-            if limited:
-                charge_groups(lanes, groups, price)
-                found, _, _ = _lower(lanes, counts, terms, groups, price, k, row)
-                if found == -math.inf:
-                    return False
+        most, least = fences[fence.MOST, k], fences[fence.LEAST, k]
+        if _room(lanes, groups, k) > most:
+            found, _, _ = _lower(lanes, counts, terms, groups, price, k, fence.UNDER)
+            if found == -math.inf:
+                return False
+        else:
+            fences[fence.UNDER, k] = -math.inf
+        if (least > 0.0) & (fences[fence.UNDER, k] == -math.inf):
+            found, _, _ = _lower(lanes, counts, terms, groups, price, k, fence.OVER)
+            if found == -math.inf:
+                return False
+        else:
+            fences[fence.OVER, k] = math.inf
     return True
 
 
 @routine
-def _take_sides_of_groups(lanes: Lanes, groups: Groups) -> None:
-    """In groups that have a price of their own, its sides count."""
+def _take_sides_of_groups(lanes: Lanes, counts: Counts, groups: Groups) -> None:
+    """In groups that have a price of their own, its sides count; but not for who holds something, if that is limited.
+
+    For others may have been chosen there.
+    """
     work, _, _, _, slot, ledger, _, _ = lanes
     forest, fences, _, _ = groups
+    m = 0
+    for i in range(slot.size):
+        m += work[slot[i] + STATE * LANES] == FREE
+    anyone = (counts[0] == 0) & (counts[1] >= m)
     for i in range(slot.size):
         k = int(work[slot[i] + LEAF * LANES])
         while k >= 0 and fences[fence.NOTED, k] == 0.0:
             k = forest[tree.PARENT, k]
-        if (k >= 0) & (not math.isnan(ledger[w.MORE, i])) & (not math.isnan(ledger[w.LESS, i])):
-            ledger[w.SHORT, i], ledger[w.OVER, i] = ledger[w.MORE, i], ledger[w.LESS, i]
+        one, other = ledger[w.MORE, i], ledger[w.LESS, i]
+        held = (ledger[w.SHORT, i] > 0.0) & (ledger[w.OVER, i] > 0.0) & (one > 0.0) & (other > 0.0)
+        if (k >= 0) & (not math.isnan(one)) & (not math.isnan(other)) & (anyone | held):
+            ledger[w.SHORT, i], ledger[w.OVER, i] = one, other
 
 
 @routine
@@ -480,7 +543,7 @@ def lower_bound(
     if not sides:
         for i in range(ledger.shape[1]):
             ledger[w.OVER, i] = ledger[w.SHORT, i]
-    _take_sides_of_groups(lanes, groups)
+    _take_sides_of_groups(lanes, counts, groups)
     return best, price, True
 
 

@@ -55,7 +55,7 @@ from escala.kernels.layout import forest as tree
 from escala.kernels.layout import whole as w
 
 MOST_MOVES = 64  # of lots, to improve an allocation
-MOST_PAIRS = 2_000_000  # that are looked at for it
+MOST_PAIRS = 200_000  # that are looked at for it
 GAINS = 1e-14  # relative: less is no gain
 APART = 1e-9  # of the money: sides closer to each other are the same
 
