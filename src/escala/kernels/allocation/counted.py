@@ -48,7 +48,7 @@ from escala.kernels.allocation.envelope import (
 )
 from escala.kernels.allocation.groups import Groups, shift
 from escala.kernels.allocation.halves import build
-from escala.kernels.allocation.lots import best_lots
+from escala.kernels.allocation.lots import above_utility, best_lots
 from escala.kernels.jit import Floats, Integers, helper, routine
 from escala.kernels.layout import allocation_status as status_of
 from escala.kernels.layout import fences as fence
@@ -270,6 +270,9 @@ def answer_all(lanes: Lanes, counts: Counts, price: float) -> tuple[float, float
         if (work[at + LOT * LANES] > 0.0) & (state != CLOSED):
             value, x = best_lots(work, at, kinds[at // BLOCK], price)
             size += abs(value) + 2.0 * abs(price * x)
+        elif (x > work[at + HIGH * LANES]) & (state != CLOSED):  # no more is needed, nor is the envelope one there
+            x = work[at + HIGH * LANES]
+            value = above_utility(work, at, kinds[at // BLOCK], x) - (price + work[at + BEYOND * LANES]) * x
         ledger[w.AT, i] = x
         if state == FREE:
             empty = ledger[w.EMPTY, i]
