@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import gc
 import hashlib
 import math
 import operator
@@ -21,7 +22,7 @@ from typing import Any, cast
 import llvmlite.binding as llvm
 import numba
 from numba import types as nb
-from numba.core import config
+from numba.core import config, ir
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
@@ -31,6 +32,7 @@ from numba.core.registry import CPUDispatcher, cpu_target
 from numba.core.typed_passes import NativeLowering
 
 from escala.kernels.identity import identity
+from escala.kernels.linking import Parts
 
 # error_model "numpy": a division by zero gives inf or nan as the definitions say, and no branch that could raise.
 # _nrt False: kernels own no memory, so no array is counted; the atomic counters took a fifth of a short scenario.
@@ -295,7 +297,7 @@ class Kernel:
         self.dispatcher.disable_compile()
 
     def _compile(self) -> None:
-        with global_compiler_lock, _remembered():
+        with global_compiler_lock, _quicker():
             self.dispatcher.compile(nb.void(*map(_kind, self.signature)))
 
     def lowered(self) -> Any:
@@ -317,7 +319,8 @@ def kernel(function: Any, signature: tuple[str, ...], announce: Callable[[], Non
     if config.DISABLE_JIT:
         return function
     function.__escala_identity__ = identity(function, signature)
-    made = Kernel(function, signature, numba.njit(**OPTIONS, **_NO_CFUNC)(function), announce)
+    dispatcher = numba.njit(**OPTIONS, **_NO_CFUNC, pipeline_class=_RootCompiler)(function)
+    made = Kernel(function, signature, dispatcher, announce)
     _defined[made.name] = made
     if _later:
         waiting[made.name] = made
@@ -326,13 +329,17 @@ def kernel(function: Any, signature: tuple[str, ...], announce: Callable[[], Non
     return made.dispatcher
 
 
+#: What the kernels call, optimized for this machine.
+_parts = Parts()
+
+
 class Linked(JITCodeLibrary):
-    """What a helper is compiled to: code that goes into those who call it, and is optimized there once more."""
+    """What a helper is compiled to: code that goes to those who call it, and no machine code."""
 
     def finalize(self) -> None:
-        for library in dict.fromkeys(self._linking_libraries):
-            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        _lend(self)
         self.optimize()
+        _parts.keep(self._final_module)
         self._finalize_dynamic_globals()
         self._finalized = True
 
@@ -340,6 +347,47 @@ class Linked(JITCodeLibrary):
         """Vectorize its loops here: inside a kernel some no longer are, and fits took up to a third longer."""
         passes, builder = self._codegen._module_pass_manager()
         passes.run(self._final_module, builder)
+
+    def _get_module_for_linking(self) -> Any:
+        """Give it with all that it calls, for compiled code of others."""
+        if self._shared_module is None:
+            self._shared_module = self._final_module.clone()
+            _parts.complete(self._shared_module)
+            for function in self._shared_module.functions:
+                if function.linkage in (llvm.Linkage.external, llvm.Linkage.weak_odr) and not function.is_declaration:
+                    function.linkage = "linkonce_odr"
+        return self._shared_module
+
+
+class Root(JITCodeLibrary):
+    """What a kernel is compiled to, beside what it calls."""
+
+    def finalize(self) -> None:
+        _lend(self)
+        self._optimize_final_module()
+        _parts.complete(self._final_module)
+        self._final_module.verify()
+        self._finalize_final_module()
+
+
+def _lend(library: Any) -> None:
+    """Give a library, for as long as it is optimized, what may be inlined in it."""
+    for needed in library._linking_libraries:
+        if not isinstance(needed, Linked):  # of numba's own, which are complete
+            _parts.keep(needed._final_module)
+    _parts.lend(library._final_module)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _RootLowering(NativeLowering):
+    """Lowering of a kernel."""
+
+    _name = "root_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = Root(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return bool(super().run_pass(state))
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -361,15 +409,26 @@ class _LinkedLowering(NativeLowering):
         return True
 
 
-class _LinkedCompiler(Compiler):
+class _WithLowering(Compiler):
+    """numba's passes, but for one."""
+
+    lowering: Any
+
     def define_pipelines(self) -> list[Any]:
         (pipeline,) = super().define_pipelines()
-        passes = [(_LinkedLowering if step is NativeLowering else step, why) for step, why in pipeline.passes]
-        linked = PassManager("linked")
-        for step, why in passes:
-            linked.add_pass(step, why)
-        linked.finalize()
-        return [linked]
+        passes = PassManager(self.lowering._name)
+        for step, why in pipeline.passes:
+            passes.add_pass(self.lowering if step is NativeLowering else step, why)
+        passes.finalize()
+        return [passes]
+
+
+class _RootCompiler(_WithLowering):
+    lowering = _RootLowering
+
+
+class _LinkedCompiler(_WithLowering):
+    lowering = _LinkedLowering
 
 
 class _Helper(CPUDispatcher):
@@ -398,10 +457,23 @@ _NUMBERS = (nb.Integer, nb.Float, nb.Boolean)
 
 
 @contextlib.contextmanager
-def _remembered() -> Iterator[None]:
-    """Look up only once what an operator gives for two kinds of numbers: numba tries up to 30 definitions each time."""
+def _quicker() -> Iterator[None]:
+    """Within it numba takes less time for what it does again and again, and comes to the same results."""
     context = cpu_target.typing_context
-    plain = context.resolve_function_type
+    plain, often = (context.resolve_function_type, ir.Inst._rec_list_vars), gc.get_threshold()
+    context.resolve_function_type = _remembered(plain[0])
+    ir.Inst._rec_list_vars = _without_asking(plain[1])
+    if often[0]:
+        gc.set_threshold(20_000, 20, 50)  # to look for garbage took an eighth of the time
+    try:
+        yield
+    finally:
+        context.resolve_function_type, ir.Inst._rec_list_vars = plain
+        gc.set_threshold(*often)
+
+
+def _remembered(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """Look up only once what an operator gives for two kinds of numbers: numba tries up to 30 definitions each time."""
     known: dict[Any, Any] = {}
 
     def resolve(function: Any, args: Any, kws: Any) -> Any:
@@ -413,11 +485,28 @@ def _remembered() -> Iterator[None]:
             known[key] = plain(function, args, kws)
         return known[key]
 
-    context.resolve_function_type = resolve
-    try:
-        yield
-    finally:
-        context.resolve_function_type = plain
+    return resolve
+
+
+_CONTAINERS = (dict, list, tuple)
+_NO_VARIABLES = frozenset({ir.Loc, str, int, float, bool, type(None)})
+
+
+def _without_asking(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """List variables of an instruction: most of its parts are none, which numba asks four times of each."""
+
+    def listed(self: Any, value: Any) -> Any:
+        if type(value) not in _CONTAINERS:
+            return plain(self, value)
+        found = []
+        for one in value.values() if type(value) is dict else value:
+            if type(one) is ir.Var:
+                found.append(one)
+            elif type(one) not in _NO_VARIABLES:
+                found += listed(self, one)
+        return found
+
+    return listed
 
 
 def inner(function: Any, options: dict[str, Any]) -> Any:

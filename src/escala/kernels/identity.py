@@ -6,7 +6,7 @@ import functools
 import os
 import types
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 
@@ -72,14 +72,25 @@ def sources() -> str | None:
     not deceive anybody.
     """
     here = os.path.dirname(__file__)
-    found = [os.path.join(place, name) for place, _, names in os.walk(here) for name in names if name.endswith(".py")]
+    package = os.path.dirname(here)
     sums = []
     try:
-        for path in sorted([*found, os.path.join(os.path.dirname(here), "tables.py")]):
-            with open(path, "rb") as file:
+        for path in sorted([os.path.join(package, "tables.py"), *_modules(here)]):
+            with open(path, "rb", buffering=0) as file:
                 content = file.read()
-            sums.append(f"{os.path.relpath(path, here)} {len(content)} {zlib.crc32(content)} {zlib.adler32(content)}")
+            name = path[len(package) :]
+            sums.append(f"{name} {len(content)} {zlib.crc32(content)} {zlib.adler32(content)}")
     except OSError:
         return None
     whole = "\n".join(sums).encode()
     return f"{len(whole):x}-{zlib.crc32(whole):08x}{zlib.adler32(whole):08x}"
+
+
+def _modules(folder: str) -> Iterator[str]:
+    """Give the paths of all sources in a folder: every process that starts walks here."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                yield entry.path
+            elif entry.name != "__pycache__" and entry.is_dir():
+                yield from _modules(entry.path)

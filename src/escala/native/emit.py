@@ -10,6 +10,7 @@ target machine of each level: what numba would do on such a machine, without typ
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -24,6 +25,7 @@ from numba.core.registry import cpu_target
 
 from escala import kernels
 from escala.kernels import compiler
+from escala.kernels.linking import Parts
 from escala.native.levels import LEVELS, symbol
 
 
@@ -51,6 +53,9 @@ def object_code(module: Any, names: Mapping[str, str], machine: Any) -> bytes:
     passes = llvm.create_new_module_pass_manager()
     passes.add_global_dead_code_eliminate_pass()
     passes.add_strip_dead_prototype_pass()
+    # an array is seven arguments, of which few are used; and what never throws needs no tables to unwind it
+    passes.add_dead_arg_elimination_pass()
+    passes.add_post_order_function_attributes_pass()
     passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=0)))
     return bytes(machine.emit_object(module))
 
@@ -58,7 +63,7 @@ def object_code(module: Any, names: Mapping[str, str], machine: Any) -> bytes:
 @contextlib.contextmanager
 def _put_aside() -> Iterator[None]:
     """Within it a library that is finalized only keeps what it consists of, and no function can be called."""
-    raw = [(one, one.finalize) for one in (CPUCodeLibrary, compiler.Linked)]
+    raw = [(one, one.finalize) for one in (CPUCodeLibrary, compiler.Root, compiler.Linked)]
     environment, executable = JITCPUCodegen.set_env, CPUContext.get_executable
 
     def finalize(library: Any) -> None:
@@ -77,20 +82,17 @@ def _put_aside() -> Iterator[None]:
         JITCPUCodegen.set_env, CPUContext.get_executable = environment, executable
 
 
-def _optimized(library: Any, done: dict[int, Any]) -> Any:
-    """Give a library's module, with those of the libraries that it needs, as its own `finalize` leaves it."""
-    if id(library) in done:
-        return done[id(library)]
+def _optimize(library: Any, parts: Parts, met: set[int]) -> Any:
+    """Optimize a library's module as its own `finalize` does, after those of the libraries that it needs."""
+    met.add(id(library))
     library._ensure_finalized()
+    for needed in library._linking_libraries:
+        if id(needed) not in met:
+            parts.keep(_optimize(needed, parts, met))
     module = llvm.parse_bitcode(library.escala_raw)
-    for needed in dict.fromkeys(library._linking_libraries):
-        module.link_in(_optimized(needed, done), preserve=True)
+    parts.lend(module)
     library._final_module = module
     library.optimize() if isinstance(library, compiler.Linked) else library._optimize_final_module()
-    for function in module.functions:
-        if not function.is_declaration and function.linkage == llvm.Linkage.external:
-            function.linkage = "linkonce_odr"
-    done[id(library)] = module
     return module
 
 
@@ -98,6 +100,7 @@ def emit(folder: Path, levels: Sequence[str], names: Sequence[str]) -> None:
     """Write an object file for each level, compiled side by side, and ``kernels.json``: what is in them."""
     with compiler.only_defined():
         kernels.load_all()
+    gc.freeze()  # none of what is loaded by now is garbage
     made = [compiler.waiting[f"{kernels.__name__}.{name}"] for name in names]
     _optimize_for(levels[0])  # whatever machine builds
     with _put_aside():
@@ -136,12 +139,17 @@ def _optimize_for(level: str) -> Any:
 
 
 def _emit_level(folder: Path, level: str, lowered: Sequence[tuple[str, Any]]) -> None:
+    """Compile the kernels of a level as one module, in which every function that several call is once."""
     machine = _optimize_for(level)
-    done: dict[int, Any] = {}
+    parts, met = Parts(), set[int]()
+    whole = llvm.parse_assembly("")
     for name, result in lowered:
-        module = llvm.parse_bitcode(_optimized(result.library, done).as_bitcode())
-        code = object_code(module, {result.fndesc.llvm_func_name: symbol(level, name)}, machine)
-        (folder / f"{symbol(level, name)}.o").write_bytes(code)
+        module = _optimize(result.library, parts, met)
+        module.get_function(result.fndesc.llvm_func_name).name = symbol(level, name)
+        whole.link_in(module)
+    parts.complete(whole)
+    code = object_code(whole, {symbol(level, name): symbol(level, name) for name, _ in lowered}, machine)
+    (folder / f"{level}.o").write_bytes(code)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,6 @@ from escala.kernels.allocation.envelope import (
     LOT,
     LOW,
     NEAR,
-    REACH,
     SIZE,
     STATE,
     WORTH,
@@ -477,7 +476,7 @@ def _room(lanes: Lanes, groups: Groups, k: int) -> float:
     for i in range(slot.size):
         at = slot[i]
         if (work[at + STATE * LANES] != CLOSED) and within(work, at, k, groups[0]):
-            room += work[at + REACH * LANES]
+            room += work[at + HIGH * LANES]
     return room
 
 
@@ -493,12 +492,13 @@ def _lower_by_groups(lanes: Lanes, counts: Counts, terms: Terms, groups: Groups,
                 return False
         else:
             fences[fence.UNDER, k] = -math.inf
-        if (least > 0.0) & (fences[fence.UNDER, k] == -math.inf):
+        under = fences[fence.UNDER, k]
+        fences[fence.OVER, k] = math.inf
+        if least > 0.0:
             found, _, _ = _lower(lanes, counts, terms, groups, price, k, fence.OVER)
             if found == -math.inf:
                 return False
-        else:
-            fences[fence.OVER, k] = math.inf
+            fences[fence.UNDER, k], fences[fence.OVER, k] = under, max(under, fences[fence.OVER, k])
     return True
 
 
@@ -570,12 +570,13 @@ def check_groups(lanes: Lanes, groups: Groups) -> tuple[int, int, float]:
     for k in range(g):
         must, may = fences[fence.HOLDS, k], fences[fence.AROUND, k]
         most, least = fences[fence.MOST, k], fences[fence.LEAST, k]
+        must = max(must, least)
         if must > most * (1.0 + AT_BOUND):
             return status_of.GROUP_FULL, k, must - most
         if may < least * (1.0 - AT_BOUND):
             return status_of.GROUP_SHORT, k, least - may
         parent = forest[tree.PARENT, k]
         if parent >= 0:
-            fences[fence.HOLDS, parent] += max(must, least)
+            fences[fence.HOLDS, parent] += must
             fences[fence.AROUND, parent] += min(may, most)
     return status_of.OPTIMAL, -1, 0.0

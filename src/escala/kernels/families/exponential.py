@@ -266,7 +266,7 @@ def sized(p: Params, origin: float, x: float) -> tuple[float, float]:
 # --- fit --------------------------------------------------------------------------------------------------------------
 
 
-@helper
+@routine
 def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """The exponential of least squared error among all rates."""
     begin_scan(work, points, rows)

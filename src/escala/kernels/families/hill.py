@@ -250,7 +250,7 @@ def sized(p: Params, origin: float, x: float) -> tuple[float, float]:  # noqa: A
 # --- fit --------------------------------------------------------------------------------------------------------------
 
 
-@helper
+@routine
 def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """The curve of least squared error."""
     for lane in range(LANES):

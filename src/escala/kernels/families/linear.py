@@ -101,7 +101,7 @@ def sized(p: Params, origin: float, x: float) -> tuple[float, float]:  # noqa: A
 # --- fit --------------------------------------------------------------------------------------------------------------
 
 
-@helper
+@routine
 def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """The line, which is there already; where it is bounded and leaves [0, 1], the best one that does not."""
     held = False

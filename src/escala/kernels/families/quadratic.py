@@ -180,7 +180,7 @@ def sized(p: Params, origin: float, x: float) -> tuple[float, float]:
 # --- fit --------------------------------------------------------------------------------------------------------------
 
 
-@helper
+@routine
 def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """Squared error of the parabola, whose moments the lines had."""
     zero(work)

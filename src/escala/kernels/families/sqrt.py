@@ -118,7 +118,7 @@ def prepare(work: Floats, points: Floats, rows: int) -> None:
             at[pt.S + lane] = rest * work[head.T1 + lane]
 
 
-@helper
+@routine
 def fit_stage(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """The line over √C."""
     zero(work)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from escala.kernels.fitting.rows import LANES, POINT, SUMS, head, pt
-from escala.kernels.jit import Floats, helper
+from escala.kernels.jit import Floats, helper, routine
 from escala.kernels.layout import fit_status
 from escala.kernels.special import log
 
@@ -37,7 +37,7 @@ def prepare_logarithms(work: Floats, points: Floats, rows: int) -> None:
             at[pt.LOG + lane] = log(at[pt.X + lane] / work[head.SMALLEST + lane])
 
 
-@helper
+@routine
 def fit_lines(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """Centre the efficiencies; the line over x, and what makes x² orthogonal to x and 1."""
     zero(work)

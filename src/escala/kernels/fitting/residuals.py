@@ -8,7 +8,7 @@ from escala.kernels.families import dispatch
 from escala.kernels.fitting.choose import rounding_floor
 from escala.kernels.fitting.moments import inverse_root
 from escala.kernels.fitting.rows import LANE_BITS, LANES, POINT, head, pt
-from escala.kernels.jit import Floats, helper
+from escala.kernels.jit import Floats, helper, routine
 from escala.kernels.layout import fit_stats as f
 
 
@@ -95,7 +95,7 @@ def _follow_points(work: Floats, points: Floats, rows: int, folded: bool, consta
                 _follow(work, points, i * POINT + lane, lane, constant)
 
 
-@helper
+@routine
 def follow_all(work: Floats, points: Floats, rows: int, folded: bool, constant: bool) -> None:
     """Take all points into the sums over residuals; `constant` as :func:`dispatch.has_constant` says."""
     for k in range(head.GROUP_X, head.END):

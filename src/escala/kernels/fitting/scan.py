@@ -6,7 +6,7 @@ import math
 
 from escala.kernels.fitting.moments import share, zero
 from escala.kernels.fitting.rows import LANES, LN_2, POINT, QUAD, ROOT_2, head, own_rows, pt
-from escala.kernels.jit import Floats, helper
+from escala.kernels.jit import Floats, helper, routine
 from escala.kernels.layout import families
 from escala.kernels.special import expm1
 
@@ -255,7 +255,7 @@ def _any(work: Floats, row: int) -> bool:
     return found
 
 
-@helper
+@routine
 def search_rates(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """Find each lane's best rate: refine grid minima, lowest first, until none can beat the best."""
     for lane in range(LANES):
@@ -275,7 +275,7 @@ def search_rates(work: Floats, points: Floats, rows: int, folded: bool) -> None:
             steps += 1
 
 
-@helper
+@routine
 def residual_squares(work: Floats, points: Floats, rows: int, folded: bool) -> None:
     """Best amplitude at each lane's rate, the moments of its basis, and in T0 the sum of squared residuals."""
     _project(work, points, rows, folded)
@@ -294,7 +294,7 @@ def residual_squares(work: Floats, points: Floats, rows: int, folded: bool) -> N
         share(work)
 
 
-@helper
+@routine
 def exact_border(work: Floats, points: Floats, rows: int, folded: bool, rate: float, step: int) -> None:
     """Replace a border's squared error by the sum of squared residuals, in lanes whose best error is tiny."""
     for lane in range(LANES):

@@ -17,9 +17,7 @@ _ORIGIN = p.DEPTH_ORIGIN - p.DEPTH_FORM
 
 @routine
 def _share(form: int, a: float, b: float, c: float, d: float, origin: float, steps: Floats, v: float) -> float:
-    """Give what a pool or a curve keeps; numbers, not rows: an array takes seven registers of a call."""
-    if form == depths.CONSTANT_PRODUCT:
-        return a / (a + v)
+    """Give what a curve keeps; numbers, not rows: an array takes seven registers of a call."""
     return dispatch.value(form, (a, b, c, d), origin, steps, v)
 
 
@@ -30,6 +28,8 @@ def kept(position: Floats, first: int, steps: Floats, v: float) -> float:
     a = position[first + _A]
     if form == depths.FLAT:
         eta = 1.0 - a
+    elif form == depths.CONSTANT_PRODUCT:
+        eta = a / (a + v)
     else:
         b, c, d = position[first + _B], position[first + _C], position[first + _D]
         eta = _share(form, a, b, c, d, position[first + _ORIGIN], steps, v)
