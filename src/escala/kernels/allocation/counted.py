@@ -47,7 +47,7 @@ from escala.kernels.allocation.envelope import (
 )
 from escala.kernels.allocation.groups import Groups, shift
 from escala.kernels.allocation.halves import build
-from escala.kernels.allocation.lots import above_utility, best_lots
+from escala.kernels.allocation.lots import A_MULTIPLE, above_utility, best_lots, whole_down
 from escala.kernels.jit import Floats, Integers, helper, routine
 from escala.kernels.layout import allocation_status as status_of
 from escala.kernels.layout import fences as fence
@@ -91,6 +91,23 @@ def build_all_holding(lanes: Lanes) -> None:
         dirty[i] = 0
         if (work[at + STATE * LANES] == FREE) & (work[at + LOW * LANES] > 0.0):
             build_holding(work, at, kinds[at // BLOCK])
+
+
+@routine
+def money_for_lots(lanes: Lanes, money: float) -> float:
+    """Give what whole lots can take of the money at most: a multiple of the smallest, if all others are of it too."""
+    work, _, _, _, slot, _, _, _ = lanes
+    smallest = math.inf
+    for i in range(slot.size):
+        if work[slot[i] + STATE * LANES] != CLOSED:
+            smallest = min(smallest, work[slot[i] + LOT * LANES])
+    if not 0.0 < smallest < math.inf:
+        return money
+    for i in range(slot.size):
+        lot = work[slot[i] + LOT * LANES]
+        if (work[slot[i] + STATE * LANES] != CLOSED) & (abs(whole_down(lot, smallest) - lot) > A_MULTIPLE * lot):
+            return money
+    return whole_down(money + AT_BOUND * money, smallest)
 
 
 @routine

@@ -16,6 +16,7 @@ from escala.kernels.allocation.counted import (
     check_groups,
     keep_root_prices,
     lower_bound,
+    money_for_lots,
     open_prices,
     possible,
     take_root_prices,
@@ -436,7 +437,9 @@ def search(
     slot, marked, tickets = marks[m.SLOT], marks[m.MARKED], marks[m.TICKETS]
     dirty, twin, after = marks[m.DIRTY], marks[m.TWIN], marks[m.AFTER]
     lanes = (work, kinds, blocks, sums, slot, ledger, tickets, dirty)
-    terms = (money, hurdle, floor, scale, tolerance, exactly)
+    terms = (
+        money_for_lots(lanes, money) if whole & (not exactly) else money, hurdle, floor, scale, tolerance, exactly,
+    )  # fmt: skip
     if whole:
         root_price, dual, bound, best, shadow, inside, action, point, smooth = (
             price, -math.inf, -math.inf, -math.inf, price, -1, CLOSE, 0.0, False,
