@@ -175,8 +175,8 @@ def allocate(
     With a limit of how many instruments hold anything the bound at a price is λT + Σ v(0) + the sum of the k largest
     gains max v(C) − v(0), v(C) = w·U(C) − cost − (hurdle + λ)·C, k being the number of gains above 0 but within the
     limits; with `lots` the maxima are over multiples, and T is what whole lots can take where all are multiples of the
-    smallest. `dual_bound` is the lowest of these, `dual_price` its λ. The search splits on who holds something, and on an
-    amount between two lots. Lots like those of a subset sum, where hardly any combination fits, stay hard: the search
+    smallest. `dual_bound` is the lowest of these, `dual_price` its λ. The search splits on who holds something, and on
+    an amount between two lots. Lots like those of a subset sum, where hardly any combination fits, stay hard: the search
     ends at `max_nodes`, and the gap is stated. Where all amounts are whole `shadow_price` is the dual price. A second
     solve holds within the same limits. Targets do not go with lots and counts.
 
