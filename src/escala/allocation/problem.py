@@ -287,7 +287,7 @@ class Answers:
 
     def figures(self, shape: tuple[int, ...]) -> Floats:
         """Give the figures, one a row in the order of `FIGURES`, of every problem in their shape."""
-        return self.solution.T.reshape(-1, *shape) if shape else self.solution[0]
+        return self.solution.T.reshape(len(FIGURES), *shape) if shape else self.solution[0]
 
     @property
     def worst_status(self) -> float:
