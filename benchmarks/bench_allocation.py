@@ -354,6 +354,32 @@ def test_ladders(benchmark: Any, n: int, count: int) -> None:
 
 
 @pytest.mark.benchmark(group="allocation")
+def test_whole(benchmark: Any) -> None:
+    """At most 10 of 50 ladders, 20 of which in whole lots; both to a gap of 1e-6."""
+    knots, slopes = ladders(50, 20)
+    lots = np.where(np.arange(50) % 5 < 2, 1.5, 0.0)
+    ends = [2.0 * row[-1] for row in knots]
+    curves = CurveSet.from_ladders([f"L{i}" for i in range(50)], knots, slopes, trusted_to=ends)
+    totals = np.linspace(0.02, 0.2, 10) * sum(row[-1] for row in knots)
+    asked: dict[str, Any] = {"lots": lots, "max_count": 10, "tolerance": 1e-6}
+    peer = peers.WholeLadders(knots, slopes, lots=lots, most=10)
+    ours = allocate(curves, totals, threads=1, **asked)
+    theirs, bounds = peer.solve(totals, 1e-6)
+    assert (theirs <= ours.upper_bound * (1.0 + 1e-9)).all()
+    assert (ours.utility <= bounds * (1.0 + 1e-9)).all()
+    print(f"largest gap {ours.gap.max():.1e}, most nodes {ours.nodes.max()}")
+    compare(
+        benchmark,
+        lambda: allocate(curves, totals, threads=1, **asked),
+        lambda: peer.solve(totals, 1e-6),
+        rounds=3,
+        what="at most 10 of 50 ladders, 20 in lots, 10 totals, gap 1e-6, one thread / HiGHS, a mixed-integer programme",
+        work=totals.size,
+        unit="total",
+    )
+
+
+@pytest.mark.benchmark(group="allocation")
 @pytest.mark.parametrize("peer", ["SciPy's SLSQP with gradient", "dual method in SciPy"])
 def test_posterior(benchmark: Any, peer: str) -> None:
     at = draw(50, FAMILIES)

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from cvxpy.reductions.solvers.conic_solvers.clarabel_conif import dims_to_solver_cones
 from lmfit import Model
-from scipy.optimize import curve_fit, least_squares, minimize, nnls
+from scipy.optimize import Bounds, LinearConstraint, curve_fit, least_squares, milp, minimize, nnls
 from scipy.optimize.elementwise import find_root
 from scipy.special import lambertw
 
@@ -350,6 +350,40 @@ class ConicPeriods:
         self.arrived.value = arrived
         self.problem.solve(solver=cp.CLARABEL, max_threads=1, **settings)
         return self.amounts.value
+
+
+class WholeLadders:
+    """Ladders with lots and a limit of how many hold anything, as a mixed-integer linear programme for HiGHS."""
+
+    def __init__(self, knots, slopes, *, lots, most):
+        self.owner = np.repeat(np.arange(len(knots)), [row.size for row in knots])
+        n, steps, whole = len(knots), self.owner.size, np.flatnonzero(lots)
+        mine = (self.owner == np.arange(n)[:, None]).astype(float)
+        ends = np.array([row[-1] for row in knots]) * 2.0
+        widths = np.concatenate([np.append(np.diff(row), row[-1]) for row in knots])
+        size = steps + n + whole.size  # capital in each step; who holds anything; lots
+        self.returned = np.concatenate([*slopes, np.zeros(n + whole.size)])
+        held = np.hstack([mine, -np.diag(ends), np.zeros((n, whole.size))])
+        counted = np.concatenate([np.zeros(steps), np.ones(n), np.zeros(whole.size)])[None]
+        in_lots = np.hstack([mine[whole], np.zeros((whole.size, n)), -np.diag(lots[whole])])
+        self.spent = np.concatenate([np.ones(steps), np.zeros(n + whole.size)])[None]
+        self.rows = [
+            LinearConstraint(held, -np.inf, 0.0), LinearConstraint(counted, 0.0, most),
+            LinearConstraint(in_lots, 0.0, 0.0),
+        ]  # fmt: skip
+        self.integrality = np.concatenate([np.zeros(steps), np.ones(size - steps)])
+        self.bounds = Bounds(0.0, np.concatenate([widths, np.ones(n), np.full(whole.size, np.inf)]))
+
+    def solve(self, totals, gap):
+        """Solve for one total after the other to a relative gap; gives utilities and bounds."""
+        found = [
+            milp(
+                -self.returned, integrality=self.integrality, bounds=self.bounds,
+                constraints=[*self.rows, LinearConstraint(self.spent, 0.0, total)], options={"mip_rel_gap": gap},
+            )
+            for total in totals
+        ]  # fmt: skip
+        return np.array([-one.fun for one in found]), np.array([-one.mip_dual_bound for one in found])
 
 
 class Instruments:

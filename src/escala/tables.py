@@ -817,6 +817,8 @@ USUAL_GAP: Final = 1e-9
 MOST_USUAL_GAP: Final = 1e-4
 #: Increments that the greedy method may make.
 MOST_INCREMENTS: Final = 100_000_000
+#: What stands for no limit of how many instruments hold anything.
+ANY_COUNT: Final = 1_000_000_000
 #: Problems of a call among which a search may begin where the one before ended: parts that begin at multiples of it
 #: have the bits of the whole.
 WARM: Final = 64
@@ -834,6 +836,7 @@ ALLOCATION_SETTINGS: Final[Table] = (
     Quantity("buy_cost", "What a unit of capital costs to buy", "fraction", FRACTION, 0.0),
     Quantity("sell_cost", "What a unit of capital costs to sell", "fraction", FRACTION, 0.0),
     Quantity("fixed_cost", "What it costs to trade the instrument at all", "amount", FINITE_FROM_ZERO, 0.0),
+    Quantity("lots", "Amounts are whole multiples of it; 0: any amount", "amount", FINITE_FROM_ZERO, 0.0),
 )  # fmt: skip
 
 #: What holds for a group of instruments, one number for all groups or one for each.
@@ -853,9 +856,12 @@ ALLOCATION_CONTROLS: Final[Table] = (
     Quantity("step", "Increment of the greedy method; 0, the default: a thousandth of the total", "amount",
              POSITIVE),
     Quantity("max_nodes", "Problems after which the search ends", "count", Interval(0, 10_000_000, integer=True), 2000),
+    Quantity("max_count", "Most instruments that hold anything; 1e9, the default: no limit", "count",
+             Interval(0, ANY_COUNT, integer=True)),
+    Quantity("min_count", "Least instruments that hold anything", "count", Interval(0, ANY_COUNT, integer=True), 0),
 )  # fmt: skip
 #: What stands for the usual ones of these in kernels and in C.
-ALLOCATION_USUAL: Final = {"tolerance": -1.0, "step": 0.0}
+ALLOCATION_USUAL: Final = {"tolerance": -1.0, "step": 0.0, "max_count": float(ANY_COUNT)}
 
 #: Choices: 1 is yes.
 ALLOCATION_SWITCHES: Final[Table] = (
@@ -898,6 +904,9 @@ ALLOCATION_STATUS: Final[Codes] = (
     Code("group_short", 10, "a group must hold more than its instruments may"),
     Code("target_missed", 11, "no total meets the target"),
     Code("groups_conflict", 12, "limits of groups that overlap leave no allocation together"),
+    Code("too_few", 13, "fewer instruments may hold anything than `min_count` asks for"),
+    Code("too_many", 14, "more instruments must hold something than `max_count` allows"),
+    Code("count_above_money", 15, "the smallest holdings of `min_count` instruments add up to more than there is"),
 )
 #: Those that come with amounts.
 ALLOCATION_ANSWERED: Final[Codes] = ALLOCATION_STATUS[:2]
@@ -915,6 +924,8 @@ BINDINGS: Final[Codes] = (
     Code("no_curve", 8, "there is no curve"),
     Code("held", 9, "trading it would cost more than it gains"),
     Code("group", 10, "a limit of its group"),
+    Code("count", 11, "`max_count` keeps it out, or `min_count` in"),
+    Code("lot", 12, "its next lot would return less than the shadow price, or does not fit"),
 )
 
 #: What is said of a problem beside the amounts; NaN where there is no answer, but for status and what follows it.
@@ -925,7 +936,7 @@ ALLOCATION_SOLUTION: Final[Table] = (
     Quantity("upper_bound", "No feasible allocation has a higher utility", "amount"),
     Quantity("utility", "What the amounts return above the hurdle", "amount"),
     Quantity("gap", "(upper_bound - utility)/|upper_bound|", "ratio", FROM_ZERO),
-    Quantity("status", "How it ended: escala_allocation_status", "code", Interval(0, 12, integer=True)),
+    Quantity("status", "How it ended: escala_allocation_status", "code", Interval(0, 15, integer=True)),
     Quantity("nodes", "Problems solved by the search", "count", MANY),
     Quantity("culprit", "Infeasible: the instrument or group to blame, -1 where it is all of them together", "index"),
     Quantity("excess", "Infeasible: by how much the bounds conflict, or the nearest target; NaN: not known", "amount"),

@@ -239,6 +239,14 @@ static void trade(escala_allocation *p, int64_t n) {
     p->fixed_cost = below(2) ? input(22, n, 0.0, 1e4) : p->fixed_cost;
 }
 
+/* Whole lots, and how many instruments hold anything; now and then any of it. */
+static void count(escala_allocation *p, int64_t n) {
+    p->lots = below(4) ? p->lots : input(31, n, 0.0, below(2) ? 1e3 : 1e5);
+    p->max_count = below(4) ? p->max_count : (int64_t)below((uint64_t)n + 2);
+    p->min_count = below(8) ? 0 : (int64_t)below(3);
+    p->max_count = strange && !below(64) ? size(-1) : p->max_count;
+}
+
 /* Groups in one another or apart, each with instruments or around some that has; gives how many. */
 static int64_t gather(escala_allocation *p, int64_t n) {
     int64_t groups = below(2) ? 0 : (int64_t)below((uint64_t)(n < 5 ? n + 1 : 6));
@@ -384,6 +392,10 @@ static void allocate(void) {
     int64_t groups = gather(&p, n);
     overlap(&p, n, groups);
     seek(&p, totals);
+    if (!p.goal || !below(16)) { /* a goal goes with no lots and counts */
+        count(&p, n);
+        p.greedy = below(8) ? 0 : p.greedy;
+    }
     if (below(8)) { /* a goal goes with neither, and what is greedy knows no groups and no trading */
         p.exactly = p.goal ? 0 : p.exactly;
         p.greedy = p.goal || p.groups || p.current.values || p.current.value != 0.0 ? 0 : p.greedy;

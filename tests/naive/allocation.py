@@ -37,6 +37,7 @@ DEFAULTS = {
     "buy_cost": 0.0,
     "sell_cost": 0.0,
     "fixed_cost": 0.0,
+    "lots": 0.0,
 }
 
 
@@ -59,6 +60,7 @@ class Problem:
     buy_cost: Floats
     sell_cost: Floats
     fixed_cost: Floats
+    lots: Floats
     reserve: float = 0.0
     hurdle: float = 0.0
     spend: str = "at_most"
@@ -91,11 +93,13 @@ class Problem:
     @functools.cached_property
     def low(self) -> Floats:
         """Smallest amount of an instrument that gets anything."""
-        return np.maximum(np.maximum(self.lower, self.min_ticket), self.stretch[0])
+        least = np.maximum(np.maximum(self.lower, self.min_ticket), self.stretch[0])
+        return np.where(self.lots > 0.0, multiples(np.maximum(least, self.lots), self.lots, np.ceil), least)
 
     @functools.cached_property
     def high(self) -> Floats:
-        return np.minimum(self.cap, self.stretch[1])
+        most = np.minimum(self.cap, self.stretch[1])
+        return np.where(self.lots > 0.0, multiples(most, self.lots, np.floor), most)
 
     @property
     def usable(self) -> npt.NDArray[np.bool_]:
@@ -144,7 +148,7 @@ def in_other_currency(p: Problem, factor: float) -> Problem:
         "ladder": (1.0, 1.0, 1.0, 1.0),
     }
     params = p.params / np.array([powers[name] for name in p.family])
-    money = ("origin", "trusted_to", "lower", "upper", "min_ticket", "current", "fixed_cost")
+    money = ("origin", "trusted_to", "lower", "upper", "min_ticket", "current", "fixed_cost", "lots")
     amounts = {name: getattr(p, name) * factor for name in money}
     steps = tuple(None if one is None else (one[0] * factor, one[1]) for one in p.steps)
     return replace(p, params=params, total=p.total * factor, steps=steps, **amounts)
@@ -362,7 +366,8 @@ def least_dual_bound(p: Problem, samples: int = 201) -> float:
 def is_feasible(p: Problem, amounts: Floats, slack: float = 1e-12) -> bool:
     """Tell whether amounts keep to every bound, up to a relative slack."""
     none = (amounts == 0.0) & ~p.forced
-    inside = p.usable & (amounts >= p.low * (1.0 - slack)) & (amounts <= p.high * (1.0 + slack))
+    whole = (p.lots == 0.0) | (multiples(amounts, p.lots, np.round) == amounts)
+    inside = whole & p.usable & (amounts >= p.low * (1.0 - slack)) & (amounts <= p.high * (1.0 + slack))
     spent = math.fsum(amounts.tolist())
     enough = p.spend == "at_most" or spent >= p.money * (1.0 - slack)
     return bool(np.all(none | inside)) and enough and spent <= p.money * (1.0 + slack)
@@ -525,6 +530,56 @@ def greedy(p: Problem, step: float) -> Floats:
         if amounts[i] < p.high[i]:
             heapq.heappush(heap, (-float(priced_marginal(p, amounts)[i]), i))
     return amounts
+
+
+# --- whole lots, and how many instruments hold anything -----------------------------------------------------------
+
+
+def multiples(x: Floats, lots: Floats, rounded: Callable[[Floats], Floats]) -> Floats:
+    """Give multiples of lots next to amounts, which are one if they are so but for rounding; 0 without lots."""
+    ratio = np.where(np.isfinite(x), x, 0.0) / np.where(lots > 0.0, lots, 1.0)
+    nearest = np.round(ratio)
+    whole = np.where(np.abs(ratio - nearest) <= 1e-14 * np.abs(nearest), nearest, rounded(ratio))
+    found: Floats = np.where(np.isfinite(x), whole * lots, x)
+    return found
+
+
+def choices_of_lots(p: Problem, i: int) -> Floats:
+    """List what an instrument with lots may hold."""
+    count = math.floor(min(p.high[i], p.money * (1.0 + 1e-12)) / p.lots[i] + 1e-9) if p.usable[i] else 0
+    amounts = p.lots[i] * np.arange(1, count + 1)
+    amounts = amounts[(amounts >= p.low[i] * (1.0 - 1e-14)) & (amounts <= p.high[i] * (1.0 + 1e-14))]
+    return amounts if p.forced[i] else np.append(0.0, amounts)
+
+
+def best_of_lots(p: Problem, unit: float, least: int, most: int) -> float:
+    """Find the best value where all lots are multiples of a unit: by dynamic programming over money and counts."""
+    units = math.floor(p.money / unit * (1.0 + 1e-12))
+    best = np.full((len(p) + 1, units + 1), -np.inf)
+    best[0, 0] = 0.0
+    for i in range(len(p)):
+        following = np.full_like(best, -np.inf)
+        for x in choices_of_lots(p, i).tolist():
+            worth = value(p, np.where(np.arange(len(p)) == i, x, 0.0)[:, None])[i, 0]
+            taken, held = round(x / unit), int(x > 0.0)
+            here = best[: len(p) + 1 - held, : units + 1 - taken] + worth
+            np.maximum(following[held:, taken:], here, out=following[held:, taken:])
+        best = following
+    whole = best[least : most + 1]
+    return float((whole[:, -1] if p.spend == "exactly" else whole).max(initial=-np.inf))
+
+
+def best_combination(p: Problem, groups: list[Group], least: int, most: int) -> float:
+    """Find the best value among all combinations of whole lots, within groups."""
+    combined = np.stack(
+        [a.ravel() for a in np.meshgrid(*(choices_of_lots(p, i) for i in range(len(p))), indexing="ij")]
+    )
+    held = (combined > 0.0).sum(axis=0)
+    allowed = (combined.sum(axis=0) <= p.money * (1.0 + 1e-12)) & (held >= least) & (held <= most)
+    for g in groups:
+        inside = combined[list(g.members)].sum(axis=0)
+        allowed &= (inside <= g.most * (1.0 + 1e-12)) & (inside >= g.least * (1.0 - 1e-12))
+    return float(value(p, combined).sum(axis=0)[allowed].max(initial=-math.inf))
 
 
 # --- groups: members and limits of each -------------------------------------------------------------------------

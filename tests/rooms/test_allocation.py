@@ -1209,7 +1209,8 @@ def test_numbers_of_problems_without_an_answer_are_nan() -> None:
     request = Request.checked(
         two(), [1.0, 4.0], None,
         {row.name: row.default or 0.0 for row in tables.ALLOCATION_SETTINGS},
-        {"reserve": 0.0, "hurdle": 0.0, "tolerance": None, "step": None, "max_nodes": 10},
+        {"reserve": 0.0, "hurdle": 0.0, "tolerance": None, "step": None, "max_nodes": 10, "max_count": None,
+         "min_count": 0},
         {"spend": "exactly", "remainder": "hold", "method": "exact"},
         None, {row.name: row.default or 0.0 for row in tables.ALLOCATION_GROUPS},
     )  # fmt: skip

@@ -444,6 +444,10 @@ def test_fit_with_half_life(library: Library) -> None:
         {"target_utility": 5e5},
         {"target_efficiency": 0.9, "max_share": 0.4},
         {"target_marginal": 0.6, "groups": True, "group_upper": 4e5},
+        {"max_count": 4, "min_ticket": 5e4, "min_count": 2, "max_share": 0.9},
+        {"lots": "steps", "max_count": 6, "current": "rising", "buy_cost": 0.01, "fixed_cost": 100.0},
+        {"lots": "steps", "groups": True, "group_upper": 4e5},
+        {"lots": 1e4, "max_count": 5, "min_efficiency": 0.8},
     ],
 )
 def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Library) -> None:
@@ -457,13 +461,18 @@ def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Libra
         "current": np.linspace(6e5, 0.0, 12),
         "sell_cost": np.linspace(0.0, 0.05, 12),
         "fixed_cost": np.linspace(0.0, 2e3, 12),
+        "lots": np.arange(12) % 3 * 7e3,
     }
-    given: dict[str, Any] = {name: rising[name] if value == "rising" else value for name, value in settings.items()}
+    given: dict[str, Any] = {
+        name: rising[name] if value in ("rising", "steps") else value for name, value in settings.items()
+    }
     drawn = given.pop("drawn", False)
     params = np.stack([curves.params * factor for factor in (1.0, 0.97, 0.9)]) if drawn else None
     totals = np.linspace(2e4, 4.9e6, 130)
     if any(name.startswith("target_") for name in given):
         totals = np.linspace(4.4e6, 4.9e6, 5)
+    if "lots" in given or "max_count" in given:
+        totals = np.linspace(2e5, 4.9e6, 6)
     trading: dict[str, Any] = {"trade_cost": (given.get("buy_cost", 0.0), given.get("sell_cost", 0.0))}
     plain = {name: value for name, value in given.items() if name not in ("buy_cost", "sell_cost")}
     if given.pop("groups", False):
@@ -915,6 +924,10 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("allocate", "problem.buy_cost.value", 1.5, BAD_VALUE, "buy_cost", -1),
     ("allocate", "problem.fixed_cost.value", INF, BAD_VALUE, "fixed_cost", -1),
     ("allocate", "problem.greedy", 1, BAD_VALUE, "greedy", -1),
+    ("allocate", "problem.lots.value", -1.0, BAD_VALUE, "lots", -1),
+    ("allocate", "problem.max_count", -1, BAD_VALUE, "max_count", -1),
+    ("allocate", "problem.min_count", -1, BAD_VALUE, "min_count", -1),
+    ("allocate", "problem.min_count", 1, BAD_VALUE, "min_count", 0),
     ("allocate", "problem.groups", -1, BAD_SIZE, "groups", -1),
     ("allocate", "problem.groups", 2**60, BAD_SIZE, "groups", -1),
     ("allocate", "problem.group_of", None, NULL_POINTER, "group_of", -1),

@@ -453,6 +453,22 @@ def test_optimize_with_groups_that_overlap(folder: Path) -> None:
     assert best.groups == ("usdc/out", "usdc/in", "usdc", "usdt")
 
 
+def test_optimize_in_lots(folder: Path) -> None:
+    free = ("--max-share", "1", "--reserve", "0", "--min-efficiency", "0", "--min-ticket", "0")
+    command = ("optimize", "--symbols", *SYMBOLS, *free, "--total", "20e6")
+    found = answer(folder, *command, "--lots", "USDC/WBTC=1e6", "--max-count", "2", "--min-count", "0")
+    quotes = load_quotes()
+    curves = fit(quotes.symbol, quotes.capital, quotes.efficiency)[list(SYMBOLS)]
+    lots = [1e6 if symbol == "USDC/WBTC" else 0.0 for symbol in SYMBOLS]
+    assert (
+        dict(zip(found["symbol"], found["amount"], strict=True))
+        == allocate(curves, 20e6, lots=lots, max_count=2).to_dict()
+    )
+    refused = escala(*command, "--min-count", "1", cwd=folder)
+    assert refused.returncode == 1
+    assert "min_count counts what holds a least amount" in refused.stderr
+
+
 def test_optimize_backwards(folder: Path) -> None:
     free = ("--max-share", "1", "--reserve", "0", "--min-efficiency", "0")
     command = ("optimize", "--symbols", *SYMBOLS, *free)

@@ -68,6 +68,11 @@ async def test_targets_and_groups_of_some_symbols(url: str) -> None:
         assert limited.binding_groups.tolist() == ["x", ""]
         listed = await engine.optimize_allocation(["A", "B"], 300_000.0, groups={"x": ["A"]}, group_upper=5e4)
         assert listed.amounts.tolist() == limited.amounts.tolist()
+        whole = await engine.optimize_allocation(["A", "B"], 300_000.0, lots={"A": 40_000.0}, max_count=2)
+        assert whole.amounts[0] % 40_000.0 == 0.0
+        assert whole.amounts[1] % 40_000.0 != 0.0
+        one = await engine.rebalance({"A": 2e5, "B": 1e5}, max_count=1, lots=50_000.0)
+        assert (one.target > 0.0).sum() == 1
         says = "'target_utility' is no limit of an allocation"
         with pytest.raises(AllocationError, match=says):
             await engine.rebalance({"A": 1.0, "B": 1.0}, target_utility=1.0)

@@ -22,6 +22,7 @@ from escala.tables import (
 from escala.text.numerals import capital
 
 _ABOVE_ZERO = 1e-300
+_A_MULTIPLE = 2.0**-50  # relative: an amount closer to a multiple of a lot than that is one, as in kernels
 _GROUP_LOWER = names(ALLOCATION_GROUPS).index("group_lower")
 _STATUS = {row.value: row.name for row in ALLOCATION_STATUS}
 
@@ -50,16 +51,24 @@ def raise_infeasible(request: Request, answers: Answers) -> None:
     elif symbol is not None:
         message = _of_instrument(request, problem, culprit, ended, excess)
     else:
-        exactly = request.controls["exactly"] != 0.0
-        if ended == "no_combination":
-            excess = money - _most_that_fits(request, problem)
-        if (ended == "no_combination" and math.isnan(excess)) or (ended == "not_found" and not exactly):
-            message = _of_combinations(request, problem, ended == "not_found")
-        else:
-            message = _of_all(ended, money, excess, len(request.groups) > 0)
+        message, excess = _of_many(request, problem, ended, excess)
     if place:
         message = f"{_problem(request, place, total)}: {message}"
     raise InfeasibleError(message, symbol=symbol, problem=place, excess=excess)
+
+
+def _of_many(request: Request, problem: int, ended: str, excess: float) -> tuple[str, float]:
+    """Say why instruments together have no allocation, and by how much."""
+    money = float(request.money[problem])
+    counted = _of_counts(request, ended, money, excess)
+    if counted:
+        return counted, excess
+    if ended == "no_combination":
+        excess = money - _most_that_fits(request, problem)
+    exactly = request.controls["exactly"] != 0.0
+    if (ended == "no_combination" and math.isnan(excess)) or (ended == "not_found" and not exactly):
+        return _of_combinations(request, problem, ended == "not_found"), excess
+    return _of_all(request, ended, money, excess), excess
 
 
 def _of_instrument(request: Request, problem: int, i: int, ended: str, excess: float) -> str:
@@ -71,16 +80,44 @@ def _of_instrument(request: Request, problem: int, i: int, ended: str, excess: f
     return f"{symbol!r} must hold at least {_least(request, problem, i)}: {capital(excess)} too much"
 
 
-def _of_all(ended: str, money: float, excess: float, grouped: bool) -> str:
+def _of_counts(request: Request, ended: str, money: float, excess: float) -> str:
+    """Say why so many instruments cannot hold anything, or no fewer; nothing where that is not the reason."""
+    fewest, most = int(request.controls["min_count"]), int(request.controls["max_count"])
+    least = "lower, min_ticket, min_efficiency" + ", lots" * request.lots
+    if ended == "too_few":
+        return (
+            f"min_count = {fewest} instruments must hold something, but only {fewest - int(excess)} may: the others "
+            f"cannot hold their least ({least}) within upper, max_share, the money and the limits of the curves"
+        )
+    if ended == "too_many":
+        return f"max_count = {most}, but lower forces {most + int(excess)} instruments in: {int(excess)} too many"
+    if ended == "count_above_money":
+        return (
+            f"the smallest holdings of min_count = {fewest} instruments ({least}) add up to {capital(money + excess)}, "
+            f"{capital(excess)} above the money {capital(money)} (total·(1 − reserve))"
+        )
+    if ended in ("no_combination", "not_found") and request.whole and not request.controls["exactly"]:
+        limits = "limits of the groups" if len(request.groups) else "bounds"
+        words = {
+            "no_combination": "no allocation keeps",
+            "not_found": "no allocation was found (a higher max_nodes may find one) that keeps",
+        }
+        return f"{words[ended]} to {' and '.join(request.whole)} and to all {limits}"
+    return ""
+
+
+def _of_all(request: Request, ended: str, money: float, excess: float) -> str:
     """Say why the bounds of all instruments leave no allocation."""
+    grouped, lots = len(request.groups) > 0, ", lots" * request.lots
     if ended == "lower_above_money":
-        names = "lower, min_ticket, min_efficiency" + ", group_lower" * grouped
+        names = "lower, min_ticket, min_efficiency" + lots + ", group_lower" * grouped
         return (
             f"what the forced instruments must hold ({names}) adds up to "
             f"{capital(money + excess)}, {capital(excess)} above the money {capital(money)} (total·(1 − reserve))"
         )
     if ended == "too_little_room":
         names = "upper, max_share, min_ticket, min_efficiency" + ", group_upper, group_share" * grouped
+        names += "".join(f", {name}" for name in request.whole if name != "min_count")
         return (
             f'spend="exactly" must place {capital(money)}, but {names} and the '
             f"limits of the curves leave room for {capital(money - excess)}: {capital(excess)} too little"
@@ -88,7 +125,7 @@ def _of_all(ended: str, money: float, excess: float, grouped: bool) -> str:
     if ended == "no_combination":
         return (
             f'spend="exactly": no combination of instruments adds up to {capital(money)} between lower bounds (lower, '
-            f"min_ticket, min_efficiency) and upper ones; the nearest below is {capital(excess)} short"
+            f"min_ticket, min_efficiency{lots}) and upper ones; the nearest below is {capital(excess)} short"
         )
     if ended == "not_found":
         left = "" if math.isnan(excess) else f"; {capital(excess)} would be left"
@@ -185,8 +222,9 @@ def _without_stretch(request: Request, problem: int, i: int) -> str:
 
 def _least(request: Request, problem: int, i: int) -> str:
     """Say what an instrument must hold, what it may, and which arguments say so."""
-    least, lower, upper, ticket, share = (
-        float(request.setting(name)[i]) for name in ("min_efficiency", "lower", "upper", "min_ticket", "max_share")
+    least, lower, upper, ticket, share, lot = (
+        float(request.setting(name)[i])
+        for name in ("min_efficiency", "lower", "upper", "min_ticket", "max_share", "lots")
     )
     total = float(request.total.reshape(-1)[problem % request.total.size])
     first, last = _stretch(request, problem // request.total.size, i, least)
@@ -198,6 +236,9 @@ def _least(request: Request, problem: int, i: int) -> str:
         (float(request.limits[i]), "the limit of its curve"),
         (last, end),
     )
+    if lot > 0.0:
+        low_name, high_name = f"{low_name}, in lots[{i}] = {lot!r}", f"{high_name}, in lots"
+        low, high = math.ceil(low / lot * (1.0 - _A_MULTIPLE)) * lot, math.floor(high / lot * (1.0 + _A_MULTIPLE)) * lot
     return f"{capital(low)} ({low_name}) and at most {capital(high)} ({high_name})"
 
 
@@ -221,6 +262,7 @@ def _most_that_fits(request: Request, problem: int, only: int | None = None) -> 
         "lower": np.where(there, np.where(lower > 0.0, np.maximum(lower, first), 0.0), 0.0),
         "min_ticket": np.where(there, np.maximum(ticket, first), 0.0),
         "upper": np.where(there, np.min([upper, shared, last, request.limits], axis=0), 0.0),
+        "lots": request.setting("lots"),
     }
     settings = np.empty((len(ALLOCATION_SETTINGS), n))
     for row, setting in zip(settings, ALLOCATION_SETTINGS, strict=True):

@@ -94,6 +94,7 @@ class Request:
     targets: Floats  # one a total, where one is sought
     threshold: bool  # whether there is a least efficiency
     traded: bool  # whether trading costs anything; otherwise what is held makes no difference
+    lots: bool  # whether amounts of any are whole lots
 
     @classmethod
     def checked(
@@ -117,10 +118,10 @@ class Request:
             if total is None:
                 raise AllocationError("total must be given, or a target", arguments=("total",))
             totals = to_floats("total", total, AllocationError)
-            rows, held, threshold, traded = _checked_settings(n, totals, curves, settings, controls, choices)
+            rows, held, facts = _checked_settings(n, totals, curves, settings, controls, choices)
         else:
             controls = {**controls, "goal": _GOALS[goal]}
-            rows, held, threshold, traded = _checked_settings(n, np.empty(0), curves, settings, controls, choices)
+            rows, held, facts = _checked_settings(n, np.empty(0), curves, settings, controls, choices)
             totals, wanted = _beside(
                 to_floats("total", _ceiling(curves, total, rows, held), AllocationError), wanted, goal
             )
@@ -136,13 +137,12 @@ class Request:
                 "params": curves._arrays()[1] if given is None else curves._placed(given).reshape(draws * n, PARAMS),
                 "settings": rows,
                 "controls": held,
-                "threshold": threshold,
-                "traded": traded,
+                **facts,
                 "targets": wanted,
-                "groups": _groups(curves, groups, group_limits),
+                "groups": _no_groups(n) if group_limits is None else _groups(curves, groups, group_limits),
             },
         )
-        if goal != "none" or held.values["greedy"]:
+        if goal != "none" or held.values["greedy"] or request.whole:
             request._refuse_contradictions(goal)
         return request
 
@@ -156,6 +156,8 @@ class Request:
         if self.greedy and self.traded:
             message = "method='greedy' knows no costs of trading: leave out trade_cost and fixed_cost"
             raise AllocationError(message, arguments=("method", "trade_cost", "fixed_cost"))
+        if self.whole:
+            _check_whole(self, goal)
 
     @property
     def packed(self) -> tuple[npt.NDArray[np.int8], Floats, Floats]:
@@ -179,8 +181,7 @@ class Request:
         """Give the same with other values of a setting."""
         settings = self.settings.copy()
         settings[SETTING[name]] = values
-        threshold, traded = _facts(settings)
-        return replace(self, settings=settings, threshold=threshold, traded=traded)
+        return replace(self, settings=settings, **_facts(settings))
 
     def without_threshold(self) -> Request:
         """Give the same without a least efficiency."""
@@ -190,6 +191,14 @@ class Request:
     def greedy(self) -> bool:
         """Tell whether increments are handed out."""
         return self.controls["greedy"] != 0.0
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Name what makes amounts, or how many instruments hold any, a matter of whole numbers: arguments."""
+        if not self.lots and self.controls["max_count"] >= len(self.curves) and not self.controls["min_count"]:
+            return ()
+        counts = ("max_count",) * (self.controls["max_count"] < len(self.curves))
+        return counts + ("min_count",) * (self.controls["min_count"] > 0.0) + ("lots",) * self.lots
 
     @property
     def solves(self) -> int:
@@ -388,8 +397,8 @@ def _checked_settings(
     settings: dict[str, PerSymbol],
     controls: dict[str, Any],
     choices: dict[str, Any],
-) -> tuple[Floats, Controls, bool, bool]:
-    """Check what is said of the instruments and what holds for all problems; tell of thresholds and costs of trading.
+) -> tuple[Floats, Controls, dict[str, Any]]:
+    """Check what is said of the instruments and what holds for all problems; tell which of them matter.
 
     Plain numbers and words that were asked for before, and that do not depend on the totals, are remembered.
     """
@@ -402,19 +411,45 @@ def _checked_settings(
     rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
         row[:] = keyed.per_symbol(name, settings[name], curves.symbols, interval, AllocationError)
-    return rows, checked_controls(n, totals, controls, choices), *_facts(rows)
+    return rows, checked_controls(n, totals, controls, choices), _facts(rows)
 
 
-def _facts(rows: Floats) -> tuple[bool, bool]:
-    """Tell whether there is a least efficiency, and whether trading costs anything."""
+def _facts(rows: Floats) -> dict[str, Any]:
+    """Tell whether there is a least efficiency, whether trading costs anything, and whether any lots are whole."""
     costs = [SETTING[name] for name in ("buy_cost", "sell_cost", "fixed_cost")]
-    return bool(rows[SETTING["min_efficiency"]].any()), bool(rows[costs].any())
+    return {
+        "threshold": bool(rows[SETTING["min_efficiency"]].any()),
+        "traded": bool(rows[costs].any()),
+        "lots": bool(rows[SETTING["lots"]].any()),
+    }
+
+
+def _check_whole(request: Request, goal: str) -> None:
+    """Refuse what does not go with whole lots and counts, and a least number of what has no least amount."""
+    first = request.whole[0]
+    for other, there in (("method='greedy'", request.greedy), (f"target_{goal}", goal != "none")):
+        if there:
+            argument = "method" if request.greedy else other
+            raise AllocationError(f"{other} knows no {first}: leave one of them out", arguments=(argument, first))
+    if request.groups.overlap:
+        message = f"groups that overlap know no {first}: leave one of them out, or let groups lie in one another"
+        raise AllocationError(message, arguments=("groups", first))
+    if request.controls["min_count"]:
+        least = [request.setting(name) for name in ("lower", "min_ticket", "lots")]
+        vague = np.flatnonzero((np.max(least, axis=0) == 0.0) & (request.setting("upper") > 0.0))
+        if vague.size:
+            i = int(vague[0])
+            message = (
+                f"min_count counts what holds a least amount: {request.curves.symbols[i]!r} (index {i}) has neither "
+                "lower nor min_ticket nor lots above 0"
+            )
+            raise AllocationError(message, arguments=("min_count",), indexes=((i,),))
 
 
 @functools.lru_cache(maxsize=256)
 def _plain_settings(
     n: int, names: tuple[str, ...], values: tuple[Any, ...], _kinds: tuple[type, ...]
-) -> tuple[Floats, Controls, bool, bool]:
+) -> tuple[Floats, Controls, dict[str, Any]]:
     """Check plain settings of n instruments, whatever their totals; nobody writes into what comes back.
 
     `_kinds` are only remembered: 1 and 1.0 are one value, but not where an integer is asked for.
@@ -424,7 +459,7 @@ def _plain_settings(
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
         row[:] = one_number(name, given[name], interval, AllocationError)
     rows.setflags(write=False)
-    return rows, checked_controls(n, np.empty(0), given, given), *_facts(rows)
+    return rows, checked_controls(n, np.empty(0), given, given), _facts(rows)
 
 
 def checked_controls(n: int, totals: Floats, controls: dict[str, Any], choices: dict[str, Any]) -> Controls:
@@ -440,7 +475,7 @@ def checked_controls(n: int, totals: Floats, controls: dict[str, Any], choices: 
 
 def _control(row: Quantity, value: Any, n: int, totals: Floats) -> float:
     """Check what holds for all problems; None stands for what is usual."""
-    if row.values.integer:
+    if row.values.integer and not (value is None and row.default is None):
         return checked_count(row.name, value)
     if value is None:
         return min(USUAL_GAP * n * n, MOST_USUAL_GAP) if row.name == "tolerance" else ALLOCATION_USUAL[row.name]
@@ -453,8 +488,8 @@ def _control(row: Quantity, value: Any, n: int, totals: Floats) -> float:
 
 
 def checked_count(name: str, value: Any) -> int:
-    """Check a number of nodes or rows."""
-    allowed = _CONTROLS["max_nodes"].values
+    """Check a number of nodes, instruments or rows."""
+    allowed = _CONTROLS.get(name, _CONTROLS["max_nodes"]).values
     if not is_integer(value) or not allowed.low <= int(value) <= allowed.high:
         most = int(allowed.high)
         raise AllocationError(f"{name} must be an integer in [0, {most:,}], not {value!r}", arguments=(name,))

@@ -29,7 +29,8 @@ class Binding(IntEnum):
     first, would return less than the shadow price. LOWER: `lower` keeps it up. UPPER, SHARE, LIMIT: `upper`,
     `max_share` or the end of trust in its curve keep it down. THRESHOLD: `min_efficiency` keeps it down, up or out.
     TICKET: `min_ticket` keeps it up, or out. NO_CURVE: there is no curve. HELD: it stays as it is, because trading it
-    would cost more than it gains. GROUP: a limit of one of its groups keeps it down, up or out.
+    would cost more than it gains. GROUP: a limit of one of its groups keeps it down, up or out. COUNT: `max_count`
+    keeps it out, or `min_count` in. LOT: its next lot would return less than the shadow price, or does not fit.
     """
 
     #: Nothing: its marginal utility is the shadow price.
@@ -54,6 +55,10 @@ class Binding(IntEnum):
     HELD = 9
     #: A limit of one of its groups: `binding_groups` says which.
     GROUP = 10
+    #: `max_count` keeps it out, or `min_count` in.
+    COUNT = 11
+    #: Its next lot would return less than the shadow price, or does not fit.
+    LOT = 12
 
 
 class AllocationStatus(IntEnum):

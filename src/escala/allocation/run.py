@@ -59,7 +59,7 @@ def _room(n: int, groups: int, overlapping: bool, parts: int, steps: int, most: 
         np.empty((most + 2, layout.node.END), dtype=np.int64),
         np.empty((most + 2, layout.node_bound.END)),
         np.empty((layout.solves.END, layout.trail.END)),
-        np.empty((layout.drafts.END, n)),
+        np.empty((layout.whole.END, n)),
         np.empty((layout.drafts.END, n), dtype=np.int8),
         np.empty((layout.drafts.END, layout.solution.END)),
         np.empty((layout.forest.END, groups), dtype=np.int64),

@@ -33,6 +33,9 @@ def allocate(
     current: PerSymbol = 0.0,
     trade_cost: PerSymbol | tuple[PerSymbol, PerSymbol] = 0.0,
     fixed_cost: PerSymbol = 0.0,
+    lots: PerSymbol = 0.0,
+    max_count: int | None = None,
+    min_count: int = 0,
     groups: GroupsLike = None,
     group_upper: PerSymbol = np.inf,
     group_lower: PerSymbol = 0.0,
@@ -82,6 +85,12 @@ def allocate(
         gives what buying costs, then what selling does.
     fixed_cost : float or (n,)
         What it costs to trade an instrument at all.
+    lots : float or (n,)
+        Where it is positive, amounts are whole multiples of it: an amount is lot·k, rounded once. A bound that is a
+        multiple but for rounding is one, and lots fit that exceed the money by no more than 1e-12 of it.
+    max_count, min_count : int
+        Most and least instruments that hold anything; by default any number. With a least number every instrument must
+        have a least amount: `lower`, `min_ticket` or `lots` above 0.
     groups : sequence or mapping, optional
         A label for each instrument (or None), or a tuple of labels, a path from the outermost group inwards:
         ``("binance", "spot")`` is in the groups ``binance`` and ``binance/spot``. By symbol too. Or group → list of its
@@ -102,7 +111,7 @@ def allocate(
         first amounts as lower bounds and within all other bounds; what then lies below is in ``below_threshold``.
     method : {"exact", "greedy"}
         The optimum with its proof, or increments of `step`, each to the instrument of highest marginal utility. The
-        greedy method knows neither costs of trading nor groups.
+        greedy method knows neither costs of trading nor groups, lots and counts.
     step : float, optional
         Increment of the greedy method; by default a thousandth of the total.
     max_nodes : int
@@ -121,8 +130,8 @@ def allocate(
     aggregate : "mean", ("mean-sd", k) or ("cvar", level), optional
         One allocation for all draws, instead of one each: for the mean of Σ w·U over the draws, for that mean less k
         standard deviations, or for the mean of the worst 1 − level of the draws (level in [0, 1)). Draws count alike.
-        The answer is an :class:`AggregateAllocation`. Not with `min_efficiency`, costs of trading or the greedy
-        method.
+        The answer is an :class:`AggregateAllocation`. Not with `min_efficiency`, costs of trading, lots, counts or the
+        greedy method.
     threads : int, optional
         Threads for many problems; by default all processors. Results do not depend on it.
 
@@ -168,6 +177,13 @@ def allocate(
     count brings it to its minimum. Where answers jump (ladders, chords) amounts are found by the proximal point method
     within the same prices. The amounts keep to all limits; limits that leave none together are refused with the proof
     of it.
+    With a limit of how many instruments hold anything the bound at a price is λT + Σ v(0) + the sum of the k largest
+    gains max v(C) − v(0), v(C) = w·U(C) − cost − (hurdle + λ)·C, k being the number of gains above 0 but within the
+    limits; with `lots` the maxima are over multiples, and T is what whole lots can take where all are multiples of the
+    smallest. `dual_bound` is the lowest of these, `dual_price` its λ. The search splits on who holds something, and on
+    an amount between two lots. Lots like those of a subset sum, where hardly any combination fits, stay hard: the
+    search ends at `max_nodes`, and the gap is stated. Where all amounts are whole `shadow_price` is the dual price. A
+    second solve holds within the same limits. Targets do not go with lots and counts.
 
     A target is met to 1e-12 of its size: the total is sought by Newton's method inside a bracket, along the best
     utility of a total, whose slope is the shadow price. The efficiency of the whole only falls with the total where all
@@ -185,6 +201,7 @@ def allocate(
     Falk and Soland (1969), An algorithm for separable nonconvex programming problems.
     Rockafellar (1976), Monotone operators and the proximal point algorithm.
     Qi and Sun (1993), A nonsmooth version of Newton's method.
+    Bretthauer and Shetty (1995), The nonlinear resource allocation problem.
 
     Examples
     --------
@@ -206,9 +223,12 @@ def allocate(
         {
             "min_efficiency": min_efficiency, "lower": lower, "upper": upper,
             "min_ticket": min_ticket, "max_share": max_share, "priority": priority,
-            "current": current, "fixed_cost": fixed_cost, **rates(trade_cost, curves),
+            "current": current, "fixed_cost": fixed_cost, "lots": lots, **rates(trade_cost, curves),
         },
-        {"reserve": reserve, "hurdle": hurdle, "tolerance": tolerance, "step": step, "max_nodes": max_nodes},
+        {
+            "reserve": reserve, "hurdle": hurdle, "tolerance": tolerance, "step": step, "max_nodes": max_nodes,
+            "max_count": max_count, "min_count": min_count,
+        },
         {"spend": spend, "remainder": remainder, "method": method},
         groups, {"group_upper": group_upper, "group_lower": group_lower, "group_share": group_share},
         sought,
@@ -216,6 +236,9 @@ def allocate(
     if aggregate is not None and (sought is not None or len(request.groups)):
         message = "aggregate knows neither groups nor targets"
         raise AllocationError(message, arguments=("aggregate", "groups" if sought is None else "target_utility"))
+    if aggregate is not None and request.whole:
+        message = f"aggregate knows no {request.whole[0]}: leave one of them out"
+        raise AllocationError(message, arguments=("aggregate", request.whole[0]))
     crew = None if threads is None else parallel.checked_threads(threads, AllocationError)
     answers, first = run(request, crew)
     infeasible.raise_infeasible(request, answers)

@@ -93,11 +93,14 @@ REASONS = {
     "no_curve": "there is no curve",
     "held": "trading it would cost more than it gains",
     "group": "a limit of its group",
+    "count": "min_count keeps it in",
+    "lot": "its next lot returns less than the shadow price, or does not fit",
 }
 #: The same where there is no capital.
 WHY_NOTHING = {
     "price": "the first unit would return less than the shadow price",
     "threshold": "min_efficiency lies beyond what they may hold, or only where they are not worth it",
+    "count": "max_count",
     "ticket": "min_ticket lies beyond what they may hold, or is more than they are worth",
 }
 #: Of the greedy method.

@@ -50,6 +50,7 @@ from escala.kernels.layout import (
     unwind_count,
     unwind_value,
     verdict,
+    whole,
 )
 from escala.kernels.layout import controls as control
 from escala.kernels.layout import group_limits as group_limit
@@ -207,7 +208,7 @@ def allocate(
         carray(first_solution, (begun, figure.END)),
         carray(work, work_size), carray(marked, (marks.END, n)), carray(integers, integers_size),
         carray(nodes, (most + 2, node.END)), carray(bounds, (most + 2, node_bound.END)),
-        carray(trails, (solves.END, trail.END)), carray(drafted, (drafts.END, n)),
+        carray(trails, (solves.END, trail.END)), carray(drafted, (whole.END, n)),
         carray(draft_binding, (drafts.END, n)), carray(draft_solutions, (drafts.END, figure.END)),
         carray(leaf, n), carray(parents, groups), carray(group_limits, (group_limit.END, groups)),
         carray(group_prices, (m, groups)), carray(tree, (forest.END, groups)),

@@ -218,6 +218,7 @@ typedef struct escala_allocation {
     escala_input buy_cost;       /* what a unit of capital costs to buy; fraction, in [0, 1], default 0 */
     escala_input sell_cost;      /* what a unit of capital costs to sell; fraction, in [0, 1], default 0 */
     escala_input fixed_cost;     /* what it costs to trade the instrument at all; amount, in [0, inf), default 0 */
+    escala_input lots;           /* amounts are whole multiples of it; 0: any amount; amount, in [0, inf), default 0 */
     /* end of settings */
     /* Groups that lie in one another or apart: each comes before what it lies in. 0: none. */
     int64_t groups;
@@ -241,6 +242,9 @@ typedef struct escala_allocation {
     double step;        /* increment of the greedy method; 0, the default: a thousandth of the total;
                          * amount, in (0, inf) */
     int64_t max_nodes;  /* problems after which the search ends; count, an integer in [0, 10000000], default 2000 */
+    int64_t max_count;  /* most instruments that hold anything; 1e9, the default: no limit;
+                         * count, an integer in [0, 1000000000] */
+    int64_t min_count;  /* least instruments that hold anything; count, an integer in [0, 1000000000], default 0 */
     int32_t exactly;    /* all money must be placed; an integer in [0, 1], default 0 */
     int32_t distribute; /* what min_efficiency leaves over is placed in a second solve;
                          * an integer in [0, 1], default 1 */
@@ -296,7 +300,10 @@ enum escala_allocation_status {
     ESCALA_GROUP_FULL = 9,        /* lower bounds of a group's instruments add up to more than it may hold */
     ESCALA_GROUP_SHORT = 10,      /* a group must hold more than its instruments may */
     ESCALA_TARGET_MISSED = 11,    /* no total meets the target */
-    ESCALA_GROUPS_CONFLICT = 12   /* limits of groups that overlap leave no allocation together */
+    ESCALA_GROUPS_CONFLICT = 12,  /* limits of groups that overlap leave no allocation together */
+    ESCALA_TOO_FEW = 13,          /* fewer instruments may hold anything than `min_count` asks for */
+    ESCALA_TOO_MANY = 14,         /* more instruments must hold something than `max_count` allows */
+    ESCALA_COUNT_ABOVE_MONEY = 15 /* the smallest holdings of `min_count` instruments add up to more than there is */
 };
 /* end of allocation_status */
 
@@ -313,7 +320,9 @@ enum escala_binding {
     ESCALA_BINDING_TICKET = 7,    /* `min_ticket` keeps it up, or out */
     ESCALA_BINDING_NO_CURVE = 8,  /* there is no curve */
     ESCALA_BINDING_HELD = 9,      /* trading it would cost more than it gains */
-    ESCALA_BINDING_GROUP = 10     /* a limit of its group */
+    ESCALA_BINDING_GROUP = 10,    /* a limit of its group */
+    ESCALA_BINDING_COUNT = 11,    /* `max_count` keeps it out, or `min_count` in */
+    ESCALA_BINDING_LOT = 12       /* its next lot would return less than the shadow price, or does not fit */
 };
 /* end of binding */
 

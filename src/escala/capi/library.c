@@ -688,6 +688,15 @@ static int is_traded(const escala_allocation *problem) {
     return has_any(&problem->buy_cost, n) || has_any(&problem->sell_cost, n) || has_any(&problem->fixed_cost, n);
 }
 
+/* Whether amounts are whole lots, or a matter of how many instruments hold anything: the argument; else NULL. */
+static const char *what_is_whole(const escala_allocation *problem) {
+    int64_t n = problem->curves.n;
+    if (problem->max_count < n) {
+        return "max_count";
+    }
+    return problem->min_count > 0 ? "min_count" : has_any(&problem->lots, n) ? "lots" : NULL;
+}
+
 /* of the workspace: one a solve, and as many again where trading costs something */
 static int parts(const escala_allocation *problem) {
     int solves = problem->distribute && has_any(&problem->min_efficiency, problem->curves.n) ? 2 : 1;
@@ -710,7 +719,7 @@ static allocation_room lay_out_allocation(room *space, const escala_allocation *
     r.nodes = carve_integers(space, (r.most + 2) * NODE_INTEGERS);
     r.bounds = carve_floats(space, (r.most + 2) * NODE_FLOATS);
     r.trails = carve_floats(space, TRAILS);
-    r.drafts = carve_floats(space, DRAFTS * r.n);
+    r.drafts = carve_floats(space, DRAFTS_AND_WHOLE * r.n);
     r.draft_binding = carve(space, DRAFTS * r.n, sizeof(int8_t));
     r.draft_solutions = carve_floats(space, DRAFTS * ESCALA_SOLUTION_SIZE);
     r.group_limits = carve_floats(space, COUNT_OF(GROUP_LIMITS) * r.groups);
@@ -841,6 +850,22 @@ static int check_groups(escala_fault *fault, const escala_allocation *problem) {
     return ESCALA_OK;
 }
 
+/* What counts has a least amount. */
+static int check_counts(escala_fault *fault, const escala_allocation *problem) {
+    TRY(check_value(fault, "max_count", &RANGE_MAX_COUNT, (double)problem->max_count));
+    TRY(check_value(fault, "min_count", &RANGE_MIN_COUNT, (double)problem->min_count));
+    if (problem->kinds && what_is_whole(problem)) { /* groups that overlap know no whole numbers */
+        return fail(fault, ESCALA_BAD_VALUE, what_is_whole(problem), -1, (double)problem->kinds);
+    }
+    for (int64_t i = 0; i < problem->curves.n && problem->min_count; i++) {
+        double least = element(&problem->lower, i) + element(&problem->min_ticket, i) + element(&problem->lots, i);
+        if (least == 0.0 && element(&problem->upper, i) > 0.0) {
+            return fail(fault, ESCALA_BAD_VALUE, "min_count", i, (double)problem->min_count);
+        }
+    }
+    return ESCALA_OK;
+}
+
 static int check_target(escala_fault *fault, const escala_allocation *problem) {
     const range *allowed = &RANGE_FINITE;
     switch (problem->goal) {
@@ -852,6 +877,9 @@ static int check_target(escala_fault *fault, const escala_allocation *problem) {
     }
     if (problem->exactly || problem->greedy) { /* they know no targets */
         return fail(fault, ESCALA_BAD_VALUE, problem->exactly ? "exactly" : "greedy", -1, 1.0);
+    }
+    if (what_is_whole(problem)) { /* nor do these */
+        return fail(fault, ESCALA_BAD_VALUE, what_is_whole(problem), -1, (double)problem->goal);
     }
     TRY(check_array(fault, "target", problem->target, problem->totals));
     return check_values(fault, "target", allowed, problem->target, problem->totals);
@@ -872,8 +900,10 @@ static int check_allocation(escala_fault *fault, const escala_allocation *proble
         TRY(check_input(fault, SETTINGS[k].name, &SETTINGS[k].values, input_at(problem, SETTINGS[k].offset), n));
     }
     TRY(check_groups(fault, problem));
+    TRY(check_counts(fault, problem));
     TRY(check_target(fault, problem));
-    if (problem->greedy && (is_traded(problem) || problem->groups)) { /* it knows no costs of trading, and no groups */
+    /* it knows no costs of trading, no groups and no whole numbers */
+    if (problem->greedy && (is_traded(problem) || problem->groups || what_is_whole(problem))) {
         return fail(fault, ESCALA_BAD_VALUE, "greedy", -1, 1.0);
     }
     TRY(check_value(fault, "reserve", &RANGE_RESERVE, problem->reserve));

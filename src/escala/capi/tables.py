@@ -66,6 +66,7 @@ def tables() -> str:
         "CONTROL_TOLERANCE": layout.controls.TOLERANCE,
         "MARKS": layout.marks.END,
         "DRAFTS": layout.drafts.END,
+        "DRAFTS_AND_WHOLE": layout.whole.END,
         "FOREST": layout.forest.END,
         "FENCES": layout.fences.END,
         "VERDICT": layout.verdict.END,

@@ -215,6 +215,9 @@ def optimize(
     current: Limit = None,
     trade_cost: Limit = None,
     fixed_cost: Limit = None,
+    lots: Limit = None,
+    max_count: int | None = None,
+    min_count: int | None = None,
     groups: Annotated[list[str] | None, Parameter(consume_multiple=(1, 1_000_000))] = None,
     group_upper: Limit = None,
     group_lower: Limit = None,
@@ -264,6 +267,12 @@ def optimize(
         What a unit costs to buy or sell, in [0, 1]: 0.001 is 10 basis points.
     fixed_cost
         What it costs to trade it at all.
+    lots
+        Amounts are whole multiples of it.
+    max_count
+        Most symbols that hold anything.
+    min_count
+        Least symbols that hold anything.
     groups
         Symbols that have a limit together: --groups A=binance B=kraken/spot, or a CSV file with the columns symbol and
         group. kraken/spot is in the groups kraken and kraken/spot. A symbol may be named for each of several groups.
@@ -317,6 +326,7 @@ def optimize(
         "current": current,
         "trade_cost": trade_cost,
         "fixed_cost": fixed_cost,
+        "lots": lots,
     }
     by_group = {"group_upper": group_upper, "group_lower": group_lower, "group_share": group_share}
     targets = {
@@ -326,7 +336,8 @@ def optimize(
         raise UsageError(
             "optimize needs --total, or one of --target-utility, --target-efficiency and --target-marginal"
         )
-    plain = {"reserve": reserve, "hurdle": hurdle, "spend": spend, "remainder": remainder, "method": method, **targets}
+    plain = {"reserve": reserve, "hurdle": hurdle, "spend": spend, "remainder": remainder, "method": method,
+             "max_count": max_count, "min_count": min_count, **targets}  # fmt: skip
     limits: dict[str, Any] = {name: _limit(name, words) for name, words in by_symbol.items() if words is not None}
     limits |= {name: _limit(name, words, "group") for name, words in by_group.items() if words is not None}
     limits |= {name: value for name, value in plain.items() if value is not None}

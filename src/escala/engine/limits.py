@@ -17,11 +17,12 @@ from escala.tables import ALLOCATION_GROUPS, ALLOCATION_TARGETS, FINITE, SYMBOL_
 #: Limits that may differ by symbol, the efficiency too though no symbol has one of its own.
 _PER_SYMBOL: Final = ("min_efficiency", *names(SYMBOL_SETTINGS))
 
-#: What is held, and what trading costs: nothing, for a symbol that is not named.
-_TRADING: Final = ("current", "trade_cost", "fixed_cost")
+#: What is held, what trading costs, and lots: none, for a symbol that is not named.
+_TRADING: Final = ("current", "trade_cost", "fixed_cost", "lots")
 
 #: The others are one number or word.
-_WHOLE: Final = ("reserve", "spend", "hurdle", "remainder", "method", "step", "max_nodes", "tolerance")
+_WHOLE: Final = ("reserve", "spend", "hurdle", "remainder", "method", "step", "max_nodes", "tolerance",
+                 "max_count", "min_count")  # fmt: skip
 #: Limits of groups, as :func:`escala.allocate` takes them.
 _GROUPS: Final = ("groups", *names(ALLOCATION_GROUPS))
 #: What is sought instead of a total, one number.

@@ -239,6 +239,22 @@ solves = rows(
 trail = rows("price", "falls", "money")
 #: Answers to one problem, of which the better is kept.
 drafts = rows("first", "second", "greedy_first", "after_greedy")
+#: What the search with whole lots and counts notes of every instrument, behind the drafts.
+whole = rows(
+    "empty",  # what holding nothing is worth
+    "at",  # the best amount at a price, 0 where the instrument is not chosen
+    "short",  # the same at the highest price that leaves money, and at the lowest that asks for more than there is
+    "over",
+    "trial",  # an allocation that is tried
+    "worth",  # what the amount of the trial returns, and one lot more or less
+    "more",
+    "less",
+    "low",  # the domain of the node
+    "high",
+    "reach",
+    "state",
+    first=drafts.END,
+)
 #: A node of the search, integers: how it came about, and how it is split.
 node = rows("parent", "changed", "action", "branch", "split")
 #: A node of the search, numbers.
@@ -269,6 +285,10 @@ fences = rows(
     "holds",
     "inner_most",  # what the groups right inside may hold
     "inner_at",  # the lowest price at which one of them is full, −inf where one is not
+    "under",  # with whole lots or counts: its price is no lower than that, and no higher than what follows
+    "over",
+    "root_under",  # the same, of the whole problem
+    "root_over",
 )
 #: Numbers of each limit where groups overlap: those of the groups, then that of the money.
 crossing_limits = rows(

@@ -23,6 +23,7 @@ from escala.kernels.allocation.envelope import (
     LAST,
     LEAF,
     LESS,
+    LOT,
     LOW,
     MORE,
     REACH,
@@ -35,6 +36,7 @@ from escala.kernels.allocation.envelope import (
     two_sum,
 )
 from escala.kernels.allocation.halves import build
+from escala.kernels.allocation.lots import whole_down, whole_up
 from escala.kernels.families import dispatch
 from escala.kernels.families.params import Params, of_row, without_params
 from escala.kernels.jit import Codes, Floats, Integers, helper, routine
@@ -88,6 +90,7 @@ def _arrange_stretch(
                 work[at + LEAF * LANES] = leaf[i]
             if traded:
                 _set_costs(settings, work, at, i)
+            work[at + LOT * LANES] = settings[s.LOTS, i]
             work[at + FIRST * LANES], work[at + LAST * LANES] = first, last
             work[at + ROOT_STATE * LANES] = -1.0  # no envelope yet
     return block
@@ -215,6 +218,9 @@ def bound_domains(
         first, last = work[at + FIRST * LANES], work[at + LAST * LANES]
         high = highest(trusted_to, settings, last, total, i)
         low = max(max(lower, settings[s.MIN_TICKET, i]), first)
+        lot = settings[s.LOTS, i]
+        if lot > 0.0:  # what holds anything holds a lot
+            low, high = whole_up(max(low, lot), lot), whole_down(high, lot)
         state = FREE
         if lower > 0.0:
             if last < 0.0:
@@ -239,6 +245,10 @@ def bound_domains(
         reach = min(high, 2.0 * most)
         if (state == FREE) & (low > left + AT_BOUND * money):
             state = CLOSED
+        lot = settings[s.LOTS, i]
+        if lot > 0.0:
+            most = whole_down(most + AT_BOUND * money, lot)
+            reach = max(min(high, most), low)
         if state != CLOSED:
             room += min(high, most)
         high = max(min(high, most), low)

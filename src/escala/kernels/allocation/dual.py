@@ -162,7 +162,7 @@ def _allowed(work: Floats, slot: Integers, inside: int, value: float) -> float:
 
 
 @routine
-def _select_largest(work: Floats, slot: Integers, tickets: Integers, m: int, k: int) -> None:
+def select_largest(work: Floats, slot: Integers, tickets: Integers, m: int, k: int) -> None:
     """Bring the k tickets of highest WORTH to the front; the first of equals come first."""
     first, last = 0, m - 1
     while first < last:
@@ -215,7 +215,7 @@ def most_tickets(work: Floats, slot: Integers, tickets: Integers, money: float) 
     fits, exceeds = 0, m + 1
     while exceeds - fits > 1:
         k = (fits + exceeds) // 2
-        _select_largest(work, slot, tickets, m, k)
+        select_largest(work, slot, tickets, m, k)
         needed = 0.0
         for j in range(k):
             needed -= work[slot[tickets[j]] + WORTH * LANES]
@@ -255,7 +255,7 @@ def limited_bound(
     for count in range(CUT_EVALUATIONS):
         respond(work, kinds, blocks, sums, price)
         total, size, amount = worth(work, kinds, blocks, sums, NEAR, price)
-        _select_largest(work, slot, tickets, m, k)
+        select_largest(work, slot, tickets, m, k)
         for j in range(k, m):
             total -= max(work[slot[tickets[j]] + WORTH * LANES], 0.0)
             amount -= work[slot[tickets[j]] + NEAR * LANES]

@@ -60,15 +60,16 @@ OFFSET = ORIGIN + 13  # what the lane's own price is above that of money
 HALF = ORIGIN + 14
 HELD, BUY, SELL, FIXED = range(ORIGIN + 15, ORIGIN + 19)  # capital held, and what trading costs
 LEAF = ORIGIN + 19  # the innermost group
-SUNK = ORIGIN + 20  # 1: the search has decided that the instrument is traded, and FIXED is paid
+LOT = ORIGIN + 20  # amounts are whole multiples of it; 0: any amount
+SUNK = ORIGIN + 21  # 1: the search has decided that the instrument is traded, and FIXED is paid
 #: Below the price BUY_AT the upper half answers, with at least BUY_TO; from SELL_AT on the lower one, with at most
 #: SELL_FROM; between them nothing is traded. STAYS is 0 where no price leaves the instrument as it is.
-BUY_AT, BUY_TO, SELL_AT, SELL_FROM, STAYS = range(ORIGIN + 21, ORIGIN + 26)
+BUY_AT, BUY_TO, SELL_AT, SELL_FROM, STAYS = range(ORIGIN + 22, ORIGIN + 27)
 LESS, MORE = 1.0, 2.0
 #: Of instruments in groups: what the limits of their groups leave of each, and 1 in FENCED.
-CAP, FLOOR, FENCED = range(ORIGIN + 26, ORIGIN + 29)
-BEYOND = ORIGIN + 29  # what the price of its group is above that of money
-ROWS = ORIGIN + 30
+CAP, FLOOR, FENCED = range(ORIGIN + 27, ORIGIN + 30)
+BEYOND = ORIGIN + 30  # what the price of its group is above that of money
+ROWS = ORIGIN + 31
 BLOCK = ROWS * LANES
 #: Blocks from the first to before the second.
 Span: TypeAlias = tuple[int, int]

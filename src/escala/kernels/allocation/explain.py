@@ -7,12 +7,29 @@ import math
 from escala.kernels.allocation import envelope
 from escala.kernels.allocation.balance import AT_BOUND
 from escala.kernels.allocation.domains import WITHOUT_CURVE, highest, share_bound, threshold_of
-from escala.kernels.allocation.envelope import BEST, BLOCK, BUY, FIRST, LANES, LAST, LEAF, ROOT_LOW, ROOT_REACH, WEIGHT
+from escala.kernels.allocation.envelope import (
+    BEST,
+    BLOCK,
+    BUY,
+    FIRST,
+    FREE,
+    LANES,
+    LAST,
+    LEAF,
+    LOT,
+    ROOT_LOW,
+    ROOT_REACH,
+    WEIGHT,
+)
+from escala.kernels.allocation.halves import net
+from escala.kernels.allocation.lots import A_MULTIPLE, more_lots
 from escala.kernels.allocation.polish import KINKED, kept, rate
 from escala.kernels.jit import Codes, Floats, Integers, routine
 from escala.kernels.layout import bindings as reason_of
+from escala.kernels.layout import controls as c
 from escala.kernels.layout import families
 from escala.kernels.layout import settings as s
+from escala.kernels.layout import whole as w
 
 ASIDE = 4.0 * envelope.AT_KNOT  # relative: beside a knot
 PRICED_APART = 1e-7  # of the weight: marginal utilities that are further from the price than that are those of a group
@@ -123,4 +140,58 @@ def explain(
                 stopped = _held_by_group(work, at, kind, x, shadow)
             if stopped & (money > 0.0):
                 reason = reason_of.GROUP
+        binding[i] = reason
+
+
+@routine
+def _reason_of_lots(
+    trusted_to: Floats, settings: Floats, floor: float, total: float, work: Floats, kind: int, at: int, i: int,
+    shadow: float,
+) -> int:  # fmt: skip
+    """Name what stops whole lots where they are."""
+    x, lot, first, last = (
+        work[at + BEST * LANES], work[at + LOT * LANES], work[at + FIRST * LANES], work[at + LAST * LANES],
+    )  # fmt: skip
+    least = max(max(max(settings[s.LOWER, i], floor), settings[s.MIN_TICKET, i]), first)
+    less, more = more_lots(x, lot, -1.0), more_lots(x, lot, 1.0)
+    if more > highest(trusted_to, settings, last, total, i) * (1.0 + A_MULTIPLE):
+        return _reason_above(settings, trusted_to[i], last, total, i)
+    below = (less < least * (1.0 - A_MULTIPLE)) & (least > 0.0)
+    if below and net(work, at, kind, x) - net(work, at, kind, less) < shadow * (x - less):
+        return _reason_below(settings, floor, first, i)
+    return reason_of.LOT
+
+
+@routine
+def explain_whole(
+    trusted_to: Floats, settings: Floats, floors: Floats, total: float, money: float, controls: Floats, work: Floats,
+    kinds: Integers, slot: Integers, shadow: float, ledger: Floats, binding: Codes,
+) -> None:  # fmt: skip
+    """Say where it is whole lots, or how many instruments hold anything, that stop an instrument."""
+    held = 0
+    for i in range(slot.size):
+        held += work[slot[i] + BEST * LANES] > 0.0
+    for i in range(slot.size):
+        at = slot[i]
+        kind = kinds[at // BLOCK]
+        x, lot, reason = work[at + BEST * LANES], work[at + LOT * LANES], binding[i]
+        if (reason == reason_of.NO_CURVE) | (reason == reason_of.HELD):
+            continue
+        small = AT_BOUND * work[at + WEIGHT * LANES] * money
+        if x == 0.0:
+            gains = ledger[w.MORE, i] > small
+            above = highest(trusted_to, settings, work[at + LAST * LANES], total, i)
+            if (above > 0.0) & (lot > above * (1.0 + A_MULTIPLE)):
+                reason = _reason_above(settings, trusted_to[i], work[at + LAST * LANES], total, i)
+            elif (lot > 0.0) & ((reason == reason_of.NONE) | gains):
+                reason = reason_of.LOT
+            if gains & (held >= controls[c.MAX_COUNT]):
+                reason = reason_of.COUNT
+        else:
+            if lot > 0.0:
+                floor = floors[i] if floors.size else 0.0
+                reason = _reason_of_lots(trusted_to, settings, floor, total, work, kind, at, i, shadow)
+            loses = net(work, at, kind, x) - shadow * x < ledger[w.EMPTY, i] - small
+            if (ledger[w.STATE, i] == FREE) & (held <= controls[c.MIN_COUNT]) & loses:
+                reason = reason_of.COUNT
         binding[i] = reason

@@ -38,6 +38,7 @@ from escala.kernels.allocation.envelope import (
     CLOSED,
     FLOOR,
     FORCED,
+    HALF,
     HIGH,
     LANES,
     LEAF,

@@ -112,7 +112,7 @@ def _fee(work: Floats, at: int) -> float:
 
 
 @routine
-def _net(work: Floats, at: int, kind: int, x: float) -> float:
+def net(work: Floats, at: int, kind: int, x: float) -> float:
     """Utility less what trading costs."""
     return weighted_utility(work, at, kind, x) - trading_cost(work[at:], 0, x)
 
@@ -136,14 +136,14 @@ def _end(work: Floats, at: int, more: bool) -> float:
 def _steepest(work: Floats, at: int, kind: int, more: bool) -> tuple[float, float]:
     """Slope of the envelope from what is held to a half that costs a fixed amount to enter, and where it touches."""
     held = work[at + HELD * LANES]
-    here = _net(work, at, kind, held)
+    here = net(work, at, kind, held)
     x = _end(work, at, more)
-    slope = (_net(work, at, kind, x) - here) / (x - held)
+    slope = (net(work, at, kind, x) - here) / (x - held)
     for _ in range(DINKELBACH):
         y = _answer_half(work, at, kind, more, slope)
         if y == held:
             break
-        found = (_net(work, at, kind, y) - here) / (y - held)
+        found = (net(work, at, kind, y) - here) / (y - held)
         if not (found > slope if more else found < slope):
             break
         slope, x = found, y
@@ -154,13 +154,13 @@ def _steepest(work: Floats, at: int, kind: int, more: bool) -> tuple[float, floa
 def _cross(work: Floats, at: int, kind: int, low: float, high: float) -> None:
     """Join the halves by one chord, whose slope lies between `low` and `high`."""
     x, y = _end(work, at, False), _end(work, at, True)
-    price = (_net(work, at, kind, y) - _net(work, at, kind, x)) / (y - x)
+    price = (net(work, at, kind, y) - net(work, at, kind, x)) / (y - x)
     step = abs(price) + 1.0
     if not low < price < high:
         price = high if low == -math.inf else (low if high == math.inf else 0.5 * (low + high))
     for _ in range(CROSSINGS):
         x, y = _answer_half(work, at, kind, False, price), _answer_half(work, at, kind, True, price)
-        chord = (_net(work, at, kind, y) - _net(work, at, kind, x)) / (y - x)
+        chord = (net(work, at, kind, y) - net(work, at, kind, x)) / (y - x)
         if abs(chord - price) <= SETTLED * abs(price):
             break
         if chord > price:
@@ -213,14 +213,14 @@ def _join_at_held(work: Floats, at: int, kind: int) -> None:
     last = _last_chord(work, at) + sell
     if held == 0.0 or (math.isnan(first) and math.isnan(last)):
         return
-    here = _net(work, at, kind, held)
+    here = net(work, at, kind, held)
     if math.isnan(last):
         x = _answer_half(work, at, kind, False, first)
-        if x < held and _net(work, at, kind, x) - first * x > here - first * held:
+        if x < held and net(work, at, kind, x) - first * x > here - first * held:
             _cross(work, at, kind, -math.inf, first)
     elif math.isnan(first):
         y = _answer_half(work, at, kind, True, last)
-        if y > held and _net(work, at, kind, y) - last * y > here - last * held:
+        if y > held and net(work, at, kind, y) - last * y > here - last * held:
             _cross(work, at, kind, last, math.inf)
     elif first > last:
         _cross(work, at, kind, last, first)

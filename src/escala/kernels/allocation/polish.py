@@ -15,6 +15,7 @@ from escala.kernels.allocation.envelope import (
     HALF,
     HELD,
     LANES,
+    LOT,
     LOW,
     ROOT_LOW,
     ROOT_REACH,
@@ -100,7 +101,8 @@ def leave_alone(work: Floats, slot: Integers, money: float) -> None:
     for i in range(slot.size):
         at = slot[i]
         moved = abs(work[at + BEST * LANES] - work[at + HELD * LANES])
-        if (work[at + HALF * LANES] != 0.0) & (moved <= AT_BOUND * money):
+        any_amount = work[at + LOT * LANES] == 0.0
+        if (work[at + HALF * LANES] != 0.0) & (moved <= AT_BOUND * money) & any_amount:
             work[at + BEST * LANES] = work[at + HELD * LANES]
 
 
@@ -239,7 +241,8 @@ def settle(work: Floats, slot: Integers, money: float, groups: Groups) -> None:
                 return
             for i in range(slot.size):  # all at their bounds, which add up to a rounding error too much
                 x = work[slot[i] + BEST * LANES]
-                if not kept(work, slot[i], x) and (chosen < 0 or x > work[slot[chosen] + BEST * LANES]):
+                fixed = kept(work, slot[i], x) | (work[slot[i] + LOT * LANES] > 0.0)
+                if not fixed and (chosen < 0 or x > work[slot[chosen] + BEST * LANES]):
                     chosen = i
             if chosen < 0 or work[slot[chosen] + BEST * LANES] + short < 0.0:
                 return  # what is held is not traded for a rounding error, and nothing else is there to take it from

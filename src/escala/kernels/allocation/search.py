@@ -6,6 +6,22 @@ import math
 
 from escala.kernels.allocation import envelope
 from escala.kernels.allocation.balance import AT_BOUND, SLACK, SMOOTH
+from escala.kernels.allocation.counted import (
+    GROUP_ROUNDS,
+    ROUNDS_BELOW,
+    Lanes,
+    Terms,
+    build_all_holding,
+    build_holding,
+    check_groups,
+    keep_root_prices,
+    lower_bound,
+    money_for_lots,
+    open_prices,
+    possible,
+    take_root_prices,
+    value_nothing,
+)
 from escala.kernels.allocation.dual import (
     cut_short,
     limited_bound,
@@ -30,6 +46,7 @@ from escala.kernels.allocation.envelope import (
     HIGH,
     LANES,
     LEAVE,
+    LOT,
     LOW,
     PARAM,
     REACH,
@@ -46,6 +63,8 @@ from escala.kernels.allocation.envelope import (
 )
 from escala.kernels.allocation.groups import Groups, keep_prices, note_prices
 from escala.kernels.allocation.halves import build
+from escala.kernels.allocation.lots import whole_down, whole_up
+from escala.kernels.allocation.whole import mix_sides, note_domains, split_anyway, split_on, try_sides
 from escala.kernels.families import ladder
 from escala.kernels.jit import Floats, Integers, helper, routine
 from escala.kernels.layout import allocation_status as status_of
@@ -82,6 +101,10 @@ def _narrow(work: Floats, at: int, action: int, low: float, high: float) -> bool
     if (action == RESTRICT) | (action == RAISE):
         work[at + HIGH * LANES] = min(work[at + HIGH * LANES], high)
         work[at + REACH * LANES] = work[at + HIGH * LANES]
+    lot = work[at + LOT * LANES]
+    if (lot > 0.0) & (state != CLOSED):
+        work[at + LOW * LANES] = whole_up(work[at + LOW * LANES], lot)
+        work[at + HIGH * LANES] = work[at + REACH * LANES] = whole_down(work[at + HIGH * LANES], lot)
     if (work[at + LOW * LANES] > work[at + HIGH * LANES]) & (work[at + STATE * LANES] == FREE):
         work[at + STATE * LANES] = CLOSED
         work[at + LOW * LANES] = work[at + HIGH * LANES] = work[at + REACH * LANES] = 0.0
@@ -101,11 +124,14 @@ def _reset(work: Floats, slot: Integers, dirty: Integers) -> None:
 
 
 @routine
-def _rebuild(work: Floats, kinds: Integers, slot: Integers, dirty: Integers) -> None:
+def _rebuild(work: Floats, kinds: Integers, slot: Integers, dirty: Integers, whole: bool) -> None:
     for i in range(slot.size):
         if dirty[i]:
             at = slot[i]
-            build(work, at, kinds[at // BLOCK])
+            if whole:
+                build_holding(work, at, kinds[at // BLOCK])
+            else:
+                build(work, at, kinds[at // BLOCK])
             dirty[i] = (
                 (work[at + LOW * LANES] != work[at + ROOT_LOW * LANES])
                 | (work[at + HIGH * LANES] != work[at + ROOT_HIGH * LANES])
@@ -154,6 +180,7 @@ def _enter_node(
     node: int,
     money: float,
     exactly: bool,
+    whole: bool,
 ) -> bool:
     """Set all domains to those of a node, with what the money then excludes; False if it has no allocation."""
     _reset(work, slot, dirty)
@@ -175,6 +202,7 @@ def _enter_node(
         state = work[at + STATE * LANES]
         if state != CLOSED:
             most = left + (work[at + LOW * LANES] if state == FORCED else 0.0)
+            most += AT_BOUND * money if work[at + LOT * LANES] > 0.0 else 0.0
             if (state == FREE) & (work[at + LOW * LANES] > left + AT_BOUND * money):
                 _narrow(work, at, CLOSE, 0.0, 0.0)
                 dirty[i] = 1
@@ -182,7 +210,7 @@ def _enter_node(
                 _narrow(work, at, RESTRICT, 0.0, max(most, work[at + LOW * LANES]))
                 dirty[i] = 1
             room += work[at + HIGH * LANES]
-    _rebuild(work, kinds, slot, dirty)
+    _rebuild(work, kinds, slot, dirty, whole)
     return possible & ((not exactly) | (room >= money * (1.0 - AT_BOUND)))
 
 
@@ -335,6 +363,48 @@ def _solve_node(
 
 
 @routine
+def _begin_whole(lanes: Lanes, groups: Groups) -> int:
+    """Prepare a search with whole lots and counts; what groups must hold and may decides whether it is worth it."""
+    build_all_holding(lanes)
+    ended = groups[3]
+    open_prices(groups)
+    status, culprit, excess = check_groups(lanes, groups)
+    ended[verdict.NOTED + verdict.STATUS], ended[verdict.NOTED + verdict.CULPRIT] = status, culprit
+    ended[verdict.NOTED + verdict.EXCESS] = excess
+    return status
+
+
+@routine
+def _solve_whole_node(
+    lanes: Lanes, terms: Terms, least: int, most: int, groups: Groups, price: float, best: float, shadow: float,
+    rounds: int,
+) -> tuple[float, float, float, float, float, int, int, float, bool]:  # fmt: skip
+    """Do the same where lots are whole, or `least` to `most` instruments may hold something."""
+    work, _, _, _, slot, _, _, _ = lanes
+    money, tolerance = terms[0], terms[4]
+    status, _, counts = possible(lanes, terms, least, most)
+    if status != status_of.OPTIMAL:
+        return price, -math.inf, -math.inf, best, shadow, -1, CLOSE, 0.0, False
+    value_nothing(lanes)
+    take_root_prices(groups)
+    bound, price, sides = lower_bound(lanes, counts, terms, groups, price, rounds)
+    if bound - best <= tolerance * abs(bound):
+        return price, bound, bound, best, shadow, -1, CLOSE, 0.0, False
+    mix_sides(lanes, money, sides)
+    inside, choice, point = split_on(lanes, money)
+    if inside < 0:
+        inside, choice, point = split_anyway(lanes)
+    action = RESTRICT
+    if choice:
+        action, point = CLOSE, work[slot[inside] + LOW * LANES]
+    elif math.isnan(point):
+        action, point = _branch(work, slot, inside)
+    note_domains(lanes)
+    best, shadow = try_sides(lanes, counts, terms, groups, price, best, shadow, sides, rounds > ROUNDS_BELOW)
+    return price, bound, bound, best, shadow, inside, action, point, False
+
+
+@routine
 def search(
     work: Floats,
     kinds: Integers,
@@ -353,18 +423,37 @@ def search(
     price: float,
     scale: float,
     groups: Groups,
+    whole: bool,
+    least: int,
+    most: int,
+    ledger: Floats,
     found: Floats,
 ) -> tuple[float, bool]:
     """Best-first branch and bound; the answer in BEST, its figures in `found`; returns the price to begin with next.
 
-    `waiting` has the open nodes; columns of `nodes` and `node_bounds` say what each of them is.
+    `waiting` has the open nodes; columns of `nodes` and `node_bounds` say what each of them is. If `whole`, lots are
+    whole and `least` to `most` instruments hold something.
     """
     slot, marked, tickets = marks[m.SLOT], marks[m.MARKED], marks[m.TICKETS]
     dirty, twin, after = marks[m.DIRTY], marks[m.TWIN], marks[m.AFTER]
-    root_price, dual, bound, best, shadow, inside, action, point, smooth = _solve_node(
-        work, kinds, blocks, sums, slot, marked, tickets, money, hurdle, floor, exactly, price, scale,
-        -math.inf, price, tolerance, groups,
+    lanes = (work, kinds, blocks, sums, slot, ledger, tickets, dirty)
+    terms = (
+        money_for_lots(lanes, money) if whole & (not exactly) else money, hurdle, floor, scale, tolerance, exactly,
     )  # fmt: skip
+    if whole:
+        root_price, dual, bound, best, shadow, inside, action, point, smooth = (
+            price, -math.inf, -math.inf, -math.inf, price, -1, CLOSE, 0.0, False,
+        )  # fmt: skip
+        if _begin_whole(lanes, groups) == status_of.OPTIMAL:
+            root_price, dual, bound, best, shadow, inside, action, point, smooth = _solve_whole_node(
+                lanes, terms, least, most, groups, price, -math.inf, price, GROUP_ROUNDS
+            )
+            keep_root_prices(groups)
+    else:
+        root_price, dual, bound, best, shadow, inside, action, point, smooth = _solve_node(
+            work, kinds, blocks, sums, slot, marked, tickets, money, hurdle, floor, exactly, price, scale,
+            -math.inf, price, tolerance, groups,
+        )  # fmt: skip
     keep_prices(groups)
     found[f.DUAL_PRICE] = root_price - hurdle
     found[f.DUAL_BOUND] = dual
@@ -374,7 +463,7 @@ def search(
     if inside >= 0 and not bound - best <= tolerance * abs(bound):
         _find_twins(work, kinds, slot, twin, after)
         for i in range(slot.size):
-            dirty[i] = 0
+            dirty[i] &= whole
         smooth = False
         waiting[0] = 0
         open_nodes = 1
@@ -407,12 +496,19 @@ def search(
                 node_bounds[child, bound_of.LOW] = where if side == 1 else 0.0
                 node_bounds[child, bound_of.HIGH] = where if side == 0 else math.inf
                 nodes[child, node_of.ACTION] = _both(how, side)
-                if not _enter_node(work, kinds, slot, dirty, twin, after, nodes, node_bounds, child, money, exactly):
+                if not _enter_node(
+                    work, kinds, slot, dirty, twin, after, nodes, node_bounds, child, money, exactly, whole
+                ):
                     continue
-                _, _, bound, best, shadow, inside, action, point, _ = _solve_node(
-                    work, kinds, blocks, sums, slot, marked, tickets, money, hurdle, floor, exactly, root_price, scale,
-                    best, shadow, tolerance, groups,
-                )  # fmt: skip
+                if whole:
+                    _, _, bound, best, shadow, inside, action, point, _ = _solve_whole_node(
+                        lanes, terms, least, most, groups, root_price, best, shadow, ROUNDS_BELOW
+                    )
+                else:
+                    _, _, bound, best, shadow, inside, action, point, _ = _solve_node(
+                        work, kinds, blocks, sums, slot, marked, tickets, money, hurdle, floor, exactly, root_price,
+                        scale, best, shadow, tolerance, groups,
+                    )  # fmt: skip
                 bound = min(bound, node_bounds[node, bound_of.BOUND])
                 if inside < 0 or bound - best <= tolerance * abs(bound):
                     pruned = max(pruned, bound)
@@ -424,7 +520,7 @@ def search(
         if open_nodes == 0:
             upper = pruned
         _reset(work, slot, dirty)
-        _rebuild(work, kinds, slot, dirty)
+        _rebuild(work, kinds, slot, dirty, whole)
         if best == -math.inf:
             status = status_of.NO_COMBINATION if open_nodes == 0 else status_of.NOT_FOUND
     elif best == -math.inf:
@@ -444,7 +540,7 @@ def search(
             status = int(ended[verdict.WHOLE + verdict.STATUS])
             found[f.CULPRIT] = ended[verdict.WHOLE + verdict.CULPRIT]
             found[f.EXCESS] = ended[verdict.WHOLE + verdict.EXCESS]
-    elif (status == status_of.NO_COMBINATION) & (not exactly):
+    elif (status == status_of.NO_COMBINATION) & (not exactly) & (not whole):
         status = status_of.UNSOLVED
     found[f.STATUS] = status
     found[f.NODES] = count

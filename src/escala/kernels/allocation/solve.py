@@ -17,11 +17,12 @@ from __future__ import annotations
 import math
 
 from escala.kernels.allocation.balance import AT_BOUND, unfilled
+from escala.kernels.allocation.counted import possible
 from escala.kernels.allocation.crossing import note_kinds, start_lines
 from escala.kernels.allocation.domains import arrange, bound_domains, costs_of
 from escala.kernels.allocation.dual import relax
 from escala.kernels.allocation.envelope import BEST, BLOCK, HALF, LANES, Span, worth
-from escala.kernels.allocation.explain import explain
+from escala.kernels.allocation.explain import explain, explain_whole
 from escala.kernels.allocation.greedy import climb
 from escala.kernels.allocation.groups import (
     Groups,
@@ -41,6 +42,7 @@ from escala.kernels.allocation.seek import (
     follow_marginal,
     follow_utility,
 )
+from escala.kernels.allocation.whole import end_whole, fix_lots
 from escala.kernels.jit import (
     Codes,
     Floats,
@@ -123,11 +125,22 @@ def _place_best(
     node_bounds: Floats,
     trail: Floats,
     groups: Groups,
+    whole: bool,
+    ledger: Floats,
     found: Floats,
 ) -> None:
     """Find the optimum: BEST."""
     slot = marks[m.SLOT]
     hurdle = controls[c.HURDLE]
+    lanes = (work, kinds, blocks, sums, slot, ledger, marks[m.TICKETS], marks[m.DIRTY])
+    least, most = int(controls[c.MIN_COUNT]), int(controls[c.MAX_COUNT])
+    if whole:
+        floor = -math.inf if exactly else hurdle
+        terms = (money, hurdle, floor, scale, controls[c.TOLERANCE], exactly)
+        status, excess, _ = possible(lanes, terms, least, most)
+        if status != status_of.OPTIMAL:
+            found[f.STATUS], found[f.EXCESS] = status, excess
+            return
     if money == 0.0:
         demanded = leave_empty(groups)
         if demanded > 0.0:
@@ -146,13 +159,18 @@ def _place_best(
         work, kinds, blocks, sums, marks, waiting, nodes, node_bounds, money, hurdle, -math.inf if exactly else hurdle,
         exactly, controls[c.TOLERANCE], int(controls[c.MAX_NODES]),
         before + trail[t.FALLS] * moved,  # along a path the price goes on as it went before
-        scale, groups, found,
+        scale, groups, whole, least, most, ledger, found,
     )  # fmt: skip
+    if whole:
+        end_whole(lanes, groups, found[f.SHADOW_PRICE])
     trail[t.FALLS] = min((price - before) / moved, 0.0) if moved != 0.0 else 0.0
     trail[t.PRICE], trail[t.MONEY] = price, money
     if found[f.STATUS] >= status_of.NO_ROOM:
         return
     leave_alone(work, slot, money)
+    if whole:
+        fix_lots(lanes)
+        smooth = False
     if (not smooth) & (groups[0].shape[1] == 0):
         level_marginals(work, kinds, blocks, sums, slot, money, hurdle, found)
     settle(work, slot, money, groups)
@@ -181,6 +199,8 @@ def _solve(
     trail: Floats,
     limits: Floats,
     groups: Groups,
+    whole: bool,
+    ledger: Floats,
     amounts: Floats,
     binding: Codes,
     found: Floats,
@@ -199,7 +219,7 @@ def _solve(
     else:
         _place_best(
             controls, money, exactly, scale, work, kinds, blocks, sums, marks, waiting, nodes, node_bounds, trail,
-            groups, found,
+            groups, whole, ledger, found,
         )  # fmt: skip
     if found[f.STATUS] >= status_of.NO_ROOM:
         return
@@ -210,6 +230,11 @@ def _solve(
         trusted_to, settings, thresholded, floors, total, money, work, kinds, slot, found[f.SHADOW_PRICE],
         groups[0].shape[1] > 0, binding,
     )  # fmt: skip
+    if whole & (money > 0.0):
+        explain_whole(
+            trusted_to, settings, floors, total, money, controls, work, kinds, slot, found[f.SHADOW_PRICE], ledger,
+            binding,
+        )  # fmt: skip
 
 
 @routine
@@ -374,7 +399,7 @@ def allocate(
     marks, blocks_and_nodes : (marks.END, n), (integers_size(n, g, max_nodes),) int64
     nodes, node_bounds : (max_nodes + 2, node.END) int64, (max_nodes + 2, node_bound.END) float64
     trails : (solves.END, trail.END) float64
-    drafts, draft_binding, draft_solutions : (drafts.END, n), (drafts.END, n) int8, (drafts.END, solution.END)
+    drafts, draft_binding, draft_solutions : (whole.END, n), (drafts.END, n) int8, (drafts.END, solution.END)
     leaf, parents : (n,), (g,) int64
         The innermost group of every instrument, and the group around every group; −1: none. Groups come before what
         they lie in.
@@ -397,8 +422,10 @@ def allocate(
     n = family.size
     exactly, greedy = controls[c.EXACTLY] != 0.0, controls[c.GREEDY] != 0.0
     traded = False
+    whole = (controls[c.MAX_COUNT] < n) | (controls[c.MIN_COUNT] > 0.0)
     for i in range(n):
         traded |= costs_of(settings, i) > 0.0
+        whole |= settings[s.LOTS, i] > 0.0
     # every kind may have a block that is not full, in every stretch of a group
     most_blocks = (n // LANES + KINDS * (parents.size + 1)) * (2 if traded else 1)
     place = most_blocks * BLOCK
@@ -462,7 +489,7 @@ def allocate(
             first, answer, phases = draft.FIRST, draft.FIRST, 1
             _solve(
                 trusted_to, settings, asked, no_floors, total, exactly, greedy, True, scale, rows, kinds, blocks, sums,
-                marks, waiting, nodes, node_bounds, trails[kind_of.FIRST], group_limits, groups,
+                marks, waiting, nodes, node_bounds, trails[kind_of.FIRST], group_limits, groups, whole, drafts,
                 drafts[draft.FIRST], draft_binding[draft.FIRST], draft_solutions[draft.FIRST],
             )  # fmt: skip
             status = draft_solutions[draft.FIRST, f.STATUS]
@@ -470,7 +497,8 @@ def allocate(
             if twice & exactly & (short | (status == status_of.NOT_FOUND)):  # the second solve places the rest
                 _solve(
                     trusted_to, settings, asked, no_floors, total, False, greedy, True, scale, rows, kinds, blocks,
-                    sums, marks, waiting, nodes, node_bounds, trails[kind_of.RELAXED], group_limits, groups,
+                    sums, marks, waiting, nodes, node_bounds, trails[kind_of.RELAXED],
+                    group_limits, groups, whole, drafts,
                     drafts[draft.FIRST], draft_binding[draft.FIRST], draft_solutions[draft.FIRST],
                 )  # fmt: skip
             answered = draft_solutions[draft.FIRST, f.STATUS] < status_of.NO_ROOM
@@ -487,7 +515,8 @@ def allocate(
                         note_kinds(free, slot, leaf)
                 _solve(
                     trusted_to, settings, asked, drafts[draft.FIRST], total, exactly, greedy, False, scale, free, kinds,
-                    blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.SECOND], group_limits, groups,
+                    blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.SECOND],
+                    group_limits, groups, whole, drafts,
                     drafts[draft.SECOND], draft_binding[draft.SECOND], draft_solutions[draft.SECOND],
                 )  # fmt: skip
                 _add_first(
@@ -495,10 +524,11 @@ def allocate(
                     draft_binding[draft.SECOND], draft_solutions[draft.SECOND],
                 )  # fmt: skip
                 # neither order wins always: the same after a greedy first solve may be better
-                if not (greedy | traded | grouped):
+                if not (greedy | traded | grouped | whole):
                     _solve(
                         trusted_to, settings, asked, no_floors, total, False, True, True, scale, rows, kinds, blocks,
-                        sums, marks, waiting, nodes, node_bounds, trails[kind_of.FIRST], group_limits, groups,
+                        sums, marks, waiting, nodes, node_bounds, trails[kind_of.FIRST],
+                        group_limits, groups, whole, drafts,
                         drafts[draft.GREEDY_FIRST], draft_binding[draft.GREEDY_FIRST],
                         draft_solutions[draft.GREEDY_FIRST],
                     )  # fmt: skip
@@ -506,7 +536,7 @@ def allocate(
                         _solve(
                             trusted_to, settings, asked, drafts[draft.GREEDY_FIRST], total, exactly, False, False,
                             scale, free, kinds, blocks, sums, marks, waiting, nodes, node_bounds,
-                            trails[kind_of.AFTER_GREEDY], group_limits, groups,
+                            trails[kind_of.AFTER_GREEDY], group_limits, groups, whole, drafts,
                             drafts[draft.AFTER_GREEDY], draft_binding[draft.AFTER_GREEDY],
                             draft_solutions[draft.AFTER_GREEDY],
                         )  # fmt: skip
@@ -524,7 +554,8 @@ def allocate(
                     # the first amounts stand in the way of spending all: begin anew without the threshold
                     _solve(
                         trusted_to, settings, asked, no_floors, total, exactly, greedy, False, scale, free, kinds,
-                        blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.ANEW], group_limits, groups,
+                        blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.ANEW],
+                        group_limits, groups, whole, drafts,
                         drafts[answer], draft_binding[answer], draft_solutions[answer],
                     )  # fmt: skip
             goes_on = False
