@@ -81,6 +81,7 @@ _ROOMS = {
     "open_engine": "engine.sync",
     "Regime": "engine.events",
     "RegimeChange": "engine.events",
+    "AllocationGroup": "store",
     "AllocationLine": "store",
     "Imported": "store",
     "RecordImport": "store",

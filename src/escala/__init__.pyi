@@ -88,6 +88,7 @@ from escala.market.result import MarketStatus as MarketStatus
 from escala.market.settings import MarketSettings as MarketSettings
 from escala.market.simulate import simulate_market as simulate_market
 from escala.sources import EfficiencyRecords as EfficiencyRecords
+from escala.store import AllocationGroup as AllocationGroup
 from escala.store import AllocationLine as AllocationLine
 from escala.store import Imported as Imported
 from escala.store import RecordImport as RecordImport

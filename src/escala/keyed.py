@@ -94,6 +94,41 @@ def mapping(name: str, value: Any, error: type[InputError]) -> Mapping[Any, Any]
     return dict(zip(keys, value.tolist(), strict=True))
 
 
+def of_some(name: str, value: Any, symbols: Iterable[str], otherwise: Any, error: type[InputError]) -> Any:
+    """Bring an argument that names some of the instruments to their order, and give the others what they have then.
+
+    What has no keys comes back as it is.
+
+    Raises
+    ------
+    InputError
+        The class given, as in :func:`mapping`, or if a symbol is named that is none of these.
+    """
+    some = mapping(name, value, error)
+    if some is None:
+        return value
+    known = list(symbols)
+    refuse_strangers(name, some, known, error)
+    return [some.get(symbol, otherwise) for symbol in known]
+
+
+def refuse_strangers(
+    name: str, given: Iterable[Any], known: Sequence[str], error: type[InputError], *, of: str = "symbols"
+) -> None:
+    """Refuse keys that nobody knows, with a suggestion.
+
+    Raises
+    ------
+    InputError
+        The class given; names the first.
+    """
+    among = set(known)
+    for key in given:
+        if key not in among:
+            hint = did_you_mean(key, known)
+            raise error(f"{name} names {key!r}, which is not among the {of}{hint}", arguments=(name,))
+
+
 def check_aligned(arguments: Mapping[str, Any], error: type[InputError]) -> None:
     """Refuse Series of one length whose indexes contradict each other: their values are not of the same things.
 

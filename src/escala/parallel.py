@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator
 from numbers import Integral
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from escala.errors import InputError
@@ -146,6 +145,8 @@ class _Job:
         self.chunk = chunk
         self.starts = iter(range(0, n, chunk))
         self.take = threading.Lock()
+        from queue import SimpleQueue  # one number needs no threads
+
         self.news: SimpleQueue[int | BaseException | None] = SimpleQueue()
         self.cancelled = False
 

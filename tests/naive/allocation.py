@@ -560,6 +560,27 @@ def best_of_all(p: Problem, groups: list[Group], steps: int) -> float:
     return float(value(p, combined).sum(axis=0)[allowed].max(initial=-math.inf))
 
 
+def best_in_whole_units(p: Problem, groups: list[Group]) -> float:
+    """Find the best value of ladders with whole knots, bounds, holdings, limits and money; −inf where there is none.
+
+    For any choice of what is traded at all the rest is a linear programme in which a single instrument ends between its
+    knots, where the money (or a group) ends it, at a whole amount: so the best of all whole amounts is the best of all.
+    Dynamic programming from the innermost group outwards, over what each group holds.
+    """
+    units = np.arange(int(p.money) + 1.0)
+    low, high = np.maximum(p.lower, p.min_ticket)[:, None], p.cap[:, None]
+    allowed = ((units >= low) & (units <= high)) | ((units == 0.0) & (p.lower == 0.0)[:, None])
+    worth = np.where(allowed, value(p, np.tile(units, (len(p), 1))), -np.inf)
+    parts = {(i,): row for i, row in enumerate(worth)}  # by the instruments in each
+    for g in [*sorted(groups, key=lambda g: len(g.members)), Group(tuple(range(len(p))))]:
+        inside = [part for part in parts if set(part) <= set(g.members)]
+        best = np.where(units == 0.0, 0.0, -np.inf)
+        for part in inside:
+            best, _ = max_plus(best, parts.pop(part))
+        parts[tuple(sorted(g.members))] = np.where((units >= g.least) & (units <= g.most), best, -np.inf)
+    return float(next(iter(parts.values())).max())
+
+
 def greedy_in_groups(p: Problem, groups: list[Group], steps: int) -> Floats:
     """Give step after step to the highest w·U′ whose groups all have room: the optimum of concave utilities, in steps.
 

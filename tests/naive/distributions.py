@@ -113,6 +113,19 @@ def power(x: float, q: float, h: float) -> float:
     return value * naive_exp((0.25 * quarters - h) * log1p(q))
 
 
+def series(h: float, y: float) -> float:
+    """I_y(½, h)·B(½, h)/(2·y^½·x^h), the smallest terms first."""
+    ratios: list[float] = []
+    term = 1.0
+    while len(ratios) < 20000 and term > 1e-16:
+        ratios.append((h + 0.5 + len(ratios)) * y / (1.5 + len(ratios)))
+        term *= ratios[-1]
+    total = 1.0
+    for ratio in reversed(ratios):
+        total = 1.0 + total * ratio
+    return total
+
+
 def student(df: float, t: float, *, again: bool) -> tuple[bool, float, float]:
     """Whether the tail or the middle is given, its probability, and t times the density of |T|."""
     df, t = min(df, 1e20), min(t, 1e150)
@@ -121,18 +134,42 @@ def student(df: float, t: float, *, again: bool) -> tuple[bool, float, float]:
     x, y = 1.0 / (1.0 + q), q / (1.0 + q)
     weight = 0.5641895835477563 * gamma_ratio(h) * math.sqrt(y) * power(x, q, h)
     if t <= 1.0:
-        ratios: list[float] = []
-        term = 1.0
-        while len(ratios) < 20000 and term > 1e-16:
-            ratios.append((h + 0.5 + len(ratios)) * y / (1.5 + len(ratios)))
-            term *= ratios[-1]
-        total = 1.0
-        for ratio in reversed(ratios):
-            total = 1.0 + total * ratio
-        return False, 2.0 * weight * total, 2.0 * weight
+        return False, 2.0 * weight * series(h, y), 2.0 * weight
     excess = 0.5 * (t - 1.0) * (t + 1.0) * x
     value, n = fraction(h, 0.5, x, y, excess)
-    return True, weight * (fraction_again(n, h, 0.5, x, y, excess) if again else value), 2.0 * weight
+    return True, weight * (fraction_again(2.0 * n, h, 0.5, x, y, excess) if again else value), 2.0 * weight
+
+
+def rounding(a: float, b: float, product: float) -> float:
+    return float(Fraction(a) * Fraction(b) - Fraction(product))
+
+
+def remainder(a: float, b: float, ratio: float) -> float:
+    return float(Fraction(a) - Fraction(ratio) * Fraction(b)) / b
+
+
+def middle(df: float, constant: float, t: float) -> tuple[float, float]:
+    """P(|T| ≤ t) for t ≤ 1 and t times the density: each rounding error is known exactly, and is given back."""
+    h = 0.5 * df
+    square = t * t
+    q = square / df
+    whole = 1.0 + q
+    x, y = 1.0 / whole, q / whole
+    root = math.sqrt(y)
+    total = series(h, y)
+    scaled = constant * root
+    last = power(x, q, h)
+    weight = scaled * last
+    value = 2.0 * weight * total
+    if not 1e-100 < q < 1e100 or t <= 1e-100:
+        return value, 2.0 * weight
+    of_q = remainder(square, df, q) + rounding(t, t, square) / df
+    of_whole = float(1 + Fraction(q) - Fraction(whole)) + of_q
+    of_y = of_q / q - of_whole / whole + remainder(q, whole, y) / y
+    lost = of_y * (0.5 / (x * total) + h * q) - h * of_q / whole + 0.5 * remainder(y, root, root) / root
+    lost += rounding(constant, root, scaled) / scaled + rounding(scaled, last, weight) / weight
+    lost += rounding(2.0 * weight, total, value) / value
+    return value + value * lost, 2.0 * weight
 
 
 def student_between(df: float, low: float, high: float) -> float:
@@ -162,13 +199,14 @@ def student_quantile(df: float, level: float) -> float:
     for _ in range(200):
         if t >= 1e150:
             return math.inf
-        beyond, value, weight = student(df, t, again=True)
+        beyond = t > 1.0
+        value, weight = student(df, t, again=True)[1:] if beyond else middle(df, constant, t)
         wanted = 1.0 - level if beyond else level
         off = value - wanted
         if abs(off) >= 1e-3 * wanted:
             off = value * naive_log(max(value, 1e-300) / wanted)
         step = (off if beyond else -off) / weight
-        if abs(step) < 1e-8:
+        if abs(step) < 1e-9:
             return t + t * step
         t *= naive_exp(step)
     return t

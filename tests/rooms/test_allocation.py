@@ -1211,6 +1211,7 @@ def test_numbers_of_problems_without_an_answer_are_nan() -> None:
         {row.name: row.default or 0.0 for row in tables.ALLOCATION_SETTINGS},
         {"reserve": 0.0, "hurdle": 0.0, "tolerance": None, "step": None, "max_nodes": 10},
         {"spend": "exactly", "remainder": "hold", "method": "exact"},
+        None, {row.name: row.default or 0.0 for row in tables.ALLOCATION_GROUPS},
     )  # fmt: skip
     found, first = run(request, 1)
     assert first.amounts.shape == (0, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from escala import Allocation, AllocationError, AllocationStatus, Binding, CurveSet, allocate
+from escala import Allocation, AllocationError, AllocationStatus, Binding, CurveSet, InfeasibleError, allocate
 from tests.naive import allocation as naive
 from tests.naive.allocation import Problem, make_problem
 from tests.rooms.test_allocation import (
@@ -94,24 +95,43 @@ def test_the_bound_holds_wherever_the_search_stops(seed: int) -> None:
         assert best is None or naive.value_of(p, best) <= float(result.upper_bound) + rounding(p)
 
 
-def best_by_linear_programme(curves: CurveSet, total: float, held: Any, buy: float, sell: float) -> float:
-    """Give the best net utility of ladders: of each step so much, of each instrument so much bought or sold."""
+def best_by_linear_programme(
+    curves: CurveSet, total: float, held: Any, buy: Any, sell: Any, groups: Sequence[naive.Group] = ()
+) -> float | None:
+    """Give the best net utility of ladders: of each step so much, of each instrument so much bought or sold.
+
+    None where nothing keeps to the limits.
+    """
     steps = [curves.ladder(symbol) for symbol in curves.symbols]
     sizes = [np.diff(step.knots, append=np.inf) for step in steps]
     n, pieces = len(curves), sum(size.size for size in sizes)
     owner = np.repeat(np.arange(n), [size.size for size in sizes])
     amounts = (owner == np.arange(n)[:, None]).astype(float)
     balance = np.concatenate([amounts, -np.eye(n), np.eye(n)], axis=1)
-    gain = np.concatenate([*(step.slopes for step in steps), np.full(n, -buy), np.full(n, -sell)])
+    rates = [-np.broadcast_to(rate, n) for rate in (buy, sell)]
+    gain = np.concatenate([*(step.slopes for step in steps), *rates])
+    inside = [np.concatenate([amounts[list(g.members)].sum(axis=0), np.zeros(2 * n)]) for g in groups]
+    limits = [(row, g.most) for row, g in zip(inside, groups, strict=True) if g.most < math.inf]
+    limits += [(-row, -g.least) for row, g in zip(inside, groups, strict=True)]
+    limits.append((np.concatenate([np.ones(pieces), np.zeros(2 * n)]), total))
     found = linprog(
         -gain,
-        A_ub=np.concatenate([np.ones(pieces), np.zeros(2 * n)])[None, :],
-        b_ub=[total],
+        A_ub=np.stack([row for row, _ in limits]),
+        b_ub=[most for _, most in limits],
         A_eq=balance,
         b_eq=held,
         bounds=[(0.0, end) for end in (*np.concatenate(sizes), *np.full(2 * n, np.inf))],
     )
-    return float(-found.fun)
+    assert found.status in (0, 2)
+    return float(-found.fun) if found.status == 0 else None
+
+
+def drawn_ladders(rng: np.random.Generator, n: int) -> CurveSet:
+    """Draw ladders of up to 39 steps, on 100 units of money at most."""
+    counts = rng.integers(1, 40, n)
+    knots = [np.concatenate([[0.0], np.sort(rng.uniform(1.0, 100.0, count - 1))]) for count in counts]
+    slopes = [np.sort(rng.uniform(0.0, 1.0, count))[::-1] for count in counts]
+    return CurveSet.from_ladders([f"S{i}" for i in range(n)], knots, slopes)
 
 
 @settings(max_examples=30)
@@ -119,17 +139,65 @@ def best_by_linear_programme(curves: CurveSet, total: float, held: Any, buy: flo
 def test_ladders_that_cost_to_trade_are_a_linear_programme(seed: int) -> None:
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 9))
-    counts = rng.integers(1, 40, n)
-    knots = [np.concatenate([[0.0], np.sort(rng.uniform(1.0, 100.0, count - 1))]) for count in counts]
-    slopes = [np.sort(rng.uniform(0.0, 1.0, count))[::-1] for count in counts]
-    curves = CurveSet.from_ladders([f"s{i}" for i in range(n)], knots, slopes)
+    curves = drawn_ladders(rng, n)
     totals = rng.uniform(0.0, 60.0 * n, 3)
     held, (buy, sell) = rng.uniform(0.0, 80.0, n), rng.uniform(0.0, 0.2, 2).tolist()
     result = allocate(curves, totals, current=held, trade_cost=(buy, sell))
     for total, utility, bound in zip(totals, result.utility, result.upper_bound, strict=True):
         best = best_by_linear_programme(curves, total, held, buy, sell)
+        assert best is not None
         assert utility == pytest.approx(best, rel=1e-9, abs=1e-7)
         assert bound >= best - 1e-7
+
+
+def whole_problem(rng: np.random.Generator) -> tuple[Problem, list[Any], list[tuple[str, naive.Group]]]:
+    """Draw ladders, holdings, costs, tickets and nested groups, all in whole units of money."""
+    n = int(rng.integers(1, 7))
+    steps = []
+    for _ in range(n):
+        count = int(rng.integers(1, 6))
+        knots = np.sort(rng.choice(np.arange(1.0, 40.0), count - 1, replace=False))
+        steps.append((np.append(0.0, knots), np.sort(rng.uniform(0.0, 1.0, count))[::-1].copy()))
+
+    def some(share: float, low: int, high: int, other: float) -> Any:
+        return np.where(rng.random(n) < share, rng.integers(low, high, n), other)
+
+    p = make_problem(
+        ["ladder"] * n, np.zeros((n, 3)), float(rng.integers(1, 40 * n)), steps=tuple(steps), trusted_to=60.0,
+        upper=some(0.3, 0, 50, math.inf), min_ticket=some(0.3, 1, 30, 0.0), current=some(0.7, 0, 50, 0.0),
+        buy_cost=some(0.5, 0, 10, 0.0) / 100.0, sell_cost=some(0.5, 0, 10, 0.0) / 100.0,
+        fixed_cost=rng.uniform(0.0, rng.choice([0.1, 1.0, 5.0]), n), priority=rng.choice([1.0, 0.5, 2.0], n),
+        hurdle=float(rng.choice([0.0, 0.2])),
+    )  # fmt: skip
+    paths: list[Any] = [(None, ("a",), ("a", "b"), ("c",))[k] for k in rng.integers(0, 4, n)]
+    named = {name for path in paths if path for name in ("/".join(path[:depth]) for depth in range(1, len(path) + 1))}
+    groups = []
+    for name in sorted(named):
+        members = tuple(i for i, path in enumerate(paths) if path and f"{'/'.join(path)}/".startswith(f"{name}/"))
+        limits = float(rng.integers(0, 60)), float(rng.integers(0, 15)) * (rng.random() < 0.3)
+        groups.append((name, naive.Group(members, *limits)))
+    return p, paths, groups
+
+
+@settings(max_examples=60)
+@given(SEEDS)
+def test_whole_units_are_a_dynamic_programme(seed: int) -> None:
+    """Fixed costs, rates, tickets and groups in groups: the exact optimum, by all whole amounts."""
+    p, paths, groups = whole_problem(np.random.default_rng(seed))
+    curves = CurveSet.from_ladders([f"S{i}" for i in range(len(p))], *zip(*p.steps, strict=True), trusted_to=60.0)
+    best = naive.best_in_whole_units(p, [g for _, g in groups])
+    asked = p.settings() | {
+        "groups": paths, "group_upper": {name: g.most for name, g in groups},
+        "group_lower": {name: g.least for name, g in groups},
+    }  # fmt: skip
+    if best == -math.inf:
+        with pytest.raises(InfeasibleError):
+            allocate(curves, p.total, **asked)
+        return
+    result = allocate(curves, p.total, **asked)
+    assert float(result.utility) == pytest.approx(best, rel=1e-7, abs=1e-9 * p.money)
+    assert float(result.upper_bound) >= best - 1e-12 * p.money
+    assert float(result.gap) <= 1e-7
 
 
 def lines(n: int = 2, slope: float = -1e-6) -> CurveSet:

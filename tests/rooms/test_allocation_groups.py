@@ -15,7 +15,7 @@ from escala import Allocation, AllocationError, Binding, CurveSet, InfeasibleErr
 from tests.naive import allocation as naive
 from tests.naive.allocation import Group, Problem
 from tests.rooms.test_allocation import concave_problem, curves_of, mixed_problem, rounding, solve
-from tests.rooms.test_allocation_costs import costed, lines
+from tests.rooms.test_allocation_costs import best_by_linear_programme, costed, drawn_ladders, lines
 
 SEEDS = st.integers(0, 2**32)
 
@@ -101,6 +101,25 @@ def test_no_combination_exceeds_the_bound(seed: int) -> None:
     assert float(result.upper_bound) - float(result.utility) <= 1e-8 * p.money
 
 
+@settings(max_examples=25)
+@given(SEEDS)
+def test_ladders_in_groups_are_a_linear_programme(seed: int) -> None:
+    """What is held, rates of each instrument, groups in groups, least and most: the gap closes on the programme's."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 12))
+    curves, total = drawn_ladders(rng, n), float(rng.uniform(0.0, 60.0 * n))
+    p = naive.make_problem(["linear"] * n, np.tile([0.0, 1.0], (n, 1)), total)  # for its money and bounds alone
+    paths, groups = draw_groups(p, rng)
+    held = np.where(rng.random(n) < 0.7, rng.uniform(0.0, 80.0, n), 0.0)
+    buy, sell = (np.where(rng.random(n) < 0.7, rng.uniform(0.0, 0.2, n), 0.0) for _ in range(2))
+    best = best_by_linear_programme(curves, total, held, buy, sell, [g for _, g in groups])
+    assert best is not None
+    result = allocate(curves, total, current=held, trade_cost=(buy, sell), **limits_of(paths, groups))
+    assert float(result.utility) == pytest.approx(best, rel=1e-9, abs=1e-7)
+    assert float(result.upper_bound) >= best - 1e-7
+    assert float(result.upper_bound) - float(result.utility) <= 1e-9 * total
+
+
 def test_two_groups_by_hand() -> None:
     """U′ = 1 − 2·10⁻⁶·k·C; the first two may hold 90,000 together, the third must hold 100,000."""
     curves = lines(4)
@@ -130,6 +149,59 @@ def test_a_group_in_a_group() -> None:
     assert found.group_amounts == pytest.approx([60_000.0, 120_000.0], rel=1e-12)
     assert found.group_prices == pytest.approx([0.92 - 0.64, 0.64], rel=1e-9)
     assert float(found.shadow_price) == 0.0
+
+
+def test_a_group_that_must_hold_more_than_pays_keeps_to_the_limits_inside_of_it() -> None:
+    """Nothing returns the hurdle; the outer group must hold 800 all the same, of which the inner one 300 at most."""
+    found = allocate(
+        lines(3), 1e5, groups=[("a", "b"), "a", None], group_lower={"a": 800.0}, group_upper={"a/b": 300.0}, hurdle=2.0,
+    )  # fmt: skip
+    assert found.amounts == pytest.approx([300.0, 500.0, 0.0], rel=1e-12)
+    assert found.binding_names.tolist() == ["group", "group", "price"]
+    assert float(found.gap) <= 1e-12
+
+
+def test_what_stops_ladders_and_kinks_in_a_full_group_is_the_group() -> None:
+    """Steps end where others would return more; so does an efficiency of 1."""
+    ladders = CurveSet.from_ladders(["A", "B"], [[0.0, 100.0, 300.0]] * 2, [[0.9, 0.8, 0.1], [0.9, 0.6, 0.1]])
+    inside = allocate(ladders, 1e3, groups=["g", "g"], group_upper=250.0, hurdle=0.05)
+    assert inside.amounts.tolist() == [150.0, 100.0]
+    assert inside.binding_names.tolist() == ["group", "group"]
+    ends = allocate(ladders, 1e3, groups=["g", "g"], group_upper=600.0, hurdle=0.2)  # their own steps end them
+    assert ends.amounts.tolist() == [300.0, 300.0]
+    assert ends.binding_names.tolist() == ["price", "price"]
+    kept_up = allocate(ladders, 1e3, groups=["g", None], group_lower={"g": 300.0}, hurdle=0.85)
+    assert kept_up.amounts.tolist() == [300.0, 100.0]
+    assert kept_up.binding_names.tolist() == ["group", "price"]
+    falls = CurveSet.from_params(["A", "B"], "linear", [[-1e-3, 1.2], [-1e-3, 1.2]])  # η is 1 up to 200
+    full = allocate(falls, 1e3, groups=["g", None], group_upper=100.0)
+    assert full.binding_names.tolist() == ["group", "none"]
+    at_one = allocate(falls, 1e3, groups=["g", None], group_upper=200.0)
+    assert at_one.amounts[0] == 200.0
+    assert at_one.binding_names.tolist()[0] == "group"
+    free = allocate(falls, 1e3, groups=["g", None], group_upper=500.0, hurdle=0.95)
+    assert free.amounts == pytest.approx([200.0, 200.0], rel=1e-12)
+    assert free.binding_names.tolist() == ["price", "price"]
+
+
+def test_a_group_has_room_for_more_than_the_money() -> None:
+    """All of it goes into B, whose efficiency rises: its envelope ends at the money, which is less than its limit."""
+    curves = CurveSet.from_params(["A", "B"], ["linear", "exponential"], [[0.0, 0.5, 0.0], [-0.4, 2.4e-7, 0.95]])
+    found = allocate(
+        curves, 344_000.0, reserve=0.39, spend="exactly", min_ticket=[5e5, 0.0], groups=[None, "g"], group_share=0.67
+    )
+    assert found.amounts.tolist() == [0.0, pytest.approx(209_840.0, rel=1e-12)]
+
+
+def test_what_is_fixed_has_one_price() -> None:
+    """A group whose least is its most: U′ there, beyond the price of money."""
+    found = allocate(lines(2), 1e6, groups=["g", None], group_lower=2e5, group_upper=2e5)
+    assert found.group_prices == pytest.approx([0.6], rel=1e-9)
+    assert float(found.gap) <= 1e-12
+    steps = CurveSet.from_ladders(["A"], [[0.0, 4.0, 30.0]], [[0.8, 0.3, 0.1]])
+    exact = allocate(steps, 24.0, groups=["g"], group_lower=8.0, group_upper=8.0, fixed_cost=0.1)
+    assert exact.amounts.tolist() == [8.0]
+    assert float(exact.gap) <= 1e-12
 
 
 def test_a_share_of_the_total_moves_along_a_path() -> None:
@@ -200,6 +272,50 @@ def test_bad_groups_are_refused(given: dict[str, Any], says: str) -> None:
         (
             {"groups": ["a", None, None], "group_lower": 1000.0, "upper": 600.0},
             "group_lower\\['a'\\] = 1000.0, but its instruments may hold 600: 400 too little",
+        ),
+        (
+            {"groups": ["a", None, None], "group_lower": 1300.0, "group_upper": 1000.0},
+            "must hold .* adds up to 1,300, 300 above group_upper\\['a'\\] = 1000.0",
+        ),
+        (
+            {"groups": ["a", "a", None], "group_lower": 5000.0, "group_share": 0.04},
+            "must hold .* adds up to 5,000, 1,000 above group_share\\['a'\\] = 0.04 of the total",
+        ),
+        (
+            {"groups": [("a", "b"), None, None], "group_lower": {"a": 800.0}, "group_upper": {"a/b": 700.0}},
+            "group_lower\\['a'\\] = 800.0, but its instruments may hold 700: 100 too little",
+        ),
+        (  # below the hurdle the inner group would hold nothing of its own
+            {
+                "groups": [("a", "b"), None, None],
+                "group_lower": {"a": 800.0},
+                "group_upper": {"a/b": 700.0},
+                "hurdle": 2.0,
+            },
+            "group_lower\\['a'\\] = 800.0, but its instruments may hold 700: 100 too little",
+        ),
+        (  # the money ends what it may hold, not the group
+            {"groups": ["a", None, None], "group_lower": 250_000.0},
+            "adds up to 250,000, 150,000 above the money 100,000",
+        ),
+        (
+            {"groups": ["a", None, None], "group_lower": 80_000.0, "lower": [0.0, 70_000.0, 0.0]},
+            "adds up to 150,000, 50,000 above the money 100,000",
+        ),
+        (
+            {"groups": ["a", "a", None], "group_lower": 50.0, "group_upper": 100.0, "min_ticket": 200.0},
+            "no combination of instruments keeps to the limits \\(group_lower\\['a'\\] = 50.0\\)",
+        ),
+        (
+            {
+                "groups": ["a", "a", None],
+                "group_lower": 300.0,
+                "group_upper": 350.0,
+                "min_ticket": 200.0,
+                "upper": 250.0,
+                "max_nodes": 1,
+            },
+            "no combination .* was found until the search ended: a higher max_nodes may find one",
         ),
         (
             {"groups": ["a", "b", None], "group_lower": 60_000.0},

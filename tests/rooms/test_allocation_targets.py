@@ -71,6 +71,44 @@ def test_no_more_money_keeps_the_efficiency(seed: int) -> None:
         assert float(more.global_efficiency) <= target + 1e-9
 
 
+@settings(max_examples=15)
+@given(SEEDS)
+def test_the_last_total_that_keeps_the_efficiency_is_found(seed: int) -> None:
+    """Priorities, tickets, convex stretches, holdings that cost to trade: the whole may come back to an efficiency."""
+    rng = np.random.default_rng(seed)
+    p, options = drawn(rng, concave=bool(rng.random() < 0.5))
+    n = len(p)
+    options |= {"priority": 10.0 ** rng.uniform(-1.0, 1.0, n), "tolerance": 1e-4}
+    curves, most = curves_of(p), 2.0 * p.total
+    totals = most * np.geomspace(1e-2, 1.0, 300)
+    along = allocate(curves, totals, **options)
+    reached = along.global_efficiency[~np.isnan(along.global_efficiency)]
+    if not reached.size:
+        return
+    target = float(rng.uniform(reached.min(), reached.max()))
+    keeps = along.global_efficiency >= target
+    islands = np.lib.stride_tricks.sliding_window_view(keeps, 8).all(axis=1)  # 12 % of their total
+    if not islands.any():
+        return
+    found = allocate(curves, most, target_efficiency=target, **options)
+    assert float(found.global_efficiency) >= target - 1e-11
+    last = totals[np.flatnonzero(islands)[-1] + 7]  # less of it may be placed
+    placed = float(along.amounts[np.flatnonzero(islands)[-1] + 7].sum()) / (1.0 - p.reserve)
+    assert float(found.total) >= min(last, placed) * (1.0 - 1e-6)
+
+
+def test_an_efficiency_that_is_kept_twice_is_kept_up_to_the_second_time() -> None:
+    """A returns a half and comes first; with x in B the whole keeps 0.7 where x² − 300·x + 20,000 ≤ 0."""
+    curves = CurveSet.from_params(["A", "B"], "linear", [[0.0, 0.5], [-1e-3, 1.0]], trusted_to=[100.0, 900.0])
+    for ceiling in (None, 1000.0, 3e5):
+        found = allocate(curves, ceiling, priority=[3.0, 1.0], target_efficiency=0.7)
+        assert float(found.total) == pytest.approx(300.0, rel=1e-9)
+        assert found.amounts == pytest.approx([100.0, 200.0], rel=1e-9)
+    assert float(allocate(curves, 250.0, priority=[3.0, 1.0], target_efficiency=0.7).total) == 250.0
+    with pytest.raises(InfeasibleError, match=r"target_efficiency = 0.9 is kept by no money: the most found is 0.71"):
+        allocate(curves, priority=[3.0, 1.0], target_efficiency=0.9)
+
+
 @settings(max_examples=25)
 @given(SEEDS)
 def test_the_next_unit_returns_the_marginal(seed: int) -> None:
@@ -153,7 +191,7 @@ def test_a_smallest_ticket_makes_a_jump() -> None:
         ),
         (
             {"target_efficiency": 0.999, "min_ticket": 100_000.0},
-            "target_efficiency = 0.999 is kept by no money: the first of it keeps 0.9",
+            "target_efficiency = 0.999 is kept by no money: the most found is 0.9",
         ),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import importlib
 import json
 import os
 import pty
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from escala import __version__, kernels
-from escala.commands import terminal
+from escala.commands import app, terminal
 from tests.command_line import escala, process
 from tests.rooms.test_parallel import interruptible
 from tests.waiting import LIMIT, until_worked
@@ -217,6 +218,31 @@ def test_help_loads_no_numpy_and_no_event_loop() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "simulate" in done.stdout
     assert process("--version").stdout == f"{__version__}\n"
+
+
+def test_a_command_loads_no_other_one() -> None:
+    words = ["simulate", "--supply", "1000", "--borrow", "600", "--target", "1500", "--wallet", "200"]
+    code = (
+        f"import sys; from escala.commands.app import main; main({words!r})\n"
+        "print(sorted(name for name in sys.modules if name.startswith('escala.commands.')), file=sys.stderr)\n"
+        "print({'asyncio', 'rich'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "target" in done.stdout
+    mine = ["escala.commands.app", "escala.commands.lending", "escala.commands.terminal"]
+    assert done.stderr.splitlines() == [str(mine), "set()"]
+
+
+def test_every_command_is_listed_with_what_it_does() -> None:
+    for level in ([], ["records"], ["capi"]):
+        listed = process(*level, "--help").stdout
+        for words, place in app.COMMANDS.items():
+            *of, name = words.split()
+            if of == level:
+                module, function = place.split(":")
+                command = getattr(importlib.import_module(f"escala.commands.{module}"), function)
+                assert name in listed
+                assert command.__doc__.split()[0] in listed
 
 
 @pytest.mark.slow

@@ -397,6 +397,15 @@ def test_optimize_answers_as_the_library(folder: Path, command: str) -> None:
     assert (found["utility"], found["gap"], found["status"]) == (best.utility, best.gap, "optimal")
     assert found["binding"] == best.binding_names.tolist()
     assert found["money"] == 475_000.0
+    assert (found["current"], found["cost"], found["group"]) == ([0.0] * 3, [0.0] * 3, [""] * 3)
+
+
+def test_optimize_tells_what_it_trades_and_what_that_costs(folder: Path) -> None:
+    held = ("--current", f"{SYMBOLS[0]}=50000", "--trade-cost", "0.001", "--fixed-cost", "2")
+    found = answer(folder, "optimize", "--symbols", *SYMBOLS, "--total", "500000", *held)
+    assert found["current"] == [50_000.0, 0.0, 0.0]
+    assert found["trade"] == [amount - before for amount, before in zip(found["amount"], found["current"], strict=True)]
+    assert found["cost"] == [0.001 * abs(trade) + (2.0 if trade else 0.0) for trade in found["trade"]]
 
 
 def test_optimize_with_groups(folder: Path) -> None:
@@ -420,6 +429,8 @@ def test_optimize_with_groups(folder: Path) -> None:
     assert found["group_amount"] == dict(zip(best.groups, best.group_amounts.tolist(), strict=True))
     assert found["group_price"] == dict(zip(best.groups, best.group_prices.tolist(), strict=True))
     assert found["group_amount"]["stables/usd"] == 200_000.0
+    assert found["group"] == best.group_of.tolist() == ["", "stables/usd", "stables"]
+    assert found["binding_group"] == best.binding_groups.tolist()
     done = escala(*command, *labels, *limits, cwd=folder)
     assert "the limit of stables/usd" in done.stdout
 

@@ -499,8 +499,10 @@ def test_taking_curves_out_of_a_set() -> None:
     assert np.array_equal(curves[[4, 0]].efficiency(5e5), curves.efficiency(5e5)[[4, 0]])
     with pytest.raises(CurveError, match="no curve of 'X' among 5"):
         curves["X"]
-    with pytest.raises(IndexError):
-        curves[5]
+    for outside in (5, -6, np.int64(7)):
+        with pytest.raises(IndexError, match=f"^there is no curve {outside} among 5, which are counted from 0$"):
+            curves[outside]
+    assert curves[-5].symbols.tolist() == curves[0].symbols.tolist()
 
 
 def test_sets_can_be_pickled_shown_and_tabled() -> None:

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import math
+import re
 import sys
 import tracemalloc
 from pathlib import Path
@@ -637,3 +638,19 @@ def test_numbers_with_underscores_are_numbers_of_programs_alone(tmp_path: Path) 
     with pytest.raises(RecordError, match=r"must be a number, not '1_000'"):
         read(tmp_path, HEAD + "A,1000,0.5\n" * 100_000 + "A,1_000,0.5\n")
     assert not numbers.is_number("1_000")
+
+
+@pytest.mark.parametrize("text", ["\uff11\uff10\uff10\uff10", "1\uff10", "\u0661\u0662", "\uff11,\uff15", "$ \uff11"])
+def test_digits_of_other_scripts_are_refused(text: str, tmp_path: Path) -> None:
+    said = rf"row 3: capital must be a number, not {re.escape(repr(text))}: its digits must be 0 to 9"
+    with pytest.raises(RecordError, match=said):
+        read(tmp_path, HEAD + f'A,1000,0.5\nA,"{text}",0.5\n')
+    with pytest.raises(numbers.NotANumberError, match="must be 0 to 9"):
+        numbers.plain(text)
+    assert not numbers.is_number(text)
+    assert numbers.plain("\u00a01000") == 1000.0  # spaces of any kind are none of its digits
+
+
+def test_a_large_file_with_digits_of_another_script_is_refused_too(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"row 100002: capital must be a number"):
+        read(tmp_path, HEAD + "A,1000,0.5\n" * 100_000 + "A,1\uff10,0.5\n")

@@ -42,6 +42,15 @@ def _with(name: str, value: Any) -> dict[str, Any]:
 
 
 KEYED = pytest.mark.parametrize("given", [of_mapping, of_series])
+KEYED_SOME = pytest.mark.parametrize(
+    ("given", "placed"),
+    [
+        ({"B": 3e4}, [0.0, 3e4]),
+        ({}, [0.0, 0.0]),
+        (pd.Series({"A": 2e4}), [2e4, 0.0]),
+        ({"B": 3e4, "A": 2e4}, [2e4, 3e4]),
+    ],
+)
 
 
 @KEYED
@@ -129,6 +138,21 @@ def test_what_does_not_match_is_refused_by_name(given: Any, message: str) -> Non
     with pytest.raises(AllocationError, match=f"^{message}") as caught:
         allocate(CURVES, 1e5, upper=given)
     assert caught.value.arguments == ("upper",)
+
+
+@KEYED_SOME
+def test_what_is_held_may_name_some_of_the_symbols(given: Any, placed: list[float]) -> None:
+    found = allocate(CURVES, 1e5, current=given, trade_cost=0.01)
+    assert found.current.tolist() == placed
+    assert found.amounts.tolist() == allocate(CURVES, 1e5, current=placed, trade_cost=0.01).amounts.tolist()
+
+
+def test_what_is_held_of_an_unknown_symbol_is_refused() -> None:
+    for given in ({"B": 1.0, "AA": 2.0}, pd.Series({"AA": 2.0})):
+        with pytest.raises(AllocationError, match=r"^current names 'AA', which is not among the symbols; did you mean"):
+            allocate(CURVES, 1e5, current=given)
+    with pytest.raises(AllocationError, match=r"current must be in \[0, inf\), but current\[1\] = -1"):
+        allocate(CURVES, 1e5, current={"B": -1.0})
 
 
 def test_a_misspelt_symbol_is_suggested() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import compileall
+import importlib.metadata
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -103,6 +105,20 @@ def test_what_comes_compiled_is_told_apart(installed: Path) -> None:
     assert use(installed, "from escala.commands import system; system.info()").stdout.count("of the wheel, v") == 1
 
 
+def test_what_is_installed_is_told_without_the_compiler(installed: Path) -> None:
+    code = (
+        "import sys; from escala import kernels\n"
+        "kernels.names = lambda: ['philox.uniforms', 'philox.words']\n"
+        "from escala.commands import system; system.info(json=True)\n"
+        "print('numba' in sys.modules, 'llvmlite' in sys.modules, file=sys.stderr)\n"
+    )
+    done = use(installed, code, ESCALA_CPU_LEVEL="v2")
+    facts = json.loads(done.stdout)
+    assert done.stderr.split() == ["False", "False"]
+    assert facts["numba"] == importlib.metadata.version("numba")
+    assert (facts["processor"], facts["cache"], facts["kernels"]) == ("x86-64-v2", None, "of the wheel, v2")
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_lower_level_can_be_asked_for(installed: Path, level: str) -> None:
     assert use(installed, ESCALA_CPU_LEVEL=level).stdout.strip() == _ANSWER
@@ -111,6 +127,16 @@ def test_a_lower_level_can_be_asked_for(installed: Path, level: str) -> None:
 def test_a_level_that_is_none_is_refused(installed: Path) -> None:
     said = use(installed, ESCALA_CPU_LEVEL="v5").stderr
     assert "ESCALA_CPU_LEVEL must be one of v2, v3, v4, not 'v5'" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["info"], ["simulate", *(word for name in ("supply", "borrow", "target") for word in (f"--{name}", "1000"))]],
+)
+def test_a_command_says_in_a_line_that_a_level_is_none(installed: Path, words: list[str]) -> None:
+    code = f"import sys; from escala.commands.app import main; sys.exit(main({words!r}))"
+    done = use(installed, code, ESCALA_CPU_LEVEL="v5")
+    assert (done.returncode, done.stderr) == (2, "escala: ESCALA_CPU_LEVEL must be one of v2, v3, v4, not 'v5'\n")
 
 
 @pytest.mark.parametrize("path", ["philox.py", "fitting/load.py", "../tables.py"])

@@ -261,6 +261,36 @@ async def test_allocations(url: str) -> None:
     assert found[1].at == DATE.replace(tzinfo=UTC)
 
 
+async def test_what_an_allocation_was_asked_comes_back_whole(url: str) -> None:
+    curves = CurveSet.from_params(["A", "B", "C"], "linear", [[-1e-6, 1.0], [-2e-6, 1.0], [-3e-6, 1.0]])
+    given = allocate(
+        curves, 1e6, target_utility=120_000.0, current={"A": 2e4, "B": 0.0, "C": 9e4}, trade_cost=(0.01, 0.02),
+        fixed_cost=5.0, groups=[("x", "y"), "x", None], group_upper={"x": 1e5}, group_share={"x/y": 0.9},
+        group_lower={"x": 10.0}, hurdle=0.1, reserve=0.25,
+    )  # fmt: skip
+    async with await Store.open(url) as store:
+        await store.save_allocation(allocate(curves, 3e5, groups=["z", None, None], group_share=0.1))
+        await store.save_allocation(given)
+        await store.save_allocation(allocate(curves, 3e5))
+        plain, stored, shared = await store.allocations()
+        assert (await store.stats())["rows"]["allocation_member"] == 4
+    assert (stored.goal, stored.target, stored.hurdle, stored.reserve) == ("utility", 120_000.0, 0.1, 0.25)
+    assert stored.total == given.total
+    assert [line.current for line in stored.lines] == [2e4, 0.0, 9e4]
+    assert [line.cost for line in stored.lines] == given.costs.tolist()
+    assert [line.trade for line in stored.lines] == given.trades.tolist()
+    assert stored.cost == pytest.approx(float(given.costs.sum()), rel=1e-15)
+    assert [group.name for group in stored.groups] == ["x/y", "x"]
+    assert [group.symbols for group in stored.groups] == [("A",), ("A", "B")] == list(given.group_members)
+    assert [group.amount for group in stored.groups] == given.group_amounts.tolist()
+    assert [group.price for group in stored.groups] == given.group_prices.tolist()
+    limits = [(group.upper, group.lower, group.share) for group in stored.groups]
+    assert limits == [(math.inf, 0.0, 0.9), (1e5, 10.0, 1.0)]
+    assert (plain.goal, plain.groups, plain.hurdle, plain.cost) == ("", (), 0.0, 0.0)
+    assert math.isnan(plain.target)
+    assert [(group.name, group.symbols, group.share) for group in shared.groups] == [("z", ("A",), 0.1)]
+
+
 async def test_stats(url: str) -> None:
     async with await Store.open(url) as store:
         await store.add_records(["A"] * 3, [1.0] * 3, [0.5] * 3)
@@ -270,7 +300,8 @@ async def test_stats(url: str) -> None:
         assert stats["revision"] == schema.REVISIONS[-1]
         assert stats["rows"] == {
             "efficiency_record": 3, "model_training": 12, "saturation_point": 12, "scaling_config": 0,
-            "symbol_config": 0, "allocation": 0, "allocation_line": 0, "record_import": 0, "record_removal": 0,
+            "symbol_config": 0, "allocation": 0, "allocation_line": 0, "allocation_group": 0,
+            "allocation_member": 0, "record_import": 0, "record_removal": 0,
             "write_identity": 2,
         }  # fmt: skip
         assert repr(store) == f"<Store {store.url}>"

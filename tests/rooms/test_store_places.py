@@ -82,7 +82,7 @@ async def create(path: Path) -> None:
         (make_another_programs, "is another program's SQLite database"),
         (make_another_programs_in_wal_mode, "is another program's SQLite database"),
         (make_an_id_of_another_program, "is another program's SQLite database"),
-        (make_a_newer_one, r"newer escala \(schema 9999, this one knows up to 0006\)"),
+        (make_a_newer_one, r"newer escala \(schema 9999, this one knows up to 0007\)"),
         (make_a_directory, "is a folder, not a store"),
         (make_a_pipe, "is no file"),
     ],

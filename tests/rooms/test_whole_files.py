@@ -79,7 +79,7 @@ def test_links_in_the_way_are_not_followed(tmp_path: Path, monkeypatch: pytest.M
     write_table(path)
     assert mine.read_bytes() == b"precious"
     assert not path.is_symlink()
-    monkeypatch.setattr("escala.files.whole.secrets.token_hex", lambda _: "known")
+    monkeypatch.setattr("secrets.token_hex", lambda _: "known")
     (tmp_path / ".out.csv.known.part").symlink_to(mine)
     with pytest.raises(FileExistsError):
         write_table(path)

@@ -174,9 +174,6 @@ def _limit(row: Quantity, given: Any, names: list[str]) -> Floats:
     """Check one limit: a number for all groups, one for each in their order, or by name for some."""
     wanted = keyed.mapping(row.name, given, AllocationError)
     if wanted is not None:
-        for name in wanted:
-            if name not in names:
-                message = f"{row.name} names {name!r}, which is not among the groups{did_you_mean(str(name), names)}"
-                raise AllocationError(message, arguments=(row.name,))
+        keyed.refuse_strangers(row.name, wanted, names, AllocationError, of="groups")
         given = [wanted.get(name, row.default) for name in names]
     return per_item(row.name, given, len(names), row.values, AllocationError)

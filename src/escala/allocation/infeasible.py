@@ -11,17 +11,24 @@ from escala.allocation.problem import Answers, Request
 from escala.allocation.run import run
 from escala.curves.curveset import CurveSet
 from escala.errors import InfeasibleError
-from escala.tables import ALLOCATION_ANSWERED, ALLOCATION_SETTINGS, ALLOCATION_STATUS, ALLOCATION_TARGETS
+from escala.tables import (
+    ALLOCATION_ANSWERED,
+    ALLOCATION_GROUPS,
+    ALLOCATION_SETTINGS,
+    ALLOCATION_STATUS,
+    ALLOCATION_TARGETS,
+    names,
+)
 from escala.text.numerals import capital
 
 _ABOVE_ZERO = 1e-300
+_GROUP_LOWER = names(ALLOCATION_GROUPS).index("group_lower")
 _STATUS = {row.value: row.name for row in ALLOCATION_STATUS}
 
 
 def raise_infeasible(request: Request, answers: Answers) -> None:
     """Raise for the first problem without an allocation, naming the bounds that conflict."""
-    status = answers.column("status")
-    if (status[0] if status.size == 1 else status.max(initial=0.0)) < len(ALLOCATION_ANSWERED):
+    if answers.worst_status < len(ALLOCATION_ANSWERED):
         return
     failed = np.flatnonzero(answers.status >= len(ALLOCATION_ANSWERED))
     problem = int(failed[0])
@@ -41,9 +48,13 @@ def raise_infeasible(request: Request, answers: Answers) -> None:
     elif symbol is not None:
         message = _of_instrument(request, problem, culprit, ended, excess)
     else:
+        exactly = request.controls["exactly"] != 0.0
         if ended == "no_combination":
             excess = money - _most_that_fits(request, problem)
-        message = _of_all(ended, money, excess, len(request.groups) > 0)
+        if (ended == "no_combination" and math.isnan(excess)) or (ended == "not_found" and not exactly):
+            message = _of_combinations(request, problem, ended == "not_found")
+        else:
+            message = _of_all(ended, money, excess, len(request.groups) > 0)
     if place:
         message = f"{_problem(request, place, total)}: {message}"
     raise InfeasibleError(message, symbol=symbol, problem=place, excess=excess)
@@ -86,6 +97,22 @@ def _of_all(ended: str, money: float, excess: float, grouped: bool) -> str:
     return f"no price was found at which the amounts add up to {capital(money)}: the numbers are too far apart"
 
 
+def _of_combinations(request: Request, problem: int, stopped: bool) -> str:
+    """Say which limits hinder every combination of instruments, or all that were tried until the search stopped."""
+    least = request.groups.limit("group_lower")
+    alone = [
+        k for k in np.flatnonzero(least).tolist() if not stopped and math.isnan(_most_that_fits(request, problem, k))
+    ]
+    limits = "lower, group_lower, group_upper, group_share"
+    if alone:
+        limits = f"group_lower[{request.groups.names[alone[0]]!r}] = {float(least[alone[0]])!r}"
+    said = (
+        f"no combination of instruments keeps to the limits ({limits}) with amounts between the lower bounds "
+        "(lower, min_ticket, min_efficiency) and the upper ones"
+    )
+    return f"{said} was found until the search ended: a higher max_nodes may find one" if stopped else said
+
+
 def _of_target(request: Request, problem: int, ceiling: float, nearest: float) -> str:
     """Say how near a target may be met."""
     target = float(request.targets[problem % request.targets.size])
@@ -95,7 +122,7 @@ def _of_target(request: Request, problem: int, ceiling: float, nearest: float) -
     if goal == "efficiency":
         if math.isnan(nearest):
             return f"target_efficiency = {target!r}: nothing may be placed at all"
-        return f"target_efficiency = {target!r} is kept by no money: the first of it keeps {nearest!r}"
+        return f"target_efficiency = {target!r} is kept by no money: the most found is {nearest!r}"
     if nearest < target:
         return f"target_marginal = {target!r} is returned by no unit: the first returns {nearest!r}"
     return f"target_marginal = {target!r} is not reached: the last unit of {capital(ceiling)} still returns {nearest!r}"
@@ -157,8 +184,11 @@ def _least(request: Request, problem: int, i: int) -> str:
     return f"{capital(low)} ({low_name}) and at most {capital(high)} ({high_name})"
 
 
-def _most_that_fits(request: Request, problem: int) -> float:
-    """Give the most money that the bounds let place: an allocation where every unit returns the same."""
+def _most_that_fits(request: Request, problem: int, only: int | None = None) -> float:
+    """Give the most money that the bounds let place: an allocation where every unit returns the same.
+
+    With `only` no other group must hold anything. NaN where the limits of groups let nothing be placed.
+    """
     n = len(request.curves)
     least, lower, upper, ticket, share = (
         request.setting(name) for name in ("min_efficiency", "lower", "upper", "min_ticket", "max_share")
@@ -178,9 +208,15 @@ def _most_that_fits(request: Request, problem: int) -> float:
     settings = np.empty((len(ALLOCATION_SETTINGS), n))
     for row, setting in zip(settings, ALLOCATION_SETTINGS, strict=True):
         row[:] = bounds.get(setting.name, setting.default)
+    groups = request.groups
+    if only is not None:
+        limits = groups.limits.copy()
+        limits[_GROUP_LOWER, np.arange(len(groups)) != only] = 0.0
+        groups = replace(groups, limits=limits)
     found, _ = run(
         replace(
             request,
+            groups=groups,
             curves=same,
             total=request.money[problem : problem + 1],
             shape=(1,),

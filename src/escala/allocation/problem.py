@@ -52,7 +52,10 @@ _TARGET_VALUES = {
     "target_marginal": FINITE_FROM_ZERO,
 }
 _NO_TARGETS = np.full(1, np.nan)
-_COLUMN = {name: place for place, name in enumerate(names(ALLOCATION_SOLUTION))}
+#: Where the figures of a problem stand, by name.
+FIGURES = {name: place for place, name in enumerate(names(ALLOCATION_SOLUTION))}
+_NO_LIMITS = {row.name: float(row.default or 0.0) for row in ALLOCATION_GROUPS}
+_CODE = np.dtype(np.int8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +104,8 @@ class Request:
         settings: dict[str, PerSymbol],
         controls: dict[str, Any],
         choices: dict[str, str],
-        groups: GroupsLike = None,
-        group_limits: dict[str, PerSymbol] | None = None,
+        groups: GroupsLike,
+        group_limits: dict[str, PerSymbol],
         targets: dict[str, FloatLike | None] | None = None,
     ) -> Request:
         """Check everything, and name the argument, the index and the value of what is wrong."""
@@ -126,26 +129,33 @@ class Request:
         draws = 1 if given is None else given.shape[0]
         request = made(
             cls,
-            curves=curves,
-            total=totals,
-            shape=totals.shape if given is None else (draws, *totals.shape),
-            params=curves._arrays()[1] if given is None else curves._placed(given).reshape(draws * n, PARAMS),
-            settings=rows,
-            controls=held,
-            threshold=threshold,
-            traded=traded,
-            targets=wanted,
-            groups=_no_groups(n) if group_limits is None else _groups(curves, groups, group_limits),
+            {
+                "curves": curves,
+                "total": totals,
+                "shape": totals.shape if given is None else (draws, *totals.shape),
+                "params": curves._arrays()[1] if given is None else curves._placed(given).reshape(draws * n, PARAMS),
+                "settings": rows,
+                "controls": held,
+                "threshold": threshold,
+                "traded": traded,
+                "targets": wanted,
+                "groups": _groups(curves, groups, group_limits),
+            },
         )
-        if request.greedy and len(request.groups):
+        if goal != "none" or held.values["greedy"]:
+            request._refuse_contradictions(goal)
+        return request
+
+    def _refuse_contradictions(self, goal: str) -> None:
+        """Refuse what the greedy method does not know, and what targets do not go with."""
+        if self.greedy and len(self.groups):
             raise AllocationError("method='greedy' knows no groups", arguments=("method", "groups"))
-        if goal != "none" and (request.greedy or request.controls["exactly"]):
-            word = "method='greedy'" if request.greedy else "spend='exactly'"
+        if goal != "none" and (self.greedy or self.controls["exactly"]):
+            word = "method='greedy'" if self.greedy else "spend='exactly'"
             raise AllocationError(f"{word} knows no targets", arguments=("method", "spend", f"target_{goal}"))
-        if request.greedy and request.traded:
+        if self.greedy and self.traded:
             message = "method='greedy' knows no costs of trading: leave out trade_cost and fixed_cost"
             raise AllocationError(message, arguments=("method", "trade_cost", "fixed_cost"))
-        return request
 
     def setting(self, name: str) -> Floats:
         """Give one setting of every instrument."""
@@ -254,19 +264,28 @@ class Answers:
         """Make room for answers."""
         return made(
             cls,
-            amounts=np.empty((problems, n)),
-            binding=np.empty((problems, n), dtype=np.int8),
-            solution=np.empty((problems, len(_COLUMN))),
-            group_prices=np.empty((problems, groups)),
+            {
+                "amounts": np.empty((problems, n)),
+                "binding": np.empty((problems, n), _CODE),
+                "solution": np.empty((problems, len(FIGURES))),
+                "group_prices": np.empty((problems, groups)),
+            },
         )
 
     def column(self, name: str) -> Floats:
         """Give one figure of every problem."""
-        return self.solution[:, _COLUMN[name]]
+        return self.solution[:, FIGURES[name]]
 
-    def figure(self, name: str, shape: tuple[int, ...]) -> Any:
-        """Give one figure of every problem in their shape; of a single one as a number."""
-        return self.column(name).reshape(shape) if shape else self.solution[0, _COLUMN[name]]
+    def figures(self, shape: tuple[int, ...]) -> Floats:
+        """Give the figures, one a row in the order of `FIGURES`, of every problem in their shape."""
+        return self.solution.T.reshape(len(FIGURES), *shape) if shape else self.solution[0]
+
+    @property
+    def worst_status(self) -> float:
+        """Say how the problem ended that ended worst."""
+        if self.solution.shape[0] == 1:  # not worth a search
+            return self.solution.item(FIGURES["status"])
+        return float(self.column("status").max(initial=0.0))
 
     @property
     def status(self) -> npt.NDArray[np.int64]:
@@ -276,13 +295,12 @@ class Answers:
 
 @functools.lru_cache(maxsize=64)
 def _no_groups(n: int) -> Groups:
-    return checked_groups(None, [""] * n, {row.name: float(row.default or 0.0) for row in ALLOCATION_GROUPS})
+    return checked_groups(None, [""] * n, _NO_LIMITS)
 
 
 def _groups(curves: CurveSet, groups: GroupsLike, limits: dict[str, PerSymbol]) -> Groups:
     """Check groups; where there are none, nothing is made anew."""
-    if groups is None and all(type(limits[row.name]) is float and limits[row.name] == row.default
-                              for row in ALLOCATION_GROUPS):  # fmt: skip
+    if groups is None and _FLOAT.issuperset(map(type, limits.values())) and limits == _NO_LIMITS:
         return _no_groups(len(curves))
     return checked_groups(groups, curves.symbols.tolist(), limits)
 
@@ -369,15 +387,12 @@ def _checked_settings(
 
     Plain numbers and words that were asked for before, and that do not depend on the totals, are remembered.
     """
-    words: tuple[Any, ...] = (*controls.values(), *choices.values())
-    plain: tuple[Any, ...] = tuple(settings.values())
-    if (
-        n <= _FEW
-        and controls["step"] is None
-        and _FLOAT.issuperset(map(type, plain))
-        and _PLAIN.issuperset(map(type, words))
-    ):
-        return _plain_settings(n, tuple(settings), tuple(controls), tuple(choices), *plain, *words)
+    values = (*settings.values(), *controls.values(), *choices.values())
+    kinds = tuple(map(type, values))
+    if n <= _FEW and controls["step"] is None and _PLAIN.issuperset(kinds):
+        return _plain_settings(n, (*settings, *controls, *choices), values, kinds)
+    held = keyed.of_some("current", settings["current"], curves.symbols, 0.0, AllocationError)
+    settings = {**settings, "current": held}
     rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
         row[:] = keyed.per_symbol(name, settings[name], curves.symbols, interval, AllocationError)
@@ -390,12 +405,15 @@ def _facts(rows: Floats) -> tuple[bool, bool]:
     return bool(rows[_SETTING["min_efficiency"]].any()), bool(rows[costs].any())
 
 
-@functools.lru_cache(maxsize=256, typed=True)
+@functools.lru_cache(maxsize=256)
 def _plain_settings(
-    n: int, names: tuple[str, ...], controls: tuple[str, ...], choices: tuple[str, ...], *values: Any
+    n: int, names: tuple[str, ...], values: tuple[Any, ...], _kinds: tuple[type, ...]
 ) -> tuple[Floats, Controls, bool, bool]:
-    """Check plain settings of n instruments, whatever their totals; nobody writes into what comes back."""
-    given = dict(zip((*names, *controls, *choices), values, strict=True))
+    """Check plain settings of n instruments, whatever their totals; nobody writes into what comes back.
+
+    `_kinds` are only remembered: 1 and 1.0 are one value, but not where an integer is asked for.
+    """
+    given = dict(zip(names, values, strict=True))
     rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
         row[:] = one_number(name, given[name], interval, AllocationError)

@@ -15,7 +15,7 @@ from escala.allocation.problem import Request, checked_count
 from escala.arrays import Floats
 from escala.curves.curveset import CurveSet
 from escala.files import table as table_file
-from escala.tables import NOTHING
+from escala.tables import ALLOCATION_GROUPS, ALLOCATION_TARGETS, NOTHING
 from escala.text import html
 
 if TYPE_CHECKING:
@@ -150,6 +150,23 @@ class Allocation:
         return self._request.controls["hurdle"]
 
     @property
+    def reserve(self) -> float:
+        """Share of the total that stays out, as asked for."""
+        return self._request.controls["reserve"]
+
+    @property
+    def goal(self) -> str:
+        """What the total was sought for, "utility", "efficiency" or "marginal"; empty where it was given."""
+        code = int(self._request.controls["goal"])
+        return ALLOCATION_TARGETS[code].name if code else ""
+
+    @property
+    def target(self) -> Any:
+        """What was to be met by the total that was sought, P; NaN where it was given."""
+        request = self._request
+        return np.broadcast_to(request.sought.reshape(request.total.shape), request.shape)[()]
+
+    @property
     def priority(self) -> Floats:
         """Weight w of each instrument, (n,), as asked for."""
         return self._request.setting("priority")
@@ -178,6 +195,25 @@ class Allocation:
     def groups(self) -> tuple[str, ...]:
         """Names of the groups, from the innermost outwards."""
         return self._request.groups.names
+
+    @property
+    def group_of(self) -> npt.NDArray[np.object_]:
+        """Name of the innermost group around each instrument, (n,); empty where there is none."""
+        return np.array([*self.groups, ""], dtype=object)[self._request.groups.leaf]  # of those without it is −1
+
+    @property
+    def group_members(self) -> tuple[tuple[str, ...], ...]:
+        """Symbols of each group, in the order of `groups`."""
+        found: list[list[str]] = [[] for _ in self.groups]
+        for i, symbol in enumerate(self.symbols.tolist()):
+            for k in self._request.groups.around(i):
+                found[k].append(symbol)
+        return tuple(map(tuple, found))
+
+    @property
+    def group_limits(self) -> dict[str, Floats]:
+        """Limits of the groups by their names, `group_upper` and so on, (g,) each, as asked for."""
+        return {row.name: self._request.groups.limit(row.name) for row in ALLOCATION_GROUPS}
 
     @functools.cached_property
     def group_amounts(self) -> Floats:

@@ -61,24 +61,28 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
 
     Gives the answers, and (else no rows) those of the first solve where there may be two.
     """
-    solve = _solver()
-    n, m = len(request.curves), request.problems
-    groups, solves = request.groups, request.solves
-    answers = Answers.empty(m, n, len(groups))
-    first = Answers.empty(m, n, len(groups)) if solves == 2 else _no_answers(n)
-    family, _, origin, steps = request.curves._arrays()
-    trusted_to, totals = request.limits, request.total.reshape(-1)
-    most = 0 if request.greedy else int(request.controls["max_nodes"])
-    controls = request.controls.packed
-    given = (family, request.params, origin, steps, trusted_to, request.settings, totals, controls)
-    found = (answers.amounts, answers.binding, answers.solution, first.amounts, first.binding, first.solution)
-
-    sizes = (n, len(groups), request.parts, steps.size, most)
+    m = request.problems
+    curves, groups, controls = request.curves, request.groups, request.controls
+    n, g = len(curves), len(groups)
+    answers = Answers.empty(m, n, g)
+    first = Answers.empty(m, n, g) if request.solves == 2 else _no_answers(n)
+    family, _, origin, steps = curves._arrays()
+    given = (
+        family, request.params, origin, steps, request.limits, request.settings, request.total.reshape(-1),
+        controls.packed, answers.amounts, answers.binding, answers.solution, first.amounts, first.binding,
+        first.solution,
+    )  # fmt: skip
     grouped = (groups.leaf, groups.parents, groups.limits, answers.group_prices)
+    sizes = (n, g, request.parts, steps.size, 0 if controls.values["greedy"] else int(controls.values["max_nodes"]))
+    if 0 < m <= WARM:
+        *work, forest, fences, ended, asked, quest = _kept_room(*sizes)
+        _solver()(*given, *work, *grouped, forest, fences, ended, request.sought, asked, quest, 0, m)
+        return answers, first
 
     def make_part() -> parallel.Part:
         *work, forest, fences, ended, asked, quest = _room(*sizes)
-        arrays = (*given, *found, *work, *grouped, forest, fences, ended, request.sought, asked, quest)
+        arrays = (*given, *work, *grouped, forest, fences, ended, request.sought, asked, quest)
+        solve = _solver()
 
         def part(start: int, stop: int) -> Iterator[None]:
             for begin in range(start, stop, WARM):
@@ -87,10 +91,6 @@ def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
 
         return part
 
-    if 0 < m <= WARM:
-        *work, forest, fences, ended, asked, quest = _kept_room(*sizes)
-        solve(*given, *found, *work, *grouped, forest, fences, ended, request.sought, asked, quest, 0, m)
-        return answers, first
     crew = parallel.checked_threads(threads, AllocationError)
     chunk = parallel.chunk_size(m, crew, largest=_CHUNK, multiple=WARM)
     parallel.run(make_part, m, chunk=chunk, threads=crew)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from escala import parallel
 from escala.allocation import infeasible
 from escala.allocation.aggregate import allocate_for_draws
 from escala.allocation.groups import GroupsLike
-from escala.allocation.problem import Answers, Request, rates
+from escala.allocation.problem import FIGURES, Answers, Request, rates
 from escala.allocation.result import Allocation
 from escala.allocation.run import run
 from escala.arrays import FloatLike
@@ -18,8 +18,6 @@ from escala.curves.curveset import CurveSet
 from escala.errors import AllocationError
 from escala.keyed import PerSymbol
 from escala.made import made
-
-_FIGURES: Final = ("utility", "upper_bound", "gap", "dual_price", "dual_bound", "shadow_price")
 
 
 def allocate(
@@ -78,7 +76,7 @@ def allocate(
     priority : float or (n,)
         Weight w of the utility, at least 0.
     current : float or (n,)
-        Capital held before.
+        Capital held before; nothing of a symbol that a mapping does not name.
     trade_cost : float or (n,), or a tuple of two of them
         What a unit of capital costs to buy or sell, in [0, 1]: 0.001 is 10 basis points of what is traded. A tuple
         gives what buying costs, then what selling does.
@@ -166,7 +164,11 @@ def allocate(
     prices is the bound, and the search closes what it can.
 
     A target is met to 1e-12 of its size: the total is sought by Newton's method inside a bracket, along the best
-    utility of a total, whose slope is the shadow price.
+    utility of a total, whose slope is the shadow price. The efficiency of the whole only falls with the total where all
+    weights are alike, utilities bend downwards, nothing costs anything to trade and nothing must be held; elsewhere it
+    may come back to a target, and the last total that keeps it is looked for by trying totals from the ceiling
+    downwards, eight an octave over ten octaves, then one: where the target is kept on less than a twelfth of a total it
+    may be missed, but what is found keeps it always.
 
     A problem depends on no other but those before it in its own block of 64 (they begin at multiples of 64), from whose
     price its search begins: parts of a path that begin there give the same bits as the whole.
@@ -217,32 +219,36 @@ def allocate(
 def _named(request: Request, answers: Answers, first: Allocation | None) -> Allocation:
     """Give the kernel's answers their names and shapes."""
     shape = request.shape
-    for array in (answers.amounts, answers.binding):  # the figures belong to these amounts
-        array.setflags(write=False)
-    n = answers.amounts.shape[1]
-    figures = {name: answers.figure(name, shape) for name in _FIGURES}
+    amounts, binding, prices = answers.amounts, answers.binding, answers.group_prices
+    for array in (amounts, binding):  # the figures belong to these amounts
+        array.setflags(False)  # type: ignore[call-arg] # half the time
+    figures = answers.figures(shape)
     return made(
         Allocation,
-        symbols=request.curves.symbols,
-        total=_totals(request, answers),
-        amounts=answers.amounts.reshape(*shape, n),
-        binding=answers.binding.reshape(*shape, n),
-        status=_of_type(np.int8, answers.figure("status", shape)),
-        nodes=_of_type(np.int64, answers.figure("nodes", shape)),
-        group_prices=answers.group_prices.reshape(*shape, len(request.groups)),
-        first=first,
-        _request=request,
-        **figures,
+        {
+            "symbols": request.curves.symbols,
+            "total": figures[FIGURES["total"]] if request.controls.values["goal"] else _totals(request),
+            "amounts": amounts.reshape(*shape, amounts.shape[1]) if shape else amounts[0],
+            "utility": figures[FIGURES["utility"]],
+            "upper_bound": figures[FIGURES["upper_bound"]],
+            "gap": figures[FIGURES["gap"]],
+            "dual_price": figures[FIGURES["dual_price"]],
+            "dual_bound": figures[FIGURES["dual_bound"]],
+            "shadow_price": figures[FIGURES["shadow_price"]],
+            "binding": binding.reshape(*shape, binding.shape[1]) if shape else binding[0],
+            "status": _of_type(np.int8, figures[FIGURES["status"]]),
+            "nodes": _of_type(np.int64, figures[FIGURES["nodes"]]),
+            "group_prices": prices.reshape(*shape, len(request.groups)) if shape else prices[0],
+            "first": first,
+            "_request": request,
+        },
     )
 
 
-def _totals(request: Request, answers: Answers) -> Any:
-    """Give the total of every problem: as given, or as found."""
-    if request.controls["goal"]:
-        return answers.figure("total", request.shape)
-    return (
-        np.broadcast_to(request.total, request.shape)[()] if request.total.shape != request.shape else request.total[()]
-    )
+def _totals(request: Request) -> Any:
+    """Give the total of every problem, as given."""
+    same = request.total.shape == request.shape
+    return (request.total if same else np.broadcast_to(request.total, request.shape))[()]
 
 
 def _of_type(kind: Any, figure: Any) -> Any:

@@ -95,7 +95,6 @@ def info(*, json: bool = False) -> None:
     import numpy
 
     from escala import kernels
-    from escala.kernels import compiler, jit
     from escala.parallel import default_threads
 
     compiled = kernels.compiled()
@@ -104,13 +103,10 @@ def info(*, json: bool = False) -> None:
         "version": __version__,
         "python": platform.python_version(),
         "numpy": numpy.__version__,
-        "numba": compiler.numba_version(),
-        "processor": compiler.processor(),
+        **_of_compiler(),
         "threads": default_threads(),
         "extras": [extra for extra, missing in extras.items() if not missing],
         "extras_missing": [extra for extra, missing in extras.items() if missing],
-        "cache": str(compiler.cache_dir()),
-        "kernels": "compiled here" if jit.extension() is None else f"of the wheel, {jit.level(jit.extension())}",
         "compiled": compiled,
         "not_compiled": [name for name in kernels.names() if name not in compiled],
     }
@@ -118,8 +114,26 @@ def info(*, json: bool = False) -> None:
         print_json(facts)
         return
     for name, fact in facts.items():
-        shown = ", ".join(fact) or "none" if isinstance(fact, list) else fact
+        shown = ", ".join(fact) or "none" if isinstance(fact, list) else "none" if fact is None else fact
         say(f"{name.replace('_', ' '):<16}{shown}")
+
+
+def _of_compiler() -> dict[str, str | None]:
+    """Say by what kernels were compiled, for which processor and where; numba is loaded only where it compiles them."""
+    from importlib.metadata import version
+
+    from escala import kernels
+    from escala.kernels import jit
+
+    found = jit.extension()
+    level = None if found is None else jit.level(found)
+    made = "compiled here" if found is None else f"of the wheel, {level}"
+    if kernels.come_compiled():
+        return {"numba": version("numba"), "processor": f"x86-64-{level}", "cache": None, "kernels": made}
+    from escala.kernels import compiler
+
+    here = {"numba": compiler.numba_version(), "processor": compiler.processor(), "cache": str(compiler.cache_dir())}
+    return {**here, "kernels": made}
 
 
 #: Modules that each extra brings.

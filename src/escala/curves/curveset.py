@@ -421,11 +421,21 @@ class CurveSet:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, key: str | int | slice | npt.ArrayLike | Mapping[str, bool]) -> CurveSet:
-        """Take some curves: by symbol, number, slice, mask (also by symbol), or a sequence of numbers or symbols."""
+        """Take some curves: by symbol, number, slice, mask (also by symbol), or a sequence of numbers or symbols.
+
+        Raises
+        ------
+        CurveError
+            If there is no such symbol.
+        IndexError
+            If there are not so many curves; says how many there are.
+        """
         if isinstance(key, str):
             chosen: Any = [self.index(key)]
         elif isinstance(key, int | np.integer):
-            chosen = [range(len(self))[int(key)]]
+            if not -len(self) <= key < len(self):
+                raise IndexError(f"there is no curve {int(key)} among {len(self):,}, which are counted from 0")
+            chosen = [int(key)]
         elif isinstance(key, slice):
             chosen = key
         else:

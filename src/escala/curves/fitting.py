@@ -53,6 +53,7 @@ _SHOWN: Final = 3
 _FLOAT, _COUNT, _CODE = (np.dtype(kind) for kind in (np.float64, np.int64, np.int8))
 _DTYPE: Final = operator.attrgetter("dtype")
 _NO_WEIGHTS: Final = np.empty(0)
+_NO_STEPS: Final = np.empty(0)
 _FIRST: Final = np.zeros(1, dtype=np.int64)  # the order of one instrument; kernels only read it
 _TEXT: Final = frozenset({str})
 _NUMBER: Final = frozenset({float, int})
@@ -65,6 +66,7 @@ _OBSERVED, _NEUMANN = (
     slice(_STATS.index(group[0]), _STATS.index(group[-1]) + 1) for group in (("smallest", "largest"), NEUMANN)
 )
 _ALONE: Final = {name: place for place, name in enumerate(_STATS) if name in CurveSet.__dataclass_fields__}
+_EACH_ALONE: Final = operator.itemgetter(*_ALONE.values())
 _COLUMNS: Final = {"weights": ("weight", "weights"), "observed_at": ("observed_at", "time"), "group": ("group",)}
 
 
@@ -375,9 +377,8 @@ def _plain_records(
         flat.append(parts[0] if n == 1 else np.concatenate(parts))
     if weights is not None and not WEIGHT.holds_all(flat[2]):
         return None
-    names = np.empty(n, dtype=object)
-    names[:] = symbols
-    offsets = np.array([0, *itertools.accumulate(sizes or [])])
+    names = np.array(symbols, dtype=object)
+    offsets = np.array([0, *itertools.accumulate(sizes or [])] if n > 1 else [0, flat[0].size])
     given = (offsets, flat[0], flat[1], _NO_WEIGHTS if weights is None else flat[2])
     returned, outside = np.empty(n), np.empty(n, dtype=np.int64)
     _kernels().survey(*given, _BOUNDS, returned, outside, 0, n)
@@ -585,7 +586,7 @@ def _fit(
 ) -> CurveSet:
     kernels = _kernels()
     n = records.symbols.size
-    sizes = records.offsets[1:] - records.offsets[:-1]
+    sizes = _sizes(records.offsets)
     order, room = _order(sizes), _room_for_steps(sizes, choice)
     found = (
         np.empty(n, _CODE),
@@ -597,7 +598,7 @@ def _fit(
         np.empty((n, PARAMS * PARAMS)),
         np.empty((n, len(FIT_STATS))),
     )
-    n_steps, steps = np.zeros(n, dtype=np.int64), np.empty(room[-1])
+    n_steps, steps = np.zeros(n, _COUNT), np.empty(room[-1]) if room.item(-1) else _NO_STEPS
     part_of = (order, records.offsets, choice, records.capital, records.efficiency, records.weights, least, room)
     _run((*part_of, *found, n_steps, steps), sizes, order, threads, progress)
     family, status, n_points, params, origin, root, covariance, stats = found
@@ -612,28 +613,35 @@ def _fit(
     columns = stats.T
     return made(
         CurveSet,
-        symbols=records.symbols,
-        family=family,
-        status=status,
-        params=params,
-        origin=origin,
-        observed=stats[:, _OBSERVED],
-        n_points=n_points,
-        covariance=covariance.reshape(n, PARAMS, PARAMS),
-        **{name: columns[place] for name, place in _ALONE.items()},
-        clipped=records.clipped,
-        misfit=known.misfit,
-        _root=root,
-        _neumann=stats[:, _NEUMANN],
-        _steps=_kept_steps(steps, room, n_steps),
-        _noise=known.levels,
-        _scores=known.scores,
-        _bins=known.bins,
-        _windows=known.windows,
-        _forward=known.forward,
-        _aside=Ragged.empty(n),
-        _returned=returned,
+        {
+            "symbols": records.symbols,
+            "family": family,
+            "status": status,
+            "params": params,
+            "origin": origin,
+            "observed": stats[:, _OBSERVED],
+            "n_points": n_points,
+            "covariance": covariance.reshape(n, PARAMS, PARAMS),
+            **dict(zip(_ALONE, _EACH_ALONE(columns), strict=True)),
+            "clipped": records.clipped,
+            "misfit": known.misfit,
+            "_root": root,
+            "_neumann": stats[:, _NEUMANN],
+            "_steps": _kept_steps(steps, room, n_steps),
+            "_noise": known.levels,
+            "_scores": known.scores,
+            "_bins": known.bins,
+            "_windows": known.windows,
+            "_forward": known.forward,
+            "_aside": Ragged.empty(n),
+            "_returned": returned,
+        },
     )
+
+
+def _sizes(offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Count the records of each instrument."""
+    return offsets[1:] - offsets[:-1] if offsets.size > 2 else offsets[1:]  # those of the first begin at 0
 
 
 def _order(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -718,13 +726,22 @@ def _most_returned(records: _Records) -> Floats:
 def _room_for_steps(sizes: npt.NDArray[np.int64], choice: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
     """Give the places of each instrument's steps: none where no ladder can come out."""
     kernels = _kernels()
-    room = np.zeros(sizes.size + 1, dtype=np.int64)
     codes = choice.tobytes()  # found there at a glance
     if kernels.LADDER in codes or (kernels.AUTO in codes and sizes.max(initial=0) >= kernels.LEAST_FOR_LADDER):
+        room = np.zeros(sizes.size + 1, dtype=np.int64)
         possible = (choice == kernels.LADDER) | ((choice == kernels.AUTO) & (sizes >= kernels.LEAST_FOR_LADDER))
         most = kernels.STEP * np.minimum(sizes + 1, kernels.MOST_STEPS)
         np.cumsum(np.where(possible, most, 0), out=room[1:])
-    return room
+        return room
+    return _no_room_for_few(sizes.size) if sizes.size <= _FEW else _no_room(sizes.size)
+
+
+def _no_room(n: int) -> npt.NDArray[np.int64]:
+    """Give places of steps where there are none."""
+    return np.zeros(n + 1, dtype=np.int64)
+
+
+_no_room_for_few: Final = functools.lru_cache(maxsize=_FEW + 1)(_no_room)  # kernels only read them
 
 
 def _kept_steps(steps: Floats, room: npt.NDArray[np.int64], n_steps: npt.NDArray[np.int64]) -> Ragged:

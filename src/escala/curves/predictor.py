@@ -137,16 +137,18 @@ class Predictor:
             check(given)
         return made(
             Prediction,
-            efficiency=said[1],
-            low=said[2],
-            high=said[3],
-            confidence=said[4] if self.scored.size == 0 else self._confidence(said[4], sure),
-            extrapolated=outside,
-            capital=said[0],
-            level=self.level,
-            tolerance=within,
-            _marginals=functools.partial(_marginals, self.curves, self.root, self.half, rows, shape),
-            **self.known,
+            {
+                "efficiency": said[1],
+                "low": said[2],
+                "high": said[3],
+                "confidence": said[4] if self.scored.size == 0 else self._confidence(said[4], sure),
+                "extrapolated": outside,
+                "capital": said[0],
+                "level": self.level,
+                "tolerance": within,
+                "_marginals": functools.partial(_marginals, self.curves, self.root, self.half, rows, shape),
+                **self.known,
+            },
         )
 
     def _scores_reach(self, rows: Floats, within: Floats) -> tuple[Floats, Floats]:

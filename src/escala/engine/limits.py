@@ -10,7 +10,7 @@ import numpy as np
 from escala import keyed
 from escala.allocation.groups import are_labels
 from escala.arrays import one_number
-from escala.errors import AllocationError, did_you_mean
+from escala.errors import AllocationError
 from escala.store import ScalingConfig, SymbolConfig
 from escala.tables import ALLOCATION_GROUPS, ALLOCATION_TARGETS, FINITE, SYMBOL_SETTINGS, names
 
@@ -61,7 +61,7 @@ def completed(
     for name in _PER_SYMBOL:
         wanted = keyed.mapping(name, given.get(name), AllocationError)
         if wanted is not None or given.get(name) is None:
-            _check_symbols(name, wanted or {}, symbols)
+            keyed.refuse_strangers(name, wanted or {}, symbols, AllocationError)
             fallback = _OPEN[name] if name in _OPEN else getattr(system, name)
             defaults = (getattr(own.get(symbol), name, None) for symbol in symbols)
             limits[name] = [
@@ -69,24 +69,12 @@ def completed(
                 for symbol, default in zip(symbols, defaults, strict=True)
             ]
     for name in _TRADING:
-        wanted = keyed.mapping(name, given.get(name), AllocationError)
-        if wanted is not None:
-            _check_symbols(name, wanted, symbols)
-            limits[name] = [wanted.get(symbol, 0.0) for symbol in symbols]
+        if name in given:
+            limits[name] = keyed.of_some(name, given[name], symbols, 0.0, AllocationError)
     labels = keyed.mapping("groups", given.get("groups"), AllocationError)
     if labels is not None and are_labels(labels.values()):
-        _check_symbols("groups", labels, symbols)
-        limits["groups"] = [labels.get(symbol) for symbol in symbols]
+        limits["groups"] = keyed.of_some("groups", labels, symbols, None, AllocationError)
     for name in _TARGETS:
         if given.get(name) is not None:
             limits[name] = one_number(name, given[name], FINITE, AllocationError)
     return limits
-
-
-def _check_symbols(name: str, given: Mapping[str, Any], symbols: Sequence[str]) -> None:
-    known = set(symbols)
-    strangers = [symbol for symbol in given if symbol not in known]
-    if strangers:
-        hint = did_you_mean(strangers[0], symbols)
-        message = f"{name} names {strangers[0]!r}, which is not among the symbols{hint}"
-        raise AllocationError(message, arguments=(name,))

@@ -20,7 +20,7 @@ from escala.errors import InputError
 from escala.files import arrow
 from escala.files.dialect import SAMPLE, Dialect, Known, Layout, is_comment
 from escala.files.dialect import layout as found_layout
-from escala.files.numbers import NotANumberError, Numbers, plain
+from escala.files.numbers import NotANumberError, Numbers, is_of_programs, plain
 from escala.files.times import NotATimeError, Times
 from escala.text.numerals import counted
 
@@ -287,7 +287,7 @@ class _Reading:
                 values = np.array(list(map(float, texts)), dtype=np.float64)
             except ValueError:
                 values = None
-            if values is not None and "_" not in "".join(texts):  # of programs, not of files: 1_000
+            if values is not None and not is_of_programs("".join(texts)):
                 if isinstance(reader, Times):
                     reader.skip_numbers(len(texts))
                 return values

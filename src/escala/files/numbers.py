@@ -102,6 +102,7 @@ class Numbers:
         return self._parsed(text)
 
     def _parsed(self, text: str) -> float:
+        _refuse_other_digits(text)
         parts = self._pattern.fullmatch(text)
         if parts is None:
             raise self._fault(text)
@@ -130,16 +131,32 @@ class Numbers:
 
 
 def plain(text: str) -> float:
-    """Read a number as Python writes it; not as its programs do, where 1_000 is one.
+    """Read a number as Python writes it; not as its programs may, where 1_000 is one.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If it is none; a NotANumberError if its digits are those of another script.
     """
     if "_" in text:
         raise ValueError(text)
+    _refuse_other_digits(text)
     return float(text)
+
+
+def is_of_programs(text: str) -> bool:
+    """Tell what Python takes for parts of a number and files have none of: underscores, digits of other scripts."""
+    return "_" in text or _has_other_digits(text)
+
+
+def _has_other_digits(text: str) -> bool:
+    return not text.isascii() and any(sign.isdecimal() and not sign.isascii() for sign in text)
+
+
+def _refuse_other_digits(text: str) -> None:
+    """Refuse full-width digits, and all others that merely look as if anybody had checked what they are worth."""
+    if _has_other_digits(text):
+        raise NotANumberError("its digits must be 0 to 9")
 
 
 def is_number(text: str) -> bool:
@@ -147,7 +164,7 @@ def is_number(text: str) -> bool:
     try:
         plain(text)
     except ValueError:
-        return _WRITTEN.fullmatch(text) is not None
+        return _WRITTEN.fullmatch(text) is not None and not _has_other_digits(text)
     return True
 
 

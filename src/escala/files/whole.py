@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +87,8 @@ def replacing(path: Path, *, forced: bool = True, mode: int | None = None) -> It
 
 def beside(path: Path) -> Path:
     """Make a name for what becomes a file, which nobody can know before: hidden, in the same folder."""
+    import secrets  # loads a library of cryptography, which runs that write nothing do without
+
     ending = f".{secrets.token_hex(16)}.part"
     room = _LONGEST_NAME - len(ending) - 1
     start = path.name.encode(errors="surrogateescape")[:room].decode(errors="ignore")

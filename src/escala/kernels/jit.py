@@ -63,14 +63,18 @@ _NO_REQUESTS = frozenset({"NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR", "NUMBA_THREADI
 taken: set[str] = set()
 
 
+class LevelError(ValueError):
+    """``ESCALA_CPU_LEVEL`` is no level that the extension has code for."""
+
+
 @functools.cache
 def extension() -> Any:
     """Give the wheel's extension, or None: there is none, it is of other sources, or numba is asked for.
 
     Raises
     ------
-    ValueError
-        If ``ESCALA_CPU_LEVEL`` is no level that the extension has code for.
+    LevelError
+        As :func:`level` does.
     """
     asked = any(name.startswith("NUMBA_") and name not in _NO_REQUESTS for name in os.environ)
     if asked or os.environ.get("ESCALA_COMPILE"):
@@ -87,10 +91,16 @@ def extension() -> Any:
 
 
 def level(found: Any) -> str | None:
-    """Choose the best level of an extension's that this processor has, or a lower one that was asked for."""
+    """Choose the best level of an extension's that this processor has, or a lower one that was asked for.
+
+    Raises
+    ------
+    LevelError
+        If ``ESCALA_CPU_LEVEL`` asks for one that the extension has no code for.
+    """
     most = os.environ.get("ESCALA_CPU_LEVEL") or found.all_levels[-1]
     if most not in found.all_levels:
-        raise ValueError(f"ESCALA_CPU_LEVEL must be one of {', '.join(found.all_levels)}, not {most!r}")
+        raise LevelError(f"ESCALA_CPU_LEVEL must be one of {', '.join(found.all_levels)}, not {most!r}")
     return max((one for one in found.levels if one <= most), default=None)
 
 

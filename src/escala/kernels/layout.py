@@ -282,6 +282,7 @@ quest = rows(
     "nearest",  # what can be met
     "last",  # 1: the total is found, and is allocated as it was asked for; or: some money keeps the efficiency
     "kept",  # 1 − reserve
+    "scanned",  # totals tried downwards, while that goes on
 )
 #: Of two lines above the drawn utilities of a stretch: value and slope at its left end, and at its right one.
 drawn_line = rows("left", "left_slope", "right", "right_slope")

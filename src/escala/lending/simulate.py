@@ -194,8 +194,7 @@ def _one(start: Sequence[float | None], strategy: LendingStrategy, column: Float
         kernel(room.columns, room.values, room.counts, room.work, cursor, 0, 1, sweeps)
         if not cursor.item(_ACTIVE):
             break
-    result = made(LendingResult)
-    result.__dict__.update(zip(_RESULT, (*numbers, *room.whole, strategy, None), strict=True))
+    result = made(LendingResult, dict(zip(_RESULT, (*numbers, *room.whole, strategy, None), strict=True)))
     if len(_ROOMS) < _MOST_ROOMS:
         _ROOMS.append(room)
     return result

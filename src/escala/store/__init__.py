@@ -3,6 +3,7 @@
 Nothing here loads a database library before a store is opened.
 """
 
+from escala.store.results import AllocationGroup as AllocationGroup
 from escala.store.results import AllocationLine as AllocationLine
 from escala.store.results import Imported as Imported
 from escala.store.results import News as News

@@ -333,6 +333,8 @@ class AllocationLine:
         Efficiency and marginal utility there; NaN where they are not known.
     binding : str
         What keeps the capital where it is, as in :class:`escala.Binding`.
+    current, cost : float
+        Capital held before, and what trading it costs; NaN where they are not known.
     """
 
     symbol: str
@@ -340,6 +342,40 @@ class AllocationLine:
     efficiency: float
     marginal: float
     binding: str
+    current: float = math.nan
+    cost: float = math.nan
+
+    @property
+    def trade(self) -> float:
+        """Capital bought (above 0) or sold; NaN where it is not known."""
+        return self.amount - self.current
+
+
+@dataclass(frozen=True)
+class AllocationGroup:
+    """A group of instruments in a stored allocation.
+
+    Attributes
+    ----------
+    name : str
+        As in :attr:`escala.Allocation.groups`.
+    symbols : tuple of str
+        Its instruments, in the allocation's order.
+    amount : float
+        What they hold together.
+    price : float
+        What one more unit of its limit returns.
+    upper, lower, share : float
+        The limits as asked for: `group_upper` (inf: none), `group_lower`, `group_share` of the total (1: none).
+    """
+
+    name: str
+    symbols: tuple[str, ...]
+    amount: float
+    price: float
+    upper: float
+    lower: float
+    share: float
 
 
 @dataclass(frozen=True)
@@ -360,6 +396,14 @@ class StoredAllocation:
         As in :class:`escala.AllocationStatus`, as text.
     lines : tuple of AllocationLine
         The instruments, in the allocation's order.
+    hurdle, reserve : float
+        What money returns elsewhere, and the share of the total that stays out; NaN where they are not known.
+    goal : str
+        "utility", "efficiency" or "marginal", where the total was sought for a target; else empty.
+    target : float
+        That target; NaN where the total was given.
+    groups : tuple of AllocationGroup
+        From the innermost outwards.
     """
 
     id: int
@@ -372,3 +416,13 @@ class StoredAllocation:
     shadow_price: float
     status: str
     lines: tuple[AllocationLine, ...]
+    hurdle: float = math.nan
+    reserve: float = math.nan
+    goal: str = ""
+    target: float = math.nan
+    groups: tuple[AllocationGroup, ...] = ()
+
+    @property
+    def cost(self) -> float:
+        """What all trades cost; NaN where it is not known."""
+        return math.fsum(line.cost for line in self.lines)

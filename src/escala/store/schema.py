@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Dialect
     from sqlalchemy.types import TypeEngine
 
-from escala.tables import SYMBOL_SETTINGS, SYSTEM_SETTINGS, names
+from escala.tables import ALLOCATION_GROUPS, SYMBOL_SETTINGS, SYSTEM_SETTINGS, names
 
 #: Schema revisions, oldest first; each has its migration in migrations/versions.
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 #: Where the revision is kept: a name of its own, for other programs with Alembic may share a PostgreSQL database.
 REVISION_TABLE: Final = "escala_schema"
 #: "ESCA" at its place in the header of an SQLite file: what tells a store from another program's file.
@@ -175,6 +175,8 @@ ALLOCATION: Final = Table(
     *_numbers("utility", "upper_bound", "gap", "shadow_price"),
     Column("status", Text, nullable=False),
     Column("unallocated", Double),
+    *_numbers("hurdle", "reserve", "target"),
+    Column("goal", Text),  # what the target is of, where the total was sought; NULL also by versions that kept none
     sqlite_autoincrement=True,
 )
 
@@ -187,5 +189,25 @@ LINE: Final = Table(
     Column("amount", Double, nullable=False),
     Column("efficiency", Double),
     Column("binding", Text, nullable=False),
-    Column("marginal", Double),
+    *_numbers("marginal", "held", "cost"),
+)
+
+#: Groups of an allocation; a limit that is none is NULL.
+GROUP: Final = Table(
+    "allocation_group",
+    METADATA,
+    Column("allocation_id", BigInteger, ForeignKey("allocation.id"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("amount", Double, nullable=False),
+    *_numbers("price", *names(ALLOCATION_GROUPS)),
+)
+
+#: Which lines of an allocation lie in which of its groups.
+MEMBER: Final = Table(
+    "allocation_member",
+    METADATA,
+    Column("allocation_id", BigInteger, ForeignKey("allocation.id"), primary_key=True),
+    Column("group_place", Integer, primary_key=True),
+    Column("place", Integer, primary_key=True),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from escala.kernels.allocation import envelope
 from escala.kernels.allocation.balance import AT_BOUND
 from escala.kernels.allocation.domains import WITHOUT_CURVE, highest, share_bound, threshold_of
@@ -12,6 +14,7 @@ from escala.kernels.layout import bindings as reason_of
 from escala.kernels.layout import families
 from escala.kernels.layout import settings as s
 
+ASIDE = 4.0 * envelope.AT_KNOT  # relative: beside a knot
 PRICED_APART = 1e-7  # of the weight: marginal utilities that are further from the price than that are those of a group
 
 
@@ -33,6 +36,41 @@ def _reason_below(settings: Floats, floor: float, first: float, i: int) -> int:
     if (lower >= ticket) & (lower >= first):
         return reason_of.LOWER
     return reason_of.TICKET if ticket >= first else reason_of.THRESHOLD
+
+
+@routine
+def _slopes(work: Floats, at: int, kind: int, x: float) -> tuple[float, float]:
+    """w·U′ of the last unit and of the next, net of what trading costs; they differ at a knot or where η is 1.
+
+    NaN where a step of a ladder is too narrow to tell.
+    """
+    weight, paid = work[at + WEIGHT * LANES], rate(work, at, x)
+    if kind == families.LADDER:
+        before, after = (
+            envelope.step_price(work, at, x * (1.0 - ASIDE)),
+            envelope.step_price(work, at, x * (1.0 + ASIDE)),
+        )
+        return (
+            before - paid if before > -math.inf else math.nan,
+            after - paid if after > -math.inf else math.nan,
+        )
+    value, slope = envelope.eta(work, at, kind, x), envelope.weighted_marginal(work, at, kind, x)
+    if value > 1.0 + KINKED:
+        slope = weight
+    elif value < 0.0:
+        slope = 0.0
+    before = after = slope
+    if abs(value - 1.0) <= KINKED:  # a curve that falls to 1 returned the whole so far, one that rises does from now on
+        before, after = max(slope, weight), min(slope, weight)
+    return before - paid, after - paid
+
+
+@routine
+def _held_by_group(work: Floats, at: int, kind: int, x: float, shadow: float) -> bool:
+    """Whether the next unit would return more than the shadow price, or the last one returns less."""
+    before, after = _slopes(work, at, kind, x)
+    apart = PRICED_APART * work[at + WEIGHT * LANES]
+    return (after > shadow + apart) | (before < shadow - apart)
 
 
 @routine
@@ -79,9 +117,10 @@ def explain(
             beyond = min(envelope.weighted_marginal(work, at, kind, x), weight) - rate(work, at, x)  # just above η = 1
             kinked = (abs(value - 1.0) <= KINKED) & (beyond < shadow * (1.0 - KINKED))
             reason = reason_of.PRICE if kinked else reason_of.NONE
-            own = envelope.weighted_marginal(work, at, kind, x) - rate(work, at, x)
-            if in_group & (not kinked) & (value < 1.0) & (abs(own - shadow) > PRICED_APART * weight):
+        if in_group & ((reason == reason_of.NONE) | (reason == reason_of.PRICE)):
+            stopped = reason == reason_of.NONE
+            if x > 0.0:
+                stopped = _held_by_group(work, at, kind, x, shadow)
+            if stopped & (money > 0.0):
                 reason = reason_of.GROUP
-        if in_group & (x == 0.0) & (money > 0.0) & (reason == reason_of.NONE):
-            reason = reason_of.GROUP
         binding[i] = reason

@@ -41,6 +41,7 @@ from escala.kernels.allocation.envelope import (
     FLOOR,
     FORCED,
     HALF,
+    HIGH,
     LANES,
     LEAF,
     LOW,
@@ -136,6 +137,21 @@ def start_prices(price: float, groups: Groups) -> None:
 
 
 @helper
+def _must_hold(work: Floats, at: int) -> float:
+    """Least that an instrument holds, forced in or as its part of what groups must."""
+    return max(work[at + LOW * LANES] if work[at + STATE * LANES] == FORCED else 0.0, work[at + FLOOR * LANES])
+
+
+@helper
+def _may_hold(work: Floats, at: int) -> float:
+    """Most that an instrument holds within its own domain, by the money too, and what groups leave of it.
+
+    Not REACH: envelopes of convex utilities end at HIGH.
+    """
+    return 0.0 if work[at + STATE * LANES] == CLOSED else min(work[at + HIGH * LANES], work[at + CAP * LANES])
+
+
+@helper
 def _fail(ended: Floats, status: int, culprit: int, excess: float) -> bool:
     ended[verdict.STATUS], ended[verdict.CULPRIT], ended[verdict.EXCESS] = status, culprit, excess
     return False
@@ -164,6 +180,34 @@ def _place(
 
 
 @routine
+def _lowest(floor: float, k: int, groups: Groups) -> float:
+    """Give the lowest price that instruments of a group may answer to: none where a group around it must hold some."""
+    forest, fences, _, _ = groups
+    lowest = floor
+    k = forest[tree.PARENT, k]
+    while k >= 0:
+        lowest = -math.inf if fences[fence.LEAST, k] > 0.0 else lowest
+        k = forest[tree.PARENT, k]
+    return lowest
+
+
+@routine
+def _fall_short(
+    work: Floats, members: Integers, least: float, forced: float, room: float, money: float, k: int, groups: Groups
+) -> bool:
+    """Say why a group cannot hold its least: for want of room, or of money where that ends an instrument's domain."""
+    _, _, lanes, ended = groups
+    for at in members:
+        high = work[at + HIGH * LANES]
+        if (high < work[at + CAP * LANES]) & (high < work[at + REACH * LANES]):
+            demanded = least - forced
+            for other in lanes:
+                demanded += _must_hold(work, other)
+            return _fail(ended, status_of.LOWER_ABOVE_MONEY, -1, demanded - money)
+    return _fail(ended, status_of.GROUP_SHORT, k, least - room)
+
+
+@routine
 def fence_in(
     work: Floats, kinds: Integers, sums: Floats, money: float, floor: float, scale: float, groups: Groups
 ) -> bool:
@@ -180,16 +224,17 @@ def fence_in(
         fences[fence.FULL_AT, k], fences[fence.LEAST_AT, k] = -math.inf, math.inf
         forced = room = 0.0
         for at in members:
-            state = work[at + STATE * LANES]
-            forced += max(work[at + LOW * LANES] if state == FORCED else 0.0, work[at + FLOOR * LANES])
-            room += 0.0 if state == CLOSED else min(work[at + REACH * LANES], work[at + CAP * LANES])
-        if forced > most + AT_BOUND * money:
-            return _fail(ended, status_of.GROUP_FULL, k, forced - most)
+            forced += _must_hold(work, at)
+            room += _may_hold(work, at)
+        demanded = max(forced, least)
+        if demanded > most + AT_BOUND * money:
+            return _fail(ended, status_of.GROUP_FULL, k, demanded - most)
+        least = min(least, most)
         if room < least - AT_BOUND * money:
-            return _fail(ended, status_of.GROUP_SHORT, k, least - room)
+            return _fall_short(work, members, least, forced, room, money, k, groups)
         if room > most:
             price, how = _place(
-                work, kinds, blocks, sums, members, most, floor, fences[fence.START_FULL, k], scale
+                work, kinds, blocks, sums, members, most, _lowest(floor, k, groups), fences[fence.START_FULL, k], scale
             )  # fmt: skip
             if how == FAILED:
                 return _fail(ended, status_of.UNSOLVED, -1, math.nan)
@@ -203,7 +248,8 @@ def fence_in(
             )  # fmt: skip
             if how == FAILED:
                 return _fail(ended, status_of.UNSOLVED, -1, math.nan)
-            fences[fence.LEAST_AT, k] = fences[fence.START_LEAST, k] = price
+            # a group that may hold no more than it must holds that at the price at which it is full
+            fences[fence.LEAST_AT, k] = fences[fence.START_LEAST, k] = max(price, fences[fence.FULL_AT, k])
             for at in members:
                 work[at + FLOOR * LANES] = min(work[at + AMOUNT * LANES], work[at + CAP * LANES])
     return _fits(work, money, floor == -math.inf, groups)
@@ -215,9 +261,8 @@ def _fits(work: Floats, money: float, exactly: bool, groups: Groups) -> bool:
     _, _, lanes, ended = groups
     forced = room = 0.0
     for at in lanes:
-        state = work[at + STATE * LANES]
-        forced += max(work[at + LOW * LANES] if state == FORCED else 0.0, work[at + FLOOR * LANES])
-        room += 0.0 if state == CLOSED else min(work[at + REACH * LANES], work[at + CAP * LANES])
+        forced += _must_hold(work, at)
+        room += _may_hold(work, at)
     if forced > money * (1.0 + AT_BOUND):
         return _fail(ended, status_of.LOWER_ABOVE_MONEY, -1, forced - money)
     if exactly & (room < money * (1.0 - AT_BOUND)):

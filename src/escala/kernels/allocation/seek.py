@@ -5,6 +5,10 @@ utility; the most whose whole keeps an efficiency; and the money at which the ne
 utility. The total is found by Newton's method inside a bracket: the best utility V of a total rises by the shadow
 price, and where utilities bend downwards so does it, so the steps come from one side and never pass the answer.
 Elsewhere V may jump; the bracket closes on the jump.
+
+The efficiency of the whole falls with the total where all instruments weigh alike, bend downwards from the first unit
+on, cost nothing to trade and must hold nothing. Elsewhere it may fall below a target and come back to it, and what is
+asked for is the last total that keeps it: totals are tried from the highest downwards until one does.
 """
 
 from __future__ import annotations
@@ -12,7 +16,19 @@ from __future__ import annotations
 import math
 
 from escala.kernels.allocation import envelope
-from escala.kernels.allocation.envelope import BLOCK
+from escala.kernels.allocation.envelope import (
+    BASE,
+    BLOCK,
+    CLOSED,
+    ENTER,
+    EXIT_AT,
+    HALF,
+    LANES,
+    LEAVE,
+    LOW,
+    STATE,
+    WEIGHT,
+)
 from escala.kernels.jit import Floats, Integers, routine
 from escala.kernels.layout import allocation_status as status_of
 from escala.kernels.layout import quest as q
@@ -22,6 +38,8 @@ from escala.kernels.layout import targets as kind
 MET = 1e-12  # relative: a target is met if it is missed by no more
 MOST_TOTALS = 200  # of one search
 NO_TOTAL = 1e-12  # of the ceiling: less money is none
+NEXT_BELOW = 0.917004043204671  # the eighth root of a half: from one total that is tried to the next,
+FINE = 80  # so many times, then a half
 
 
 @routine
@@ -29,6 +47,7 @@ def begin(goal: int, target: float, ceiling: float, best: float, kept: float, qu
     """Give the first total to try; `best` is the most that a unit can return beyond the hurdle, `kept` 1 − reserve."""
     quest[q.LOW], quest[q.HIGH], quest[q.CEILING] = 0.0, math.inf, ceiling
     quest[q.TRIED], quest[q.NEAREST], quest[q.LAST], quest[q.KEPT] = 0, math.nan, 0.0, kept
+    quest[q.SCANNED] = 0.0
     first = ceiling
     if goal == kind.UTILITY:  # no money can return more than that
         first = min(max(target, 0.0) / (best * kept), ceiling) if best > 0.0 else ceiling
@@ -105,16 +124,68 @@ def follow_utility(target: float, solution: Floats, quest: Floats) -> bool:
 
 
 @routine
-def follow_efficiency(target: float, placed: float, returned: float, solution: Floats, quest: Floats) -> bool:
-    """Go on looking for the most money whose whole keeps an efficiency; False at the end."""
+def falls(work: Floats, slot: Integers) -> bool:
+    """Whether the efficiency of the whole can only fall with the total, as far as the instruments are concerned."""
+    weight, first = 0.0, True
+    for i in range(slot.size):
+        at = slot[i]
+        if work[at + STATE * LANES] == CLOSED:
+            continue
+        plain = (work[at + HALF * LANES] == 0.0) & (work[at + LOW * LANES] == 0.0)
+        enters = work[at + ENTER * LANES] <= work[at + BASE * LANES]
+        bends_down = enters & (work[at + EXIT_AT * LANES] <= work[at + LEAVE * LANES])
+        other = (not first) & (weight != work[at + WEIGHT * LANES])
+        if other | (not (plain & bends_down)):
+            return False
+        weight, first = work[at + WEIGHT * LANES], False
+    return True
+
+
+@routine
+def _try_next_below(solution: Floats, quest: Floats) -> bool:
+    """Go on to the next lower total, this one not keeping the efficiency; False where none is left."""
+    quest[q.HIGH] = quest[q.AT]
+    quest[q.SCANNED] += 1.0
+    quest[q.AT] *= NEXT_BELOW if quest[q.SCANNED] <= FINE else 0.5
+    if quest[q.AT] > NO_TOTAL * quest[q.CEILING]:
+        return True
+    return _give_up(quest[q.NEAREST], solution)
+
+
+@routine
+def _close_on_low(candidate: float, solution: Floats, quest: Floats) -> bool:
+    """Go on inside the bracket, at its end to its lower side; give up where nothing there was sound."""
+    closed = _closed(quest)
+    if (quest[q.HIGH] <= NO_TOTAL * quest[q.CEILING]) | (closed & (quest[q.LAST] == 0.0)):
+        return _give_up(quest[q.NEAREST], solution)
+    return _go(quest[q.LOW] if closed else _within(candidate, quest), quest)
+
+
+@routine
+def follow_efficiency(
+    target: float, placed: float, returned: float, once: bool, solution: Floats, quest: Floats
+) -> bool:
+    """Go on looking for the most money whose whole keeps an efficiency; False at the end.
+
+    `once`: with more money it can only fall, so there is one total at which it crosses the target. Else totals are
+    tried downwards from the ceiling, and the bracket lies between the first that keeps it (or has no answer) and the
+    one before.
+    """
     total, ceiling = quest[q.AT], quest[q.CEILING]
     answered = (solution[f.STATUS] < status_of.NO_ROOM) & (placed > 0.0)
     off = returned - target * placed
-    if answered:
+    short = answered & (off < -MET * placed)
+    if answered and not quest[q.NEAREST] >= returned / placed:
         quest[q.NEAREST] = returned / placed
-        if abs(off) <= MET * placed:
+    scanning = (quest[q.SCANNED] > 0.0) | ((quest[q.TRIED] == 0.0) & short & (not once))
+    if scanning:
+        if short:
+            return _try_next_below(solution, quest)
+        quest[q.SCANNED], quest[q.TRIED] = 0.0, 1.0
+    if answered:
+        if (abs(off) <= MET * placed) & (not scanning):
             return False
-        if off > 0.0:
+        if not short:
             if total >= ceiling:  # all that is placed keeps it
                 return _go(min(placed / quest[q.KEPT], total), quest)
             quest[q.LOW], quest[q.LAST] = total, 1.0
@@ -126,12 +197,7 @@ def follow_efficiency(target: float, placed: float, returned: float, solution: F
         quest[q.LOW] = max(quest[q.LOW], total)
     slope = (solution[f.SHADOW_PRICE] - target) * quest[q.KEPT] if answered else math.nan
     candidate = total - off / slope if slope < 0.0 else math.nan
-    closed = _closed(quest)
-    if (quest[q.HIGH] <= NO_TOTAL * ceiling) | (closed & (quest[q.LAST] == 0.0)):
-        return _give_up(quest[q.NEAREST], solution)
-    if closed:
-        return _go(quest[q.LOW], quest)
-    return _go(_within(candidate, quest), quest)
+    return _close_on_low(candidate, solution, quest)
 
 
 @routine

@@ -32,7 +32,14 @@ from escala.kernels.allocation.groups import (
 )
 from escala.kernels.allocation.polish import first_price, leave_alone, level_marginals, settle, state_gap
 from escala.kernels.allocation.search import search
-from escala.kernels.allocation.seek import begin, efficient, follow_efficiency, follow_marginal, follow_utility
+from escala.kernels.allocation.seek import (
+    begin,
+    efficient,
+    falls,
+    follow_efficiency,
+    follow_marginal,
+    follow_utility,
+)
 from escala.kernels.jit import (
     Codes,
     Floats,
@@ -55,6 +62,7 @@ from escala.kernels.layout import allocation_status as status_of
 from escala.kernels.layout import bindings as reason_of
 from escala.kernels.layout import controls as c
 from escala.kernels.layout import drafts as draft
+from escala.kernels.layout import group_limits as limit_of
 from escala.kernels.layout import marks as m
 from escala.kernels.layout import quest as quest_of
 from escala.kernels.layout import settings as s
@@ -235,15 +243,18 @@ def _hand_over(
 @routine
 def _follow(
     goal: int, target: float, work: Floats, kinds: Integers, slot: Integers, settings: Floats, amounts: Floats,
-    controls: Floats, asked: Floats, grouped: bool, solution: Floats, quest: Floats,
+    controls: Floats, asked: Floats, group_limits: Floats, twice: bool, solution: Floats, quest: Floats,
 ) -> bool:  # fmt: skip
     """Choose the next total of a problem that is asked backwards; False where the last one was the answer."""
     if goal == target_of.UTILITY:
         return follow_utility(target, solution, quest)
     placed, returned = efficient(work, kinds, slot, amounts)
     if goal == target_of.EFFICIENCY:
-        return follow_efficiency(target, placed, returned, solution, quest)
-    shares = grouped
+        once = (not twice) and falls(work, slot)
+        for k in range(group_limits.shape[1]):
+            once &= group_limits[limit_of.GROUP_LOWER, k] == 0.0
+        return follow_efficiency(target, placed, returned, once, solution, quest)
+    shares = group_limits.shape[1] > 0
     for i in range(slot.size):
         shares |= settings[s.MAX_SHARE, i] < 1.0
     goes_on = follow_marginal(target, placed, first_price(work, kinds, slot, 0.0), shares, solution, quest)
@@ -497,7 +508,7 @@ def allocate(
             if goal != target_of.NONE:
                 goes_on = _follow(
                     goal, targets[at % totals.size], rows, kinds, slot, settings, drafts[answer], controls, asked,
-                    grouped, draft_solutions[answer], quest,
+                    group_limits, twice, draft_solutions[answer], quest,
                 )  # fmt: skip
                 total = quest[quest_of.AT]
         draft_solutions[answer, f.TOTAL] = draft_solutions[first, f.TOTAL] = total
