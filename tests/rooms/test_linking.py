@@ -94,8 +94,8 @@ def test_a_routine_is_none_the_more_inlined_because_a_helper_called_it_first() -
 
 
 def test_compiled_code_of_others_calls_a_helper_with_all_that_it_calls() -> None:
-    @njit  # type: ignore[untyped-decorator]
     def theirs(x: float) -> float:
         return _shorter(x)
 
-    assert theirs(3.0) == 7.0
+    compiled: Any = njit(theirs)
+    assert compiled(3.0) == 7.0
