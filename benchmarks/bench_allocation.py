@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import peers
 from benchmarks.compare import compare
-from escala import Allocation, CurveSet, Family, allocate
+from escala import Allocation, CurveSet, Family, allocate, allocate_periods
 
 LINEAR, QUADRATIC, EXPONENTIAL, SQRT = FAMILIES = (Family.LINEAR, Family.QUADRATIC, Family.EXPONENTIAL, Family.SQRT)
 
@@ -172,6 +172,78 @@ def test_holdings_in_groups(benchmark: Any, n: int, groups: int, few: int) -> No
         work=len(totals),
         peer_work=len(some),
         unit="total",
+    )
+
+
+def crossing(at: Draw, venues: int, tokens: int, seed: int = 4) -> tuple[dict[str, Any], peers.ConicHolding]:
+    """Give limits of venues and of tokens, every instrument being in one of each: for us, and for the peer."""
+    rng = np.random.default_rng(seed)
+    place = np.arange(at.limit.size)
+    groups = {f"v{k}": np.flatnonzero(place % venues == k) for k in range(venues)}
+    groups |= {f"t{k}": np.flatnonzero(place // venues % tokens == k) for k in range(tokens)}
+    upper = [float(rng.uniform(0.2, 0.6) * at.limit[inside].sum()) for inside in groups.values()]
+    none = np.zeros_like(at.limit)
+    ours = {
+        "groups": {name: [f"{at.curves.symbols[i]}" for i in inside] for name, inside in groups.items()},
+        "group_upper": dict(zip(groups, upper, strict=True)),
+    }
+    peer = peers.ConicHolding(
+        at.family, at.params, at.limit, current=none, buy=none, sell=none, groups=list(groups.values()), upper=upper
+    )
+    return ours, peer
+
+
+@pytest.mark.benchmark(group="allocation")
+def test_groups_that_overlap(benchmark: Any) -> None:
+    at = draw(50, (LINEAR, SQRT))
+    totals = at.totals(200)
+    asked, peer = crossing(at, 5, 10)
+    assert (allocate(at.curves, totals, **asked).gap <= 1e-9).all()
+    some = totals[::20]
+    compare(
+        benchmark,
+        lambda: allocate(at.curves, totals, **asked, threads=1),
+        lambda: peer.solve(some),
+        rounds=5,
+        what="50 instruments in 5 venues and 10 tokens, limits of both, 200 totals / cvxpy with Clarabel",
+        work=len(totals),
+        peer_work=len(some),
+        unit="total",
+    )
+
+
+@pytest.mark.benchmark(group="allocation")
+@pytest.mark.parametrize("limited", ["", ", limits of periods", ", limits of periods and symbols"])
+def test_periods(benchmark: Any, limited: str) -> None:
+    """Money that arrives in each of twelve periods, over fifty instruments."""
+    draws = [draw(50, (LINEAR, SQRT), seed=seed) for seed in range(12)]
+    rng = np.random.default_rng(5)
+    curves, arrived = [one.curves for one in draws], rng.uniform(0.0, 0.6, 12) * draws[0].limit.sum()
+    budgets = np.linspace(0.8, 1.2, 10)[:, None] * arrived
+    limits: dict[str, Any] = {}
+    if limited:
+        limits["period_upper"] = np.full(12, 1.2 * arrived.mean())
+    if "symbols" in limited:
+        limits["symbol_upper"] = np.full(50, 1.2 * arrived.sum() / 50)
+    peer = peers.ConicPeriods(
+        *(np.stack([getattr(one, name) for one in draws]) for name in ("family", "params", "limit")),
+        carry=np.ones(11), **limits,
+    )  # fmt: skip
+    found = allocate_periods(curves, arrived, **limits)
+    peer.solve(arrived)
+    assert peer.problem.value <= found.upper_bound * (1.0 + 1e-7)
+    assert found.utility >= peer.problem.value * (1.0 - 1e-7 - found.gap)
+    assert found.gap <= 1e-9
+    compare(
+        benchmark,
+        lambda: [allocate_periods(curves, money, **limits) for money in budgets],
+        lambda: [peer.solve(money) for money in budgets[::5]],
+        rounds=9,
+        what=f"12 periods × 50 instruments{limited}, a call a budget, one thread / cvxpy with Clarabel, compiled once",
+        work=len(budgets),
+        peer_work=2,
+        unit="budget",
+        clock=time.thread_time,
     )
 
 

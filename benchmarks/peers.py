@@ -323,6 +323,35 @@ class ConicHolding:
         return out
 
 
+class ConicPeriods:
+    """The same over T periods: what arrives is a parameter, what is left in a period is there in the next."""
+
+    def __init__(self, family, params, limit, *, carry, period_upper=None, symbol_upper=None):
+        periods, n = family.shape
+        self.amounts, self.left = cp.Variable((periods, n), nonneg=True), cp.Variable(periods, nonneg=True)
+        self.arrived = cp.Parameter(periods, nonneg=True)
+        a, b = params[..., 0], params[..., 1]
+        flat, family = cp.vec(self.amounts, order="C"), family.reshape(-1)
+        linear, root = np.flatnonzero(family == 0), np.flatnonzero(family == 3)
+        bends = a.reshape(-1)[linear] @ cp.square(flat[linear])
+        bends += a.reshape(-1)[root] @ cp.power(flat[root], 1.5, approx=False)
+        spent = cp.sum(self.amounts, axis=1)
+        within = [self.amounts <= limit, spent[0] + self.left[0] == self.arrived[0]]
+        if periods > 1:
+            within.append(spent[1:] + self.left[1:] == self.arrived[1:] + cp.multiply(carry, self.left[:-1]))
+        if period_upper is not None:
+            within.append(spent <= period_upper)
+        if symbol_upper is not None:
+            within.append(cp.sum(self.amounts, axis=0) <= symbol_upper)
+        self.problem = cp.Problem(cp.Maximize(b.reshape(-1) @ flat + bends), within)
+
+    def solve(self, arrived, **settings):
+        """Solve for what arrives; gives (T, n) amounts."""
+        self.arrived.value = arrived
+        self.problem.solve(solver=cp.CLARABEL, max_threads=1, **settings)
+        return self.amounts.value
+
+
 class Instruments:
     """Utilities of all families in NumPy, and what one would write with SciPy to allocate capital over them.
 

@@ -3,6 +3,8 @@ from escala import sources as sources
 from escala.allocation.aggregate import AggregateAllocation as AggregateAllocation
 from escala.allocation.backtest import Validation as Validation
 from escala.allocation.backtest import validate as validate
+from escala.allocation.period_result import PeriodAllocation as PeriodAllocation
+from escala.allocation.periods import allocate_periods as allocate_periods
 from escala.allocation.result import Allocation as Allocation
 from escala.allocation.result import AllocationStatus as AllocationStatus
 from escala.allocation.result import Binding as Binding

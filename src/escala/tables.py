@@ -157,6 +157,8 @@ class Form(Code):
         Distinct capitals from which on ``auto`` considers it; 0: as soon as it can be fitted.
     anchored : bool
         Whether it counts capital from the curve's origin; the others have the origin 0.
+    powers : tuple of float
+        The power of the unit of capital that each of its coefficients is in: −1 for what is lost a unit.
     """
 
     coefficients: tuple[Quantity, ...] = ()
@@ -166,6 +168,7 @@ class Form(Code):
     needs: int = 0
     auto_from: int = 0
     anchored: bool = False
+    powers: tuple[float, ...] = ()
 
     @property
     def fitted(self) -> int:
@@ -271,7 +274,7 @@ FAMILIES: Final = (
     Form(
         "linear", 0, "a·C + b",
         (Quantity("a", "slope", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
-        auto=1,
+        auto=1, powers=(-1.0, 0.0),
     ),
     Form(
         "quadratic", 1, "(a·d + b)·d + c, d = C − origin",
@@ -280,7 +283,7 @@ FAMILIES: Final = (
             Quantity("b", "slope at the origin", values=FINITE),
             Quantity("c", "efficiency at the origin", values=FINITE),
         ),
-        aliases=("polynomial",), anchored=True,
+        aliases=("polynomial",), anchored=True, powers=(-2.0, -1.0, 0.0),
     ),
     Form(
         "exponential", 2, "a·exp(−b·d) + c, d = C − origin, b > 0",
@@ -289,12 +292,12 @@ FAMILIES: Final = (
             Quantity("b", "rate of decay a unit of capital", values=POSITIVE),
             Quantity("c", "efficiency far out", values=FINITE),
         ),
-        anchored=True,
+        anchored=True, powers=(0.0, -1.0, 0.0),
     ),
     Form(
         "sqrt", 3, "a·√C + b",
         (Quantity("a", "slope over √C", values=FINITE), Quantity("b", "efficiency at 0", values=FINITE)),
-        auto=2,
+        auto=2, powers=(-0.5, 0.0),
     ),
     Form(
         "hill", 4, "a·x^(s − 1)/(1 + x^s), x = C/K; b is K and c is s",
@@ -304,6 +307,7 @@ FAMILIES: Final = (
             Quantity("b", "K, the capital at which utility is half of what it can be", "amount", POSITIVE),
             Quantity("c", "s, how S-shaped utility is; 1: concave", values=Interval(1.0, 20.0)),
         ),
+        powers=(0.0, 1.0, 0.0),
     ),
     Form(
         "depth", 5, "a·(1 + (C/D)^h)^(−1/h); b is D and c is h",
@@ -314,7 +318,7 @@ FAMILIES: Final = (
             Quantity("c", "h, how sharp the knee at the depth is; 1: the pool of constant product",
                      values=Interval(1.0 / 20.0, 200.0)),
         ),
-        auto=4,
+        auto=4, powers=(0.0, 1.0, 0.0),
     ),
     Form(
         "power", 6, "a − k·(C/S)^c; b is k and d is S",
@@ -324,7 +328,7 @@ FAMILIES: Final = (
             Quantity("c", "exponent", values=Interval(1.0 / 50.0, 8.0)),
             Quantity("d", "S, the largest capital seen", "amount", POSITIVE),
         ),
-        auto=3, scales=1,
+        auto=3, scales=1, powers=(0.0, 0.0, 0.0, 1.0),
     ),
     Form(
         "ladder", 7, "a·b·L(C/b)/C, L rises in straight steps that get flatter",
@@ -335,7 +339,7 @@ FAMILIES: Final = (
             Quantity("d", "place of the steps beside the coefficients; 0 where a set of curves keeps them", "index",
                      Interval(0, 2.0**53, integer=True)),
         ),
-        auto=5, needs=3, auto_from=40,
+        auto=5, needs=3, auto_from=40, powers=(0.0, 1.0, 0.0, 0.0),
     ),
 )  # fmt: skip
 
@@ -893,6 +897,7 @@ ALLOCATION_STATUS: Final[Codes] = (
     Code("group_full", 9, "lower bounds of a group's instruments add up to more than it may hold"),
     Code("group_short", 10, "a group must hold more than its instruments may"),
     Code("target_missed", 11, "no total meets the target"),
+    Code("groups_conflict", 12, "limits of groups that overlap leave no allocation together"),
 )
 #: Those that come with amounts.
 ALLOCATION_ANSWERED: Final[Codes] = ALLOCATION_STATUS[:2]
@@ -920,7 +925,7 @@ ALLOCATION_SOLUTION: Final[Table] = (
     Quantity("upper_bound", "No feasible allocation has a higher utility", "amount"),
     Quantity("utility", "What the amounts return above the hurdle", "amount"),
     Quantity("gap", "(upper_bound - utility)/|upper_bound|", "ratio", FROM_ZERO),
-    Quantity("status", "How it ended: escala_allocation_status", "code", Interval(0, 11, integer=True)),
+    Quantity("status", "How it ended: escala_allocation_status", "code", Interval(0, 12, integer=True)),
     Quantity("nodes", "Problems solved by the search", "count", MANY),
     Quantity("culprit", "Infeasible: the instrument or group to blame, -1 where it is all of them together", "index"),
     Quantity("excess", "Infeasible: by how much the bounds conflict, or the nearest target; NaN: not known", "amount"),

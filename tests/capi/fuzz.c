@@ -92,7 +92,7 @@ static void check(int call, int status, const escala_fault *fault) {
     counted[call][status]++;
 }
 
-static area areas[32];
+static area areas[35];
 static double *floats(int k, int64_t n, double (*draw)(void)) {
     double *values = last(areas[k], (size_t)n * sizeof *values);
     for (int64_t i = 0; values && draw && i < n; i++) {
@@ -273,6 +273,52 @@ static int64_t gather(escala_allocation *p, int64_t n) {
     return groups;
 }
 
+/* The same instruments in groups that may overlap: those of a kind are in the same. */
+static void overlap(escala_allocation *p, int64_t n, int64_t groups) {
+    int64_t kinds = groups && !below(2) ? 1 + (int64_t)below(4) : 0, links = 0;
+    int64_t *begins = last(areas[33], (size_t)(kinds + 1) * sizeof *begins);
+    int64_t *listed = last(areas[34], (size_t)(kinds * groups) * sizeof *listed), *of = (int64_t *)p->group_of;
+    if (!kinds || !begins || !listed || !of) {
+        return;
+    }
+    for (int64_t k = 0; k < kinds; k++) {
+        begins[k] = links;
+        for (int64_t group = 0; group < groups; group++) {
+            if (below(2)) {
+                listed[links++] = group;
+            }
+        }
+    }
+    begins[kinds] = links;
+    for (int64_t i = 0; i < n; i++) {
+        of[i] = (int64_t)below((uint64_t)kinds + 1) - 1;
+    }
+    if (strange && n && !below(16)) { /* no kind, no group, groups that fall */
+        *(below(3) ? begins + below((uint64_t)kinds + 1) : of + below((uint64_t)n)) = size(-1);
+        listed[0] = below(2) ? groups : listed[0];
+    }
+    p->kinds = strange && !below(64) ? size(kinds) : kinds;
+    p->kind_begins = begins;
+    p->kind_groups = listed;
+}
+
+/* Whether an instrument is in a group. */
+static int is_in(const escala_allocation *p, int64_t i, int64_t k) {
+    int64_t inside = p->group_of[i];
+    if (p->kinds) {
+        for (int64_t at = inside < 0 ? 0 : p->kind_begins[inside]; inside >= 0 && at < p->kind_begins[inside + 1]; at++) {
+            if (p->kind_groups[at] == k) {
+                return 1;
+            }
+        }
+        return 0;
+    }
+    while (inside >= 0 && inside != k) {
+        inside = p->group_around[inside];
+    }
+    return inside == k;
+}
+
 /* What the totals are sought for, if for anything: then they are the most that there is. */
 static void seek(escala_allocation *p, int64_t totals) {
     static double (*const sought[])(void) = {NULL, money, share, share};
@@ -298,11 +344,7 @@ static void hold(const escala_allocation *p, const escala_answers *a) {
             double held = 0.0, most = of(&p->group_upper, k), share = of(&p->group_share, k);
             most = share < 1.0 ? fmin(most, share * total) : most;
             for (int64_t i = 0; i < n; i++) {
-                int64_t inside = p->group_of[i];
-                while (inside >= 0 && inside != k) {
-                    inside = p->group_around[inside];
-                }
-                held += inside == k ? a->amounts[row * n + i] : 0.0;
+                held += is_in(p, i, k) ? a->amounts[row * n + i] : 0.0;
             }
             if (!(held <= most + rounding && held >= of(&p->group_lower, k) - rounding)) {
                 fail("a group's limit", ESCALA_OK);
@@ -340,6 +382,7 @@ static void allocate(void) {
     p.greedy = (int32_t)!below(4);
     trade(&p, n);
     int64_t groups = gather(&p, n);
+    overlap(&p, n, groups);
     seek(&p, totals);
     if (below(8)) { /* a goal goes with neither, and what is greedy knows no groups and no trading */
         p.exactly = p.goal ? 0 : p.exactly;

@@ -527,7 +527,7 @@ def greedy(p: Problem, step: float) -> Floats:
     return amounts
 
 
-# --- groups: members and limits of each, which lie in one another or apart ---------------------------------------
+# --- groups: members and limits of each -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -571,7 +571,7 @@ def best_in_whole_units(p: Problem, groups: list[Group]) -> float:
     low, high = np.maximum(p.lower, p.min_ticket)[:, None], p.cap[:, None]
     allowed = ((units >= low) & (units <= high)) | ((units == 0.0) & (p.lower == 0.0)[:, None])
     worth = np.where(allowed, value(p, np.tile(units, (len(p), 1))), -np.inf)
-    parts = {(i,): row for i, row in enumerate(worth)}  # by the instruments in each
+    parts: dict[tuple[int, ...], Floats] = {(i,): row for i, row in enumerate(worth)}  # by the instruments in each
     for g in [*sorted(groups, key=lambda g: len(g.members)), Group(tuple(range(len(p))))]:
         inside = [part for part in parts if set(part) <= set(g.members)]
         best = np.where(units == 0.0, 0.0, -np.inf)

@@ -248,7 +248,6 @@ def test_ways_to_say_groups_agree() -> None:
         ({"groups": ["a", 5, None]}, r"groups\[1\] must be a label, a tuple of labels or None, not 5"),
         ({"groups": {"a": ["S0", "S9"]}}, r"groups\['a'\] names 'S9', which is not among the symbols"),
         ({"groups": {"a": []}}, r"groups\['a'\] has no instruments"),
-        ({"groups": {"a": ["S0", "S1"], "b": ["S1", "S2"]}}, "groups 'b' and 'a' both hold 'S1', but neither holds"),
         (
             {"groups": ["a", "a", "a"], "group_upper": {"b": 1.0}},
             "group_upper names 'b', which is not among the groups",

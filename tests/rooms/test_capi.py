@@ -440,6 +440,7 @@ def test_fit_with_half_life(library: Library) -> None:
         {"drawn": True, "min_efficiency": 0.7},
         {"groups": True, "group_share": 0.3, "group_upper": [2e5, 9e5, 5e5], "group_lower": 2e3, "min_efficiency": 0.7},
         {"groups": True, "group_upper": 4e5, "current": "rising", "buy_cost": 0.02, "fixed_cost": 100.0},
+        {"overlapping": True, "group_upper": 4e5, "group_lower": 2e3, "min_efficiency": 0.7},
         {"target_utility": 5e5},
         {"target_efficiency": 0.9, "max_share": 0.4},
         {"target_marginal": 0.6, "groups": True, "group_upper": 4e5},
@@ -467,6 +468,9 @@ def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Libra
     plain = {name: value for name, value in given.items() if name not in ("buy_cost", "sell_cost")}
     if given.pop("groups", False):
         plain["groups"] = [("a", "b")] * 4 + ["a"] * 3 + [None] * 2 + ["c"] * 3  # inwards: c, a/b, a
+    if given.pop("overlapping", False):
+        plain.pop("overlapping")
+        plain["groups"] = {"a": curves.symbols[:6], "b": curves.symbols[4:9], "c": curves.symbols[:10:2]}
     ours = escala.allocate(curves, totals, max_nodes=50, params=params, **trading, **plain)
     codes = {
         "exactly": given.pop("spend", "") == "exactly",
@@ -474,8 +478,10 @@ def test_allocations_have_the_same_bits(settings: dict[str, Any], library: Libra
         "distribute": given.pop("remainder", "distribute") == "distribute",
     }
     if "groups" in plain:
-        given |= {"groups": (ours._request.groups.leaf, ours._request.groups.parents)}
-        given |= {row.name: ours._request.groups.limit(row.name) for row in ALLOCATION_GROUPS}
+        groups = ours._request.groups
+        kinds = (groups.starts, groups.inside) if groups.overlap else ()
+        given |= {"groups": (groups.leaf, groups.parents, *kinds)}
+        given |= {row.name: groups.limit(row.name) for row in ALLOCATION_GROUPS}
     for goal, code in (("utility", 1), ("efficiency", 2), ("marginal", 3)):
         if f"target_{goal}" in given:
             given |= {"target": np.full(totals.size, given.pop(f"target_{goal}")), "goal": code}
@@ -916,6 +922,8 @@ REFUSED: list[tuple[str, str, Any, int, str, int]] = [
     ("allocate", "problem.group_of[1]", 2, BAD_CODE, "group_of", 1),
     ("allocate", "problem.group_of[2]", -1, BAD_SIZE, "group_of", 1),
     ("allocate", "problem.group_around[1]", 1, BAD_CODE, "group_around", 1),
+    ("allocate", "problem.kinds", -1, BAD_SIZE, "kinds", -1),
+    ("allocate", "problem.kinds", 2**60, BAD_SIZE, "kinds", -1),
     ("allocate", "problem.group_upper.value", NAN, BAD_VALUE, "group_upper", -1),
     ("allocate", "problem.group_lower.value", INF, BAD_VALUE, "group_lower", -1),
     ("allocate", "problem.group_share.value", 1.5, BAD_VALUE, "group_share", -1),
@@ -982,6 +990,30 @@ def test_steps_of_draws_are_looked_at_too(library: Library) -> None:
     assert host.ask("allocate") == (BAD_VALUE, "params", 31)
     host.problem.curves.params = host.array("double", [*host.params, *other[:12], *[NAN] * 4])
     assert host.ask("allocate") == (0, "", -1)
+
+
+@pytest.mark.parametrize(
+    ("begins", "listed", "refused"),
+    [
+        (None, [0, 1, 1], (NULL_POINTER, "kind_begins", -1)),
+        ([0, 2, 3], None, (NULL_POINTER, "kind_groups", -1)),
+        ([1, 2, 3], [0, 1, 1], (BAD_SIZE, "kind_begins", 0)),
+        ([0, 2, 1], [0, 1, 1], (BAD_SIZE, "kind_begins", 2)),
+        ([0, 3, 3], [0, 1, 1], (BAD_SIZE, "kind_begins", 1)),
+        ([0, 2, 3], [1, 0, 1], (BAD_CODE, "kind_groups", 1)),
+        ([0, 2, 3], [0, 1, 2], (BAD_CODE, "kind_groups", 2)),
+        ([0, 2, 3], [0, 1, 1], (0, "", -1)),
+    ],
+)
+def test_kinds_of_instruments_have_groups_that_rise(
+    begins: list[int] | None, listed: list[int] | None, refused: tuple[int, str, int], library: Library
+) -> None:
+    host = Host(library)
+    host.problem.kinds, host.problem.group_around = 2, host.ffi.NULL
+    host.problem.kind_begins = host.ffi.NULL if begins is None else host.array("int64_t", begins)
+    host.problem.kind_groups = host.ffi.NULL if listed is None else host.array("int64_t", listed)
+    host.problem.group_upper.value = 1e4
+    assert host.ask("allocate") == refused
 
 
 @pytest.mark.parametrize("least", [0.0, 0.5])

@@ -435,6 +435,24 @@ def test_optimize_with_groups(folder: Path) -> None:
     assert "the limit of stables/usd" in done.stdout
 
 
+def test_optimize_with_groups_that_overlap(folder: Path) -> None:
+    free = ("--max-share", "1", "--reserve", "0", "--min-efficiency", "0")
+    command = ("optimize", "--symbols", *SYMBOLS, "--total", "500000", *free)
+    labels = ("--groups", "USDT/USDC=usdt", "USDT/USDC=usdc/in", "USDC/WBTC=usdc/out", "TUSD/USDP=usdt")
+    found = answer(folder, *command, *labels, "--group-upper", "usdt=200000", "usdc=100000")
+    quotes = load_quotes()
+    curves = fit(quotes.symbol, quotes.capital, quotes.efficiency)[list(SYMBOLS)]
+    both = ["USDT/USDC", "USDC/WBTC"]
+    best = allocate(
+        curves, 500_000,
+        groups={"usdt": ["USDT/USDC", "TUSD/USDP"], "usdc": both, "usdc/in": both[:1], "usdc/out": both[1:]},
+        group_upper={"usdt": 2e5, "usdc": 1e5},
+    )  # fmt: skip
+    assert dict(zip(found["symbol"], found["amount"], strict=True)) == best.to_dict()
+    assert found["group_price"] == dict(zip(best.groups, best.group_prices.tolist(), strict=True))
+    assert best.groups == ("usdc/out", "usdc/in", "usdc", "usdt")
+
+
 def test_optimize_backwards(folder: Path) -> None:
     free = ("--max-share", "1", "--reserve", "0", "--min-efficiency", "0")
     command = ("optimize", "--symbols", *SYMBOLS, *free)
@@ -532,7 +550,7 @@ def test_pictures_are_written(folder: Path, command: tuple[str, ...], name: str)
         (("optimize", "--target-marginal", "0.9", "--spend", "exactly"), 1, "spend='exactly' knows no targets"),
         (("optimize", "--total", "1", "--groups", "A=x", "B"), 2, "--groups takes one file, or SYMBOL=GROUP for some symbols, not 'B'"),
         (("optimize", "--total", "1", "--groups", "A=", "B=x"), 2, "--groups takes one file, or SYMBOL=GROUP for some symbols, not 'A='"),
-        (("optimize", "--total", "1", "--groups", "A=x", "A=y"), 1, "--groups names 'A' twice"),
+        (("optimize", "--total", "1", "--groups", "A=x", "A=x"), 1, "--groups puts 'A' into 'x' twice"),
         (("optimize", "--total", "1", "--groups", "A=x//y"), 1, "--groups: the group of 'A' must be a name or names as outer/inner, not 'x//y'"),
         (("optimize", "--total", "1", "--groups", "USDC/WBT=x"), 1, "groups names 'USDC/WBT', which is not among the symbols; did you mean"),
         (("optimize", "--total", "1", "--groups", "none.csv"), 1, "none.csv: No such file or directory"),

@@ -21,6 +21,7 @@ GroupsLike: TypeAlias = Mapping[str, Any] | Sequence[Any] | None
 
 _ROW: Final = {row.name: place for place, row in enumerate(ALLOCATION_GROUPS)}
 _NOBODY: Final = -1
+_NONE: Final = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,20 +33,31 @@ class Groups:
     names : tuple of str
         g names; those of paths are joined by slashes.
     leaf : (n,) int64
-        The innermost group of every instrument, −1 where there is none.
+        The innermost group of every instrument, or where groups overlap its kind: instruments in the same groups are of
+        one. −1 where there is none.
     parents : (g,) int64
-        The group around every group, −1 where there is none.
+        The group around every group, −1 where there is none, and where groups overlap.
     limits : (3, g) float64
         Rows of ``ALLOCATION_GROUPS``.
+    starts, inside : (kinds + 1,), (links,) int64
+        Where the groups of each kind begin in `inside`, from the innermost outwards. Empty where groups lie in one
+        another or apart.
     """
 
     names: tuple[str, ...]
     leaf: Integers
     parents: Integers
     limits: Floats
+    starts: Integers
+    inside: Integers
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def overlap(self) -> bool:
+        """Whether some groups have instruments in common, but neither lies in the other."""
+        return self.starts.size > 0
 
     def limit(self, name: str) -> Floats:
         """Give one limit of every group."""
@@ -54,8 +66,10 @@ class Groups:
 
     def around(self, i: int) -> list[int]:
         """Give the groups of an instrument, from the innermost outwards."""
-        found = []
+        found: list[int] = []
         k = int(self.leaf[i])
+        if self.overlap:
+            return found if k < 0 else self.inside[self.starts[k] : self.starts[k + 1]].tolist()
         while k >= 0:
             found.append(k)
             k = int(self.parents[k])
@@ -81,13 +95,21 @@ def checked(groups: GroupsLike, symbols: Sequence[str], limits: Mapping[str, Per
         for row in ALLOCATION_GROUPS:
             if type(limits[row.name]) is not float or limits[row.name] != row.default:
                 raise AllocationError(f"{row.name} needs groups", arguments=(row.name, "groups"))
-        return Groups((), np.full(len(symbols), _NOBODY), np.empty(0, np.int64), np.empty((len(_ROW), 0)))
+        nobody = np.full(len(symbols), _NOBODY)
+        return Groups((), nobody, _NONE, np.empty((len(_ROW), 0)), _NONE, _NONE)
     members = _members(groups, list(symbols))
     names = list(members)
     rows = np.stack([_limit(row, limits[row.name], names) for row in ALLOCATION_GROUPS])
     inwards = sorted(range(len(names)), key=lambda k: (len(members[names[k]]), -_depth(names[k]), -k))
-    parents, leaf = _nest([(names[k], members[names[k]]) for k in inwards], list(symbols))
-    return Groups(tuple(names[k] for k in inwards), leaf, parents, np.ascontiguousarray(rows[:, inwards]))
+    sets = [members[names[k]] for k in inwards]
+    starts = inside = _NONE
+    if _overlap(sets):
+        leaf, starts, inside = _kinds(sets, len(symbols))
+        parents = np.full(len(sets), _NOBODY)
+    else:
+        parents, leaf = _nest(sets, len(symbols))
+    limits_of = np.ascontiguousarray(rows[:, inwards])
+    return Groups(tuple(names[k] for k in inwards), leaf, parents, limits_of, starts, inside)
 
 
 def _depth(name: str) -> int:
@@ -149,25 +171,37 @@ def _listed(groups: Mapping[str, Any], symbols: list[str]) -> dict[str, set[int]
     return members
 
 
-def _nest(groups: list[tuple[str, set[int]]], symbols: list[str]) -> tuple[Integers, Integers]:
+def _overlap(groups: list[set[int]]) -> bool:
+    """Tell whether some groups, smaller ones first, neither lie in one another nor apart."""
+    return any(
+        not inside.isdisjoint(around) and not inside <= around
+        for k, inside in enumerate(groups)
+        for around in groups[k + 1 :]
+    )
+
+
+def _nest(groups: list[set[int]], n: int) -> tuple[Integers, Integers]:
     """Find what lies around every group, and the innermost group of every instrument."""
-    parents, leaf = np.full(len(groups), _NOBODY), np.full(len(symbols), _NOBODY)
-    for k, (name, inside) in enumerate(groups):
+    parents, leaf = np.full(len(groups), _NOBODY), np.full(n, _NOBODY)
+    for k, inside in enumerate(groups):
         for i in inside:
             leaf[i] = k if leaf[i] == _NOBODY else leaf[i]
         for other in range(k + 1, len(groups)):
-            around_name, around = groups[other]
-            shared = inside & around
-            if shared and not inside <= around:
-                symbol = symbols[min(shared)]
-                message = (
-                    f"groups {name!r} and {around_name!r} both hold {symbol!r}, but neither holds the other: groups "
-                    "must lie in one another or apart"
-                )
-                raise AllocationError(message, arguments=("groups",))
-            if shared and parents[k] == _NOBODY:
+            if parents[k] == _NOBODY and not inside.isdisjoint(groups[other]):
                 parents[k] = other
     return parents, leaf
+
+
+def _kinds(groups: list[set[int]], n: int) -> tuple[Integers, Integers, Integers]:
+    """Find the kind of every instrument, and where each kind's groups are."""
+    leaf = np.full(n, _NOBODY)
+    places: dict[tuple[int, ...], int] = {}
+    for i in range(n):
+        mine = tuple(k for k, inside in enumerate(groups) if i in inside)
+        if mine:
+            leaf[i] = places.setdefault(mine, len(places))
+    starts = np.cumsum([0, *map(len, places)])
+    return leaf, starts, np.array([k for mine in places for k in mine])
 
 
 def _limit(row: Quantity, given: Any, names: list[str]) -> Floats:

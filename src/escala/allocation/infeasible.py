@@ -38,11 +38,13 @@ def raise_infeasible(request: Request, answers: Answers) -> None:
     culprit = int(answers.column("culprit")[problem])
     place = tuple(int(k) for k in np.unravel_index(problem, request.shape)) if request.shape else ()
     total = float(request.total.reshape(-1)[problem % request.total.size])
-    of_group = ended in ("group_full", "group_short")
+    of_group = ended in ("group_full", "group_short", "groups_conflict")
     symbol = request.curves.symbols[culprit] if culprit >= 0 and not of_group else None
     money = float(request.money[problem])
     if ended == "target_missed":
         message = _of_target(request, problem, total, excess)
+    elif ended == "groups_conflict":
+        message = _of_groups(request, culprit, money, excess)
     elif of_group:
         message = _of_group(request, culprit, total, ended == "group_full", excess)
     elif symbol is not None:
@@ -146,6 +148,21 @@ def _of_group(request: Request, k: int, total: float, full: bool, excess: float)
     return (
         f"what the instruments of group {name!r} must hold (lower, min_ticket, min_efficiency, group_lower) adds up to "
         f"{capital(most + excess)}, {capital(excess)} above {said}"
+    )
+
+
+def _of_groups(request: Request, k: int, money: float, excess: float) -> str:
+    """Say that limits of groups conflict though each may be kept to alone: with which others, and by how much."""
+    groups = request.groups
+    mine = {i for i in range(groups.leaf.size) if k in groups.around(i)}
+    met = [name for other, name in enumerate(groups.names)
+           if other != k and any(other in groups.around(i) for i in mine)]  # fmt: skip
+    listed = ", ".join(repr(name) for name in met[:8]) + ", …" * (len(met) > 8)
+    spent = f" and the money {capital(money)}" + ", all of which must be placed," * bool(request.controls["exactly"])
+    return (
+        f"no allocation keeps to the limits of group {groups.names[k]!r} and of the groups that share instruments "
+        f"with it ({listed}){spent} within the bounds of the instruments: at least one is missed by {capital(excess)} "
+        "or more"
     )
 
 

@@ -39,7 +39,7 @@ from escala.tables import (
     names,
 )
 
-_SETTING = {name: place for place, name in enumerate(names(ALLOCATION_SETTINGS))}
+SETTING = {name: place for place, name in enumerate(names(ALLOCATION_SETTINGS))}
 _ALLOWED = intervals(ALLOCATION_SETTINGS)
 _FEW = 1024  # instruments whose settings are remembered
 _FLOAT = frozenset({float})
@@ -157,9 +157,15 @@ class Request:
             message = "method='greedy' knows no costs of trading: leave out trade_cost and fixed_cost"
             raise AllocationError(message, arguments=("method", "trade_cost", "fixed_cost"))
 
+    @property
+    def packed(self) -> tuple[npt.NDArray[np.int8], Floats, Floats]:
+        """Give what kernels take of curves beside their coefficients: families, origins and the steps of ladders."""
+        family, _, origin, steps = self.curves._arrays()
+        return family, origin, steps
+
     def setting(self, name: str) -> Floats:
         """Give one setting of every instrument."""
-        row: Floats = self.settings[_SETTING[name]]
+        row: Floats = self.settings[SETTING[name]]
         return row
 
     def with_draws(self, params: PerSymbol) -> Request:
@@ -172,7 +178,7 @@ class Request:
     def with_setting(self, name: str, values: Floats | float) -> Request:
         """Give the same with other values of a setting."""
         settings = self.settings.copy()
-        settings[_SETTING[name]] = values
+        settings[SETTING[name]] = values
         threshold, traded = _facts(settings)
         return replace(self, settings=settings, threshold=threshold, traded=traded)
 
@@ -328,13 +334,13 @@ def _ceiling(curves: CurveSet, total: FloatLike | None, rows: Floats, controls: 
     """Give the most money that there is: as given, else all that the instruments may hold."""
     if total is not None:
         return total
-    most = np.minimum(rows[_SETTING["upper"]], np.nan_to_num(curves._limits, nan=0.0, posinf=np.inf))
+    most = np.minimum(rows[SETTING["upper"]], np.nan_to_num(curves._limits, nan=0.0, posinf=np.inf))
     open_ended = np.flatnonzero(np.isinf(most))
     if open_ended.size:
         symbol = curves.symbols[open_ended[0]]
         message = f"total must say how much there is at most: {symbol!r} has neither `upper` nor an end of its curve"
         raise AllocationError(message, arguments=("total",))
-    shares = rows[_SETTING["max_share"]]
+    shares = rows[SETTING["max_share"]]
     least_share = float(shares[shares > 0.0].min(initial=1.0))
     return float(most.sum()) / (1.0 - controls["reserve"]) / least_share
 
@@ -396,13 +402,13 @@ def _checked_settings(
     rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
         row[:] = keyed.per_symbol(name, settings[name], curves.symbols, interval, AllocationError)
-    return rows, _checked_controls(n, totals, controls, choices), *_facts(rows)
+    return rows, checked_controls(n, totals, controls, choices), *_facts(rows)
 
 
 def _facts(rows: Floats) -> tuple[bool, bool]:
     """Tell whether there is a least efficiency, and whether trading costs anything."""
-    costs = [_SETTING[name] for name in ("buy_cost", "sell_cost", "fixed_cost")]
-    return bool(rows[_SETTING["min_efficiency"]].any()), bool(rows[costs].any())
+    costs = [SETTING[name] for name in ("buy_cost", "sell_cost", "fixed_cost")]
+    return bool(rows[SETTING["min_efficiency"]].any()), bool(rows[costs].any())
 
 
 @functools.lru_cache(maxsize=256)
@@ -418,10 +424,11 @@ def _plain_settings(
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
         row[:] = one_number(name, given[name], interval, AllocationError)
     rows.setflags(write=False)
-    return rows, _checked_controls(n, np.empty(0), given, given), *_facts(rows)
+    return rows, checked_controls(n, np.empty(0), given, given), *_facts(rows)
 
 
-def _checked_controls(n: int, totals: Floats, controls: dict[str, Any], choices: dict[str, Any]) -> Controls:
+def checked_controls(n: int, totals: Floats, controls: dict[str, Any], choices: dict[str, Any]) -> Controls:
+    """Check what holds for all problems over n instruments."""
     return Controls.of(
         {
             **{name: _control(row, controls[name], n, totals) for name, row in _CONTROLS.items()},

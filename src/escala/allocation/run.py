@@ -4,24 +4,54 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from escala import parallel
-from escala.allocation.problem import Answers, Request
-from escala.arrays import aligned
+from escala.allocation.groups import Groups
+from escala.allocation.problem import Answers, Controls
+from escala.arrays import Floats, aligned
 from escala.errors import AllocationError
 from escala.tables import WARM
 
 _CHUNK: Final = 4096
 
 
-def _room(n: int, groups: int, parts: int, steps: int, most: int) -> tuple[Any, ...]:
+class _Problems(Protocol):
+    """What the kernel is asked: see :class:`escala.allocation.problem.Request`."""
+
+    @property
+    def packed(self) -> tuple[npt.NDArray[np.int8], Floats, Floats]: ...
+    @property
+    def params(self) -> Floats: ...
+    @property
+    def limits(self) -> Floats: ...
+    @property
+    def settings(self) -> Floats: ...
+    @property
+    def total(self) -> Floats: ...
+    @property
+    def sought(self) -> Floats: ...
+    @property
+    def controls(self) -> Controls: ...
+    @property
+    def groups(self) -> Groups: ...
+    @property
+    def problems(self) -> int: ...
+    @property
+    def solves(self) -> int: ...
+    @property
+    def parts(self) -> int: ...
+
+
+def _room(n: int, groups: int, overlapping: bool, parts: int, steps: int, most: int) -> tuple[Any, ...]:
     """Make the workspaces of a thread."""
     from escala.kernels import layout
     from escala.kernels.allocation import solve as kernels
 
+    limits, crossed = (groups + 1, n) if overlapping else (0, 0)
     return (
         aligned(kernels.work_size(n, groups, parts, steps)),
         np.empty((layout.marks.END, n), dtype=np.int64),
@@ -37,6 +67,9 @@ def _room(n: int, groups: int, parts: int, steps: int, most: int) -> tuple[Any, 
         np.empty(layout.verdict.END),
         np.empty(layout.controls.END),
         np.empty(layout.quest.END),
+        np.empty((layout.crossing_limits.END, limits)),
+        np.empty((limits, limits)),
+        np.empty((layout.crossing_lanes.END, crossed)),
     )
 
 
@@ -56,32 +89,39 @@ def _solver() -> Any:
     return solve.allocate
 
 
-def run(request: Request, threads: int | None) -> tuple[Answers, Answers]:
+def run(request: _Problems, threads: int | None) -> tuple[Answers, Answers]:
     """Solve all problems, on all processors if nobody says.
 
     Gives the answers, and (else no rows) those of the first solve where there may be two.
     """
     m = request.problems
-    curves, groups, controls = request.curves, request.groups, request.controls
-    n, g = len(curves), len(groups)
+    groups, controls = request.groups, request.controls
+    n, g = request.settings.shape[1], len(groups)
     answers = Answers.empty(m, n, g)
     first = Answers.empty(m, n, g) if request.solves == 2 else _no_answers(n)
-    family, _, origin, steps = curves._arrays()
+    family, origin, steps = request.packed
     given = (
         family, request.params, origin, steps, request.limits, request.settings, request.total.reshape(-1),
         controls.packed, answers.amounts, answers.binding, answers.solution, first.amounts, first.binding,
         first.solution,
     )  # fmt: skip
     grouped = (groups.leaf, groups.parents, groups.limits, answers.group_prices)
-    sizes = (n, g, request.parts, steps.size, 0 if controls.values["greedy"] else int(controls.values["max_nodes"]))
+    kinds = (groups.starts, groups.inside)
+    most = 0 if controls.values["greedy"] else int(controls.values["max_nodes"])
+    sizes = (n, g, groups.overlap, request.parts, steps.size, most)
     if 0 < m <= WARM:
-        *work, forest, fences, ended, asked, quest = _kept_room(*sizes)
-        _solver()(*given, *work, *grouped, forest, fences, ended, request.sought, asked, quest, 0, m)
+        *work, forest, fences, ended, asked, quest, lines, matrix, lanes = _kept_room(*sizes)
+        _solver()(
+            *given, *work, *grouped, forest, fences, ended, request.sought, asked, quest, *kinds, lines, matrix, lanes,
+            0, m,
+        )  # fmt: skip
         return answers, first
 
     def make_part() -> parallel.Part:
-        *work, forest, fences, ended, asked, quest = _room(*sizes)
-        arrays = (*given, *work, *grouped, forest, fences, ended, request.sought, asked, quest)
+        *work, forest, fences, ended, asked, quest, lines, matrix, lanes = _room(*sizes)
+        arrays = (
+            *given, *work, *grouped, forest, fences, ended, request.sought, asked, quest, *kinds, lines, matrix, lanes,
+        )  # fmt: skip
         solve = _solver()
 
         def part(start: int, stop: int) -> Iterator[None]:

@@ -85,7 +85,7 @@ def allocate(
     groups : sequence or mapping, optional
         A label for each instrument (or None), or a tuple of labels, a path from the outermost group inwards:
         ``("binance", "spot")`` is in the groups ``binance`` and ``binance/spot``. By symbol too. Or group → list of its
-        symbols. Groups must lie in one another or apart.
+        symbols; then groups may overlap, so that an instrument is in an exchange and in a token.
     group_upper, group_lower : float or (g,), or group → float
         Most and least capital of a group: one number for all, one for each in the order of the groups, or by name for
         some.
@@ -163,6 +163,12 @@ def allocate(
     downwards groups are filled from the innermost outwards, each on its own, and the gap closes; elsewhere D with these
     prices is the bound, and the search closes what it can.
 
+    Where groups overlap an instrument answers to the price of money and of all its groups added up, each 0 unless the
+    group is full (above 0) or at its least (below). D is convex in these prices; Newton's method on the limits that
+    count brings it to its minimum. Where answers jump (ladders, chords) amounts are found by the proximal point method
+    within the same prices. The amounts keep to all limits; limits that leave none together are refused with the proof
+    of it.
+
     A target is met to 1e-12 of its size: the total is sought by Newton's method inside a bracket, along the best
     utility of a total, whose slope is the shadow price. The efficiency of the whole only falls with the total where all
     weights are alike, utilities bend downwards, nothing costs anything to trade and nothing must be held; elsewhere it
@@ -177,6 +183,8 @@ def allocate(
     ----------
     Everett (1963), Generalized Lagrange multiplier method for solving problems of optimum allocation of resources.
     Falk and Soland (1969), An algorithm for separable nonconvex programming problems.
+    Rockafellar (1976), Monotone operators and the proximal point algorithm.
+    Qi and Sun (1993), A nonsmooth version of Newton's method.
 
     Examples
     --------

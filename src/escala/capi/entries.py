@@ -28,6 +28,8 @@ from escala.kernels.layout import (
     PARAMS,
     PLAN_WORK_SIZE,
     ROOT,
+    crossing_lanes,
+    crossing_limits,
     drafts,
     fences,
     forest,
@@ -182,6 +184,7 @@ def decay(offsets, n, times, records, weights, weighted, half_life, out):
     _floats, _codes, _floats, _floats, _codes, _floats, _integer,
     _floats, _integer, _integers, _integers, _integer, _integers, _floats, _integer, _floats, _floats, _codes, _floats,
     _integers, _integers, _integer, _floats, _floats, _integers, _floats, _floats, _floats, _floats, _floats,
+    _integers, _integer, _integers, _integer, _floats, _floats, _floats,
     calls=(allocation.allocate,),
 )  # fmt: skip
 def allocate(
@@ -190,9 +193,11 @@ def allocate(
     work, work_size, marked, integers, integers_size, nodes, bounds, most, trails,
     drafted, draft_binding, draft_solutions,
     leaf, parents, groups, group_limits, group_prices, tree, group_work, ended, targets, asked, sought,
+    starts, kinds, inside, links, lines, matrix, lanes,
 ):  # fmt: skip
     """Solve draws·size problems, at most `most` nodes each; `begun` is their number, or 0 where no first is wanted."""
     m = draws * size
+    first, crossed, limits_of_all = (kinds + 1, n, groups + 1) if kinds else (0, 0, 0)
     allocation.allocate(
         carray(family, n), carray(params, (draws * n, PARAMS)), carray(origin, n), carray(steps, steps_size),
         carray(trusted_to, n),
@@ -207,7 +212,9 @@ def allocate(
         carray(leaf, n), carray(parents, groups), carray(group_limits, (group_limit.END, groups)),
         carray(group_prices, (m, groups)), carray(tree, (forest.END, groups)),
         carray(group_work, (fences.END, groups)), carray(ended, verdict.END),
-        carray(targets, size), carray(asked, control.END), carray(sought, quest.END), 0, m,
+        carray(targets, size), carray(asked, control.END), carray(sought, quest.END),
+        carray(starts, first), carray(inside, links), carray(lines, (crossing_limits.END, limits_of_all)),
+        carray(matrix, (limits_of_all, limits_of_all)), carray(lanes, (crossing_lanes.END, crossed)), 0, m,
     )  # fmt: skip
     return 0
 

@@ -219,10 +219,14 @@ typedef struct escala_allocation {
     escala_input sell_cost;      /* what a unit of capital costs to sell; fraction, in [0, 1], default 0 */
     escala_input fixed_cost;     /* what it costs to trade the instrument at all; amount, in [0, inf), default 0 */
     /* end of settings */
-    /* Groups lie in one another or apart; each comes before what it lies in. 0: none. */
+    /* Groups that lie in one another or apart: each comes before what it lies in. 0: none. */
     int64_t groups;
     const int64_t *group_of;     /* n: the innermost group of every instrument, or -1 */
     const int64_t *group_around; /* groups: the group around every group, or -1 */
+    /* Groups that overlap, where there are kinds of instruments: those of a kind are in the same groups. */
+    int64_t kinds;              /* then `group_of` has the kind of every instrument, or -1; `group_around` is not read */
+    const int64_t *kind_begins; /* kinds + 1: where the groups of each begin in `kind_groups`, first 0 */
+    const int64_t *kind_groups; /* kind_begins[kinds]: the groups of each, rising */
     /* `values` are groups */
     /* generated: groups */
     escala_input group_upper; /* most capital of a group; amount, in [0, inf], default inf */
@@ -291,7 +295,8 @@ enum escala_allocation_status {
     ESCALA_UNSOLVED = 8,          /* no price was found: the numbers are too far apart */
     ESCALA_GROUP_FULL = 9,        /* lower bounds of a group's instruments add up to more than it may hold */
     ESCALA_GROUP_SHORT = 10,      /* a group must hold more than its instruments may */
-    ESCALA_TARGET_MISSED = 11     /* no total meets the target */
+    ESCALA_TARGET_MISSED = 11,    /* no total meets the target */
+    ESCALA_GROUPS_CONFLICT = 12   /* limits of groups that overlap leave no allocation together */
 };
 /* end of allocation_status */
 

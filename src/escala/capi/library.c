@@ -652,6 +652,7 @@ typedef struct {
     int8_t *draft_binding;
     double *group_limits, *group_prices, *group_work, *ended, *targets, *asked, *quest;
     int64_t *leaf, *forest;
+    double *crossing_limits, *crossing_matrix, *crossing_lanes;
     int64_t groups;
     int64_t n, problems, most, work_size, integers_size;
 } allocation_room;
@@ -721,6 +722,10 @@ static allocation_room lay_out_allocation(room *space, const escala_allocation *
     r.quest = carve_floats(space, QUEST);
     r.leaf = carve_integers(space, r.n);
     r.forest = carve_integers(space, FOREST * r.groups);
+    int64_t limits = problem->kinds ? r.groups + 1 : 0;
+    r.crossing_limits = carve_floats(space, CROSSING_LIMITS * limits);
+    r.crossing_matrix = carve_floats(space, limits * limits);
+    r.crossing_lanes = carve_floats(space, problem->kinds ? CROSSING_LANES * r.n : 0);
     return r;
 }
 
@@ -738,6 +743,10 @@ static int check_allocation_sizes(escala_fault *fault, const escala_allocation *
     }
     TRY(check_size(fault, "groups", problem->groups));
     if (!product(problems, problem->groups, &elements)) {
+        return bad_size(fault, "groups", problem->groups);
+    }
+    TRY(check_size(fault, "kinds", problem->kinds));
+    if (problem->kinds && !product(problem->groups + 1, problem->groups + 1, &elements)) {
         return bad_size(fault, "groups", problem->groups);
     }
     if (problem->max_nodes < 0 || problem->max_nodes > MOST_NODES) {
@@ -769,19 +778,31 @@ static int check_step(escala_fault *fault, const escala_allocation *problem) {
     return ESCALA_OK;
 }
 
-/* Groups come before what they lie in, and all have instruments. */
-static int check_groups(escala_fault *fault, const escala_allocation *problem) {
-    int64_t groups = problem->groups, n = problem->curves.n;
-    if (groups == 0) {
-        return ESCALA_OK;
-    }
-    TRY(check_array(fault, "group_of", problem->group_of, n));
-    TRY(check_array(fault, "group_around", problem->group_around, groups));
-    for (int64_t i = 0; i < n; i++) {
-        if (problem->group_of[i] < -1 || problem->group_of[i] >= groups) {
-            return fail(fault, ESCALA_BAD_CODE, "group_of", i, (double)problem->group_of[i]);
+/* Kinds of instruments have groups, which rise. */
+static int check_kinds(escala_fault *fault, const escala_allocation *problem) {
+    const int64_t *begins = problem->kind_begins;
+    TRY(check_array(fault, "kind_begins", begins, problem->kinds + 1));
+    for (int64_t k = 0; k <= problem->kinds; k++) {
+        if (k ? begins[k] < begins[k - 1] || begins[k] - begins[k - 1] > problem->groups : begins[0] != 0) {
+            return fail(fault, ESCALA_BAD_SIZE, "kind_begins", k, (double)begins[k]);
         }
     }
+    TRY(check_array(fault, "kind_groups", problem->kind_groups, begins[problem->kinds]));
+    for (int64_t k = 0; k < problem->kinds; k++) {
+        for (int64_t at = begins[k]; at < begins[k + 1]; at++) {
+            int64_t group = problem->kind_groups[at], least = at > begins[k] ? problem->kind_groups[at - 1] + 1 : 0;
+            if (group < least || group >= problem->groups) {
+                return fail(fault, ESCALA_BAD_CODE, "kind_groups", at, (double)group);
+            }
+        }
+    }
+    return ESCALA_OK;
+}
+
+/* Groups come before what they lie in, and all have instruments. */
+static int check_forest(escala_fault *fault, const escala_allocation *problem) {
+    int64_t groups = problem->groups, n = problem->curves.n;
+    TRY(check_array(fault, "group_around", problem->group_around, groups));
     for (int64_t k = 0; k < groups; k++) {
         int64_t around = problem->group_around[k], used = 0;
         if (around != -1 && (around <= k || around >= groups)) {
@@ -798,6 +819,21 @@ static int check_groups(escala_fault *fault, const escala_allocation *problem) {
             return fail(fault, ESCALA_BAD_SIZE, "group_of", k, (double)k);
         }
     }
+    return ESCALA_OK;
+}
+
+static int check_groups(escala_fault *fault, const escala_allocation *problem) {
+    int64_t groups = problem->groups, n = problem->curves.n, known = problem->kinds ? problem->kinds : groups;
+    if (groups == 0) {
+        return problem->kinds ? bad_size(fault, "kinds", problem->kinds) : ESCALA_OK;
+    }
+    TRY(check_array(fault, "group_of", problem->group_of, n));
+    for (int64_t i = 0; i < n; i++) {
+        if (problem->group_of[i] < -1 || problem->group_of[i] >= known) {
+            return fail(fault, ESCALA_BAD_CODE, "group_of", i, (double)problem->group_of[i]);
+        }
+    }
+    TRY(problem->kinds ? check_kinds(fault, problem) : check_forest(fault, problem));
     for (int64_t k = 0; k < COUNT_OF(GROUP_LIMITS); k++) {
         const column *row = &GROUP_LIMITS[k];
         TRY(check_input(fault, row->name, &row->values, input_at(problem, row->offset), groups));
@@ -909,7 +945,9 @@ EXPORT int escala_allocate(const escala_allocation *problem, const escala_answer
                    r.integers_size, r.nodes, r.bounds, r.most, r.trails, r.drafts, r.draft_binding, r.draft_solutions,
                    r.leaf, problem->group_around, r.groups, r.group_limits,
                    answers->group_prices ? answers->group_prices : r.group_prices, r.forest, r.group_work, r.ended,
-                   problem->goal ? problem->target : r.targets, r.asked, r.quest);
+                   problem->goal ? problem->target : r.targets, r.asked, r.quest, problem->kind_begins,
+                   problem->kinds, problem->kind_groups, problem->kinds ? problem->kind_begins[problem->kinds] : 0,
+                   r.crossing_limits, r.crossing_matrix, r.crossing_lanes);
     TRY(check_feasible(fault, answers, r.problems));
     return succeed(fault);
 }

@@ -214,14 +214,15 @@ class Library:
         total: FloatLike,
         *,
         params: Floats | None = None,
-        groups: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None,
+        groups: tuple[npt.NDArray[np.int64], ...] | None = None,
         target: FloatLike | None = None,
         **settings: FloatLike,
     ) -> Answers:
         """Allocate totals over n curves, as :func:`escala.allocate` does, with the fields of ``escala_allocation``.
 
-        `groups` are `group_of` and `group_around`; `target` goes with a `goal`. `exactly`, `distribute` and `greedy`
-        are 0 or 1; `params` of shape (draws, n, 4) takes the place of the curves'.
+        `groups` are `group_of` and `group_around`, then, where they overlap, `kind_begins` and `kind_groups`; `target`
+        goes with a `goal`. `exactly`, `distribute` and `greedy` are 0 or 1; `params` of shape (draws, n, 4) takes the
+        place of the curves'.
         """
         call = _Call(self)
         problem = call.new("escala_allocation")
@@ -242,9 +243,13 @@ class Library:
             problem.target = call.read("double", sought)
         sizes = dict.fromkeys(names(ALLOCATION_GROUPS), 0)
         if groups is not None:
-            inside, around = (np.require(one, np.int64, ["C", "A"]) for one in groups)
+            inside, around, *kinds = (np.require(one, np.int64, ["C", "A"]) for one in groups)
             problem.groups, sizes = around.size, dict.fromkeys(sizes, around.size)
             problem.group_of, problem.group_around = call.read("int64_t", inside), call.read("int64_t", around)
+            if kinds:
+                begins, listed = kinds
+                problem.kinds = begins.size - 1
+                problem.kind_begins, problem.kind_groups = call.read("int64_t", begins), call.read("int64_t", listed)
         for name, value in settings.items():
             call.set(problem, name, value, sizes.get(name, len(curves)))
         problems = drawn.shape[0] * totals.size

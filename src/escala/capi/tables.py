@@ -69,6 +69,8 @@ def tables() -> str:
         "FOREST": layout.forest.END,
         "FENCES": layout.fences.END,
         "VERDICT": layout.verdict.END,
+        "CROSSING_LIMITS": layout.crossing_limits.END,
+        "CROSSING_LANES": layout.crossing_lanes.END,
         "QUEST": layout.quest.END,
         "TRAILS": layout.solves.END * layout.trail.END,
         "NODE_INTEGERS": layout.node.END,

@@ -164,16 +164,19 @@ def _per_symbol(name: str, words: list[str] | None) -> Any:
 def _print(made: ScaledBacktest, days: dict[str, Any]) -> None:
     import numpy as np
 
+    from escala.tables import NOTHING
     from escala.text.numerals import capital
 
     say(made.summary())
     say()
     shown = np.unique(np.linspace(0, len(made) - 1, min(_ROWS, len(made))).round().astype(int))
     longest = np.max(list(days.values()), axis=0)
+    gone = np.abs(made.net) <= NOTHING * np.abs(made.gross)  # a rounding error, where nothing is left
+    net, sharpe = (np.where(gone & np.isfinite(row), 0.0, row) for row in (made.net, made.sharpe))
     rows = [
         [
-            capital(made.capital[k]), f"{made.multiples[k]:.4g}", capital(made.gross[k]), capital(made.net[k]),
-            f"{made.efficiency[k]:.4f}", f"{made.sharpe[k]:.2f}" if np.isfinite(made.sharpe[k]) else "–",
+            capital(made.capital[k]), f"{made.multiples[k]:.4g}", capital(made.gross[k]), capital(net[k]),
+            f"{made.efficiency[k]:.4f}", f"{sharpe[k]:.2f}" if np.isfinite(sharpe[k]) else "–",
             f"{made.largest_share[k]:.2%}", f"{longest[k]:.3g}",
         ]
         for k in shown.tolist()

@@ -12,15 +12,18 @@ from escala.errors import AllocationError
 _COLUMNS: Final = ("symbol", "group")
 
 
-def groups(words: list[str]) -> dict[str, tuple[str, ...]]:
-    """Read the group of each symbol, as a path from the outermost inwards: from SYMBOL=GROUP, or from a file.
+def groups(words: list[str]) -> dict[str, tuple[str, ...]] | dict[str, list[str]]:
+    """Read the groups of symbols, from SYMBOL=GROUP or from a file.
+
+    Gives the group of each symbol, as a path from the outermost inwards; or the symbols of each group, where a symbol
+    has several.
 
     Raises
     ------
     UsageError
         If a word is neither.
     AllocationError
-        If the file lacks a column, or anything names a symbol twice.
+        If the file lacks a column, or anything puts a symbol into a group twice.
     """
     if len(words) == 1 and "=" not in words[0]:
         path = Path(words[0])
@@ -46,15 +49,27 @@ def _rows(path: Path) -> list[tuple[str, str]]:
     return list(zip(*(map(str, read[name].tolist()) for name in _COLUMNS), strict=True))
 
 
-def _labelled(pairs: list[tuple[str, str]], source: str) -> dict[str, tuple[str, ...]]:
+def _labelled(pairs: list[tuple[str, str]], source: str) -> dict[str, tuple[str, ...]] | dict[str, list[str]]:
     """Split labels into paths; a symbol without a label has no group."""
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, list[tuple[str, ...]]] = {}
     for symbol, label in pairs:
-        if symbol in found:
-            raise AllocationError(f"{source} names {symbol!r} twice", arguments=("groups",))
         path = tuple(label.split("/")) if label else ()
         if not all(path):
             message = f"{source}: the group of {symbol!r} must be a name or names as outer/inner, not {label!r}"
             raise AllocationError(message, arguments=("groups",))
-        found[symbol] = path
-    return found
+        mine = found.setdefault(symbol, [])
+        if path in mine:
+            raise AllocationError(f"{source} puts {symbol!r} into {label!r} twice", arguments=("groups",))
+        mine.append(path)
+    if all(len(mine) == 1 for mine in found.values()):
+        return {symbol: mine[0] for symbol, mine in found.items()}
+    return _listed(found)
+
+
+def _listed(found: dict[str, list[tuple[str, ...]]]) -> dict[str, list[str]]:
+    """Give the symbols of each group."""
+    listed: dict[str, list[str]] = {}
+    for symbol, mine in found.items():
+        for name in dict.fromkeys("/".join(path[: depth + 1]) for path in mine for depth in range(len(path))):
+            listed.setdefault(name, []).append(symbol)
+    return listed

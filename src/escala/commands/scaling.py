@@ -266,7 +266,7 @@ def optimize(
         What it costs to trade it at all.
     groups
         Symbols that have a limit together: --groups A=binance B=kraken/spot, or a CSV file with the columns symbol and
-        group. kraken/spot is in the groups kraken and kraken/spot.
+        group. kraken/spot is in the groups kraken and kraken/spot. A symbol may be named for each of several groups.
     group_upper
         What a group may hold at most: one number for all groups, or GROUP=NUMBER for some.
     group_lower

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala.errors import CurveError
-from escala.tables import COEFFICIENTS, FAMILIES, FINITE, POSITIVE, WISHES, Form
+from escala.tables import COEFFICIENTS, FAMILIES, FINITE, PARAMS, POSITIVE, WISHES, Form
 
 
 class Family(IntEnum):
@@ -43,6 +43,10 @@ class FitStatus(IntEnum):
 #: What each family is, by its code.
 FORMS: Final[Mapping[int, Form]] = {form.value: form for form in FAMILIES}
 
+#: The power of the unit of capital that each coefficient is in, by the code of the family.
+_POWERS: Final = np.zeros((1 + max(FORMS), PARAMS))
+for _code, _form in FORMS.items():
+    _POWERS[_code, : len(_form.powers)] = _form.powers
 _ALIASES: Final = {alias: form.name for form in FAMILIES for alias in form.aliases}
 #: Share of 1 by which a highest efficiency may exceed it.
 ROUNDING: Final = 1e-9
@@ -84,6 +88,14 @@ def most_amplitude(s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     with np.errstate(invalid="ignore", divide="ignore"):
         most: npt.NDArray[np.float64] = s / np.power(np.maximum(s - 1.0, 0.0), (s - 1.0) / s)
     return most
+
+
+def in_units(
+    params: npt.NDArray[np.float64], family: npt.NDArray[np.int8], worth: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Give coefficients, (n, 4), where capital is counted in other units: one of the old is `worth`, (n,), new ones."""
+    changed: npt.NDArray[np.float64] = params * np.power(worth[:, None], _POWERS[family])
+    return changed
 
 
 def coefficient_rule(code: int, place: int) -> str:

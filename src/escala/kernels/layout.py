@@ -267,7 +267,27 @@ fences = rows(
     "noted",  # price beyond that
     "found",  # the same, of the whole problem
     "holds",
+    "inner_most",  # what the groups right inside may hold
+    "inner_at",  # the lowest price at which one of them is full, −inf where one is not
 )
+#: Numbers of each limit where groups overlap: those of the groups, then that of the money.
+crossing_limits = rows(
+    "price",
+    "most",
+    "least",
+    "holds",
+    "rest",  # what rounding takes from that sum
+    "over",  # what is held beyond the limit that counts; below 0: short of it
+    "step",
+    "begin",  # the price at which a step begins
+    "counts",  # 1 where the limit has a price, or is missed
+    "diagonal",  # of the matrix: how what is held falls with the price
+    "free",  # the limits that a step is solved for, one behind the other
+    "solved",  # their steps
+    "kept",  # the last price that answered
+)
+#: Numbers of each instrument where groups overlap.
+crossing_lanes = rows("own", "anchor", "share")
 #: How the last attempt to keep to the limits of groups ended, behind that a problem's own one, and the first one.
 verdict = rows(
     "status", "culprit", "excess", "noted", "noted_culprit", "noted_excess", "whole", "whole_culprit", "whole_excess"

@@ -116,7 +116,7 @@ def _nearest_step(
 
 
 @routine
-def _nearest_jump(work: Floats, kinds: Integers, slot: Integers, low: float, high: float, aim: float) -> float:
+def nearest_jump(work: Floats, kinds: Integers, slot: Integers, low: float, high: float, aim: float) -> float:
     """Price in (low, high) nearest the aim at which an amount jumps; the aim if there is none."""
     found = aim
     nearest = math.inf
@@ -198,7 +198,7 @@ def _aim(
         aim = guess if low < guess < high else secant
     if not low < aim < high:
         aim = middle
-    jump = _nearest_jump(work, kinds, slot, low, high, aim)
+    jump = nearest_jump(work, kinds, slot, low, high, aim)
     if jump != aim:
         return jump
     return arc if (patience < 3) & (low < arc) & (arc < high) else middle
@@ -212,7 +212,7 @@ def _fall_to_next(
 
     Every price between the two balances; the lower one is what one more unit of money returns.
     """
-    lower = _nearest_jump(work, kinds, slot, floor, price, price)
+    lower = nearest_jump(work, kinds, slot, floor, price, price)
     lower = floor if lower == price else lower
     if lower > -math.inf:
         near, far, _ = respond(work, kinds, blocks, sums, lower)
@@ -292,7 +292,7 @@ def balance(
                 guess = _aim(work, kinds, slot, low, high, guess, secant, arc, count, patience)
                 count += 1
             else:
-                guess = _nearest_jump(work, kinds, slot, low, high, 0.5 * (low + high))
+                guess = nearest_jump(work, kinds, slot, low, high, 0.5 * (low + high))
             if not low < guess < high:
                 neighbours = True
                 break

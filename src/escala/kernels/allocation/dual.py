@@ -17,6 +17,7 @@ from escala.kernels.allocation.balance import (
     half_of,
     inside_chord,
 )
+from escala.kernels.allocation.crossing import meet_limits
 from escala.kernels.allocation.envelope import (
     AMOUNT,
     BASE,
@@ -45,7 +46,7 @@ from escala.kernels.allocation.envelope import (
     respond,
     worth,
 )
-from escala.kernels.allocation.groups import Groups, bound_of_groups, fence_in
+from escala.kernels.allocation.groups import Groups, bound_of_groups, crosses, fence_in
 from escala.kernels.jit import Floats, Integers, helper, routine
 from escala.kernels.layout import allocation_status as status_of
 from escala.kernels.layout import families, verdict
@@ -117,6 +118,13 @@ def relax(
     and the instrument inside a chord or −1.
     """
     grouped = groups[0].shape[1] > 0
+    if crosses(groups):
+        price, ended, bound = meet_limits((work, kinds, blocks, sums, slot), money, hurdle, floor, scale, groups)
+        if ended == FAILED:
+            return price, ended, bound, -math.inf, -1
+        value, _, _ = worth(work, kinds, blocks, sums, AMOUNT, hurdle)
+        inside = _first_inside(work, slot)
+        return price, ended, bound, _allowed(work, slot, inside, value), inside
     if grouped and not fence_in(work, kinds, sums, money, floor, scale, groups):
         unknown = groups[3][verdict.STATUS] == status_of.UNSOLVED
         return start, FAILED, math.inf if unknown else -math.inf, -math.inf, -1
@@ -140,11 +148,17 @@ def relax(
     if grouped:
         inside = _first_inside(work, slot)
         bound = bound_of_groups(work, kinds, blocks, sums, money, hurdle, price, groups)
+    return price, ended, bound, _allowed(work, slot, inside, value), inside
+
+
+@helper
+def _allowed(work: Floats, slot: Integers, inside: int, value: float) -> float:
+    """Give the value of amounts; −inf where the instrument inside a chord is not allowed there."""
     if inside >= 0:
         at = slot[inside]
         if (work[at + STATE * LANES] == FREE) & (work[at + AMOUNT * LANES] < work[at + LOW * LANES]):
-            value = -math.inf
-    return price, ended, bound, value, inside
+            return -math.inf
+    return value
 
 
 @routine

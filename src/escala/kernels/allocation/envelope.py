@@ -371,28 +371,33 @@ def answer_lane(v: Floats, steps: Floats, kind: int, j: int, own: float) -> None
 
 
 @helper
+def join_lane(v: Floats, more: Floats, j: int, own: float) -> None:
+    """Answer for one instrument whose halves have answered: whether it trades, and in which direction."""
+    held = v[HELD * LANES + j]
+    buy_at, buy_to = v[BUY_AT * LANES + j], v[BUY_TO * LANES + j]
+    sell_at, sell_from = v[SELL_AT * LANES + j], v[SELL_FROM * LANES + j]
+    up, down = more[NEAR * LANES + j], v[NEAR * LANES + j]
+    rising = up if up > buy_to else buy_to
+    falling = down if down < sell_from else sell_from
+    bought = (own < buy_at) & (rising > held)
+    sold = (own >= sell_at) & (not bought)
+    near = rising if bought else (falling if sold else held)
+    slope = more[SLOPE * LANES + j] if bought & (rising == up) else 0.0
+    v[SLOPE * LANES + j] = v[SLOPE * LANES + j] if sold & (falling == down) & (falling < held) else slope
+    v[NEAR * LANES + j] = near
+    up, down = more[FAR_SIDE * LANES + j], v[FAR_SIDE * LANES + j]
+    rising = up if up > buy_to else buy_to
+    falling = down if down < sell_from else sell_from
+    bought = (own <= buy_at) & (rising > held)
+    sold = (own > sell_at) & (not bought)
+    v[FAR_SIDE * LANES + j] = rising if bought else (falling if sold else held)
+
+
+@helper
 def _join(v: Floats, more: Floats, price: float) -> None:
     """Answer for instruments whose halves have answered: which of them trades, if any does."""
     for j in range(LANES):
-        own = price + v[BEYOND * LANES + j]
-        held = v[HELD * LANES + j]
-        buy_at, buy_to = v[BUY_AT * LANES + j], v[BUY_TO * LANES + j]
-        sell_at, sell_from = v[SELL_AT * LANES + j], v[SELL_FROM * LANES + j]
-        up, down = more[NEAR * LANES + j], v[NEAR * LANES + j]
-        rising = up if up > buy_to else buy_to
-        falling = down if down < sell_from else sell_from
-        bought = (own < buy_at) & (rising > held)
-        sold = (own >= sell_at) & (not bought)
-        near = rising if bought else (falling if sold else held)
-        slope = more[SLOPE * LANES + j] if bought & (rising == up) else 0.0
-        v[SLOPE * LANES + j] = v[SLOPE * LANES + j] if sold & (falling == down) & (falling < held) else slope
-        v[NEAR * LANES + j] = near
-        up, down = more[FAR_SIDE * LANES + j], v[FAR_SIDE * LANES + j]
-        rising = up if up > buy_to else buy_to
-        falling = down if down < sell_from else sell_from
-        bought = (own <= buy_at) & (rising > held)
-        sold = (own > sell_at) & (not bought)
-        v[FAR_SIDE * LANES + j] = rising if bought else (falling if sold else held)
+        join_lane(v, more, j, price + v[BEYOND * LANES + j])
 
 
 @helper
@@ -430,6 +435,15 @@ def _fence(v: Floats) -> None:
         far = far if far > floor else floor
         v[FAR_SIDE * LANES + j] = far if far < cap else cap
         v[SLOPE * LANES + j] = v[SLOPE * LANES + j] if inside else 0.0
+
+
+@helper
+def shift(work: Floats, at: int, beyond: float) -> None:
+    """Set how far beyond the price of money lies what an instrument answers to, beside what trading it costs."""
+    work[at + BEYOND * LANES] = beyond
+    work[at + OFFSET * LANES] = beyond - work[at + SELL * LANES]
+    if work[at + HALF * LANES] != 0.0:
+        work[at + BLOCK + OFFSET * LANES] = beyond + work[at + BUY * LANES]
 
 
 @routine

@@ -33,25 +33,21 @@ from escala.kernels.allocation.balance import (
 from escala.kernels.allocation.envelope import (
     AMOUNT,
     BEST,
-    BEYOND,
     BLOCK,
-    BUY,
     CAP,
     CLOSED,
     FLOOR,
     FORCED,
-    HALF,
     HIGH,
     LANES,
     LEAF,
     LOW,
     NEAR,
-    OFFSET,
     REACH,
-    SELL,
     STATE,
     Span,
     respond,
+    shift,
     two_sum,
     worth,
 )
@@ -62,17 +58,30 @@ from escala.kernels.layout import forest as tree
 from escala.kernels.layout import group_limits as limit
 from escala.kernels.layout import verdict
 
-#: Rows of groups (integers and numbers), lanes in the order of the groups, and how the last attempt ended.
-Groups: TypeAlias = tuple[Integers, Floats, Integers, Floats]
+#: Where groups overlap: the places in the next array where the groups of every kind of instrument begin, these groups,
+#: and numbers of limits, of pairs of them and of instruments. Otherwise they have no elements.
+Crossing: TypeAlias = tuple[Integers, Integers, Floats, Floats, Floats]
+#: Rows of groups (integers and numbers), lanes in the order of the groups, how the last attempt ended, and how groups
+#: overlap.
+Groups: TypeAlias = tuple[Integers, Floats, Integers, Floats, Crossing]
 
 
 @routine
-def order_members(leaf: Integers, parents: Integers, forest: Integers, order: Integers) -> None:
+def order_members(
+    leaf: Integers, parents: Integers, overlapping: bool, forest: Integers, order: Integers
+) -> None:  # fmt: skip
     """Bring instruments into an order in which every group is one stretch; those of no group come last.
 
-    Groups come before what they lie in.
+    Groups come before what they lie in. Those that overlap are no stretches: then instruments stay as they are.
     """
     g, n = parents.size, leaf.size
+    if overlapping:
+        for row in range(forest.shape[0]):
+            for k in range(g):
+                forest[row, k] = 0
+        for i in range(n):
+            order[i] = i
+        return
     for k in range(g):
         forest[tree.SIZE, k] = 0
         forest[tree.PARENT, k] = parents[k]
@@ -107,7 +116,7 @@ def order_members(leaf: Integers, parents: Integers, forest: Integers, order: In
 @routine
 def find_blocks(order: Integers, slot: Integers, halves: int, groups: Groups) -> None:
     """Note the blocks of every group, and the lanes in the order of the groups."""
-    forest, _, lanes, _ = groups
+    forest, _, lanes, _, _ = groups
     for k in range(order.size):
         lanes[k] = slot[order[k]]
     for k in range(forest.shape[1]):
@@ -121,7 +130,7 @@ def find_blocks(order: Integers, slot: Integers, halves: int, groups: Groups) ->
 @routine
 def set_limits(limits: Floats, total: float, groups: Groups) -> None:
     """Compute what every group may hold of one total."""
-    _, fences, _, _ = groups
+    _, fences, _, _, _ = groups
     for k in range(fences.shape[1]):
         share = limits[limit.GROUP_SHARE, k]
         fences[fence.MOST, k] = min(limits[limit.GROUP_UPPER, k], share * total if share < 1.0 else math.inf)
@@ -131,7 +140,7 @@ def set_limits(limits: Floats, total: float, groups: Groups) -> None:
 @routine
 def start_prices(price: float, groups: Groups) -> None:
     """Forget where earlier searches ended."""
-    _, fences, _, _ = groups
+    _, fences, _, _, _ = groups
     for k in range(fences.shape[1]):
         fences[fence.START_FULL, k] = fences[fence.START_LEAST, k] = price
 
@@ -180,9 +189,37 @@ def _place(
 
 
 @routine
+def _fill_around(
+    work: Floats, kinds: Integers, sums: Floats, k: int, floor: float, scale: float, groups: Groups
+) -> tuple[float, int]:
+    """Fill a group whose inner groups stay full by its own members alone: AMOUNT; FAILED if they do not stay full.
+
+    Full they are at every price below that at which they are. Only where its own members want more than is left for
+    them at that price, and take it from inside, are all of them needed at once. So sums that lie in one another mostly
+    cost no more than groups apart.
+    """
+    forest, fences, lanes, _, _ = groups
+    own = lanes[forest[tree.BEGIN, k] : forest[tree.NEXT, k]]
+    money = fences[fence.MOST, k] - fences[fence.INNER_MOST, k]
+    inner_at = fences[fence.INNER_AT, k]
+    if (own.size == 0) | (inner_at == -math.inf):
+        return math.inf, FAILED
+    first, last = own[0] // BLOCK, 0
+    for at in own:
+        first, last = min(first, at // BLOCK), max(last, at // BLOCK)
+    blocks = (first, last + (2 if work[own[0] + HALF * LANES] != 0.0 else 1))
+    if inner_at < math.inf:
+        wanted, _, _ = respond(work, kinds, blocks, sums, inner_at)
+        if wanted >= money:
+            return inner_at, FAILED
+    price, how = _place(work, kinds, blocks, sums, own, money, floor, fences[fence.START_FULL, k], scale)
+    return price, how if price <= inner_at else FAILED
+
+
+@routine
 def _lowest(floor: float, k: int, groups: Groups) -> float:
     """Give the lowest price that instruments of a group may answer to: none where a group around it must hold some."""
-    forest, fences, _, _ = groups
+    forest, fences, _, _, _ = groups
     lowest = floor
     k = forest[tree.PARENT, k]
     while k >= 0:
@@ -196,7 +233,7 @@ def _fall_short(
     work: Floats, members: Integers, least: float, forced: float, room: float, money: float, k: int, groups: Groups
 ) -> bool:
     """Say why a group cannot hold its least: for want of room, or of money where that ends an instrument's domain."""
-    _, _, lanes, ended = groups
+    _, _, lanes, ended, _ = groups
     for at in members:
         high = work[at + HIGH * LANES]
         if (high < work[at + CAP * LANES]) & (high < work[at + REACH * LANES]):
@@ -212,10 +249,12 @@ def fence_in(
     work: Floats, kinds: Integers, sums: Floats, money: float, floor: float, scale: float, groups: Groups
 ) -> bool:
     """Fill every group up to its limits: bounds of its instruments, and prices; False if there is no allocation."""
-    forest, fences, lanes, ended = groups
+    forest, fences, lanes, ended, _ = groups
     ended[verdict.STATUS] = status_of.OPTIMAL
     for at in lanes:
         work[at + CAP * LANES], work[at + FLOOR * LANES] = math.inf, -math.inf
+    for k in range(forest.shape[1]):
+        fences[fence.INNER_MOST, k], fences[fence.INNER_AT, k] = 0.0, math.inf
     for k in range(forest.shape[1]):
         begin = forest[tree.BEGIN, k]
         members = lanes[begin : begin + forest[tree.SIZE, k]]
@@ -233,14 +272,18 @@ def fence_in(
         if room < least - AT_BOUND * money:
             return _fall_short(work, members, least, forced, room, money, k, groups)
         if room > most:
-            price, how = _place(
-                work, kinds, blocks, sums, members, most, _lowest(floor, k, groups), fences[fence.START_FULL, k], scale
-            )  # fmt: skip
+            filled = lanes[begin : forest[tree.NEXT, k]]
+            lowest = _lowest(floor, k, groups)
+            price, how = _fill_around(work, kinds, sums, k, lowest, scale, groups)
+            if how == FAILED:
+                filled = members
+                start = price if abs(price) < math.inf else fences[fence.START_FULL, k]
+                price, how = _place(work, kinds, blocks, sums, members, most, lowest, start, scale)
             if how == FAILED:
                 return _fail(ended, status_of.UNSOLVED, -1, math.nan)
             if how != SLACK:
                 fences[fence.FULL_AT, k] = fences[fence.START_FULL, k] = price
-                for at in members:
+                for at in filled:
                     work[at + CAP * LANES] = work[at + AMOUNT * LANES]
         if (least > 0.0) & (forced < least):
             price, how = _place(
@@ -252,13 +295,17 @@ def fence_in(
             fences[fence.LEAST_AT, k] = fences[fence.START_LEAST, k] = max(price, fences[fence.FULL_AT, k])
             for at in members:
                 work[at + FLOOR * LANES] = min(work[at + AMOUNT * LANES], work[at + CAP * LANES])
+        parent = forest[tree.PARENT, k]
+        if parent >= 0:
+            fences[fence.INNER_MOST, parent] += most
+            fences[fence.INNER_AT, parent] = min(fences[fence.INNER_AT, parent], fences[fence.FULL_AT, k])
     return _fits(work, money, floor == -math.inf, groups)
 
 
 @routine
 def _fits(work: Floats, money: float, exactly: bool, groups: Groups) -> bool:
     """Whether the money lies between what all groups demand and what they leave."""
-    _, _, lanes, ended = groups
+    _, _, lanes, ended, _ = groups
     forced = room = 0.0
     for at in lanes:
         forced += _must_hold(work, at)
@@ -273,7 +320,7 @@ def _fits(work: Floats, money: float, exactly: bool, groups: Groups) -> bool:
 @routine
 def price_groups(price: float, groups: Groups) -> None:
     """Price every group, from the outermost inwards: PRICE, and ABOVE, which is that of what lies around it."""
-    forest, fences, _, _ = groups
+    forest, fences, _, _, _ = groups
     for k in range(forest.shape[1] - 1, -1, -1):
         parent = forest[tree.PARENT, k]
         around = fences[fence.PRICE, parent] if parent >= 0 else price
@@ -286,17 +333,17 @@ def bound_of_groups(
     work: Floats, kinds: Integers, blocks: Span, sums: Floats, money: float, hurdle: float, price: float, groups: Groups
 ) -> float:
     """Bound every allocation within the limits, by the prices of the groups; no answer is fenced in afterwards."""
-    _, fences, lanes, _ = groups
+    _, fences, lanes, _, _ = groups
     price_groups(price, groups)
     for at in lanes:
         work[at + CAP * LANES], work[at + FLOOR * LANES] = math.inf, -math.inf
-        _shift(work, at, _beyond(work, at, price, fences))
+        shift(work, at, _beyond(work, at, price, fences))
     respond(work, kinds, blocks, sums, price)
     total, size, _ = worth(work, kinds, blocks, sums, NEAR, price)
     rest = 0.0
     for at in lanes:
         beyond = _beyond(work, at, price, fences)
-        _shift(work, at, 0.0)
+        shift(work, at, 0.0)
         paid = beyond * work[at + NEAR * LANES]
         total, rest = two_sum(total, rest, -paid)
         size += abs(paid)
@@ -317,19 +364,10 @@ def _beyond(work: Floats, at: int, price: float, fences: Floats) -> float:
     return fences[fence.PRICE, leaf] - price if leaf >= 0 else 0.0
 
 
-@helper
-def _shift(work: Floats, at: int, beyond: float) -> None:
-    """Set how far beyond the price of money lies what an instrument answers to, beside what trading it costs."""
-    work[at + BEYOND * LANES] = beyond
-    work[at + OFFSET * LANES] = beyond - work[at + SELL * LANES]
-    if work[at + HALF * LANES] != 0.0:
-        work[at + BLOCK + OFFSET * LANES] = beyond + work[at + BUY * LANES]
-
-
 @routine
 def note_prices(groups: Groups) -> None:
     """Note the prices of a problem, and how it ended, before others are solved for amounts that it may have."""
-    _, fences, _, ended = groups
+    _, fences, _, ended, _ = groups
     for k in range(fences.shape[1]):
         fences[fence.NOTED, k] = fences[fence.PRICE, k] - fences[fence.AROUND, k]
     for row in (verdict.STATUS, verdict.CULPRIT, verdict.EXCESS):
@@ -339,7 +377,7 @@ def note_prices(groups: Groups) -> None:
 @routine
 def keep_prices(groups: Groups) -> None:
     """Keep what was noted of the whole problem, before the search goes into its parts."""
-    _, fences, _, ended = groups
+    _, fences, _, ended, _ = groups
     for k in range(fences.shape[1]):
         fences[fence.FOUND, k] = fences[fence.NOTED, k]
     for row in (verdict.STATUS, verdict.CULPRIT, verdict.EXCESS):
@@ -349,10 +387,14 @@ def keep_prices(groups: Groups) -> None:
 @routine
 def leave_empty(groups: Groups) -> float:
     """Price no group, for want of money; gives what they demand together all the same."""
-    forest, fences, _, _ = groups
+    forest, fences, _, _, _ = groups
     demanded = 0.0
     for k in range(forest.shape[1]):
         fences[fence.HOLDS, k] = fences[fence.FOUND, k] = 0.0
+    if crosses(groups):  # what is demanded twice may be the same
+        for k in range(forest.shape[1]):
+            demanded = max(demanded, fences[fence.LEAST, k])
+        return demanded
     for k in range(forest.shape[1]):
         least = max(fences[fence.LEAST, k], fences[fence.HOLDS, k])
         parent = forest[tree.PARENT, k]
@@ -366,7 +408,17 @@ def leave_empty(groups: Groups) -> float:
 @routine
 def sum_groups(work: Floats, groups: Groups) -> None:
     """Add up what every group holds: HOLDS."""
-    forest, fences, lanes, _ = groups
+    forest, fences, lanes, _, crossing = groups
+    starts, inside, _, _, _ = crossing
+    if starts.size > 0:
+        for k in range(fences.shape[1]):
+            fences[fence.HOLDS, k] = 0.0
+        for at in lanes:
+            kind = int(work[at + LEAF * LANES])
+            if kind >= 0:
+                for k in inside[starts[kind] : starts[kind + 1]]:
+                    fences[fence.HOLDS, k] += work[at + BEST * LANES]
+        return
     for k in range(forest.shape[1]):
         begin = forest[tree.BEGIN, k]
         fences[fence.HOLDS, k] = -unfilled(work, lanes[begin : begin + forest[tree.SIZE, k]], 0.0, BEST)
@@ -375,11 +427,27 @@ def sum_groups(work: Floats, groups: Groups) -> None:
 @routine
 def room_in_groups(work: Floats, at: int, more: bool, groups: Groups) -> float:
     """How much more, or less, an instrument may hold by the limits of its groups."""
-    forest, fences, _, _ = groups
+    forest, fences, _, _, crossing = groups
+    starts, inside, _, _, _ = crossing
     room = math.inf
     k = int(work[at + LEAF * LANES]) if forest.shape[1] > 0 else -1
+    if (starts.size > 0) & (k >= 0):
+        for one in inside[starts[k] : starts[k + 1]]:
+            room = min(room, _room_in_group(fences, one, more))
+        return room
     while k >= 0:
-        holds = fences[fence.HOLDS, k]
-        room = min(room, fences[fence.MOST, k] - holds if more else holds - fences[fence.LEAST, k])
+        room = min(room, _room_in_group(fences, k, more))
         k = forest[tree.PARENT, k]
     return room
+
+
+@helper
+def _room_in_group(fences: Floats, k: int, more: bool) -> float:
+    holds = fences[fence.HOLDS, k]
+    return fences[fence.MOST, k] - holds if more else holds - fences[fence.LEAST, k]
+
+
+@helper
+def crosses(groups: Groups) -> bool:
+    """Whether groups overlap."""
+    return groups[4][0].size > 0

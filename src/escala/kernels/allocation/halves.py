@@ -71,7 +71,7 @@ def build(work: Floats, at: int, kind: int) -> None:
     less = (state == CLOSED) | (state == FREE) | (low <= held)
     more = (state != CLOSED) & (held < high)
     if (state != CLOSED) & (low <= held):
-        build_over(work, at, kind, low, min(held, high), min(held, reach) if more else reach, state)
+        build_over(work, at, kind, low, min(held, high), min(held, reach), state)  # behind what is held buying costs
     else:
         build_over(work, at, kind, 0.0, 0.0, 0.0, CLOSED)
     if more:

@@ -24,7 +24,7 @@ from escala.kernels.allocation.envelope import (
     Span,
     worth,
 )
-from escala.kernels.allocation.groups import Groups, room_in_groups, sum_groups
+from escala.kernels.allocation.groups import Groups, crosses, room_in_groups, sum_groups
 from escala.kernels.jit import Floats, Integers, helper, routine
 from escala.kernels.layout import families
 from escala.kernels.layout import solution as f
@@ -244,6 +244,8 @@ def settle(work: Floats, slot: Integers, money: float, groups: Groups) -> None:
             if chosen < 0 or work[slot[chosen] + BEST * LANES] + short < 0.0:
                 return  # what is held is not traded for a rounding error, and nothing else is there to take it from
         at = slot[chosen]
+        if crosses(groups) & (short > most):  # the others are full: less is spent
+            short = most
         work[at + BEST * LANES] += short
         total = 0.0
         if slot.size < FEW:

@@ -439,7 +439,7 @@ def search(
     found[f.SHADOW_PRICE] = shadow
     grouped = groups[0].shape[1] > 0
     if grouped & (status >= status_of.NO_ROOM):
-        _, _, _, ended = groups
+        _, _, _, ended, _ = groups
         if ended[verdict.WHOLE + verdict.STATUS] != status_of.OPTIMAL:
             status = int(ended[verdict.WHOLE + verdict.STATUS])
             found[f.CULPRIT] = ended[verdict.WHOLE + verdict.CULPRIT]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 
 from escala.kernels.allocation.balance import AT_BOUND, unfilled
+from escala.kernels.allocation.crossing import note_kinds, start_lines
 from escala.kernels.allocation.domains import arrange, bound_domains, costs_of
 from escala.kernels.allocation.dual import relax
 from escala.kernels.allocation.envelope import BEST, BLOCK, HALF, LANES, Span, worth
@@ -297,6 +298,11 @@ def _follow(
     floats_in,
     floats_out,
     floats_out,
+    integers_in,
+    integers_in,
+    float_rows_out,
+    float_rows_out,
+    float_rows_out,
     integer,
     integer,
 )
@@ -334,6 +340,11 @@ def allocate(
     targets: Floats,
     asked: Floats,
     quest: Floats,
+    starts: Integers,
+    inside: Integers,
+    lines: Floats,
+    matrix: Floats,
+    lanes: Floats,
     start: int,
     stop: int,
 ) -> None:
@@ -375,6 +386,11 @@ def allocate(
     targets : (t,) float64
         What is asked for where GOAL is not NONE; the totals then are the most that there is.
     asked, quest : (controls.END,), (quest.END,) float64
+    starts, inside : (kinds + 1,), (links,) int64
+        Where groups overlap, else of no elements: where the groups of every kind of instrument begin in `inside`. Then
+        `leaf` is the kind of every instrument (−1: in no group), and `parents` are −1.
+    lines, matrix, lanes : (crossing_limits.END, g + 1), (g + 1, g + 1), (crossing_lanes.END, n) float64
+        Where groups overlap; else of no columns.
     start, stop : int
         Range of problems.
     """
@@ -395,9 +411,10 @@ def allocate(
     slot = marks[m.SLOT]
     kinds, waiting = blocks_and_nodes[:most_blocks], blocks_and_nodes[most_blocks:]
     g = parents.size
-    grouped = g > 0
-    groups = (forest, group_work, marks[m.LANE], ended)
-    order_members(leaf, parents, forest, marks[m.ORDER])
+    grouped, overlapping = g > 0, starts.size > 0
+    nested = grouped & (not overlapping)
+    groups = (forest, group_work, marks[m.LANE], ended, (starts, inside, lines, matrix, lanes))
+    order_members(leaf, parents, overlapping, forest, marks[m.ORDER])
     no_floors = drafts[draft.FIRST][:0]
     scale = highest_threshold = 0.0
     for i in range(n):
@@ -414,9 +431,11 @@ def allocate(
         if now != curves:
             curves = now
             most = arrange(
-                family, own, origin, trusted_to, settings, True, traded, leaf, marks[m.ORDER], grouped, place, rows,
+                family, own, origin, trusted_to, settings, True, traded, leaf, marks[m.ORDER], nested, place, rows,
                 kinds, slot,
             )  # fmt: skip
+            if overlapping:
+                note_kinds(rows, slot, leaf)
             blocks = (0, most)
             find_blocks(marks[m.ORDER], slot, 2 if traded else 1, groups)
             trails[:, t.FALLS] = 0.0
@@ -425,6 +444,8 @@ def allocate(
             trails[:, t.FALLS] = 0.0
             trails[:, t.MONEY] = 0.0
             start_prices(0.5 * scale, groups)
+            if overlapping:
+                start_lines(0.5 * scale, groups)
         goal = int(controls[c.GOAL])
         goes_on = True
         first, answer, phases = draft.FIRST, draft.FIRST, 1
@@ -459,9 +480,11 @@ def allocate(
                 if now != free_curves:
                     free_curves = now
                     arrange(
-                        family, own, origin, trusted_to, settings, False, traded, leaf, marks[m.ORDER], grouped, place,
+                        family, own, origin, trusted_to, settings, False, traded, leaf, marks[m.ORDER], nested, place,
                         free, kinds, slot,
                     )  # fmt: skip
+                    if overlapping:
+                        note_kinds(free, slot, leaf)
                 _solve(
                     trusted_to, settings, asked, drafts[draft.FIRST], total, exactly, greedy, False, scale, free, kinds,
                     blocks, sums, marks, waiting, nodes, node_bounds, trails[kind_of.SECOND], group_limits, groups,
