@@ -41,7 +41,7 @@ test: $(READY) ## run all checks: lint, docs, tests on all threads, on one with 
 wheel: $(READY) ## build a wheel with the kernels compiled, for x86-64 Linux, in dist: minutes
 	@rm -rf build/wheel
 	ESCALA_NATIVE=$(LEVELS) $(BIN)/python -m hatchling build -t wheel -d build/wheel
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m auditwheel repair --wheel-dir dist build/wheel/*.whl
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m auditwheel repair --zip-compression-level 9 --wheel-dir dist build/wheel/*.whl
 
 lint: $(READY) ## check style, format, types and which room may import which
 	$(BIN)/ruff check .

@@ -46,7 +46,7 @@ OPTIONS: dict[str, Any] = {
 
 _NO_CFUNC: dict[str, Any] = {"no_cfunc_wrapper": True}  # nothing takes a kernel's address
 
-_PATIENCE = 2.0  # seconds that a process waits for another's compilation before it says so
+_PATIENCE = 20.0  # seconds that a process waits for another's compilation, a kernel's takes, before it says so
 _LONGEST_WAIT = 300.0  # and after which it compiles by itself
 _FORMAT = "checked"  # how files are kept, where that differs from numba's own way
 _DIGEST = 16  # bytes of a checksum
