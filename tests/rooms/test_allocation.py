@@ -946,8 +946,10 @@ def test_every_reason_has_a_name() -> None:
         "NO_CURVE",
         "HELD",
         "GROUP",
+        "COUNT",
+        "LOT",
     ]
-    assert [reason.value for reason in Binding] == list(range(11))
+    assert [reason.value for reason in Binding] == list(range(13))
 
 
 def test_instruments_without_a_curve_get_nothing() -> None:
