@@ -906,7 +906,7 @@ ALLOCATION_STATUS: Final[Codes] = (
     Code("groups_conflict", 12, "limits of groups that overlap leave no allocation together"),
     Code("too_few", 13, "fewer instruments may hold anything than `min_count` asks for"),
     Code("too_many", 14, "more instruments must hold something than `max_count` allows"),
-    Code("count_above_money", 15, "the smallest holdings of `min_count` instruments add up to more than there is"),
+    Code("count_above_money", 15, "the smallest holdings of `min_count` instruments exceed the money"),
 )
 #: Those that come with amounts.
 ALLOCATION_ANSWERED: Final[Codes] = ALLOCATION_STATUS[:2]

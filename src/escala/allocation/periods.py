@@ -134,7 +134,10 @@ def allocate_periods(
             "priority": priority,
         },
         period_lower, period_upper, symbol_upper,
-        {"reserve": 0.0, "hurdle": hurdle, "tolerance": tolerance, "step": None, "max_nodes": max_nodes},
+        {
+            "reserve": 0.0, "hurdle": hurdle, "tolerance": tolerance, "step": None, "max_nodes": max_nodes,
+            "max_count": None, "min_count": 0,
+        },
         {"spend": spend, "remainder": remainder, "method": "exact"},
     )  # fmt: skip
     stretches = stretches_of(course)

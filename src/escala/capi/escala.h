@@ -303,7 +303,7 @@ enum escala_allocation_status {
     ESCALA_GROUPS_CONFLICT = 12,  /* limits of groups that overlap leave no allocation together */
     ESCALA_TOO_FEW = 13,          /* fewer instruments may hold anything than `min_count` asks for */
     ESCALA_TOO_MANY = 14,         /* more instruments must hold something than `max_count` allows */
-    ESCALA_COUNT_ABOVE_MONEY = 15 /* the smallest holdings of `min_count` instruments add up to more than there is */
+    ESCALA_COUNT_ABOVE_MONEY = 15 /* the smallest holdings of `min_count` instruments exceed the money */
 };
 /* end of allocation_status */
 
