@@ -225,7 +225,7 @@ typedef struct escala_allocation {
     const int64_t *group_of;     /* n: the innermost group of every instrument, or -1 */
     const int64_t *group_around; /* groups: the group around every group, or -1 */
     /* Groups that overlap, where there are kinds of instruments: those of a kind are in the same groups. */
-    int64_t kinds;              /* then `group_of` has the kind of every instrument, or -1; `group_around` is not read */
+    int64_t kinds;              /* then `group_of` has the kind of each instrument, or -1; `group_around` is not read */
     const int64_t *kind_begins; /* kinds + 1: where the groups of each begin in `kind_groups`, first 0 */
     const int64_t *kind_groups; /* kind_begins[kinds]: the groups of each, rising */
     /* `values` are groups */
