@@ -301,6 +301,7 @@ def test_what_a_threshold_leaves_is_placed_within_the_count() -> None:
         ({"method": "greedy", "lots": 1.0}, "method='greedy' knows no lots"),
         ({"target_utility": 1.0, "max_count": 1}, "target_utility knows no max_count"),
         ({"target_marginal": 0.5, "lots": 1.0}, "target_marginal knows no lots"),
+        ({"groups": {"a": ["S0", "S1"], "b": ["S1", "S2"]}, "lots": 1.0}, "groups that overlap know no lots"),
     ],
 )
 def test_what_is_refused(asked: dict[str, Any], message: str) -> None:

@@ -177,13 +177,14 @@ def allocate(
     count brings it to its minimum. Where answers jump (ladders, chords) amounts are found by the proximal point method
     within the same prices. The amounts keep to all limits; limits that leave none together are refused with the proof
     of it.
+
     With a limit of how many instruments hold anything the bound at a price is λT + Σ v(0) + the sum of the k largest
     gains max v(C) − v(0), v(C) = w·U(C) − cost − (hurdle + λ)·C, k being the number of gains above 0 but within the
     limits; with `lots` the maxima are over multiples, and T is what whole lots can take where all are multiples of the
     smallest. `dual_bound` is the lowest of these, `dual_price` its λ. The search splits on who holds something, and on
     an amount between two lots. Lots like those of a subset sum, where hardly any combination fits, stay hard: the
     search ends at `max_nodes`, and the gap is stated. Where all amounts are whole `shadow_price` is the dual price. A
-    second solve holds within the same limits. Targets do not go with lots and counts.
+    second solve holds within the same limits. Neither targets nor groups that overlap go with lots and counts.
 
     A target is met to 1e-12 of its size: the total is sought by Newton's method inside a bracket, along the best
     utility of a total, whose slope is the shadow price. The efficiency of the whole only falls with the total where all
