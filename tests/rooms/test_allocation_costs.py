@@ -368,7 +368,7 @@ def test_holdings_and_costs_are_matched_by_symbol() -> None:
     ("given", "says"),
     [
         ({"current": [1.0, -2.0]}, r"current must be .*, but current\[1\] = -2.0"),
-        ({"current": {"S0": 1.0}}, r"current must have one value for each symbol, but has none of 'S1'"),
+        ({"current": {"S0": 1.0, "S9": 1.0}}, r"current names 'S9', which is not among the symbols"),
         ({"trade_cost": 500.0}, r"trade_cost must be in \[0, 1\], but trade_cost = 500.0"),
         ({"trade_cost": (0.1, [0.1, math.nan])}, r"trade_cost\[1\] must be .*, but trade_cost\[1\]\[1\] = nan"),
         ({"trade_cost": (0.1, 0.1, 0.1)}, r"a tuple \(buy, sell\), not a tuple of 3"),
