@@ -278,7 +278,7 @@ def test_the_bound_holds_wherever_the_search_stops(seed: int) -> None:
     assert all("max_nodes" in text and "nan" not in text for text in refusals), refusals
 
 
-@examples(40)
+@examples(20)
 @given(SEEDS)
 def test_concave_problems_close_completely(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -526,7 +526,7 @@ CORNERS: dict[str, tuple[list[str], list[list[float]], float, dict[str, Any]]] =
 
 def test_decays_whose_turn_lies_beyond_the_money() -> None:
     rng = np.random.default_rng(0)
-    for _ in range(300):
+    for _ in range(120):
         n = int(rng.integers(1, 5))
         params = np.column_stack([rng.uniform(0.05, 0.4, n), 10 ** rng.uniform(-0.5, 0.5, n), rng.uniform(0.5, 0.8, n)])
         p = make_problem(["exponential"] * n, params, float(rng.uniform(0.5, 3.0)))
