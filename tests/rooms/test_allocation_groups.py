@@ -418,3 +418,10 @@ def test_an_efficiency_that_no_share_of_a_group_keeps_is_refused() -> None:
     for share in (0.01, 0.2):
         with pytest.raises(InfeasibleError, match=r"target_efficiency = 0\.3513 is kept by no money"):
             allocate(curves, 1e4, target_efficiency=0.3513, groups=["x", "x"], group_share=share, hurdle=0.1)
+
+
+def test_no_groups_at_all_are_no_groups() -> None:
+    curves = CurveSet.from_params(["A", "B"], "linear", [[-1e-6, 1.0], [-2e-6, 1.0]])
+    found = allocate(curves, 3e5, groups={}, group_upper={})
+    assert found.groups == ()
+    assert np.array_equal(found.amounts, allocate(curves, 3e5).amounts)

@@ -118,7 +118,7 @@ def _depth(name: str) -> int:
 
 def _members(groups: Any, symbols: list[str]) -> dict[str, set[int]]:
     """Give the places of every group's instruments."""
-    if isinstance(groups, Mapping) and not are_labels(groups.values()):
+    if isinstance(groups, Mapping) and not (groups and are_labels(groups.values())):
         return _listed(groups, symbols)
     labels = keyed.by_symbol("groups", groups, symbols, AllocationError)
     if isinstance(labels, str) or not isinstance(labels, Iterable):
