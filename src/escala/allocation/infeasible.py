@@ -22,7 +22,6 @@ from escala.tables import (
 from escala.text.numerals import capital
 
 _ABOVE_ZERO = 1e-300
-_A_MULTIPLE = 2.0**-50  # relative: an amount closer to a multiple of a lot than that is one, as in kernels
 _GROUP_LOWER = names(ALLOCATION_GROUPS).index("group_lower")
 _STATUS = {row.value: row.name for row in ALLOCATION_STATUS}
 
@@ -237,8 +236,10 @@ def _least(request: Request, problem: int, i: int) -> str:
         (last, end),
     )
     if lot > 0.0:
+        from escala.kernels.allocation.lots import A_MULTIPLE
+
         low_name, high_name = f"{low_name}, in lots[{i}] = {lot!r}", f"{high_name}, in lots"
-        low, high = math.ceil(low / lot * (1.0 - _A_MULTIPLE)) * lot, math.floor(high / lot * (1.0 + _A_MULTIPLE)) * lot
+        low, high = math.ceil(low / lot * (1.0 - A_MULTIPLE)) * lot, math.floor(high / lot * (1.0 + A_MULTIPLE)) * lot
     return f"{capital(low)} ({low_name}) and at most {capital(high)} ({high_name})"
 
 

@@ -139,7 +139,7 @@ class Request:
                 "controls": held,
                 **facts,
                 "targets": wanted,
-                "groups": _no_groups(n) if group_limits is None else _groups(curves, groups, group_limits),
+                "groups": _groups(curves, groups, group_limits),
             },
         )
         if goal != "none" or held.values["greedy"] or request.whole:
