@@ -459,16 +459,19 @@ _NUMBERS = (nb.Integer, nb.Float, nb.Boolean)
 @contextlib.contextmanager
 def _quicker() -> Iterator[None]:
     """Within it numba takes less time for what it does again and again, and comes to the same results."""
-    context = cpu_target.typing_context
-    plain, often = (context.resolve_function_type, ir.Inst._rec_list_vars), gc.get_threshold()
-    context.resolve_function_type = _remembered(plain[0])
+    typing, target = cpu_target.typing_context, cpu_target.target_context
+    lock, often = llvm.ffi.lib._lock, gc.get_threshold()
+    plain = (typing.resolve_function_type, ir.Inst._rec_list_vars, target.get_abi_sizeof, lock._cblist)
+    typing.resolve_function_type = _remembered(plain[0])
     ir.Inst._rec_list_vars = _without_asking(plain[1])
+    target.get_abi_sizeof = functools.cache(plain[2])  # LLVM parses a module of its own for each question
+    lock._cblist = []  # or every call of LLVM is told to each of the compilations that wait for this one
     if often[0]:
         gc.set_threshold(20_000, 20, 50)  # to look for garbage took an eighth of the time
     try:
         yield
     finally:
-        context.resolve_function_type, ir.Inst._rec_list_vars = plain
+        typing.resolve_function_type, ir.Inst._rec_list_vars, target.get_abi_sizeof, lock._cblist = plain
         gc.set_threshold(*often)
 
 
