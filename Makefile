@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
 # The processors that a wheel has code for.
 LEVELS ?= v2,v3,v4
@@ -19,19 +20,25 @@ WHEEL_TESTS = $(patsubst %,tests/rooms/test_%.py,lending plan curves fitting noi
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
 
-$(READY): pyproject.toml
+# The package with all that it can be used with, and nothing that only its checks need: whoever tries it waits for this.
+$(USABLE): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "escala needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
-	@echo "making the environment in $(VENV): one or two minutes"
+	@echo "making the environment in $(VENV): about a minute"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	@# the compiler first: kernels are compiled while the rest is fetched, and whoever is first waits for what is left
 	@$(BIN)/python -c '$(COMPILER)' > $(VENV)/compiler.txt
 	@$(BIN)/python -m pip install --quiet --requirement $(VENV)/compiler.txt
 	@PYTHONPATH=src $(BIN)/python -c 'from escala import kernels; kernels.compile_all()' > /dev/null 2>&1 &
-	@$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev
+	@$(BIN)/python -m pip install --quiet --editable '.[all]'
 	@touch $@
 
-demo: $(READY) ## run the main job: curves of 56 token pairs, 374 real Aave accounts
+$(READY): $(USABLE)
+	@echo "adding what builds and checks it: about a minute"
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+demo: $(USABLE) ## run the main job: curves of 56 token pairs, 374 real Aave accounts
 	@$(BIN)/escala demo
 
 test: $(READY) ## run all checks: lint, docs, tests on all threads, on one with bounds checks, without compiler
