@@ -29,13 +29,15 @@ $(USABLE): pyproject.toml
 	@$(BIN)/python -c '$(COMPILER)' > $(VENV)/compiler.txt
 	@$(BIN)/python -m pip install --quiet --requirement $(VENV)/compiler.txt
 	@PYTHONPATH=src $(BIN)/python -c 'from escala import kernels; kernels.compile_all()' > /dev/null 2>&1 &
-	@$(BIN)/python -m pip install --quiet --editable '.[all]'
+	@# what is imported is translated then: all of it takes longer than to fetch it, on the processors the kernels need
+	@$(BIN)/python -m pip install --quiet --no-compile --editable '.[all]'
 	@touch $@
 
 $(READY): $(USABLE)
 	@echo "adding what builds and checks it: about a minute"
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	@$(BIN)/python -m pip install --quiet --group dev
+	@$(BIN)/python -m compileall -qq $(VENV)/lib || true # some packages come with files that are meant to be wrong
 	@touch $@
 
 demo: $(USABLE) ## run the main job: curves of 56 token pairs, 374 real Aave accounts
