@@ -42,9 +42,6 @@ def load_quotes() -> Quotes:
     )
 
 
-_FEW: Final = 1000  # quotes that need the kernels that all of them do
-
-
 @dataclass(frozen=True)
 class Study:
     """Curves of all pairs, and what they say."""
@@ -57,7 +54,7 @@ class Study:
 
 def run(quotes: Quotes, *, threads: int | None = None) -> Study:
     """Fit all pairs; the time is that of the fit alone, compiled code at hand."""
-    fit(quotes.symbol[:_FEW], quotes.capital[:_FEW], quotes.efficiency[:_FEW])
+    fit(quotes.symbol, quotes.capital, quotes.efficiency, threads=threads)
     started = time.perf_counter()
     curves = fit(quotes.symbol, quotes.capital, quotes.efficiency, threads=threads)
     seconds = time.perf_counter() - started
