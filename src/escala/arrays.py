@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
 from numbers import Integral
 from typing import Any, TypeAlias
@@ -53,11 +52,19 @@ def _refuse_what_is_no_number(value: Any, given: npt.NDArray[Any]) -> None:
                 raise TypeError("it holds text or None")
             if isinstance(each, complex | np.complexfloating | np.timedelta64 | np.datetime64):
                 raise TypeError(f"it holds a {type(each).__name__}")
-    masked = sys.modules.get("numpy.ma")  # which NumPy loads when it is first named, and without it none is masked
-    if masked is not None and masked.is_masked(value):
+    if _has_masked(value):
         raise TypeError("it has masked elements")
     if given.ndim > _MOST_AXES:
         raise TypeError(f"it has {given.ndim} axes")
+
+
+def _has_masked(value: Any) -> bool:
+    """Tell whether elements of an array are masked, by what it says itself: `numpy.ma` need not be loaded to ask it.
+
+    It may not be asked either while another thread is still importing it.
+    """
+    mask = getattr(value, "_mask", None)
+    return isinstance(mask, np.ndarray) and bool(mask.any())
 
 
 def _brief(value: Any) -> str:

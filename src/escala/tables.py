@@ -384,10 +384,10 @@ LIMITS: Final = (
     Quantity("saturation", "where the given share of the highest efficiency is lost", "amount", FROM_ZERO),
     Quantity("saturation_low", "lower end of its interval", "amount", FROM_ZERO),
     Quantity("saturation_high", "upper end of its interval", "amount", FROM_ZERO),
-    Quantity("capacity", "where capital times efficiency is highest", "amount", FROM_ZERO),
+    Quantity("capacity", "where capital times efficiency has its first peak", "amount", FROM_ZERO),
     Quantity("capacity_low", "lower end of its interval", "amount", FROM_ZERO),
     Quantity("capacity_high", "upper end of its interval", "amount", FROM_ZERO),
-    Quantity("ceiling", "the most that comes out, whatever the capital", "amount", FROM_ZERO),
+    Quantity("ceiling", "what capital times efficiency rises to before it first falls", "amount", FROM_ZERO),
 )
 
 # ---- The lending loop ----

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from escala import fit
 from escala.arrays import (
     Rows,
     broadcast_shape,
@@ -166,3 +169,13 @@ def test_flags_and_words_are_what_they_say() -> None:
     others: list[Any] = [["a"], {}, np.array(["a", "b"]), 5, "b"]
     for other in others:
         assert not known_word(other, {"a"})
+
+
+def test_a_module_that_another_thread_still_imports_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    masked = np.ma.masked_greater([0.5, 1.5], 1.0)
+    for name in ("numpy.ma", "pyarrow"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))  # as it stands in sys.modules at first: empty
+    assert to_floats("capital", [1.0, 2.0], ScenarioError).tolist() == [1.0, 2.0]
+    assert len(fit(["A"] * 3, [1.0, 2.0, 3.0], [0.9, 0.8, 0.7], family="linear")) == 1
+    with pytest.raises(ScenarioError, match="it has masked elements"):
+        to_floats("capital", masked, ScenarioError)

@@ -603,7 +603,7 @@ def _print_many(curves: CurveSet, found: Saturation, drop: float) -> None:
         spare=("records", "family", "largest", "(90 %)"),
     )
     say("lost: of the highest efficiency; capacity: where capital x efficiency is highest; –: beyond what is trusted")
-    say("at most out: what capital x efficiency never exceeds; –: the records do not say")
+    say("at most out: what capital x efficiency rises to before it first falls; –: the records do not say")
     for line in _on_or_more(curves, found):
         say(line)
     if curves.marked.any():

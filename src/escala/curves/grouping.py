@@ -115,9 +115,9 @@ def _pair(codes: Any, names: Any) -> _Coded:
 
 
 def _dictionary(symbols: Any) -> _Coded | None:
-    arrow = sys.modules.get("pyarrow")
-    if arrow is None or not isinstance(symbols, arrow.Array | arrow.ChunkedArray):
+    if not _is_arrow(symbols):
         return None
+    arrow = sys.modules["pyarrow"]
     if not arrow.types.is_dictionary(symbols.type):
         return None
     if isinstance(symbols, arrow.ChunkedArray):
@@ -226,8 +226,14 @@ def _arrow_text(symbols: Any) -> Any:
     dtype = getattr(symbols, "dtype", None)
     if getattr(dtype, "storage", "") == "pyarrow" or hasattr(dtype, "pyarrow_dtype"):
         symbols = symbols.array.__arrow_array__()
+    return symbols if _is_arrow(symbols) else None
+
+
+def _is_arrow(symbols: Any) -> bool:
+    """Tell whether Arrow holds it, of which then all is loaded; while another thread imports it, it may lack names."""
     arrow = sys.modules.get("pyarrow")
-    return symbols if arrow is not None and isinstance(symbols, arrow.Array | arrow.ChunkedArray) else None
+    kinds = getattr(arrow, "Array", None), getattr(arrow, "ChunkedArray", None)
+    return None not in kinds and isinstance(symbols, kinds)  # type: ignore[arg-type]
 
 
 def _arrow_runs(column: Any) -> tuple[Places, Callable[[Places], Names]] | None:

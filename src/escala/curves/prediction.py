@@ -164,8 +164,9 @@ class Saturation:
     capacity : float64
         Capital in [0, trusted_to] at which capital × efficiency has its first peak.
     ceiling : float64
-        The most that comes out, whatever the capital: capital × efficiency at `capacity`, or what it rises to without
+        What capital × efficiency rises to before it first falls: its value at `capacity`, or what it tends to without
         ever falling (depth: a·D; ladder: at its last knot, if nothing comes behind it); inf where nothing bounds it.
+        Exponentials and quadratics, which are only fitted by name, may rise above it again behind their first peak.
     saturation_low, saturation_high, capacity_low, capacity_high : float64
         Confidence intervals of level 0.90. NaN for curves without data; 0 and inf where no degree of freedom is left.
     drop : float64

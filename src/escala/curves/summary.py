@@ -186,7 +186,7 @@ def table(curves: _Curves, more: int) -> list[str]:
     if more > 0:
         lines.append(f"… and {more:,} more")
     lines.append("10 % lost, of the highest efficiency, and capacity: within the curve's limit, a dash where not;")
-    lines.append("ceiling: what capital x efficiency never exceeds")
+    lines.append("ceiling: what capital x efficiency rises to before it first falls")
     if curves.marked.any():
         lines.append("* the points follow a pattern that this curve does not (p < 0.01)")
     return lines
