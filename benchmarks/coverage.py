@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from benchmarks import coverage_curves
 from escala import FitStatus, fit
 from escala.curves.curveset import CurveSet
 from escala.demo.curves import load_quotes
@@ -183,4 +184,5 @@ def table(fits: int) -> str:
     ]
     for decade, count, share, width in real_quotes():
         lines.append(f"| {decade} | {count:,} | {100 * share:.1f} % | {width:.3f} |")
+    lines += ["", *coverage_curves.table(fits // 20)]
     return "\n".join(lines)

@@ -167,8 +167,9 @@ def fit(
     grid, downhill by the method of Levenberg and Marquardt; DEGENERATE where the optimum is not inside the grid of K.
 
     Ladder, utility of slope s_j between the knots κ_j and κ_{j+1}: non-negative least squares for what the slope falls
-    by at each of min(96, ⌈16·log₁₀(largest/smallest)⌉ + 1) geometric knots, both ends counted, with a first slope of
-    at most 1. The problem is convex, and its optimum certified by its gradient; p counts the slopes that differ.
+    by at each knot, with a first slope of at most 1; the knots are the inner ones of
+    min(96, ⌈16·log₁₀(largest/smallest)⌉ + 1) geometric points from the smallest capital to the largest. The problem is
+    convex, and its optimum certified by its gradient; p counts the slopes that differ.
 
     ``"auto"`` takes the lowest AICc = n·ln(SSE/n) + 2p + 2p(p + 1)/(n − p − 1), less 10 for a ladder, among families
     with status OK and at least p + 2 points, lines and roots held within [0, 1]; ties go to fewer coefficients.

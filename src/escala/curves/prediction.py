@@ -81,7 +81,7 @@ class Prediction:
 
     @property
     def marginal_low(self) -> Floats:
-        """Low end of the interval of U′ by the curve's own error, clipped to [0, 1] (float64)."""
+        """Low end of the interval of U′ by the curve's own error, in [0, 1] (float64); of ladders too narrow."""
         return self._marginal_and_ends[1]
 
     @property
@@ -178,7 +178,8 @@ class Saturation:
     -----
     inf always means "not within the limit": nothing is clamped. NaN means that there is no curve. The intervals hold
     every capital that the data cannot tell from the saturation or capacity (Fieller's method): they are not symmetric,
-    and one that ends with inf says that the data bound it on one side only.
+    and one that ends with inf says that the data bound it on one side only. Those of ladders are too narrow: they know
+    nothing of where a fit has its steps, and hold 55 to 80 % of true saturations.
     """
 
     peak: Floats
