@@ -80,8 +80,8 @@ def rows(fits: int) -> Iterator[tuple[str, float, float]]:
 def table(fits: int) -> list[str]:
     """Give the study as lines of a table for the guide."""
     lines = [
-        f"Intervals of the curve itself, {fits:,} fits a row, noise 0.005, capitals log-uniform over two decades: share",
-        "of true marginals inside the 95 % interval of `marginal`, and of true saturations inside the 90 % interval:",
+        f"Intervals of the curve itself, {fits:,} fits a row, noise 0.005, capitals log-uniform over two decades:",
+        "share of true marginals inside the 95 % interval of `marginal`, of saturations inside the 90 % interval:",
         "",
         "| what is fitted | marginal, of 95 % | saturation, of 90 % |",
         "|---|---|---|",
