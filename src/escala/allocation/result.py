@@ -111,7 +111,7 @@ class Allocation:
         Problems solved by the search.
     group_prices : P + (g,) float64
         What one more unit of each group's limit returns, in the order of `groups`: above 0 where the group is full,
-        below where its least keeps it up.
+        below where its least keeps it up. Of groups that overlap, where a search was needed, the prices of the bound.
     first : Allocation or None
         The first solve, where ``remainder="distribute"`` made a second one for any problem.
     """

@@ -169,8 +169,9 @@ def allocate(
 
     Groups have prices: an instrument answers to that of the innermost group around it, which is the price of what lies
     around that group, unless the group is full (then it is higher) or at its least (lower). Where utilities bend
-    downwards groups are filled from the innermost outwards, each on its own, and the gap closes; elsewhere D with these
-    prices is the bound, and the search closes what it can.
+    downwards groups are filled from the innermost outwards, each on its own, and the gap closes; elsewhere D with such
+    prices is the bound, the search closes what it can, and the prices that are given are those of its amounts: what one
+    more unit returns where what is kept out as a whole stays out.
 
     Where groups overlap an instrument answers to the price of money and of all its groups added up, each 0 unless the
     group is full (above 0) or at its least (below). D is convex in these prices; Newton's method on the limits that

@@ -10,20 +10,20 @@ from escala.kernels.allocation.domains import WITHOUT_CURVE, highest, share_boun
 from escala.kernels.allocation.envelope import (
     BEST,
     BLOCK,
-    BUY,
     FIRST,
+    FIXED,
     FREE,
     LANES,
     LAST,
-    LEAF,
     LOT,
     ROOT_LOW,
     ROOT_REACH,
     WEIGHT,
 )
+from escala.kernels.allocation.groups import Groups, at_limit, sum_groups
 from escala.kernels.allocation.halves import net
 from escala.kernels.allocation.lots import A_MULTIPLE, more_lots
-from escala.kernels.allocation.polish import KINKED, kept, rate
+from escala.kernels.allocation.polish import KINKED, kept, next_rate, rate
 from escala.kernels.jit import Codes, Floats, Integers, routine
 from escala.kernels.layout import bindings as reason_of
 from escala.kernels.layout import controls as c
@@ -56,7 +56,7 @@ def _reason_below(settings: Floats, floor: float, first: float, i: int) -> int:
 
 
 @routine
-def _slopes(work: Floats, at: int, kind: int, x: float) -> tuple[float, float]:
+def slopes(work: Floats, at: int, kind: int, x: float) -> tuple[float, float]:
     """w·U′ of the last unit and of the next, net of what trading costs; they differ at a knot or where η is 1.
 
     NaN where a step of a ladder is too narrow to tell.
@@ -85,7 +85,7 @@ def _slopes(work: Floats, at: int, kind: int, x: float) -> tuple[float, float]:
 @routine
 def _held_by_group(work: Floats, at: int, kind: int, x: float, shadow: float) -> bool:
     """Whether the next unit would return more than the shadow price, or the last one returns less."""
-    before, after = _slopes(work, at, kind, x)
+    before, after = slopes(work, at, kind, x)
     apart = PRICED_APART * work[at + WEIGHT * LANES]
     return (after > shadow + apart) | (before < shadow - apart)
 
@@ -93,9 +93,10 @@ def _held_by_group(work: Floats, at: int, kind: int, x: float, shadow: float) ->
 @routine
 def explain(
     trusted_to: Floats, settings: Floats, thresholded: bool, floors: Floats, total: float, money: float, work: Floats,
-    kinds: Integers, slot: Integers, shadow: float, grouped: bool, binding: Codes,
+    kinds: Integers, slot: Integers, shadow: float, groups: Groups, binding: Codes,
 ) -> None:  # fmt: skip
     """Name what stops every instrument where it is."""
+    sum_groups(work, groups)
     for i in range(slot.size):
         at = slot[i]
         kind = kinds[at // BLOCK]
@@ -104,7 +105,7 @@ def explain(
         floor = floors[i] if floors.size else 0.0
         weight = work[at + WEIGHT * LANES]
         low, high = work[at + ROOT_LOW * LANES], work[at + ROOT_REACH * LANES]
-        in_group = grouped & (work[at + LEAF * LANES] >= 0.0)
+        in_group = at_limit(work, at, money, groups) >= 0
         reason = reason_of.NONE
         if last == WITHOUT_CURVE:
             reason = reason_of.NO_CURVE
@@ -113,8 +114,10 @@ def explain(
         elif x == 0.0:
             above = highest(trusted_to, settings, last, total, i)
             least = max(settings[s.MIN_TICKET, i], first)
-            at_first = weight * min(max(envelope.eta(work, at, kind, 0.0), 0.0), 1.0) - work[at + BUY * LANES]
+            at_first = weight * min(max(envelope.eta(work, at, kind, 0.0), 0.0), 1.0) - next_rate(work, at, 0.0)
             reason = reason_of.NONE if at_first >= shadow * (1.0 - KINKED) else reason_of.PRICE
+            if (reason == reason_of.NONE) & (work[at + FIXED * LANES] > 0.0) & kept(work, at, x):
+                reason = reason_of.HELD
             if above <= 0.0:
                 reason = _reason_above(settings, trusted_to[i], last, total, i)
             elif least > 0.0:

@@ -59,6 +59,8 @@ from escala.kernels.layout import forest as tree
 from escala.kernels.layout import group_limits as limit
 from escala.kernels.layout import verdict
 
+AT_LIMIT = 1e-9  # of the money: a group that is closer to its limit is at it
+
 #: Where groups overlap: the places in the next array where the groups of every kind of instrument begin, these groups,
 #: and numbers of limits, of pairs of them and of instruments. Otherwise they have no elements.
 Crossing: TypeAlias = tuple[Integers, Integers, Floats, Floats, Floats]
@@ -446,6 +448,29 @@ def room_in_groups(work: Floats, at: int, more: bool, groups: Groups) -> float:
 def _room_in_group(fences: Floats, k: int, more: bool) -> float:
     holds = fences[fence.HOLDS, k]
     return fences[fence.MOST, k] - holds if more else holds - fences[fence.LEAST, k]
+
+
+@routine
+def at_limit(work: Floats, at: int, money: float, groups: Groups) -> int:
+    """Give the innermost group of an instrument that holds all it may or just its least, by HOLDS; −1: none does."""
+    forest, fences, _, _, crossing = groups
+    starts, inside, _, _, _ = crossing
+    k = int(work[at + LEAF * LANES]) if forest.shape[1] > 0 else -1
+    if (starts.size > 0) & (k >= 0):
+        for one in inside[starts[k] : starts[k + 1]]:
+            if _is_at_limit(fences, one, money):
+                return int(one)
+        return -1
+    while k >= 0 and not _is_at_limit(fences, k, money):
+        k = int(forest[tree.PARENT, k])
+    return k
+
+
+@helper
+def _is_at_limit(fences: Floats, k: int, money: float) -> bool:
+    least, holds = fences[fence.LEAST, k], fences[fence.HOLDS, k]
+    near = AT_LIMIT * money
+    return (holds >= fences[fence.MOST, k] - near) | ((least > 0.0) & (holds <= least + near))
 
 
 @helper

@@ -60,6 +60,12 @@ def rate(work: Floats, at: int, x: float) -> float:
 
 
 @helper
+def next_rate(work: Floats, at: int, x: float) -> float:
+    """What trading adds to the cost of a unit more than a capital: bought, or not sold."""
+    return work[at + BUY * LANES] if x >= work[at + HELD * LANES] else -work[at + SELL * LANES]
+
+
+@helper
 def _ends(work: Floats, at: int, x: float) -> tuple[float, float]:
     """Least and most capital on the same side of what is held."""
     low, high = work[at + ROOT_LOW * LANES], work[at + ROOT_REACH * LANES]
@@ -116,10 +122,10 @@ def level_marginals(
     money: float,
     hurdle: float,
     found: Floats,
-) -> None:
+) -> bool:
     """Newton steps that bring the marginal utilities of the interior amounts to one price, at the same total.
 
-    An instrument on a straight stretch sets the price itself; then the others follow it.
+    An instrument on a straight stretch sets the price itself; then the others follow it. False if no amount sets any.
     """
     for i in range(slot.size):
         at = slot[i]
@@ -133,7 +139,8 @@ def level_marginals(
         straight = max(straight, _straight_price(work, at, kinds[at // BLOCK]))
     if straight > -math.inf:
         found[f.SHADOW_PRICE] = straight
-        return
+        return True
+    priced = False
     for _ in range(POLISH_STEPS):
         slopes = 0.0
         ask = 0.0
@@ -154,7 +161,7 @@ def level_marginals(
         if not slack:
             price = ask / slopes if slopes != 0.0 else math.nan
         if not abs(price) < math.inf:
-            return
+            return priced
         apart = 0.0
         for i in range(slot.size):
             at = slot[i]
@@ -170,7 +177,7 @@ def level_marginals(
                 work[at + AMOUNT * LANES] = moved
         if apart <= LEVELLED * abs(price):
             found[f.SHADOW_PRICE] = price
-            return
+            return True
         if flattest >= 0:
             at = slot[flattest]
             work[at + AMOUNT * LANES] = work[at + BEST * LANES]
@@ -182,11 +189,13 @@ def level_marginals(
         value, size, _ = worth(work, kinds, blocks, sums, AMOUNT, hurdle)
         spent = (over <= AT_BOUND * money) & (slack | (over >= -AT_BOUND * money))
         if not (spent & (value >= found[f.UTILITY] - ROUNDING * size)):
-            return
+            return priced
         for i in range(slot.size):
             work[slot[i] + BEST * LANES] = work[slot[i] + AMOUNT * LANES]
         found[f.UTILITY] = value
         found[f.SHADOW_PRICE] = price
+        priced = True
+    return priced
 
 
 @routine
@@ -197,7 +206,7 @@ def first_price(work: Floats, kinds: Integers, slot: Integers, hurdle: float) ->
         at = slot[i]
         if (work[at + STATE * LANES] == FREE) & (work[at + LOW * LANES] == 0.0):
             value = envelope.eta(work, at, kinds[at // BLOCK], 0.0)
-            price = max(price, work[at + WEIGHT * LANES] * min(max(value, 0.0), 1.0) - work[at + BUY * LANES])
+            price = max(price, work[at + WEIGHT * LANES] * min(max(value, 0.0), 1.0) - next_rate(work, at, 0.0))
     return price
 
 

@@ -26,13 +26,15 @@ from escala.kernels.allocation.explain import explain, explain_whole
 from escala.kernels.allocation.greedy import climb
 from escala.kernels.allocation.groups import (
     Groups,
+    crosses,
     find_blocks,
     leave_empty,
     order_members,
     set_limits,
     start_prices,
 )
-from escala.kernels.allocation.polish import first_price, leave_alone, level_marginals, settle, state_gap
+from escala.kernels.allocation.polish import SETTLED, first_price, leave_alone, level_marginals, settle, state_gap
+from escala.kernels.allocation.prices import state_prices
 from escala.kernels.allocation.search import search
 from escala.kernels.allocation.seek import (
     begin,
@@ -128,8 +130,8 @@ def _place_best(
     whole: bool,
     ledger: Floats,
     found: Floats,
-) -> None:
-    """Find the optimum: BEST."""
+) -> bool:
+    """Find the optimum: BEST; tells whether its prices are still to be read from it."""
     slot = marks[m.SLOT]
     hurdle = controls[c.HURDLE]
     lanes = (work, kinds, blocks, sums, slot, ledger, marks[m.TICKETS], marks[m.DIRTY])
@@ -140,12 +142,12 @@ def _place_best(
         status, excess, _ = possible(lanes, terms, least, most)
         if status != status_of.OPTIMAL:
             found[f.STATUS], found[f.EXCESS] = status, excess
-            return
+            return False
     if money == 0.0:
         demanded = leave_empty(groups)
         if demanded > 0.0:
             found[f.STATUS], found[f.EXCESS] = status_of.LOWER_ABOVE_MONEY, demanded
-            return
+            return False
         for i in range(slot.size):
             work[slot[i] + BEST * LANES] = 0.0
         found[f.SHADOW_PRICE] = first_price(work, kinds, slot, hurdle)
@@ -153,7 +155,7 @@ def _place_best(
         if work[HALF * LANES] != 0.0:  # selling all costs what it costs
             found[f.UTILITY], _, _ = worth(work, kinds, blocks, sums, BEST, hurdle)
             found[f.DUAL_BOUND] = found[f.UPPER_BOUND] = found[f.UTILITY]
-        return
+        return False
     before, moved = trail[t.PRICE], money - trail[t.MONEY]
     price, smooth = search(
         work, kinds, blocks, sums, marks, waiting, nodes, node_bounds, money, hurdle, -math.inf if exactly else hurdle,
@@ -166,15 +168,20 @@ def _place_best(
     trail[t.FALLS] = min((price - before) / moved, 0.0) if moved != 0.0 else 0.0
     trail[t.PRICE], trail[t.MONEY] = price, money
     if found[f.STATUS] >= status_of.NO_ROOM:
-        return
+        return False
     leave_alone(work, slot, money)
     if whole:
         fix_lots(lanes)
         smooth = False
-    if (not smooth) & (groups[0].shape[1] == 0):
-        level_marginals(work, kinds, blocks, sums, slot, money, hurdle, found)
+    priced = smooth
+    if (not smooth) and groups[0].shape[1] == 0:
+        priced = level_marginals(work, kinds, blocks, sums, slot, money, hurdle, found)
     settle(work, slot, money, groups)
     state_gap(work, kinds, blocks, sums, hurdle, scale * money, found)
+    # nothing was left over, and the price is that of what is left over: an instrument ends where the money ends
+    spent = unfilled(work, slot, money, BEST) <= SETTLED * money
+    priced &= not (spent & (not exactly) & (found[f.SHADOW_PRICE] == hurdle))
+    return not (priced | whole | crosses(groups))
 
 
 @routine
@@ -214,10 +221,11 @@ def _solve(
     if status >= status_of.NO_ROOM:
         return
     set_limits(limits, total, groups)
+    unpriced = False
     if greedy:
         _place_in_steps(controls, total, money, exactly, scale, work, kinds, blocks, sums, marks, groups, found)
     else:
-        _place_best(
+        unpriced = _place_best(
             controls, money, exactly, scale, work, kinds, blocks, sums, marks, waiting, nodes, node_bounds, trail,
             groups, whole, ledger, found,
         )  # fmt: skip
@@ -226,9 +234,11 @@ def _solve(
     found[f.STATUS] = status_of.OPTIMAL if found[f.GAP] <= controls[c.TOLERANCE] else status_of.GAP_OPEN
     for i in range(slot.size):
         amounts[i] = work[slot[i] + BEST * LANES]
+    if unpriced:
+        state_prices(trusted_to, settings, total, money, controls[c.HURDLE], exactly, work, kinds, slot, groups, found)
     explain(
         trusted_to, settings, thresholded, floors, total, money, work, kinds, slot, found[f.SHADOW_PRICE],
-        groups[0].shape[1] > 0, binding,
+        groups, binding,
     )  # fmt: skip
     if whole & (money > 0.0):
         explain_whole(
