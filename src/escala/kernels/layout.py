@@ -102,8 +102,9 @@ lending_count = of(tables.LENDING_COUNTS)
 lending_operation = of(tables.LENDING_TRACE)
 stops = codes(tables.STOPS)
 softened = codes(tables.SOFTENED)
-#: What a call of `lending` leaves for the next: the next scenario, and the lanes in use.
-lending_cursor = rows("following", "active")
+#: What a call of `lending` leaves for the next: how many scenarios may have something left to do, the next to be
+#: loaded, lanes in use, young lanes to be taken over, sweeps until then at most, scenarios to be loaded one by one.
+lending_cursor = rows("active", "following", "lanes", "waiting", "youth", "singly")
 #: What a call of `trace` leaves: operations recorded so far, and the stop code.
 trace_cursor = rows("operation", "stop")
 
@@ -128,6 +129,7 @@ lending_lane = rows(
     "last_attempts",
     "last_softened",
     "last_executed",
+    "ended",  # in a young lane: the code of the stop at this sweep, GOES_ON, or STORED where it ended before
     lanes=LENDING_LANES,
 )
 #: What the streak's regime fixes: it changes rarely, so the sweep reads it instead of choosing.
@@ -172,7 +174,17 @@ lending_memo = rows(
     "q_last",
     "q_last_raised",
 )
-LENDING_WORK_SIZE = LENDING_LANES_END + LENDING_REGIMES * lending_memo.END
+#: Lanes and ladders, in whole cache lines; once for the lanes proper, once for the young.
+LENDING_BLOCK_SIZE = (LENDING_LANES_END + LENDING_REGIMES * lending_memo.END + 7) // 8 * 8
+LENDING_WORK_SIZE = 2 * LENDING_BLOCK_SIZE
+#: Where in a lane each number lies that comes out.
+LENDING_VALUE_ROWS = tuple(
+    getattr(lending_lane, row.name.removeprefix("final_").upper()) for row in tables.LENDING_VALUES
+)
+LENDING_COUNT_ROWS = tuple(
+    lending_lane.ENDED if row.unit == "code" else getattr(lending_lane, row.name.upper())
+    for row in tables.LENDING_COUNTS
+)
 
 # ---- Plans of a leveraged position ----
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from escala.kernels.jit import Floats, helper
+from escala.kernels.jit import Floats, helper, routine
 from escala.kernels.layout import LENDING_KEPT as KEPT
 from escala.kernels.layout import LENDING_LANES as LANES
 from escala.kernels.layout import LENDING_LANES_END as LANES_END
@@ -22,6 +22,19 @@ WALKED = 1000  # longest row of multipliers that is walked in advance
 #: What the sweep leaves to the scalar code.
 NOTHING, CHECK, OPERATE = 0.0, 1.0, 2.0
 TO_KEPT = KEPT - g.STREAK_LOW  # from a regime's row to the one kept for the first regime
+#: Inputs that are rows of the first regime, from RHO on.
+FIRST = (c.REPAY, c.TARGET_LTV, c.REINVEST_FAR, c.REINVEST_MID, c.REINVEST_NEAR)
+#: Inputs of its ladder, in the order of the memo's rows.
+LADDER = (
+    c.TARGET_LTV,
+    c.REPAY,
+    c.LTV_FLOOR,
+    c.LTV_STEP,
+    c.REPAY_FLOOR,
+    c.REPAY_STEP,
+    c.MAX_RESCALE_ATTEMPTS,
+    c.REINVEST_DECAY,
+)
 
 
 @helper
@@ -60,7 +73,7 @@ def _choose(w: Floats, row: int, stalling: bool, stalled: bool) -> None:
     w[row] = second if stalled else chosen
 
 
-@helper
+@routine
 def enter_regime(w: Floats, j: int, columns: Floats) -> None:
     """Work out the rows of the regime that the lane enters for the first time."""
     i = int(w[r.SCENARIO + j])
@@ -97,6 +110,34 @@ def enter_regime(w: Floats, j: int, columns: Floats) -> None:
         if math.isnan(value):
             break
         w[row + kept + j] = value
+
+
+@routine
+def enter_first(w: Floats, columns: Floats, first: int, count: int) -> None:
+    """Work out the first regime's rows of `count` lanes whose scenarios, from `first` on, begin; none is kept."""
+    for k in range(len(FIRST)):
+        source = columns[FIRST[k]][first : first + count]
+        row = w[g.RHO + k * LANES : g.RHO + k * LANES + count]
+        for j in range(count):
+            row[j] = source[j]
+    for j in range(count):
+        w[g.STREAK_LOW + j] = 0.0
+        w[g.STREAK_HIGH + j] = min(w[r.STALLING_AFTER + j], w[r.MAX_STAGNANT_OPERATIONS + j] - 1.0)
+    others = 0
+    for k in range(len(LADDER)):
+        known = w[LANES_END + k]
+        source = columns[LADDER[k]][first : first + count]
+        for j in range(count):
+            others += 0 if source[j] == known else 1
+    if others > 0:
+        for j in range(count):
+            _resolve_ladder(w, j, columns, 0, w[g.LTV + j], w[g.RHO + j])
+        return
+    for k in range(m.END - m.LTV_STEPS):  # all share the last ladder
+        known = w[LANES_END + m.LTV_STEPS + k]
+        row = w[g.LTV_STEPS + k * LANES : g.LTV_STEPS + k * LANES + count]
+        for j in range(count):
+            row[j] = known
 
 
 @helper
@@ -136,7 +177,7 @@ def _resolve_ladder(w: Floats, j: int, columns: Floats, regime: int, ltv: float,
     w[g.Q_LAST_RAISED + j] = w[memo + m.Q_LAST_RAISED]
 
 
-@helper
+@routine
 def _walk_ladder(
     w: Floats,
     memo: int,

@@ -80,7 +80,8 @@ def sweep(w: Floats, groups: int) -> tuple[int, int]:
         repaid = repaid_last if climbs else repaid
         fee = fee_last if climbs else fee
         ltv = raised if climbs else ltv
-        q_last = q_last_raised if climbs else q_last
+        # the multiplier after fewer steps is no smaller; to choose between two rows would make the compiler gather
+        q_last = max(q_last, q_last_raised) if climbs else q_last
         attempts = raised_attempt if climbs else 1.0
         reachable = (raised_attempt > 0.0) | (not climbs)
         cap = min(supply * ltv - borrow, healthy)
