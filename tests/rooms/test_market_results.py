@@ -92,6 +92,30 @@ def test_returns_without_jumps_have_none() -> None:
 
 
 @pytest.mark.nojit
+def test_normal_returns_show_no_jumps() -> None:
+    """Nor does one wide return or another make a jump of a series: fewer than one in fifty has any."""
+    found = 0
+    for n, series in ((20, 60), (200, 60), (1_500, 40)):
+        for seed in range(series):
+            prices = np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.02, n)))
+            fitted, like = Merton.from_prices(prices, dt=86_400.0), GBM.from_prices(prices, dt=86_400.0)
+            if fitted.jump_rate == 0.0:
+                assert fitted.sigma == pytest.approx(float(np.asarray(like.sigma)), rel=0.06)
+            found += fitted.jump_rate != 0.0
+    assert found <= 3
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("jumps", [1, 5])
+def test_a_few_jumps_among_normal_returns_are_found(jumps: int) -> None:
+    returns = np.random.default_rng(1).normal(0, 0.02, 1_500)
+    returns[np.arange(jumps) * 250 + 100] -= 0.2
+    found = Merton.from_prices(np.exp(np.append(0.0, np.cumsum(returns))), dt=86_400.0)
+    assert found.jump_rate == pytest.approx(jumps * 365 / 1_500, rel=0.02)
+    assert found.jump_mean == pytest.approx(-0.2, abs=0.03)
+
+
+@pytest.mark.nojit
 @pytest.mark.parametrize("kind", [GBM, Merton])
 @pytest.mark.parametrize(
     ("prices", "dt", "message"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -84,7 +84,7 @@ def simulate_market(
         Independent paths; pairs of opposite ones (an even number); or `replicates` times a power of two, each a
         scrambled Sobol sequence over the coarse shape of paths.
     replicates : int
-        Of Sobol's points, at least 8.
+        Of Sobol's points, at least 8; without Sobol sampling it is checked and not used.
     common : bool
         Whether parameter sets of one market share their paths; otherwise each has random numbers of its own.
     level : float
@@ -135,7 +135,7 @@ def simulate_market(
     seed = whole_number("seed", seed, 0, MOST_SEED, MarketError)
     level = one_number("level", level, INSIDE_ONE, MarketError)
     wanted = _checked_quantiles(quantiles)
-    check_flag("common", common, MarketError)
+    common = check_flag("common", common, MarketError)
     if not known_word(keep, {"summary", "rows"}):
         raise MarketError(f"keep must be 'summary' or 'rows', not {keep!r}", arguments=("keep",))
     threads = parallel.checked_threads(threads, MarketError)
@@ -179,13 +179,12 @@ def checked_sampling(kind: str, paths: int | None, replicates: int, market: Mark
     """
     if not known_word(kind, _SAMPLINGS):
         raise MarketError(f"sampling must be one of {', '.join(_SAMPLINGS)}, not {kind!r}", arguments=("sampling",))
+    replicates = whole_number("replicates", replicates, _LEAST_REPLICATES, error=MarketError)
     if kind != "random" and market.joint is not None:
         message = f"sampling must be 'random' where all assets move together, not {kind!r}"
         raise MarketError(message, arguments=("sampling", "market"))
     if isinstance(market.joint, Replay):
-        windows = len(market.joint.rows_for(market.steps))
-        count = windows if paths is None else whole_number("paths", paths, 1, windows, MarketError)
-        return Sampling(kind, count)
+        return Sampling(kind, _checked_windows(paths, len(market.joint.rows_for(market.steps)), market.steps))
     if paths is None:
         raise MarketError("paths must be given but for a Replay", arguments=("paths",))
     count = whole_number("paths", paths, 1, tables.MOST_PATHS, MarketError)
@@ -193,7 +192,6 @@ def checked_sampling(kind: str, paths: int | None, replicates: int, market: Mark
         raise MarketError(f"paths must be even for antithetic sampling, not {count}", arguments=("paths",))
     if kind != "sobol":
         return Sampling(kind, count)
-    replicates = whole_number("replicates", replicates, _LEAST_REPLICATES, error=MarketError)
     each = count // replicates
     if each * replicates != count or each & (each - 1) or each == 0:
         message = f"paths must be {replicates} replicates of a power of two for Sobol sampling, not {count}"
@@ -201,8 +199,23 @@ def checked_sampling(kind: str, paths: int | None, replicates: int, market: Mark
     return Sampling(kind, count, replicates)
 
 
+def _checked_windows(paths: int | None, windows: int, steps: int) -> int:
+    """Check how many windows of past prices are paths; by default all are."""
+    if paths is None:
+        return windows
+    count = whole_number("paths", paths, 1, error=MarketError)
+    if count > windows:
+        held = f"{windows} window{'' if windows == 1 else 's'} of {steps} steps"
+        raise MarketError(
+            f"paths must be at most {windows}, not {count}: there are prices for {held}", arguments=("paths",)
+        )
+    return count
+
+
 def _checked_quantiles(quantiles: Sequence[float]) -> tuple[float, ...]:
     given = to_floats("quantiles", quantiles, MarketError).reshape(-1)
+    if not given.size:
+        raise MarketError("quantiles must be one number or more, not none", arguments=("quantiles",))
     bad = np.flatnonzero(~INSIDE_ONE.contains(given))
     if bad.size:
         message = f"quantiles must be {INSIDE_ONE}, but quantiles[{bad[0]}] = {float(given[bad[0]])!r}"
@@ -212,6 +225,9 @@ def _checked_quantiles(quantiles: Sequence[float]) -> tuple[float, ...]:
 
 def _checked_record(record: Sequence[tuple[int, int]], scenarios: Scenarios, paths: int) -> list[tuple[int, int]]:
     n = len(scenarios.positions)
+    if isinstance(record, str) or not isinstance(record, Iterable):
+        message = f"record must be a sequence of pairs of a parameter set and a path, not {record!r}"
+        raise MarketError(message, arguments=("record",))
     places = []
     for k, place in enumerate(record):
         try:
