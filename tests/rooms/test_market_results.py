@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import warnings
 from statistics import NormalDist
 from typing import Any
 
@@ -169,6 +170,24 @@ def test_what_was_never_or_always_seen_has_an_interval(sampling: str, debt: floa
     assert result.liquidation_probability == seen
     assert high - low == pytest.approx(3.8415 / (1024 + 3.8415), rel=1e-3)  # Wilson's, over all paths
     assert seen in (low, high)
+
+
+def test_prices_that_are_held_are_warned_of() -> None:
+    def ends(mu: float, sigma: float) -> Any:
+        market = Market([Asset(2.0, GBM(mu, sigma))], FixedRate(0.0), dt=36.5 * 86_400, steps=100)
+        return simulate_market(1.0, 0.0, market=market, protocol=AAVE, paths=4, keep="rows").rows["end_price"]
+
+    with pytest.warns(UserWarning, match="4 of 4 runs end where the price of the first asset is held"):
+        assert ends(40.0, 0.0) == pytest.approx(2.0 * math.exp(300.0))
+    with pytest.warns(UserWarning, match="is held"):
+        assert ends(-40.0, 0.0) == pytest.approx(2.0 * math.exp(-300.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ends(29.0, 0.1)
+        ends(0.0, 20.0 / 3.0)
+        table = Replay([1e-70, 1.0, 1e70])
+        replayed = Market([Asset(2.0)], FixedRate(0.0), dt=HOUR, steps=2, joint=table)
+        simulate_market(1.0, 0.0, market=replayed, protocol=AAVE)
 
 
 # --- positions along recorded paths ----------------------------------------------------------------------------------

@@ -181,6 +181,16 @@ class Market:
     ------
     MarketError
         If a value is out of range or two of them contradict each other; names them.
+
+    Notes
+    -----
+    The low of a step meets the debt and the yield of the step's end, so probabilities of liquidation are off by one
+    step's interest, too high by that of the debt, too low by that of the supply: with high rates take shorter steps.
+
+    Prices are exponentials of their logarithms, so that a price that does not move may be off in its last digit, and a
+    health factor of exactly 1 may be 1 − 2e-16 and count as below 1. The logarithm of a price over its start is held
+    within ±300 where the price is made of it (the logarithm itself moves on): a price never exceeds e³⁰⁰ times its
+    start, some 2e130, nor falls below that part of it. Where the first asset ends there, it is warned of.
     """
 
     assets: Sequence[Asset]

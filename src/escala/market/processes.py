@@ -59,7 +59,8 @@ class GBM:
 
     Notes
     -----
-    ln P moves by (mu − sigma²/2)·h + sigma·√h·z in a step of h years: exact for any step.
+    ln P moves by (mu − sigma²/2)·h + sigma·√h·z in a step of h years: exact for any step, within e^±300 of its start
+    (see :class:`Market`).
     """
 
     mu: FloatLike

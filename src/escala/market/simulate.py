@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -36,6 +38,7 @@ _SETS_DESCRIBED: Final = 256  # parameter sets whose statistics are worked out t
 _PATHS_DESCRIBED: Final = 1 << 18
 _MOST_SOBOL: Final = 64  # coordinates an asset of a Sobol point
 _LEAST_REPLICATES: Final = 8
+_HELD: Final = 1e-9  # how near to the most a logarithm is taken for it, after rounding
 #: Largest seed.
 MOST_SEED: Final = 2**64 - 1
 #: Outputs of the kernel, row by row.
@@ -113,6 +116,11 @@ def simulate_market(
     KeyboardInterrupt
         Ctrl-C ends a run at once.
 
+    Warns
+    -----
+    UserWarning
+        Where a run ends at a price of the first asset that is held: see :class:`Market`.
+
     Notes
     -----
     Health is Σ collateral·liquidation_threshold·price/debt, of what has grown by yield and interest. In each step the
@@ -146,10 +154,15 @@ def simulate_market(
     found = Statistics.of(n, len(wanted))
     ends = np.empty((n, sample.paths))
     rows = np.empty((len(tables.MARKET_OUTPUTS), n, sample.paths)) if keep == "rows" else None
+    held = 0
     for block in job.blocks():
         values = job.run(block, threads, progress)
+        held += job.held_prices(block, values)
         _describe_block(found, ends, rows, block, values, sample, level, wanted, threads)
         del values  # before the next block takes as much
+    if held:
+        message = f"{held:,} of {n * sample.paths:,} runs end where the price of the first asset is held"
+        warnings.warn(f"{message}: at e^300 times its start, or that part of it", UserWarning, stacklevel=2)
     records = {place: job.record(*place) for place in recorded}
     return MarketResult(
         scenarios.shape, market, protocol, policy, sample, level, wanted, common, seed, found, ends, rows, records
@@ -323,6 +336,18 @@ class Job:
         chunk = parallel.chunk_size(total, threads, largest=_PATHS_IN_PART, multiple=1)
         parallel.run(make_part, total, chunk=chunk, threads=threads, progress=progress)
         return kept
+
+    def held_prices(self, block: Block, values: Floats) -> int:
+        """Count the runs that end where the price of the first asset is held."""
+        from escala.kernels.market.stages import FURTHEST
+
+        if self.setting[layout.market_setting.JOINT] == tables.code_values(tables.PROCESSES)["replay"]:
+            return 0  # its prices are made of no logarithms
+        first = self.scenarios.assets[self.scenarios.group[block.sets] * self.scenarios.count]
+        start = first[:, layout.market_asset.PRICE, None]
+        ends = values[layout.market_output.END_PRICE, : len(block.sets), : self.sample.paths]
+        low, high = start * math.exp(_HELD - FURTHEST), start * math.exp(FURTHEST - _HELD)
+        return int(np.count_nonzero((ends < low) | (ends > high)))
 
     def at_once(self, sets: float) -> int:
         """Say how many paths a call of the kernel takes, with so many parameter sets a path."""
