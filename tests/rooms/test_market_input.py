@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -60,7 +61,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Heston(0, 0.5, 1, 0.5, 0.5, 1.5), "rho must be in [-1, 1], but rho = 1.5"),
     (
         lambda: hourly(Asset(1.0, Merton(0, 0.5, 9000, 0, 0.1))),
-        "jump_rate must be in [0, 8760], but jump_rate = 9000.0",
+        "jump_rate must be in [0, 8760], a jump a step at most, but jump_rate = 9000.0",
     ),
     (lambda: hourly(rate=FixedRate(11.0)), "rate must be in [-0.99, 10], but rate = 11.0"),
     (
@@ -78,6 +79,14 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
         "compounding must be one of continuous, taylor, binomial, linear, not 'daily'",
     ),
     (lambda: hourly(*[ETH] * 9), "assets must be 1 to 8, not 9"),
+    (
+        lambda: Market(untyped(None), FixedRate(0.05), dt=1, steps=1),
+        "assets must be an Asset or a sequence of them, not",
+    ),
+    (
+        lambda: Market(untyped("eth"), FixedRate(0.05), dt=1, steps=1),
+        "assets must be an Asset or a sequence of them, not",
+    ),
     (lambda: hourly("eth"), "assets must be of type Asset, but assets[0] = 'eth'"),
     (lambda: hourly(rate=0.05), "rate must be a FixedRate or a KinkedRate, not 0.05"),
     (lambda: hourly(dt=0), "dt must be in (0, 3153600000.0], but dt = 0.0"),
@@ -102,6 +111,10 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
         "correlation must have ones on its diagonal, but correlation[0, 0] = 2.0",
     ),
     (lambda: hourly(ETH, ETH, correlation=[1, 1]), "correlation of shape (2,) must have the shape (2, 2)"),
+    *[
+        (functools.partial(hourly, barrier=value), f"barrier must be True or False, not {value!r}")
+        for value in ("no", "False", 1, 0.0, None)
+    ],
     (lambda: hourly(joint=3), "joint must be a Bootstrap or a Replay, not 3"),
     (lambda: hourly(ETH, ETH, joint=Replay([1.0, 2.0])), "joint has 1 columns, and there are 2 assets"),
     (lambda: Asset(0.0), "price must be in [1e-30, 1e+30], but price = 0.0"),
@@ -109,7 +122,8 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Asset(1.0, untyped("gbm")), "process must be a GBM, Merton, OU or Heston, not 'gbm'"),
     (lambda: Bootstrap([[6.0]], mean_block=3), "returns must be in [-5, 5], but returns[0, 0] = 6.0"),
     (lambda: Bootstrap(np.zeros((1, 1, 1)), block=1), "returns must have a row a step and a column an asset, not the"),
-    (lambda: Bootstrap([0.1]), "one of mean_block and block must be given"),
+    (lambda: Bootstrap([0.1]), "one of mean_block and block must be given, but none is"),
+    (lambda: Bootstrap([0.1], 2, 1), "one of mean_block and block must be given, but both are"),
     (lambda: Bootstrap([0.1], mean_block=0.5), "mean_block must be a number of at least 1, not 0.5"),
     (lambda: Bootstrap([0.1], block=untyped(2.5)), "block must be an integer of at least 1, not 2.5"),
     (lambda: Replay([1.0, 0.0]), "prices must be finite and above 0, but prices[1, 0] = 0.0"),
@@ -207,6 +221,27 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
         "sampling must be 'random' where all assets move together, not 'antithetic'",
     ),
     (lambda: run(sampling="lhs"), "sampling must be one of random, antithetic, sobol, not 'lhs'"),
+    (lambda: run(replicates=untyped("x")), "replicates must be an integer of at least 8, not 'x'"),
+    (lambda: run(replicates=0, sampling="antithetic"), "replicates must be an integer of at least 8, not 0"),
+    (
+        lambda: run(replicates=0, market=hourly(joint=Replay([1.0, 2.0])), paths=None),
+        "replicates must be an integer of at least 8, not 0",
+    ),
+    (
+        lambda: run(market=hourly(joint=Replay([1.0, 2.0]), steps=1), paths=7),
+        "paths must be at most 1, not 7: there are prices for 1 window of 1 steps",
+    ),
+    (
+        lambda: run(market=hourly(joint=Replay([1.0, 2.0]), steps=1), paths=0),
+        "paths must be an integer of at least 1, not 0",
+    ),
+    (lambda: run(common=untyped("no")), "common must be True or False, not 'no'"),
+    (lambda: run(common=untyped(None)), "common must be True or False, not None"),
+    (lambda: run(keep=untyped(None)), "keep must be 'summary' or 'rows', not None"),
+    (lambda: run(quantiles=()), "quantiles must be one number or more, not none"),
+    (lambda: run(quantiles=untyped(None)), "quantiles must be real numbers, not None"),
+    (lambda: run(record=untyped(None)), "record must be a sequence of pairs of a parameter set and a path, not None"),
+    (lambda: run(record=untyped(3)), "record must be a sequence of pairs of a parameter set and a path, not 3"),
     (lambda: run(level=1.0), "level must be in (0, 1), but level = 1.0"),
     (lambda: run(quantiles=[0.5, 1.0]), "quantiles must be in (0, 1), but quantiles[1] = 1.0"),
     (lambda: run(keep="all"), "keep must be 'summary' or 'rows', not 'all'"),

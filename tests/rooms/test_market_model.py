@@ -217,6 +217,7 @@ def test_an_estimate_of_what_a_sweep_takes() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*liquidation cannot heal")
+@pytest.mark.filterwarnings("ignore:.*is held")
 def test_every_number_of_a_market_is_a_column() -> None:
     """Each is replaced by itself, in reference scenarios of all processes, rules and policies; nothing may change."""
     seen: set[str] = set()

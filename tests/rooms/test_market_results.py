@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import warnings
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -92,6 +94,30 @@ def test_returns_without_jumps_have_none() -> None:
 
 
 @pytest.mark.nojit
+def test_normal_returns_show_no_jumps() -> None:
+    """Nor does one wide return or another make a jump of a series: fewer than one in fifty has any."""
+    found = 0
+    for n, series in ((20, 60), (200, 40), (1_500, 12)):
+        for seed in range(series):
+            prices = np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.02, n)))
+            fitted, like = Merton.from_prices(prices, dt=86_400.0), GBM.from_prices(prices, dt=86_400.0)
+            if fitted.jump_rate == 0.0:
+                assert fitted.sigma == pytest.approx(float(np.asarray(like.sigma)), rel=0.06)
+            found += fitted.jump_rate != 0.0
+    assert found <= 2
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("jumps", [1, 5])
+def test_a_few_jumps_among_normal_returns_are_found(jumps: int) -> None:
+    returns = np.random.default_rng(1).normal(0, 0.02, 1_500)
+    returns[np.arange(jumps) * 250 + 100] -= 0.2
+    found = Merton.from_prices(np.exp(np.append(0.0, np.cumsum(returns))), dt=86_400.0)
+    assert found.jump_rate == pytest.approx(jumps * 365 / 1_500, rel=0.02)
+    assert found.jump_mean == pytest.approx(-0.2, abs=0.03)
+
+
+@pytest.mark.nojit
 @pytest.mark.parametrize("kind", [GBM, Merton])
 @pytest.mark.parametrize(
     ("prices", "dt", "message"),
@@ -106,6 +132,62 @@ def test_returns_without_jumps_have_none() -> None:
 def test_prices_that_cannot_be_fitted_are_refused(kind: Any, prices: Any, dt: float, message: str) -> None:
     with pytest.raises(MarketError, match=re.escape(message)):
         kind.from_prices(prices, dt=dt)
+
+
+# --- intervals -------------------------------------------------------------------------------------------------------
+
+
+def passage(log_health: float, sigma: float, years: float) -> float:
+    """Give the probability that a price without drift falls so far, at any time."""
+    at, nu, spread = -log_health, -0.5 * sigma * sigma, sigma * math.sqrt(years)
+    cdf = NormalDist().cdf
+    return cdf((at - nu * years) / spread) + math.exp(2.0 * nu * at / sigma**2) * cdf((at + nu * years) / spread)
+
+
+@pytest.mark.parametrize(("sampling", "paths"), [(s, n) for s in ("antithetic", "sobol") for n in (256, 1024)])
+def test_intervals_of_probabilities_hold_what_they_promise(sampling: str, paths: int) -> None:
+    sigma, steps = 0.8, 4
+    market = Market([Asset(2000.0, GBM(0.0, sigma))], FixedRate(0.0), dt=864_000, steps=steps, barrier=True)
+    health = np.array([2.1712, 1.7311, 1.219, 1.0197])  # probabilities 0.005, 0.05, 0.5 and 0.95
+    true = np.array([passage(math.log(h), sigma, market.years) for h in health])
+    held = np.zeros(len(true))
+    for seed in range(0, 20_000, 100):
+        result = simulate_market(
+            10.0, 16_600.0 / health, market=market, protocol=AAVE, paths=paths, seed=seed, sampling=sampling, threads=1
+        )
+        low, high = result.interval("liquidation_probability")
+        assert (high > low).all()
+        held += (low <= true) & (true <= high)
+    assert (held >= 180).all(), held
+
+
+@pytest.mark.parametrize("sampling", ["random", "antithetic", "sobol"])
+@pytest.mark.parametrize("debt", [1.0, 16_700.0])
+def test_what_was_never_or_always_seen_has_an_interval(sampling: str, debt: float) -> None:
+    result = simulate_market(10.0, debt, market=MARKET, protocol=AAVE, paths=1024, sampling=sampling)
+    low, high = result.interval("liquidation_probability")
+    seen = 0.0 if debt == 1.0 else 1.0
+    assert result.liquidation_probability == seen
+    assert high - low == pytest.approx(3.8415 / (1024 + 3.8415), rel=1e-3)  # Wilson's, over all paths
+    assert seen in (low, high)
+
+
+def test_prices_that_are_held_are_warned_of() -> None:
+    def ends(mu: float, sigma: float) -> Any:
+        market = Market([Asset(2.0, GBM(mu, sigma))], FixedRate(0.0), dt=36.5 * 86_400, steps=100)
+        return simulate_market(1.0, 0.0, market=market, protocol=AAVE, paths=4, keep="rows").rows["end_price"]
+
+    with pytest.warns(UserWarning, match="4 of 4 runs end where the price of the first asset is held"):
+        assert ends(40.0, 0.0) == pytest.approx(2.0 * math.exp(300.0))
+    with pytest.warns(UserWarning, match="is held"):
+        assert ends(-40.0, 0.0) == pytest.approx(2.0 * math.exp(-300.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ends(29.0, 0.1)
+        ends(0.0, 20.0 / 3.0)
+        table = Replay([1e-70, 1.0, 1e70])
+        replayed = Market([Asset(2.0)], FixedRate(0.0), dt=HOUR, steps=2, joint=table)
+        simulate_market(1.0, 0.0, market=replayed, protocol=AAVE)
 
 
 # --- positions along recorded paths ----------------------------------------------------------------------------------

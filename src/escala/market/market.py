@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from escala import tables
-from escala.arrays import FloatLike, Floats, check_interval, one_number, to_floats, whole_number
+from escala.arrays import (
+    FloatLike,
+    Floats,
+    check_flag,
+    check_interval,
+    check_together,
+    one_number,
+    to_floats,
+    whole_number,
+)
 from escala.errors import MarketError
 from escala.market.fields import check_fields, code_of, floats
 from escala.market.processes import GBM, OU, Bootstrap, Heston, Merton, Replay
@@ -172,6 +181,16 @@ class Market:
     ------
     MarketError
         If a value is out of range or two of them contradict each other; names them.
+
+    Notes
+    -----
+    The low of a step meets the debt and the yield of the step's end, so probabilities of liquidation are off by one
+    step's interest, too high by that of the debt, too low by that of the supply: with high rates take shorter steps.
+
+    Prices are exponentials of their logarithms, so that a price that does not move may be off in its last digit, and a
+    health factor of exactly 1 may be 1 − 2e-16 and count as below 1. The logarithm of a price over its start is held
+    within ±300 where the price is made of it (the logarithm itself moves on): a price never exceeds e³⁰⁰ times its
+    start, some 2e130, nor falls below that part of it. Where the first asset ends there, it is warned of.
     """
 
     assets: Sequence[Asset]
@@ -184,7 +203,7 @@ class Market:
 
     def __post_init__(self) -> None:
         """Check everything that holds before a position is known."""
-        assets = (self.assets,) if isinstance(self.assets, Asset) else tuple(self.assets)
+        assets = self._listed()
         object.__setattr__(self, "assets", assets)
         if not 1 <= len(assets) <= tables.MOST_ASSETS:
             message = f"assets must be 1 to {tables.MOST_ASSETS}, not {len(assets)}"
@@ -200,10 +219,19 @@ class Market:
         if self.years > tables.MOST_YEARS:
             message = f"steps·dt must be at most {tables.MOST_YEARS:g} years, but it is {self.years:g}"
             raise MarketError(message, arguments=("steps", "dt"))
+        object.__setattr__(self, "barrier", check_flag("barrier", self.barrier, MarketError))
         self._check_processes()
         self._check_rates()
         if self.correlation is not None:
             object.__setattr__(self, "correlation", self._checked_correlation())
+
+    def _listed(self) -> tuple[Any, ...]:
+        if isinstance(self.assets, Asset):
+            return (self.assets,)
+        if isinstance(self.assets, str) or not isinstance(self.assets, Iterable):
+            message = f"assets must be an Asset or a sequence of them, not {self.assets!r}"
+            raise MarketError(message, arguments=("assets",))
+        return tuple(self.assets)
 
     def _check_processes(self) -> None:
         if self.joint is not None:
@@ -219,9 +247,10 @@ class Market:
                 message = f"assets[{j}] must have a process, or the market a joint one"
                 raise MarketError(message, arguments=("assets",), indexes=((j,),))
             if isinstance(asset.process, Merton):
-                most = 1.0 / self.step_years
+                most = Interval(0.0, 1.0 / self.step_years)
                 rate = to_floats("jump_rate", asset.process.jump_rate, MarketError)
-                check_interval("jump_rate", rate, Interval(0.0, most), MarketError)
+                allowed = f"jump_rate must be {most}, a jump a step at most"
+                check_together({"jump_rate": rate}, most.contains, allowed, MarketError)
 
     def _check_rates(self) -> None:
         years = max(self.years, _MOST_GROWTH / tables.RATE.high)  # no rate in range is too much for less

@@ -50,6 +50,15 @@ class Policy:
     ------
     MarketError
         If a value is out of range, a target has no health factor or the other way round, or two contradict each other.
+
+    Notes
+    -----
+    What is sold or bought is of the asset worth most at market prices. How much a trade must be for its target is found
+    in eight rounds from 0, each with what the depth keeps of the trade before: exact where the depth is flat; in a pool
+    only a few times as large as the trade it may fall short by some percent, and no flag says so. Refused, so that
+    nothing moves, is a trade of which nothing is left after fee and gas, a sale that takes all collateral and leaves
+    debt, and one that leaves the health factor below 1 and not above what it was; missing the target is no reason. A
+    sale pays its gas from the proceeds, a boost from what is bought, a top-up from the wallet.
     """
 
     every: FloatLike = 1

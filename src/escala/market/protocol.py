@@ -43,6 +43,14 @@ class Protocol:
     -----
     UserWarning
         Where (1 + bonus)·liquidation_threshold is at least 1: a liquidation lowers the health factor.
+
+    Notes
+    -----
+    With `overshoot` at exactly 0.05 liquidations on the way down act at a health factor of 0.95 up to rounding, where
+    Aave's rule changes from half of the debt to all of it: the last digit decides which it is. Say 0.0499 for half.
+
+    Of several collaterals the one worth most at the protocol's prices is seized, the first of equals; ``comet`` takes
+    all of them.
     """
 
     rule: str

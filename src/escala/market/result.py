@@ -301,12 +301,20 @@ class MarketResult:
         return self._shaped(self._statistics.probability["ruin_probability"])
 
     def interval(self, name: str) -> tuple[Any, Any]:
-        """Give the interval of a probability at the result's level: Wilson's for random sampling, else ± z errors.
+        """Give the interval of a probability at the result's level.
 
         Raises
         ------
         MarketError
             If it is neither ``liquidation_probability`` nor ``ruin_probability``.
+
+        Notes
+        -----
+        Random sampling: Wilson's. Antithetic and Sobol sampling: Student's, by the means of pairs or replicates, and
+        half a path more on either side; but where fewer than 30 paths have it, or fewer than 30 do not, or all these
+        means are equal, Wilson's over all paths, or over as few as the error says they are worth. So what was never
+        or always seen has an interval too. Of 400 drawn sets of 256 and 1,024 paths 92 % and more of the 95 % intervals
+        held the true probability, from 0.005 to 0.995.
         """
         low, high = self._statistics.probability_low, self._statistics.probability_high
         return self._shaped(self._of(low, name)), self._shaped(self._of(high, name))

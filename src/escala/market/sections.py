@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 
 from escala import tables
-from escala.arrays import check_flag
 from escala.errors import InputError, MarketError, did_you_mean
 from escala.lending.strategy import LendingStrategy
 from escala.market.depth import FORMS, Depth
@@ -48,7 +47,7 @@ def market_in(content: Mapping[str, Any]) -> Market:
     with _named("market"):
         return Market(
             assets, rate, dt=table["dt"], steps=table["steps"], correlation=table.get("correlation"), joint=joint,
-            barrier=check_flag("barrier", table.get("barrier", False), MarketError),
+            barrier=table.get("barrier", False),
         )  # fmt: skip
 
 

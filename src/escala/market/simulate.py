@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,6 +38,7 @@ _SETS_DESCRIBED: Final = 256  # parameter sets whose statistics are worked out t
 _PATHS_DESCRIBED: Final = 1 << 18
 _MOST_SOBOL: Final = 64  # coordinates an asset of a Sobol point
 _LEAST_REPLICATES: Final = 8
+_HELD: Final = 1e-9  # how near to the most a logarithm is taken for it, after rounding
 #: Largest seed.
 MOST_SEED: Final = 2**64 - 1
 #: Outputs of the kernel, row by row.
@@ -84,7 +87,7 @@ def simulate_market(
         Independent paths; pairs of opposite ones (an even number); or `replicates` times a power of two, each a
         scrambled Sobol sequence over the coarse shape of paths.
     replicates : int
-        Of Sobol's points, at least 8.
+        Of Sobol's points, at least 8; without Sobol sampling it is checked and not used.
     common : bool
         Whether parameter sets of one market share their paths; otherwise each has random numbers of its own.
     level : float
@@ -113,6 +116,11 @@ def simulate_market(
     KeyboardInterrupt
         Ctrl-C ends a run at once.
 
+    Warns
+    -----
+    UserWarning
+        Where a run ends at a price of the first asset that is held: see :class:`Market`.
+
     Notes
     -----
     Health is Σ collateral·liquidation_threshold·price/debt, of what has grown by yield and interest. In each step the
@@ -135,7 +143,7 @@ def simulate_market(
     seed = whole_number("seed", seed, 0, MOST_SEED, MarketError)
     level = one_number("level", level, INSIDE_ONE, MarketError)
     wanted = _checked_quantiles(quantiles)
-    check_flag("common", common, MarketError)
+    common = check_flag("common", common, MarketError)
     if not known_word(keep, {"summary", "rows"}):
         raise MarketError(f"keep must be 'summary' or 'rows', not {keep!r}", arguments=("keep",))
     threads = parallel.checked_threads(threads, MarketError)
@@ -146,10 +154,15 @@ def simulate_market(
     found = Statistics.of(n, len(wanted))
     ends = np.empty((n, sample.paths))
     rows = np.empty((len(tables.MARKET_OUTPUTS), n, sample.paths)) if keep == "rows" else None
+    held = 0
     for block in job.blocks():
         values = job.run(block, threads, progress)
+        held += job.held_prices(block, values)
         _describe_block(found, ends, rows, block, values, sample, level, wanted, threads)
         del values  # before the next block takes as much
+    if held:
+        message = f"{held:,} of {n * sample.paths:,} runs end where the price of the first asset is held"
+        warnings.warn(f"{message}: at e^300 times its start, or that part of it", UserWarning, stacklevel=2)
     records = {place: job.record(*place) for place in recorded}
     return MarketResult(
         scenarios.shape, market, protocol, policy, sample, level, wanted, common, seed, found, ends, rows, records
@@ -179,13 +192,12 @@ def checked_sampling(kind: str, paths: int | None, replicates: int, market: Mark
     """
     if not known_word(kind, _SAMPLINGS):
         raise MarketError(f"sampling must be one of {', '.join(_SAMPLINGS)}, not {kind!r}", arguments=("sampling",))
+    replicates = whole_number("replicates", replicates, _LEAST_REPLICATES, error=MarketError)
     if kind != "random" and market.joint is not None:
         message = f"sampling must be 'random' where all assets move together, not {kind!r}"
         raise MarketError(message, arguments=("sampling", "market"))
     if isinstance(market.joint, Replay):
-        windows = len(market.joint.rows_for(market.steps))
-        count = windows if paths is None else whole_number("paths", paths, 1, windows, MarketError)
-        return Sampling(kind, count)
+        return Sampling(kind, _checked_windows(paths, len(market.joint.rows_for(market.steps)), market.steps))
     if paths is None:
         raise MarketError("paths must be given but for a Replay", arguments=("paths",))
     count = whole_number("paths", paths, 1, tables.MOST_PATHS, MarketError)
@@ -193,7 +205,6 @@ def checked_sampling(kind: str, paths: int | None, replicates: int, market: Mark
         raise MarketError(f"paths must be even for antithetic sampling, not {count}", arguments=("paths",))
     if kind != "sobol":
         return Sampling(kind, count)
-    replicates = whole_number("replicates", replicates, _LEAST_REPLICATES, error=MarketError)
     each = count // replicates
     if each * replicates != count or each & (each - 1) or each == 0:
         message = f"paths must be {replicates} replicates of a power of two for Sobol sampling, not {count}"
@@ -201,8 +212,23 @@ def checked_sampling(kind: str, paths: int | None, replicates: int, market: Mark
     return Sampling(kind, count, replicates)
 
 
+def _checked_windows(paths: int | None, windows: int, steps: int) -> int:
+    """Check how many windows of past prices are paths; by default all are."""
+    if paths is None:
+        return windows
+    count = whole_number("paths", paths, 1, error=MarketError)
+    if count > windows:
+        held = f"{windows} window{'' if windows == 1 else 's'} of {steps} steps"
+        raise MarketError(
+            f"paths must be at most {windows}, not {count}: there are prices for {held}", arguments=("paths",)
+        )
+    return count
+
+
 def _checked_quantiles(quantiles: Sequence[float]) -> tuple[float, ...]:
     given = to_floats("quantiles", quantiles, MarketError).reshape(-1)
+    if not given.size:
+        raise MarketError("quantiles must be one number or more, not none", arguments=("quantiles",))
     bad = np.flatnonzero(~INSIDE_ONE.contains(given))
     if bad.size:
         message = f"quantiles must be {INSIDE_ONE}, but quantiles[{bad[0]}] = {float(given[bad[0]])!r}"
@@ -212,6 +238,9 @@ def _checked_quantiles(quantiles: Sequence[float]) -> tuple[float, ...]:
 
 def _checked_record(record: Sequence[tuple[int, int]], scenarios: Scenarios, paths: int) -> list[tuple[int, int]]:
     n = len(scenarios.positions)
+    if isinstance(record, str) or not isinstance(record, Iterable):
+        message = f"record must be a sequence of pairs of a parameter set and a path, not {record!r}"
+        raise MarketError(message, arguments=("record",))
     places = []
     for k, place in enumerate(record):
         try:
@@ -307,6 +336,18 @@ class Job:
         chunk = parallel.chunk_size(total, threads, largest=_PATHS_IN_PART, multiple=1)
         parallel.run(make_part, total, chunk=chunk, threads=threads, progress=progress)
         return kept
+
+    def held_prices(self, block: Block, values: Floats) -> int:
+        """Count the runs that end where the price of the first asset is held."""
+        from escala.kernels.market.stages import FURTHEST
+
+        if self.setting[layout.market_setting.JOINT] == tables.code_values(tables.PROCESSES)["replay"]:
+            return 0  # its prices are made of no logarithms
+        first = self.scenarios.assets[self.scenarios.group[block.sets] * self.scenarios.count]
+        start = first[:, layout.market_asset.PRICE, None]
+        ends = values[layout.market_output.END_PRICE, : len(block.sets), : self.sample.paths]
+        low, high = start * math.exp(_HELD - FURTHEST), start * math.exp(FURTHEST - _HELD)
+        return int(np.count_nonzero((ends < low) | (ends > high)))
 
     def at_once(self, sets: float) -> int:
         """Say how many paths a call of the kernel takes, with so many parameter sets a path."""

@@ -45,6 +45,7 @@ RANKED: Final = ("end_equity", "return", "lowest_health", "first_liquidation")
 PROBABILITIES: Final = tuple(SHARES)
 #: Averaged outputs that a path may not have: of them it is told how many paths do.
 PARTIAL: Final = ("health", "lowest_health", "first_liquidation", "return")
+_MANY: Final = 30  # paths that have something, and that do not, from which on its share is about normal
 #: Statistics of the tail of losses.
 TAIL: Final = ("var", "cvar", "cvar_error")
 
@@ -209,7 +210,7 @@ def rank_of(share: float, count: int) -> int:
     return min(count, max(1, math.ceil(share * count))) - 1
 
 
-def wilson(share: Floats | float, count: int, level: float) -> tuple[Any, Any]:
+def wilson(share: Floats | float, count: Floats | int, level: float) -> tuple[Any, Any]:
     """Give Wilson's intervals of probabilities that were seen as shares.
 
     References
@@ -295,10 +296,26 @@ def _describe_mean(into: Statistics, name: str, places: Integers, found: Floats)
 
 
 def _interval(share: Floats, error: Floats, sampling: Sampling, level: float) -> tuple[Floats, Floats]:
+    """Give intervals of probabilities: see :meth:`escala.MarketResult.interval`."""
+    m = sampling.paths
     if sampling.kind == "random":
-        return wilson(share, sampling.paths, level)
-    reach = NormalDist().inv_cdf(0.5 + 0.5 * level) * error
-    return np.maximum(0.0, share - reach), np.minimum(1.0, share + reach)
+        return wilson(share, m, level)
+    told = error > 0.0
+    # units that are alike on purpose tell little of a rare thing: it is never believed that they are worth more paths
+    worth = np.divide(share * (1.0 - share), error * error, out=np.full(share.shape, float(m)), where=told)
+    low, high = wilson(share, np.clip(worth, 1.0, float(m)), level)
+    reach = _student(max(1, m // sampling.per_unit - 1), level) * error + 0.5 / m
+    trusted = told & (np.minimum(share, 1.0 - share) * m >= _MANY)
+    low = np.where(trusted, np.maximum(0.0, share - reach), low)
+    return low, np.where(trusted, np.minimum(1.0, share + reach), high)
+
+
+def _student(df: int, level: float) -> float:
+    from escala.kernels.distributions import quantiles
+
+    found = np.empty(1)
+    quantiles(np.array([float(df)]), level, found, 0, 1)
+    return float(found[0])
 
 
 def _describe_equity(
