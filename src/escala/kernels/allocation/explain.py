@@ -23,7 +23,7 @@ from escala.kernels.allocation.envelope import (
 from escala.kernels.allocation.groups import Groups, at_limit, sum_groups
 from escala.kernels.allocation.halves import net
 from escala.kernels.allocation.lots import A_MULTIPLE, more_lots
-from escala.kernels.allocation.polish import KINKED, kept, next_rate, rate
+from escala.kernels.allocation.polish import KINKED, first_unit, kept, rate
 from escala.kernels.jit import Codes, Floats, Integers, routine
 from escala.kernels.layout import bindings as reason_of
 from escala.kernels.layout import controls as c
@@ -114,7 +114,7 @@ def explain(
         elif x == 0.0:
             above = highest(trusted_to, settings, last, total, i)
             least = max(settings[s.MIN_TICKET, i], first)
-            at_first = weight * min(max(envelope.eta(work, at, kind, 0.0), 0.0), 1.0) - next_rate(work, at, 0.0)
+            at_first = first_unit(work, at, kind)
             reason = reason_of.NONE if at_first >= shadow * (1.0 - KINKED) else reason_of.PRICE
             if (reason == reason_of.NONE) & (work[at + FIXED * LANES] > 0.0) & kept(work, at, x):
                 reason = reason_of.HELD

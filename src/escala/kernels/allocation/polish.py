@@ -198,6 +198,13 @@ def level_marginals(
     return priced
 
 
+@helper
+def first_unit(work: Floats, at: int, kind: int) -> float:
+    """What the first unit of capital returns, net of what trading it costs."""
+    value = min(max(envelope.eta(work, at, kind, 0.0), 0.0), 1.0)
+    return work[at + WEIGHT * LANES] * value - next_rate(work, at, 0.0)
+
+
 @routine
 def first_price(work: Floats, kinds: Integers, slot: Integers, hurdle: float) -> float:
     """Highest marginal utility of the first unit of money, where there is none yet."""
@@ -205,8 +212,7 @@ def first_price(work: Floats, kinds: Integers, slot: Integers, hurdle: float) ->
     for i in range(slot.size):
         at = slot[i]
         if (work[at + STATE * LANES] == FREE) & (work[at + LOW * LANES] == 0.0):
-            value = envelope.eta(work, at, kinds[at // BLOCK], 0.0)
-            price = max(price, work[at + WEIGHT * LANES] * min(max(value, 0.0), 1.0) - next_rate(work, at, 0.0))
+            price = max(price, first_unit(work, at, kinds[at // BLOCK]))
     return price
 
 

@@ -15,7 +15,7 @@ from escala.kernels.allocation.domains import highest
 from escala.kernels.allocation.envelope import BEST, BLOCK, FIRST, FIXED, HALF, HELD, LANES, LAST, ROOT_LOW
 from escala.kernels.allocation.explain import slopes
 from escala.kernels.allocation.groups import AT_LIMIT, Groups, at_limit, sum_groups
-from escala.kernels.allocation.polish import SETTLED, kept, next_rate, rate
+from escala.kernels.allocation.polish import SETTLED, first_unit, kept, next_rate, rate
 from escala.kernels.jit import Floats, Integers, helper, routine
 from escala.kernels.layout import fences as fence
 from escala.kernels.layout import forest as tree
@@ -58,7 +58,7 @@ def _levels(
             continue
         kind = kinds[at // BLOCK]
         before, after = slopes(work, at, kind, x)
-        more = after + rate(work, at, x) - next_rate(work, at, x)
+        more = after + rate(work, at, x) - next_rate(work, at, x) if x > 0.0 else first_unit(work, at, kind)
         if not more > -math.inf:
             continue
         between = (x > work[at + ROOT_LOW * LANES] * (1.0 + AT_BOUND)) & (x > 0.0) & (not kept(work, at, x))
