@@ -288,3 +288,12 @@ def test_a_bad_emode_is_refused() -> None:
         Emode(0.9, 0.8)
     with pytest.raises(ScenarioError, match="liquidation_threshold must be in"):
         Emode(0.9, 1.1)
+    several: Any = [0.8, 0.9]
+    with pytest.raises(ScenarioError, match=r"max_ltv must be one number, not \[0\.8, 0\.9\]"):
+        Emode(several, 0.95)
+
+
+@pytest.mark.parametrize("assets", [None, "ETH", ("ETH", 1), 7])
+def test_the_collaterals_of_an_emode_have_names(assets: Any) -> None:
+    with pytest.raises(ScenarioError, match="assets must be names of collaterals, not "):
+        Emode(0.8, 0.9, assets)

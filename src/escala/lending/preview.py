@@ -47,6 +47,10 @@ class Refusal(IntEnum):
     HEALTH = 4
 
 
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(name)
+
+
 @dataclass(frozen=True)
 class Emode:
     """Limits for collateral and debt that move together, in place of those of each collateral.
@@ -67,9 +71,14 @@ class Emode:
     source: str = ""
 
     def __post_init__(self) -> None:
-        """Check the limits."""
+        """Check the limits, and for which collaterals they are."""
         for name in ("max_ltv", "liquidation_threshold"):
-            check_interval(name, to_floats(name, getattr(self, name)), _ALLOWED[name])
+            limit = to_floats(name, getattr(self, name))
+            check_interval(name, limit, _ALLOWED[name])
+            if limit.ndim:
+                raise ScenarioError(f"{name} must be one number, not {getattr(self, name)!r}", arguments=(name,))
+        if not isinstance(self.assets, tuple | list) or not all(map(_is_name, self.assets)):
+            raise ScenarioError(f"assets must be names of collaterals, not {self.assets!r}", arguments=("assets",))
         check_order(
             "max_ltv", np.array(self.max_ltv), "liquidation_threshold", np.array(self.liquidation_threshold)
         )  # fmt: skip
@@ -299,10 +308,6 @@ def _listed(actions: Any) -> Sequence[Any]:
             f"actions must be a sequence of (action, value), not {actions!r}", arguments=("actions",)
         )  # fmt: skip
     return list(actions)
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and bool(name)
 
 
 def _numbers(
