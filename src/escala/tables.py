@@ -626,7 +626,7 @@ PLAN_TERMS: Final[Table] = (
     Quantity("per_borrow", "Factor of the debt in it", "ratio"),
     Quantity("close", "1 if what collateral is left is taken out at the end", values=YES_OR_NO),
     Quantity("keep", "Share of a trade's value that is left of it; of a curve the most", "fraction", FRACTION),
-    Quantity("most", "Largest trade", "amount", FROM_ZERO),
+    Quantity("most", "Largest trade, before swap_fee: with it none is larger than brings most", "amount", FROM_ZERO),
     Quantity("curve", "Place of the curve that says what a trade keeps, −1: it keeps the same at every size"),
 )  # fmt: skip
 #: What a kernel is given as it was given; gas is paid beside the position.

@@ -40,6 +40,55 @@ def eta(curve: Curve | None, keep: float, value: float) -> float:
     return 0.0 if kept < 0.0 else min(kept, 1.0)
 
 
+def marginal(curve: Curve, value: float) -> float:
+    """What one unit more brings."""
+    family, p, origin = curve
+    d = value - origin
+    if family == "linear":
+        return 2.0 * (p[0] * value) + p[1]
+    if family == "quadratic":
+        return (p[0] * d + p[1]) * d + p[2] + value * (2.0 * (p[0] * d) + p[1])
+    if family == "sqrt":
+        return 1.5 * (p[0] * math.sqrt(value)) + p[1]
+    return p[0] * naive_exp(-p[1] * d) * (1.0 - p[1] * value) + p[2]
+
+
+def concave(curve: Curve) -> tuple[float, float]:
+    """Where v·η(v) is concave: from where to where."""
+    family, p, origin = curve
+    if family == "quadratic":
+        turn = max(origin - (p[1] + p[0] * origin) / (3.0 * p[0]), 0.0)
+        return (0.0, turn) if p[0] > 0.0 else (turn, math.inf)
+    if family == "exponential":
+        return (0.0, 2.0 / p[1]) if p[0] > 0.0 else (2.0 / p[1], math.inf)
+    return (0.0, math.inf) if p[0] <= 0.0 else (math.inf, math.inf)
+
+
+def largest_trade(curve: Curve, fee: float, most: float, scale: float) -> float:
+    """The trade up to `most` that brings most after a fee: there a unit more brings no more than the fee."""
+    low, end = concave(curve)
+    end = min(end, most)
+
+    def pays(v: float) -> bool:
+        return eta(curve, 1.0, v) >= 1.0 or marginal(curve, v) > fee
+
+    if low >= most or not pays(low):
+        return most
+    high = min(max(low, scale), end)
+    for _ in range(200):
+        if high == end or not pays(high):
+            break
+        low, high = high, min(2.0 * high, end)
+    if pays(high):
+        return most
+    for _ in range(200):
+        mid = 0.5 * (low + high)
+        if not low < mid < high:
+            break
+        low, high = (mid, high) if pays(mid) else (low, mid)
+    return low
+
+
 def target(kind: str, value: float, borrow: float = 0.0) -> tuple[float, float, float, float]:
     """Aim, factors of supply and debt in it, and whether all is taken out at the end."""
     return {
@@ -117,6 +166,8 @@ def naive_leverage(
     room = S1 * top - B1
     possible = first * (1.0 - top * growth) * SLACK < room * slope
     flash = 1.0 + p["flash_fee"]
+    if curve is not None and swap > 0.0:
+        most = largest_trade(curve, swap, most, S1)
 
     def spent(x: float, paid: float = 1.0) -> float:
         return (x - x * fee) / paid
@@ -238,6 +289,8 @@ def naive_unwind(
     possible = slope > 0.0 and free > 0.0 and first * (1.0 - growth / top) * SLACK < free * slope
     flash = 1.0 + p["flash_fee"]
     to_debt = per_supply == 0.0
+    if curve is not None and swap > 0.0:
+        most = largest_trade(curve, swap, most, S0)
 
     def got_of(w: float) -> float:
         return w * eta(curve, keep, w) - w * swap

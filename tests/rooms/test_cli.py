@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -93,6 +94,7 @@ def test_strategy_fields_are_set_by_name() -> None:
         (("simulate", "--supply", "-5", "--borrow", "1", "--target", "9"), 1, "escala: supply must be in [1e-100, 1e+100], but supply = -5.0"),
         (("simulate", "--supply", "5"), 2, "escala: simulate needs --borrow, --target, or --csv FILE"),
         ((*ONE, "--set.repai", "0.1"), 2, "escala: --set.repai: no such strategy field; did you mean 'repay'?"),
+        ((*ONE, "--set.near-gap", "0.1", "--set.near_gap", "0.2"), 2, "escala: --set.near_gap is given twice"),
         ((*ONE, "--set.near-gap", "0.7"), 1, "escala: near_gap must not exceed far_gap, but near_gap = 0.7 and far_gap = 0.5"),
         ((*ONE, "--out", "x.csv"), 2, "escala: --out and --threads go with --csv"),
         ((*ONE, "--csv", "x.csv"), 2, "escala: --csv brings all scenarios: leave out --supply, --borrow, --target, --set, --operations, --all and --plot"),
@@ -111,6 +113,39 @@ def test_errors_are_one_line(arguments: tuple[str, ...], code: int, message: str
     assert done.stdout == ""
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
+
+
+_LIMITS = ("--liquidation-threshold", "0.8", "--min-health-factor", "1")
+#: What a command asks for before it looks at its numbers.
+NEEDED = {
+    "backtest": ("x.csv", "--capital", "1"),
+    "sweep": ("x.toml",),
+    "plan": ("--max-ltv", "0.8", *_LIMITS),
+    "unwind": ("--supply", "2", "--borrow", "1", *_LIMITS),
+}
+
+
+def whole_numbers() -> list[tuple[str, str]]:
+    """Give all options that are integers, with their commands."""
+    found = []
+    for words, place in app.COMMANDS.items():
+        module, name = place.split(":")
+        hints = get_type_hints(getattr(importlib.import_module(f"escala.commands.{module}"), name), include_extras=True)
+        found += [(words, option) for option, kind in hints.items() if has_integers(kind)]
+    return found
+
+
+def has_integers(kind: object) -> bool:
+    return kind is int or any(map(has_integers, get_args(kind)))
+
+
+@pytest.mark.parametrize("number", ["1.5", "2.0", "1e3", "0x10", "1_000"])
+@pytest.mark.parametrize(("words", "option"), whole_numbers())
+def test_whole_numbers_are_not_rounded(words: str, option: str, number: str) -> None:
+    name = f"--{option.replace('_', '-')}"
+    done = escala(*words.split(), *NEEDED.get(words, ()), name, number)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f'escala: Invalid value for {name}: unable to convert "{number}" into int.')
 
 
 def write(path: Path, *rows: str) -> str:

@@ -419,3 +419,13 @@ def test_many_points_find_the_same_depth(n: int) -> None:
 def test_coefficients_out_of_range_are_refused(family: str, params: list[float], message: str) -> None:
     with pytest.raises(CurveError, match=f"^{re.escape(message)}$"):
         one(family, *params)
+
+
+@pytest.mark.parametrize("family", ["depth", "hill"])
+@pytest.mark.parametrize("knee", [1e-20, 1e-8, 1.0, 1e20])
+def test_utility_that_never_falls_has_no_capacity_however_near_its_knee(family: str, knee: float) -> None:
+    """At the largest numbers efficiency is 0 by rounding: that says nothing of utility."""
+    found = CurveSet.from_params(["A"], family, [[0.9, knee, 2.0]]).saturation()
+    assert found.capacity[0] == math.inf
+    assert found.ceiling[0] == pytest.approx(0.9 * knee)
+    assert CurveSet.from_params(["A"], family, [[0.0, knee, 2.0]]).saturation().capacity[0] == 0.0

@@ -299,3 +299,12 @@ def test_results_over_other_paths_are_not_compared() -> None:
         one.compare(0, 0, 3)  # type: ignore[arg-type]
     with pytest.raises(MarketError, match="compare needs paths in common"):
         one.compare(0, 0, lived(common=False))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("price", "yielded"), [(1e4, math.inf), (1e-20, -1.0), (1.0 + 2.0**-30, None)])
+def test_the_apy_of_any_return_is_exact_and_silent(price: float, yielded: float | None) -> None:
+    market = Market([Asset(1.0)], FixedRate(0.0), joint=Replay([1.0, price]), dt=HOUR, steps=1)
+    found = simulate_market(1.0, 0.0, market=market, protocol=AAVE)
+    wanted = math.expm1(8760.0 * math.log1p(2.0**-30)) if yielded is None else yielded
+    assert found.mean_apy == pytest.approx(wanted, rel=1e-13, abs=0)

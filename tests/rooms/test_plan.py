@@ -37,9 +37,19 @@ CURVES: dict[str, naive.Curve] = {
     "sqrt": ("sqrt", (-1e-4, 0.999), 0.0),
 }
 
+#: Curves that first rise, or rise again.
+BENT: dict[str, naive.Curve] = {
+    "peaked": ("quadratic", (-3e-8, 0.0, 0.999), 5000.0),
+    "rising again": ("quadratic", (2e-9, -4e-5, 0.9), 0.0),
+    "line that rises": ("linear", (1e-6, 0.5), 0.0),
+    "exponential that rises": ("exponential", (-0.7, 1e-4, 0.9), 0.0),
+    "root that rises": ("sqrt", (1e-3, 0.2), 0.0),
+    "above one": ("linear", (-1e-5, 1.2), 0.0),
+}
+
 
 def curve_set(name: str, trusted_to: float = math.inf) -> CurveSet:
-    family, params, origin = CURVES[name]
+    family, params, origin = (CURVES | BENT)[name]
     return CurveSet.from_params(["A"], family, [list(params)], origin=origin, trusted_to=trusted_to)
 
 
@@ -165,7 +175,7 @@ def situations(draw: st.DrawFn) -> dict[str, Any]:
         "min_health_factor": draw(st.sampled_from([1.0, 1.01, 1.05]) | st.floats(1.0, 3.0)),
         "rounds": float(draw(st.integers(0, 30) | st.just(100))),
         "fee_rate": draw(st.sampled_from([0.0, 0.001]) | st.floats(0.0, 0.3)),
-        "swap_fee": draw(st.sampled_from([0.0, 0.0005, 0.003])),
+        "swap_fee": draw(st.sampled_from([0.0, 0.0005, 0.003, 0.3])),
         "flash_fee": draw(st.sampled_from([0.0, 0.0005, 0.0009]) | st.floats(0.0, 0.2)),
         "flash_steps": draw(st.sampled_from([0.0, 3.0, 10.0])),
     }
@@ -248,18 +258,22 @@ def plan_down(given_: dict[str, Any]) -> UnwindPlan:
     return plan_unwind(**given_)
 
 
-@given(st.sampled_from(sorted(CURVES)), ways_up(), st.sampled_from([math.inf, 1e4, 30.0]))
+@given(st.sampled_from(sorted(CURVES | BENT)), ways_up(), st.sampled_from([math.inf, 1e4, 30.0]))
 def test_leverage_with_a_curve_equals_its_twin(name: str, given_: dict[str, Any], trusted_to: float) -> None:
     position = {key: value for key, value in given_.items() if key != "depth"}
+    curve = (CURVES | BENT)[name]
+    assume(given_["swap_fee"] < max(naive.eta(curve, 1.0, size) for size in (0.0, min(trusted_to, 1e4))))
     plan = plan_leverage(**position, depth=curve_set(name, trusted_to))
-    assert_equal_to_twin(plan, position, CURVES[name])
+    assert_equal_to_twin(plan, position, curve)
 
 
-@given(st.sampled_from(sorted(CURVES)), ways_down(), st.sampled_from([math.inf, 1e4, 30.0]))
+@given(st.sampled_from(sorted(CURVES | BENT)), ways_down(), st.sampled_from([math.inf, 1e4, 30.0]))
 def test_unwinding_with_a_curve_equals_its_twin(name: str, given_: dict[str, Any], trusted_to: float) -> None:
     position = {key: value for key, value in given_.items() if key != "depth"}
+    curve = (CURVES | BENT)[name]
+    assume(given_["swap_fee"] < max(naive.eta(curve, 1.0, size) for size in (0.0, min(trusted_to, 1e4))))
     plan = plan_unwind(**position, depth=curve_set(name, trusted_to))
-    assert_equal_to_twin(plan, position, CURVES[name])
+    assert_equal_to_twin(plan, position, curve)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -296,8 +310,9 @@ class Position:
     def check(self) -> None:
         """Refuse what would leave the limits, or take more than there is, by more than rounding."""
         slack = 1 + Fraction(1, 10**12)
-        assert self.supply >= -self.start / 10**15
-        if self.borrow == 0:
+        rounding = self.start / 10**15
+        assert self.supply >= -rounding
+        if self.borrow <= rounding:
             return
         assert self.borrow <= self.limits["max_ltv"] * self.supply * slack
         weighted = self.supply * self.limits["liquidation_threshold"]
@@ -577,6 +592,60 @@ def test_no_trade_is_larger_than_its_curve_is_trusted_to() -> None:
     assert spent.max() == pytest.approx(400)
     assert plan.flash_reachable == 0
     assert "the largest leads to" in plan.summary()
+
+
+#: Keeps 1 − v/1,000,000 of a trade of v: with a fee of f a trade brings most at v = 500,000·(1 − f).
+MILLION = CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]], trusted_to=9e5)
+AROUND: dict[str, Any] = {"liquidation_threshold": 0.85, "min_health_factor": 1.01, "depth": MILLION}
+
+
+@pytest.mark.parametrize("fee", [0.0, 0.1, 0.3, 0.5, 0.9])
+def test_no_trade_is_larger_than_what_brings_most_after_the_fee(fee: float) -> None:
+    largest = 500_000 * (1 - fee)
+    most = largest * (1 - fee) / 2
+    one = plan_leverage(1e7, rounds=1, swap_fee=fee, max_ltv=0.8, **AROUND)
+    assert one.operations["amount"].tolist() == pytest.approx([1e7, largest, most, most], rel=1e-12)
+    assert float(one.flash_supply_bound) == pytest.approx(1e7 + most, rel=1e-14)
+    sold = plan_unwind(1e7, 5e6, to_ltv=0.0, rounds=1, swap_fee=fee, **AROUND)
+    assert sold.operations["amount"].tolist() == pytest.approx([largest, most, most], rel=1e-12)
+    assert float(sold.first_step) == pytest.approx(largest, rel=1e-12)
+
+
+@pytest.mark.parametrize(("fee", "share"), [(0.1, 0.99), (0.1, 0.999), (0.5, 0.96), (0.9, 0.999)])
+def test_what_the_largest_trade_brings_one_round_and_a_flash_loan_reach(fee: float, share: float) -> None:
+    wanted = share * 250_000 * (1 - fee) ** 2
+    up = plan_leverage(1e7, to_supply=1e7 + wanted, swap_fee=fee, max_ltv=0.8, **AROUND)
+    down = plan_unwind(1e7, 5e6, repay=wanted, swap_fee=fee, **AROUND)
+    for plan in (up, down):
+        assert plan.plan_status is PlanStatus.REACHED
+        assert plan.rounds_made == plan.flash_reachable == 1
+    further = plan_leverage(1e7, to_supply=1e7 + 1.001 * wanted / share, swap_fee=fee, max_ltv=0.8, **AROUND)
+    assert (further.plan_status, int(further.rounds_made)) == (PlanStatus.REACHED, 2)
+    assert further.flash_reachable == 0
+
+
+@pytest.mark.parametrize("fee", [0.0, 1e-4, 0.02, 0.15])
+@pytest.mark.parametrize("trusted_to", [3e3, 2e4, 1e6])
+@pytest.mark.parametrize(
+    "curves",
+    [
+        *(curve_set(name) for name in sorted(CURVES | BENT) if name != "rising again"),
+        CurveSet.from_params(["A"], "depth", [[0.999, 20_000.0, 1.0]]),
+        CurveSet.from_params(["A"], "power", [[0.999, 0.01, 0.5, 1000.0]]),
+        CurveSet.from_params(["A"], "hill", [[0.999, 30_000.0, 1.0]]),
+        CurveSet.from_params(["A"], "hill", [[0.999, 30_000.0, 1.7]]),
+        CurveSet.from_ladders(["A"], [[0.0, 300.0, 5e3, 2e4]], [[0.999, 0.995, 0.7, 0.2]]),
+    ],
+    ids=[*(name for name in sorted(CURVES | BENT) if name != "rising again"), "depth", "power", "hill", "s", "ladder"],
+)
+def test_the_largest_trade_brings_more_than_any_other(curves: CurveSet, trusted_to: float, fee: float) -> None:
+    """Of curves whose utility rises again the first peak counts, as in their capacity."""
+    bounded = dataclasses.replace(curves, trusted_to=np.array([trusted_to]))
+    plan = plan_leverage(1e9, rounds=1, swap_fee=fee, depth=bounded, **LIMITS)
+    sizes = np.linspace(0.0, trusted_to, 20_001)
+    brought = curves.utility(sizes).reshape(-1) - sizes * fee
+    assert float(plan.bought) >= brought.max() * (1 - 1e-12)
+    assert float(plan.drawn) <= trusted_to * (1 + 1e-12)
 
 
 def test_a_curve_for_each_plan_is_matched_by_symbol() -> None:

@@ -84,7 +84,14 @@ def test_preview_answers_what_python_does() -> None:
         (("preview", "--supply", "A=1", "2"), 2, "--supply is one number, or NAME=NUMBER for several, not A=1 2"),
         (("preview", "--supply", "1", "--do", "borrow"), 2, "--do: an action is written as deposit=2 or deposit=2:ETH"),
         (("preview", "--supply", "1", "--do", "borrow=x"), 2, "--do borrow: 'x' is no number"),
-        (("preview", "--supply", "1", "--liquidation-threshold", "0.8", "--do", "lend=1"), 1, "no action 'lend'"),
+        (("preview", "--supply", "1", "--liquidation-threshold", "0.8", "--do", "lend=1"), 1, "--do lend: no action"),
+        (
+            ("preview", "--supply", "1", "--liquidation-threshold", "0.8", "--do", "borrow=1", "repay=-1"),
+            1,
+            "--do repay must be 0 or in [1e-100, 1e+100], but --do repay = -1.0",
+        ),
+        (("preview", "--supply", "A=1", "B=1", "A=2"), 2, "--supply names 'A' twice"),
+        (("preview", "--supply", "A=1", "--price", "A=1", "A=2"), 2, "--price names 'A' twice"),
     ],
 )
 def test_wrong_words_are_told_in_a_line(words: tuple[str, ...], code: int, message: str) -> None:

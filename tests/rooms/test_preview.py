@@ -81,7 +81,7 @@ def test_what_is_refused_changes_nothing_and_says_why(action: Any, reason: Refus
 
 def test_the_health_factor_may_refuse_a_borrowing_too() -> None:
     shown = preview(10, 15_000, [("borrow", 1700)], price=2000, liquidation_threshold=0.83)
-    assert int(shown.refused[1]) == Refusal.LTV  # without max_ltv the threshold limits it
+    assert int(shown.refused[1]) == Refusal.HEALTH
     least = preview(10, 15_000, [("borrow", 700)], price=2000, liquidation_threshold=0.83, min_health_factor=1.1)
     assert int(least.refused[1]) == Refusal.HEALTH
 
@@ -108,9 +108,33 @@ def test_without_debt_there_is_nothing_to_liquidate() -> None:
     assert shown.withdraw_room.tolist() == [20_000, 0]
 
 
-def test_a_threshold_below_max_ltv_takes_its_place() -> None:
+def test_without_max_ltv_the_health_factor_alone_limits_debt_also_by_a_new_threshold() -> None:
+    shown = preview(10, 12_000, [("threshold", 0.9), ("borrow", 5000)], price=2000, liquidation_threshold=0.83)
+    assert float(shown.borrow_room[1]) == pytest.approx(6000)
+    assert int(shown.refused[2]) == Refusal.NONE
+    assert float(shown.health_factor[2]) == pytest.approx(18_000 / 17_000)
+
+
+def test_a_threshold_below_max_ltv_limits_by_the_health_factor() -> None:
     shown = preview(1000, 100, [("threshold", 0.5), ("borrow", 450)], liquidation_threshold=0.85, max_ltv=0.8)
     assert float(shown.borrow_room[1]) == pytest.approx(400)
+    assert int(shown.refused[2]) == Refusal.HEALTH
+
+
+def test_a_new_threshold_leaves_max_ltv_as_it_is() -> None:
+    limits: dict[str, Any] = {
+        "liquidation_threshold": {"A": 0.83, "B": 0.8}, "max_ltv": {"A": 0.8, "B": 0.7},
+    }  # fmt: skip
+    shown = preview({"A": 10, "B": 10}, 5, [("threshold", 0.5, "A")], **limits)
+    assert float(shown.borrow_room[0]) == pytest.approx(15 - 5)
+    assert float(shown.borrow_room[1]) == pytest.approx(min(8 + 7, 5 + 8) - 5)
+
+
+def test_an_emode_of_some_gives_no_max_ltv_to_the_others() -> None:
+    mode = Emode(0.6, 0.9, assets=("A",))
+    pair = {"A": 100.0, "B": 100.0}
+    shown = preview(pair, 10, [("threshold", 0.9, "B"), ("borrow", 145)], liquidation_threshold=0.8, emode=mode)
+    assert shown.borrow_room[:2].tolist() == pytest.approx([60 + 80 - 10, 60 + 90 - 10])
     assert int(shown.refused[2]) == Refusal.LTV
 
 
@@ -230,7 +254,21 @@ def test_codes_and_names_are_those_of_the_tables() -> None:
         ({"actions": [("borrow", 1), ("borrow", -1)]}, r"actions\[1\] must be .* but actions\[1\] = -1.0"),
         ({"actions": [("fall", 1.0)]}, r"actions\[0\] must be in"),
         ({"actions": ["borrow"]}, r"actions\[0\] must be \(action, value\) or \(action, value, asset\)"),
-        ({"actions": [("borrow", 1, "ETH")]}, r"actions\[0\]: borrow is of no collateral"),
+        ({"actions": [("borrow", 1, "ETH")]}, r"actions\[0\]: borrow is of no collateral$"),
+        ({"actions": [("borrow", 1, "A")], "supply": {"A": 1}}, r"actions\[0\]: borrow is of no collateral$"),
+        ({"actions": None}, r"actions must be a sequence of \(action, value\), not None"),
+        ({"actions": "borrow"}, r"actions must be a sequence of \(action, value\), not 'borrow'"),
+        ({"actions": {"borrow": 1}}, r"actions must be a sequence of \(action, value\), not {'borrow': 1}"),
+        ({"supply": None}, "supply must be"),
+        ({"borrow": None}, "borrow must be"),
+        ({"price": None}, "price must be"),
+        ({"min_health_factor": None}, "min_health_factor must be"),
+        ({"supply": {}}, "supply must have a name for each collateral, not {}"),
+        ({"supply": {1: 2.0}}, r"supply must have a name for each collateral, not {1: 2\.0}"),
+        ({"assets": []}, r"assets must be different names, not \[\]"),
+        ({"assets": 3}, "assets must be different names, not 3"),
+        ({"assets": "AB"}, "assets must be different names, not 'AB'"),
+        ({"assets": ["A", ["B"]]}, r"assets must be different names, not \['A', \['B'\]\]"),
         ({"actions": [("deposit", 1, "ETH")]}, r"actions\[0\]: no collateral 'ETH'"),
         ({"supply": {"A": 1, "B": 2}, "actions": [("deposit", 1)]}, r"actions\[0\]: deposit must name one of A, B"),
         ({"supply": {"A": 1, "B": 2}, "price": {"A": 1, "C": 2}}, "price must have one value for each symbol"),
@@ -250,3 +288,12 @@ def test_a_bad_emode_is_refused() -> None:
         Emode(0.9, 0.8)
     with pytest.raises(ScenarioError, match="liquidation_threshold must be in"):
         Emode(0.9, 1.1)
+    several: Any = [0.8, 0.9]
+    with pytest.raises(ScenarioError, match=r"max_ltv must be one number, not \[0\.8, 0\.9\]"):
+        Emode(several, 0.95)
+
+
+@pytest.mark.parametrize("assets", [None, "ETH", ("ETH", 1), 7])
+def test_the_collaterals_of_an_emode_have_names(assets: Any) -> None:
+    with pytest.raises(ScenarioError, match="assets must be names of collaterals, not "):
+        Emode(0.8, 0.9, assets)

@@ -386,7 +386,7 @@ def test_a_directory_of_another_sweep_is_refused(tmp_path: Path) -> None:
         ("outputs", design, {"outputs": ["fees"]}),
         ("best", design, {"best": 2}),
         ("parquet", design, {"rows": False}),
-        ("strategy", design, {"strategy": LendingStrategy(repay=0.2)}),
+        (r"strategy\.repay", design, {"strategy": LendingStrategy(repay=0.2)}),
     ]
     for key, other, options in others:
         with pytest.raises(SweepError, match=f"holds another sweep: its {key} is .* choose another directory"):

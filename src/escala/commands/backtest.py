@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from escala.commands.terminal import Plot, UsageError, check_plot, print_json, print_table, save_plot, say, tell_plot
+from escala.commands.terminal import (
+    Plot,
+    UsageError,
+    Whole,
+    check_plot,
+    print_json,
+    print_table,
+    save_plot,
+    say,
+    tell_plot,
+)
 from escala.errors import RecordError
 
 if TYPE_CHECKING:
@@ -40,7 +50,7 @@ def backtest(
     level: float = 0.90,
     write: Path | None = None,
     strategy: str = "strategy",
-    blocks: int = 12,
+    blocks: Whole = 12,
     plot: Plot = None,
     json: bool = False,
 ) -> None:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from escala.commands.terminal import Database, Symbols, UsageError, check_known, finished, print_json, print_table, say
+from escala.commands.terminal import (
+    Database,
+    Symbols,
+    UsageError,
+    Whole,
+    check_known,
+    finished,
+    print_json,
+    print_table,
+    say,
+)
 
 if TYPE_CHECKING:
     from escala.store import RecordImport
@@ -51,7 +61,7 @@ def delete(
     *,
     symbols: Symbols = None,
     imports: Annotated[
-        list[int] | None, Parameter(name=["--imports", "--import"], consume_multiple=(1, 1_000_000))
+        list[Whole] | None, Parameter(name=["--imports", "--import"], consume_multiple=(1, 1_000_000))
     ] = None,
     since: str | None = None,
     before: str | None = None,

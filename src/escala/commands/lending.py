@@ -11,8 +11,10 @@ from cyclopts import Parameter
 from escala.commands.terminal import (
     Plot,
     UsageError,
+    Whole,
     announce_compilation,
     check_plot,
+    fields_named,
     print_json,
     save_plot,
     say,
@@ -36,7 +38,7 @@ def simulate(
     operations: Literal["none", "first", "all"] | None = None,
     all_: Annotated[bool, Parameter(name="--all")] = False,
     plot: Plot = None,
-    threads: int | None = None,
+    threads: Whole | None = None,
     json: bool = False,
 ) -> None:
     """Run the lending loop: one scenario with its operations, or a file of scenarios.
@@ -96,7 +98,7 @@ def _simulate_one(
     from escala.lending.simulate import DeFiSimulator
     from escala.lending.strategy import STRATEGY_FIELDS, LendingStrategy
 
-    fields = {name.replace("-", "_"): value for name, value in fields.items()}
+    fields = fields_named(fields)
     _check_fields(fields, STRATEGY_FIELDS)
     announce_compilation()
     with stopped("nothing was kept"):

@@ -11,8 +11,10 @@ from cyclopts import Parameter
 from escala.commands.terminal import (
     Plot,
     UsageError,
+    Whole,
     announce_compilation,
     check_plot,
+    fields_named,
     print_json,
     print_table,
     save_plot,
@@ -78,11 +80,11 @@ def market(
     bonus: float | None = None,
     set_: Annotated[dict[str, float] | None, Parameter(name="--set")] = None,
     over: Words = None,
-    paths: int | None = None,
-    seed: int | None = None,
+    paths: Whole | None = None,
+    seed: Whole | None = None,
     out: Path | None = None,
     plot: Plot = None,
-    threads: int | None = None,
+    threads: Whole | None = None,
     json: bool = False,
 ) -> None:
     """Let a loan live through prices, interest and liquidation: drawn prices, past ones, or a file of many positions.
@@ -221,9 +223,9 @@ def _fields(given: Mapping[str, float], rule: str) -> dict[str, Any]:
 
     known = _settable(rule)
     found: dict[str, Any] = {}
-    for written, value in given.items():
-        name = written.replace("-", "_")
+    for name, value in fields_named(given).items():
         if name not in known:
+            written = name.replace("_", "-")
             whole = tables.names((*tables.PROTOCOL_FIELDS, *tables.POLICY_FIELDS))
             why = f" of {rule}" if name in whole and not name.startswith("loop") else ""
             raise UsageError(f"--set.{written}: no such field{why}{did_you_mean(name, known)}")
@@ -261,9 +263,10 @@ def _varied(words: list[str], asked: Mapping[str, Any]) -> dict[str, Any]:
         name = written.replace("-", "_")
         if not sign:
             raise UsageError(f"--over: written as debt=6000..15000 or debt=6000,9000, not {word}")
-        if name not in known or name in found:
-            again = " twice" if name in found else ""
-            raise UsageError(f"--over: cannot vary {written}{again}{did_you_mean(name, known)}")
+        if name in found:
+            raise UsageError(f"--over: cannot vary {written} twice")
+        if name not in known:
+            raise UsageError(f"--over: cannot vary {written}{did_you_mean(name, known)}")
         if name == "sigma" and ("replay" in asked or "like" in asked):
             raise UsageError("--over sigma: --replay and --like bring volatility")
         if name == "price" and "replay" in asked:

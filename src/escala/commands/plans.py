@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +13,7 @@ from cyclopts import Parameter
 from escala.commands.terminal import (
     Plot,
     UsageError,
+    Whole,
     announce_compilation,
     check_plot,
     print_json,
@@ -17,6 +21,7 @@ from escala.commands.terminal import (
     say,
     tell_plot,
 )
+from escala.errors import ScenarioError
 from escala.files.json import plain
 
 if TYPE_CHECKING:
@@ -34,7 +39,7 @@ def plan(
     max_ltv: float,
     liquidation_threshold: float,
     min_health_factor: float,
-    rounds: int | None = None,
+    rounds: Whole | None = None,
     supply: float = 0.0,
     borrow: float = 0.0,
     fee_rate: float = 0.0,
@@ -113,7 +118,7 @@ def unwind(
     max_ltv: float | None = None,
     liquidation_threshold: float,
     min_health_factor: float,
-    rounds: int = 100,
+    rounds: Whole = 100,
     fee_rate: float = 0.0,
     swap_fee: float = 0.0,
     gas: float = 0.0,
@@ -246,10 +251,12 @@ def preview(
         "liquidation_threshold": _numbers("liquidation-threshold", liquidation_threshold),
         "max_ltv": _numbers("max-ltv", max_ltv),
     }
-    shown = room.preview(
-        _numbers("supply", supply), borrow, [_action(word) for word in do or ()], min_health_factor=min_health_factor,
-        emode=emode, **{name: value for name, value in given.items() if value is not None},
-    )  # fmt: skip
+    actions = [_action(word) for word in do or ()]
+    with _as_options(actions):
+        shown = room.preview(
+            _numbers("supply", supply), borrow, actions, min_health_factor=min_health_factor, emode=emode,
+            **{name: value for name, value in given.items() if value is not None},
+        )  # fmt: skip
     if json:
         refused = [room.Refusal(int(code)).name.lower() for code in shown.refused]
         print_json({"steps": list(shown.steps), **plain(shown.to_dict()), "refused": refused})
@@ -267,7 +274,12 @@ def _numbers(option: str, words: list[str] | None) -> Any:
     for name, sign, _ in pairs:
         if not name or not sign:
             raise UsageError(f"--{option} is one number, or NAME=NUMBER for several, not {' '.join(words)}")
-    return {name: _number(f"--{option} {name}", number) for name, _, number in pairs}
+    found: dict[str, float] = {}
+    for name, _, number in pairs:
+        if name in found:
+            raise UsageError(f"--{option} names {name!r} twice")
+        found[name] = _number(f"--{option} {name}", number)
+    return found
 
 
 def _action(word: str) -> Any:
@@ -278,6 +290,16 @@ def _action(word: str) -> Any:
         raise UsageError(f"--do: an action is written as deposit=2 or deposit=2:ETH, not {word}")
     value = _number(f"--do {kind}", number)
     return (kind, value, asset) if colon else (kind, value)
+
+
+@contextlib.contextmanager
+def _as_options(actions: Sequence[Any]) -> Iterator[None]:
+    """Name, in what is said of the place of an action, the option that it came from."""
+    try:
+        yield
+    except ScenarioError as error:
+        said = re.sub(r"actions\[(\d+)\]", lambda place: f"--do {actions[int(place[1])][0]}", str(error))
+        raise ScenarioError(said, arguments=error.arguments) from None
 
 
 def _number(what: str, word: str) -> float:

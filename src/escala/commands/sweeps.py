@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from escala.commands.terminal import (
     Plot,
     UsageError,
+    Whole,
     announce_compilation,
     check_plot,
     print_json,
@@ -31,7 +32,7 @@ def sweep(
     scheduler: str | None = None,
     dry_run: bool = False,
     plot: Plot = None,
-    threads: int | None = None,
+    threads: Whole | None = None,
     json: bool = False,
 ) -> None:
     """Simulate a design of any number of scenarios; stopped with Ctrl-C or killed, the same command goes on.
@@ -80,7 +81,7 @@ def work_through(
     scheduler: str | None = None,
     dry_run: bool = False,
     plot: Path | None = None,
-    threads: int | None = None,
+    threads: Whole | None = None,
     json: bool = False,
 ) -> None:
     """Sweep what a file describes, or estimate it, and print what was found; options are those of :func:`sweep`."""

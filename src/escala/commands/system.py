@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 from escala import __version__
-from escala.commands.terminal import UsageError, announce_compilation, print_json, say, stopped
+from escala.commands.terminal import UsageError, Whole, announce_compilation, print_json, say, stopped
 from escala.errors import BuildError
 from escala.text import progress
 
 
-def demo(*, files: Path | None = None, threads: int | None = None, json: bool = False) -> None:
+def demo(*, files: Path | None = None, threads: Whole | None = None, json: bool = False) -> None:
     """Run the main job: curves of 56 token pairs, 50 M USD over them, 374 Aave accounts through six years of prices.
 
     Parameters

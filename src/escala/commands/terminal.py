@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
-from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TextIO, TypeVar
 
-from cyclopts import Parameter
+from cyclopts import CoercionError, Parameter, Token
 
 from escala.errors import EscalaError, UnknownSymbolError
 from escala.text.visible import in_line, in_lines
 
 Result = TypeVar("Result")
 
+
+def _whole(_: object, tokens: Sequence[Token]) -> int:
+    """Read a whole number: of itself, cyclopts takes 1.5 for 2."""
+    if not re.fullmatch("[+-]?[0-9]+", tokens[0].value):
+        raise CoercionError(token=tokens[0], target_type=int)
+    return int(tokens[0].value)
+
+
+#: An integer: every option that is one has this type.
+Whole = Annotated[int, Parameter(converter=_whole)]
 #: Options that several commands have.
 Database = Annotated[str, Parameter(env_var="ESCALA_DB")]
 Symbols = Annotated[list[str] | None, Parameter(name=["--symbols", "--symbol"], consume_multiple=(1, 1_000_000))]
@@ -26,6 +37,23 @@ _GAP = 2  # between columns
 
 class UsageError(EscalaError):
     """Options that do not go together; ends with exit code 2."""
+
+
+def fields_named(given: Mapping[str, float]) -> dict[str, float]:
+    """Give what --set sets by the names of fields, which may be written with dashes.
+
+    Raises
+    ------
+    UsageError
+        If two of them are one field.
+    """
+    found: dict[str, float] = {}
+    for written, value in given.items():
+        name = written.replace("-", "_")
+        if name in found:
+            raise UsageError(f"--set.{written} is given twice")
+        found[name] = value
+    return found
 
 
 def say(*parts: object, file: TextIO | None = None, end: str = "\n", flush: bool = False) -> None:

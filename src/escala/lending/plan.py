@@ -144,7 +144,7 @@ def plan_leverage(
     depth : array_like or CurveSet, optional
         What a trade loses to the market: a share in [0, 1), or curves of the efficiency of a trade by its size, one for
         all plans or one for each along the last axis. No trade is larger than a curve is trusted to, nor than what
-        brings most.
+        brings most after `swap_fee`.
     flash_fee, flash_steps : array_like
         Fee of a flash loan as a share of it, and how many operations its one transaction costs as much gas as.
     threads : int, optional

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, TypeAlias
@@ -47,6 +47,10 @@ class Refusal(IntEnum):
     HEALTH = 4
 
 
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(name)
+
+
 @dataclass(frozen=True)
 class Emode:
     """Limits for collateral and debt that move together, in place of those of each collateral.
@@ -67,9 +71,14 @@ class Emode:
     source: str = ""
 
     def __post_init__(self) -> None:
-        """Check the limits."""
+        """Check the limits, and for which collaterals they are."""
         for name in ("max_ltv", "liquidation_threshold"):
-            check_interval(name, to_floats(name, getattr(self, name)), _ALLOWED[name])
+            limit = to_floats(name, getattr(self, name))
+            check_interval(name, limit, _ALLOWED[name])
+            if limit.ndim:
+                raise ScenarioError(f"{name} must be one number, not {getattr(self, name)!r}", arguments=(name,))
+        if not isinstance(self.assets, tuple | list) or not all(map(_is_name, self.assets)):
+            raise ScenarioError(f"assets must be names of collaterals, not {self.assets!r}", arguments=("assets",))
         check_order(
             "max_ltv", np.array(self.max_ltv), "liquidation_threshold", np.array(self.liquidation_threshold)
         )  # fmt: skip
@@ -196,7 +205,8 @@ def preview(
         third, but for debt, and for a fall of all prices. Values broadcast with the other arguments. What is refused
         changes nothing; prices and thresholds are never refused.
     price, liquidation_threshold, max_ltv : array_like or mapping
-        Of each collateral. Without `max_ltv` debt is limited by the health factor alone.
+        Of each collateral. Without `max_ltv` debt is limited by the health factor alone, whatever becomes of the
+        thresholds; with it by both, and a threshold that changes leaves `max_ltv` as it is.
     min_health_factor : array_like
         Least health factor that a withdrawal or a borrowing may leave, at least 1.
     assets : sequence of str, optional
@@ -219,6 +229,7 @@ def preview(
     With amounts cⱼ, prices pⱼ, thresholds LTⱼ and debt D the health factor is Σ cⱼ·pⱼ·LTⱼ/D. The liquidation price of j
     is (D − Σ of the others)/(cⱼ·LTⱼ), and all prices may fall by 1 − 1/health factor together. A borrowing is refused
     where D would exceed Σ cⱼ·pⱼ·max_ltvⱼ, or the health factor fall below the least one; a withdrawal for the latter.
+    Where an `emode` gives a max_ltv to some collaterals alone, those without one count with their threshold there.
 
     Examples
     --------
@@ -232,7 +243,7 @@ def preview(
     """
     names = _names(supply, assets)
     numbers = _numbers(supply, borrow, price, liquidation_threshold, max_ltv, min_health_factor, names, emode)
-    checked = [_checked(place, action, names) for place, action in enumerate(actions)]
+    checked = [_checked(place, action, names) for place, action in enumerate(_listed(actions))]
     state, shape = _started(numbers, checked, names)
     states, steps = [_described(state, np.zeros(shape, dtype=np.int64))], ["start"]
     for kind, value, asset in checked:
@@ -267,9 +278,10 @@ class _State:
 
     @property
     def borrowable_by_ltv(self) -> Floats:
-        """Most debt by max_ltv; a threshold that falls below it takes its place."""
-        total: Floats = (self.supply * self.price * np.minimum(self.max_ltv, self.threshold)).sum(axis=-1)
-        return total
+        """Most debt by max_ltv: inf without one, and what has none beside others that do counts with its threshold."""
+        without = np.isinf(self.max_ltv)
+        total = (self.supply * self.price * np.where(without, self.threshold, self.max_ltv)).sum(axis=-1)
+        return np.where(without.all(axis=-1), np.inf, total)
 
     @property
     def borrowable(self) -> Floats:
@@ -277,17 +289,25 @@ class _State:
         return np.minimum(self.borrowable_by_ltv, self.weighted / self.least)
 
 
-def _names(supply: Any, assets: Sequence[str] | None) -> tuple[str, ...]:
-    if isinstance(supply, Mapping) and assets is None:
-        assets = list(supply)
-    names = tuple(assets or ())
-    if assets is not None and (not names or len(set(names)) < len(names) or not all(map(_is_name, names))):
-        raise ScenarioError(f"assets must be different names, not {list(assets)!r}", arguments=("assets",))
+def _names(supply: Any, assets: Any) -> tuple[str, ...]:
+    """Give the names of the collaterals: keys of `supply` where no `assets` are given."""
+    if assets is None and not isinstance(supply, Mapping):
+        return ()
+    argument = "supply" if assets is None else "assets"
+    given = supply if assets is None else assets
+    names = () if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    if not names or not all(map(_is_name, names)) or len(set(names)) < len(names):
+        wanted = "be different names" if argument == "assets" else "have a name for each collateral"
+        raise ScenarioError(f"{argument} must {wanted}, not {given!r}", arguments=(argument,))
     return names
 
 
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and bool(name)
+def _listed(actions: Any) -> Sequence[Any]:
+    if isinstance(actions, str | Mapping) or not isinstance(actions, Iterable):
+        raise ScenarioError(
+            f"actions must be a sequence of (action, value), not {actions!r}", arguments=("actions",)
+        )  # fmt: skip
+    return list(actions)
 
 
 def _numbers(
@@ -299,21 +319,23 @@ def _numbers(
         if mode is None or mode.assets:
             raise ScenarioError("give liquidation_threshold, or an emode", arguments=("liquidation_threshold",))
         threshold = mode.liquidation_threshold
-    ltv = threshold if max_ltv is None else max_ltv
     given = {
-        "supply": supply, "borrow": borrow, "price": price, "liquidation_threshold": threshold, "max_ltv": ltv,
-        "min_health_factor": least,
+        "supply": supply, "borrow": borrow, "price": price, "liquidation_threshold": threshold,
+        "min_health_factor": least, **({} if max_ltv is None else {"max_ltv": max_ltv}),
     }  # fmt: skip
     arrays = {name: to_floats(name, _last(name, value, names)) for name, value in given.items()}
     for name in _ASSET:
-        if names and arrays[name].ndim and arrays[name].shape[-1] not in (1, len(names)):
+        if names and name in arrays and arrays[name].ndim and arrays[name].shape[-1] not in (1, len(names)):
             raise ScenarioError(
                 f"{name} of shape {arrays[name].shape} must have a last axis of {len(names)} collaterals",
                 arguments=(name,),
             )
     for name, array in arrays.items():
         check_interval(name, array, _ALLOWED[name])
-    check_order("max_ltv", arrays["max_ltv"], "liquidation_threshold", arrays["liquidation_threshold"])
+    if max_ltv is None:
+        arrays["max_ltv"] = np.array(np.inf)
+    else:
+        check_order("max_ltv", arrays["max_ltv"], "liquidation_threshold", arrays["liquidation_threshold"])
     if mode is not None:
         inside = np.array([not mode.assets or name in mode.assets for name in names or ("",)])
         arrays["liquidation_threshold"] = _within(inside, mode.liquidation_threshold, arrays["liquidation_threshold"])
@@ -364,8 +386,9 @@ def _checked(place: int, action: Any, names: tuple[str, ...]) -> tuple[str, Floa
     check_interval(where, array, _VALUES[kind])
     asset = action[2] if len(action) == 3 else None
     if asset is not None and (kind in _OF_DEBT or asset not in names):
-        reason = f"{kind} is of no collateral" if kind in _OF_DEBT else f"no collateral {asset!r}"
-        raise ScenarioError(f"{where}: {reason}{did_you_mean(asset, names)}", arguments=("actions",))
+        unknown = f"no collateral {asset!r}{did_you_mean(asset, names)}"
+        reason = f"{kind} is of no collateral" if kind in _OF_DEBT else unknown
+        raise ScenarioError(f"{where}: {reason}", arguments=("actions",))
     if asset is None and len(names) > 1 and kind not in (*_OF_DEBT, "fall"):
         raise ScenarioError(f"{where}: {kind} must name one of {', '.join(names)}", arguments=("actions",))
     if asset is None:

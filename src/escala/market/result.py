@@ -341,10 +341,13 @@ class MarketResult:
 
     @property
     def mean_apy(self) -> Any:
-        """That APR with its gains put back each step: (1 + APR·h)^(1/h) − 1, h the years of a step."""
+        """That APR with its gains put back each step: (1 + APR·h)^(1/h) − 1, h the years of a step.
+
+        inf where that exceeds all numbers, NaN where a step loses more than there is.
+        """
         h = self.market.step_years
-        with np.errstate(invalid="ignore"):
-            return np.power(1.0 + self.mean_apr * h, 1.0 / h) - 1.0
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return np.expm1(np.log1p(self.mean_apr * h) / h)
 
     @property
     def mean_hours_to_liquidation(self) -> Any:

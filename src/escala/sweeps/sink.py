@@ -268,8 +268,23 @@ def _read_manifest(directory: Path) -> dict[str, Any] | None:
 def _compare(directory: Path, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     for key in wanted:
         if key != "design" and known.get(key) != wanted[key]:
-            asked = f"{directory} holds another sweep: its {key} is {_brief(known.get(key))}, not {_brief(wanted[key])}"
+            name, there, here = _difference(key, known.get(key), wanted[key])
+            asked = f"{directory} holds another sweep: its {name} is {_brief(there)}, not {_brief(here)}"
             raise SweepError(f"{asked}; choose another directory")
+
+
+def _difference(name: str, one: Any, other: Any) -> tuple[str, Any, Any]:
+    """Go down to the first thing in which two contents differ: gives its name and what it is in each."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        pairs = [(f"{name}.{key}", one.get(key), other.get(key)) for key in {**one, **other}]
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = [(f"{name}[{k}]", *both) for k, both in enumerate(zip(one, other, strict=True))]
+    else:
+        pairs = []
+    for inner, first, second in pairs:
+        if first != second:
+            return _difference(inner, first, second)
+    return name, one, other
 
 
 def _brief(value: object) -> str:

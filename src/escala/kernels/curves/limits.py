@@ -81,7 +81,7 @@ def _capacity(family: int, p: Params, origin: float, steps: Floats, end: float) 
     if at > 0.0 and not (kinked and dispatch.marginal(family, p, origin, steps, at) > 0.0):
         return at, kinked
     if not dispatch.may_fall(family):
-        return math.inf if _utility(family, p, origin, steps, end) > 0.0 else 0.0, False
+        return math.inf if dispatch.ceiling(family, p, steps) > 0.0 else 0.0, False
     if _utility(family, p, origin, steps, end) > best:
         rising = (
             dispatch.value(family, p, origin, steps, end) > 1.0

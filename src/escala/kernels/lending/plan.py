@@ -9,6 +9,7 @@ import numpy as np
 
 from escala.kernels.families import dispatch
 from escala.kernels.families.params import of_row
+from escala.kernels.families.shapes import CONCAVE_FIRST, CONVEX, CONVEX_FIRST, RISING_AGAIN
 from escala.kernels.jit import (
     Codes,
     Floats,
@@ -59,6 +60,58 @@ def kept(curve: int, keep: float, market: Market, value: float) -> float:
     eta = dispatch.value(family[curve], of_row(params[curve]), origin[curve], steps, value)
     eta = 0.0 if eta < 0.0 else eta
     return 1.0 if eta > 1.0 else eta
+
+
+@helper
+def _pays(curve: int, market: Market, fee: float, value: float) -> bool:
+    """Tell whether one unit more than `value` brings more than the fee takes; above 1 efficiency counts as 1."""
+    family, params, origin, steps = market
+    eta, marginal = dispatch.value_and_marginal(family[curve], of_row(params[curve]), origin[curve], steps, value)
+    return (eta >= 1.0) | (marginal > fee)
+
+
+@routine
+def _largest(curve: int, market: Market, fee: float, most: float, scale: float) -> float:
+    """Trade up to `most` that brings most after a fee, at the first peak of v·η(v) − v·fee; `most` if it has none.
+
+    The peak ends the concave part of v·η(v), where that rises by the fee: it is looked for from `scale` on, by doubling
+    and halving.
+    """
+    family, params, origin, _ = market
+    coefficients = of_row(params[curve])
+    bend = dispatch.shape(family[curve], coefficients)
+    turn = max(dispatch.inflection(family[curve], coefficients, origin[curve]), 0.0)
+    low = turn if bend == CONVEX_FIRST else 0.0
+    end = min(most, turn) if (bend == CONCAVE_FIRST) | (bend == RISING_AGAIN) else most
+    if bend == CONVEX or low >= most or not _pays(curve, market, fee, low):
+        return most
+    high = min(max(low, scale), end)
+    for _ in range(HALVINGS):
+        if high == end or not _pays(curve, market, fee, high):
+            break
+        low, high = high, min(2.0 * high, end)
+    if _pays(curve, market, fee, high):
+        return most
+    for _ in range(HALVINGS):
+        mid = 0.5 * (low + high)
+        if not (low < mid < high):
+            break
+        if _pays(curve, market, fee, mid):
+            low = mid
+        else:
+            high = mid
+    return low
+
+
+@routine
+def trim(w: Floats, market: Market) -> None:
+    """Let no trade of the plan in the first lane be larger than what brings most after the fee of the exchange.
+
+    The largest trade that it was given is what brings most without one: a fee only lowers that.
+    """
+    if w[r.SWAP_FEE] > 0.0:
+        scale = w[r.SUPPLY] + w[r.EQUITY]
+        w[r.MOST] = _largest(int(w[r.CURVE]), market, w[r.SWAP_FEE], w[r.MOST], scale)
 
 
 @helper

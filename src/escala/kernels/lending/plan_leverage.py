@@ -315,6 +315,7 @@ def leverage(
             if table.shape[1] > 0:
                 _operations(work, table)
         else:
+            plan.trim(work, market)
             _walk(work, market, table)
             _beside(work, market)
         plan.put(work, o.FINAL_SUPPLY, values, counts, start + first, count)

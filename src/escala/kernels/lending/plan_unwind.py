@@ -300,6 +300,7 @@ def unwind(
             if table.shape[1] > 0:
                 _operations(work, table)
         else:
+            plan.trim(work, market)
             row = _walk(work, market, table)
             _beside(work, market)
             _last_withdrawal(work, table, row)
