@@ -467,6 +467,9 @@ def test_optimize_in_lots(folder: Path) -> None:
     refused = escala(*command, "--min-count", "1", cwd=folder)
     assert refused.returncode == 1
     assert "min_count counts what holds a least amount" in refused.stderr
+    refused = escala(*command, "--min-count", "2", "--max-count", "1", cwd=folder)
+    assert refused.returncode == 1
+    assert "min_count must not exceed max_count, but min_count = 2 and max_count = 1" in refused.stderr
 
 
 def test_optimize_backwards(folder: Path) -> None:

@@ -142,12 +142,15 @@ class Request:
                 "groups": _groups(curves, groups, group_limits),
             },
         )
-        if goal != "none" or held.values["greedy"] or request.whole:
+        if goal != "none" or held.values["greedy"] or held.values["step"] or request.whole:
             request._refuse_contradictions(goal)
         return request
 
     def _refuse_contradictions(self, goal: str) -> None:
-        """Refuse what the greedy method does not know, and what targets do not go with."""
+        """Refuse what a method does not know, and what targets do not go with."""
+        if self.controls["step"] and not self.greedy:
+            message = f"step = {self.controls['step']!r} is an increment of method='greedy'; method='exact' has none"
+            raise AllocationError(message, arguments=("step", "method"))
         if self.greedy and len(self.groups):
             raise AllocationError("method='greedy' knows no groups", arguments=("method", "groups"))
         if goal != "none" and (self.greedy or self.controls["exactly"]):
@@ -431,6 +434,10 @@ def _check_whole(request: Request, goal: str) -> None:
         if there:
             argument = "method" if request.greedy else other
             raise AllocationError(f"{other} knows no {first}: leave one of them out", arguments=(argument, first))
+    fewest, most = int(request.controls["min_count"]), int(request.controls["max_count"])
+    if fewest > most:
+        message = f"min_count must not exceed max_count, but min_count = {fewest} and max_count = {most}"
+        raise AllocationError(message, arguments=("min_count", "max_count"))
     if request.groups.overlap:
         message = f"groups that overlap know no {first}: leave one of them out, or let groups lie in one another"
         raise AllocationError(message, arguments=("groups", first))
@@ -477,7 +484,7 @@ def _control(row: Quantity, value: Any, n: int, totals: Floats) -> float:
     """Check what holds for all problems; None stands for what is usual."""
     if row.values.integer and not (value is None and row.default is None):
         return checked_count(row.name, value)
-    if value is None:
+    if value is None and row.default is None:
         return min(USUAL_GAP * n * n, MOST_USUAL_GAP) if row.name == "tolerance" else ALLOCATION_USUAL[row.name]
     given = one_number(row.name, value, row.values, AllocationError)
     most = float(totals.max(initial=0.0)) / given if row.name == "step" else 0.0

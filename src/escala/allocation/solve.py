@@ -89,12 +89,13 @@ def allocate(
         Where it is positive, amounts are whole multiples of it: an amount is lot·k, rounded once. A bound that is a
         multiple but for rounding is one, and lots fit that exceed the money by no more than 1e-12 of it.
     max_count, min_count : int
-        Most and least instruments that hold anything; by default any number. With a least number every instrument must
-        have a least amount: `lower`, `min_ticket` or `lots` above 0.
+        Most and least instruments that hold anything, the least number no larger than the other; by default any number.
+        With a least number every instrument must have a least amount: `lower`, `min_ticket` or `lots` above 0.
     groups : sequence or mapping, optional
-        A label for each instrument (or None), or a tuple of labels, a path from the outermost group inwards:
-        ``("binance", "spot")`` is in the groups ``binance`` and ``binance/spot``. By symbol too. Or group → list of its
-        symbols; then groups may overlap, so that an instrument is in an exchange and in a token.
+        A label for each instrument (or None; in a Series what is missing), or a tuple of labels, a path from the
+        outermost group inwards: ``("binance", "spot")`` is in the groups ``binance`` and ``binance/spot``, and the
+        label ``"binance/spot"`` is refused beside it. By symbol too. Or group → list of its symbols; then groups may
+        overlap, so that an instrument is in an exchange and in a token.
     group_upper, group_lower : float or (g,), or group → float
         Most and least capital of a group: one number for all, one for each in the order of the groups, or by name for
         some.
@@ -113,7 +114,7 @@ def allocate(
         The optimum with its proof, or increments of `step`, each to the instrument of highest marginal utility. The
         greedy method knows neither costs of trading nor groups, lots and counts.
     step : float, optional
-        Increment of the greedy method; by default a thousandth of the total.
+        Increment of the greedy method, and of no other; by default a thousandth of the total.
     max_nodes : int
         Where the search ends at the latest; then `status` is GAP_OPEN. 0 bounds without search.
     tolerance : float, optional
