@@ -13,7 +13,16 @@ import numpy.typing as npt
 from escala import keyed
 from escala.allocation.groups import Groups, GroupsLike
 from escala.allocation.groups import checked as checked_groups
-from escala.arrays import FloatLike, Floats, check_interval, is_integer, known_word, one_number, to_floats
+from escala.arrays import (
+    FloatLike,
+    Floats,
+    check_interval,
+    check_together,
+    is_integer,
+    known_word,
+    one_number,
+    to_floats,
+)
 from escala.curves.curveset import CurveSet
 from escala.curves.families import coefficient_rules, widest
 from escala.errors import AllocationError
@@ -122,6 +131,8 @@ class Request:
         else:
             controls = {**controls, "goal": _GOALS[goal]}
             rows, held, facts = _checked_settings(n, np.empty(0), curves, settings, controls, choices)
+            if goal == "marginal":
+                _check_worth(wanted, held["hurdle"])
             totals, wanted = _beside(
                 to_floats("total", _ceiling(curves, total, rows, held), AllocationError), wanted, goal
             )
@@ -342,6 +353,12 @@ def _target(targets: dict[str, FloatLike | None]) -> tuple[str, Floats]:
     return asked[0].removeprefix("target_"), values
 
 
+def _check_worth(wanted: Floats, hurdle: float) -> None:
+    """Refuse a marginal utility below what money returns elsewhere: no unit returns less."""
+    said = f"target_marginal must be at least hurdle = {hurdle!r}, which any unit returns elsewhere"
+    check_together({"target_marginal": wanted}, lambda target: target >= hurdle, said, AllocationError)
+
+
 def _ceiling(curves: CurveSet, total: FloatLike | None, rows: Floats, controls: Controls) -> FloatLike:
     """Give the most money that there is: as given, else all that the instruments may hold."""
     if total is not None:
@@ -350,7 +367,7 @@ def _ceiling(curves: CurveSet, total: FloatLike | None, rows: Floats, controls: 
     open_ended = np.flatnonzero(np.isinf(most))
     if open_ended.size:
         symbol = curves.symbols[open_ended[0]]
-        message = f"total must say how much there is at most: {symbol!r} has neither `upper` nor an end of its curve"
+        message = f"total must say how much there is at most: {symbol!r} has neither `upper` nor `trusted_to`"
         raise AllocationError(message, arguments=("total",))
     shares = rows[SETTING["max_share"]]
     least_share = float(shares[shares > 0.0].min(initial=1.0))
@@ -410,6 +427,8 @@ def _checked_settings(
     if n <= _FEW and controls["step"] is None and _PLAIN.issuperset(kinds):
         return _plain_settings(n, (*settings, *controls, *choices), values, kinds)
     held = keyed.of_some("current", settings["current"], curves.symbols, 0.0, AllocationError)
+    if held is not settings["current"]:
+        held = dict(zip(curves.symbols.tolist(), held, strict=True))  # errors name the symbol
     settings = {**settings, "current": held}
     rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
