@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import keyed
-from escala.arrays import Floats, per_item
+from escala.arrays import Floats, per_item, to_floats
 from escala.errors import AllocationError, did_you_mean
 from escala.keyed import PerSymbol
 from escala.tables import ALLOCATION_GROUPS, Quantity
@@ -224,5 +224,7 @@ def _limit(row: Quantity, given: Any, names: list[str]) -> Floats:
     wanted = keyed.mapping(row.name, given, AllocationError)
     if wanted is not None:
         keyed.refuse_strangers(row.name, wanted, names, AllocationError, of="groups")
-        given = [wanted.get(name, row.default) for name in names]
+        given = to_floats(row.name, [wanted.get(name, row.default) for name in names], AllocationError)
+        if given.shape == (len(names),):
+            keyed.check_each(row.name, given, names, row.values, AllocationError)
     return per_item(row.name, given, len(names), row.values, AllocationError)
