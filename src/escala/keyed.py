@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from escala.arrays import Floats, per_item
+from escala.arrays import Floats, per_item, to_floats
 from escala.errors import InputError, did_you_mean
 from escala.tables import Interval
 
@@ -71,7 +71,33 @@ def per_symbol(
     """
     if type(value) is float and interval.has(value):
         return np.full(len(symbols), value)
-    return per_item(name, by_symbol(name, value, symbols, error), len(symbols), interval, error)
+    matched = by_symbol(name, value, symbols, error)
+    if matched is not value:  # it came with its symbols
+        given = to_floats(name, matched, error)
+        if given.shape == (len(symbols),):
+            check_each(name, given, symbols, interval, error)
+    return per_item(name, matched, len(symbols), interval, error)
+
+
+def check_each(
+    name: str, values: Floats, symbols: Sequence[str] | Any, interval: Interval, error: type[InputError]
+) -> None:
+    """Check one value for each symbol.
+
+    Raises
+    ------
+    InputError
+        The class given; names the first symbol whose value is not allowed.
+    """
+    if interval.holds_all(values):
+        return
+    wrong = np.flatnonzero(~interval.contains(values))
+    if not wrong.size:
+        return
+    place = int(wrong[0])
+    requirement = f"{name} must be {interval}"
+    message = f"{requirement}, but {name}[{str(symbols[place])!r}] = {float(values[place])!r}"
+    raise error(message, arguments=(name,), indexes=((place,),), requirement=requirement)
 
 
 def mapping(name: str, value: Any, error: type[InputError]) -> Mapping[Any, Any] | None:
@@ -198,7 +224,9 @@ def _of_mapping(name: str, value: Mapping[Any, Any], symbols: list[str], error: 
     shapes = {symbol: np.shape(row) for symbol, row in zip(symbols, rows, strict=True)}
     for symbol, shape in shapes.items():
         first = shapes[symbols[0]]
-        if shape != first or len(shape) < axis:
+        if len(shape) < axis:
+            raise error(f"{name}[{symbol!r}] must be an array, not {value[symbol]!r}", arguments=(name,))
+        if shape != first:
             message = f"{name}[{symbol!r}] of shape {shape} does not go with {name}[{symbols[0]!r}] of shape {first}"
             raise error(message, arguments=(name,))
     return np.stack([np.asarray(row) for row in rows], axis=axis)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -244,12 +245,28 @@ def test_ways_to_say_groups_agree() -> None:
     assert same.amounts[0] == 2e4
 
 
+def test_what_a_series_lacks_has_no_group() -> None:
+    """Pandas makes NaN of None, as text or as an object."""
+    named: dict[str, Any] = {"S0": "x", "S1": None, "S2": "x"}
+    wanted = allocate(lines(3), 3e5, groups=named, group_upper=5e4).amounts
+    for kind in (None, object, "string"):
+        groups = pd.Series(named, dtype=kind)
+        assert allocate(lines(3), 3e5, groups=groups, group_upper=5e4).amounts.tolist() == wanted.tolist()
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
         ({"group_upper": 1.0}, "group_upper needs groups"),
         ({"groups": ["a"]}, "groups must have a label for each of 3 instruments, but has 1"),
         ({"groups": ["a", 5, None]}, r"groups\[1\] must be a label, a tuple of labels or None, not 5"),
+        ({"groups": np.array("a")}, r"groups must be labels of the instruments or lists of symbols by name, not array"),
+        ({"groups": {"a", "b", "c"}}, "groups must be labels of the instruments or lists of symbols by name, not {"),
+        ({"groups": {"a": np.array("S0")}}, r"groups\['a'\] must be a list of symbols, not array"),
+        (
+            {"groups": [("a", "a"), "a/a", "a"]},
+            r"groups\[1\] = 'a/a' and the path \('a', 'a'\) are both named 'a/a': rename one",
+        ),
         ({"groups": {"a": ["S0", "S9"]}}, r"groups\['a'\] names 'S9', which is not among the symbols"),
         ({"groups": {"a": []}}, r"groups\['a'\] has no instruments"),
         (

@@ -505,6 +505,7 @@ def test_results_show_themselves() -> None:
         ({"period_upper": np.ones((2, 2))}, r"period_upper of shape \(2, 2\) must be a number or one a period"),
         ({"symbol_upper": {"A": 1.0, "C": 1.0}}, r"symbol_upper .*has 'C', which is not among them"),
         ({"hurdle": -1.0}, r"hurdle must be"),
+        ({"hurdle": None}, r"hurdle must be real numbers, not None"),
         ({"spend": "all"}, r"spend must be 'at_most' or 'exactly', not 'all'"),
         ({"remainder": "x"}, r"remainder must be"),
         ({"max_nodes": -1}, r"max_nodes must be an integer"),

@@ -149,6 +149,78 @@ def test_two_lines_by_hand() -> None:
     assert float(shared.total) == pytest.approx(62_500.0, rel=1e-8)
 
 
+def falling(*starts: float) -> CurveSet:
+    """η = start − C, up to 10."""
+    return CurveSet.from_params(list("ABC"[: len(starts)]), "linear", [[-1.0, s] for s in starts], trusted_to=10.0)
+
+
+@pytest.mark.parametrize(
+    ("starts", "target", "given", "total", "amounts"),
+    [
+        ([1.0], 0.59, {"max_share": 0.5, "hurdle": 0.2}, 0.8, [0.4]),
+        ([1.0], 0.6, {"max_share": 0.5, "hurdle": 0.2}, 0.8, [0.4]),
+        ([1.0], 0.59, {"max_share": 0.5, "hurdle": 0.2, "reserve": 0.6}, 1.0, [0.4]),
+        ([1.0], 0.59, {"groups": ["g"], "group_share": 0.25, "hurdle": 0.2}, 1.6, [0.4]),
+        ([1.0, 0.9], 0.3, {"max_share": [0.3, 1.0]}, 0.5 / 0.3, [0.5, 0.45]),
+    ],
+)
+def test_shares_of_a_total_have_room_where_it_keeps_the_efficiency(
+    starts: list[float], target: float, given: dict[str, Any], total: float, amounts: list[float]
+) -> None:
+    """All that is worth placing keeps it: the total is the least in which its share of the total does not hinder."""
+    found = allocate(falling(*starts), target_efficiency=target, **given)
+    assert float(found.total) == pytest.approx(total, rel=1e-12)
+    assert found.amounts == pytest.approx(amounts, rel=1e-9)
+    again = allocate(falling(*starts), target_efficiency=[target, 0.9], **given)
+    assert again.total[0] == found.total
+    assert again.global_efficiency[1] == pytest.approx(0.9)
+
+
+@settings(max_examples=20)
+@given(SEEDS)
+def test_no_total_places_more_and_keeps_the_efficiency(seed: int) -> None:
+    """With shares, whether the money that there is keeps it or not."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 4))
+    curves = falling(*rng.uniform(0.5, 1.0, n))
+    given: dict[str, Any] = {
+        "max_share": rng.uniform(0.2, 1.0, n), "hurdle": rng.uniform(0.0, 0.4), "reserve": rng.uniform(0.0, 0.5),
+    }  # fmt: skip
+    along = allocate(curves, np.geomspace(1e-2, 10.0, 200), **given)
+    reached = along.global_efficiency
+    target = float(rng.uniform(np.nanmin(reached) - 0.1, np.nanmax(reached)))
+    found = allocate(curves, 10.0, target_efficiency=target, **given)
+    assert float(found.global_efficiency) >= target - 1e-11
+    most = along.amounts.sum(axis=1)[reached >= target].max(initial=0.0)
+    assert float(found.amounts.sum()) >= most * (1.0 - 1e-9)
+
+
+@pytest.mark.parametrize("target", [0.78, 0.8, 0.85, 0.9, 0.95])
+def test_a_price_that_rises_where_a_trade_pays_for_itself_is_found(target: float) -> None:
+    """1 − 2·C of the first, before the second is worth its fixed cost."""
+    found = allocate(falling(1.0, 0.9), target_marginal=target, fixed_cost=0.01)
+    assert float(found.total) == pytest.approx(0.5 * (1.0 - target), rel=1e-9)
+    assert float(found.shadow_price) == pytest.approx(target, rel=1e-9)
+
+
+@pytest.mark.parametrize("target", [0.5, 0.9, 1.2])
+def test_a_price_beyond_what_the_whole_returns_is_found(target: float) -> None:
+    """Of a curve that rises: the total at which its marginal utility falls to the target."""
+    hill = CurveSet.from_params(["A"], "hill", [[1.6, 0.7, 3.0]], trusted_to=10.0)
+    found = allocate(hill, target_marginal=target)
+    assert float(found.shadow_price) == pytest.approx(target, rel=1e-9)
+    assert float(allocate(hill, float(found.total) * (1.0 + 1e-4)).shadow_price) < target
+    many = allocate(hill, target_marginal=[target, 0.7], params=np.stack([hill.params] * 2))
+    assert many.total[:, 0].tolist() == [float(found.total)] * 2
+
+
+def test_money_that_is_left_returns_the_hurdle() -> None:
+    """0.38 and 0.33 return it, and the shares leave money at any total."""
+    found = allocate(falling(1.0, 0.9), target_marginal=0.24, max_share=[0.34, 0.57], hurdle=0.24)
+    assert found.amounts == pytest.approx([0.38, 0.33], rel=1e-9)
+    assert float(found.total) == pytest.approx(0.38 / 0.34, rel=1e-9)
+
+
 def test_many_targets_in_one_call() -> None:
     targets = np.linspace(0.0, 370_000.0, 130)
     found = allocate(lines(), target_utility=targets)
@@ -186,6 +258,14 @@ def test_a_smallest_ticket_makes_a_jump() -> None:
         ({"target_utility": 1e9}, "target_utility = 1000000000.0 is more than 750,000 can return: 375000.0 at most"),
         ({"target_marginal": 2.0}, "target_marginal = 2.0 is returned by no unit: the first returns 1.0"),
         (
+            {"target_marginal": 0.5, "groups": ["g", "g"], "group_share": 0.5},
+            "target_marginal = 0.5 is returned by no total that was tried up to 750,000: the nearest that one returns is",
+        ),
+        (
+            {"target_marginal": 0.9999999, "fixed_cost": 1e3},
+            "target_marginal = 0.9999999 is returned by no total that was tried up to 750,000: the nearest that one",
+        ),
+        (
             {"total": 1e5, "target_marginal": 0.1},
             "target_marginal = 0.1 is not reached: the last unit of 100,000 still returns 0.866666",
         ),
@@ -209,6 +289,10 @@ def test_targets_that_cannot_be_met_name_the_nearest(given: dict[str, Any], says
         ({"target_utility": 1.0, "spend": "exactly"}, "spend='exactly' knows no targets"),
         ({"target_utility": 1.0, "method": "greedy"}, "method='greedy' knows no targets"),
         ({"target_utility": [1.0, 2.0], "total": [1.0, 2.0, 3.0]}, r"target_utility of shape \(2,\) does not go with"),
+        (
+            {"target_marginal": [0.3, 0.1], "hurdle": 0.2},
+            r"target_marginal must be at least hurdle = 0.2, which any unit returns elsewhere, but target_marginal\[1\] = 0.1",
+        ),
         ({}, "total must be given, or a target"),
         (
             {"target_utility": 1.0, "params": lines().params[None], "aggregate": "mean"},
@@ -223,6 +307,8 @@ def test_bad_targets_are_refused(given: dict[str, Any], says: str) -> None:
 
 def test_an_open_end_needs_a_total() -> None:
     curves = CurveSet.from_params(["A"], "linear", [[-1e-6, 1.0]])
-    with pytest.raises(AllocationError, match="total must say how much there is at most: 'A' has neither"):
+    with pytest.raises(
+        AllocationError, match="total must say how much there is at most: 'A' has neither `upper` nor `trusted_to`"
+    ):
         allocate(curves, target_utility=1.0)
     assert float(allocate(curves, 1e6, target_utility=9e4).total) == pytest.approx(1e5, rel=1e-11)

@@ -294,6 +294,14 @@ def test_what_a_threshold_leaves_is_placed_within_the_count() -> None:
         ({"max_count": -1}, "max_count must be an integer in [0, 1,000,000,000], not -1"),
         ({"max_count": 1.5}, "max_count must be an integer in [0, 1,000,000,000], not 1.5"),
         ({"min_count": None}, "min_count must be an integer in [0, 1,000,000,000], not None"),
+        (
+            {"min_count": 2, "max_count": 1, "min_ticket": 1.0},
+            "min_count must not exceed max_count, but min_count = 2 and max_count = 1",
+        ),
+        (
+            {"min_count": 5, "max_count": 4, "min_ticket": 1.0},
+            "min_count must not exceed max_count, but min_count = 5 and max_count = 4",
+        ),
         ({"lots": -1.0}, "lots must be"),
         ({"lots": {"S0": 1.0, "S1": 1.0, "S2": math.nan}}, "lots"),
         ({"min_count": 1, "lots": [1.0, 0.0, 1.0]}, "'S1' (index 1) has neither lower nor min_ticket nor lots above 0"),

@@ -467,6 +467,9 @@ def test_optimize_in_lots(folder: Path) -> None:
     refused = escala(*command, "--min-count", "1", cwd=folder)
     assert refused.returncode == 1
     assert "min_count counts what holds a least amount" in refused.stderr
+    refused = escala(*command, "--min-count", "2", "--max-count", "1", cwd=folder)
+    assert refused.returncode == 1
+    assert "min_count must not exceed max_count, but min_count = 2 and max_count = 1" in refused.stderr
 
 
 def test_optimize_backwards(folder: Path) -> None:
@@ -555,8 +558,9 @@ def test_pictures_are_written(folder: Path, command: tuple[str, ...], name: str)
         (("predict", "--symbol", "USDC/WBTC", "--capital", "1", "--level", "2"), 1, "level must be in (0, 1), but level = 2.0"),
         (("predict", "--symbol", "USDC/WBTC", "--capital", "1", "--plot", "x.gif"), 1, "path must end in .png, .svg or .pdf, not 'x.gif'"),
         (("predict", "--symbol", "USDC/WBTC", "--capital", "1", "--db", "no.db"), 1, "there is no store at"),
-        (("optimize", "--total", "-1"), 1, "total_capital must be in [0, inf), but total_capital = -1.0"),
+        (("optimize", "--total", "-1"), 1, "total must be in [0, inf), but total = -1.0"),
         (("optimize", "--total", "1", "--upper", "A", "B=1"), 2, "--upper takes one number, or SYMBOL=NUMBER for some symbols, not 'A'"),
+        (("optimize", "--total", "1", "--upper", "1", "2"), 2, "--upper takes one number, or SYMBOL=NUMBER for some symbols, not 2 numbers"),
         (("optimize", "--total", "1", "--upper", "A=x"), 2, "--upper takes numbers, not 'A=x'"),
         (("optimize", "--total", "1", "--upper", "A=1", "A=2"), 2, "--upper names 'A' twice"),
         (("optimize", "--total", "1", "--upper", "A=1"), 1, "upper names 'A', which is not among the symbols"),

@@ -43,8 +43,15 @@ async def test_allocations_are_recorded(url: str) -> None:
             (["A"], [1.0, 2.0], {}, "total_capital must be one number"),
             (["A"], 1.0, {"uper": 5.0}, "'uper' is no limit of an allocation; these are: min_efficiency, lower"),
             (["A"], 1.0, {"upper": {"B": 5.0}}, "upper names 'B', which is not among the symbols"),
+            (["A"], 1.0, {"upper": {"A": -5.0}}, r"upper must be .*, but upper\['A'\] = -5.0"),
             (["A"], 1.0, {"max_share": 2.0}, "max_share must be"),
             (["A"], 1.0, {"reserve": 1.0}, "reserve must be"),
+            (
+                ["A"],
+                1.0,
+                {"min_count": 1, "max_count": 0},
+                "min_count must not exceed max_count, but min_count = 1 and",
+            ),
             (["A"], None, {}, "total must be given, or a target"),
             (["A"], 1.0, {"groups": {"B": "x"}}, "groups names 'B', which is not among the symbols"),
             (["A"], 1.0, {"target_utility": [1.0, 2.0]}, "target_utility must be one number, not of shape"),
@@ -216,7 +223,7 @@ async def test_rebalance(url: str) -> None:
         assert await engine.store.allocations() == []
 
         for bad, says in (
-            ({"A": -1.0}, "current"),
+            ({"A": -1.0}, r"current must be .*, but current\['A'\] = -1.0"),
             ([("A", 1.0)], "current must be a mapping"),
             ({"A": "x"}, "current"),
         ):

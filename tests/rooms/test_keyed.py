@@ -107,6 +107,8 @@ def test_drawn_coefficients_are_matched_by_symbol() -> None:
     assert found.amounts.tolist() == allocate(CURVES, 1e5, params=drawn).amounts.tolist()
     with pytest.raises(AllocationError, match=r"^params\['B'\] of shape \(1, 2\) does not go with params\['A'\]"):
         allocate(CURVES, 1e5, params={"B": drawn[:1, 1], "A": drawn[:, 0]})
+    with pytest.raises(AllocationError, match=r"^params\['A'\] must be an array, not 1$"):
+        allocate(CURVES, 1e5, params={"A": 1, "B": 2})
 
 
 def test_masks_are_matched_by_symbol() -> None:
@@ -151,8 +153,22 @@ def test_what_is_held_of_an_unknown_symbol_is_refused() -> None:
     for given in ({"B": 1.0, "AA": 2.0}, pd.Series({"AA": 2.0})):
         with pytest.raises(AllocationError, match=r"^current names 'AA', which is not among the symbols; did you mean"):
             allocate(CURVES, 1e5, current=given)
-    with pytest.raises(AllocationError, match=r"current must be in \[0, inf\), but current\[1\] = -1"):
+    with pytest.raises(AllocationError, match=r"current must be in \[0, inf\), but current\['B'\] = -1"):
         allocate(CURVES, 1e5, current={"B": -1.0})
+
+
+def test_a_value_that_is_not_allowed_is_named_by_its_symbol() -> None:
+    given: dict[str, Any]
+    for given, said in (
+        ({"upper": {"B": -1.0, "A": 1.0}}, r"upper\['B'\] = -1.0"),
+        ({"max_share": pd.Series({"B": 2.0, "A": 1.0})}, r"max_share\['B'\] = 2.0"),
+        ({"trade_cost": {"A": 0.0, "B": 2.0}}, r"trade_cost\['B'\] = 2.0"),
+        ({"groups": ["x", "y"], "group_upper": {"y": -1.0}}, r"group_upper\['y'\] = -1.0"),
+        ({"upper": [1.0, -1.0]}, r"upper\[1\] = -1.0"),
+    ):
+        with pytest.raises(AllocationError, match=said) as caught:
+            allocate(CURVES, 1e5, **given)
+        assert caught.value.indexes == ((1,),)
 
 
 def test_a_misspelt_symbol_is_suggested() -> None:

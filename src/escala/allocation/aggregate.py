@@ -315,7 +315,7 @@ class _Solver:
             ladders = envelopes.ladders(self.request.curves.symbols, self.request.limits, falling=self.falls)
             asked = self.asked(ladders)
             answers, _ = run(asked, 1)
-            infeasible.raise_infeasible(asked, answers)
+            infeasible.raise_infeasible(asked, answers, {})
             amounts, scale = answers.amounts[0], ladders.scale
             known = not envelopes.look_at(amounts) and not envelopes.look_about(amounts)
             returned = float((self.drawn.priority * envelopes.utility(amounts)).sum()) - self.request.controls[

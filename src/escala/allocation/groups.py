@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from escala import keyed
-from escala.arrays import Floats, per_item
+from escala.arrays import Floats, per_item, to_floats
 from escala.errors import AllocationError, did_you_mean
 from escala.keyed import PerSymbol
 from escala.tables import ALLOCATION_GROUPS, Quantity
@@ -120,8 +120,10 @@ def _members(groups: Any, symbols: list[str]) -> dict[str, set[int]]:
     """Give the places of every group's instruments."""
     if isinstance(groups, Mapping) and not (groups and are_labels(groups.values())):
         return _listed(groups, symbols)
+    if keyed.is_series(groups):  # which may hold NaN where None was given
+        groups = groups.astype(object).where(groups.notna(), None)
     labels = keyed.by_symbol("groups", groups, symbols, AllocationError)
-    if isinstance(labels, str) or not isinstance(labels, Iterable):
+    if not _is_listed(labels):
         message = f"groups must be labels of the instruments or lists of symbols by name, not {groups!r}"
         raise AllocationError(message, arguments=("groups",))
     labels = list(labels)
@@ -129,14 +131,27 @@ def _members(groups: Any, symbols: list[str]) -> dict[str, set[int]]:
         message = f"groups must have a label for each of {len(symbols)} instruments, but has {len(labels)}"
         raise AllocationError(message, arguments=("groups",))
     members: dict[str, set[int]] = {}
+    paths: dict[str, tuple[str, ...]] = {}
     for i, label in enumerate(labels):
         if not _is_label(label):
             message = f"groups[{i}] must be a label, a tuple of labels or None, not {label!r}"
             raise AllocationError(message, arguments=("groups",), indexes=((i,),))
         path = () if label is None else (label,) if isinstance(label, str) else label
         for depth in range(len(path)):
-            members.setdefault("/".join(path[: depth + 1]), set()).add(i)
+            around = path[: depth + 1]
+            name = "/".join(around)
+            if paths.setdefault(name, around) != around:
+                message = f"groups[{i}] = {label!r} and the path {paths[name]!r} are both named {name!r}: rename one"
+                raise AllocationError(message, arguments=("groups",), indexes=((i,),))
+            members.setdefault(name, set()).add(i)
     return members
+
+
+def _is_listed(values: Any) -> bool:
+    """Tell what can be gone through in an order of its own; text and arrays without an axis are none."""
+    if isinstance(values, str | bytes | Set) or not isinstance(values, Iterable):
+        return False
+    return np.ndim(values) > 0 if isinstance(values, np.ndarray) else True
 
 
 def are_labels(values: Iterable[Any]) -> bool:
@@ -156,7 +171,7 @@ def _listed(groups: Mapping[str, Any], symbols: list[str]) -> dict[str, set[int]
     places = {symbol: i for i, symbol in enumerate(symbols)}
     members: dict[str, set[int]] = {}
     for name, listed in groups.items():
-        if isinstance(listed, str) or not isinstance(listed, Iterable):
+        if not (_is_listed(listed) or isinstance(listed, Set)):
             message = f"groups[{name!r}] must be a list of symbols, not {listed!r}"
             raise AllocationError(message, arguments=("groups",))
         found = list(listed)
@@ -209,5 +224,7 @@ def _limit(row: Quantity, given: Any, names: list[str]) -> Floats:
     wanted = keyed.mapping(row.name, given, AllocationError)
     if wanted is not None:
         keyed.refuse_strangers(row.name, wanted, names, AllocationError, of="groups")
-        given = [wanted.get(name, row.default) for name in names]
+        given = to_floats(row.name, [wanted.get(name, row.default) for name in names], AllocationError)
+        if given.shape == (len(names),):
+            keyed.check_each(row.name, given, names, row.values, AllocationError)
     return per_item(row.name, given, len(names), row.values, AllocationError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -26,8 +27,11 @@ _GROUP_LOWER = names(ALLOCATION_GROUPS).index("group_lower")
 _STATUS = {row.value: row.name for row in ALLOCATION_STATUS}
 
 
-def raise_infeasible(request: Request, answers: Answers) -> None:
-    """Raise for the first problem without an allocation, naming the bounds that conflict."""
+def raise_infeasible(request: Request, answers: Answers, said: Mapping[int, str]) -> None:
+    """Raise for the first problem without an allocation, naming the bounds that conflict.
+
+    `said` has what is known of problems beside their answers.
+    """
     if answers.worst_status < len(ALLOCATION_ANSWERED):
         return
     failed = np.flatnonzero(answers.status >= len(ALLOCATION_ANSWERED))
@@ -41,7 +45,9 @@ def raise_infeasible(request: Request, answers: Answers) -> None:
     of_group = ended in ("group_full", "group_short", "groups_conflict")
     symbol = request.curves.symbols[culprit] if culprit >= 0 and not of_group else None
     money = float(request.money[problem])
-    if ended == "target_missed":
+    if problem in said:
+        message, symbol, excess = said[problem], None, math.nan
+    elif ended == "target_missed":
         message = _of_target(request, problem, total, excess)
     elif ended == "groups_conflict":
         message = _of_groups(request, culprit, money, excess)

@@ -13,7 +13,16 @@ import numpy.typing as npt
 from escala import keyed
 from escala.allocation.groups import Groups, GroupsLike
 from escala.allocation.groups import checked as checked_groups
-from escala.arrays import FloatLike, Floats, check_interval, is_integer, known_word, one_number, to_floats
+from escala.arrays import (
+    FloatLike,
+    Floats,
+    check_interval,
+    check_together,
+    is_integer,
+    known_word,
+    one_number,
+    to_floats,
+)
 from escala.curves.curveset import CurveSet
 from escala.curves.families import coefficient_rules, widest
 from escala.errors import AllocationError
@@ -122,6 +131,8 @@ class Request:
         else:
             controls = {**controls, "goal": _GOALS[goal]}
             rows, held, facts = _checked_settings(n, np.empty(0), curves, settings, controls, choices)
+            if goal == "marginal":
+                _check_worth(wanted, held["hurdle"])
             totals, wanted = _beside(
                 to_floats("total", _ceiling(curves, total, rows, held), AllocationError), wanted, goal
             )
@@ -142,12 +153,15 @@ class Request:
                 "groups": _groups(curves, groups, group_limits),
             },
         )
-        if goal != "none" or held.values["greedy"] or request.whole:
+        if goal != "none" or held.values["greedy"] or held.values["step"] or request.whole:
             request._refuse_contradictions(goal)
         return request
 
     def _refuse_contradictions(self, goal: str) -> None:
-        """Refuse what the greedy method does not know, and what targets do not go with."""
+        """Refuse what a method does not know, and what targets do not go with."""
+        if self.controls["step"] and not self.greedy:
+            message = f"step = {self.controls['step']!r} is an increment of method='greedy'; method='exact' has none"
+            raise AllocationError(message, arguments=("step", "method"))
         if self.greedy and len(self.groups):
             raise AllocationError("method='greedy' knows no groups", arguments=("method", "groups"))
         if goal != "none" and (self.greedy or self.controls["exactly"]):
@@ -339,6 +353,12 @@ def _target(targets: dict[str, FloatLike | None]) -> tuple[str, Floats]:
     return asked[0].removeprefix("target_"), values
 
 
+def _check_worth(wanted: Floats, hurdle: float) -> None:
+    """Refuse a marginal utility below what money returns elsewhere: no unit returns less."""
+    said = f"target_marginal must be at least hurdle = {hurdle!r}, which any unit returns elsewhere"
+    check_together({"target_marginal": wanted}, lambda target: target >= hurdle, said, AllocationError)
+
+
 def _ceiling(curves: CurveSet, total: FloatLike | None, rows: Floats, controls: Controls) -> FloatLike:
     """Give the most money that there is: as given, else all that the instruments may hold."""
     if total is not None:
@@ -347,7 +367,7 @@ def _ceiling(curves: CurveSet, total: FloatLike | None, rows: Floats, controls: 
     open_ended = np.flatnonzero(np.isinf(most))
     if open_ended.size:
         symbol = curves.symbols[open_ended[0]]
-        message = f"total must say how much there is at most: {symbol!r} has neither `upper` nor an end of its curve"
+        message = f"total must say how much there is at most: {symbol!r} has neither `upper` nor `trusted_to`"
         raise AllocationError(message, arguments=("total",))
     shares = rows[SETTING["max_share"]]
     least_share = float(shares[shares > 0.0].min(initial=1.0))
@@ -407,6 +427,8 @@ def _checked_settings(
     if n <= _FEW and controls["step"] is None and _PLAIN.issuperset(kinds):
         return _plain_settings(n, (*settings, *controls, *choices), values, kinds)
     held = keyed.of_some("current", settings["current"], curves.symbols, 0.0, AllocationError)
+    if held is not settings["current"]:
+        held = dict(zip(curves.symbols.tolist(), held, strict=True))  # errors name the symbol
     settings = {**settings, "current": held}
     rows = np.empty((len(_ALLOWED), n))
     for row, (name, interval) in zip(rows, _ALLOWED.items(), strict=True):
@@ -431,6 +453,10 @@ def _check_whole(request: Request, goal: str) -> None:
         if there:
             argument = "method" if request.greedy else other
             raise AllocationError(f"{other} knows no {first}: leave one of them out", arguments=(argument, first))
+    fewest, most = int(request.controls["min_count"]), int(request.controls["max_count"])
+    if fewest > most:
+        message = f"min_count must not exceed max_count, but min_count = {fewest} and max_count = {most}"
+        raise AllocationError(message, arguments=("min_count", "max_count"))
     if request.groups.overlap:
         message = f"groups that overlap know no {first}: leave one of them out, or let groups lie in one another"
         raise AllocationError(message, arguments=("groups", first))
@@ -477,7 +503,7 @@ def _control(row: Quantity, value: Any, n: int, totals: Floats) -> float:
     """Check what holds for all problems; None stands for what is usual."""
     if row.values.integer and not (value is None and row.default is None):
         return checked_count(row.name, value)
-    if value is None:
+    if value is None and row.default is None:
         return min(USUAL_GAP * n * n, MOST_USUAL_GAP) if row.name == "tolerance" else ALLOCATION_USUAL[row.name]
     given = one_number(row.name, value, row.values, AllocationError)
     most = float(totals.max(initial=0.0)) / given if row.name == "step" else 0.0

@@ -97,12 +97,13 @@ class Allocation:
         (upper_bound − utility) over the size of upper_bound, 0 where both are 0; after a second solve the larger of
         the two.
     dual_price, dual_bound : P float64
-        λ, and D(λ) = λT + Σ max(w·U(C) − (hurdle + λ)·C), the bound before the search; after a second solve with the
-        first amounts as lower bounds.
+        λ, net of the hurdle, and D(λ) = λT + Σ max(w·U(C) − (hurdle + λ)·C), the bound before the search; after a
+        second solve with the first amounts as lower bounds.
     shadow_price : P float64
         What one more unit of money returns: the w·U′ that all instruments without a binding reason share, less what
         buying costs where more is bought, plus what selling costs where some is sold (greedy: the w·U′ that the last
-        increment began with).
+        increment began with). The hurdle is not taken off, other than in `dual_price`. Bounds stay where they are: what
+        room more money would make where `max_share` or `group_share` bind is not in it.
     binding : P + (n,) int8
         Codes of :class:`Binding`; `binding_names` has them as text.
     status : P int8

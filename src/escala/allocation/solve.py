@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from escala import parallel
-from escala.allocation import infeasible
+from escala.allocation import infeasible, targets
 from escala.allocation.aggregate import allocate_for_draws
 from escala.allocation.groups import GroupsLike
 from escala.allocation.problem import FIGURES, Answers, Request, rates
@@ -89,12 +89,13 @@ def allocate(
         Where it is positive, amounts are whole multiples of it: an amount is lot·k, rounded once. A bound that is a
         multiple but for rounding is one, and lots fit that exceed the money by no more than 1e-12 of it.
     max_count, min_count : int
-        Most and least instruments that hold anything; by default any number. With a least number every instrument must
-        have a least amount: `lower`, `min_ticket` or `lots` above 0.
+        Most and least instruments that hold anything, the least number no larger than the other; by default any number.
+        With a least number every instrument must have a least amount: `lower`, `min_ticket` or `lots` above 0.
     groups : sequence or mapping, optional
-        A label for each instrument (or None), or a tuple of labels, a path from the outermost group inwards:
-        ``("binance", "spot")`` is in the groups ``binance`` and ``binance/spot``. By symbol too. Or group → list of its
-        symbols; then groups may overlap, so that an instrument is in an exchange and in a token.
+        A label for each instrument (or None; in a Series what is missing), or a tuple of labels, a path from the
+        outermost group inwards: ``("binance", "spot")`` is in the groups ``binance`` and ``binance/spot``, and the
+        label ``"binance/spot"`` is refused beside it. By symbol too. Or group → list of its symbols; then groups may
+        overlap, so that an instrument is in an exchange and in a token.
     group_upper, group_lower : float or (g,), or group → float
         Most and least capital of a group: one number for all, one for each in the order of the groups, or by name for
         some.
@@ -108,12 +109,14 @@ def allocate(
         What money returns elsewhere, at least 0.
     remainder : {"distribute", "hold"}
         Whether money that `min_efficiency` leaves over is placed in a second solve, without that threshold but with the
-        first amounts as lower bounds and within all other bounds; what then lies below is in ``below_threshold``.
+        first amounts as lower bounds and within all other bounds; what then lies below is in ``below_threshold``. Where
+        all must be spent and the first amounts stand in the way of that, they are let go: all is placed anew, without
+        the threshold.
     method : {"exact", "greedy"}
         The optimum with its proof, or increments of `step`, each to the instrument of highest marginal utility. The
         greedy method knows neither costs of trading nor groups, lots and counts.
     step : float, optional
-        Increment of the greedy method; by default a thousandth of the total.
+        Increment of the greedy method, and of no other; by default a thousandth of the total.
     max_nodes : int
         Where the search ends at the latest; then `status` is GAP_OPEN. 0 bounds without search.
     tolerance : float, optional
@@ -123,15 +126,15 @@ def allocate(
     target_efficiency : float or array, optional
         The most money whose whole, ΣC·η/ΣC, keeps this efficiency.
     target_marginal : float or array, optional
-        The money at which the next unit returns this.
+        The money at which the next unit returns this, at least the hurdle.
     params : (draws, n, 4) float64 or symbol → (draws, 4), optional
         Coefficients instead of ``curves.params``, one problem (or path) a draw: see :meth:`CurveSet.draw_params`.
         Without those of the last columns that no curve uses, if you like.
     aggregate : "mean", ("mean-sd", k) or ("cvar", level), optional
         One allocation for all draws, instead of one each: for the mean of Σ w·U over the draws, for that mean less k
         standard deviations, or for the mean of the worst 1 − level of the draws (level in [0, 1)). Draws count alike.
-        The answer is an :class:`AggregateAllocation`. Not with `min_efficiency`, costs of trading, lots, counts or the
-        greedy method.
+        The answer is an :class:`AggregateAllocation`. Not with `min_efficiency`, costs of trading, groups, targets,
+        lots, counts or the greedy method.
     threads : int, optional
         Threads for many problems; by default all processors. Results do not depend on it.
 
@@ -188,11 +191,17 @@ def allocate(
     second solve holds within the same limits. Neither targets nor groups that overlap go with lots and counts.
 
     A target is met to 1e-12 of its size: the total is sought by Newton's method inside a bracket, along the best
-    utility of a total, whose slope is the shadow price. The efficiency of the whole only falls with the total where all
-    weights are alike, utilities bend downwards, nothing costs anything to trade and nothing must be held; elsewhere it
-    may come back to a target, and the last total that keeps it is looked for by trying totals from the ceiling
-    downwards, eight an octave over ten octaves, then one: where the target is kept on less than a twelfth of a total it
-    may be missed, but what is found keeps it always.
+    utility of a total, whose slope is the shadow price (where shares of the total bind, more than it). The efficiency
+    of the whole only falls with the total where all weights are alike, utilities bend downwards, nothing costs anything
+    to trade and nothing must be held; elsewhere it may come back to a target, and the last total that keeps it is
+    looked for by trying totals from the ceiling downwards, eight an octave over ten octaves, then one: where the target
+    is kept on less than a twelfth of a total it may be missed, but what is found keeps it always.
+
+    Where `max_share` or `group_share` limit anything, and all that is worth placing keeps the efficiency, the total is
+    the least that has room for it. What a unit returns falls with the total where utilities bend downwards, trades have
+    no fixed costs, and there are neither tickets nor shares of the total; elsewhere a total that returns a marginal
+    utility is looked for among as many totals as above if no other is found, and what is returned on less than a
+    twelfth of a total may be missed. The C library tries no totals for that, and cuts shares with the total.
 
     A problem depends on no other but those before it in its own block of 64 (they begin at multiples of 64), from whose
     price its search begins: parts of a path that begin there give the same bits as the whole.
@@ -243,7 +252,8 @@ def allocate(
         raise AllocationError(message, arguments=("aggregate", request.whole[0]))
     crew = None if threads is None else parallel.checked_threads(threads, AllocationError)
     answers, first = run(request, crew)
-    infeasible.raise_infeasible(request, answers)
+    said = targets.settle(request, (answers, first)) if sought is not None else {}
+    infeasible.raise_infeasible(request, answers, said)
     again = bool(first.solution.size) and bool((answers.column("phases") > 1.0).any())
     found = _named(request, answers, _named(request, first, None) if again else None)
     return found if aggregate is None else allocate_for_draws(found, params, aggregate, crew)

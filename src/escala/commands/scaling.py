@@ -364,6 +364,8 @@ def _limit(name: str, words: list[str], of: str = "symbol") -> float | dict[str,
     option = f"--{name.replace('_', '-')}"
     if len(words) == 1 and "=" not in words[0]:
         return _number(option, words[0], words[0])
+    if not any("=" in word for word in words):
+        raise UsageError(f"{option} takes one number, or {of.upper()}=NUMBER for some {of}s, not {len(words)} numbers")
     found: dict[str, float] = {}
     for word in words:
         symbol, equals, number = word.rpartition("=")
@@ -394,13 +396,13 @@ async def _allocation(
     from escala.engine.rebalancing import checked_total
     from escala.store import Store
 
+    total = None if total is None else checked_total(total, "total")
     if wanted.is_wanted:
         async with await Store.open(db, create=False) as store:
             curves, _ = await fitted(store, symbols, wanted)
             settings, own = await store.config(), await store.symbol_config()
             chosen = completed(limits, curves.symbols.tolist(), settings, own)
-            money = None if total is None else checked_total(total)
-            found = await asyncio.to_thread(allocate, curves, money, **chosen)
+            found = await asyncio.to_thread(allocate, curves, total, **chosen)
             await keep_allocation(store, found)
             return found, settings
     async with await PredictiveScalingEngine.open(db, create=False) as engine:

@@ -98,7 +98,8 @@ class CurveSet:
         a, b, c, d. With x = capital − `origin`: linear a·x + b, quadratic a·x² + b·x + c, exponential a·exp(−b·x) + c
         with b > 0, sqrt a·√capital + b, hill a·u^(c − 1)/(1 + u^c) with u = capital/b, b > 0, c in [1, 20] and an a
         that keeps the highest efficiency at or below 1, ladder: a and b are factors of its slopes and its knots, 1 but
-        in draws, and c is the number of its steps, which :meth:`ladder` gives. NaN where there is no curve; 0 where a
+        in draws, and c is the number of its steps, which :meth:`ladder` gives, depth
+        a·(1 + (C/b)^c)^(−1/c) and power a − b·(C/d)^c of the capital C itself. NaN where there is no curve; 0 where a
         coefficient is not used.
     origin : (n,) float64
         Smallest capital seen for exponentials (so that a cannot overflow), and for quadratics over a range less than
@@ -191,7 +192,8 @@ class CurveSet:
         families : str, sequence or mapping of str
             One for all, one a curve, or symbol → family; so it is for the other arguments.
         params : (n, 2), (n, 3) or (n, 4) float64
-            a, b, … as in the class, what is not used left out or 0; b of an exponential must be positive.
+            a, b, … of each family as :attr:`params` of the class says, what is not used left out or 0; b of an
+            exponential must be positive.
         trusted_to, origin : float or (n,)
             Where trust ends (positive, inf allowed); what capitals of quadratics and exponentials are counted from.
 

@@ -12,10 +12,20 @@ from escala.allocation.groups import are_labels
 from escala.arrays import one_number
 from escala.errors import AllocationError
 from escala.store import ScalingConfig, SymbolConfig
-from escala.tables import ALLOCATION_GROUPS, ALLOCATION_TARGETS, FINITE, SYMBOL_SETTINGS, names
+from escala.tables import (
+    ALLOCATION_GROUPS,
+    ALLOCATION_SETTINGS,
+    ALLOCATION_TARGETS,
+    FINITE,
+    SYMBOL_SETTINGS,
+    intervals,
+    names,
+)
 
 #: Limits that may differ by symbol, the efficiency too though no symbol has one of its own.
 _PER_SYMBOL: Final = ("min_efficiency", *names(SYMBOL_SETTINGS))
+
+_ALLOWED: Final = intervals(ALLOCATION_SETTINGS)
 
 #: What is held, what trading costs, and lots: none, for a symbol that is not named.
 _TRADING: Final = ("current", "trade_cost", "fixed_cost", "lots")
@@ -63,6 +73,7 @@ def completed(
         wanted = keyed.mapping(name, given.get(name), AllocationError)
         if wanted is not None or given.get(name) is None:
             keyed.refuse_strangers(name, wanted or {}, symbols, AllocationError)
+            keyed.per_symbol(name, wanted or {}, list(wanted or {}), _ALLOWED[name], AllocationError)
             fallback = _OPEN[name] if name in _OPEN else getattr(system, name)
             defaults = (getattr(own.get(symbol), name, None) for symbol in symbols)
             limits[name] = [

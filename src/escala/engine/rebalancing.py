@@ -9,7 +9,7 @@ import numpy as np
 
 from escala import keyed
 from escala.allocation.result import Allocation
-from escala.arrays import Floats, check_interval, one_number, to_floats
+from escala.arrays import Floats, one_number, to_floats
 from escala.curves.curveset import CurveSet
 from escala.engine.results import RebalancePlan
 from escala.errors import AllocationError
@@ -43,19 +43,19 @@ def holdings(current: Mapping[str, float], total: float | None) -> tuple[Floats,
     if held.ndim != 1:
         message = f"current must map each symbol to one number, not to arrays of shape {held.shape[1:]}"
         raise AllocationError(message, arguments=("current",))
-    check_interval("current", held, FINITE_FROM_ZERO, AllocationError)
+    keyed.check_each("current", held, list(current), FINITE_FROM_ZERO, AllocationError)
     return held, float(held.sum()) if total is None else checked_total(total)
 
 
-def checked_total(total: Any) -> float:
-    """Check the money there is.
+def checked_total(total: Any, name: str = "total_capital") -> float:
+    """Check the money there is, given as an argument of that name.
 
     Raises
     ------
     AllocationError
         Names its value.
     """
-    return one_number("total_capital", total, FINITE_FROM_ZERO, AllocationError)
+    return one_number(name, total, FINITE_FROM_ZERO, AllocationError)
 
 
 def plan(

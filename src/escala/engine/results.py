@@ -53,7 +53,7 @@ class RebalancePlan:
     drift : float
         Share of the total, or of what is held if that is more, that would change its place, cash included.
     threshold : float
-        The drift from which on it is worth it (`rebalance_threshold`).
+        The drift above which it is worth it (`rebalance_threshold`).
     worth_it : bool
         Whether the drift exceeds it and anything is gained.
     gain : float
