@@ -204,7 +204,8 @@ def export(
     Parameters
     ----------
     file
-        Where they go: columns symbol, capital, efficiency, weight, observed_at (UTC).
+        Where they go: columns symbol, capital, efficiency, weight, observed_at (UTC); symbol comes last where one
+        begins with #, for a row that does would be a comment.
     symbols
         Whose: --symbols A B C; by default all.
     excel_safe
@@ -245,13 +246,16 @@ async def _stored(db: str, symbols: list[str] | None) -> StoredRecords:
 def _table(records: StoredRecords) -> dict[str, Any]:
     import numpy as np
 
-    return {
+    table = {
         "symbol": records.symbol,
         "capital": records.capital,
         "efficiency": records.efficiency,
         "weight": records.weight,
         "observed_at": [f"{time}Z" for time in np.datetime_as_string(records.observed_at, unit="us")],
     }
+    if any(symbol.startswith("#") for symbol in set(records.symbol.tolist())):
+        table["symbol"] = table.pop("symbol")  # to the end: a row of CSV that begins with # is a comment
+    return table
 
 
 def list_(*, symbols: Symbols = None, imports: bool = False, db: Database = "escala.db", json: bool = False) -> None:

@@ -37,7 +37,7 @@ _ROLES: Final = {
     "records": ("symbol", "capital", "efficiency", "weight", "time", "trade_id"),
     "quotes": trades.ROLES,
     "order_book": order_book.ROLES,
-    "either": (*trades.ROLES, "snapshot"),
+    "either": (*trades.ROLES, "snapshot", "is_snapshot"),
 }
 #: Levels that a side has at least before executions are asked whether they are an order book.
 _LEVELS: Final = 2
@@ -89,7 +89,8 @@ def read(
         that are computed here are always at most 1.) More than a fifth are refused all the same.
     time_unit : {"auto", "s", "ms", "us", "ns", "excel"}
         What numbers in a column of times count: units since 1970, or days as Excel counts them. By default their
-        magnitude tells which unit it is. Dates may be text with the year first, UTC where they have no zone.
+        magnitude tells which unit it is. Dates may be text with the year first; where they have no zone, in that of
+        the column's name (``Time(UTC+8)``), else UTC, which a note tells.
     delimiter : str, optional
         What separates values in CSV: one sign, or "tab".
     decimal, thousands : str, optional
