@@ -26,7 +26,7 @@ from escala.text.visible import hidden
 _OF_ROWS: Final = ("capital", "efficiency", "price", "amount_in")
 #: Roles whose numbers have to be written out; fees may be percents.
 _OF_NUMBERS: Final = frozenset(
-    ("capital", "efficiency", "weight", "price", "quantity", "value", "amount_in", "amount_out")
+    ("capital", "efficiency", "weight", "price", "quantity", "value", "amount_in", "amount_out", "pnl", "returns")
 )
 _NO_HEADER: Final = "header=['time', 'price', …] names its columns, header=False numbers them from 1"
 
