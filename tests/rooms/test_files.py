@@ -779,6 +779,8 @@ def test_symbols_that_no_store_takes_are_named_by_row(tmp_path: Path) -> None:
         RecordFileError, match=r"r\.csv: symbol must be text without control characters .*, but row 4: symbol = 'B\\nC'"
     ):
         read(tmp_path, HEAD + 'A,5,0.5\n"B\nC",5,0.5\n')
+    with pytest.raises(RecordError, match=r"symbol must be text without control characters .*, not 'B\\nC'"):
+        sources.read({"capital": [1.0], "efficiency": [0.5]}, symbol="B\nC")
     made = sources.read({**RECORD, "symbol": ["'+5"]})
     assert made.notes == (
         '1 symbol with an apostrophe, as files for spreadsheets (--excel-safe) have it, kept as written: "\'+5"',

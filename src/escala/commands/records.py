@@ -74,7 +74,8 @@ def import_(
     columns
         A column of another name: --column.capital notional. What a file has is told by the names that exchanges use and
         by the numbers: a value (price × quantity) is no quantity. Roles are symbol, capital, efficiency, weight, time,
-        side, price, quantity, value, amount_in, amount_out, snapshot, order, fee and fee_currency.
+        side, price, quantity, value, amount_in, amount_out, token_in, token_out, snapshot, is_snapshot, order, status,
+        fee and fee_currency.
     side
         Which side of an order book becomes records; by default both, with symbols of their own. Of executions without
         a column of sides: buy or sell.

@@ -123,7 +123,8 @@ def book(
     levels : path, data frame, Arrow table or mapping of columns
         One row a level: `side` (bid or ask; b, a, buy, sell too), `price`, `quantity` and, if there, `snapshot`,
         `time` and `symbol`. Rows may stand in any order; quantities at one price are added. Rows of one symbol
-        and snapshot, or of one symbol and time where there is no `snapshot`, are one book.
+        and snapshot, or of one symbol and time where there is no `snapshot`, are one book. Rows whose `is_snapshot`
+        (or `update_type`, `type`, …) says that they change a book are refused.
         One row a snapshot is welcome too, with columns for each level such as ``bids[0].price``, and so is the JSON of
         exchanges and ccxt: :func:`escala.sources.read` says how.
     columns : mapping of str to str, optional

@@ -23,6 +23,7 @@ from escala.sources.columns import Columns, Table
 from escala.sources.conventions import Conventions
 from escala.sources.results import EfficiencyRecords, names
 from escala.text.numerals import counted
+from escala.text.visible import hidden
 
 Kind: TypeAlias = Literal["auto", "records", "quotes", "order_book"]
 TimeUnit: TypeAlias = Literal["auto", "s", "ms", "us", "ns", "excel"]
@@ -136,6 +137,9 @@ def read(
     if not known_word(kind, _KINDS):
         raise RecordError(f"kind must be one of {', '.join(_KINDS)}, not {kind!r}", arguments=("kind",))
     check_flag("clip", clip, RecordError)
+    if isinstance(symbol, str) and hidden(symbol) is not None:
+        message = f"symbol must be text without control characters and marks of direction, not {symbol!r}"
+        raise RecordError(message, arguments=("symbol",))
     for name in ("strict", "normalise"):
         check_flag(name, options.get(name, False), RecordError)
     meanings = sides_of.meanings(sides)
