@@ -160,11 +160,13 @@ def _done(trades: Trades, columns: Columns) -> Trades:
     """Leave out what was not done by its status, unless its size is what was filled of it."""
     if "status" not in columns or roles.tier("quantity", columns.names.get("quantity", "")) in {0, 2}:
         return trades
-    said = [str(value).strip().lower() for value in columns["status"].tolist()]
-    bad = np.array([word.startswith(_NOT_DONE) for word in said], dtype=bool)[trades.rows]
+    texts = list(map(str, columns["status"].tolist()))
+    word_of = {text: text.strip().lower() for text in set(texts)}
+    undone = {text for text, word in word_of.items() if word.startswith(_NOT_DONE)}
+    bad = np.array([text in undone for text in texts], dtype=bool)[trades.rows]
     if not bad.any():
         return trades
-    words = ", ".join(dict.fromkeys(said[row] for row in trades.rows[bad].tolist()))
+    words = ", ".join(dict.fromkeys(word_of[texts[row]] for row in trades.rows[bad].tolist()))
     many = int(np.count_nonzero(bad))
     note = f"{counted(many, 'row')} left out: their {columns.names['status']!r} is {words}"
     return replace(part(trades, ~bad), left_out=trades.left_out + many, notes=(*trades.notes, note))
@@ -225,15 +227,15 @@ def _check_one_way(columns: Columns, how: How, symbols: list[str], codes: npt.ND
     for role in ("side", *_TOKENS):
         if role not in columns:
             continue
-        ways = [_way(role, columns, value, how) for value in columns[role].tolist()]
-        first: dict[int, Any] = {}
-        other = np.array(
-            [
-                way is not None and first.setdefault(code, way) != way
-                for code, way in zip(codes.tolist(), ways, strict=True)
-            ],
-            dtype=bool,
-        )
+        texts = list(map(str, columns[role].tolist()))
+        meant = {text: _way(role, columns, text, how) for text in set(texts)}
+        numbers: dict[Any, int] = {None: -1}
+        number = {text: numbers.setdefault(way, len(numbers)) for text, way in meant.items()}
+        ways = np.array([number[text] for text in texts], dtype=np.int64)
+        told = np.flatnonzero(ways >= 0)[::-1]
+        first = np.full(len(symbols), -1)
+        first[codes[told]] = ways[told]  # backwards: the first of each symbol stays
+        other = (ways >= 0) & (ways != first[codes])
         if other.any():
             symbol = symbols[codes[other.argmax()]]
             columns.refuse(
@@ -244,12 +246,12 @@ def _check_one_way(columns: Columns, how: How, symbols: list[str], codes: npt.ND
             )
 
 
-def _way(role: str, columns: Columns, value: Any, how: How) -> Any:
+def _way(role: str, columns: Columns, value: str, how: How) -> bool | str | None:
     """Give what tells the direction of a swap, None where nothing does."""
     if role == "side":
         side = sides_of.meant(columns.names["side"], value, how.sides)
         return side if isinstance(side, bool) else None
-    return str(value).strip().casefold() if sides_of.is_told(value) else None
+    return value.strip().casefold() if sides_of.is_told(value) else None
 
 
 def _executions(columns: Columns, choice: Choice, how: How, symbols: list[str], codes: npt.NDArray[np.int32]) -> Trades:
