@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import gzip
 import io
 import json
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +50,11 @@ def read(tmp_path: Path, text: str | bytes, name: str = "r.csv", **options: Any)
         ("symbol;capital;efficiency\nA;1,234;0.5\n", {}, [1234.0], [0.5]),  # the other column has points
         ("symbol;capital;efficiency\nA;1,234;1\n", {"decimal": ","}, [1.234], [1.0]),
         ("symbol;capital;efficiency\nA;1,234;1\n", {"thousands": ","}, [1234.0], [1.0]),
-        ("symbol;capital;efficiency\nA;1.234;1\n", {}, [1.234], [1.0]),
+        ("symbol;capital;efficiency\nA;1.234;1\n", {"decimal": "."}, [1.234], [1.0]),
+        ("symbol;capital;efficiency\nA;1.234;0.5\n", {}, [1.234], [0.5]),
+        ("symbol\tcapital\tefficiency\nA\t1.234\t1\nA\t1.2\t1\n", {}, [1.234, 1.2], [1.0, 1.0]),
+        ("symbol,capital,efficiency\nA,1.234,1\n", {}, [1.234], [1.0]),
+        ("symbol;capital;efficiency;lat\nA;2;1;40.123\n", {}, [2.0], [1.0]),
         ("symbol;capital;efficiency\nA;1.234;1\n", {"thousands": "."}, [1234.0], [1.0]),
         ('symbol,capital,efficiency\nA,"1,234.56",0.5\nB,"1,000,000",0.25\n', {}, [1234.56, 1e6], [0.5, 0.25]),
         ("symbol\tcapital\tefficiency\nA\t5\t0.5\n", {}, [5.0], [0.5]),
@@ -85,7 +91,7 @@ def test_files_are_read_as_they_are_written(
         ("symbol\tcapital\tefficiency\nA\t5\t0.5\n", ("values are separated by tabs",)),
         ("title\nsymbol,capital,efficiency\nA,5,0.5\n", ("1 row before the header left out",)),
         ("# x\nsymbol,capital,efficiency\nA,5,0.5\n#A,6,1\n#A,7,1\n", ("1 comment before the first row left out", "2 rows that begin with # left out")),
-        (HEAD + "A,0.05BTC,0.5\nA,$3,0.5\nA,7 BTC,1\n", ("capital: BTC, $ taken off its numbers",)),
+        (HEAD + "A,0.05BTC,0.5\nB,$3,0.5\nA,7 BTC,1\n", ("capital: BTC, $ taken off its numbers",)),
         (HEAD + "A,5,0.5\n", ()),
     ],
 )  # fmt: skip
@@ -97,6 +103,9 @@ def test_how_a_file_was_read_is_told(text: str, notes: tuple[str, ...], tmp_path
     ("text", "options", "message"),
     [
         ("symbol;capital;efficiency\nA;1,234;1\n", {}, r"r\.csv row 2: capital must be a number, not '1,234': the comma may be for decimals or for thousands: say decimal=',' or thousands=','"),
+        ("symbol;capital;efficiency\nA;1;1\nB;1.234 USD;1\n", {}, r"r\.csv row 3: capital must be a number, not '1\.234 USD': the point may be for decimals or for thousands: say decimal='\.' or thousands='\.'"),
+        ("symbol\tcapital\tefficiency\nA\t1.234\t1\n", {}, "row 2: capital must be a number, not '1.234': the point may be"),
+        ("symbol;capital;efficiency\n" + "A;1.234;1\n" * 200_000, {}, "row 2: capital must be a number, not '1.234': the point may be"),
         (HEAD + 'A,"1,5",0.5\n', {"decimal": "."}, r"row 2: capital must be a number, not '1,5': decimal and thousands say how numbers are written"),
         ("symbol;capital;efficiency\nA;12.34,5;0,5\n", {}, "row 2: capital must be a number, not '12.34,5'"),
         ("A,5,0.5\nB,6,0.6\n", {}, r"r\.csv: this file seems to have no header, its first row is 'A', '5', '0\.5': header=\['time', 'price', …\] names its columns, header=False numbers"),
@@ -654,3 +663,125 @@ def test_digits_of_other_scripts_are_refused(text: str, tmp_path: Path) -> None:
 def test_a_large_file_with_digits_of_another_script_is_refused_too(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"row 100002: capital must be a number"):
         read(tmp_path, HEAD + "A,1000,0.5\n" * 100_000 + "A,1\uff10,0.5\n")
+
+
+# --- zones and factors in names ----------------------------------------------------------------------------------
+
+RECORD: dict[str, Any] = {"symbol": ["A"], "capital": [1.0], "efficiency": [0.5]}
+NOON = 1_706_702_400.0  # of 2024-01-31, UTC
+
+
+def moments(made: EfficiencyRecords) -> list[float]:
+    assert made.observed_at is not None
+    found: list[float] = made.observed_at.tolist()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "hours", "said"),
+    [
+        ("Time(UTC+8)", 8.0, "UTC+08:00"), ("Date [UTC-5]", -5.0, "UTC-05:00"), ("time (GMT+05:30)", 5.5, "UTC+05:30"),
+        ("time (+0100)", 1.0, "UTC+01:00"), ("Date(UTC)", 0.0, ""), ("time_utc", 0.0, ""), ("datetime (GMT)", 0.0, ""),
+        ("time", 0.0, "UTC"), ("time [ms]", 0.0, "UTC"), ("date (yyyy-mm-dd)", 0.0, "UTC"),
+    ],
+)  # fmt: skip
+def test_names_of_times_say_their_zone(name: str, hours: float, said: str, tmp_path: Path) -> None:
+    told = f"{name}: times that name no zone were taken as {said}" + ", as its name says" * (len(said) > 3)
+    notes, then = (told,) * bool(said), NOON - 3600.0 * hours
+    text = "2024-01-31 12:00"
+    forms = (
+        [text],
+        [np.datetime64(text)],
+        np.array([text], "M8[s]"),
+        pd.to_datetime([text]),
+        pa.array([datetime.datetime(2024, 1, 31, 12)]),
+    )
+    for form in forms:
+        made = sources.read({**RECORD, name: form})
+        assert (moments(made), made.notes) == ([then], notes)
+    excel = sources.read({**RECORD, name: [45322.5]}, time_unit="excel")
+    assert (moments(excel), excel.notes) == ([then], notes)
+    for zoned in ([f"{text}Z"], ["2024-01-31 12:00 UTC"], pd.Series(pd.to_datetime([text]).tz_localize("UTC")), [NOON]):
+        made = sources.read({**RECORD, name: zoned})
+        assert (moments(made), made.notes) == ([NOON], ())
+    for many in (1, 60_000):
+        made = read(tmp_path, f"symbol,capital,efficiency,{name}\n" + f"A,1,.5,{text}\n" * many + f"A,1,.5,{text}Z\n")
+        assert (moments(made)[:: len(made) - 1], made.notes) == ([then, NOON], notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "zone"),
+    [
+        ("time (EST)", "EST"),
+        ("Timestamp (Europe/Berlin)", "Europe/Berlin"),
+        ("Date (local time)", "local"),
+        ("datetime [ET]", "ET"),
+    ],
+)
+def test_zones_that_tell_no_offset_are_refused(name: str, zone: str, tmp_path: Path) -> None:
+    message = re.escape(f"zone {zone} of {name!r} is not known: write UTC or an offset such as UTC+01:00 there")
+    with pytest.raises(RecordError, match=message):
+        sources.read({**RECORD, name: ["2024-01-31 12:00"]})
+    with pytest.raises(RecordFileError, match=message):
+        read(tmp_path, f"symbol,capital,efficiency,{name}\nA,1,0.5,2024-01-31 12:00\n")
+    for zoned in ("2024-01-31T12:00:00Z", NOON):
+        assert moments(sources.read({**RECORD, name: [zoned]})) == [NOON]
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("capital (k USD)", "k"), ("capital (in thousands)", "thousands"), ("capital [M]", "M"), ("capital (USDm)", "USDm"),
+        ("Capital (TEUR)", "TEUR"), ("capital ('000)", "000"), ("notional (cents)", "cents"), ("capital {1e6}", "1e6"),
+    ],
+)  # fmt: skip
+def test_factors_in_names_are_refused(name: str, word: str) -> None:
+    message = re.escape(
+        f"column {name!r} says {word!r}, which is no unit but a factor or a share: write the numbers out"
+    )
+    with pytest.raises(RecordError, match=message):
+        sources.read({"symbol": ["A"], name: [1.0], "efficiency": [0.5]})
+
+
+def test_shares_in_names_are_refused_but_of_fees_and_units_are_welcome() -> None:
+    for name, word in (("efficiency (%)", "%"), ("efficiency %", "%"), ("efficiency (bps)", "bps")):
+        with pytest.raises(RecordError, match=re.escape(f"{name!r} says {word!r}")):
+            sources.read({"symbol": ["A"], "capital": [1.0], name: [0.5]})
+    with pytest.raises(RecordError, match="'efficiency_pct' says 'pct'"):
+        sources.read(
+            {"symbol": ["A"], "capital": [1.0], "efficiency_pct": [0.5]}, columns={"efficiency": "efficiency_pct"}
+        )
+    with pytest.raises(RecordError, match=r"'amount_in \(gwei\)' says 'gwei'"):
+        sources.read({"symbol": ["A"] * 5, "amount_in (gwei)": [1.0] * 5, "amount_out": [1.0] * 5})
+    trades = {"symbol": ["A"] * 5, "side": ["sell"] * 5, "price (ct)": [1.0] * 5, "quantity": [1.0] * 5}
+    with pytest.raises(RecordError, match=r"'price \(ct\)' says 'ct'"):
+        sources.read(trades)
+    trades["price (USDT)"] = trades.pop("price (ct)")
+    assert sources.read({**trades, "fee (%)": [0.1] * 5}).efficiency.tolist() == [0.999] * 5
+    for name in ("capital (TUSD)", "capital [USD]", "Capital (BUSD)", "notional_usd", "capital (MKR)"):
+        assert sources.read({"symbol": ["A"], name: [1.0], "efficiency": [0.5]}).notes == ()
+
+
+def test_currencies_behind_numbers_and_other_encodings(tmp_path: Path) -> None:
+    made = read(tmp_path, "symbol;capital;efficiency\nA;1.234,50 €;0,5\nA;20€;0,5\n")
+    assert (made.capital.tolist(), made.notes[-1]) == ([1234.5, 20.0], "capital: € taken off its numbers")
+    assert sources.read({**RECORD, "capital": ["1234.50$"]}).capital.tolist() == [1234.5]
+    with pytest.raises(RecordError, match="'99%': % is no unit but a factor or a share: write the number out"):
+        sources.read({**RECORD, "efficiency": ["99%"]})
+    with pytest.raises(
+        RecordFileError, match=r"r\.csv: not a CSV file in UTF-8 or UTF-16 but in UTF-32: save it as UTF-8"
+    ):
+        read(tmp_path, (HEAD + "A,5,0.5\n").encode("utf-32"))
+
+
+def test_symbols_that_no_store_takes_are_named_by_row(tmp_path: Path) -> None:
+    with pytest.raises(
+        RecordFileError, match=r"r\.csv: symbol must be text without control characters .*, but row 4: symbol = 'B\\nC'"
+    ):
+        read(tmp_path, HEAD + 'A,5,0.5\n"B\nC",5,0.5\n')
+    with pytest.raises(RecordError, match=r"symbol must be text without control characters .*, not 'B\\nC'"):
+        sources.read({"capital": [1.0], "efficiency": [0.5]}, symbol="B\nC")
+    made = sources.read({**RECORD, "symbol": ["'+5"]})
+    assert made.notes == (
+        '1 symbol with an apostrophe, as files for spreadsheets (--excel-safe) have it, kept as written: "\'+5"',
+    )

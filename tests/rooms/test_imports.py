@@ -249,6 +249,25 @@ def test_what_a_store_exports_it_has(tmp_path: Path) -> None:
     assert done.stderr == "escala: 12 records imported before, from t.csv: --allow-duplicates adds them once more\n"
 
 
+async def test_symbols_that_begin_as_comments_do_are_exported_as_symbols(tmp_path: Path) -> None:
+    async with await Store.open(tmp_path / "escala.db") as store:
+        for symbol in ("#hash", "A"):
+            await store.add_record(symbol, 1.0, 0.5, observed_at=1_700_000_000.0)
+    done = await asyncio.to_thread(escala, "records", "export", "out.csv", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    made = sources.read(tmp_path / "out.csv")
+    assert (made.symbol.tolist(), made.notes) == (["#hash", "A"], ())
+
+
+def test_a_file_that_cannot_be_added_leaves_no_store(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text(HEADER + 'A,1,0.5,1700000000\n"B\nC",1,0.5,1700000000\n')
+    done = escala("records", "import", "r.csv", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "r.csv: symbol must be text without control characters" in done.stderr
+    assert "but row 4: symbol = 'B\\nC'" in done.stderr
+    assert not (tmp_path / "escala.db").exists()
+
+
 async def test_records_that_were_not_imported_are_known_too(tmp_path: Path) -> None:
     async with await Store.open(tmp_path / "escala.db") as store:
         await store.add_record("A", 1.0, 0.5, observed_at=1_700_000_000.0)

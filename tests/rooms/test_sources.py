@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import gzip
+import json
 import math
 import os
 import statistics
@@ -953,3 +954,44 @@ def test_dates_without_dashes_are_no_seconds(tmp_path: Path) -> None:
     with pytest.raises(RecordFileError, match=r"time must not lie before 1990 .*, but row 2: time = 20240102\.0"):
         sources.read(path)
     assert sources.read(path, earliest="1970-01-01").observed_at is not None
+
+
+# --- changes of order books ----------------------------------------------------------------------------------------
+
+SIDES: dict[str, Any] = {"b": [["99", "1"]], "a": [["101", "1"]]}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"e": "depthUpdate", "s": "A", **SIDES},
+        {"topic": "orderbook.50.A", "type": "delta", "data": {"s": "A", **SIDES}},
+        {"channel": "book", "type": "update", "data": [{"symbol": "A", "bids": [], "asks": [["101", "1"]]}]},
+        {"arg": {"instId": "A"}, "action": "update", "data": [SIDES]},
+        {"symbol": "A", "is_snapshot": False, **SIDES},
+    ],
+)
+def test_messages_that_change_a_book_are_none(message: dict[str, Any], tmp_path: Path) -> None:
+    whole = {"symbol": "A", "bids": [["99", "1"]], "asks": [["101", "1"]]}
+    assert len(sources.read([whole, {**whole, "type": "snapshot"}], capital=10.0)) == 4
+    told = r"book 1 has '(e|type|action|is_snapshot)': .*, which is a change of an order book and none itself: take"
+    with pytest.raises(RecordError, match=told):
+        sources.read([whole, message], capital=10.0)
+    path = tmp_path / "b.jsonl"
+    path.write_text(f"{json.dumps(whole)}\n{json.dumps(message)}\n")
+    with pytest.raises(RecordFileError, match=rf"b\.jsonl: {told}"):
+        order_book.walk(path, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "change"),
+    [("is_snapshot", True, False), ("type", "snapshot", "update"), ("update_type", "snap", "set")],
+)
+def test_rows_that_change_a_book_are_refused(name: str, whole: Any, change: Any) -> None:
+    levels = {"symbol": ["A"] * 2, "side": ["bid", "ask"], "price": [99, 101], "quantity": [1, 1]}
+    assert len(sources.read({**levels, name: [whole] * 2}, capital=10.0)) == 2
+    message = rf"{name} must be of whole order books, .* but {name}\[1\] = {change!r}"
+    with pytest.raises(RecordError, match=message):
+        sources.read({**levels, name: [whole, change]}, capital=10.0)
+    with pytest.raises(RecordError, match=message):
+        order_book.book({**levels, name: [whole, change]})

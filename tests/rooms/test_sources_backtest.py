@@ -289,6 +289,23 @@ def test_profits_may_be_a_series_a_frame_or_a_file(tmp_path: Path) -> None:
         scaled(table, tmp_path / "nothing.csv")
 
 
+def test_dates_of_an_index_keep_their_zone_and_shares_in_names_are_refused() -> None:
+    table, _, periods = made(3)
+    days = pd.to_datetime([begin for begin, _ in periods], unit="s")
+    money = np.array([one for _, one in periods])
+    told = "time: times that name no zone were taken as UTC"
+    for index, notes in (
+        (days, 1),
+        (days.tz_localize("UTC"), 0),
+        (days.tz_localize("UTC").tz_convert("Asia/Tokyo"), 0),
+    ):
+        for pnl in (pd.Series(money, index), pd.DataFrame({"pnl": money}, index)):
+            assert scaled(table, pnl).notes.count(told) == notes
+    shares = pd.DataFrame({"return (%)": money / 1e6}, days)
+    with pytest.raises(RecordError, match=r"'return \(%\)' says '%', which is no unit but a factor or a share"):
+        scaled(table, None, returns=shares)
+
+
 def test_trades_of_a_day_and_side_are_one_order() -> None:
     halves = {"time": [START, START + 60.0], "symbol": ["A"] * 2, "side": ["buy"] * 2, "quantity": [50.0] * 2}
     halves["price"] = [10.0] * 2

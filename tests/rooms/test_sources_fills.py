@@ -147,7 +147,9 @@ def test_fees_in_quote_currency_are_known_as_such(columns: dict[str, Any]) -> No
     np.testing.assert_allclose(made.efficiency, SOLD, rtol=1e-15)
     assert made.capital.tolist() == [100.0] * 4 + [1000.0]
     name = next(name for name in columns if name.lower().startswith(("fee", "commission")))
-    assert made.notes[0] == f"fees of {name!r} are counted, in quote currency"
+    below = "; what is below 0 was taken for a cost (fees='ignore' leaves fees out)"
+    is_below = isinstance(columns[name][0], float) and columns[name][0] < 0.0
+    assert made.notes[0] == f"fees of {name!r} are counted, in quote currency" + below * is_below
     bought = sources.read(five(side="buy", **columns), least=4)
     np.testing.assert_allclose(bought.efficiency, BOUGHT, rtol=1e-15)
     assert bought.capital.tolist() == [101.0] * 4 + [1019.0]
@@ -218,7 +220,9 @@ def test_rebates_raise_efficiency_and_nothing_is_no_fee() -> None:
     made = sources.read(five(fee=fee), fee_unit="quote", least=4)
     np.testing.assert_allclose(made.efficiency, [0.99, 0.99, 0.99, 1.0, 0.995], rtol=1e-15)
     told = "fees of 'fee' are counted, in quote currency; 1 fee of the other sign taken for a rebate"
-    assert made.notes == (told,)
+    assert made.notes == (f"{told}; 1 row without a fee taken for free",)
+    empty = sources.read(five(fee=["1", "1", "", "1", "10"]), fee_unit="quote", least=4)
+    assert empty.notes == ("fees of 'fee' are counted, in quote currency; 1 row without a fee taken for free",)
 
 
 @pytest.mark.parametrize(

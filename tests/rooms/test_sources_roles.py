@@ -434,3 +434,69 @@ def test_quotes_know_the_same_names(tmp_path: Path) -> None:
     assert made.efficiency.tolist() == [1.0, 1.0, 0.99, 0.98]
     with pytest.raises(RecordFileError, match="quotes need price and quantity, or amount_in and amount_out"):
         quotes.records(tmp_path / "t.csv", columns={"symbol": "Pair", "side": "Side", "order": "Price"})
+
+
+# --- what contradicts itself ---------------------------------------------------------------------------------------
+
+THERE: dict[str, Any] = {"amount_in": [1, 1, 2, 2, 2], "amount_out": [100, 100, 200, 200, 198]}
+BACK: dict[str, Any] = {"amount_in": [100, 100, 200, 200, 200], "amount_out": [1, 1, 2, 2, 1.98]}
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "back"),
+    [("side", "sell", "buy"), ("isBuy", False, True), ("token_in", "A", "B"), ("to_token", "B", "A"),
+     ("zeroForOne", True, False)],
+)  # fmt: skip
+def test_both_directions_of_a_swap_under_one_symbol_are_refused(name: str, there: Any, back: Any) -> None:
+    both = {role: THERE[role] + BACK[role] for role in THERE} | {name: [there] * 5 + [back] * 5}
+    message = rf"{name} must be one for all swaps of a symbol, as 'A/B' has others too: .* give each direction a symbol of its own \(A/B and B/A\), but {name}\[5\] = {back!r}"
+    with pytest.raises(RecordError, match=message):
+        sources.read({**both, "symbol": ["A/B"] * 10})
+    made = sources.read({**both, "symbol": ["A/B"] * 5 + ["B/A"] * 5})
+    assert made.efficiency.round(12).tolist() == [1.0, 1.0, 1.0, 1.0, 0.99] * 2
+    assert made.notes == (
+        (f"{name!r} is not needed: what is given in a swap is sold",) if name in {"side", "isBuy"} else ()
+    )
+
+
+def sold(**columns: Any) -> dict[str, Any]:
+    usual: dict[str, Any] = {"price": [40.0] * 4 + [39.0], "quantity": [1.0] * 4 + [10.0]}
+    return {"symbol": ["A"] * 5, "side": ["sell"] * 5, **usual, **columns}
+
+
+def test_several_currencies_of_one_symbol_are_refused(tmp_path: Path) -> None:
+    written = ["40 USD", "40 EUR", "$40", "40", "39 JPY"]
+    message = r"price of 'A' must be in one unit, not in USD and EUR: split them, or convert one, but price\[1\] = '40 EUR'; price\[4\] = '39 JPY'"
+    with pytest.raises(RecordError, match=message):
+        sources.read(sold(price=written))
+    text = "symbol,capital,efficiency\nA,1 USD,1\nB,2 EUR,1\nB,3,1\nB,4 USD,1\n"
+    with pytest.raises(RecordFileError, match=r"capital of 'B' must be in one unit, .* row 5: capital = '4 USD'"):
+        read(tmp_path, text, small=0.1)
+    made = sources.read(sold(price=["40 USD", "US$40", "$40", "40", "39$"]))
+    assert made.notes == ("price: USD, US$, $ taken off its numbers",)
+    each = sources.read(sold(symbol=[*"AAABB"], price=["40 USD", "40 USD", "$40", "€40", "40 EUR"]), least=2)
+    assert each.capital.tolist() == [40.0, 40.0, 40.0, 40.0, 400.0]
+
+
+def test_what_was_not_done_is_left_out() -> None:
+    status = ["FILLED"] * 4 + ["Canceled"]
+    made = sources.read(sold(status=status), least=4)
+    assert (len(made), made.left_out, made.notes) == (4, 1, ("1 row left out: their 'status' is canceled",))
+    swaps = sources.read({"symbol": ["A"] * 5, **THERE, "status": ["success"] * 4 + ["reverted"]}, least=4)
+    assert (len(swaps), swaps.notes) == (4, ("1 row left out: their 'status' is reverted",))
+    filled = sold(status=status)
+    filled["executed"] = filled.pop("quantity")
+    assert len(sources.read(filled)) == 5  # what was filled before it was canceled
+
+
+def test_values_that_contradict_are_told() -> None:
+    assert sources.read(sold(value=[48.0, 30, 48, 30, 400])).notes == (
+        "'value' is not price × quantity: it was not used",
+    )
+    but = "but not in 1 of the 5 rows looked at"
+    value = [40.0, 40, 48, 40, 390]
+    assert sources.read(sold(value=value)).notes == (f"'value' is price × quantity, {but}: it was not used",)
+    told = f"quantities are those of 'quantity': 'amount' is price × quantity, {but}"
+    assert sources.read(sold(amount=value)).notes == (told,)
+    bought = sources.read(sold(side=["buy"] * 5, price=[40.0] * 4 + [41.0], quantity=[-1.0] * 4 + [-10.0]))
+    assert bought.notes == ("5 rows with quantity below 0 are purchases, as side says",)

@@ -74,7 +74,8 @@ def import_(
     columns
         A column of another name: --column.capital notional. What a file has is told by the names that exchanges use and
         by the numbers: a value (price × quantity) is no quantity. Roles are symbol, capital, efficiency, weight, time,
-        side, price, quantity, value, amount_in, amount_out, snapshot, order, fee and fee_currency.
+        side, price, quantity, value, amount_in, amount_out, token_in, token_out, snapshot, is_snapshot, order, status,
+        fee and fee_currency.
     side
         Which side of an order book becomes records; by default both, with symbols of their own. Of executions without
         a column of sides: buy or sell.
@@ -204,7 +205,8 @@ def export(
     Parameters
     ----------
     file
-        Where they go: columns symbol, capital, efficiency, weight, observed_at (UTC).
+        Where they go: columns symbol, capital, efficiency, weight, observed_at (UTC); symbol comes last where one
+        begins with #, for a row that does would be a comment.
     symbols
         Whose: --symbols A B C; by default all.
     excel_safe
@@ -245,13 +247,16 @@ async def _stored(db: str, symbols: list[str] | None) -> StoredRecords:
 def _table(records: StoredRecords) -> dict[str, Any]:
     import numpy as np
 
-    return {
+    table = {
         "symbol": records.symbol,
         "capital": records.capital,
         "efficiency": records.efficiency,
         "weight": records.weight,
         "observed_at": [f"{time}Z" for time in np.datetime_as_string(records.observed_at, unit="us")],
     }
+    if any(symbol.startswith("#") for symbol in set(records.symbol.tolist())):
+        table["symbol"] = table.pop("symbol")  # to the end: a row of CSV that begins with # is a comment
+    return table
 
 
 def list_(*, symbols: Symbols = None, imports: bool = False, db: Database = "escala.db", json: bool = False) -> None:

@@ -22,7 +22,9 @@ _EXACT: Final = (
 )  # microseconds since 1970 that are numbers of their own: beyond, two roundings may differ from one
 
 
-def columns(file: BinaryIO, layout: Layout, kinds: Mapping[int, str]) -> tuple[dict[int, _Array], list[int]] | None:
+def columns(
+    file: BinaryIO, layout: Layout, kinds: Mapping[int, str]
+) -> tuple[dict[int, _Array], list[int], list[int]] | None:
     """Read columns by place; None where the library is not installed or a row is not plain.
 
     A row is plain if quotes stand only at both ends of a value, no line begins a comment, lines end in one way, every
@@ -32,11 +34,12 @@ def columns(file: BinaryIO, layout: Layout, kinds: Mapping[int, str]) -> tuple[d
     -------
     values : dict of int to array
         float64, objects for text of which equal ones are one.
-    dated : list of int
-        Columns of times that were dates.
+    dated, zoneless : list of int
+        Columns of times that were dates, and those of them with dates that name no zone.
     """
-    is_usual = layout.encoding == "utf-8-sig" and layout.delimiter.isascii() and layout.separators.thousands is None
-    if not is_usual or len(layout.names) < 2:
+    separators = layout.separators
+    is_sure = separators.thousands is None and "." not in separators.doubtful
+    if layout.encoding != "utf-8-sig" or not layout.delimiter.isascii() or not is_sure or len(layout.names) < 2:
         return None
     try:
         import pyarrow.csv
@@ -198,7 +201,8 @@ class _Reading:
             return None if column.null_count or times.mixed else column.to_numpy()
         values = []
         for chunk in column.chunks:
-            seconds = _cast(chunk.dictionary)
+            seconds, zoneless = _cast(chunk.dictionary)
+            times.zoneless |= zoneless
             if seconds is None:
                 try:
                     seconds = np.array([times(text) for text in chunk.dictionary.to_pylist()], dtype=np.float64)
@@ -209,15 +213,19 @@ class _Reading:
             values.append(seconds[chunk.indices.to_numpy()])
         return None if times.mixed else np.concatenate(values) if values else np.empty(0)
 
-    def result(self) -> tuple[dict[int, _Array], list[int]]:
-        """Give the columns as one, and those that were dates."""
+    def result(self) -> tuple[dict[int, _Array], list[int], list[int]]:
+        """Give the columns as one, those that were dates, and those of them that name no zone."""
         empty = {place: np.empty(0, object if kind == "text" else np.float64) for place, kind in self.kinds.items()}
         values = {place: np.concatenate([empty[place], *parts]) for place, parts in self.parts.items()}
-        return values, [place for place, times in self.times.items() if times.dated]
+        dated = [place for place, times in self.times.items() if times.dated]
+        return values, dated, [place for place in dated if self.times[place].zoneless]
 
 
-def _cast(texts: Any) -> _Array | None:
-    """Give the seconds of dates that are all written in one of the two plain ways; None for others."""
+def _cast(texts: Any) -> tuple[_Array | None, bool]:
+    """Give the seconds of dates that are all written in one of the two plain ways, and whether they name no zone.
+
+    None for those that are written otherwise.
+    """
     import pyarrow as pa
 
     for zone in (None, "UTC"):
@@ -225,5 +233,7 @@ def _cast(texts: Any) -> _Array | None:
             counted = texts.cast(pa.timestamp("us", zone)).cast(pa.int64()).to_numpy()
         except pa.ArrowInvalid:
             continue
-        return counted / 1e6 if not counted.size or np.abs(counted).max() < _EXACT else None
-    return None
+        if not counted.size or np.abs(counted).max() < _EXACT:
+            return counted / 1e6, zone is None and bool(counted.size)
+        break
+    return None, False

@@ -20,7 +20,7 @@ from escala.errors import InputError
 from escala.files import arrow
 from escala.files.dialect import SAMPLE, Dialect, Known, Layout, is_comment
 from escala.files.dialect import layout as found_layout
-from escala.files.numbers import NotANumberError, Numbers, is_of_programs, plain
+from escala.files.numbers import NotANumberError, Numbers, currency, is_of_programs, plain
 from escala.files.times import NotATimeError, Times
 from escala.text.numerals import counted
 
@@ -46,10 +46,13 @@ class Column(NamedTuple):
         What it is called in the result and in messages.
     kind : {"plain", "number", "amount", "level", "time", "text"}
         What it holds. Text becomes objects of which equal ones are one.
+    ahead : float
+        Of times: how many seconds the clock of dates that name no zone is ahead of UTC.
     """
 
     name: str
     kind: Kind
+    ahead: float = 0.0
 
     @property
     def wanted(self) -> str:
@@ -63,7 +66,7 @@ class Column(NamedTuple):
         if self.kind == "plain":
             return plain
         if self.kind == "time":
-            return Times(Numbers(layout.separators))
+            return Times(Numbers(layout.separators), self.ahead)
         return Numbers(layout.separators, units=self.kind != "number", blank=self.kind == "level")
 
 
@@ -81,12 +84,18 @@ class Content:
         float64, objects for text.
     dated : frozenset of str
         Columns of times that were dates and are seconds now; other times are numbers as they stand.
+    zoneless : frozenset of str
+        Those of them with dates that name no zone.
+    units : frozenset of str
+        Columns of whose numbers several units were taken off.
     notes : tuple of str
         What was left out or taken off, in words.
     """
 
     values: dict[str, npt.NDArray[Any]]
     dated: frozenset[str] = frozenset()
+    zoneless: frozenset[str] = frozenset()
+    units: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
 
@@ -213,13 +222,14 @@ def _quick(file: BinaryIO, layout: Layout, wanted: Mapping[int, Column]) -> Cont
         return None
     file.seek(0)
     kinds = {place: column.kind for place, column in wanted.items()}
-    found = arrow.columns(file, layout, kinds)
+    found = None if any(column.ahead for column in wanted.values()) else arrow.columns(file, layout, kinds)
     if found is None:
         return None
-    values, dated = found
+    values, dated, zoneless = found
     return Content(
         {column.name: values[place] for place, column in wanted.items()},
         frozenset(wanted[place].name for place in dated),
+        frozenset(wanted[place].name for place in zoneless),
     )
 
 
@@ -255,8 +265,14 @@ class _Reading:
         return Content(
             {self.wanted[place].name: np.concatenate(values) for place, values in parts.items()},
             frozenset(self.wanted[place].name for place, reader in times.items() if reader.dated),
+            frozenset(self.wanted[place].name for place, reader in times.items() if reader.zoneless),
+            frozenset(self.wanted[place].name for place in self.readers if self._has_units(place)),
             tuple(self._notes(numbered.comments)),
         )
+
+    def _has_units(self, place: int) -> bool:
+        reader = self.readers[place]
+        return isinstance(reader, Numbers) and len(set(map(currency, reader.taken))) > 1
 
     def _block(self, rows: Rows) -> dict[int, npt.NDArray[Any]]:
         try:
@@ -282,7 +298,7 @@ class _Reading:
         return result
 
     def _numbers(self, reader: Callable[[str], float], texts: Sequence[str]) -> npt.NDArray[np.float64]:
-        if self.layout.separators.decimal == ".":
+        if self.layout.separators.decimal == "." and "." not in self.layout.separators.doubtful:
             try:  # most are as Python writes them, and its own function is quicker than one of ours
                 values = np.array(list(map(float, texts)), dtype=np.float64)
             except ValueError:

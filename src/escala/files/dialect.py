@@ -22,6 +22,7 @@ _Rows: TypeAlias = list[tuple[int, list[str]]]
 Known: TypeAlias = Callable[[str], bool]
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
+_BESIDE_COMMAS: Final = (";", "\t")  # what separates values where decimals have commas
 _WORDS: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
 SAMPLE: Final = 65_536  # bytes that are looked at, or more where these are few lines
 
@@ -161,6 +162,8 @@ def layout(
     UnicodeDecodeError
         If it is no text.
     """
+    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        raise error(f"{path}: not a CSV file in UTF-8 or UTF-16 but in UTF-32: save it as UTF-8")
     code = encoding(head)
     lines = _lines(head, is_whole, code)
     start, comments, told = _beginning(lines)
@@ -181,7 +184,7 @@ def layout(
     if len(comments) > (not has_header and not place):
         notes.append(f"{counted(len(comments), 'comment')} before the first row left out")
     data = [row for _, row in rows[place + has_header :]]
-    found = separators(_columns(data, len(names)), said.decimal, said.thousands)
+    found = separators(_columns(data, len(names)), said.decimal, said.thousands, commas=delimiter in _BESIDE_COMMAS)
     if (found.decimal, found.thousands) != (said.decimal or ".", said.thousands):
         between = f", thousands by {found.thousands!r}" if found.thousands else ""
         notes.append(f"numbers were read with decimals after {found.decimal!r}{between}")

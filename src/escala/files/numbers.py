@@ -10,11 +10,11 @@ from typing import Final
 #: What may stand between groups of three digits beside commas and points: spaces, wide and narrow, and apostrophes.
 GAPS: Final = " \u00a0\u202f\u2009'\u2019"
 _CURRENCY: Final = r"(?:US\$|[$€£¥₿])"
-_UNIT: Final = r"(?:[A-Z][A-Z0-9]{1,11}|[a-z]{2,9})"
+_UNIT: Final = rf"(?:[A-Z][A-Z0-9]{{1,11}}|[a-z]{{2,9}}|{_CURRENCY}|%)"
 #: Words after a number that are no unit but a factor or a share.
-_FACTORS: Final = frozenset({
+FACTORS: Final = frozenset({
     "bn", "bln", "mn", "mm", "mio", "mrd", "mln", "tn", "trn", "tsd", "thousand", "million", "billion", "trillion",
-    "wei", "gwei", "sat", "sats", "satoshi", "lamports", "bps", "bp", "pct", "percent", "cent", "cents",
+    "wei", "gwei", "sat", "sats", "satoshi", "lamports", "bps", "bp", "pct", "percent", "cent", "cents", "%",
 })  # fmt: skip
 #: Units that begin with digits when written in full (1INCH, 1000CAT): "101INCH" may be 10 of them or 101.
 _DIGITS_BEFORE: Final = frozenset({"INCH", "CAT", "CHEEMS", "MBABYDOGE"})
@@ -31,6 +31,15 @@ _POINT: Final = re.compile(r"\d*\.\d+")
 _WRITTEN: Final = re.compile(rf"\s*[+-]?{_CURRENCY}?\s*(?P<core>[\d.,{GAPS}]*\d)(?:[eE][+-]?\d+)?\s*{_UNIT}?\s*")
 
 
+#: Signs of currencies, by their codes.
+_SIGNS: Final = {"$": "USD", "US$": "USD", "€": "EUR", "£": "GBP", "₿": "BTC"}
+
+
+def currency(unit: str) -> str:
+    """Give a unit as it is compared: of a sign the code."""
+    return _SIGNS.get(unit, unit.upper())
+
+
 class NotANumberError(ValueError):
     """A text that is no number, with what can be done about it."""
 
@@ -45,13 +54,14 @@ class Separators:
         The decimal sign: a point or a comma.
     thousands : str or None
         What stands between groups of three digits.
-    doubtful : bool
-        Nobody said what a comma is, and all that was seen is like 1,234.
+    doubtful : str
+        Signs of which nobody said what they are, and all that was seen of them is like 1,234: a comma, and a point
+        where the file is written as where decimals have commas.
     """
 
     decimal: str = "."
     thousands: str | None = None
-    doubtful: bool = False
+    doubtful: str = ""
 
 
 @dataclass
@@ -83,6 +93,11 @@ class Numbers:
             rf"|{decimal}(?P<only>\d+))(?P<power>[eE][+-]?\d+)?(?P<gap>\s*)(?P<unit>{_UNIT}?)\s*"
         )
 
+    def unit(self, text: str) -> str | None:
+        """Give the unit of a text that is a number, None if it has none."""
+        parts = self._pattern.fullmatch(text)
+        return currency(parts["unit"] or parts["mark"]) if parts and (parts["unit"] or parts["mark"]) else None
+
     def __call__(self, text: str) -> float:
         """Give the number.
 
@@ -91,6 +106,8 @@ class Numbers:
         ValueError
             If it is none; a NotANumberError where there is something to say beyond that.
         """
+        if "." in self.separators.doubtful and "." in text:
+            self._refuse_doubtful(text)
         is_point = self.separators.decimal == "."
         if is_point or ("." not in text and text.count(",") <= 1):
             try:
@@ -112,11 +129,16 @@ class Numbers:
         whole = (parts["whole"] or "").replace(self.separators.thousands or "", "")
         return float(f"{parts['sign']}{whole}.{parts['rest'] or parts['only'] or ''}{parts['power'] or ''}")
 
+    def _refuse_doubtful(self, text: str) -> None:
+        written = _WRITTEN.fullmatch(text)
+        if written is not None and _ONE_POINT.fullmatch(written["core"].strip()):
+            raise NotANumberError("the point may be for decimals or for thousands: say decimal='.' or thousands='.'")
+
     def _take(self, unit: str, gap: str) -> None:
+        if unit.casefold() in FACTORS:
+            raise NotANumberError(f"{unit} is no unit but a factor or a share: write the number out")
         if not self.units:
             raise NotANumberError(f"it may have no {unit}")
-        if unit.casefold() in _FACTORS:
-            raise NotANumberError(f"{unit} is no unit but a factor or a share: write the number out")
         if unit in _DIGITS_BEFORE and not gap:
             raise NotANumberError(f"digits before {unit} may belong to its name")
         self.taken[unit] = None
@@ -125,7 +147,7 @@ class Numbers:
         written = _WRITTEN.fullmatch(text)
         if written is None or not any(sign in written["core"] for sign in (",", ".", *GAPS)):
             return ValueError(text)
-        if self.separators.doubtful and _ONE_COMMA.fullmatch(written["core"]):
+        if "," in self.separators.doubtful and _ONE_COMMA.fullmatch(written["core"]):
             return NotANumberError("the comma may be for decimals or for thousands: say decimal=',' or thousands=','")
         return NotANumberError("decimal and thousands say how numbers are written")
 
@@ -168,11 +190,15 @@ def is_number(text: str) -> bool:
     return True
 
 
-def separators(columns: Iterable[Sequence[str]], decimal: str | None, thousands: str | None) -> Separators:
+def separators(
+    columns: Iterable[Sequence[str]], decimal: str | None, thousands: str | None, *, commas: bool = False
+) -> Separators:
     """Find how numbers are written, from samples of columns; what was said stays.
 
-    A column in which something else stands tells nothing. Where two columns contradict each other, a point is taken for
-    the decimal sign, and what does not fit is refused when it is read.
+    `commas` says that what separates the values is what separates them where decimals have commas: a point is not
+    believed there, either, if all that was seen is like 1.234. A column in which something else stands tells nothing.
+    Where two columns contradict each other, a point is taken for the decimal sign, and what does not fit is refused
+    when it is read.
     """
     told = _Evidence()
     for column in columns:
@@ -180,7 +206,7 @@ def separators(columns: Iterable[Sequence[str]], decimal: str | None, thousands:
         if all(is_number(cell) for cell in cells):
             for cell in cells:
                 told.add(cell)
-    return told.verdict(decimal, thousands)
+    return told.verdict(decimal, thousands, commas)
 
 
 @dataclass
@@ -214,7 +240,7 @@ class _Evidence:
         elif _POINT.fullmatch(core):
             self.decimals.add(".")
 
-    def verdict(self, decimal: str | None, thousands: str | None) -> Separators:
+    def verdict(self, decimal: str | None, thousands: str | None, commas: bool) -> Separators:
         if decimal is None and thousands in {",", "."}:
             decimal = "." if thousands == "," else ","
         if decimal is None:
@@ -224,7 +250,8 @@ class _Evidence:
         if thousands is None and len(self.thousands - {decimal}) == 1:
             thousands = next(iter(self.thousands - {decimal}))
         if decimal is None:
-            return Separators(".", thousands, doubtful=self.one_comma)
+            doubts_point = commas and self.one_point and thousands is None
+            return Separators(".", thousands, "," * self.one_comma + "." * doubts_point)
         if thousands is None and ((decimal == "." and self.one_comma) or (decimal == "," and self.one_point)):
             thousands = "," if decimal == "." else "."
         return Separators(decimal, thousands)

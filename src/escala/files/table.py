@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 #: What spreadsheets take for the beginning of a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def check(path: Path, what: str, error: type[InputError]) -> None:
@@ -100,7 +100,7 @@ def write(path: Path, table: Mapping[str, Any], *, excel_safe: bool = False) -> 
 
 
 def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _write_csv(file: BinaryIO, table: Mapping[str, Any], *, excel_safe: bool) -> None:

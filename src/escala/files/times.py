@@ -16,6 +16,21 @@ _YEAR_FIRST: Final = re.compile(
 )
 _DAY_OR_MONTH_FIRST: Final = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}(?!\d).*", re.DOTALL)
 _UTC: Final = frozenset({"utc", "gmt", "z"})
+#: A zone in the name of a column: ``Time(UTC+8)``, ``Date [GMT-03:30]``, ``time (+01:00)``.
+_AHEAD: Final = re.compile(
+    r"(?:(?<![a-z])(?:utc|gmt)\s*|[(\[{]\s*)(?P<sign>[+\-\u2212])\s*(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?(?!\d)",
+    re.IGNORECASE,
+)
+_IN_BRACKETS: Final = re.compile(r"[(\[{]([^)\]}]*)[)\]}]")
+_WORDS: Final = re.compile(r"[^\W_]+")
+_AREA: Final = re.compile(r"(?:africa|america|antarctica|asia|atlantic|australia|etc|europe|indian|pacific|us)/\w.*")
+#: What zones are called for short; which of them is meant is known of none, and some stand for several.
+_ZONES: Final = frozenset({
+    "est", "edt", "et", "cst", "cdt", "ct", "mst", "mdt", "mt", "pst", "pdt", "pt", "akst", "akdt", "hst", "ast", "adt",
+    "nst", "brt", "art", "clt", "cet", "cest", "met", "mez", "mesz", "wet", "west", "eet", "eest", "bst", "ist", "msk",
+    "jst", "kst", "hkt", "sgt", "wib", "aest", "aedt", "acst", "awst", "nzst", "nzdt", "sast", "trt", "gst", "pkt",
+    "ict", "local", "eastern", "central", "mountain", "pacific",
+})  # fmt: skip
 
 
 class NotATimeError(ValueError):
@@ -30,6 +45,10 @@ class Times:
     ----------
     numbers : Numbers
         Reads those that are numbers.
+    ahead : float
+        How many seconds the clock of dates that name no zone is ahead of UTC.
+    zoneless : bool
+        Whether there were dates that name no zone.
     first : dict of str to int
         The place of the first "number" and of the first "date" of those that were read.
     count : int
@@ -37,6 +56,8 @@ class Times:
     """
 
     numbers: Numbers = field(default_factory=Numbers)
+    ahead: float = 0.0
+    zoneless: bool = False
     first: dict[str, int] = field(default_factory=dict)
     count: int = 0
 
@@ -52,7 +73,11 @@ class Times:
             value = self.numbers(text)
             self.first.setdefault("number", self.count)
         except ValueError:
-            value = seconds(text)
+            moment = _moment(text)
+            value = moment.replace(tzinfo=moment.tzinfo or datetime.UTC).timestamp()
+            if moment.tzinfo is None:
+                self.zoneless = True
+                value -= self.ahead
             self.first.setdefault("date", self.count)
         self.count += 1
         return value
@@ -81,12 +106,36 @@ def seconds(text: str) -> float:
     ValueError
         If it is none; a NotATimeError where there is something to say beyond that.
     """
+    moment = _moment(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+
+
+def zone(name: str) -> float | str | None:
+    """Tell the zone that the name of a column says.
+
+    Returns
+    -------
+    How many seconds its clock is ahead of UTC, a name that does not tell it, or None where no zone is said.
+    """
+    ahead = _AHEAD.search(name)
+    if ahead is not None:
+        minutes = 60 * int(ahead["hours"]) + int(ahead["minutes"] or 0)
+        return 60.0 * (minutes if ahead["sign"] == "+" else -minutes)
+    inside = _IN_BRACKETS.search(name)
+    text = inside[1].strip() if inside else ""
+    if _AREA.fullmatch(text.casefold()):
+        return text
+    words = _WORDS.findall(text) if inside else _WORDS.findall(name)[1:]
+    unknown = next((word for word in words if word.casefold() in _ZONES), None)
+    return unknown or (0.0 if any(word.casefold() in _UTC for word in words) else None)
+
+
+def _moment(text: str) -> datetime.datetime:
     text = text.strip()
     try:
-        moment = datetime.datetime.fromisoformat(text)
+        return datetime.datetime.fromisoformat(text)
     except ValueError:
-        moment = _read(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+        return _read(text)
 
 
 def _read(text: str) -> datetime.datetime:
@@ -101,4 +150,5 @@ def _read(text: str) -> datetime.datetime:
     clock = (parts["clock"] or "00:00").rstrip(".,")
     day = f"{parts['year']}-{parts['month']:0>2}-{parts['day']:0>2}"
     hour = "0" if clock[1:2] == ":" else ""
-    return datetime.datetime.fromisoformat(f"{day}T{hour}{clock}{parts['zone'] or ''}")
+    zone_said = parts["zone"] or ("Z" if name else "")
+    return datetime.datetime.fromisoformat(f"{day}T{hour}{clock}{zone_said}")

@@ -196,7 +196,7 @@ def scale(
         year = one_number("periods_per_year", year, POSITIVE, RecordError)
     result = ScaledBacktest(
         multiples=np.ones(1),
-        notes=(*earned.notes, *read.columns.notes, *read.trades.notes, *told),
+        notes=tuple(dict.fromkeys((*earned.notes, *read.columns.notes, *read.trades.notes, *told))),
         periods_per_year=_periods_per_year(earned) if year is None else year,
         source=read.columns.table.name if source is None else source,
         _capital=money,

@@ -21,6 +21,18 @@ _SYMBOL: Final = ("symbol", "instrument_name", "instId", "product_id", "pair", "
 _TIME: Final = ("datetime", "timestamp", "time", "ts", "E", "T")
 _PRICE: Final = ("price", "px", "p", "rate")
 _QUANTITY: Final = ("quantity", "size", "amount", "qty", "sz", "volume", "q", "v", "s")
+#: What messages say that hold changes of a book and not all of it: by the key, the words in lower case.
+_CHANGES: Final = {
+    "e": ("depthupdate",),
+    "type": ("delta", "update", "change", "l2update", "l2_update", "incremental", "channel_batch_data"),
+    "action": ("update", "insert", "delete", "delta"),
+    "event": ("depthupdate", "delta", "l2update"),
+    "channel": ("spot.order_book_update", "futures.order_book_update", "book.update"),
+    "update_type": ("delta", "update"),
+    "is_snapshot": ("false",),
+    "isSnapshot": ("false",),
+    "snapshot": ("false",),
+}
 _DEEPEST: Final = 6  # objects about a book that are looked into
 #: Names of wrappers, which are no symbols.
 _WRAPPERS: Final = frozenset({"result", "data", "pricebook", "orderbook", "order_book", "tick", "response", "books"})
@@ -87,6 +99,7 @@ class _Book:
     names: Mapping[str, str]
     symbol: Any
     time: Any
+    change: str | None
 
 
 def columns(name: str, content: Any, error: type[InputError]) -> dict[str, list[Any]]:
@@ -95,7 +108,8 @@ def columns(name: str, content: Any, error: type[InputError]) -> dict[str, list[
     Raises
     ------
     InputError
-        The class given, if there is no book or a level is not [price, quantity]; names book, side and place.
+        The class given, if there is no book, one is a change of a book, or a level is not [price, quantity]; names
+        book, side and place.
     """
     books = list(_books(content, None, None, 0))
     if not books:
@@ -103,6 +117,8 @@ def columns(name: str, content: Any, error: type[InputError]) -> dict[str, list[
     read_number = Numbers()
     table: dict[str, list[Any]] = {part: [] for part in ("snapshot", "side", "price", "quantity", "symbol", "time")}
     for place, book in enumerate(books):
+        if book.change is not None:
+            _refuse_change(name, place, book.change, error)
         for side, levels in book.sides.items():
             for index, level in enumerate(levels):
                 where = f"{name}: {book.names[side]}[{index}]" + (f" of book {place}" if len(books) > 1 else "")
@@ -115,29 +131,44 @@ def columns(name: str, content: Any, error: type[InputError]) -> dict[str, list[
     return table
 
 
-def _books(content: Any, symbol: Any, time: Any, depth: int) -> Iterator[_Book]:
-    """Find the books in what surrounds them, which may say symbol and time."""
+def _refuse_change(name: str, place: int, told: str, error: type[InputError]) -> None:
+    ways = "take snapshots, or apply the changes to one, and give {'bids': …, 'asks': …} of whole books"
+    raise error(f"{name}: book {place} has {told}, which is a change of an order book and none itself: {ways}")
+
+
+def _change(content: Mapping[str, Any]) -> str | None:
+    """Say by what a message tells that it holds changes of a book, None where nothing does."""
+    for key, words in _CHANGES.items():
+        value = content.get(key)
+        if isinstance(value, str | bool) and str(value).strip().lower() in words:
+            return f"{key!r}: {value!r}"
+    return None
+
+
+def _books(content: Any, symbol: Any, time: Any, depth: int, change: str | None = None) -> Iterator[_Book]:
+    """Find the books in what surrounds them, which may say symbol and time, and that they are changes of books."""
     if isinstance(content, list | tuple):
         if content and isinstance(content[0], Mapping):  # a column of numbers need not be looked through
             for part in content:
-                yield from _books(part, symbol, time, depth)
+                yield from _books(part, symbol, time, depth, change)
         return
     if not isinstance(content, Mapping) or depth > _DEEPEST:
         return
     symbol = next((content[key] for key in _SYMBOL if isinstance(content.get(key), str)), symbol)
     time = next((content[key] for key in _TIME if _is_time(content.get(key))), time)
+    change = change or _change(content)
     for bids, asks in _SIDES:
         if _is_side(content.get(bids)) and _is_side(content.get(asks)):
-            yield _Book({"bid": content[bids], "ask": content[asks]}, {"bid": bids, "ask": asks}, symbol, time)
+            yield _Book({"bid": content[bids], "ask": content[asks]}, {"bid": bids, "ask": asks}, symbol, time, change)
             return
     both = content.get("levels")
     if isinstance(both, list) and len(both) == 2 and all(map(_is_side, both)):
-        yield _Book({"bid": both[0], "ask": both[1]}, {"bid": "levels[0]", "ask": "levels[1]"}, symbol, time)
+        yield _Book({"bid": both[0], "ask": both[1]}, {"bid": "levels[0]", "ask": "levels[1]"}, symbol, time, change)
         return
     for key, part in content.items():
         if isinstance(part, Mapping | list | tuple):
             named = symbol if symbol is not None or str(key).lower() in _WRAPPERS else str(key)
-            yield from _books(part, named if isinstance(part, Mapping) else symbol, time, depth + 1)
+            yield from _books(part, named if isinstance(part, Mapping) else symbol, time, depth + 1, change)
 
 
 def _is_time(value: Any) -> bool:

@@ -21,8 +21,28 @@ from escala.text.numerals import counted
 
 Places: TypeAlias = npt.NDArray[np.int64]
 
-ROLES: Final = ("symbol", "side", "price", "quantity", "time", "snapshot")
+ROLES: Final = ("symbol", "side", "price", "quantity", "time", "snapshot", "is_snapshot")
 WANTED: Final = "an order book needs side, price and quantity"
+
+#: How a column tells rows that change an order book from those of a whole one, in lower case.
+_CHANGES: Final = frozenset(
+    (
+        "false",
+        "0",
+        "f",
+        "no",
+        "n",
+        "delta",
+        "update",
+        "change",
+        "set",
+        "l2update",
+        "depthupdate",
+        "incremental",
+        "insert",
+        "delete",
+    )
+)
 
 _AMOUNT: Final = Interval(1e-100, 1e100)
 _AMOUNT_OR_NOTHING: Final = Interval(0.0, 1e100)
@@ -103,7 +123,8 @@ def book(
     levels : path, data frame, Arrow table or mapping of columns
         One row a level: `side` (bid or ask; b, a, buy, sell too), `price`, `quantity` and, if there, `snapshot`,
         `time` and `symbol`. Rows may stand in any order; quantities at one price are added. Rows of one symbol
-        and snapshot, or of one symbol and time where there is no `snapshot`, are one book.
+        and snapshot, or of one symbol and time where there is no `snapshot`, are one book. Rows whose `is_snapshot`
+        (or `update_type`, `type`, …) says that they change a book are refused.
         One row a snapshot is welcome too, with columns for each level such as ``bids[0].price``, and so is the JSON of
         exchanges and ccxt: :func:`escala.sources.read` says how.
     columns : mapping of str to str, optional
@@ -139,6 +160,7 @@ def from_columns(columns: Columns, *, strict: bool = False) -> OrderBook:
     """
     if any(role not in columns for role in ("side", "price", "quantity")):
         raise tables.missing(columns.table, WANTED)
+    _refuse_changes(columns)
     columns.check("price", _AMOUNT)
     columns.check("quantity", _AMOUNT if strict else _AMOUNT_OR_NOTHING)
     is_bid = two_sides(columns, BOOK_WORDS, "must be bid or ask")
@@ -161,6 +183,14 @@ def from_columns(columns: Columns, *, strict: bool = False) -> OrderBook:
     kept = from_columns(columns.taken(~np.isin(codes, left_out)))
     note = f"{counted(left_out.size, 'snapshot')} of {first.size:,} left out: {found}"
     return replace(kept, left_out=left_out.size, notes=(note, *kept.notes))
+
+
+def _refuse_changes(columns: Columns) -> None:
+    """Refuse rows that say of themselves that they are changes of a book."""
+    if "is_snapshot" in columns:
+        said = [str(value).strip().lower() for value in columns["is_snapshot"].tolist()]
+        bad = np.array([word.removesuffix(".0") in _CHANGES for word in said], dtype=bool)
+        columns.refuse("is_snapshot", bad, "must be of whole order books, not of changes of one: give only snapshots")
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,8 +42,9 @@ def candidates(given: Table, columns: Mapping[str, str] | None, meanings: sides.
     choice = Choice(found)
     for role in set(found) - {"price", "quantity", "side", "order", *said}:
         found[role] = first_tier(role, found[role])
-    if len(found.get("trade_id", [])) > 1:
-        found["trade_id"] = found["trade_id"][:1]  # any id tells rows apart
+    for role in ("trade_id", "token_in", "token_out", "is_snapshot", "status"):
+        if len(found.get(role, [])) > 1:
+            found[role] = found[role][:1]  # any id tells rows apart, any writing of a token tells it from others
     for role in ("fee", "fee_currency", "currency"):
         _drop_unsure(choice, role)
     if any(role in found for role in ("price", "quantity", "value")):

@@ -81,6 +81,10 @@ class Columns:
         What was found out, left out or changed when they were read, in words.
     dated : bool
         Whether numbers of times are seconds of dates, and not as they stand in the source.
+    zoneless : bool
+        Whether times may name no zone: False where all that were read do, or the type of their column has one.
+    units : tuple of str
+        Roles of columns whose numbers had several units.
     long : wide.Long or None
         Where in a wide table the values are from.
     """
@@ -90,6 +94,8 @@ class Columns:
     values: dict[str, npt.NDArray[Any]]
     notes: tuple[str, ...] = ()
     dated: bool = False
+    zoneless: bool = False
+    units: tuple[str, ...] = ()
     long: wide.Long | None = None
     _coded: dict[str, tuple[list[str], npt.NDArray[np.int32]]] = field(default_factory=dict)
 

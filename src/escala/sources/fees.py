@@ -97,7 +97,7 @@ def read(
         If a fee is no number, or all that is traded; names the row.
     """
     name = columns.names["fee"]
-    amount, written = _amounts(columns)
+    amount, written, empty = _amounts(columns)
     sign, rebates = _sign(amount)
     amount = amount * sign
     sizes = _Sizes(symbols, codes, buys, price, quantity)
@@ -112,14 +112,18 @@ def read(
         paid = Paid(np.where(is_base, 0.0, amount), np.where(is_base, amount, 0.0))
         told = f"fees of {name!r} are counted, {_currencies(is_base, amount)}"
     _check_below(columns, paid, sizes)
-    return paid, told + (f"; {counted(rebates, 'fee')} of the other sign taken for a rebate" if rebates else "")
+    if sign < 0.0:
+        told += "; what is below 0 was taken for a cost (fees='ignore' leaves fees out)"
+    if rebates:
+        told += f"; {counted(rebates, 'fee')} of the other sign taken for a rebate"
+    return paid, told + (f"; {counted(empty, 'row')} without a fee taken for free" if empty else "")
 
 
-def _amounts(columns: Columns) -> tuple[Floats, list[str]]:
-    """Give fees as numbers, and what is written beside each, if anything."""
+def _amounts(columns: Columns) -> tuple[Floats, list[str], int]:
+    """Give fees as numbers, what is written beside each, if anything, and how many rows have none."""
     found = columns["fee"]
     if found.dtype.kind in "fiu":
-        return np.nan_to_num(found.astype(np.float64)), []
+        return np.nan_to_num(found.astype(np.float64)), [], int(np.count_nonzero(np.isnan(found.astype(np.float64))))
     cells = found.tolist()
     number = values.number_of(columns.table, [[cell for cell in cells[:_SAMPLE] if isinstance(cell, str)]], units=False)
     parts = [_parts(cell, number) for cell in cells]
@@ -127,7 +131,8 @@ def _amounts(columns: Columns) -> tuple[Floats, list[str]]:
     columns.refuse("fee", bad, "must be a number, with or without its currency")
     whole = [part for part in parts if part is not None]
     beside = [part[1] for part in whole]
-    return np.array([part[0] for part in whole], dtype=np.float64), beside if any(beside) else []
+    empty = sum(_is_nothing(cell) for cell in cells)
+    return np.array([part[0] for part in whole], dtype=np.float64), beside if any(beside) else [], empty
 
 
 def _parts(cell: Any, number: Numbers) -> tuple[float, str] | None:
@@ -137,12 +142,16 @@ def _parts(cell: Any, number: Numbers) -> tuple[float, str] | None:
     if isinstance(cell, Mapping):
         cost = _parts(cell.get("cost"), number)
         return None if cost is None else (cost[0], _text(cell.get("currency")))
-    if cell is None or str(cell).strip().lower() in _NOTHING:
+    if _is_nothing(cell):
         return 0.0, ""
     try:
         return _written(cell.strip(), number) if isinstance(cell, str) else (float(cell), "")
     except (TypeError, ValueError):
         return None
+
+
+def _is_nothing(cell: Any) -> bool:
+    return cell is None or str(cell).strip().lower() in _NOTHING
 
 
 def _written(text: str, number: Numbers) -> tuple[float, str]:

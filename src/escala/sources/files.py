@@ -23,6 +23,7 @@ from escala.sources.columns import Columns, Table
 from escala.sources.conventions import Conventions
 from escala.sources.results import EfficiencyRecords, names
 from escala.text.numerals import counted
+from escala.text.visible import hidden
 
 Kind: TypeAlias = Literal["auto", "records", "quotes", "order_book"]
 TimeUnit: TypeAlias = Literal["auto", "s", "ms", "us", "ns", "excel"]
@@ -37,7 +38,7 @@ _ROLES: Final = {
     "records": ("symbol", "capital", "efficiency", "weight", "time", "trade_id"),
     "quotes": trades.ROLES,
     "order_book": order_book.ROLES,
-    "either": (*trades.ROLES, "snapshot"),
+    "either": (*trades.ROLES, "snapshot", "is_snapshot"),
 }
 #: Levels that a side has at least before executions are asked whether they are an order book.
 _LEVELS: Final = 2
@@ -89,7 +90,8 @@ def read(
         that are computed here are always at most 1.) More than a fifth are refused all the same.
     time_unit : {"auto", "s", "ms", "us", "ns", "excel"}
         What numbers in a column of times count: units since 1970, or days as Excel counts them. By default their
-        magnitude tells which unit it is. Dates may be text with the year first, UTC where they have no zone.
+        magnitude tells which unit it is. Dates may be text with the year first; where they have no zone, in that of
+        the column's name (``Time(UTC+8)``), else UTC, which a note tells.
     delimiter : str, optional
         What separates values in CSV: one sign, or "tab".
     decimal, thousands : str, optional
@@ -135,6 +137,9 @@ def read(
     if not known_word(kind, _KINDS):
         raise RecordError(f"kind must be one of {', '.join(_KINDS)}, not {kind!r}", arguments=("kind",))
     check_flag("clip", clip, RecordError)
+    if isinstance(symbol, str) and hidden(symbol) is not None:
+        message = f"symbol must be text without control characters and marks of direction, not {symbol!r}"
+        raise RecordError(message, arguments=("symbol",))
     for name in ("strict", "normalise"):
         check_flag(name, options.get(name, False), RecordError)
     meanings = sides_of.meanings(sides)

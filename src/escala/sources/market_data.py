@@ -69,7 +69,7 @@ def _by_day(name: str, frame: Any, interval: Interval, trades: Trades) -> Floats
         if bad.any():
             raise RecordError(f"the index of {name} {requirement}", arguments=(name,))
 
-    days, _ = times.seconds(np.asarray(frame.index), False, "auto", None, refuse)
+    days, _, _ = times.seconds(np.asarray(frame.index), False, 0.0, "auto", None, refuse)
     refuse(np.diff(days, prepend=-np.inf) <= 0.0, "must rise")
     row = np.searchsorted(days, time, side="right") - 1
     if (row < 0).any():

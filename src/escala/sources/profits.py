@@ -112,7 +112,7 @@ def read(pnl: Any, returns: Any, capital: float, time_unit: str) -> Profits:
 def _columns(name: str, value: Any, time_unit: str) -> Columns:
     """Load a column of times and one of profits."""
     if keyed.is_series(value):
-        value = {"time": np.asarray(value.index), name: value.to_numpy()}
+        value = {"time": value.index.to_series(), name: value.to_numpy()}
     if not (isinstance(value, str | os.PathLike | Mapping) or keyed.is_frame(value)):
         to_floats(name, value, RecordError)  # says what is wrong with what is not even numbers
         kinds = "a number, a Series indexed by time, or a table or path with a column of times"
@@ -132,4 +132,4 @@ def _with_index(value: Any) -> Any:
     index = getattr(value, "index", None)
     if not keyed.is_frame(value) or index is None or getattr(index, "dtype", np.dtype(int)).kind != "M":
         return value
-    return {"time": np.asarray(index), **{str(column): value[column] for column in value.columns}}
+    return {"time": index.to_series(), **{str(column): value[column] for column in value.columns}}

@@ -94,8 +94,10 @@ def records(
     ----------
     table : path, data frame, Arrow table or mapping of columns
         Executions: `symbol`, `price`, `quantity` (of what is traded) and, if there, `side` (buy or sell), `time`,
-        `order`, `fee` and `fee_currency`; a `value` (price × quantity) says whichever of the two is not there.
-        Swap quotes: `symbol`, `amount_in`, `amount_out` and, if there, `time`; what is given is sold.
+        `order`, `fee` and `fee_currency`; a `value` (price × quantity) says whichever of the two is not there. Rows
+        whose `status` says that nothing was done are left out and counted.
+        Swap quotes: `symbol`, `amount_in`, `amount_out` and, if there, `time`; what is given is sold. Each direction
+        needs a symbol of its own; where `side`, `token_in` or `token_out` of one symbol differ, they are refused.
     columns : mapping of str to str, optional
         Which column is which, where names say it not: ``{"price": "fill_px"}``.
     symbol : str, optional

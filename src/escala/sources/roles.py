@@ -6,9 +6,19 @@ import functools
 import re
 from typing import Final
 
+from escala.files.numbers import FACTORS
+
 #: What stands in brackets of a name: ``Date(UTC)``, ``Price [USDT]``.
 _BRACKETS: Final = re.compile(r"[(\[{]([^)\]}]*)[)\]}]")
 _SEPARATORS: Final = re.compile(r"[\W_]+")
+#: Words in brackets of a name, and at its end, that are a factor of its numbers.
+_FACTORS: Final = FACTORS | {
+    "thousands", "millions", "billions", "trillions", "thd", "mil", "lakh", "crore", "percentage", "percents",
+    "permille", "ct", "cts", "pence", "gbx", "satoshis",
+}  # fmt: skip
+_SHORT_FACTORS: Final = frozenset(("k", "m", "b"))
+_TENS: Final = re.compile(r"x?10{2,}s?|0{3,}s?|1e\d+|10e\d+")
+_SHARES: Final = re.compile(r"[%‰¢]")
 #: Currencies that sizes are told in where they are values, in lower case.
 MONEY: Final = frozenset(
     (
@@ -47,6 +57,35 @@ def unit(name: str) -> str | None:
         return in_brackets[1].strip().casefold() or None
     words = _SEPARATORS.split(name.strip().casefold())
     return words[-1] if len(words) > 1 and words[-1] in MONEY else None
+
+
+def factor(name: str) -> str | None:
+    """Give the word of a name that says that its numbers are multiples or shares of something, None if there is none.
+
+    In brackets it may be short, and stand beside money: ``capital (k USD)``, ``size [USDm]``, ``fee ('000)``.
+    """
+    sign = _SHARES.search(name)
+    if sign is not None:
+        return sign[0]
+    last = _SEPARATORS.split(_BRACKETS.sub("", name).strip())[1:][-1:]
+    for word in last:
+        if word.casefold() in _FACTORS:
+            return word
+    for inside in _BRACKETS.findall(name):
+        for word in _SEPARATORS.split(inside):
+            if _is_factor(word.casefold()):
+                return word
+    return None
+
+
+def _is_factor(word: str) -> bool:
+    if word in MONEY:  # among it TUSD
+        return False
+    if word in _FACTORS | _SHORT_FACTORS or _TENS.fullmatch(word):
+        return True
+    money = next((one for one in MONEY if word.startswith(one) or word.endswith(one)), None)
+    beside = word.removeprefix(money).removesuffix(money) if money else ""
+    return beside in _SHORT_FACTORS | {"t", "mm", "mn", "bn", "tsd", "mio", "mrd"}
 
 
 def _keys(names: str) -> frozenset[str]:
@@ -113,7 +152,24 @@ TIERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     ),
     "amount_in": (_keys("amount_in in_amount"),),
     "amount_out": (_keys("amount_out out_amount"),),
+    "token_in": (
+        _keys(
+            "token_in in_token asset_in coin_in currency_in input_token input_mint from_token sell_token token_sold "
+            "sold_token token_in_address token_in_symbol zero_for_one"
+        ),
+    ),
+    "token_out": (
+        _keys(
+            "token_out out_token asset_out coin_out currency_out output_token output_mint to_token buy_token "
+            "token_bought bought_token token_out_address token_out_symbol"
+        ),
+    ),
     "snapshot": (_keys("snapshot snapshot_id book_id"),),
+    "is_snapshot": (
+        _keys("is_snapshot"),
+        _keys("update_type msg_type message_type event_type"),
+        _keys("type action event"),
+    ),
     "trade_id": (_keys("trade_id exec_id execution_id fill_id tid match_id txid"),),
     "order": (
         _keys("parent parent_id parent_order parent_order_id"),
@@ -136,6 +192,7 @@ TIERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
             "ib_commission_currency fill_fee_ccy price/fee/total_unit comm_currency"
         ),
     ),
+    "status": (_keys("status order_status"), _keys("state order_state")),
     "in_quote": (_keys("size_in_quote quantity_in_quote"),),
     "currency": (_keys("currency_primary quote_currency"), _keys("currency settlement_currency")),
 }

@@ -14,6 +14,7 @@ from escala.sources.choice import Choice, Sample
 
 _AGREES: Final = 0.02  # how far from price × quantity a value may lie at the median: fees are in some of them
 _EXACT: Final = 1e-3  # the same where nothing but the numbers says that two columns belong together
+_CONTRADICTS: Final = 0.05  # how far a value lies from price × quantity in a row that is no matter of fees
 _EVIDENCE: Final = 5  # rows that numbers alone need to tell anything
 
 
@@ -115,7 +116,8 @@ def _by_product(choice: Choice, numbers: Mapping[str, Floats], price: Floats, sa
                 continue
             _move(found, value, "quantity", "value")
             _move(found, quantity, "value", "quantity")
-            choice.notes["quantity"] = f"quantities are those of {quantity!r}: {value!r} is price × {quantity}"
+            told = f"quantities are those of {quantity!r}: {value!r} is price × {quantity}"
+            choice.notes["quantity"] = told + _but(numbers[value], price, numbers[quantity])
             break
 
 
@@ -131,11 +133,23 @@ def _is_product(numbers: Mapping[str, Floats], value: str, price: Floats, quanti
 
 def _misses(value: Floats, price: Floats, quantity: Floats) -> float:
     """Give how far a column is from price × another one, as a share, at the median of the rows that have both."""
+    off = _off(value, price, quantity)
+    return float(np.median(off)) if off.size else np.inf
+
+
+def _off(value: Floats, price: Floats, quantity: Floats) -> Floats:
     with np.errstate(all="ignore"):
         product = np.abs(price * quantity)
         off = np.abs(np.abs(value) - product) / product
-    off = off[np.isfinite(off)]
-    return float(np.median(off)) if off.size else np.inf
+    found: Floats = off[np.isfinite(off)]
+    return found
+
+
+def _but(value: Floats, price: Floats, quantity: Floats) -> str:
+    """Say in how many rows a column is not price × another one after all; fees explain less."""
+    off = _off(value, price, quantity)
+    others = int(np.count_nonzero(off > _CONTRADICTS))
+    return f", but not in {others:,} of the {off.size:,} rows looked at" if others else ""
 
 
 def _by_tier(choice: Choice) -> None:
@@ -152,7 +166,11 @@ def _doubt(choice: Choice, numbers: Mapping[str, Floats], price: Floats) -> None
         return
     (name,) = names
     values = [other for other in choice.columns.get("value", []) if other in numbers]
-    if any(_misses(numbers[other], price, numbers[name]) <= _AGREES for other in values):
+    fitting = [other for other in values if _misses(numbers[other], price, numbers[name]) <= _AGREES]
+    if fitting:
+        but = _but(numbers[fitting[0]], price, numbers[name])
+        if but:
+            choice.notes.setdefault("quantity", f"{fitting[0]!r} is price × {name}{but}: it was not used")
         return
     for other in values:
         factor = _multiple(numbers[other], price, numbers[name])
@@ -161,6 +179,8 @@ def _doubt(choice: Choice, numbers: Mapping[str, Floats], price: Floats) -> None
             choice.notes.setdefault("quantity", told)
             return
     if roles.key(name) not in roles.EITHER or roles.unit(name) is not None:
+        if values:
+            choice.notes.setdefault("quantity", f"{values[0]!r} is not price × {name}: it was not used")
         return
     if not values:
         choice.notes.setdefault("quantity", f"{name!r} was taken for the quantity of what is traded, not for its value")

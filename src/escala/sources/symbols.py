@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
+from escala.files.table import FORMULA
 from escala.text.numerals import counted
 
 _AROUND: Final = "\ufeff\u200b\u200c\u200d\u2060"  # signs of no width, which are no spaces to Python
@@ -21,13 +22,19 @@ def stripped(symbol: str) -> str:
     return symbol
 
 
-def note(symbols: Sequence[str]) -> str | None:
-    """Say which symbols had spaces around them; None if there were none."""
+def notes(symbols: Sequence[str]) -> tuple[str, ...]:
+    """Say which symbols had spaces around them, and which are written as for a spreadsheet."""
     changed = [symbol for symbol in symbols if stripped(symbol) != symbol]
-    if not changed:
-        return None
-    shown = ", ".join(map(repr, changed[:_SHOWN])) + (", …" if len(changed) > _SHOWN else "")
-    return f"{counted(len(changed), 'symbol')} stripped of spaces: {shown}"
+    guarded = [symbol for symbol in symbols if symbol.startswith("'") and symbol[1:].startswith(FORMULA)]
+    told = (
+        (changed, "stripped of spaces"),
+        (guarded, "with an apostrophe, as files for spreadsheets (--excel-safe) have it, kept as written"),
+    )
+    return tuple(f"{counted(len(found), 'symbol')} {what}: {_few(found)}" for found, what in told if found)
+
+
+def _few(symbols: Sequence[str]) -> str:
+    return ", ".join(map(repr, symbols[:_SHOWN])) + (", …" if len(symbols) > _SHOWN else "")
 
 
 def similar(symbols: Sequence[str]) -> tuple[str, str] | None:

@@ -16,12 +16,18 @@ from escala.errors import RecordError, RecordFileError
 from escala.files import csv as csv_file
 from escala.files import frames
 from escala.files import table as table_file
+from escala.files import times as times_file
 from escala.sources import book_json, roles, symbols, times, values, wide
 from escala.sources.columns import LEVEL, Columns, Table
 from escala.sources.conventions import Conventions
+from escala.text.visible import hidden
 
 #: Roles of columns of a table that has not one row a snapshot.
 _OF_ROWS: Final = ("capital", "efficiency", "price", "amount_in")
+#: Roles whose numbers have to be written out; fees may be percents.
+_OF_NUMBERS: Final = frozenset(
+    ("capital", "efficiency", "weight", "price", "quantity", "value", "amount_in", "amount_out", "pnl", "returns")
+)
 _NO_HEADER: Final = "header=['time', 'price', …] names its columns, header=False numbers them from 1"
 
 
@@ -173,18 +179,76 @@ def load(given: Table, found: Mapping[str, list[str]], wanted: Iterable[str], ti
     for role in wanted:
         if role in found and (given.levels is None or role not in LEVEL):
             chosen[role] = _only(given, role, found[role])
+    for role in _OF_NUMBERS & chosen.keys():
+        _refuse_factor(given, chosen[role])
     columns = read = values.read(given, chosen)
     if "time" in columns:
+        name = columns.names["time"]
+        said = times_file.zone(name)
+        ahead = said if isinstance(said, float) and columns.zoneless else 0.0
 
         def refuse(bad: npt.NDArray[np.bool_], requirement: str) -> None:
             read.refuse("time", bad, requirement)
 
-        seconds, unit = times.seconds(columns["time"], columns.dated, time_unit, given.said.earliest, refuse)
+        found_times = (columns["time"], columns.dated, ahead, time_unit, given.said.earliest, refuse)
+        seconds, unit, zoneless = times.seconds(*found_times)
         columns = replace(columns, values={**columns.values, "time": seconds})
+        told = []
         if time_unit == "auto" and unit != "s" and seconds.size:
-            note = f"{columns.names['time']}: numbers were read as {unit} since 1970"
-            columns = replace(columns, notes=(*columns.notes, note))
-    return _with_clean_symbols(columns) if "symbol" in columns else columns
+            told.append(f"{name}: numbers were read as {unit} since 1970")
+        if seconds.size and columns.zoneless and (columns.dated or zoneless):
+            told += _zone_told(given, name, said)
+        columns = replace(columns, notes=(*columns.notes, *told))
+    columns = _with_clean_symbols(columns) if "symbol" in columns else columns
+    for role in columns.units:
+        _refuse_units(columns, role)
+    return columns
+
+
+def _refuse_units(columns: Columns, role: str) -> None:
+    """Refuse numbers of one symbol that are in several units: no sum and no price of them means anything."""
+    cells = values.texts(columns.table, columns.names[role])
+    number = values.number_of(columns.table, [cells])
+    symbols = columns["symbol"].tolist() if "symbol" in columns else [None] * len(cells)
+    first: dict[Any, str] = {}
+    units = [number.unit(cell) for cell in cells]
+    other = [
+        unit is not None and first.setdefault(symbol, unit) != unit for symbol, unit in zip(symbols, units, strict=True)
+    ]
+    if any(other):
+        place = other.index(True)
+        of = "" if symbols[place] is None else f" of {symbols[place]!r}"
+        shown = np.empty(len(cells), dtype=object)
+        shown[:] = cells
+        both = f"{first[symbols[place]]} and {units[place]}"
+        replace(columns, values={**columns.values, role: shown}).refuse(
+            role,
+            np.array(other),
+            f"{of.strip()} must be in one unit, not in {both}: split them, or convert one".strip(),
+        )
+
+
+def _refuse_factor(given: Table, name: str) -> None:
+    """Refuse a column whose name says that its numbers are thousands, cents or percents of what they seem."""
+    factor = roles.factor(name)
+    if factor is not None:
+        ways = "write the numbers out, and the name without it"
+        message = f"column {name!r} says {factor!r}, which is no unit but a factor or a share: {ways}"
+        raise given.error(f"{given.name}: {message}", arguments=(name,))
+
+
+def _zone_told(given: Table, name: str, said: float | str | None) -> list[str]:
+    """Say in which zone times are that name none, by the name of their column; refuse one that does not tell it."""
+    if isinstance(said, str):
+        message = (
+            f"zone {said} of {name!r} is not known: write UTC or an offset such as UTC+01:00 there, or at each time"
+        )
+        raise given.error(f"{given.name}: {message}", arguments=(name,))
+    if said is None:
+        return [f"{name}: times that name no zone were taken as UTC"]
+    hours, minutes = divmod(round(abs(said) / 60.0), 60)
+    offset = f"UTC{'+' if said > 0.0 else '-'}{hours:02}:{minutes:02}"
+    return [f"{name}: times that name no zone were taken as {offset}, as its name says"] if said else []
 
 
 def _with_clean_symbols(columns: Columns) -> Columns:
@@ -197,18 +261,20 @@ def _with_clean_symbols(columns: Columns) -> Columns:
     columns.refuse(
         "symbol", np.array([not text for text in clean], dtype=bool)[codes], "must be text that is not empty"
     )
+    bad = np.array([hidden(text) is not None for text in clean], dtype=bool)[codes]
+    columns.refuse("symbol", bad, "must be text without control characters and marks of direction")
     twice = None if columns.table.said.keep_similar else symbols.similar(clean)
     if twice is not None:
         name, message = columns.names["symbol"], "differ only in case or separators: keep_similar says they are two"
         both = " and ".join(map(repr, twice))
         raise columns.table.error(f"{columns.table.name}: {name} {both} {message}", arguments=(name,))
-    note = symbols.note(texts)
-    if note is None:
+    notes = symbols.notes(texts)
+    if not notes:
         return columns
     of_text = np.empty(len(clean), dtype=object)
     of_text[:] = clean
     return replace(
-        columns, values={**columns.values, "symbol": of_text[codes]}, notes=(*columns.notes, note), _coded={}
+        columns, values={**columns.values, "symbol": of_text[codes]}, notes=(*columns.notes, *notes), _coded={}
     )
 
 

@@ -51,8 +51,8 @@ def check_unit(time_unit: str) -> None:
 
 
 def seconds(
-    values: npt.NDArray[Any], dated: bool, time_unit: str, earliest: float | None, refuse: Refuse
-) -> tuple[Floats, str]:
+    values: npt.NDArray[Any], dated: bool, ahead: float, time_unit: str, earliest: float | None, refuse: Refuse
+) -> tuple[Floats, str, bool]:
     """Turn a column into seconds since 1970, and say what its numbers count.
 
     Parameters
@@ -61,18 +61,27 @@ def seconds(
         Dates of NumPy, numbers, or objects: text, dates, numbers.
     dated : bool
         Whether numbers are seconds of dates already.
+    ahead : float
+        How many seconds the clock of times that name no zone is ahead of UTC.
     time_unit : str
         What numbers count; "auto" goes by their magnitude.
     earliest : float or None
         Before which no time may lie; None for 1990.
     refuse : callable
         Raises what is wrong.
+
+    Returns
+    -------
+    The seconds, what was counted, and whether there are times that name no zone, of those that were not read before.
     """
+    zoneless = False
     if not dated:
-        values, dated = _raw(values, refuse)
+        values, dated, zoneless = _raw(values, ahead, refuse)
     raw: Floats = values
     refuse(~np.isfinite(raw), _TIME)
     result, unit = (raw, "s") if dated else _counted(raw, time_unit, earliest, refuse)
+    if unit == "excel":
+        result, zoneless = result - ahead, True
     refuse(~SECONDS.contains(result), _TIME)
     if earliest is None:
         refuse(result < _USUAL.low, _EARLY)
@@ -83,7 +92,7 @@ def seconds(
     else:
         day = datetime.datetime.fromtimestamp(0, datetime.UTC) + datetime.timedelta(seconds=earliest)
         refuse(result < earliest, f"must not lie before {day:%Y-%m-%d}, as earliest says")
-    return result, unit
+    return result, unit, zoneless
 
 
 def _counted(raw: Floats, time_unit: str, earliest: float | None, refuse: Refuse) -> tuple[Floats, str]:
@@ -111,20 +120,21 @@ def _all(interval: Interval, raw: Floats) -> npt.NDArray[np.bool_]:
     return np.full(raw.size, raw.size > 0 and bool(interval.contains(raw).all()))
 
 
-def _raw(values: npt.NDArray[Any], refuse: Refuse) -> tuple[Floats, bool]:
-    """Give times as numbers, NaN for what is none, and whether they were dates."""
+def _raw(values: npt.NDArray[Any], ahead: float, refuse: Refuse) -> tuple[Floats, bool, bool]:
+    """Give times as numbers, NaN for what is none, whether they were dates, and whether some name no zone."""
     if values.dtype.kind == "M":
-        return np.where(np.isnat(values), np.nan, values.astype("datetime64[us]").astype(np.int64) / 1e6), True
+        found = values.astype("datetime64[us]").astype(np.int64) / 1e6 - ahead
+        return np.where(np.isnat(values), np.nan, found), True, True
     if values.dtype.kind in "fiu":
-        return values.astype(np.float64), False
-    read = Times()
+        return values.astype(np.float64), False, False
+    read = Times(ahead=ahead)
     result = np.array([_moment(value, read) for value in values.tolist()], dtype=np.float64)
     refuse(np.isnan(result), _TIME)
     if read.mixed:
         places = np.zeros(result.size, dtype=bool)
         places[list(read.first.values())] = True
         refuse(places, "must be numbers or dates, not some of both")
-    return result, read.dated
+    return result, read.dated, read.zoneless
 
 
 def _moment(value: Any, read: Times) -> float:

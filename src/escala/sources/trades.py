@@ -12,7 +12,7 @@ import numpy.typing as npt
 from escala.arrays import Floats, known_word
 from escala.errors import RecordError
 from escala.sources import fees as fees_of
-from escala.sources import fingerprints, tables
+from escala.sources import fingerprints, roles, tables
 from escala.sources import sides as sides_of
 from escala.sources.choice import Choice
 from escala.sources.columns import Columns
@@ -24,10 +24,13 @@ Side: TypeAlias = Literal["buy", "sell"]
 
 ROLES: Final = (
     "symbol", "side", "price", "quantity", "value", "amount_in", "amount_out", "time", "order", "fee", "fee_currency",
-    "currency", "in_quote", "trade_id",
+    "currency", "in_quote", "trade_id", "token_in", "token_out", "status",
 )  # fmt: skip
 WANTED: Final = "quotes need price and quantity, or amount_in and amount_out"
 AMOUNT: Final = Interval(1e-100, 1e100)
+_TOKENS: Final = ("token_in", "token_out")
+#: How statuses begin of orders and swaps of which nothing was done, in lower case.
+_NOT_DONE: Final = ("cancel", "reject", "expire", "fail", "revert", "pending", "error")
 #: Two of them say the third.
 _SIZES: Final = ("price", "quantity", "value")
 _SIGNED: Final = Interval(-1e100, 1e100)
@@ -73,8 +76,10 @@ class How:
 
 
 def wanted(found: Mapping[str, list[str]], fees: str | None) -> dict[str, list[str]]:
-    """Give the columns that are needed: fees that are not to count are not looked at."""
-    unused = ("fee", "fee_currency") if fees == "ignore" else ()
+    """Give the columns that are needed: not fees that are not to count, and tokens of swaps alone."""
+    unused: tuple[str, ...] = ("fee", "fee_currency") if fees == "ignore" else ()
+    if "amount_in" not in found or "amount_out" not in found:
+        unused += _TOKENS
     return {role: names for role, names in found.items() if role not in unused}
 
 
@@ -147,7 +152,24 @@ def read(columns: Columns, choice: Choice, how: How, symbol: str | None) -> Trad
     if is_swap == is_execution:
         raise tables.missing(columns.table, WANTED + (", but not all of them" if is_swap else ""))
     symbols, codes = symbol_codes(columns, symbol)
-    return _swaps(columns, how, symbols, codes) if is_swap else _executions(columns, choice, how, symbols, codes)
+    made = _swaps(columns, how, symbols, codes) if is_swap else _executions(columns, choice, how, symbols, codes)
+    return _done(made, columns)
+
+
+def _done(trades: Trades, columns: Columns) -> Trades:
+    """Leave out what was not done by its status, unless its size is what was filled of it."""
+    if "status" not in columns or roles.tier("quantity", columns.names.get("quantity", "")) in {0, 2}:
+        return trades
+    texts = list(map(str, columns["status"].tolist()))
+    word_of = {text: text.strip().lower() for text in set(texts)}
+    undone = {text for text, word in word_of.items() if word.startswith(_NOT_DONE)}
+    bad = np.array([text in undone for text in texts], dtype=bool)[trades.rows]
+    if not bad.any():
+        return trades
+    words = ", ".join(dict.fromkeys(word_of[texts[row]] for row in trades.rows[bad].tolist()))
+    many = int(np.count_nonzero(bad))
+    note = f"{counted(many, 'row')} left out: their {columns.names['status']!r} is {words}"
+    return replace(part(trades, ~bad), left_out=trades.left_out + many, notes=(*trades.notes, note))
 
 
 def symbol_codes(columns: Columns, symbol: str | None) -> tuple[list[str], npt.NDArray[np.int32]]:
@@ -177,8 +199,9 @@ def _swaps(columns: Columns, how: How, symbols: list[str], codes: npt.NDArray[np
     for name in ("side", "fees", "fee_unit"):
         if getattr(how, name) not in {None, "ignore"}:
             raise RecordError(f"{name} is for executions: what is given in a swap is sold", arguments=(name,))
+    _check_one_way(columns, how, symbols, codes)
     n = len(columns)
-    fee = columns.names.get("fee")
+    fee, side = columns.names.get("fee"), columns.names.get("side")
     buys, price = np.zeros(n, dtype=bool), columns["amount_out"] / columns["amount_in"]
     said = (buys, np.ones(n), price, columns["amount_in"], columns.get("time"))
     return Trades(
@@ -192,8 +215,43 @@ def _swaps(columns: Columns, how: How, symbols: list[str], codes: npt.NDArray[np
         rows=np.arange(n),
         fingerprint=_fingerprints(columns, symbols, codes, said),
         swaps=True,
-        notes=(f"{fee!r} is not counted: amounts of a swap are what is given and received",) * (fee is not None),
+        notes=(
+            *(f"{fee!r} is not counted: amounts of a swap are what is given and received" for _ in [fee] if fee),
+            *(f"{side!r} is not needed: what is given in a swap is sold" for _ in [side] if side),
+        ),
     )
+
+
+def _check_one_way(columns: Columns, how: How, symbols: list[str], codes: npt.NDArray[np.int32]) -> None:
+    """Refuse swaps of both directions under one symbol: their prices, and their capitals, are in different units."""
+    for role in ("side", *_TOKENS):
+        if role not in columns:
+            continue
+        texts = list(map(str, columns[role].tolist()))
+        meant = {text: _way(role, columns, text, how) for text in set(texts)}
+        numbers: dict[Any, int] = {None: -1}
+        number = {text: numbers.setdefault(way, len(numbers)) for text, way in meant.items()}
+        ways = np.array([number[text] for text in texts], dtype=np.int64)
+        told = np.flatnonzero(ways >= 0)[::-1]
+        first = np.full(len(symbols), -1)
+        first[codes[told]] = ways[told]  # backwards: the first of each symbol stays
+        other = (ways >= 0) & (ways != first[codes])
+        if other.any():
+            symbol = symbols[codes[other.argmax()]]
+            columns.refuse(
+                role,
+                other,
+                f"must be one for all swaps of a symbol, as {symbol!r} has others too: amounts in and out are of other "
+                "tokens each way, so give each direction a symbol of its own (A/B and B/A)",
+            )
+
+
+def _way(role: str, columns: Columns, value: str, how: How) -> bool | str | None:
+    """Give what tells the direction of a swap, None where nothing does."""
+    if role == "side":
+        side = sides_of.meant(columns.names["side"], value, how.sides)
+        return side if isinstance(side, bool) else None
+    return value.strip().casefold() if sides_of.is_told(value) else None
 
 
 def _executions(columns: Columns, choice: Choice, how: How, symbols: list[str], codes: npt.NDArray[np.int32]) -> Trades:
@@ -298,6 +356,11 @@ def _sides(
         buys, is_known, notes = sides_of.read(columns, how.sides)
         if is_signed:
             _check_signs(columns, buys, is_known, size)
+        against = int(np.count_nonzero((size < 0.0) & buys & is_known))
+        if against:
+            are = "is a purchase" if against == 1 else "are purchases"
+            told = f"{counted(against, 'row')} with {name} below 0 {are}, as {columns.names['side']} says"
+            notes = (*notes, told)
         return buys, is_known, np.abs(size), notes
     if how.side is not None:
         return np.full(size.size, how.side == "buy"), everything, size, ()

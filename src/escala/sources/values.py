@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 import numbers
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -15,12 +16,23 @@ from escala import keyed
 from escala.arrays import Floats, to_floats
 from escala.errors import RecordError, RecordFileError
 from escala.files import csv as csv_file
-from escala.files.numbers import NotANumberError, Numbers, separators
+from escala.files.numbers import NotANumberError, Numbers, currency, separators
+from escala.files.times import zone
 from escala.sources import wide
 from escala.sources.columns import LEVEL, Columns, Table, brief
 
 _TEXTS: Final = ("symbol", "side", "fee_currency", "currency")
-_AS_WRITTEN: Final = ("snapshot", "order", "fee", "in_quote", "trade_id")  # text, numbers, yes or no
+_AS_WRITTEN: Final = (
+    "snapshot",
+    "order",
+    "fee",
+    "in_quote",
+    "trade_id",
+    "token_in",
+    "token_out",
+    "is_snapshot",
+    "status",
+)  # text, numbers, yes or no
 #: What holds no amounts: all other roles may have units at their numbers.
 _PLAIN: Final = ("efficiency", "weight")
 _SAMPLE: Final = 1000  # texts of a frame that tell how its numbers are written
@@ -55,10 +67,10 @@ def first(given: Table, name: str, rows: int) -> list[Any]:
 
 
 def number_of(given: Table, samples: Iterable[list[str]], *, units: bool = True) -> Numbers:
-    """Give what reads the numbers of some columns, from some of the texts of each."""
+    """Give what reads the numbers of some columns, from some of the texts of each; doubts are for who needs them."""
     said = given.said.dialect
     found = separators(samples, said.decimal, said.thousands) if given.layout is None else given.layout.separators
-    return Numbers(found, units)
+    return Numbers(found if not units else replace(found, doubtful=""), units)
 
 
 def _long(given: Table, levels: wide.Levels, chosen: Mapping[str, tuple[str, csv_file.Kind]]) -> Columns:
@@ -71,7 +83,7 @@ def _long(given: Table, levels: wide.Levels, chosen: Mapping[str, tuple[str, csv
     if "snapshot" not in chosen:
         values["snapshot"] = found.rows.astype(np.float64)
     names = {role: role for role in (*LEVEL, "snapshot")} | {role: name for role, (name, _) in chosen.items()}
-    return Columns(given, names, values, read.notes, read.dated, found)
+    return Columns(given, names, values, read.notes, read.dated, read.zoneless, long=found)
 
 
 def _kind(role: str) -> csv_file.Kind:
@@ -84,18 +96,26 @@ def _kind(role: str) -> csv_file.Kind:
 
 def _from_csv(given: Table, chosen: Mapping[str, tuple[str, csv_file.Kind]]) -> Columns:
     def plan(header: list[str]) -> dict[int, csv_file.Column]:
-        return {header.index(name): csv_file.Column(name, kind) for name, kind in chosen.values()}
+        return {header.index(name): csv_file.Column(name, kind, _ahead(name, kind)) for name, kind in chosen.values()}
 
     read = csv_file.columns(cast(Path, given.path), plan, RecordFileError, layout=given.layout)
     values = {role: read.values[name] for role, (name, _) in chosen.items()}
     names = {role: name for role, (name, _) in chosen.items()}
-    return Columns(given, names, values, (*given.notes, *read.notes), names.get("time") in read.dated)
+    time = names.get("time")
+    zoneless = time in read.zoneless or time not in read.dated
+    several = tuple(role for role, name in names.items() if name in read.units)
+    return Columns(given, names, values, (*given.notes, *read.notes), time in read.dated, zoneless, several)
+
+
+def _ahead(name: str, kind: csv_file.Kind) -> float:
+    ahead = zone(name) if kind == "time" else None
+    return ahead if isinstance(ahead, float) else 0.0  # a name that tells no offset is refused where it is needed
 
 
 def _from_frame(given: Table, chosen: Mapping[str, tuple[str, csv_file.Kind]]) -> Columns:
     fetch = cast(Callable[[str], Any], given.column)
     values: dict[str, npt.NDArray[Any]] = {}
-    notes = list(given.notes)
+    notes, units = list(given.notes), set[str]()
     fetched = {name: fetch(name) for name, _ in chosen.values()}
     keyed.check_aligned(fetched, RecordError)
     for role, (name, kind) in chosen.items():
@@ -106,7 +126,7 @@ def _from_frame(given: Table, chosen: Mapping[str, tuple[str, csv_file.Kind]]) -
         if role in _TEXTS:
             column = column.astype(object)
         elif kind in {"number", "amount", "level"}:
-            column = _numbers(given, name, kind, column, notes)
+            column = _numbers(given, name, kind, column, notes, units)
         if column.ndim != 1:
             raise given.error(f"{given.name}: {name} must be one column, not of shape {column.shape}")
         values[role] = column
@@ -114,20 +134,42 @@ def _from_frame(given: Table, chosen: Mapping[str, tuple[str, csv_file.Kind]]) -
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
         raise given.error(f"{given.name}: columns are of different lengths: {shown}", arguments=tuple(sizes))
-    return Columns(given, {role: name for role, (name, _) in chosen.items()}, values, tuple(notes))
+    names = {role: name for role, (name, _) in chosen.items()}
+    zoneless = "time" in names and not _has_zone(fetched[names["time"]])
+    several = tuple(role for role, name in names.items() if name in units)
+    return Columns(given, names, values, tuple(notes), zoneless=zoneless, units=several)
 
 
-def _numbers(given: Table, name: str, kind: csv_file.Kind, column: npt.NDArray[Any], notes: list[str]) -> Floats:
-    """Give a column of numbers, or of text that writes them."""
+def texts(given: Table, name: str) -> list[str]:
+    """Give a column as it is written, its numbers too."""
+    if given.column is not None:
+        return [str(cell) for cell in _plain(given.column(name)).tolist()]
+    path, wanted = cast(Path, given.path), {given.names.index(name): csv_file.Column(name, "text")}
+    read = csv_file.columns(path, lambda _: wanted, RecordFileError, layout=given.layout)
+    return cast(list[str], read.values[name].tolist())
+
+
+def _has_zone(column: Any) -> bool:
+    """Tell that dates of a frame or an Arrow table have a zone; as arrays they are in UTC."""
+    kind = getattr(column, "dtype", getattr(column, "type", None))
+    return any(getattr(kind, name, None) is not None for name in ("tz", "time_zone"))
+
+
+def _numbers(
+    given: Table, name: str, kind: csv_file.Kind, column: npt.NDArray[Any], notes: list[str], units: set[str]
+) -> Floats:
+    """Give a column of numbers, or of text that writes them; takes note of it if they have several units."""
     if column.ndim == 1 and column.dtype.kind in "OU":
-        return _written(given, name, kind, column, notes)
+        return _written(given, name, kind, column, notes, units)
     try:
         return to_floats(name, column, RecordError)
     except RecordError as error:
         raise given.error(f"{given.name}: {error}", arguments=(name,)) from None
 
 
-def _written(given: Table, name: str, kind: csv_file.Kind, column: npt.NDArray[Any], notes: list[str]) -> Floats:
+def _written(
+    given: Table, name: str, kind: csv_file.Kind, column: npt.NDArray[Any], notes: list[str], units: set[str]
+) -> Floats:
     said, cells = given.said.dialect, column.tolist()
     sample = [cell for cell in cells[:_SAMPLE] if isinstance(cell, str)]
     number = Numbers(separators([sample], said.decimal, said.thousands), kind != "number", kind == "level")
@@ -141,6 +183,8 @@ def _written(given: Table, name: str, kind: csv_file.Kind, column: npt.NDArray[A
             raise given.error(message, arguments=(name,), indexes=((place,),)) from None
     if number.taken:
         notes.append(f"{name}: {', '.join(number.taken)} taken off its numbers")
+    if len(set(map(currency, number.taken))) > 1:
+        units.add(name)
     return result
 
 
