@@ -988,6 +988,12 @@ def test_arrays_are_refused_by_place_as_python_does(library: Library) -> None:
         library.fit([0, 2], [1.0, 2.0], [0.5, 0.4], weights=[1.0])
 
 
+def test_counts_that_contradict_each_other_are_refused(library: Library) -> None:
+    host = Host(library)
+    host.problem.max_count, host.problem.min_count = 1, 2
+    assert host.ask("allocate") == (BAD_ORDER, "min_count", -1)
+
+
 def test_steps_of_draws_are_looked_at_too(library: Library) -> None:
     """Each draw may say that a ladder's steps lie elsewhere."""
     host = Host(library)

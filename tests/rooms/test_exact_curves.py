@@ -216,7 +216,7 @@ def test_a_pool_returns_what_its_reserves_give() -> None:
     ("reserve", "options", "message"),
     [
         ([1.0], {}, "symbols must be given where reserve_in has none"),
-        ({"A": 0.0}, {}, r"reserve_in must be in \(0, inf\), but reserve_in\[0\] = 0.0"),
+        ({"A": 0.0}, {}, r"reserve_in must be in \(0, inf\), but reserve_in\['A'\] = 0.0"),
         ({"A": 1.0}, {"fee": -0.1}, r"fee must be in \[0, 1\), but fee = -0.1"),
         ({"A": 1.0}, {"level": 1.1}, r"level must be in \(0, 1\], but level = 1.1"),
         ([1.0, 2.0], {"symbols": ["A", "A"]}, "symbols must differ"),

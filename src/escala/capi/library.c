@@ -854,6 +854,9 @@ static int check_groups(escala_fault *fault, const escala_allocation *problem) {
 static int check_counts(escala_fault *fault, const escala_allocation *problem) {
     TRY(check_value(fault, "max_count", &RANGE_MAX_COUNT, (double)problem->max_count));
     TRY(check_value(fault, "min_count", &RANGE_MIN_COUNT, (double)problem->min_count));
+    if (problem->min_count > problem->max_count) {
+        return conflict(fault, ESCALA_BAD_ORDER, "min_count", "max_count", -1, (double)problem->min_count);
+    }
     if (problem->kinds && what_is_whole(problem)) { /* groups that overlap know no whole numbers */
         return fail(fault, ESCALA_BAD_VALUE, what_is_whole(problem), -1, (double)problem->kinds);
     }
