@@ -80,7 +80,8 @@ def report(study: Study) -> str:
         lines.append(f"{symbol:<16}{family:<9}{misfit:>9} {lost_now:<25}{lost:<24}{_millions(found.ceiling[i])}")
     marked = int(curves.marked.sum())
     lines += [
-        "misfit: residuals over what neighbouring quotes differ by; 10 % lost: of the highest efficiency",
+        "misfit: residuals over what neighbouring quotes differ by; 10 % lost: of the highest efficiency; its interval",
+        "is too narrow where a ladder is fitted: it knows nothing of where the ladder has its steps",
         "at most comes out: capital x efficiency, whatever the capital; –: the quotes do not say",
         f"* {marked} of {len(curves)} pairs follow a pattern that their curve does not (p < 0.01, misfit > 1.25): "
         "read their intervals with care",
