@@ -138,7 +138,7 @@ def test_curves_of_the_real_quotes() -> None:
     assert found.curves.set_aside.sum() == 2
     assert found.curves.has_curve.all()
     text = demo_curves.report(found)
-    assert len(text.splitlines()) == 63
+    assert len(text.splitlines()) == 64
     at = found.curves.index("USDC/WBTC")
     (line,) = [line for line in text.splitlines() if line.startswith("USDC/WBTC ")]
     lost = 100.0 * (1.0 - found.prediction.efficiency[at])
