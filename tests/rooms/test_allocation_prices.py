@@ -44,12 +44,9 @@ def drawn_settings(rng: np.random.Generator, n: int) -> dict[str, Any]:
     return settings | ({"groups": labels, "group_upper": limits} if limits else {})
 
 
-def slopes(
-    value: float, curves: CurveSet, total: float, less: dict[str, Any], more: dict[str, Any]
-) -> tuple[float, float]:
+def slopes(value: float, less: Allocation, more: Allocation) -> tuple[float, float]:
     """What the last of something returned, and what the next returns: the smaller first."""
-    before = (value - float(allocate(curves, total - less.pop("money", 0.0), **less).utility)) / STEP
-    after = (float(allocate(curves, total + more.pop("money", 0.0), **more).utility) - value) / STEP
+    before, after = (value - float(less.utility)) / STEP, (float(more.utility) - value) / STEP
     return min(before, after), max(before, after)
 
 
@@ -63,12 +60,12 @@ def test_prices_are_what_a_little_more_returns(seed: int) -> None:
         if found.gap > 1e-12:
             return
         value = float(found.utility)
-        low, high = slopes(value, curves, total, settings | {"money": STEP}, settings | {"money": STEP})
+        low, high = slopes(value, *(allocate(curves, total + by, **settings) for by in (-STEP, STEP)))
         assert low - 1e-3 <= float(found.shadow_price) <= high + 1e-3
         limits = settings.get("group_upper", {})
         for name, price in zip(found.groups, found.group_prices, strict=True):
             changed = [settings | {"group_upper": limits | {name: limits[name] + by}} for by in (-STEP, STEP)]
-            low, high = slopes(value, curves, total, *changed)
+            low, high = slopes(value, *(allocate(curves, total, **one) for one in changed))
             assert low - 2e-3 <= price <= high + 2e-3
             if found.group_amounts[found.groups.index(name)] < limits[name] * (1.0 - 1e-6):
                 assert price == 0.0
